@@ -1,0 +1,14 @@
+"""A lottery-ticket laboratory for text classifiers on PyTorch Lightning.
+
+The package has five parts; imports point one way, towards `lottery`:
+
+- `lottery`: the algorithm in plain torch: masks, criteria, pruning, rewinding, rounds;
+- `callbacks`: when, in a Lightning fit, the algorithm acts;
+- `models`: networks and the LightningModule that trains them;
+- `data`: from text to batches;
+- `results`: what a run leaves behind.
+
+Beside them stand the entry points, one a file: `python -m lt_lightning.train`, `python -m lt_lightning.report`.
+"""
+
+__version__ = "0.1.0"

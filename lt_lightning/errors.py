@@ -1,0 +1,12 @@
+"""The error that is meant for people: what they asked for cannot be done, and here is what to do.
+
+Imports nothing, so that a rejected setting costs no start-up time.
+"""
+
+
+class SettingError(ValueError):
+    """A setting or a file that the user gave is wrong.
+
+    The message is one line that names the setting or file, says what is wrong with it and what to do. Entry
+    points print it and exit with code 2; anything else that is raised is a defect and keeps its traceback.
+    """
