@@ -1,0 +1,47 @@
+"""The lottery-ticket algorithm in plain torch: masks, criteria, pruning, rewinding, rounds.
+
+What lives here imports torch and the standard library alone, so that the folder can be lifted out and used on any
+torch module. No Lightning, no Hydra, no text; when in a training run things happen is for `callbacks` to say.
+
+Names are imported on first use: `Settings` and the names of the criteria can be checked without loading torch.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lt_lightning.lottery.criteria import CRITERIA as CRITERIA
+    from lt_lightning.lottery.freezing import Freezer as Freezer
+    from lt_lightning.lottery.mask import Mask as Mask
+    from lt_lightning.lottery.pruning import prune as prune
+    from lt_lightning.lottery.rewinding import reinitialize as reinitialize
+    from lt_lightning.lottery.rounds import Lottery as Lottery
+    from lt_lightning.lottery.seeds import derive_seed as derive_seed
+    from lt_lightning.lottery.selection import prunable_parameters as prunable_parameters
+    from lt_lightning.lottery.settings import LotteryError as LotteryError
+    from lt_lightning.lottery.settings import Rewind as Rewind
+    from lt_lightning.lottery.settings import Settings as Settings
+
+_HOME = {
+    "CRITERIA": "criteria",
+    "Freezer": "freezing",
+    "Lottery": "rounds",
+    "LotteryError": "settings",
+    "Mask": "mask",
+    "Rewind": "settings",
+    "Settings": "settings",
+    "derive_seed": "seeds",
+    "prunable_parameters": "selection",
+    "prune": "pruning",
+    "reinitialize": "rewinding",
+}
+
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module on first use (PEP 562)."""
+    from importlib import import_module
+
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

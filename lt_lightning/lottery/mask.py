@@ -1,0 +1,135 @@
+"""The mask: which entries of which parameters are alive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from os import PathLike
+from pickle import UnpicklingError
+
+import torch
+from torch import Tensor
+
+from lt_lightning.lottery.settings import LotteryError
+
+
+class Mask(Mapping[str, Tensor]):
+    """For each prunable parameter a boolean tensor of its shape; True = alive.
+
+    A mask is a value: once made it is not changed, and what prunes further returns another.
+
+    Args:
+        tensors: parameter name to boolean tensor.
+
+    Raises:
+        TypeError: if a tensor is not boolean.
+
+    Example:
+        >>> mask = Mask({"weight": torch.tensor([True, False, True, True])})
+        >>> mask.alive, mask.total, mask.sparsity
+        (3, 4, 0.25)
+    """
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, tensor in tensors.items():
+            if not isinstance(tensor, Tensor) or tensor.dtype != torch.bool:
+                kind = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+                raise TypeError(f"mask of {name!r} must be a boolean tensor, not {kind}")
+        self._tensors = dict(tensors)
+
+    @classmethod
+    def ones(cls, params: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]]) -> Mask:
+        """The mask under which every entry is alive.
+
+        Args:
+            params: parameter name to tensor, or such pairs as `module.named_parameters()` gives.
+        """
+        return cls({name: torch.ones_like(param, dtype=torch.bool) for name, param in dict(params).items()})
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mask):
+            return NotImplemented
+        return self.keys() == other.keys() and all(
+            torch.equal(self[name], other[name].to(self[name].device)) for name in self
+        )
+
+    def __repr__(self) -> str:
+        return f"Mask({len(self)} parameters, {self.alive:,} of {self.total:,} alive)"
+
+    @cached_property
+    def counts(self) -> Mapping[str, int]:
+        """Living entries by parameter name."""
+        if not self:
+            return {}
+        home = next(iter(self.values())).device
+        counts = torch.stack([tensor.sum().to(home) for tensor in self.values()])  # one transfer, not one a tensor
+        return dict(zip(self, counts.tolist(), strict=True))
+
+    @property
+    def alive(self) -> int:
+        """The number of living entries."""
+        return sum(self.counts.values())
+
+    @property
+    def total(self) -> int:
+        """The number of prunable entries, living or pruned."""
+        return sum(tensor.numel() for tensor in self.values())
+
+    @property
+    def sparsity(self) -> float:
+        """The share of the entries that is pruned, in [0, 1]; 0 for a mask of nothing."""
+        return 1 - self.alive / self.total if self.total else 0.0
+
+    def is_subset_of(self, other: Mask) -> bool:
+        """Whether every entry that lives here lives in `other` too."""
+        return self.keys() == other.keys() and all(not (self[name] & ~other[name]).any() for name in self)
+
+    @torch.no_grad()
+    def apply_(self, params: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]]) -> None:
+        """Set the pruned entries of `params` to 0.0, in place.
+
+        Args:
+            params: parameter name to tensor; those that the mask does not name are left alone.
+
+        Raises:
+            LotteryError: if a parameter that the mask names is missing or has another shape.
+        """
+        params = dict(params)
+        for name, tensor in self.items():
+            if name not in params:
+                raise LotteryError(f"the mask names the parameter {name!r}, which the module does not have")
+            if params[name].shape != tensor.shape:
+                shapes = f"{tuple(tensor.shape)}, the parameter {tuple(params[name].shape)}"
+                raise LotteryError(f"the mask of {name!r} has shape {shapes}: they are of different models")
+            params[name].masked_fill_(~tensor.to(params[name].device), 0)
+
+    def to(self, device: torch.device | str) -> Mask:
+        """The same mask on another device."""
+        return Mask({name: tensor.to(device) for name, tensor in self.items()})
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the mask to a file that `load` reads."""
+        torch.save({name: tensor.cpu() for name, tensor in self.items()}, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Mask:
+        """Read a mask from a file; nothing in the file is executed (`weights_only`).
+
+        Raises:
+            LotteryError: if the file is not a mask that `save` wrote.
+        """
+        try:
+            return cls(torch.load(path, map_location="cpu", weights_only=True))
+        except (RuntimeError, TypeError, AttributeError, EOFError, UnpicklingError) as error:
+            raise LotteryError(f"{path}: not a mask that Mask.save wrote; make it again") from error

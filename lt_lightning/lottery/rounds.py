@@ -1,0 +1,136 @@
+"""The lottery itself: the state that one round hands to the next.
+
+Knows no training loop. Whoever trains calls, in each round, `begin_round`, then `observe` as training goes on, and
+`end_round`; in between, a `Freezer` holds the pruned entries still:
+
+    lottery = Lottery(Settings(rewind="init"))
+    for _ in range(rounds):
+        lottery.begin_round(module)      # from the second round on: prune, rewind
+        freezer = lottery.freezer(module)
+        ...                              # train; freezer.freeze_gradients() before each step
+        lottery.end_round(module)
+
+Iterative magnitude pruning after Frankle and Carbin 2019, https://arxiv.org/abs/1803.03635.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lt_lightning.lottery.criteria import CRITERIA
+from lt_lightning.lottery.freezing import Freezer
+from lt_lightning.lottery.mask import Mask
+from lt_lightning.lottery.pruning import prune
+from lt_lightning.lottery.rewinding import reinitialize, restore, snapshot
+from lt_lightning.lottery.seeds import derive_seed
+from lt_lightning.lottery.selection import prunable_parameters
+from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
+
+
+class Lottery:
+    """Rounds of train, prune, rewind on one module.
+
+    Args:
+        settings: how each round prunes and rewinds.
+        initialize: how `rewind=random` draws weights again; see `reinitialize`.
+
+    Attributes:
+        round: the round that is trained now or was last; -1 before the first.
+        mask: the mask of that round.
+        training: whether the round has begun and not ended.
+    """
+
+    def __init__(self, settings: Settings, initialize: Callable[[nn.Module], None] | None = None) -> None:
+        self.settings = settings
+        self.rewind = Rewind.parse(settings.rewind)
+        self.round = -1
+        self.mask = Mask({})
+        self.training = False
+        self._initialize = initialize
+        self._rewind_weights: dict[str, Tensor] | None = None
+
+    def parameters(self, module: nn.Module) -> dict[str, nn.Parameter]:
+        """The parameters of `module` that this lottery prunes, by name."""
+        return prunable_parameters(module, self.settings.include, self.settings.exclude)
+
+    def freezer(self, module: nn.Module) -> Freezer:
+        """What holds the pruned entries of `module` still in this round."""
+        return Freezer(self.parameters(module), self.mask)
+
+    def begin_round(self, module: nn.Module) -> None:
+        """Start the next round: the first takes `module` as it is, each later one prunes and rewinds it.
+
+        A round that was begun and never ended is begun again: its mask stays, and so do the weights.
+
+        Raises:
+            LotteryError: if the settings do not fit `module`, or round 0 never reached the rewinding point.
+        """
+        params = self.parameters(module)
+        if self.training:
+            self.mask.apply_(params)
+        elif self.round < 0:
+            self.mask = Mask.ones(params)
+            if self.rewind.at_start:
+                self._rewind_weights = snapshot(module)
+            self.round = 0
+        else:
+            self._require_rewinding_point()
+            self._prune(params)
+            self._rewind(module)
+            self.mask.apply_(params)
+            self.round += 1
+        self.training = True
+
+    def observe(self, module: nn.Module, *, epochs: int | None = None, steps: int | None = None) -> None:
+        """Take note of the weights after so many epochs or optimizer steps of the current round."""
+        reached = epochs if self.rewind.point == "epoch" else steps
+        if self.round == 0 and self.rewind.at and self.rewind.at == reached:
+            self._rewind_weights = snapshot(module)
+
+    def end_round(self, module: nn.Module) -> None:
+        """Close the round; from its weights the next one prunes."""
+        if self.round == 0 and self.rewind.point == "last":
+            self._rewind_weights = snapshot(module)
+        self.training = False
+
+    def _require_rewinding_point(self) -> None:
+        if self._rewind_weights is None and self.rewind.point not in ("random", "none"):
+            raise LotteryError(
+                f"rewind: {self.rewind} was never reached: round 0 ended before it; choose an earlier "
+                f"{self.rewind.point}, or train round 0 for longer"
+            )
+
+    def _prune(self, params: dict[str, nn.Parameter]) -> None:
+        generator = torch.Generator().manual_seed(derive_seed(self.settings.seed, "criterion", self.round + 1))
+        scores = CRITERIA[self.settings.criterion](params, generator)
+        mask = Mask({name: alive.to(params[name].device) for name, alive in self.mask.items()})
+        self.mask = prune(
+            scores, mask, self.settings.amount, scope=self.settings.scope, threshold=self.settings.threshold
+        )
+
+    def _rewind(self, module: nn.Module) -> None:
+        if self.rewind.point == "random":
+            reinitialize(module, derive_seed(self.settings.seed, "rewind", self.round + 1), self._initialize)
+        elif self._rewind_weights is not None:
+            restore(module, self._rewind_weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on later: plain values and tensors, on the CPU."""
+        weights = self._rewind_weights
+        return {
+            "round": self.round,
+            "training": self.training,
+            "mask": {name: tensor.cpu() for name, tensor in self.mask.items()},
+            "rewind_weights": None if weights is None else {name: tensor.cpu() for name, tensor in weights.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.round = state["round"]
+        self.training = state["training"]
+        self.mask = Mask(state["mask"])
+        self._rewind_weights = state["rewind_weights"]

@@ -1,0 +1,107 @@
+"""What a lottery is asked to do, checked as soon as it is said; needs no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from lt_lightning.lottery.criteria import CRITERIA
+
+Scope = Literal["layerwise", "global"]
+Threshold = Literal["count", "percentile"]
+
+
+class LotteryError(ValueError):
+    """The lottery cannot be played as asked; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Rewind:
+    """What the survivors of a pruning restart from.
+
+    `init`: the first weights; `epoch`/`step`: the weights of round 0 after `at` epochs/optimizer steps (Frankle et
+    al. 2020, https://arxiv.org/abs/1912.05671); `last`: those at the end of round 0; `random`: fresh weights from the
+    model's own initialiser; `none`: no rewinding, fine-tune on.
+    """
+
+    point: str
+    at: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Rewind:
+        """Read `init`, `last`, `random`, `none`, `epoch:K` or `step:K`.
+
+        Raises:
+            LotteryError: if it is none of these.
+
+        Example:
+            >>> Rewind.parse("epoch:3")
+            Rewind(point='epoch', at=3)
+        """
+        match = re.fullmatch(r"(init|last|random|none)|(epoch|step):(\d+)", text)
+        if match is None:
+            raise LotteryError(
+                f"rewind: {text!r} is none of init, epoch:K, step:K, last, random, none (K = 0, 1, 2, …)"
+            )
+        whole, counted, at = match.groups()
+        return cls(whole) if whole else cls(counted, int(at))
+
+    def __str__(self) -> str:
+        return self.point if self.at is None else f"{self.point}:{self.at}"
+
+    @property
+    def at_start(self) -> bool:
+        """Whether the rewinding point is the very first weights."""
+        return self.point == "init" or self.at == 0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How each round of a lottery prunes and rewinds.
+
+    Attributes:
+        amount: the share of the living entries that a round prunes, in (0, 1).
+        criterion: what scores an entry's importance, a key of `CRITERIA`.
+        scope: `layerwise`: each tensor gives up its own share; `global`: all entries compete.
+        threshold: `count`: exactly round(amount × alive) entries go; `percentile`: see `prune`.
+        rewind: `init`, `epoch:K`, `step:K`, `last`, `random` or `none`; see `Rewind`.
+        include: fnmatch patterns over parameter names; what matches one of them can be pruned.
+        exclude: fnmatch patterns; what matches one of them cannot.
+        seed: seeds what is random in pruning and rewinding.
+
+    Raises:
+        LotteryError: if a value is not one of these.
+    """
+
+    amount: float = 0.2
+    criterion: str = "magnitude"
+    scope: Scope = "layerwise"
+    threshold: Threshold = "count"
+    rewind: str = "init"
+    include: Sequence[str] = ("*",)
+    exclude: Sequence[str] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.amount < 1:
+            raise LotteryError(
+                f"amount: {self.amount} is not between 0 and 1 (both excluded): 0.2 prunes a fifth a round"
+            )
+        for key, allowed in (
+            ("criterion", tuple(CRITERIA)),
+            ("scope", get_args(Scope)),
+            ("threshold", get_args(Threshold)),
+        ):
+            value = getattr(self, key)
+            if value not in allowed:
+                raise LotteryError(f"{key}: {value!r} is none of {', '.join(allowed)}")
+        if self.threshold == "percentile" and self.scope == "global":
+            raise LotteryError("threshold: percentile works tensor by tensor; use scope=layerwise, or threshold=count")
+        for key in ("include", "exclude"):
+            if isinstance(getattr(self, key), str):
+                raise LotteryError(f"{key}: give a list of patterns, such as [{getattr(self, key)!r}]")
+        if not self.include:
+            raise LotteryError('include: no pattern, so nothing could be pruned; ["*"] is every parameter')
+        Rewind.parse(self.rewind)
