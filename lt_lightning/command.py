@@ -1,0 +1,142 @@
+"""What all entry points share: errors in one line, exit code 2, and a terminal that is kept tidy.
+
+Everything here runs before torch is loaded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+import lt_lightning
+from lt_lightning.errors import SettingError
+
+
+def config_folder() -> str:
+    """The configuration tree: beside the package in a checkout, inside it where it was installed."""
+    package = Path(lt_lightning.__file__).parent
+    inside = package / "conf"
+    return str(inside if inside.is_dir() else package.parent / "conf")
+
+
+def run_hydra(task: Callable[[Any], None]) -> None:
+    """Run `task` under Hydra; whatever the user got wrong is one line on stderr and exit code 2.
+
+    With `HYDRA_FULL_ERROR=1` in the environment errors keep their tracebacks.
+    """
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from lt_lightning.config import register_schema
+
+    register_schema()
+    main = hydra.main(version_base="1.3", config_path=config_folder(), config_name="config")(task)
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        main()
+        return
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing several lines and a hint
+    try:
+        main()
+    except SettingError as error:
+        fail(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        fail(explain(error))
+
+
+def fail(message: str) -> None:
+    """Print an error for people, on one process alone, and exit with code 2."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def hide_progress_bars_in_pipes() -> None:
+    """Keep the bars of downloads and caches, control characters all of them, out of logs and pipes."""
+    if not sys.stderr.isatty():
+        import datasets
+        import huggingface_hub.utils
+
+        datasets.disable_progress_bars()
+        huggingface_hub.utils.disable_progress_bars()
+
+
+def explain(error: BaseException) -> str:
+    """What Hydra and OmegaConf say in several lines, as one that names the setting and the remedy."""
+    text = "\n".join(str(part) for part in (error, error.__cause__) if part is not None)
+    if match := re.search(r"Could not find '(?:(.+)/)?(.+)'", text):
+        group, choice = match[1] or "config", match[2]
+        options = [name for name in re.findall(r"^\t(\S+)$", text, re.M) if not name.startswith("_")]
+        wish = f"+{group}" if group == "experiment" else group
+        return f"{group}: there is no {choice!r}{_perhaps(choice, options)}; choose {wish}=… from {', '.join(options)}"
+    if match := re.search(r"Could not override '(.+?)'", text):
+        key = match[1]
+        if "No match in the defaults list" in text or key == "experiment":
+            return f"{key}: to choose an experiment write +experiment=NAME" if key == "experiment" else _no_such(key)
+        if "Key '" in text:
+            return _no_such(re.sub(r"^\++", "", key))
+    full_key = re.search(r"full_key: (\S+)", text)
+    key = full_key[1] if full_key else None
+    if key and (re.search(r"Key '.+' (is )?not in", text)):
+        return _no_such(key)
+    reason = next((line for line in text.splitlines() if "could not be converted" in line or "Invalid" in line), None)
+    if key and reason:
+        return f"{key}: {reason.strip()}"
+    if "parsing override" in text:
+        return (
+            f"cannot read the command line: {text.splitlines()[0]}; write key=value, and quotes around odd characters"
+        )
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return f"{key + ': ' if key else ''}{lines[0]}{' ' + lines[1] if len(lines) > 1 else ''}"
+
+
+def _no_such(key: str) -> str:
+    from lt_lightning.config import setting_names
+
+    return f"{key}: no such setting{_perhaps(key, setting_names())}; --help lists them all"
+
+
+def _perhaps(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1) or [
+        other for other in known if other.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]
+    ]
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+class CheckConfig:
+    """A Hydra callback that checks a single run's configuration before its folder is made.
+
+    In a sweep each job checks its own: what is swept is not known before.
+    """
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        if name.startswith("on_"):
+            return lambda **_: None
+        raise AttributeError(name)
+
+    def on_run_start(self, config: Any, **_: Any) -> None:
+        """Refuse what `read_config` refuses; SystemExit, as Hydra swallows a callback's other errors."""
+        from lt_lightning.config import read_config
+
+        try:
+            read_config(config)
+        except SettingError as error:
+            fail(str(error))
+
+
+class TerminalHandler(logging.StreamHandler):
+    """Logs to whatever stderr is at the moment, so that a live display can take its lines in."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The current stderr."""
+        return sys.stderr
