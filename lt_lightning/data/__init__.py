@@ -1,0 +1,10 @@
+"""From text to batches, one way: corpus → splits → vocabulary → ids → batches, handed out by the DataModule.
+
+- `corpus`: texts and labels, checked, from the Hub (`hub`), from files (`files`) or built in (`pydocs`);
+- `splits`: which training rows are kept, and which of them validate;
+- `vocabulary`: tokenizers, and the words that the training part is made of;
+- `encoding`: texts as one flat tensor of ids;
+- `batches`: buckets of similar lengths, shuffled by (seed, round, epoch);
+- `glove`: pre-trained vectors for the vocabulary;
+- `module`: all of it as a LightningDataModule.
+"""

@@ -1,0 +1,134 @@
+"""Batches of texts of similar lengths, the same in every run with the same seed.
+
+A *global* batch is what all processes train on in one step. Its rows are dealt out among them, so that every row is
+seen exactly once an epoch and one process sees what several would see together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from lt_lightning.data.encoding import EncodedTexts
+from lt_lightning.data.vocabulary import PADDING
+from lt_lightning.errors import SettingError
+from lt_lightning.lottery.seeds import derive_seed
+
+POOL = 64
+"""How many batches' worth of shuffled rows are sorted by length together: little padding, much chance."""
+
+
+class Batch(NamedTuple):
+    """What a network is given, and what it should answer.
+
+    Attributes:
+        ids: word ids, each row filled up with `<pad>` to the longest.
+        lengths: the number of words in each row.
+        labels: the class of each row.
+        global_rows: the number of rows that all processes have in this step.
+    """
+
+    ids: Int64[Tensor, "batch length"]
+    lengths: Int64[Tensor, " batch"]
+    labels: Int64[Tensor, " batch"]
+    global_rows: int
+
+
+class Share(NamedTuple):
+    """The rows of one global batch that one process takes, and how many there are in all."""
+
+    rows: Int64[Tensor, " share"]
+    global_rows: int
+
+
+class BatchedTexts(Dataset[Batch]):
+    """Texts that are looked up a batch at a time: `texts[share]` is the batch of these rows."""
+
+    def __init__(self, texts: EncodedTexts) -> None:
+        self.texts = texts
+
+    def __len__(self) -> int:
+        return len(self.texts.labels)
+
+    def __getitem__(self, share: Share) -> Batch:
+        starts, ends = self.texts.offsets[share.rows], self.texts.offsets[share.rows + 1]
+        lengths = ends - starts
+        places = torch.arange(max(1, int(lengths.max())))
+        outside = places >= lengths[:, None]
+        # Padding reads the last word of all, harmlessly, before it is overwritten: no row reaches past the end.
+        positions = (starts[:, None] + places).clamp_(max=max(0, len(self.texts.ids) - 1))
+        ids = self.texts.ids[positions].long().masked_fill_(outside, PADDING)
+        return Batch(ids, lengths, self.texts.labels[share.rows], share.global_rows)
+
+
+class LengthBuckets(Sampler[Share]):
+    """Deals out global batches of rows of similar lengths.
+
+    Lightning calls `set_epoch` at the start of each epoch; the shuffle depends on `(seed, round, epoch)` alone.
+
+    Args:
+        lengths: the number of words of each row.
+        batch_size: rows a process and step.
+        shuffle: `(seed, round)` to shuffle by; None for a fixed order, by length.
+        processes: how many processes share each global batch.
+        rank: which of them this is.
+
+    Raises:
+        SettingError: if there are fewer rows than processes.
+    """
+
+    def __init__(
+        self,
+        lengths: Int64[Tensor, " rows"],
+        batch_size: int,
+        *,
+        shuffle: tuple[int, int] | None = None,
+        processes: int = 1,
+        rank: int = 0,
+    ) -> None:
+        if len(lengths) < processes:
+            raise SettingError(
+                f"data: {len(lengths)} rows for {processes} processes; use trainer.devices={len(lengths)}"
+            )
+        self._lengths = lengths
+        self._global_size = batch_size * processes
+        self._shuffle = shuffle
+        self._processes = processes
+        self._rank = rank
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch the next pass is."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._cuts())
+
+    def __iter__(self) -> Iterator[Share]:
+        for rows in self._global_batches():
+            yield Share(rows[self._rank :: self._processes], len(rows))
+
+    def _cuts(self) -> list[int]:
+        """The sizes of the global batches; a last one with fewer rows than processes joins the one before it."""
+        full, rest = divmod(len(self._lengths), self._global_size)
+        if rest and (rest >= self._processes or not full):
+            return [self._global_size] * full + [rest]
+        return [self._global_size] * (full - 1) + [self._global_size + rest]
+
+    def _global_batches(self) -> list[Int64[Tensor, " rows"]]:
+        rows = len(self._lengths)
+        if self._shuffle is None:
+            return list(self._lengths.argsort(stable=True).split(self._cuts()))
+        generator = torch.Generator().manual_seed(
+            derive_seed(self._shuffle[0], "shuffle", self._shuffle[1], self._epoch)
+        )
+        order = torch.randperm(rows, generator=generator)
+        pools = order.split(POOL * self._global_size)
+        order = torch.cat([pool[self._lengths[pool].argsort(stable=True)] for pool in pools])
+        batches = order.split(self._cuts())
+        return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]

@@ -1,0 +1,110 @@
+"""The DataModule: everything from the settings to the loaders."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytorch_lightning as pl
+from jaxtyping import Float
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lt_lightning.data.batches import Batch, BatchedTexts, LengthBuckets
+from lt_lightning.data.corpus import Corpus, cache_folder
+from lt_lightning.data.encoding import EncodedTexts, encode
+from lt_lightning.data.glove import found, load_vectors
+from lt_lightning.data.splits import stratified_split
+from lt_lightning.data.vocabulary import build_tokenizer, vocabulary
+from lt_lightning.lottery.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from lt_lightning.config import DataConfig, EmbeddingConfig
+
+log = logging.getLogger(__name__)
+
+
+class TextDataModule(pl.LightningDataModule):
+    """Loads a corpus once and hands out its batches, round after round.
+
+    Splitting, tokenising and looking up vectors happen when the module is made, since the network is built from what
+    they find.
+
+    Args:
+        corpus: the texts.
+        data: the `data` group.
+        embedding: the `embedding` group.
+        seed: seeds the validation split and the shuffles.
+
+    Attributes:
+        corpus: the texts.
+        tokenizer: the words.
+        words: the vocabulary, in the order of the ids.
+        texts: the ids of each part: `train`, `valid`, `test`.
+        vectors: pre-trained word vectors, NaN for a word without; None if embeddings start at random.
+        words_found: how many words have one; None likewise.
+        round: the round whose shuffles the training loader draws; whoever runs the rounds sets it.
+
+    Raises:
+        SettingError: if the corpus is too small to split, or the vectors cannot be had.
+    """
+
+    def __init__(self, corpus: Corpus, data: DataConfig, embedding: EmbeddingConfig, seed: int) -> None:
+        super().__init__()
+        self._config = data
+        self._seed = seed
+        self.round = 0
+        self.corpus = corpus
+        cache = cache_folder()
+        splits = corpus.splits
+        labels = splits["train"].with_format("numpy")["label"][:]
+        train, valid = stratified_split(np.asarray(labels), data.valid_fraction, derive_seed(seed, "valid"), data.limit)
+        parts = {
+            "train": splits["train"].select(train),
+            "valid": splits["train"].select(valid),
+            "test": splits["test"],
+        }
+        self.tokenizer: Tokenizer = build_tokenizer(
+            (batch["text"] for batch in parts["train"].iter(1000)),  # pyright: ignore
+            data.tokenizer,
+            data.max_vocab,
+        )
+        self.words: list[str] = vocabulary(self.tokenizer)
+        self.texts: dict[str, EncodedTexts] = {
+            part: encode(rows, self.tokenizer, data.tokenizer, data.max_length, cache) for part, rows in parts.items()
+        }
+        self.vectors: Float[Tensor, "words dim"] | None = load_vectors(embedding, self.words)
+        self.words_found: int | None = None if self.vectors is None else found(self.vectors)
+        if self.words_found is not None:
+            log.info("%s has %d of the vocabulary's %d words", embedding.name, self.words_found, len(self.words))
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """The number of rows of each part."""
+        return {part: len(texts.labels) for part, texts in self.texts.items()}
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """The training part, shuffled by `(seed, round, epoch)`."""
+        return self._loader("train", (self._seed, self.round))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The validation part, in a fixed order."""
+        return self._loader("valid", None)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """The test split, in a fixed order."""
+        return self._loader("test", None)
+
+    def _loader(self, part: str, shuffle: tuple[int, int] | None) -> DataLoader[Batch]:
+        texts = self.texts[part]
+        sampler = LengthBuckets(
+            texts.lengths,
+            self._config.batch_size,
+            shuffle=shuffle,
+            processes=self.trainer.world_size if self.trainer else 1,
+            rank=self.trainer.global_rank if self.trainer else 0,
+        )
+        # The sampler gives whole batches (batch_size=None): a batch is one look-up in memory, not one a row.
+        return DataLoader(BatchedTexts(texts), sampler=sampler, batch_size=None, num_workers=self._config.num_workers)  # pyright: ignore[reportArgumentType]
