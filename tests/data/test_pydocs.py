@@ -1,0 +1,399 @@
+"""PyDocs: what is read, what is left out, and that the splits are what they claim to be."""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from pathlib import Path
+
+import datasets
+import pytest
+
+from lt_lightning.data import pydocs
+from lt_lightning.data.pydocs import LIBRARIES, Paragraph, harvest, load_pydocs, paragraphs, select
+from lt_lightning.errors import SettingError
+
+DOCSTRING = r"""
+    Return the mean of all of the values in a bag, `.Weights` permitting [1]_.
+
+    The mean is :math:`\mu`, see :func:`~bags.median` and `this page <http://example.org>`_ for
+    *robust* alternatives to the ``mean`` of the values.
+
+    .. note:: Empty bags have no mean and give a ``nan`` in place of one.
+
+    .. code-block:: python
+
+        this is code and never read, however many letters and words it has
+
+    .. deprecated:: 1.2
+       Use something else in place of this function that nobody maintains.
+
+    For example, the mean of the numbers below is two and a half::
+
+        one literal block, which is not read, however many words it may have
+
+    Parameters
+    ----------
+    bag : Bag, or a list of numbers, or whatever else has an iterator over numbers
+        The values of which the mean is wanted, of any numeric type.
+    weights, biases : list of numbers, one each for every value, not read
+        One number for each of the values that are in the bag.
+
+    A list of the three rules that it keeps to:
+
+    - the first item of this list has two lines
+      and hangs out to the left;
+    - the second item of this list has one line.
+    * too short
+
+    ==========  =====================================================
+    Name        What it means, in a table that is not read as prose
+    ==========  =====================================================
+
+    >>> mean(bag)  # this is a doctest, which nobody ever reads as prose
+    this output of the doctest is not prose either, is it
+
+    f(x) = (x + 1) * (x - 1) / 2 + [3 * x] - {4 * y} = 0
+
+    See Also
+    --------
+    median : The value in the middle of all, when they are sorted by size.
+
+    Notes
+    -----
+    What stands in the notes below the references' title is read.
+
+    References
+    ----------
+    .. [1] A. Author and B. Author. A book about the means of many values. 1999.
+    Another author of another book on means, who is not cited anywhere.
+"""
+
+PROSE = [
+    "Return the mean of all of the values in a bag, Weights permitting [1].",
+    r"The mean is \mu, see bags.median and this page for robust alternatives to the mean of the values.",
+    "Empty bags have no mean and give a nan in place of one.",
+    "For example, the mean of the numbers below is two and a half:",
+    "The values of which the mean is wanted, of any numeric type.",
+    "One number for each of the values that are in the bag.",
+    "A list of the three rules that it keeps to:",
+    "the first item of this list has two lines and hangs out to the left;",
+    "the second item of this list has one line.",
+    "What stands in the notes below the references' title is read.",
+]
+
+# Written anew rather than taken from the module: what nobody may find in the corpus.
+GIVEAWAY = re.compile(
+    r"sympy|networkx|pandas|matplotlib|mpl_toolkits|pyplot|pylab|(?:^|[\W_])(?:nx|pd|plt|mpl)(?:$|[\W_])", re.IGNORECASE
+)
+
+
+def test_prose_is_kept_and_everything_else_dropped():
+    assert list(paragraphs(DOCSTRING)) == PROSE
+
+
+@pytest.mark.parametrize(("words", "kept"), [(7, False), (8, True)])
+def test_a_paragraph_has_at_least_eight_words(words, kept):
+    assert bool(list(paragraphs("word " * words))) == kept
+
+
+@pytest.mark.parametrize("text", ["the numbers 1. to 9. are meant here, each of\n9. and of 8. once or twice"])
+def test_a_wrapped_line_that_begins_like_an_item_is_not_one(text):
+    assert list(paragraphs(text)) == [text.replace("\n", " ")]
+
+
+@pytest.mark.parametrize(
+    ("name", "masked"),
+    [
+        ("SymPy", "library"),
+        ("nx.Graph", "library.Graph"),
+        ("pandas.DataFrame", "library.DataFrame"),
+        ("mpl_toolkits.mplot3d", "library.mplot3d"),
+        ("matplotlib.pyplot", "library.library"),
+        ("to_networkx_graph", "to_library_graph"),
+        ("NetworkXError", "libraryError"),
+        ("matplotlibrc", "libraryrc"),
+        ("pd", "library"),
+        ("simple", "simple"),
+        ("pdf", "pdf"),
+        ("complt", "complt"),
+    ],
+)
+def test_names_are_masked_wherever_they_stand(name, masked):
+    [text] = paragraphs(f"This is a sentence of eight words: {name}.")
+    assert text == f"This is a sentence of eight words: {masked}."
+
+
+@pytest.fixture
+def fake(tmp_path) -> Path:
+    def write(name: str, source: str | bytes) -> None:
+        path = tmp_path / "fake" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(source if isinstance(source, bytes) else textwrap.dedent(source).encode())
+
+    write(
+        "a.py",
+        '''
+        """The module's docstring is a paragraph of the corpus."""
+        raise RuntimeError("imported")
+        class Class:
+            """The class's docstring is a paragraph of the corpus."""
+            def method(self):
+                """The method's docstring is a paragraph of the corpus, naïve?"""
+                def inner():
+                    """The inner function's docstring is a paragraph of it."""
+        try:
+            import nothing
+        except ImportError:
+            async def coroutine():
+                """The coroutine's docstring is \\a paragraph of the corpus."""
+        """A string that is no docstring is no paragraph of it."""
+        ''',
+    )
+    write("deep/er/b.py", '"""The deeper module\'s docstring is a paragraph of it."""')
+    write("tests/c.py", '"""What the tests have to say is not worth reading."""')
+    write("test_d.py", '"""What the tests have to say is not worth reading."""')
+    write("bad.py", '"""What does not parse is not read, it is skipped."""\ndef')
+    write("latin.py", '"""What is not in utf-8 is skipped: na\xefve as well."""'.encode("latin-1"))
+    write("null.py", b'"""What holds a null byte is skipped as well, yes."""\n\0')
+    write("e.txt", '"""What is not a Python file is not read at all."""')
+    return tmp_path / "fake"
+
+
+def test_harvest_reads_the_docstrings_of_a_package_without_importing_it(fake):
+    found = harvest(fake, "sympy")
+    assert Counter(row.text for row in found) == Counter(
+        [
+            "The module's docstring is a paragraph of the corpus.",
+            "The class's docstring is a paragraph of the corpus.",
+            "The method's docstring is a paragraph of the corpus, naïve?",
+            "The inner function's docstring is a paragraph of it.",
+            r"The coroutine's docstring is \a paragraph of the corpus.".replace(r"\a", "\a"),
+            "The deeper module's docstring is a paragraph of it.",
+        ]
+    )
+    assert {(row.library, row.file) for row in found} == {("sympy", "a.py"), ("sympy", "deep/er/b.py")}
+
+
+def rows(library: str, texts: list[str], files: int = 40) -> list[Paragraph]:
+    return [Paragraph(text, library, f"f{index % files}.py") for index, text in enumerate(texts)]
+
+
+def spelled(number: int) -> str:
+    return "".join(chr(ord("a") + int(digit)) for digit in str(number))
+
+
+@pytest.fixture
+def some() -> list[Paragraph]:
+    """Of every library another number of paragraphs, all different."""
+    sizes = dict(zip(LIBRARIES, (200, 300, 400, 500), strict=True))
+    return [
+        row
+        for library, size in sizes.items()
+        for row in rows(library, [f"{library} {spelled(n)}" for n in range(size)])
+    ]
+
+
+def test_splits_share_no_file_and_have_classes_of_one_size(some):
+    splits = select(some)
+    assert set(splits) == {"train", "test"}
+    files = {split: {(row.library, row.file) for row in members} for split, members in splits.items()}
+    assert not files["train"] & files["test"]
+    assert 0.05 < len(files["test"]) / len(files["train"] | files["test"]) < 0.4
+    for members in splits.values():
+        assert len(set(Counter(row.library for row in members).values())) == 1
+        assert {row.library for row in members} == set(LIBRARIES)
+
+
+def test_a_split_holds_all_that_the_smallest_class_has(some):
+    # Within one split everything of some class is there: no more is dropped than equal sizes ask for.
+    for members in select(some).values():
+        present = {row.text for row in members}
+        kept = {(row.library, row.file) for row in members}
+        dropped = {row.library for row in some if (row.library, row.file) in kept and row.text not in present}
+        assert len(dropped) == 3
+
+
+def test_the_seed_draws_rows_and_order_but_not_files(some):
+    one, other = select(some, seed=0), select(some, seed=1)
+    assert one == select(some, seed=0)
+    for split in one:
+        assert one[split] != other[split]
+    in_train = {(row.library, row.file) for row in [*one["train"], *other["train"]]}
+    in_test = {(row.library, row.file) for row in [*one["test"], *other["test"]]}
+    assert not in_train & in_test
+
+
+def test_a_text_of_two_libraries_goes_and_a_repeat_is_kept_once(some):
+    shared = "a text that two of the libraries share"
+    repeats = ["A repeated text, of file 1", "a repeated text of file 2!"]  # the same words
+    extra = [*rows("sympy", [shared, *repeats, repeats[0]], 3), *rows("networkx", [shared.upper()])]
+    # The smallest class keeps everything, so that a text's absence is not the cap's doing.
+    kept = [row.text for members in select([*extra, *some]).values() for row in members]
+    assert len(kept) == len(set(kept))
+    assert shared not in kept
+    assert shared.upper() not in kept
+    assert sum("repeated" in text for text in kept) == 1
+
+
+# The real corpus, harvested once for all tests below.
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache") / "below"
+
+
+@pytest.fixture(scope="module")
+def corpus(cache) -> datasets.DatasetDict:
+    return load_pydocs(cache)
+
+
+@pytest.mark.slow
+def test_the_corpus_has_the_promised_form(corpus):
+    assert list(corpus) == ["train", "test"]
+    for split in corpus.values():
+        assert split.features == datasets.Features(
+            {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=list(LIBRARIES))}
+        )
+        sizes = Counter(split["label"])
+        assert set(sizes) == {0, 1, 2, 3}
+        assert len(set(sizes.values())) == 1
+    assert 20_000 <= sum(map(len, corpus.values())) <= 35_000
+    assert 0.1 < len(corpus["test"]) / sum(map(len, corpus.values())) < 0.3
+
+
+@pytest.mark.slow
+def test_every_paragraph_is_prose_that_names_no_library(corpus):
+    texts = [text for split in corpus.values() for text in split["text"]]
+    assert len(texts) == len(set(texts))
+    assert [text for text in texts if len(text.split()) < 8] == []
+    assert [text for text in texts if text != " ".join(text.split())] == []
+    assert [text for text in texts if GIVEAWAY.search(text)] == []
+    assert [text for text in texts if ">>>" in text or "----------" in text] == []
+    assert 15 < sum(len(text.split()) for text in texts) / len(texts) < 30
+
+
+@pytest.mark.slow
+def test_no_file_of_networkx_is_on_both_sides(corpus):
+    spec = importlib.util.find_spec("networkx")
+    assert spec is not None
+    assert spec.origin is not None
+    files: dict[str, set[str]] = {}
+    for row in harvest(Path(spec.origin).parent, "networkx"):
+        files.setdefault(row.text, set()).add(row.file)
+    sides = [
+        {file for text in split["text"] if len(files.get(text, ())) == 1 for file in files[text]}
+        for split in (corpus["train"], corpus["test"])
+    ]
+    assert not sides[0] & sides[1]
+    assert min(map(len, sides)) > 20
+
+
+@pytest.mark.slow
+def test_the_cached_corpus_is_the_harvested_one(corpus, cache, monkeypatch):
+    monkeypatch.setattr(pydocs, "harvest", lambda *_: pytest.fail("harvested again"))
+    again = load_pydocs(cache)
+    for split in corpus:
+        assert again[split].to_dict() == corpus[split].to_dict()
+        assert again[split]._fingerprint == corpus[split]._fingerprint
+    assert [path.name for path in cache.iterdir()] == [path.name for path in cache.glob("pydocs-v*")]
+
+
+@pytest.mark.slow
+def test_another_process_sees_the_same_fingerprints_and_imports_no_library(corpus, cache):
+    code = (
+        "import sys; from pathlib import Path; from lt_lightning.data.pydocs import load_pydocs;"
+        "print(*[split._fingerprint for split in load_pydocs(Path(sys.argv[1])).values()]);"
+        "print(*{'sympy', 'networkx', 'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(cache)], capture_output=True, text=True, check=True)
+    assert done.stdout == " ".join(split._fingerprint for split in corpus.values()) + "\n\n"
+
+
+# The cache, on a corpus of the fake package.
+
+
+@pytest.fixture
+def all_fake(fake, monkeypatch) -> None:
+    """Let four fake packages of many files stand in for the libraries."""
+    roots = {}
+    for number, library in enumerate(LIBRARIES):
+        roots[library] = fake / library
+        roots[library].mkdir()
+        for n in range(30):
+            (roots[library] / f"m{n}.py").write_text(
+                f'"""{spelled(1000 * number + n)} is a paragraph of some eight words."""'
+            )
+    monkeypatch.setattr(pydocs, "_installed", lambda library: ("1.0", roots[library]))
+
+
+def test_making_the_corpus_shows_no_bar_and_leaves_the_process_as_it_was(all_fake, tmp_path, capfd):
+    load_pydocs(tmp_path / "cache")
+    assert capfd.readouterr() == ("", "")
+    assert gc.isenabled()
+    assert not datasets.are_progress_bars_disabled()
+
+
+def test_the_process_that_comes_second_takes_what_the_first_wrote(all_fake, tmp_path, monkeypatch):
+    save = pydocs._save
+
+    def save_twice(corpus, folder):
+        save(corpus, folder)  # the other process, between our look at the cache and our writing to it
+        save(corpus, folder)
+
+    monkeypatch.setattr(pydocs, "_save", save_twice)
+    corpus = load_pydocs(tmp_path / "cache")
+    assert len(corpus["train"]) > 0
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_an_interrupted_save_leaves_nothing(all_fake, tmp_path, monkeypatch):
+    def interrupted(self, path):
+        Path(path).mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(datasets.DatasetDict, "save_to_disk", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load_pydocs(tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_another_version_or_seed_is_another_folder(all_fake, tmp_path, monkeypatch):
+    first = load_pydocs(tmp_path / "cache")
+    other = load_pydocs(tmp_path / "cache", seed=1)
+    assert first["train"]["text"][:] != other["train"]["text"][:]
+    installed = pydocs._installed
+    monkeypatch.setattr(pydocs, "_installed", lambda library: ("2.0", installed(library)[1]))
+    load_pydocs(tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == 3
+
+
+@pytest.mark.parametrize("missing", LIBRARIES)
+def test_a_library_that_is_not_installed_is_named_with_the_remedy(missing, tmp_path, monkeypatch):
+    version = importlib.metadata.version
+
+    def without(name: str) -> str:
+        if name == missing:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", without)
+    with pytest.raises(SettingError, match=f"pip install {missing}") as raised:
+        load_pydocs(tmp_path / "cache")
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_cache_that_cannot_be_written_is_named(all_fake, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SettingError, match=re.escape(os.fspath(tmp_path / "file"))) as raised:
+        load_pydocs(tmp_path / "file")
+    assert "\n" not in str(raised.value)
