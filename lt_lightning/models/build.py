@@ -1,0 +1,68 @@
+"""From settings to a network and its optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn, optim
+
+from lt_lightning.errors import SettingError
+from lt_lightning.models.classifier import TextClassifier
+from lt_lightning.models.convolutional import BinaryCNN, MultiCNN
+from lt_lightning.models.recurrent import BiLSTM
+
+if TYPE_CHECKING:
+    from lt_lightning.config import ModelConfig, OptimizerConfig
+
+
+def build_classifier(
+    model: ModelConfig, optimizer: OptimizerConfig, *, words: int, classes: int, dim: int, vectors: Tensor | None
+) -> TextClassifier:
+    """The LightningModule that the settings ask for.
+
+    Args:
+        model: the `model` group.
+        optimizer: the `optimizer` group.
+        words: the size of the vocabulary.
+        classes: the number of classes.
+        dim: the length of a word's vector.
+        vectors: pre-trained word vectors, or None; see `WordEmbedding`.
+
+    Raises:
+        SettingError: if the model is not for so many classes.
+    """
+    network = _build_network(model, words, classes, dim, vectors)
+    return TextClassifier(network, classes, partial(build_optimizer, optimizer))
+
+
+def _build_network(model: ModelConfig, words: int, classes: int, dim: int, vectors: Tensor | None) -> nn.Module:
+    if model.name == "bilstm":
+        assert model.hidden is not None and model.layers is not None
+        return BiLSTM(
+            words,
+            None if classes == 2 else classes,
+            dim=dim,
+            hidden=model.hidden,
+            layers=model.layers,
+            dropout=model.dropout,
+            vectors=vectors,
+        )
+    assert model.filters is not None and model.widths is not None
+    shape = {"dim": dim, "filters": model.filters, "widths": model.widths, "dropout": model.dropout, "vectors": vectors}
+    if model.name == "binary_cnn" and classes != 2:
+        raise SettingError(f"model: binary_cnn tells two classes apart, the data has {classes}; use model=multi_cnn")
+    if model.name == "multi_cnn" and classes == 2:
+        raise SettingError("model: multi_cnn is for more than two classes, the data has 2; use model=binary_cnn")
+    return BinaryCNN(words, **shape) if classes == 2 else MultiCNN(words, classes, **shape)
+
+
+def build_optimizer(settings: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
+    """The optimizer that the settings ask for, over `parameters`."""
+    common = {"lr": settings.lr, "weight_decay": settings.weight_decay, "fused": settings.fused}
+    if settings.name == "sgd":
+        return optim.SGD(parameters, momentum=settings.momentum or 0.0, **common)
+    assert settings.betas is not None and settings.eps is not None
+    kind = {"adam": optim.Adam, "adamw": optim.AdamW}[settings.name]
+    return kind(parameters, betas=(settings.betas[0], settings.betas[1]), eps=settings.eps, **common)
