@@ -1,0 +1,11 @@
+"""Lightning callbacks: when, in the course of a fit, something happens.
+
+What happens is said elsewhere: the arithmetic of pruning in `lottery`, files and tables in `results`.
+`PruningCallback` works with any LightningModule; the others serve the rounds of `lt_lightning.train`.
+"""
+
+from lt_lightning.callbacks.best import BestWeights
+from lt_lightning.callbacks.history import History
+from lt_lightning.callbacks.pruning import PruningCallback
+
+__all__ = ["BestWeights", "History", "PruningCallback"]

@@ -1,0 +1,42 @@
+"""A round's best weights instead of its last."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from lt_lightning.lottery.rewinding import restore, snapshot
+
+
+class BestWeights(pl.Callback):
+    """Give a fit's module, when training ends, the weights of its lowest validation loss.
+
+    They are kept in memory, where the weights are. Put it before the `PruningCallback`: what a round is tested with,
+    what its ticket holds and what the next round prunes are then the same weights.
+
+    Attributes:
+        epoch: the epoch that they are of, counted from 1; None before the first validation.
+    """
+
+    def __init__(self, monitor: str = "valid_loss") -> None:
+        self.monitor = monitor
+        self.epoch: int | None = None
+        self._lowest: Tensor | None = None
+        self._weights: dict[str, Tensor] = {}
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the last fit."""
+        self.epoch, self._lowest, self._weights = None, None, {}
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the weights if there were none better."""
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        loss = trainer.callback_metrics[self.monitor]
+        if self._lowest is None or loss < self._lowest:
+            self.epoch, self._lowest, self._weights = trainer.current_epoch + 1, loss, snapshot(pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the best weights back."""
+        restore(pl_module, self._weights)
+        self._weights = {}

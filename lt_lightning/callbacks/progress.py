@@ -1,0 +1,129 @@
+"""What a person sees while the rounds run: a table that grows by a row a round and, on a terminal, a progress bar."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from lt_lightning.results.records import Record
+from lt_lightning.results.tables import round_header, round_line, round_row
+
+log = logging.getLogger(__name__)
+
+REFRESH_SECONDS = 0.2
+"""How often the bar moves: as fast as people look, not as fast as steps are made."""
+
+
+class RoundsDisplay:
+    """Shows the rounds of one run. On a terminal: bar and table; elsewhere one line a round, no control characters.
+
+    Args:
+        rounds: the number of the last round.
+        epochs: epochs a round, at most.
+        console: where to; the terminal by default. A process that should be silent gives a quiet one.
+    """
+
+    def __init__(self, rounds: int, epochs: int, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        self._rounds, self._epochs = rounds, epochs
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[left]}"),
+            console=self.console,
+            refresh_per_second=1 / REFRESH_SECONDS,
+            transient=True,
+            disable=not self.console.is_terminal,
+            expand=True,
+        )
+        self._task: TaskID | None = None
+        self._durations: list[float] = []
+        self._began = time.monotonic()
+
+    def __enter__(self) -> RoundsDisplay:
+        if self.console.is_terminal:
+            self._print(round_header())
+        self._task = self._progress.add_task(self._label(0, 0), total=float(self._rounds + 1), left="")
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def begin_round(self) -> None:
+        """A round starts."""
+        self._began = time.monotonic()
+
+    def show_progress(self, round: int, epoch: int, done: float) -> None:
+        """Move the bar.
+
+        Args:
+            round: the current round.
+            epoch: its current epoch, from 1.
+            done: the share of the round that is over, in [0, 1].
+        """
+        if self._task is not None:
+            label, left = self._label(round, epoch), self._left(round, done)
+            self._progress.update(self._task, completed=round + done, description=label, left=left)
+
+    def show_round(self, record: Record) -> None:
+        """Add a round's row to the table, and to the log."""
+        self._durations.append(time.monotonic() - self._began)
+        self.show_progress(record.round, record.epochs, 1.0)
+        line = round_line(record, self._rounds)
+        log.info(line)
+        self._print(round_row(record) if self.console.is_terminal else line)
+
+    def say(self, text: str) -> None:
+        """Print something above the bar, or as lines of their own."""
+        self._print(text)
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+    def _label(self, round: int, epoch: int) -> str:
+        return f"round {round} of {self._rounds} · epoch {epoch} of {self._epochs}"
+
+    def _left(self, round: int, done: float) -> str:
+        """The time left for the whole experiment, from what rounds took so far."""
+        spent = time.monotonic() - self._began
+        if not self._durations and done < 0.02:
+            return ""
+        a_round = sum(self._durations) / len(self._durations) if self._durations else spent / done
+        left = a_round * (self._rounds - round) + max(0.0, a_round * (1 - done))
+        hours, minutes, seconds = int(left // 3600), int(left // 60) % 60, int(left) % 60
+        return f"{hours}:{minutes:02}:{seconds:02} left"
+
+
+class ProgressCallback(pl.Callback):
+    """Tells a `RoundsDisplay` how far the fit of one round is."""
+
+    def __init__(self, display: RoundsDisplay, round: int) -> None:
+        self._display = display
+        self._round = round
+        self._shown = 0.0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the bar, if it is time."""
+        now = time.monotonic()
+        if now - self._shown >= REFRESH_SECONDS:
+            self._shown = now
+            self._show(trainer, (batch_idx + 1) / trainer.num_training_batches)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Move the bar to the end of the epoch."""
+        self._show(trainer, 1.0)
+
+    def _show(self, trainer: pl.Trainer, of_epoch: float) -> None:
+        epochs = trainer.max_epochs or 1
+        self._display.show_progress(
+            self._round, trainer.current_epoch + 1, min(1.0, (trainer.current_epoch + of_epoch) / epochs)
+        )
