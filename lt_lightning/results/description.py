@@ -1,0 +1,87 @@
+"""What ran: the content of `run.json`, without which a table of numbers cannot be trusted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lt_lightning.results.files import write_whole
+
+if TYPE_CHECKING:
+    from lt_lightning.config import Config
+    from lt_lightning.data.module import TextDataModule
+
+FORMAT = 1
+"""The version of the form of `run.json`."""
+
+PACKAGES = (
+    "lt-lightning", "torch", "pytorch-lightning", "torchmetrics", "datasets", "tokenizers", "safetensors",
+    "hydra-core", "numpy", "pyarrow", "sympy", "networkx", "pandas", "matplotlib",
+)  # fmt: skip
+"""The packages whose version can change a number."""
+
+
+def describe_run(
+    config: Config,
+    data: TextDataModule,
+    command: Sequence[str],
+    *,
+    parameters: int,
+    device: str,
+    processes: int,
+) -> dict[str, Any]:
+    """Everything that a reader of the numbers needs to know, as plain values for `run.json`.
+
+    Args:
+        config: the resolved configuration.
+        data: what was read.
+        command: the overrides on the command line.
+        parameters: the number of trainable parameters.
+        device: what the run computes on.
+        processes: how many processes share the work.
+    """
+    corpus = data.corpus
+    return {
+        "format": FORMAT,
+        "command": list(command),
+        "experiment": config.name,
+        "config": asdict(config),
+        "corpus": {
+            "name": corpus.name,
+            "source": corpus.source,
+            "rows": data.rows,
+            "fingerprint": {split: corpus.splits[split]._fingerprint for split in ("train", "test")},
+            "class_names": list(corpus.class_names),
+            "dropped": dict(corpus.dropped),
+        },
+        "vocabulary": {"words": len(data.words), "embedding_found": data.words_found},
+        "parameters": parameters,
+        "versions": {package: _version(package) for package in PACKAGES},
+        "device": device,
+        "processes": processes,
+        "seed": config.seed,
+        "started": now(),
+        "finished": None,
+    }
+
+
+def write_description(run: Path, description: Mapping[str, Any]) -> None:
+    """Write `run.json`, whole or not at all."""
+    write_whole(run / "run.json", json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+
+
+def now() -> str:
+    """The time, to the second, with its zone (ISO 8601)."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

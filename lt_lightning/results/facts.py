@@ -1,0 +1,189 @@
+"""`run.json` in words: what ran, on what, where and when. Whatever is missing there is a dash here."""
+
+import shlex
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+DASH = "–"
+_MANY = 20  # classes, versions or patterns; of more, the first so many are named
+
+
+def look_up(description: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path, or None where there is none.
+
+    >>> look_up({"config": {"pruning": {"rewind": "init"}}}, "config.pruning.rewind")
+    'init'
+    >>> look_up({"config": None}, "config.pruning.rewind") is None
+    True
+    """
+    value: Any = description
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def count(value: Any) -> str:
+    """A whole number with commas; anything else as `say` has it."""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else say(value)
+
+
+def say(value: Any) -> str:
+    """Any value of a JSON file in words.
+
+    >>> say(None), say(1e-3), say(["World", "Sports"]), say([])
+    ('–', '0.001', 'World, Sports', 'none')
+
+    What has a name is called by it, and its other values follow.
+
+    >>> say({"name": "adam", "lr": 0.1})
+    'adam, lr 0.1'
+    """
+    if value is None or value == "":
+        return DASH
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        value = [say(item) if key == "name" else f"{key} {say(item)}" for key, item in value.items()]
+    if isinstance(value, list):
+        named = ", ".join(map(say, value[:_MANY])) or "none"
+        return named if len(value) <= _MANY else f"{named}, … ({len(value)} in all)"
+    # JSON can hold half a character, which no file can.
+    return str(value).encode(errors="replace").decode()
+
+
+def share(value: Any) -> str:
+    """A fraction in per cent; anything else as `say` has it."""
+    return f"{100 * value:.4g} %" if isinstance(value, float) and 0 <= value <= 1 else say(value)
+
+
+def moment(value: Any) -> str:
+    """A point in time to the minute; what is not in ISO form as it is.
+
+    >>> moment("2026-11-21T21:00:12+00:00"), moment("yesterday"), moment(None)
+    ('2026-11-21 21:00 UTC', 'yesterday', '–')
+    """
+    try:
+        when = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return say(value)
+    return f"{when:%Y-%m-%d %H:%M} {when.tzname() or ''}".rstrip()
+
+
+def duration(seconds: float) -> str:
+    """So many seconds in the two units that matter.
+
+    >>> duration(42.4), duration(2537), duration(3 * 3600 + 61)
+    ('42 s', '42 min 17 s', '3 h 1 min')
+    """
+    if not seconds < float("inf"):
+        return DASH
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def title(description: Mapping[str, Any]) -> str:
+    """What to call a run: its experiment, or its model and corpus."""
+    named = look_up(description, "experiment")
+    return say(named) if named else f"{say(_model(description))} on {say(_corpus(description))}"
+
+
+def subtitle(description: Mapping[str, Any]) -> str:
+    """A run in a line under a figure's title: corpus, model, rewind and seed."""
+    rewind = say(look_up(description, "config.pruning.rewind"))
+    return f"{say(_corpus(description))} · {say(_model(description))} · rewind {rewind} · seed {seed(description)}"
+
+
+def summary(description: Mapping[str, Any]) -> str:
+    """A run in two sentences."""
+    pruning = {key: look_up(description, f"config.pruning.{key}") for key in ("criterion", "scope", "rewind")}
+    return (
+        f"{say(_model(description))} on {say(_corpus(description))}, "
+        f"{count(look_up(description, 'corpus.rows.train'))} texts to train on. "
+        f"Every round prunes {share(look_up(description, 'config.pruning.amount'))} of the weights still alive "
+        f"({say(pruning['criterion'])}, {say(pruning['scope'])}), rewinds the others ({say(pruning['rewind'])}) "
+        "and trains again."
+    )
+
+
+def command(description: Mapping[str, Any]) -> str:
+    """The command that runs it again, as one would type it in a shell."""
+    words = look_up(description, "command")
+    if not isinstance(words, list):
+        return DASH
+    return say(shlex.join(["python", "-m", "lt_lightning.train", *map(str, words)]))
+
+
+def groups(description: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """Everything about a run that a reader may ask for: headings, and below each the names and values."""
+
+    def at(path: str) -> Any:
+        return look_up(description, path)
+
+    return {
+        "Data": [
+            ("Corpus", say(_corpus(description))),
+            ("Source", say(at("corpus.source"))),
+            ("Texts", _sizes(at("corpus.rows"))),
+            ("Dropped", _sizes(at("corpus.dropped"))),
+            ("Classes", say(at("corpus.class_names"))),
+            ("Vocabulary", f"{count(at('vocabulary.words'))} words"),
+            ("Fingerprint", say(at("corpus.fingerprint"))),
+        ],
+        "Network": [
+            ("Model", say(_model(description))),
+            ("Parameters", count(at("parameters"))),
+            ("Embedding", say(at("config.embedding"))),
+            ("Words found in it", _part(at("vocabulary.embedding_found"), at("vocabulary.words"))),
+            ("Optimizer", say(at("config.optimizer"))),
+            ("Batch size", count(at("config.data.batch_size"))),
+            ("Epochs a round", count(at("config.trainer.max_epochs"))),
+            ("Tested on", f"{say(at('config.test_on'))} epoch"),
+        ],
+        "Pruning": [
+            ("Rounds", count(at("config.pruning.rounds"))),
+            ("Amount a round", share(at("config.pruning.amount"))),
+            ("Criterion", say(at("config.pruning.criterion"))),
+            ("Scope", say(at("config.pruning.scope"))),
+            ("Rewind", say(at("config.pruning.rewind"))),
+            ("Parameters in", say(at("config.pruning.include"))),
+            ("Parameters out", say(at("config.pruning.exclude"))),
+        ],
+        "Run": [
+            ("Seed", seed(description)),
+            ("Device", say(at("device"))),
+            ("Processes", count(at("processes"))),
+            ("Started", moment(at("started"))),
+            ("Finished", moment(at("finished"))),
+            ("Versions", say(at("versions"))),
+        ],
+    }
+
+
+def _part(some: Any, all_: Any) -> str:
+    if isinstance(some, int) and isinstance(all_, int) and 0 <= some <= all_ > 0:
+        return f"{some:,} of {all_:,} ({100 * some / all_:.1f} %)"
+    return count(some)
+
+
+def _sizes(parts: Any) -> str:
+    return say([f"{count(size)} {part}" for part, size in parts.items()] if isinstance(parts, Mapping) else parts)
+
+
+def _model(description: Mapping[str, Any]) -> Any:
+    return look_up(description, "config.model.name")
+
+
+def _corpus(description: Mapping[str, Any]) -> Any:
+    return look_up(description, "corpus.name")
+
+
+def seed(description: Mapping[str, Any]) -> str:
+    """The seed of a run."""
+    given = look_up(description, "seed")
+    return say(look_up(description, "config.seed") if given is None else given)

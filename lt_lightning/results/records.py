@@ -1,0 +1,235 @@
+"""The rows of a run's tables: what they hold, how they are written and read back, which of them won.
+
+Imports the standard library alone.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from operator import index
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar, get_type_hints
+
+from lt_lightning.errors import SettingError
+from lt_lightning.results.files import write_whole
+
+
+def _density(alive: int, total: int) -> float:
+    # Of nothing, nothing is pruned: a parameter may have no entries.
+    return alive / total if total else 1.0
+
+
+def _check_counts(round_: int, alive: int, total: int) -> None:
+    if round_ < 0:
+        raise ValueError(f"round must not be negative, not {round_}")
+    if not 0 <= alive <= total:
+        raise ValueError(f"alive must be within 0 … total, not {alive} of {total}")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A row of `results.csv`: one round. Accuracies and sparsity are fractions, not per cents."""
+
+    round: int
+    sparsity: float
+    alive: int
+    total: int
+    epochs: int
+    train_loss: float
+    valid_loss: float
+    valid_acc: float
+    test_loss: float
+    test_acc: float
+    seconds: float
+
+    def __post_init__(self) -> None:
+        _check_counts(self.round, self.alive, self.total)
+
+    @property
+    def density(self) -> float:
+        """The share of prunable entries that are alive, in [0, 1]."""
+        return _density(self.alive, self.total)
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """A row of `layers.csv`: one parameter in one round."""
+
+    round: int
+    parameter: str
+    alive: int
+    total: int
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        _check_counts(self.round, self.alive, self.total)
+
+    @property
+    def density(self) -> float:
+        """The share of the parameter's entries that are alive, in [0, 1]."""
+        return _density(self.alive, self.total)
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """A row of `epochs.csv`: one epoch of one round. `epoch` counts from 1 in every round."""
+
+    round: int
+    epoch: int
+    train_loss: float
+    valid_loss: float
+    valid_acc: float
+
+
+Row = TypeVar("Row", Record, LayerRecord, EpochRecord)
+
+
+def columns(kind: type[Row]) -> tuple[str, ...]:
+    """The columns of the table that holds rows of `kind`, in order.
+
+    >>> columns(EpochRecord)
+    ('round', 'epoch', 'train_loss', 'valid_loss', 'valid_acc')
+    """
+    return tuple(field.name for field in fields(kind))
+
+
+def format_shape(shape: tuple[int, ...]) -> str:
+    """A shape as `layers.csv` has it. The shape of a scalar, which has no sizes to name, is the word `scalar`.
+
+    >>> format_shape((100, 100, 3)), format_shape((4,)), format_shape(())
+    ('100x100x3', '4', 'scalar')
+    """
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """What `format_shape` wrote, read back.
+
+    Raises:
+        ValueError: `text` is no shape.
+    """
+    return () if text == "scalar" else tuple(int(size) for size in text.split("x"))
+
+
+# How a column of each type is written and read. float() and index() first, so that a number that is a NumPy or torch
+# scalar is written as the number that it is; repr() is the shortest decimal that reads back as the same float.
+_CELLS: Mapping[Any, tuple[Callable[[Any], str], Callable[[str], Any]]] = MappingProxyType(
+    {
+        int: (lambda value: str(index(value)), int),
+        float: (lambda value: repr(float(value)), float),
+        str: (str, str),
+        tuple[int, ...]: (format_shape, parse_shape),
+    }
+)
+
+
+def write_records(path: Path, records: Sequence[Row]) -> None:
+    """Write a table, whole or not at all; a table that is already there is replaced.
+
+    Args:
+        path: the .csv file; its folder must exist.
+        records: at least one, all of one kind.
+
+    Raises:
+        ValueError: there are no records, or of several kinds.
+        OSError: the file cannot be written.
+    """
+    kinds = {type(record) for record in records}
+    if len(kinds) != 1:
+        raise ValueError(f"{path}: a table holds records of one kind, not of {len(kinds)}")
+    writers = {name: _CELLS[hint][0] for name, hint in get_type_hints(kinds.pop()).items()}
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(writers)
+    rows.writerows([write(getattr(record, name)) for name, write in writers.items()] for record in records)
+    write_whole(path, text.getvalue())
+
+
+def append_records(path: Path, records: Sequence[Row]) -> None:
+    """Add the rows of a round, or of several, to a table, and start the table where there is none.
+
+    Rows of the same rounds that are already there are replaced, so that a round that was interrupted after writing
+    them can simply be run again.
+
+    Args:
+        path: the .csv file; its folder must exist.
+        records: at least one, all of one kind: *all* the rows of their rounds.
+
+    Raises:
+        SettingError: what is there cannot be read; it is left as it is.
+        ValueError: there are no records, or of several kinds.
+        OSError: the file cannot be written.
+    """
+    before = read_records(path, type(records[0])) if records and path.exists() else []
+    rounds = {record.round for record in records}
+    kept = [record for record in before if record.round not in rounds]
+    write_records(path, sorted([*kept, *records], key=lambda record: record.round))
+
+
+def read_records(path: Path, kind: type[Row]) -> list[Row]:
+    """Read a table. Columns are found by name; those that `kind` does not have are passed over.
+
+    Args:
+        path: a file that `write_records` wrote.
+        kind: `Record`, `LayerRecord` or `EpochRecord`.
+
+    Raises:
+        SettingError: there is no such file, it lacks a column, or a row of it is damaged.
+    """
+    try:
+        # newline="" leaves line ends to csv, which knows those within quotes from those between rows.
+        with path.open(encoding="utf-8", newline="") as file:
+            text = file.read()
+    except FileNotFoundError:
+        raise SettingError(f"{path}: no such file; give the directory of a run that has finished a round") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path}: cannot be read as a table ({error}); restore it from a copy") from None
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(rows, [])
+        missing = [name for name in columns(kind) if name not in header]
+        if missing:
+            raise SettingError(f"{path}: line 1: no column {', '.join(missing)}; the first line must name the columns")
+        readers = {name: _CELLS[hint][1] for name, hint in get_type_hints(kind).items()}
+        records = [_parse(kind, readers, header, row) for row in rows]
+        # A row whose last number was cut short still reads as a number; only the missing line end tells.
+        if not text.endswith("\n"):
+            raise ValueError("the line is cut off")
+    except SettingError:
+        raise
+    except (ValueError, csv.Error) as error:
+        raise SettingError(
+            f"{path}: line {rows.line_num}: {error}; correct the line, or delete it and all lines after it"
+        ) from None
+    return records
+
+
+def _parse(kind: type[Row], readers: dict[str, Callable[[str], Any]], header: list[str], row: list[str]) -> Row:
+    if len(row) != len(header):
+        raise ValueError(f"{len(row)} values for {len(header)} columns")
+    values: dict[str, Any] = {}
+    for name, text in zip(header, row, strict=True):
+        if name in readers:
+            try:
+                values[name] = readers[name](text)
+            except ValueError:
+                raise ValueError(f"{name} cannot be {text!r}") from None
+    return kind(**values)
+
+
+def best_ticket(records: Sequence[Record]) -> Record | None:
+    """The pruned round with the highest test accuracy, of several the sparsest; None while no round has pruned."""
+    pruned = [record for record in records if record.round > 0 and not math.isnan(record.test_acc)]
+    return max(pruned, key=lambda record: (record.test_acc, -record.density), default=None)
+
+
+def smallest_winner(records: Sequence[Record]) -> Record | None:
+    """The sparsest winning ticket: a pruned round whose test accuracy is at least that of round 0, the first record.
+
+    None where no ticket wins.
+    """
+    winners = [record for record in records if record.round > 0 and record.test_acc >= records[0].test_acc]
+    return min(winners, key=lambda record: record.density, default=None)

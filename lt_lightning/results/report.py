@@ -1,0 +1,79 @@
+"""The report of a run: its figures as PNG and SVG, and the page that shows them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from lt_lightning.errors import SettingError
+from lt_lightning.results import facts
+from lt_lightning.results.figures import accuracy_figure, layers_figure, learning_figure, save_figure
+from lt_lightning.results.files import write_whole
+from lt_lightning.results.page import Picture, render_page
+from lt_lightning.results.records import Record, smallest_winner
+from lt_lightning.results.runs import Run, read_run
+from lt_lightning.results.tables import percent
+
+
+def draw_report(folder: Path) -> Path:
+    """Draw the figures and the page of a run, also of one that is still going.
+
+    Args:
+        folder: the run directory. `figures/` and `report.html` in it are written, each file whole or not at all.
+
+    Returns:
+        The path of `report.html`.
+
+    Raises:
+        SettingError: the folder is no run, has no rounds yet or a damaged file, or cannot be written to.
+    """
+    run = read_run(folder)
+    page = folder / "report.html"
+    try:
+        (folder / "figures").mkdir(exist_ok=True)
+        write_whole(page, render_page(run, _draw_figures(run)))
+    except OSError as error:
+        where = error.filename or folder
+        raise SettingError(f"{where}: cannot be written ({error.strerror}); make room or give leave to write") from None
+    return page
+
+
+def _draw_figures(run: Run) -> list[Picture]:
+    subtitle = facts.subtitle(run.description)
+
+    def draw(name: str, figure_of: Callable[..., Figure], rows: Sequence[Any], title: str, caption: str) -> Picture:
+        _, svg = save_figure(figure_of(rows, title, subtitle), run.folder / "figures" / name)
+        return Picture(svg.read_text(encoding="utf-8"), f"{title}: {subtitle}", caption)
+
+    about = _about_accuracy(run.records)
+    pictures = [draw("accuracy", accuracy_figure, run.records, "Test accuracy against density", about)]
+    if run.layers:
+        pictures.append(draw("layers", layers_figure, run.layers, "Density of each parameter (% alive)", _ABOUT_LAYERS))
+    if run.epochs:
+        pictures.append(draw("learning", learning_figure, run.epochs, "Learning curves", _ABOUT_LEARNING))
+    return pictures
+
+
+def _about_accuracy(records: tuple[Record, ...]) -> str:
+    winner = smallest_winner(records)
+    return (
+        "Test accuracy after each round against the share of weights still alive, on a logarithmic axis: sparser to "
+        f"the right. The dashed line is the full network's accuracy, {percent(records[0].test_acc)}. "
+    ) + (
+        "No ticket reaches it so far."
+        if winner is None
+        else f"The ring marks the sparsest ticket that reaches it: round {winner.round}, with "
+        f"{percent(winner.density)} of the weights and {percent(winner.test_acc)} test accuracy."
+    )
+
+
+_ABOUT_LAYERS = (
+    "Per cent of each parameter's entries alive, round by round; its number of entries stands on the right. Colours "
+    "are on a logarithmic scale, the darker the denser. Where every parameter is pruned on its own, the rows differ by "
+    "rounding alone, which shows in the smallest."
+)
+_ABOUT_LEARNING = (
+    "Loss and accuracy on the validation part after each epoch of some rounds, from the full network's (round 0) to "
+    "the last round's."
+)

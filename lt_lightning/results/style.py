@@ -1,0 +1,66 @@
+"""What all figures have in common: colours, type, the title above them.
+
+Colours are those of Okabe and Ito, which colour-blind eyes tell apart.
+
+See: M. Okabe and K. Ito, Color Universal Design, https://jfly.uni-koeln.de/color/
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from types import MappingProxyType
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
+INK, QUIET, FAINT = "#1a1a1a", "#5f6368", "#e4e6e8"
+
+
+def styled(changes: Mapping[Any, Any] = MappingProxyType({})) -> AbstractContextManager[None]:
+    """Within it matplotlib draws in this project's style, with some changes; after it as before."""
+    return mpl.rc_context(
+        {
+            "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
+            "font.size": 9.5,
+            "text.parse_math": False,  # a corpus may be called "$x"
+            "text.color": INK,
+            "axes.labelcolor": INK,
+            "axes.edgecolor": QUIET,
+            "axes.linewidth": 0.8,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "axes.labelpad": 6,
+            "grid.color": FAINT,
+            "grid.linewidth": 0.8,
+            "xtick.color": QUIET,
+            "ytick.color": QUIET,
+            "xtick.labelcolor": INK,
+            "ytick.labelcolor": INK,
+            "legend.frameon": False,
+            "lines.linewidth": 1.6,
+            "lines.markersize": 5,
+            "figure.facecolor": "white",
+            **changes,
+        }
+    )
+
+
+def printable(text: str, length: int = 96) -> str:
+    """A name that users gave, fit to be drawn: of a readable length, and without control characters."""
+    # Control characters would make the SVG unreadable; longer text would run out of the figure.
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def titled_figure(width: float, height: float, title: str, subtitle: str) -> Figure:
+    """A figure of so many inches whose upper edge is kept for a title and a quieter line below it."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.text(0.14 / width, 1 - 0.14 / height, printable(title), size=11.5, weight="bold", va="top")
+    figure.text(0.14 / width, 1 - 0.40 / height, printable(subtitle), size=9, color=QUIET, va="top")
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.set(rect=(0.01, 0.01, 0.98, 0.98 - 0.64 / height), wspace=0.06)  # pyright: ignore[reportCallIssue]
+    return figure

@@ -1,0 +1,72 @@
+"""A run directory to read and draw, written by hand rather than by a run."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lt_lightning.results.records import EpochRecord, LayerRecord, Record, write_records
+
+PARAMETERS = {"embedding.weight": (50, 10), "fc.weight": (4, 10), "fc.bias": (4,)}
+
+# The full network has 0.80; rounds 1 and 3 win, round 1 is the best, round 3 the smallest winner.
+ACCURACIES = (0.80, 0.85, 0.79, 0.80, 0.60)
+
+
+@pytest.fixture
+def description() -> dict[str, Any]:
+    return {
+        "format": 1,
+        "command": ["+experiment=lt_agnews", "data.path=a folder"],
+        "experiment": "lt_agnews",
+        "config": {
+            "test_on": "last",
+            "data": {"name": "agnews", "batch_size": 64},
+            "embedding": {"name": "random", "dim": 10},
+            "model": {"name": "multi_cnn"},
+            "optimizer": {"name": "adam", "lr": 0.001},
+            "pruning": {"rounds": 4, "amount": 0.2, "criterion": "magnitude", "scope": "layerwise", "rewind": "init"},
+            "trainer": {"max_epochs": 2},
+        },
+        "corpus": {
+            "name": "AG News",
+            "source": "ag_news",
+            "rows": {"train": 84000, "valid": 36000, "test": 7600},
+            "class_names": ["World", "Sports"],
+        },
+        "vocabulary": {"words": 50, "embedding_found": 40},
+        "versions": {"torch": "2.13.0"},
+        "device": "cpu (2 threads)",
+        "seed": 7,
+        "started": "2026-11-21T21:00:00+00:00",
+        "finished": "2026-11-21T21:42:17+00:00",
+    }
+
+
+@pytest.fixture
+def make_run(tmp_path: Path, description: dict[str, Any]) -> Callable[..., Path]:
+    """Writes a run of so many rounds, each with 0.8 of the entries of the one before, and gives its directory."""
+
+    def make(rounds: int = 5, name: str = "run", changes: dict[str, Any] | None = None) -> Path:
+        run = tmp_path / name
+        run.mkdir()
+        total = sum(math.prod(shape) for shape in PARAMETERS.values())
+        records, layers, epochs = [], [], []
+        for round_ in range(rounds):
+            kept = {name: round(math.prod(shape) * 0.8**round_) for name, shape in PARAMETERS.items()}
+            alive, accuracy = sum(kept.values()), ACCURACIES[round_]
+            records.append(Record(round_, 1 - alive / total, alive, total, 2, 0.5, 0.6, accuracy, 0.7, accuracy, 10.25))
+            layers += [
+                LayerRecord(round_, name, kept[name], math.prod(shape), shape) for name, shape in PARAMETERS.items()
+            ]
+            epochs += [EpochRecord(round_, epoch, 0.9 / epoch, 0.8 / epoch, 0.4 * epoch) for epoch in (1, 2)]
+        write_records(run / "results.csv", records)
+        write_records(run / "layers.csv", layers)
+        write_records(run / "epochs.csv", epochs)
+        (run / "run.json").write_text(json.dumps(description | (changes or {})), encoding="utf-8")
+        return run
+
+    return make

@@ -1,0 +1,161 @@
+"""The report of a run directory, from the command line."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lt_lightning.errors import SettingError
+from lt_lightning.report import main
+from lt_lightning.results.report import draw_report
+from lt_lightning.results.runs import read_run
+
+MakeRun = Callable[..., Path]
+FIGURES = [f"{name}.{kind}" for name in ("accuracy", "layers", "learning") for kind in ("png", "svg")]
+
+
+def test_a_report_is_figures_and_a_page(make_run: MakeRun) -> None:
+    run = make_run()
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    page = draw_report(run)
+    assert page == run / "report.html"
+    assert sorted(path.name for path in (run / "figures").iterdir()) == FIGURES
+    assert page.read_text(encoding="utf-8").count("<figure>") == 3
+    assert {path.name for path in run.iterdir()} == {*before, "figures", "report.html"}
+    assert {name: (run / name).read_bytes() for name in before} == before
+
+
+def test_a_report_can_be_drawn_again_and_is_the_same(make_run: MakeRun) -> None:
+    run = make_run()
+    first = draw_report(run).read_bytes()
+    assert draw_report(run).read_bytes() == first
+
+
+def test_a_run_after_its_first_round_without_curves_has_a_report(make_run: MakeRun) -> None:
+    run = make_run(rounds=1)
+    (run / "epochs.csv").unlink()
+    page = draw_report(run).read_text(encoding="utf-8")
+    assert page.count("<figure>") == 2
+    assert sorted(path.name for path in (run / "figures").iterdir()) == FIGURES[:4]
+
+
+def test_a_table_that_is_a_round_ahead_is_read_up_to_the_last_whole_round(make_run: MakeRun) -> None:
+    run = make_run()
+    rows = (run / "results.csv").read_text().splitlines(keepends=True)
+    (run / "results.csv").write_text("".join(rows[:3]))
+    read = read_run(run)
+    assert [record.round for record in read.records] == [0, 1]
+    assert {layer.round for layer in read.layers} == {0, 1}
+    assert {epoch.round for epoch in read.epochs} == {0, 1}
+
+
+def test_the_command_prints_where_the_pages_are(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [make_run(rounds=2, name=name) for name in ("one", "two")]
+    assert main([str(run) for run in runs]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [str(run / "report.html") for run in runs]
+    assert err == ""
+
+
+def damage(run: Path, kind: str) -> str:
+    """Damages a run and gives what the error must say."""
+    if kind == "no rounds":
+        (run / "results.csv").unlink()
+        return "no rounds yet"
+    if kind == "only a header":
+        text = (run / "results.csv").read_text()
+        (run / "results.csv").write_text(text[: text.index("\n") + 1])
+        return "no rounds yet"
+    if kind == "no run":
+        for path in run.iterdir():
+            path.unlink()
+        return "not a run directory"
+    if kind == "half a row":
+        with (run / "results.csv").open("a") as file:
+            file.write("5,0.67")
+        return "results.csv: line 7: 2 values for 11 columns"
+    if kind == "a gap":
+        rows = (run / "results.csv").read_text().splitlines(keepends=True)
+        (run / "results.csv").write_text("".join(rows[:2] + rows[3:]))
+        return "results.csv: line 3: round 2 where round 1 belongs"
+    if kind == "no layers":
+        (run / "layers.csv").unlink()
+        return "layers.csv: no such file"
+    if kind == "layers":
+        (run / "layers.csv").write_text("round,parameter\n")
+        return "layers.csv: line 1: no column alive, total, shape"
+    if kind == "epochs":
+        (run / "epochs.csv").write_bytes(b"\xff")
+        return "epochs.csv: cannot be read as a table"
+    texts = {"no json": "{,}", "a list": "[]", "no text": "\udcff"}
+    (run / "run.json").write_bytes(texts[kind].encode(errors="surrogateescape"))
+    return "run.json: is not a JSON object" if kind == "a list" else "run.json: cannot be read as JSON"
+
+
+DAMAGES = (
+    "no rounds", "only a header", "no run", "half a row", "a gap", "no layers", "layers", "epochs",
+    "no json", "a list", "no text",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_what_is_wrong_with_a_run_is_one_line_and_nothing_is_drawn(
+    make_run: MakeRun, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    run = make_run()
+    said = damage(run, kind)
+    before = sorted(path.name for path in run.iterdir())
+    assert main([str(run)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(str(run))
+    assert said in err
+    assert "; " in err  # and what to do
+    assert err.count("\n") == 1
+    assert sorted(path.name for path in run.iterdir()) == before
+
+
+def test_a_broken_run_does_not_keep_others_from_being_drawn(
+    make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken, whole = make_run(name="broken"), make_run(rounds=1, name="whole")
+    damage(broken, "no json")
+    assert main([str(broken), str(whole)]) == 2
+    assert capsys.readouterr().out == f"{whole / 'report.html'}\n"
+
+
+def test_a_folder_of_runs_is_pointed_out(make_run: MakeRun) -> None:
+    runs = [make_run(rounds=1, name=name) for name in ("0", "1")]
+    with pytest.raises(SettingError, match=r"give one of the 2 runs in it, e\.g\. .*0$"):
+        draw_report(runs[0].parent)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(make_run: MakeRun) -> None:
+    run = make_run(rounds=1)
+    (run / "figures").write_text("in the way")
+    with pytest.raises(SettingError, match="figures: cannot be written") as caught:
+        draw_report(run)
+    assert "\n" not in str(caught.value)
+    assert not (run / "report.html").exists()
+
+
+def run_module(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-m", "lt_lightning.report", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"})
+
+
+def test_a_missing_folder_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    done = run_module(str(tmp_path / "nothing"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"{tmp_path / 'nothing'}: no such folder; give a run directory, outputs/<experiment>/<date>_<time>\n"
+    )
+
+
+def test_help_says_what_to_give() -> None:
+    done = run_module("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "usage: python -m lt_lightning.report [-h] RUN [RUN ...]" in done.stdout

@@ -1,0 +1,111 @@
+"""The tables in plain text say what the records say, in columns."""
+
+import math
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lt_lightning.results.records import LayerRecord, Record
+from lt_lightning.results.tables import (
+    ROUND_COLUMNS,
+    parameter_table,
+    percent,
+    round_cells,
+    round_header,
+    round_line,
+    round_row,
+)
+
+THIRD = Record(3, 0.488, 2622312, 5121704, 10, 0.12345, 0.2, 0.895, 0.3, 0.8912, 123.44)
+
+
+def numbers(text: str) -> list[float]:
+    return [float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*\.?\d*", text)]
+
+
+def test_a_row_of_the_table_of_rounds_holds_its_values() -> None:
+    assert numbers(round_row(THIRD)) == [3, 51.2, 2622312, 10, 0.1235, 0.2, 89.5, 0.3, 89.12, 123.4]
+
+
+def test_the_table_of_rounds_is_100_wide_and_its_columns_end_below_each_other() -> None:
+    headings, rule = round_header().split("\n")
+    row = round_row(THIRD)
+    assert len(headings) == len(rule) == len(row) == 100
+    for heading, cell in zip(ROUND_COLUMNS, round_cells(THIRD), strict=True):
+        end = headings.index(heading) + len(heading)
+        assert row[:end].endswith(cell)
+
+
+losses = st.floats(min_value=0) | st.just(math.nan)
+shares = st.floats(0, 1) | st.just(math.nan)
+
+
+@given(st.integers(0, 999), st.integers(0, 99_999_999), st.lists(losses, min_size=3, max_size=3), shares, shares)
+def test_every_row_is_as_wide_as_the_header(
+    round_: int, alive: int, losses: list[float], valid_acc: float, test_acc: float
+) -> None:
+    train_loss, valid_loss, test_loss = losses
+    record = Record(
+        round_, 0.5, alive, 99_999_999, 9999, train_loss, valid_loss, valid_acc, test_loss, test_acc, 9999.9
+    )
+    assert len(round_row(record)) == 100
+
+
+def test_a_line_of_the_log_can_be_read_alone() -> None:
+    assert round_line(THIRD, 20) == (
+        "round 3/20  density 51.20 %  alive 2,622,312  epochs 10  train loss 0.1235  valid loss 0.2000  "
+        "valid acc 89.50 %  test loss 0.3000  test acc 89.12 %  123.4 s"
+    )
+
+
+def test_what_was_not_measured_is_a_dash() -> None:
+    record = replace(THIRD, valid_loss=math.nan, valid_acc=math.nan)
+    assert "valid loss -  valid acc -  " in round_line(record, 20)
+    assert "nan" not in round_row(record)
+
+
+@pytest.mark.parametrize("rounds", range(0, 41, 5))
+def test_small_shares_keep_three_digits(rounds: int) -> None:
+    density = 0.8**rounds
+    assert float(percent(density).removesuffix(" %")) / 100 == pytest.approx(density, rel=5e-3)
+
+
+LAYERS = [
+    LayerRecord(1, "embedding.weight", 4000160, 5000200, (50002, 100)),
+    LayerRecord(1, "fc.bias", 3, 4, (4,)),
+    LayerRecord(1, "scale", 1, 1, ()),
+]
+
+
+def test_the_table_of_parameters_holds_counts_shares_and_shapes() -> None:
+    header, _, *rows, _, totals = parameter_table(LAYERS).split("\n")
+    assert header.split() == ["parameter", "alive", "/", "total", "alive", "pruned", "shape"]
+    assert [row.split() for row in rows] == [
+        ["embedding.weight", "4,000,160", "/", "5,000,200", "80.00", "%", "1,000,040", "50002x100"],
+        ["fc.bias", "3", "/", "4", "75.00", "%", "1", "4"],
+        ["scale", "1", "/", "1", "100.00", "%", "0", "scalar"],
+    ]
+    alive, total = 4000160 + 3 + 1, 5000200 + 4 + 1
+    assert numbers(totals) == [alive, total, total - alive, 20.0, 1.25]
+
+
+def test_the_table_of_parameters_is_aligned() -> None:
+    header, rule, *rows, _, _ = parameter_table(LAYERS).split("\n")
+    assert len({row.index("/") for row in rows}) == 1
+    assert len({row.index("%") for row in rows}) == 1
+    assert all(row[header.index("shape") - 1] == " " != row[header.index("shape")] for row in rows)
+    assert max(map(len, [header, *rows])) == len(rule)
+
+
+def test_nothing_alive_has_no_compression_rate() -> None:
+    assert parameter_table([LayerRecord(9, "fc.bias", 0, 4, (4,))]).endswith(
+        "alive 0 of 4, pruned 4 (100.00 %), compression -"
+    )
+
+
+def test_tables_are_printable_everywhere() -> None:
+    for text in (round_header(), round_row(THIRD), round_line(THIRD, 20), parameter_table(LAYERS)):
+        assert text.isascii()
