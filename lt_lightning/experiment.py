@@ -1,0 +1,200 @@
+"""An experiment from its settings to its report: corpus, network, rounds, records."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.utilities import rank_zero_only
+from rich.console import Console
+
+from lt_lightning.callbacks import BestWeights, History, PruningCallback
+from lt_lightning.callbacks.progress import ProgressCallback, RoundsDisplay
+from lt_lightning.config import Config, TestOn, TrainerConfig, lottery_settings
+from lt_lightning.data.corpus import Corpus
+from lt_lightning.data.module import TextDataModule
+from lt_lightning.lottery import Mask, derive_seed
+from lt_lightning.models import TextClassifier, build_classifier
+from lt_lightning.results.description import describe_run, now, write_description
+from lt_lightning.results.records import EpochRecord, LayerRecord, Record, append_records
+from lt_lightning.results.report import draw_report
+from lt_lightning.results.tables import parameter_table
+from lt_lightning.results.tickets import Ticket
+
+
+def run_experiment(config: Config, corpus: Corpus, run: Path, command: Sequence[str]) -> None:
+    """Play all rounds and leave the run directory behind.
+
+    Each round appends to the tables and writes its ticket before the next begins: what is done is kept, whatever
+    happens later.
+
+    Args:
+        config: what to run.
+        corpus: on what.
+        run: the run directory.
+        command: the overrides on the command line, for the record.
+
+    Raises:
+        SettingError: if the data, the model and the settings do not fit together.
+        LotteryError: if the network and the pruning settings do not.
+    """
+    rank = _rank()
+    is_writer = rank == 0
+    _hush()
+    pl.seed_everything(derive_seed(config.seed, "network"), verbose=False)
+    data = TextDataModule(corpus, config.data, config.embedding, config.seed)
+    classifier = build_classifier(
+        config.model,
+        config.optimizer,
+        words=len(data.words),
+        classes=len(data.corpus.class_names),
+        dim=config.embedding.dim,
+        vectors=data.vectors,
+    )
+    pruning = PruningCallback(submodule="network", **vars(lottery_settings(config)))
+    description = _describe(config, data, command, classifier, run)
+    if is_writer:
+        write_description(run, description)
+    console = Console(highlight=False, quiet=not is_writer)
+    with RoundsDisplay(config.pruning.rounds, config.trainer.max_epochs, console) as display:
+        display.say(_summary(config, data, classifier))
+        for round in range(config.pruning.rounds + 1):
+            display.begin_round()
+            record, epochs = _play_round(config, run, round, data, classifier, pruning, display)
+            layers = _layers(round, pruning.mask)
+            if is_writer:
+                _ticket(config, data, classifier, pruning.mask, record).save(
+                    run / f"tickets/round_{round:02}.safetensors"
+                )
+                append_records(run / "layers.csv", layers)
+                append_records(run / "epochs.csv", epochs)
+                append_records(run / "results.csv", [record])
+            display.show_round(record)
+            if is_writer and round == config.pruning.rounds:
+                display.say(f"\n{parameter_table(layers)}")
+    if is_writer:
+        write_description(run, {**description, "finished": now()})
+        page = draw_report(run)
+        console.print(f"\nreport: {page}", soft_wrap=True)
+
+
+def _play_round(
+    config: Config,
+    run: Path,
+    round: int,
+    data: TextDataModule,
+    classifier: TextClassifier,
+    pruning: PruningCallback,
+    display: RoundsDisplay,
+) -> tuple[Record, list[EpochRecord]]:
+    """Prune, rewind, train and test once."""
+    began = time.perf_counter()
+    # Dropout differs from process to process, and from round to round, but not from run to run.
+    pl.seed_everything(derive_seed(config.seed, "round", round, _rank()), verbose=False)
+    data.round = round
+    history, best = History(round), BestWeights()
+    callbacks: list[pl.Callback] = [pruning, history, ProgressCallback(display, round)]
+    if config.test_on == TestOn.best:
+        callbacks.insert(0, best)  # before pruning, so that the round ends with its best weights for everyone
+    if config.early_stopping.patience is not None:
+        stopping = config.early_stopping
+        callbacks.append(EarlyStopping("valid_loss", stopping.min_delta, stopping.patience or 0, mode="min"))
+    trainer = _make_trainer(config.trainer, callbacks, run)
+    trainer.fit(classifier, datamodule=data)
+    tested = trainer.test(classifier, datamodule=data, verbose=False)[0]
+    of = history.epochs[(best.epoch or len(history.epochs)) - 1]
+    mask = pruning.mask
+    record = Record(
+        round=round,
+        sparsity=mask.sparsity,
+        alive=mask.alive,
+        total=mask.total,
+        epochs=len(history.epochs),
+        train_loss=of.train_loss,
+        valid_loss=of.valid_loss,
+        valid_acc=of.valid_acc,
+        test_loss=tested["test_loss"],
+        test_acc=tested["test_acc"],
+        seconds=time.perf_counter() - began,
+    )
+    return record, history.epochs
+
+
+def _make_trainer(config: TrainerConfig, callbacks: list[pl.Callback], run: Path) -> pl.Trainer:
+    """A Trainer for one round; null leaves Lightning's default, `_target_` makes an object."""
+    chosen = {key: value for key, value in vars(config).items() if value is not None}
+    arguments = instantiate(OmegaConf.create(chosen), _convert_="all")
+    callbacks = [*arguments.pop("callbacks", []), *callbacks]
+    return pl.Trainer(**{"default_root_dir": run, **arguments}, callbacks=callbacks)
+
+
+def _layers(round: int, mask: Mask) -> list[LayerRecord]:
+    return [
+        LayerRecord(round, name, mask.counts[name], tensor.numel(), tuple(tensor.shape))
+        for name, tensor in mask.items()
+    ]
+
+
+def _ticket(config: Config, data: TextDataModule, classifier: TextClassifier, mask: Mask, record: Record) -> Ticket:
+    about = {
+        **vars(record),
+        "experiment": config.name,
+        "model": vars(config.model),
+        "embedding_dim": config.embedding.dim,
+        "class_names": list(data.corpus.class_names),
+        "corpus": data.corpus.name,
+        "splitter": str(config.data.tokenizer.value),
+        "max_length": config.data.max_length,
+        "seed": config.seed,
+    }
+    return Ticket(classifier.network.state_dict(), mask, about, data.tokenizer.to_str())
+
+
+def _describe(
+    config: Config, data: TextDataModule, command: Sequence[str], classifier: TextClassifier, run: Path
+) -> dict[str, Any]:
+    trainer = _make_trainer(config.trainer, [], run)  # knows what `auto` stands for on this machine
+    root = trainer.strategy.root_device
+    device = torch.cuda.get_device_name(root) if root.type == "cuda" else f"{root} ({torch.get_num_threads()} threads)"
+    parameters = sum(parameter.numel() for parameter in classifier.network.parameters() if parameter.requires_grad)
+    return describe_run(config, data, command, parameters=parameters, device=device, processes=trainer.world_size)
+
+
+def _summary(config: Config, data: TextDataModule, classifier: TextClassifier) -> str:
+    """Two lines on what is about to run."""
+    rows = ", ".join(f"{count:,} {part}" for part, count in data.rows.items())
+    parameters = sum(parameter.numel() for parameter in classifier.network.parameters())
+    found = (
+        ""
+        if data.words_found is None
+        else f" ({data.words_found / len(data.words):.1%} with a {config.embedding.name} vector)"
+    )
+    return (
+        f"{data.corpus.name}: {rows} rows, {len(data.corpus.class_names)} classes, {len(data.words):,} words{found}\n"
+        f"{type(classifier.network).__name__}: {parameters:,} parameters; {config.pruning.rounds} rounds of pruning by "
+        f"{config.pruning.amount:g}, rewind {config.pruning.rewind}, seed {config.seed}"
+    )
+
+
+def _rank() -> int:
+    """Which of the processes this is, known before there is a Trainer."""
+    return getattr(rank_zero_only, "rank", None) or 0
+
+
+def _hush() -> None:
+    """Silence advice of Lightning's that does not apply here."""
+    for advice in (
+        ".*does not have many workers.*",  # the texts are in memory already
+        ".*it is recommended to use `Trainer.devices=1.*",  # rows are dealt out once each, not padded
+        ".*recommended to use `self.log.*sync_dist=True`.*",  # the metrics that are logged are synchronised already
+        ".*LeafSpec.* is deprecated.*",  # between Lightning and torch
+    ):
+        warnings.filterwarnings("ignore", message=advice)

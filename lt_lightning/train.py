@@ -1,0 +1,48 @@
+"""Run a lottery: `python -m lt_lightning.train +experiment=NAME [key=value …] [-m]`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lt_lightning.command import fail, hide_progress_bars_in_pipes, run_hydra
+from lt_lightning.errors import SettingError
+from lt_lightning.lottery.settings import LotteryError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+log = logging.getLogger(__name__)
+
+
+def task(composed: DictConfig) -> None:
+    """One run: check the configuration, read the corpus, and only then load what is heavy and play the rounds."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from lt_lightning.config import read_config
+
+    hydra = HydraConfig.get()
+    try:
+        config = read_config(composed)
+        hide_progress_bars_in_pipes()
+        from lt_lightning.data.corpus import load_corpus
+
+        corpus = load_corpus(config.data)
+        from lt_lightning.experiment import run_experiment
+
+        run_experiment(config, corpus, Path(hydra.runtime.output_dir), list(hydra.overrides.task))
+    except (SettingError, LotteryError) as error:
+        message = f"pruning.{error}" if isinstance(error, LotteryError) else str(error)
+        log.info(
+            "stopped: %s", message, exc_info=error
+        )  # the log keeps the traceback; the terminal shows warnings only
+        if hydra.mode == RunMode.MULTIRUN:
+            raise SettingError(message) from error  # the other jobs of the sweep go on
+        fail(message)
+
+
+if __name__ == "__main__":
+    sys.exit(run_hydra(task))
