@@ -69,22 +69,30 @@ def hide_progress_bars_in_pipes() -> None:
 
 def explain(error: BaseException) -> str:
     """What Hydra and OmegaConf say in several lines, as one that names the setting and the remedy."""
+    from lt_lightning.config import no_such_setting
+
     text = "\n".join(str(part) for part in (error, error.__cause__) if part is not None)
     if match := re.search(r"Could not find '(?:(.+)/)?(.+)'", text):
         group, choice = match[1] or "config", match[2]
         options = [name for name in re.findall(r"^\t(\S+)$", text, re.M) if not name.startswith("_")]
         wish = f"+{group}" if group == "experiment" else group
-        return f"{group}: there is no {choice!r}{_perhaps(choice, options)}; choose {wish}=… from {', '.join(options)}"
+        close = difflib.get_close_matches(choice, options, n=1)
+        perhaps = f"; did you mean {close[0]}?" if close else ""
+        return f"{group}: there is no {choice!r}{perhaps}; choose {wish}=… from {', '.join(options)}"
     if match := re.search(r"Could not override '(.+?)'", text):
         key = match[1]
         if "No match in the defaults list" in text or key == "experiment":
-            return f"{key}: to choose an experiment write +experiment=NAME" if key == "experiment" else _no_such(key)
+            return (
+                f"{key}: to choose an experiment write +experiment=NAME"
+                if key == "experiment"
+                else no_such_setting(key)
+            )
         if "Key '" in text:
-            return _no_such(re.sub(r"^\++", "", key))
+            return no_such_setting(re.sub(r"^\++", "", key))
     full_key = re.search(r"full_key: (\S+)", text)
     key = full_key[1] if full_key else None
     if key and (re.search(r"Key '.+' (is )?not in", text)):
-        return _no_such(key)
+        return no_such_setting(key)
     reason = next((line for line in text.splitlines() if "could not be converted" in line or "Invalid" in line), None)
     if key and reason:
         return f"{key}: {reason.strip()}"
@@ -94,19 +102,6 @@ def explain(error: BaseException) -> str:
         )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return f"{key + ': ' if key else ''}{lines[0]}{' ' + lines[1] if len(lines) > 1 else ''}"
-
-
-def _no_such(key: str) -> str:
-    from lt_lightning.config import setting_names
-
-    return f"{key}: no such setting{_perhaps(key, setting_names())}; --help lists them all"
-
-
-def _perhaps(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1) or [
-        other for other in known if other.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]
-    ]
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 class CheckConfig:

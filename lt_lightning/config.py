@@ -5,6 +5,7 @@ Checked before torch or Lightning are loaded, so that a rejected setting answers
 
 # OmegaConf reads these annotations at run time; Optional, List and Union are what it knows on every Python from 3.10.
 # ruff: noqa: UP006, UP007, UP035, UP045
+import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -12,7 +13,7 @@ from typing import Any, List, Optional, Union
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
@@ -188,10 +189,11 @@ def read_config(composed: DictConfig) -> Config:
         SettingError: for the first value that is missing or out of its range.
     """
     settings = OmegaConf.create({key: composed[key] for key in composed if key != "hydra"}, flags={"struct": True})
+    for name in _names(settings):
+        if name not in setting_names():  # `+key=value` adds what the types do not know
+            raise SettingError(no_such_setting(name))
     try:
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), settings))
-    except ConfigKeyError as error:
-        raise SettingError(f"{error.full_key}: no such setting; --help lists them all") from error
     except OmegaConfBaseException as error:
         raise SettingError(f"{error.full_key}: {str(error.msg or error).splitlines()[0]}") from error
     assert isinstance(config, Config)
@@ -295,10 +297,21 @@ def _check_unread(config: Config) -> None:
 
 def setting_names() -> list[str]:
     """Every setting by its full name, such as `pruning.amount`."""
-    schema = OmegaConf.structured(Config)
-    return [
-        f"{group}.{key}" if isinstance(node, DictConfig) else group
-        for group in schema
-        for node in [schema._get_node(group)]
-        for key in (node if isinstance(node, DictConfig) else [group])
-    ]
+    return list(_names(OmegaConf.structured(Config)))
+
+
+def no_such_setting(name: str) -> str:
+    """What to say of a setting that does not exist: perhaps another one was meant."""
+    known = setting_names()
+    namesakes = [other for other in known if other.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]]
+    close = difflib.get_close_matches(name, known, n=1) or namesakes
+    return f"{name}: no such setting{f'; did you mean {close[0]}?' if close else ''}; --help lists them all"
+
+
+def _names(config: DictConfig) -> Iterator[str]:
+    for group in config:
+        node = config._get_node(group)
+        if isinstance(node, DictConfig):
+            yield from (f"{group}.{key}" for key in node)
+        else:
+            yield str(group)

@@ -64,8 +64,8 @@ def run_experiment(config: Config, corpus: Corpus, run: Path, command: Sequence[
     if is_writer:
         write_description(run, description)
     console = Console(highlight=False, quiet=not is_writer)
-    with RoundsDisplay(config.pruning.rounds, config.trainer.max_epochs, console) as display:
-        display.say(_summary(config, data, classifier))
+    title = _summary(config, data, classifier)
+    with RoundsDisplay(title, config.pruning.rounds, config.trainer.max_epochs, console) as display:
         for round in range(config.pruning.rounds + 1):
             display.begin_round()
             record, epochs = _play_round(config, run, round, data, classifier, pruning, display)
@@ -194,7 +194,7 @@ def _hush() -> None:
     for advice in (
         ".*does not have many workers.*",  # the texts are in memory already
         ".*it is recommended to use `Trainer.devices=1.*",  # rows are dealt out once each, not padded
-        ".*recommended to use `self.log.*sync_dist=True`.*",  # the metrics that are logged are synchronised already
+        ".*recommended to use `self.log.*sync_dist=True.*",  # the metrics that are logged are synchronised already
         ".*LeafSpec.* is deprecated.*",  # between Lightning and torch
     ):
         warnings.filterwarnings("ignore", message=advice)

@@ -23,14 +23,15 @@ class RoundsDisplay:
     """Shows the rounds of one run. On a terminal: bar and table; elsewhere one line a round, no control characters.
 
     Args:
+        title: what is about to run.
         rounds: the number of the last round.
         epochs: epochs a round, at most.
         console: where to; the terminal by default. A process that should be silent gives a quiet one.
     """
 
-    def __init__(self, rounds: int, epochs: int, console: Console | None = None) -> None:
+    def __init__(self, title: str, rounds: int, epochs: int, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
-        self._rounds, self._epochs = rounds, epochs
+        self._title, self._rounds, self._epochs = title, rounds, epochs
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -47,8 +48,9 @@ class RoundsDisplay:
         self._began = time.monotonic()
 
     def __enter__(self) -> RoundsDisplay:
+        self._print(self._title)
         if self.console.is_terminal:
-            self._print(round_header())
+            self._print("\n" + round_header())
         self._task = self._progress.add_task(self._label(0, 0), total=float(self._rounds + 1), left="")
         self._progress.start()
         return self

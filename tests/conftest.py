@@ -1,0 +1,55 @@
+"""What all tests share: small machines, no network, no cache of the user's."""
+
+import os
+
+# Before anything imports torch or datasets: one thread keeps small networks quick, and nothing is downloaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from jaxtyping import install_import_hook
+
+# Shapes in signatures are claims; in the tests they are checked at every call.
+install_import_hook(["lt_lightning.models", "lt_lightning.data"], "beartype.beartype")
+
+from lt_lightning.command import config_folder
+from lt_lightning.config import Config, read_config, register_schema
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of the test session's own, in place of the user's."""
+    import datasets.config
+
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
+        patch.setattr("lt_lightning.data.corpus.HF_DATASETS_CACHE", folder)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def configure() -> Callable[..., Config]:
+    """Compose the real configuration tree with overrides, and check it."""
+
+    def configure(*overrides: str) -> Config:
+        register_schema()
+        with initialize_config_dir(config_folder(), version_base="1.3"):
+            return read_config(compose("config", list(overrides)))
+
+    return configure
+
+
+@pytest.fixture(scope="session")
+def ag_news() -> Path:
+    """The folder of real AG News, where there is one."""
+    folder = SHARED_DATA / "ag_news"
+    if not folder.is_dir():
+        pytest.skip("needs AG News in ../shared/data")
+    return folder

@@ -1,0 +1,79 @@
+"""What a person sees who mistypes: one line, exit code 2, nothing written."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def train(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lt_lightning.train", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["+experiment=lt_agnwes"],
+            "experiment: there is no 'lt_agnwes'; did you mean lt_agnews?; choose +experiment=…",
+        ),
+        (["experiment=quickstart"], "experiment: to choose an experiment write +experiment=NAME"),
+        (["model=bilsmt"], "model: there is no 'bilsmt'; did you mean bilstm?; choose model=… from bilstm, binary_cnn"),
+        (["data=nosuch"], "data: there is no 'nosuch'; choose data=… from agnews, files, imdb, pydocs"),
+        (["pruning.amont=0.3"], "pruning.amont: no such setting; did you mean pruning.amount?; --help lists them all"),
+        (["amount=0.3"], "amount: no such setting; did you mean pruning.amount?; --help lists them all"),
+        (["+pruning.amont=0.3"], "pruning.amont: no such setting"),
+        (["+foo=1"], "foo: no such setting"),
+        (["pruning.rounds=many"], "pruning.rounds: Value 'many' of type 'str' could not be converted to Integer"),
+        (["pruning.amount=1.5"], "pruning.amount: 1.5 is not between 0 and 1"),
+        (["test_on=first"], "test_on: Invalid value 'first', expected one of [last, best]"),
+        (["data=files"], "data.path: missing: data=files reads a folder with train and test files"),
+        (["rounds"], "cannot read the command line"),
+        (["data=agnews"], "data.path=FOLDER"),
+        (["data=files", "data.path=nowhere"], "data.path: nowhere does not exist"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it(arguments: list[str], said: str, tmp_path: Path) -> None:
+    result = train(*arguments, folder=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ")
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not result.stdout
+    assert not list(tmp_path.rglob("*.csv"))
+
+
+def test_a_rejected_setting_leaves_nothing_behind(tmp_path: Path) -> None:
+    train("pruning.amount=7", folder=tmp_path)
+    train("model=nosuch", folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_log_has_the_traceback_that_the_terminal_has_not(tmp_path: Path) -> None:
+    result = train("data=files", "data.path=nowhere", "name=typo", folder=tmp_path)
+    assert "Traceback" not in result.stderr
+    (log,) = (tmp_path / "outputs" / "typo").glob("*/train.log")
+    assert "Traceback" in log.read_text(encoding="utf-8")
+
+
+def test_a_job_of_a_sweep_that_fails_is_named_and_the_rest_still_answer(tmp_path: Path) -> None:
+    result = train("-m", "data=files", "data.path=nowhere,elsewhere", "name=typo", folder=tmp_path)
+    assert result.returncode == 2
+    assert "data.path=nowhere" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("error: data.path: nowhere does not exist")
+    assert len(list((tmp_path / "outputs/typo/sweeps").glob("*/[01]/train.log"))) == 2
+
+
+def test_help_lists_groups_settings_and_experiments(tmp_path: Path) -> None:
+    result = train("--help", folder=tmp_path)
+    assert result.returncode == 0
+    for word in ("quickstart", "lt_imdb_lstm", "binary_cnn", "amount: 0.2", "max_epochs: 10"):
+        assert word in result.stdout
+
+
+def test_cfg_job_prints_the_configuration(tmp_path: Path) -> None:
+    result = train("--cfg", "job", "+experiment=lt_agnews", folder=tmp_path)
+    assert result.returncode == 0
+    assert "hub: fancyzhx/ag_news" in result.stdout

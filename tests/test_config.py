@@ -1,0 +1,145 @@
+"""The configuration tree and what it refuses."""
+
+import dataclasses
+import inspect
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import yaml
+
+from lt_lightning.command import config_folder
+from lt_lightning.config import Config, PruningConfig, TrainerConfig, setting_names
+from lt_lightning.errors import SettingError
+from lt_lightning.lottery import CRITERIA, Settings
+
+CONF = Path(config_folder())
+
+
+def test_every_argument_of_lightnings_trainer_is_a_setting() -> None:
+    arguments = set(inspect.signature(pl.Trainer.__init__).parameters) - {"self"}
+    assert {field.name for field in dataclasses.fields(TrainerConfig)} == arguments
+
+
+def test_the_lotterys_defaults_and_the_configurations_are_the_same(configure: Callable[..., Config]) -> None:
+    pruning, defaults = vars(configure().pruning), Settings()
+    for field in dataclasses.fields(Settings):
+        if field.name != "seed":
+            default = getattr(defaults, field.name)
+            assert pruning[field.name] == (list(default) if isinstance(default, tuple) else default)
+    assert {field.name for field in dataclasses.fields(PruningConfig)} - {"rounds"} < {
+        field.name for field in dataclasses.fields(Settings)
+    }
+
+
+def test_defaults_are_those_of_the_design(configure: Callable[..., Config]) -> None:
+    config = configure()
+    assert (config.data.name, config.embedding.name, config.model.name) == ("PyDocs", "random", "multi_cnn")
+    assert (config.data.batch_size, config.data.valid_fraction, config.data.max_vocab) == (64, 0.3, 50_000)
+    assert (config.pruning.rounds, config.pruning.amount, config.test_on.value) == (20, 0.2, "last")
+
+
+def test_glove_halves_the_vocabulary_unless_told_otherwise(configure: Callable[..., Config]) -> None:
+    assert configure("embedding=glove").data.max_vocab == 25_000
+    assert configure("embedding=glove", "data.max_vocab=99").data.max_vocab == 99
+
+
+@pytest.mark.parametrize(
+    ("experiment", "data", "model", "embedding", "epochs", "lr", "test_on"),
+    [
+        ("lt_agnews", "AG News", "cnn", "random", 10, 1e-3, "last"),
+        ("lt_agnews_lstm", "AG News", "bilstm", "glove", 10, 1e-3, "last"),
+        ("lt_imdb", "IMDB", "cnn", "random", 20, 5e-3, "best"),
+        ("lt_imdb_lstm", "IMDB", "bilstm", "glove", 20, 5e-3, "best"),
+    ],
+)
+def test_experiments_are_the_issues(
+    configure: Callable[..., Config],
+    experiment: str, data: str, model: str, embedding: str, epochs: int, lr: float, test_on: str,
+) -> None:  # fmt: skip
+    config = configure(f"+experiment={experiment}")
+    assert (config.name, config.data.name, config.model.name) == (experiment, data, model)
+    assert (config.embedding.name, config.trainer.max_epochs, config.test_on.value) == (embedding, epochs, test_on)
+    assert (config.optimizer.name, config.optimizer.lr, config.data.batch_size) == ("adam", lr, 64)
+    assert (config.pruning.rounds, config.pruning.amount, config.pruning.rewind) == (20, 0.2, "init")
+
+
+@pytest.mark.parametrize("experiment", [path.stem for path in (CONF / "experiment").glob("*.yaml")])
+@pytest.mark.parametrize("data", ["pydocs", "agnews", "imdb"])
+def test_any_experiment_runs_on_other_data_with_one_more_word(
+    configure: Callable[..., Config], experiment: str, data: str
+) -> None:
+    config = configure(f"+experiment={experiment}", f"data={data}")
+    assert config.data.name == {"pydocs": "PyDocs", "agnews": "AG News", "imdb": "IMDB"}[data]
+    assert config.model.name in ("cnn", "bilstm")  # these fit any number of classes
+
+
+def test_every_key_has_a_comment() -> None:
+    for path in CONF.rglob("*.yaml"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert any(line.startswith("#") for line in lines) or "hydra" in path.parts, f"{path} does not say what it is"
+        if path.parent.name in ("data", "embedding", "model", "optimizer", "pruning"):
+            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            for key in set(values) - {"defaults", "name", "hub", "hub_file", "class_names"}:
+                (line,) = [line for line in lines if line.startswith(f"{key}:")]
+                assert "#" in line, f"{path}: {key} has no comment"
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("pruning.amount=0", "pruning.amount: 0.0 is not between 0 and 1"),
+        ("pruning.amount=1", "pruning.amount: 1.0 is not between 0 and 1"),
+        ("pruning.amount=-0.2", "pruning.amount: -0.2 is not between 0 and 1"),
+        ("pruning.rounds=-1", "pruning.rounds: -1 is too small: it must be at least 0"),
+        ("pruning.criterion=size", f"pruning.criterion: 'size' is none of {', '.join(CRITERIA)}"),
+        ("pruning.scope=net", "pruning.scope: 'net' is none of layerwise, global"),
+        ("pruning.rewind=epoch", "pruning.rewind: 'epoch' is none of init, epoch:K, step:K, last, random, none"),
+        ("pruning.rewind=epoch:11", "pruning.rewind: epoch:11 lies beyond the 10 epochs of round 0"),
+        ("pruning.include=[]", "pruning.include: no pattern"),
+        ("data.valid_fraction=1.0", "data.valid_fraction: 1.0 is not between 0 and 1"),
+        ("data.batch_size=0", "data.batch_size: 0 is too small"),
+        ("data.limit=0", "data.limit: 0 is too small"),
+        ("data.max_length=0", "data.max_length: 0 is too small"),
+        ("data=files", "data.path: missing"),
+        ("model.dropout=1.0", "model.dropout: 1.0 is not between 0 (included) and 1"),
+        ("model.widths=[]", "model.widths: [] is no list of widths"),
+        ("model.widths=[3,0]", "model.widths: [3, 0] is no list of widths"),
+        ("model.hidden=3", "model.hidden: model=multi_cnn does not read it"),
+        ("model.filters=null", "model.filters: model=multi_cnn needs a value"),
+        ("optimizer.lr=0", "optimizer.lr: 0.0 is not above 0"),
+        ("optimizer.momentum=0.9", "optimizer.momentum: optimizer=adam does not read it"),
+        ("optimizer.betas=[0.9]", "optimizer.betas: [0.9] is no pair of numbers"),
+        ("early_stopping.patience=0", "early_stopping.patience: 0 is too small"),
+        ("trainer.max_epochs=0", "trainer.max_epochs: 0 is too small"),
+        ("seed=-1", "seed: -1 is not between 0 and"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(configure: Callable[..., Config], override: str, said: str) -> None:
+    with pytest.raises(SettingError) as error:
+        configure(override)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_setting_names_are_those_of_the_tree() -> None:
+    names = setting_names()
+    assert {"seed", "pruning.amount", "data.path", "trainer.max_epochs"} <= set(names)
+
+
+def test_the_configuration_is_checked_without_torch() -> None:
+    code = """
+import sys
+import lt_lightning.train
+from hydra import compose, initialize_config_dir
+from lt_lightning.command import config_folder
+from lt_lightning.config import read_config, register_schema
+register_schema()
+with initialize_config_dir(config_folder(), version_base="1.3"):
+    read_config(compose("config", ["+experiment=lt_imdb"]))
+print([name for name in ("torch", "pytorch_lightning", "datasets", "matplotlib", "tokenizers") if name in sys.modules])
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
