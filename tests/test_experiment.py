@@ -1,0 +1,277 @@
+"""A whole experiment on a small corpus: what it leaves behind, and that it is the same each time."""
+
+import csv
+import dataclasses
+import json
+import random
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from lt_lightning.config import Config
+from lt_lightning.data.corpus import load_corpus
+from lt_lightning.data.module import TextDataModule
+from lt_lightning.experiment import run_experiment
+from lt_lightning.models import build_classifier
+from lt_lightning.models.classifier import predicted_classes
+from lt_lightning.results.records import EpochRecord, LayerRecord, Record, read_records
+from lt_lightning.results.tickets import Ticket
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
+
+THEMES = {
+    "animals": ["cat", "dog", "horse", "cow", "sheep"],
+    "food": ["bread", "cheese", "apple", "soup", "rice"],
+    "tools": ["hammer", "saw", "drill", "nail", "screw"],
+}
+COMMON = ["the", "a", "of", "and", "with", "some", "very", "old", "new", "here"]
+SMALL = ["model.filters=4", "embedding.dim=6", "data.batch_size=16", "trainer=cpu", "optimizer.lr=0.02"]
+
+Play = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of sentences that their themes give away, now and then."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = random.Random(0)
+    for split, rows in (("train", 120), ("test", 60)):
+        with (folder / f"{split}.jsonl").open("w") as file:
+            for row in range(rows):
+                label = list(THEMES)[row % 3]
+                words = [rng.choice(THEMES[label] if rng.random() < 0.4 else COMMON) for _ in range(rng.randint(2, 12))]
+                file.write(json.dumps({"text": " ".join(words), "label": label}) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def play(corpus: Path, configure: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> Play:
+    """Runs an experiment in this process and gives its run directory; figures take longer than such runs."""
+
+    def play(*overrides: str, report: bool = False) -> Path:
+        config = configure("data=files", f"data.path={corpus}", *SMALL, *overrides)
+        run = tmp_path_factory.mktemp("run")
+        with pytest.MonkeyPatch.context() as patch:
+            if not report:
+                patch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
+            run_experiment(config, load_corpus(config.data), run, list(overrides))
+        return run
+
+    return play
+
+
+@pytest.fixture(scope="module")
+def run(play: Play) -> Path:
+    return play("pruning.rounds=3", "trainer.max_epochs=2", "seed=5", report=True)
+
+
+def without_seconds(run: Path) -> list[Record]:
+    return [dataclasses.replace(record, seconds=0.0) for record in read_records(run / "results.csv", Record)]
+
+
+def tickets(run: Path) -> list[Ticket]:
+    return [Ticket.load(path) for path in sorted((run / "tickets").iterdir())]
+
+
+def test_a_run_leaves_the_files_of_the_design(run: Path) -> None:
+    names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    figures = {f"figures/{name}.{ending}" for name in ("accuracy", "layers", "learning") for ending in ("png", "svg")}
+    assert names == figures | {"results.csv", "layers.csv", "epochs.csv", "run.json", "report.html"} | {
+        f"tickets/round_{round:02}.safetensors" for round in range(4)
+    }
+
+
+def test_results_have_the_designs_columns_and_sparsities(run: Path) -> None:
+    with (run / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    columns = "round,sparsity,alive,total,epochs,train_loss,valid_loss,valid_acc,test_loss,test_acc,seconds"
+    assert list(rows[0]) == columns.split(",")
+    assert [float(row["sparsity"]) for row in rows] == pytest.approx([0, 0.2, 0.36, 0.488], abs=0.01)
+    assert [int(row["epochs"]) for row in rows] == [2, 2, 2, 2]
+
+
+def test_layers_lose_their_share_one_by_one_and_add_up(run: Path) -> None:
+    records = read_records(run / "results.csv", Record)
+    layers = read_records(run / "layers.csv", LayerRecord)
+    alive: dict[str, int] = {}
+    for record in records:
+        here = [layer for layer in layers if layer.round == record.round]
+        for layer in here:
+            before = alive.get(layer.parameter)
+            assert layer.alive == (layer.total if before is None else before - round(0.2 * before))
+            alive[layer.parameter] = layer.alive
+        assert sum(layer.alive for layer in here) == record.alive
+        assert sum(layer.total for layer in here) == record.total
+
+
+def test_tickets_are_zero_where_their_masks_say_and_each_lies_inside_the_last(run: Path) -> None:
+    records = read_records(run / "results.csv", Record)
+    whole = tickets(run)
+    for ticket, record in zip(whole, records, strict=True):
+        for name, alive in ticket.mask.items():
+            assert ticket.weights[name].shape == alive.shape
+            assert not ticket.weights[name][~alive].any()
+        assert ticket.mask.alive == record.alive
+    for smaller, larger in zip(whole[1:], whole, strict=False):
+        assert smaller.mask.is_subset_of(larger.mask)
+        assert smaller.mask.alive < larger.mask.alive
+
+
+def test_a_ticket_predicts_what_its_round_was_tested_with(
+    run: Path, corpus: Path, configure: Callable[..., Config]
+) -> None:
+    config = configure("data=files", f"data.path={corpus}", *SMALL)
+    for ticket, record in zip(tickets(run), read_records(run / "results.csv", Record), strict=True):
+        data = TextDataModule(load_corpus(config.data), config.data, config.embedding, seed=5)
+        classifier = build_classifier(
+            config.model, config.optimizer, words=len(data.words), classes=3, dim=6, vectors=None
+        )
+        classifier.network.load_state_dict(dict(ticket.weights))
+        classifier.eval()
+        right = sum(
+            int((predicted_classes(classifier(batch.ids, batch.lengths)) == batch.labels).sum())
+            for batch in data.test_dataloader()
+        )
+        assert right / 60 == pytest.approx(record.test_acc, abs=1e-6)
+        assert ticket.about["class_names"] == sorted(THEMES)
+        assert json.loads(ticket.tokenizer)["model"]["vocab"]["cat"] == data.words.index("cat")
+
+
+def test_a_ticket_is_plain_safetensors(run: Path) -> None:
+    with safe_open(run / "tickets/round_02.safetensors", framework="np") as file:
+        names = set(file.keys())
+        assert {"embedding.weight", "mask/embedding.weight"} <= names
+        assert file.get_tensor("mask/fc.bias").dtype == bool
+        assert json.loads(file.metadata()["ticket"])["round"] == 2
+
+
+def test_the_description_says_what_ran(run: Path, corpus: Path) -> None:
+    description = json.loads((run / "run.json").read_text())
+    assert description["corpus"]["rows"] == {"train": 84, "valid": 36, "test": 60}
+    assert description["corpus"]["class_names"] == sorted(THEMES)
+    assert description["corpus"]["source"] == str(corpus)
+    assert description["config"]["pruning"]["rounds"] == 3
+    assert description["versions"]["torch"] == torch.__version__
+    assert description["seed"] == 5
+    assert description["started"] <= description["finished"]
+
+
+def test_epochs_end_where_the_round_does(run: Path) -> None:
+    epochs = read_records(run / "epochs.csv", EpochRecord)
+    assert [(epoch.round, epoch.epoch) for epoch in epochs] == [(r, e) for r in range(4) for e in (1, 2)]
+    last = {epoch.round: epoch for epoch in epochs}
+    for record in read_records(run / "results.csv", Record):
+        assert last[record.round].valid_loss == record.valid_loss
+        assert last[record.round].train_loss == record.train_loss
+
+
+def test_the_network_learns(play: Play) -> None:
+    run = play("pruning.rounds=0", "trainer.max_epochs=10")
+    assert read_records(run / "results.csv", Record)[0].test_acc > 0.6  # chance is a third
+
+
+@pytest.mark.parametrize("rewind", ["init", "random", "last", "epoch:1", "step:3", "none"])
+def test_the_same_seed_gives_the_same_results(play: Play, rewind: str) -> None:
+    settings = ["pruning.rounds=2", "trainer.max_epochs=2", f"pruning.rewind={rewind}", "seed=5"]
+    first, second = play(*settings), play(*settings)
+    assert without_seconds(first) == without_seconds(second)
+    assert (first / "layers.csv").read_bytes() == (second / "layers.csv").read_bytes()
+    for one, other in zip(tickets(first), tickets(second), strict=True):
+        assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
+
+
+def test_another_seed_gives_other_results(play: Play, run: Path) -> None:
+    other = play("pruning.rounds=0", "trainer.max_epochs=2", "seed=6")
+    assert without_seconds(other)[0] != without_seconds(run)[0]
+
+
+def test_rounds_before_a_difference_are_the_same(play: Play, run: Path) -> None:
+    # Only what is random differs between runs of one seed: round 0 knows nothing of the rewinding point.
+    other = play("pruning.rounds=1", "trainer.max_epochs=2", "seed=5", "pruning.rewind=random")
+    assert without_seconds(other)[0] == without_seconds(run)[0]
+    assert tickets(other)[1].mask == tickets(run)[1].mask
+    assert without_seconds(other)[1] != without_seconds(run)[1]
+
+
+def test_best_tests_the_weights_of_the_lowest_validation_loss(play: Play) -> None:
+    run = play("pruning.rounds=1", "trainer.max_epochs=8", "optimizer.lr=0.7", "test_on=best")
+    epochs = read_records(run / "epochs.csv", EpochRecord)
+    for record in read_records(run / "results.csv", Record):
+        losses = [epoch.valid_loss for epoch in epochs if epoch.round == record.round]
+        assert record.valid_loss == min(losses) < losses[-1]  # such steps overshoot: the last epoch is not the best
+
+
+def test_a_round_stops_early_when_validation_gets_no_better(play: Play) -> None:
+    run = play("pruning.rounds=0", "trainer.max_epochs=40", "optimizer.lr=0.2", "early_stopping.patience=2")
+    losses = [epoch.valid_loss for epoch in read_records(run / "epochs.csv", EpochRecord)]
+    assert len(losses) == read_records(run / "results.csv", Record)[0].epochs < 40
+    assert losses.index(min(losses)) == len(losses) - 3
+
+
+def test_excluded_parameters_are_never_pruned(play: Play) -> None:
+    run = play("pruning.rounds=1", "trainer.max_epochs=1", "pruning.exclude=[embedding.*,*.bias]")
+    names = {layer.parameter for layer in read_records(run / "layers.csv", LayerRecord)}
+    assert names == {"convs.0.weight", "convs.1.weight", "convs.2.weight", "fc.weight"}
+
+
+def test_a_pattern_that_matches_nothing_is_an_error_by_name(play: Play) -> None:
+    from lt_lightning.lottery import LotteryError
+
+    with pytest.raises(LotteryError, match=r"exclude: the pattern 'bert\*' matches no parameter; there are: embedding"):
+        play("pruning.exclude=[bert*]")
+
+
+@pytest.mark.parametrize("setting", ["trainer.accumulate_grad_batches=3", "trainer.gradient_clip_val=0.01",
+                                     "trainer.precision=bf16-mixed", "optimizer=adamw", "optimizer=sgd"])  # fmt: skip
+def test_pruned_entries_are_zero_whatever_the_trainer_does(play: Play, setting: str) -> None:
+    run = play("pruning.rounds=1", "trainer.max_epochs=1", setting)
+    ticket = tickets(run)[1]
+    assert ticket.mask.sparsity == pytest.approx(0.2, abs=0.01)
+    assert all(not ticket.weights[name][~alive].any() for name, alive in ticket.mask.items())
+
+
+def test_a_pipe_gets_one_line_a_round_without_control_characters(corpus: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lt_lightning.train", "data=files", f"data.path={corpus}", *SMALL]
+    command += ["pruning.rounds=1", "trainer.max_epochs=1", "name=piped"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", result.stdout + result.stderr)
+    assert re.findall(r"^round (\d)/1 ", result.stdout, re.M) == ["0", "1"]
+    assert not result.stderr
+    (log,) = (tmp_path / "outputs" / "piped").glob("*/train.log")
+    assert len(re.findall(r"round \d/1 ", log.read_text())) == 2
+
+
+@pytest.mark.slow
+def test_a_sweep_keeps_each_job_in_a_directory_of_its_own(corpus: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lt_lightning.train", "-m", "data=files", f"data.path={corpus}", *SMALL]
+    command += ["pruning.rounds=1", "trainer.max_epochs=1", "name=swept", "pruning.rewind=random,init", "seed=0,1"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    (sweep,) = (tmp_path / "outputs/swept/sweeps").iterdir()
+    configs = [json.loads((sweep / str(job) / "run.json").read_text())["config"] for job in range(4)]
+    assert [(config["pruning"]["rewind"], config["seed"]) for config in configs] == [
+        ("random", 0), ("random", 1), ("init", 0), ("init", 1),
+    ]  # fmt: skip
+    assert all((sweep / str(job) / "report.html").exists() for job in range(4))
+
+
+@pytest.mark.slow
+def test_two_processes_leave_one_run_with_one_processs_numbers(corpus: Path, tmp_path: Path) -> None:
+    def results(*overrides: str) -> list[Record]:
+        command = [sys.executable, "-m", "lt_lightning.train", "data=files", f"data.path={corpus}", *SMALL, *overrides]
+        command += ["pruning.rounds=2", "trainer.max_epochs=2", "model.dropout=0"]
+        subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=300)
+        (run,) = (tmp_path / "outputs" / overrides[-1].removeprefix("name=")).iterdir()
+        return without_seconds(run)
+
+    one = results("data.batch_size=32", "name=one")
+    two = results("trainer=ddp_cpu", "data.batch_size=16", "name=two")
+    for record, other in zip(one, two, strict=True):
+        assert (record.alive, record.test_acc) == (other.alive, other.test_acc)
+        for loss in ("train_loss", "valid_loss", "test_loss"):
+            assert getattr(record, loss) == pytest.approx(getattr(other, loss), abs=1e-5)
