@@ -10,10 +10,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from lt_lightning.callbacks import BestWeights, History, PruningCallback
@@ -21,6 +23,7 @@ from lt_lightning.callbacks.progress import ProgressCallback, RoundsDisplay
 from lt_lightning.config import Config, TestOn, TrainerConfig, lottery_settings
 from lt_lightning.data.corpus import Corpus
 from lt_lightning.data.module import TextDataModule
+from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask, derive_seed
 from lt_lightning.models import TextClassifier, build_classifier
 from lt_lightning.results.description import describe_run, now, write_description
@@ -129,11 +132,18 @@ def _play_round(
 
 
 def _make_trainer(config: TrainerConfig, callbacks: list[pl.Callback], run: Path) -> pl.Trainer:
-    """A Trainer for one round; null leaves Lightning's default, `_target_` makes an object."""
+    """A Trainer for one round; null leaves Lightning's default, `_target_` makes an object.
+
+    Raises:
+        SettingError: if Lightning refuses the arguments, or this machine has no such device.
+    """
     chosen = {key: value for key, value in vars(config).items() if value is not None}
-    arguments = instantiate(OmegaConf.create(chosen), _convert_="all")
-    callbacks = [*arguments.pop("callbacks", []), *callbacks]
-    return pl.Trainer(**{"default_root_dir": run, **arguments}, callbacks=callbacks)
+    try:
+        arguments = instantiate(OmegaConf.create(chosen), _convert_="all")
+        callbacks = [*arguments.pop("callbacks", []), *callbacks]
+        return pl.Trainer(**{"default_root_dir": run, **arguments}, callbacks=callbacks)
+    except (MisconfigurationException, InstantiationException, ValueError, TypeError) as error:
+        raise SettingError(f"trainer: {str(error).splitlines()[0]}") from error
 
 
 def _layers(round: int, mask: Mask) -> list[LayerRecord]:
@@ -170,17 +180,17 @@ def _describe(
 
 def _summary(config: Config, data: TextDataModule, classifier: TextClassifier) -> str:
     """Two lines on what is about to run."""
+    pruning = config.pruning
     rows = ", ".join(f"{count:,} {part}" for part, count in data.rows.items())
     parameters = sum(parameter.numel() for parameter in classifier.network.parameters())
-    found = (
-        ""
-        if data.words_found is None
-        else f" ({data.words_found / len(data.words):.1%} with a {config.embedding.name} vector)"
-    )
+    found = ""
+    if data.words_found is not None:
+        found = f" ({data.words_found / len(data.words):.1%} with a {config.embedding.name} vector)"
+    rounds = f"{pruning.rounds} round{'' if pruning.rounds == 1 else 's'} of pruning by {pruning.amount:g}"
     return (
         f"{data.corpus.name}: {rows} rows, {len(data.corpus.class_names)} classes, {len(data.words):,} words{found}\n"
-        f"{type(classifier.network).__name__}: {parameters:,} parameters; {config.pruning.rounds} rounds of pruning by "
-        f"{config.pruning.amount:g}, rewind {config.pruning.rewind}, seed {config.seed}"
+        f"{type(classifier.network).__name__}: {parameters:,} parameters; {rounds}, rewind {pruning.rewind}, "
+        f"seed {config.seed}"
     )
 
 

@@ -155,7 +155,7 @@ def _rounds(records: Sequence[Record]) -> str:
     if best is not None:
         words[best.round] = "best"
     if winner is not None:
-        words[winner.round] = "best, smallest winner" if winner is best else "smallest winner"
+        words[winner.round] = "best, smallest" if winner is best else "smallest winner"
     marked = '<tr class="winner">'
     body = "\n".join(
         f"{marked if record is winner else '<tr>'}{_row(round_cells(record), ())}"
