@@ -33,7 +33,7 @@ class BestWeights(pl.Callback):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         loss = trainer.callback_metrics[self.monitor]
-        if self._lowest is None or loss < self._lowest:
+        if self._lowest is None or self._lowest.isnan() or loss < self._lowest:
             self.epoch, self._lowest, self._weights = trainer.current_epoch + 1, loss, snapshot(pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

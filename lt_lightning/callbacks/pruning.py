@@ -62,19 +62,28 @@ class PruningCallback(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Update the mask and rewind the weights."""
         module = self._module(pl_module)
-        self._check_reachable(trainer)
         self._lottery.begin_round(module)
         self._freezer = self._lottery.freezer(module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take hold of the optimizers, whose state a checkpoint may just have filled."""
+        self._check_reachable(trainer)
         if self._freezer is not None:
             self._handles = self._freezer.watch(trainer.optimizers)
+
+    def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Freeze the gradients at once where a module steps, and may clip, by hand."""
+        if self._freezer is not None and not pl_module.automatic_optimization:
+            self._freezer.freeze_gradients()
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
-        """Freeze the pruned entries' gradients: after unscaling, before clipping."""
+        """Freeze the pruned entries' gradients: after unscaling, before clipping.
+
+        A batch can have several steps: what the weights are after the one before is seen here, and only here.
+        """
+        self._lottery.observe(self._module(pl_module), steps=trainer.global_step)
         if self._freezer is not None:
             self._freezer.freeze_gradients()
 
@@ -92,6 +101,11 @@ class PruningCallback(pl.Callback):
         """Close the round."""
         self._lottery.end_round(self._module(pl_module))
         self._release()
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the round also where a checkpoint left nothing to train, and so no training started or ended."""
+        if self._lottery.training:
+            self.on_train_end(trainer, pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Let go of the optimizers; the round is not over and the next fit takes it up again."""
@@ -115,13 +129,21 @@ class PruningCallback(pl.Callback):
         self._freezer = None
 
     def _check_reachable(self, trainer: pl.Trainer) -> None:
-        """Say before round 0, not after it, that it is too short for the rewinding point."""
+        """Say before round 0, not after it, that it is too short for the rewinding point.
+
+        Not as early as `on_fit_start`: the number of batches would load the data before a checkpoint's state of it.
+        """
         rewind = self._lottery.rewind
         if rewind.at is None or self.round > 0:
             return
-        planned = trainer.max_epochs if rewind.point == "epoch" else trainer.estimated_stepping_batches
+        if rewind.point == "epoch":
+            planned = trainer.max_epochs
+        elif trainer.lightning_module.automatic_optimization:
+            planned = trainer.estimated_stepping_batches
+        else:
+            planned = None  # only the module knows
         if planned is not None and 0 <= planned < rewind.at:
             raise LotteryError(
-                f"rewind: {rewind} lies beyond the end of round 0, which has {planned:,} {rewind.point}s; "
+                f"rewind: {rewind} lies beyond the end of round 0, which ends after {rewind.point} {planned:,}; "
                 f"choose K ≤ {planned:,}, or train for longer"
             )

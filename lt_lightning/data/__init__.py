@@ -1,6 +1,7 @@
 """From text to batches, one way: corpus → splits → vocabulary → ids → batches, handed out by the DataModule.
 
-- `corpus`: texts and labels, checked, from the Hub (`hub`), from files (`files`) or built in (`pydocs`);
+- `corpus`: texts and labels, checked (`labels`), from the Hub (`hub`), from files (`files`) or built in (`pydocs`,
+  the prose of `docstrings`);
 - `splits`: which training rows are kept, and which of them validate;
 - `vocabulary`: tokenizers, and the words that the training part is made of;
 - `encoding`: texts as one flat tensor of ids;

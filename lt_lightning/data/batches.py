@@ -51,6 +51,8 @@ class BatchedTexts(Dataset[Batch]):
 
     def __init__(self, texts: EncodedTexts) -> None:
         self.texts = texts
+        # Where no text has a word, there must still be one to look up before it is overwritten.
+        self._ids = texts.ids if len(texts.ids) else torch.tensor([PADDING], dtype=torch.int32)
 
     def __len__(self) -> int:
         return len(self.texts.labels)
@@ -61,8 +63,8 @@ class BatchedTexts(Dataset[Batch]):
         places = torch.arange(max(1, int(lengths.max())))
         outside = places >= lengths[:, None]
         # Padding reads the last word of all, harmlessly, before it is overwritten: no row reaches past the end.
-        positions = (starts[:, None] + places).clamp_(max=max(0, len(self.texts.ids) - 1))
-        ids = self.texts.ids[positions].long().masked_fill_(outside, PADDING)
+        positions = (starts[:, None] + places).clamp_(max=len(self._ids) - 1)
+        ids = self._ids[positions].long().masked_fill_(outside, PADDING)
         return Batch(ids, lengths, self.texts.labels[share.rows], share.global_rows)
 
 

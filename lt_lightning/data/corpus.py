@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets.config import HF_DATASETS_CACHE
+from jaxtyping import Int64
 
+from lt_lightning.data.labels import find_classes, tidy_labels
 from lt_lightning.errors import SettingError
 
 if TYPE_CHECKING:
@@ -36,14 +39,15 @@ class Corpus:
     Attributes:
         name: what people call it.
         source: where it was read from.
-        splits: `train` and `test`, each with the columns `text` (string) and `label` (a ClassLabel). Their
-            fingerprints are those of their content: wherever a text was read from, it is encoded once.
+        splits: `train` and `test` (a DatasetDict), each with the columns `text` (string) and `label` (a
+            ClassLabel). Their fingerprints are those of their content: wherever a text was read from, it is encoded
+            once.
         dropped: how many rows without text or label each split lost.
     """
 
     name: str
     source: str
-    splits: datasets.DatasetDict
+    splits: Mapping[Any, datasets.Dataset]
     dropped: Mapping[str, int]
 
     @property
@@ -64,7 +68,10 @@ def load_corpus(config: DataConfig) -> Corpus:
     if config.path is not None:
         from lt_lightning.data.files import read_folder
 
-        return make_corpus(config, config.path, read_folder(Path(config.path).expanduser()))
+        splits = read_folder(Path(config.path).expanduser())
+        # PyDocs is the default: no other corpus may pass for it.
+        named = replace(config, name="files") if config.name == "PyDocs" else config
+        return make_corpus(named, config.path, splits)
     if config.hub is not None:
         from lt_lightning.data.hub import fetch_dataset
 
@@ -77,8 +84,21 @@ def load_corpus(config: DataConfig) -> Corpus:
 
 
 def cache_folder() -> Path:
-    """Where the project keeps what it worked out, inside the cache of `datasets` (`HF_DATASETS_CACHE`)."""
-    return Path(HF_DATASETS_CACHE) / "lt_lightning"
+    """Where the project keeps what it worked out, inside the cache of `datasets`.
+
+    Raises:
+        SettingError: if nothing can be written there.
+    """
+    folder = Path(HF_DATASETS_CACHE) / "lt_lightning"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = error.strerror or str(error)
+    else:
+        why = "" if os.access(folder, os.W_OK) else "it is read-only"
+    if why:
+        raise SettingError(f"HF_DATASETS_CACHE: nothing can be kept in {folder} ({why}); set it to another folder")
+    return folder
 
 
 def make_corpus(config: DataConfig, source: str, splits: Mapping[Any, datasets.Dataset]) -> Corpus:
@@ -92,41 +112,60 @@ def make_corpus(config: DataConfig, source: str, splits: Mapping[Any, datasets.D
     Raises:
         SettingError: naming the split, what is wrong with it and what to do.
     """
+    where = {split: f"{source}: {split}" for split in ("train", "test")}
     tables: dict[str, pa.Table] = {}
     dropped: dict[str, int] = {}
-    for split in ("train", "test"):
-        where = f"{source}: {split}"
+    known: Sequence[str] | None = None
+    for split in where:
         if split not in splits:
-            raise SettingError(f"{where} is missing; there is {', '.join(splits) or 'nothing'}")
-        columns = _columns(splits[split], where, config)
-        tables[split] = _filled(columns, where)
+            there = ", ".join(map(str, splits)) or "nothing"
+            raise SettingError(f"{where[split]} is missing; there is {there}: name the splits train and test")
+        columns, names = _columns(splits[split], where[split], config)
+        if split == "train":
+            known = names
+        elif names is not None and names != known:  # the same numbers, for other classes
+            columns = columns.set_column(1, "label", _spelled(columns["label"], names))
+        tables[split] = _filled(columns, where[split])
         dropped[split] = len(columns) - len(tables[split])
         if dropped[split]:
-            log.warning("%s: left out %d of %d rows without text or label", where, dropped[split], len(columns))
-    feature = splits["train"].features[config.label_column]
-    known = feature.names if isinstance(feature, datasets.ClassLabel) else None
-    names = _class_names(tables["train"]["label"], f"{source}: train", config.class_names, known)
+            log.warning("%s: left out %d of %d rows without text or label", where[split], dropped[split], len(columns))
+    classes = find_classes(tables["train"]["label"], where["train"], config.class_names, known)
+    codes = {split: classes.number(table["label"], where[split]) for split, table in tables.items()}
+    if unseen := np.setdiff1d(codes["test"], codes["train"]).tolist():
+        raise SettingError(
+            f"{where['test']}: no training row has label {classes.names[unseen[0]]!r}; train on some, or leave it out"
+        )
     return Corpus(
         config.name,
         source,
-        datasets.DatasetDict({split: _labelled(table, names, f"{source}: {split}") for split, table in tables.items()}),
+        datasets.DatasetDict({split: _finished(tables[split]["text"], codes[split], classes.names) for split in where}),
         dropped,
     )
 
 
-def _columns(dataset: datasets.Dataset, where: str, config: DataConfig) -> pa.Table:
-    """The two columns that matter, under their own names."""
+def _columns(dataset: datasets.Dataset, where: str, config: DataConfig) -> tuple[pa.Table, list[str] | None]:
+    """The two columns that matter, under their own names, and the names that the file has for its labels."""
     for key, column in (("data.text_column", config.text_column), ("data.label_column", config.label_column)):
         if column not in dataset.column_names:
-            there = ", ".join(dataset.column_names)
+            there = ", ".join(dataset.column_names) or "none"
             raise SettingError(f"{where} has no column {column!r}; there is {there}: choose one with {key}=…")
     table = dataset.select_columns([config.text_column, config.label_column]).with_format("arrow")[:]
-    text, label = table[config.text_column], table[config.label_column]
+    text = table[config.text_column]
     if pa.types.is_null(text.type):
         text = text.cast(pa.string())
     if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
-        raise SettingError(f"{where}: column {config.text_column!r} holds {text.type}, not text")
-    return pa.table({"text": text.cast(pa.large_string()), "label": label})
+        raise SettingError(
+            f"{where}: column {config.text_column!r} holds {text.type}, not text; choose another data.text_column"
+        )
+    feature = dataset.features[config.label_column]
+    known = list(feature.names) if isinstance(feature, datasets.ClassLabel) else None
+    labels = tidy_labels(table[config.label_column], known, where)
+    return pa.table({"text": text.cast(pa.large_string()), "label": labels}), known
+
+
+def _spelled(labels: pa.ChunkedArray, names: Sequence[str]) -> pa.ChunkedArray:
+    """Numbers as the names that they stand for."""
+    return pc.take(pa.chunked_array([pa.array(names, pa.large_string())]), labels)
 
 
 def _filled(table: pa.Table, where: str) -> pa.Table:
@@ -134,7 +173,7 @@ def _filled(table: pa.Table, where: str) -> pa.Table:
     has_text = pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(table["text"]), ""), False)  # pyright: ignore
     filled = table.filter(pc.and_(has_text, pc.is_valid(table["label"])))  # pyright: ignore
     if not len(filled):
-        raise SettingError(f"{where} has no row with a text and a label")
+        raise SettingError(f"{where} has no row with a text and a label; there are {len(table):,} rows: mend the file")
     if len(filled) < (1 - MOST_DROPPED) * len(table):
         raise SettingError(
             f"{where}: {len(table) - len(filled):,} of {len(table):,} rows have no text or no label; up to "
@@ -143,66 +182,18 @@ def _filled(table: pa.Table, where: str) -> pa.Table:
     return filled
 
 
-def _class_names(
-    labels: pa.ChunkedArray, where: str, chosen: Sequence[str] | None, known: Sequence[str] | None
-) -> list[str]:
-    """The classes' names: as the configuration has them, or the file's types, or the labels themselves."""
-    if pa.types.is_string(labels.type) or pa.types.is_large_string(labels.type):
-        names = list(chosen or sorted(labels.unique().to_pylist()))
-        present = {names.index(name) for name in labels.unique().to_pylist() if name in names}
-    else:
-        codes = np.unique(_integers(labels, where))
-        names = list(chosen or known or map(str, range(int(codes[-1]) + 1)))
-        present = set(codes.tolist())
-        wrong = sorted(present - set(range(len(names))))
-        if wrong or (len(present) < len(names) and not known):
-            found = ", ".join(map(str, codes[:10].tolist())) + (", …" if len(codes) > 10 else "")
-            classes = f"the {len(names)} names in data.class_names" if chosen else "the classes"
-            raise SettingError(
-                f"{where}: labels must be 0 … C−1, one for each of {classes}, each used; found {found}: "
-                "number them anew, or write the classes' names as labels"
-            )
-    if len(set(names)) < len(names):
-        raise SettingError(f"data.class_names: {names} has a name twice")
-    if len(present) < 2:
-        raise SettingError(f"{where} has one class only ({names[min(present)]}): there is nothing to tell apart")
-    return names
-
-
-def _integers(labels: pa.ChunkedArray, where: str) -> np.ndarray:
-    if pa.types.is_integer(labels.type) or pa.types.is_boolean(labels.type):
-        return labels.cast(pa.int64()).to_numpy()
-    if pa.types.is_floating(labels.type):  # pandas writes integers so when one of them was missing
-        values = labels.to_numpy()
-        if np.array_equal(values, np.round(values)):
-            return values.astype(np.int64)
-    raise SettingError(f"{where}: labels must be whole numbers or names, not {labels.type}")
-
-
-def _labelled(table: pa.Table, names: list[str], where: str) -> datasets.Dataset:
-    """The split as a dataset whose labels are numbers with names and whose fingerprint is its content's."""
-    labels = table["label"]
-    if pa.types.is_string(labels.type) or pa.types.is_large_string(labels.type):
-        codes = pc.index_in(labels, value_set=pa.array(names, labels.type))  # pyright: ignore
-        if codes.null_count:
-            unknown = labels.filter(pc.is_null(codes))[0].as_py()  # pyright: ignore
-            raise SettingError(f"{where}: label {unknown!r} is none of the classes {', '.join(names)}")
-        codes = codes.cast(pa.int64())
-    else:
-        codes = pa.array(_integers(labels, where))
-        wrong = codes.filter(pc.or_(pc.less(codes, 0), pc.greater_equal(codes, len(names))))  # pyright: ignore
-        if len(wrong):
-            raise SettingError(f"{where}: label {wrong[0]} is none of 0 … {len(names) - 1} ({', '.join(names)})")
-    features = datasets.Features({"text": datasets.Value("large_string"), "label": datasets.ClassLabel(names=names)})
-    content = pa.table({"text": table["text"].combine_chunks(), "label": codes}, schema=features.arrow_schema)
-    return datasets.Dataset(content, fingerprint=_fingerprint(content))
-
-
-def _fingerprint(table: pa.Table) -> str:
+def _finished(texts: pa.ChunkedArray, codes: Int64[np.ndarray, " rows"], names: Sequence[str]) -> datasets.Dataset:
+    """A split whose labels are numbers with names and whose fingerprint is its content's."""
+    text = texts.combine_chunks()
+    features = datasets.Features(
+        {"text": datasets.Value("large_string"), "label": datasets.ClassLabel(names=list(names))}
+    )
+    content = pa.table({"text": text, "label": codes}, schema=features.arrow_schema)
+    # The content alone counts, not how memory holds it: offsets from zero, and the characters between them.
+    _, offset_buffer, characters = text.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int64)[text.offset : text.offset + len(text) + 1]
     digest = hashlib.blake2b(digest_size=8)
-    for batch in table.combine_chunks().to_batches():
-        for column in batch.columns:
-            for buffer in column.buffers():
-                if buffer is not None:
-                    digest.update(buffer)
-    return digest.hexdigest()
+    digest.update((offsets - offsets[0]).tobytes())
+    digest.update(memoryview(characters)[offsets[0] : offsets[-1]])
+    digest.update(codes.tobytes())
+    return datasets.Dataset(content, fingerprint=digest.hexdigest())

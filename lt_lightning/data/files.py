@@ -1,16 +1,21 @@
-"""A corpus from files of one's own."""
+"""A corpus from files of one's own. They are read as they stand: no type is guessed, nothing is written beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lt_lightning.errors import SettingError
 
-FORMATS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "json"}
-"""File name ending to the loader of `datasets` that reads it."""
+LONGEST_FIELD = 2**31 - 1
+"""Of a .csv, in characters: a text may be a book. Python's own limit is 131,072."""
 
 
 def read_folder(folder: Path) -> Mapping[str, datasets.Dataset]:
@@ -27,20 +32,36 @@ def read_folder(folder: Path) -> Mapping[str, datasets.Dataset]:
         raise SettingError(f"data.path: {folder} {what}; give a folder with train and test files")
     if (folder / "dataset_dict.json").exists():
         try:
-            saved = datasets.load_from_disk(str(folder))
+            saved = datasets.DatasetDict.load_from_disk(str(folder))
         except Exception as error:  # whatever a damaged folder makes the library raise
             raise SettingError(
-                f"data.path: {folder} cannot be read as a save_to_disk folder: {_first_line(error)}"
+                f"data.path: {folder} cannot be read as a save_to_disk folder ({_say(error)}); save it anew"
             ) from error
-        assert isinstance(saved, datasets.DatasetDict)
         return {str(name): split for name, split in saved.items()}
+    if (folder / "state.json").exists() and (folder / "dataset_info.json").exists():
+        raise SettingError(
+            f"data.path: {folder} is one data set, saved without splits; save a DatasetDict with train and test"
+        )
     return {split: _read_file(_find(folder, split)) for split in ("train", "test")}
 
 
+def read_parquet(paths: Sequence[Path]) -> datasets.Dataset:
+    """Read parquet files of the same columns as one.
+
+    Not by `datasets.load_dataset`: it reports each use to the Hub, whether there is a network or not.
+    """
+    tables = []
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            tables.append(file.read())
+    return _dataset(pa.concat_tables(tables, promote_options="default"))
+
+
 def _find(folder: Path, split: str) -> Path:
-    found = [folder / f"{split}{ending}" for ending in FORMATS if (folder / f"{split}{ending}").is_file()]
+    found = [folder / f"{split}{ending}" for ending in READERS if (folder / f"{split}{ending}").is_file()]
     if not found:
-        there = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+        names = sorted(path.name for path in folder.iterdir())
+        there = ", ".join(names[:8]) + (", …" if len(names) > 8 else "") or "nothing"
         raise SettingError(
             f"data.path: {folder} has no {split} file; expected {split}.parquet, .csv or .jsonl, there is {there}"
         )
@@ -51,16 +72,78 @@ def _find(folder: Path, split: str) -> Path:
 
 def _read_file(path: Path) -> datasets.Dataset:
     if not path.stat().st_size:
-        raise SettingError(f"data.path: {path} is empty")
+        raise SettingError(f"data.path: {path} is empty; fill it, or give another folder")
     try:
-        split = datasets.load_dataset(FORMATS[path.suffix], data_files={"rows": str(path)}, split="rows")
-    except Exception as error:  # parsers raise whatever they like; the cause names the line
+        return READERS[path.suffix](path)
+    except UnicodeDecodeError as error:
         raise SettingError(
-            f"data.path: {path} cannot be read as {path.suffix}: {_first_line(error.__cause__ or error)}"
+            f"data.path: {path} is not UTF-8 text (it has a byte {error.object[error.start]:#x}); save it as UTF-8"
         ) from error
-    assert isinstance(split, datasets.Dataset)
-    return split
+    except (OSError, ValueError, NotImplementedError, pa.ArrowException) as error:
+        raise SettingError(f"data.path: {path} cannot be read as {path.suffix}: {_say(error)}; mend it") from error
 
 
-def _first_line(error: BaseException) -> str:
+def _read_csv(path: Path) -> datasets.Dataset:
+    """All columns as text: whether `1` is a number, and `None` a missing value, is not for a reader to say."""
+    before = csv.field_size_limit(LONGEST_FIELD)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, strict=True)
+            try:
+                header, *rows = [row for row in lines if row] or [[]]
+            except csv.Error as error:
+                raise ValueError(f"line {lines.line_num}: {error}") from error
+    finally:
+        csv.field_size_limit(before)
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            raise ValueError(f"row {number} has {len(row)} fields, the first line names {len(header)}")
+    columns = {}
+    for place, name in enumerate(header):
+        columns.setdefault(name, pa.array([row[place] for row in rows], pa.large_string()))
+    return _dataset(pa.table(columns))
+
+
+def _read_jsonl(path: Path) -> datasets.Dataset:
+    rows = []
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"line {number}, character {error.pos + 1}: {error.msg}") from error
+            if not isinstance(row, dict):
+                raise ValueError(f"line {number} is not an object in braces")
+            rows.append(row)
+    names = dict.fromkeys(name for row in rows for name in row)
+    return _dataset(pa.table({name: _column([row.get(name) for row in rows]) for name in names}))
+
+
+def _column(values: list[Any]) -> pa.Array:
+    """Values of one type as they are, of several types as text."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError):
+        return pa.array([value if isinstance(value, str | None) else json.dumps(value) for value in values])
+
+
+def _dataset(table: pa.Table) -> datasets.Dataset:
+    """The table with categories written out, which is how `datasets` wants them."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(place, field.name, table[place].cast(field.type.value_type))
+    return datasets.Dataset(table)
+
+
+def _say(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+READERS: dict[str, Callable[[Path], datasets.Dataset]] = {
+    ".parquet": lambda path: read_parquet([path]),
+    ".csv": _read_csv,
+    ".jsonl": _read_jsonl,
+}
+"""What reads a file, by the ending of its name."""

@@ -5,8 +5,8 @@ GloVe 6B: Pennington, Socher and Manning 2014, https://nlp.stanford.edu/projects
 
 from __future__ import annotations
 
-import io
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from lt_lightning.errors import SettingError
@@ -35,10 +35,10 @@ def load_vectors(config: EmbeddingConfig, words: Sequence[str]) -> Float[Tensor,
         words: the vocabulary.
 
     Returns:
-        A row a word; NaN where there is no vector for it.
+        A row a word; NaN where there is no vector for it. Of a word that is there twice, the first counts.
 
     Raises:
-        SettingError: if the vectors cannot be had, or are of another width than `embedding.dim`.
+        SettingError: if the vectors cannot be had, are of another width than `embedding.dim`, or not for these words.
     """
     if config.name == "random":
         return None
@@ -47,17 +47,24 @@ def load_vectors(config: EmbeddingConfig, words: Sequence[str]) -> Float[Tensor,
     if config.path is not None:
         path = Path(config.path).expanduser()
         if not path.is_file():
-            raise SettingError(f"embedding.path: {path} does not exist; give a .txt, .zip or .npy file of vectors")
+            raise SettingError(f"embedding.path: {path} is no file; give a .txt, .zip or .npy file of vectors")
     else:
         from lt_lightning.data.hub import fetch_file
 
         assert config.hub is not None and config.hub_file is not None
         remedy = "give embedding.path=FILE, or embedding=glove_50d (pip install 'lt-lightning[glove]')"
         path = fetch_file(config.hub, config.hub_file, "embedding", remedy)
-    if path.suffix == ".npy":
-        return _read_matrix(path, _read_words(path.with_suffix(".txt")), words, config.dim)
-    with _open_lines(path, config.dim) as lines:
-        return _read_lines(path, lines, words, config.dim)
+    try:
+        if path.suffix == ".npy":
+            vectors = _read_matrix(path, _read_words(path.with_suffix(".txt")), words, config.dim)
+        else:
+            with _open_lines(path, config.dim) as lines:
+                vectors = _read_lines(path, lines, words, config.dim)
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # RuntimeError: encrypted
+        raise SettingError(f"embedding.path: {path} cannot be read ({error}); fetch it anew") from error
+    if not found(vectors):
+        raise SettingError(f"embedding.path: {path} has none of the vocabulary's {len(words):,} words; give another")
+    return vectors
 
 
 def found(vectors: Float[Tensor, "words dim"]) -> int:
@@ -66,21 +73,38 @@ def found(vectors: Float[Tensor, "words dim"]) -> int:
 
 
 def _read_lines(path: Path, lines: Iterable[bytes], words: Sequence[str], dim: int) -> Tensor:
-    """Read `word number number …` lines; numbers are parsed only for words that are wanted."""
+    """Read `word number number …` lines; but for the first, numbers are parsed only for words that are wanted."""
     rows = {word.encode(): row for row, word in enumerate(words)}
     vectors = np.full((len(words), dim), np.nan, dtype=np.float32)
+    is_first = True
     for number, line in enumerate(lines, start=1):
-        word, _, values = line.partition(b" ")
-        if number <= 2 and values.count(b" ") + 1 != dim and not (number == 1 and _is_header(line)):
-            raise _wrong_width(path, len(values.split()), dim)
-        row = rows.get(word)
-        if row is None or (number == 1 and _is_header(line)):
+        start = line.split(maxsplit=1)
+        row = rows.get(start[0]) if start else None
+        if not start or (row is None and not is_first) or (number == 1 and _is_header(line)):
             continue
-        try:
-            vectors[row] = np.array(values.split(), dtype=np.float32)
-        except ValueError as error:
-            raise SettingError(f"embedding.path: {path}, line {number}: not a word and {dim} numbers") from error
+        word, *fields = line.split()
+        vector = _numbers(fields)
+        if is_first and vector is not None and len(vector) != dim:
+            raise _wrong_width(path, len(vector), dim)
+        is_first = False
+        if len(fields) > dim and _numbers(fields[-dim:]) is not None:
+            continue  # a word with white space in it, which no vocabulary has
+        if vector is None or len(vector) != dim:
+            raise SettingError(f"embedding.path: {path}, line {number}: not a word and {dim} numbers; mend the file")
+        if row is not None:
+            vectors[row] = vector
+            del rows[word]  # of repeats, the first counts
+    if is_first:
+        raise SettingError(f"embedding.path: {path} holds no vectors; give a file of a word and its numbers a line")
     return torch.from_numpy(vectors)
+
+
+def _numbers(fields: Sequence[bytes]) -> Float32[np.ndarray, " dim"] | None:
+    try:
+        vector = np.array(fields, dtype=np.float32)
+    except ValueError:
+        return None
+    return vector if len(vector) and np.isfinite(vector).all() else None
 
 
 def _is_header(line: bytes) -> bool:
@@ -92,19 +116,20 @@ def _is_header(line: bytes) -> bool:
 @contextmanager
 def _open_lines(path: Path, dim: int) -> Iterator[Iterable[bytes]]:
     """The lines of a text file, or of the right member of an archive."""
-    if not zipfile.is_zipfile(path):
+    if path.suffix != ".zip":
         with path.open("rb") as file:
             yield file
         return
     with zipfile.ZipFile(path) as archive:
-        texts = [name for name in archive.namelist() if name.endswith(".txt")]
+        # A Mac adds a shadow of each file, of the same name in another folder.
+        texts = [name for name in archive.namelist() if name.endswith(".txt") and not name.startswith("__MACOSX/")]
         fitting = [name for name in texts if f".{dim}d." in name] or (texts if len(texts) == 1 else [])
         if len(fitting) != 1:
             raise SettingError(
                 f"embedding.path: {path} has no single .txt of {dim} dimensions; it has {', '.join(texts) or 'none'}: "
                 "choose another embedding.dim, or unpack the file that you mean"
             )
-        with archive.open(fitting[0]) as member, io.BufferedReader(member) as file:  # pyright: ignore
+        with archive.open(fitting[0]) as file:
             yield file
 
 
@@ -112,14 +137,19 @@ def _read_matrix(path: Path, matrix_words: Sequence[str], words: Sequence[str], 
     """Take rows out of a matrix on disk, which is not read as a whole."""
     try:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError) as error:
-        raise SettingError(f"embedding.path: {path} is not a .npy file of numbers ({error})") from error
-    if matrix.ndim != 2 or matrix.shape[1] != dim:
-        raise _wrong_width(path, matrix.shape[-1] if matrix.ndim else 0, dim)
+    except ValueError as error:
+        raise SettingError(f"embedding.path: {path} is not a .npy file of numbers ({error}); give another") from error
+    if not isinstance(matrix, np.ndarray) or matrix.dtype.kind not in "fiu" or matrix.ndim != 2:
+        raise SettingError(f"embedding.path: {path} is not a matrix of numbers; give a .npy file of a row a word")
+    if matrix.shape[1] != dim:
+        raise _wrong_width(path, matrix.shape[1], dim)
     if len(matrix) != len(matrix_words):
-        raise SettingError(f"embedding.path: {path} has {len(matrix):,} rows for {len(matrix_words):,} words")
-    place = {word: row for row, word in enumerate(matrix_words)}
-    pairs = [(row, place[word]) for row, word in enumerate(words) if word in place]
+        raise SettingError(
+            f"embedding.path: {path} has {len(matrix):,} rows for {len(matrix_words):,} words; give the words of its "
+            "rows, one a line"
+        )
+    wanted = {word: row for row, word in enumerate(words)}
+    pairs = [(wanted.pop(word), place) for place, word in enumerate(matrix_words) if word in wanted]
     vectors = np.full((len(words), dim), np.nan, dtype=np.float32)
     if pairs:
         rows, places = map(list, zip(*pairs, strict=True))
@@ -129,8 +159,9 @@ def _read_matrix(path: Path, matrix_words: Sequence[str], words: Sequence[str], 
 
 def _read_words(path: Path) -> list[str]:
     if not path.is_file():
-        raise SettingError(f"embedding.path: a .npy matrix needs its words, one a line, in {path}")
-    return path.read_text(encoding="utf-8").splitlines()
+        raise SettingError(f"embedding.path: a .npy matrix needs its words, one a line, in {path}; add that file")
+    text = path.read_bytes().decode(errors="replace").removesuffix("\n")
+    return [line.removesuffix("\r") for line in text.split("\n")]  # not splitlines: words may hold its other ends
 
 
 def _read_package(words: Sequence[str], dim: int) -> Tensor:
@@ -145,6 +176,4 @@ def _read_package(words: Sequence[str], dim: int) -> Tensor:
 
 
 def _wrong_width(path: Path, width: int, dim: int) -> SettingError:
-    return SettingError(
-        f"embedding.path: the vectors of {path} have {width} numbers, not {dim}; set embedding.dim={width}"
-    )
+    return SettingError(f"embedding.dim: {dim}, but the vectors of {path} have {width}; set embedding.dim={width}")

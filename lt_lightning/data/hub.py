@@ -5,17 +5,25 @@ Documentation: https://huggingface.co/docs/huggingface_hub/guides/download
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import datasets
 import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
 
+from lt_lightning.data.files import read_parquet
 from lt_lightning.errors import SettingError
 
-CONNECT_SECONDS = 3.0
+CONNECT_SECONDS = 2.5
 """How long the Hub may take to answer at all before it counts as out of reach."""
 
 
@@ -26,29 +34,26 @@ def fetch_dataset(repo: str) -> Mapping[str, datasets.Dataset]:
         repo: such as `fancyzhx/ag_news`.
 
     Raises:
-        SettingError: if it is neither in the cache nor within reach.
+        SettingError: if it is neither in the cache nor within reach, or not such a data set.
     """
-    try:
-        folder = Path(huggingface_hub.snapshot_download(repo, repo_type="dataset", local_files_only=True))
-        files = _parquet_files(folder)
-    except LocalEntryNotFoundError:
-        files = {}
+    remedy = "give data.path=FOLDER with train and test files, or data=pydocs, which needs no download"
+    # The same patterns in the cache as on the Hub: a snapshot without the other files counts as incomplete otherwise.
+    patterns = [f"**{split}*.parquet" for split in ("train", "test")]
+    download = partial(huggingface_hub.snapshot_download, repo, repo_type="dataset", allow_patterns=patterns)
+    folder = _from_cache(download, repo, "data.hub")
+    files = _find_splits(folder, repo, remedy) if folder else None
     if not files:
-        remedy = "give data.path=FOLDER with train and test files, or data=pydocs, which needs no download"
-        _check_reachable(repo, "dataset", f"data: {repo}", remedy)
-        patterns = [f"**{split}*.parquet" for split in ("train", "test")]
-        try:
-            folder = Path(huggingface_hub.snapshot_download(repo, repo_type="dataset", allow_patterns=patterns))
-        except (OSError, HfHubHTTPError) as error:
-            raise SettingError(
-                f"data: the download of {repo} broke off ({_say(error)}); start again, or {remedy}"
-            ) from error
-        files = _parquet_files(folder)
+        _check_reachable(repo, "dataset", "data", remedy)
+        files = _find_splits(_from_hub(download, repo, "data", remedy), repo, remedy)
         if not files:
-            raise SettingError(f"data: {repo} has no train and test parquet files; {remedy}")
-    splits = datasets.load_dataset("parquet", data_files=files)
-    assert isinstance(splits, datasets.DatasetDict)
-    return {str(name): split for name, split in splits.items()}
+            raise SettingError(f"data.hub: {repo} has no train and test as parquet files; {remedy}")
+    try:
+        return {split: read_parquet(paths) for split, paths in files.items()}
+    except Exception as error:  # whatever a damaged file makes the library raise
+        parent = files["train"][0].parent
+        raise SettingError(
+            f"data: {repo} in the cache cannot be read ({_say(error)}); delete {parent}, or {remedy}"
+        ) from error
 
 
 def fetch_file(repo: str, name: str, setting: str, remedy: str) -> Path:
@@ -63,25 +68,47 @@ def fetch_file(repo: str, name: str, setting: str, remedy: str) -> Path:
     Raises:
         SettingError: if it is neither in the cache nor within reach.
     """
-    try:
-        return Path(huggingface_hub.hf_hub_download(repo, name, local_files_only=True))
-    except LocalEntryNotFoundError:
+    download = partial(huggingface_hub.hf_hub_download, repo, name)
+    file = _from_cache(download, repo, setting)
+    if file is None:
         _check_reachable(repo, "model", setting, remedy)
+        file = _from_hub(download, repo, setting, remedy)
+    return file
+
+
+def _from_cache(download: Callable[..., str], repo: str, setting: str) -> Path | None:
     try:
-        return Path(huggingface_hub.hf_hub_download(repo, name))
-    except (OSError, HfHubHTTPError) as error:
+        return Path(download(local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    except HFValidationError as error:
+        raise SettingError(f"{setting}: {repo!r} is no repository on the Hub; write owner/name") from error
+
+
+def _from_hub(download: Callable[..., str], repo: str, setting: str, remedy: str) -> Path:
+    try:
+        return Path(download())
+    except Exception as error:  # whatever the HTTP library of the day raises
         raise SettingError(
-            f"{setting}: the download of {name} broke off ({_say(error)}); start again, or {remedy}"
+            f"{setting}: the download of {repo} broke off ({_say(error)}); start again, or {remedy}"
         ) from error
 
 
-def _parquet_files(folder: Path) -> dict[str, list[str]]:
-    """The parquet files of both splits; nothing if one of them is missing."""
-    files = {
-        split: sorted(str(path) for path in folder.rglob("*.parquet") if path.name.startswith(split))
-        for split in ("train", "test")
-    }
-    return files if all(files.values()) else {}
+def _find_splits(folder: Path, repo: str, remedy: str) -> dict[str, Sequence[Path]] | None:
+    """The parquet files of both splits; None if one is missing, or a part of one, as after a broken download."""
+    files: dict[str, Sequence[Path]] = {}
+    for split in ("train", "test"):
+        # train.parquet, train-00000-of-00002.parquet, train_0.parquet, but not train_extra.parquet
+        name = re.compile(rf"{split}(?![a-z]|[-_][a-z])")
+        found = sorted(path for path in folder.rglob("*.parquet") if name.match(path.name))
+        if len({path.parent for path in found}) > 1:
+            places = ", ".join(sorted(str(path.parent.relative_to(folder)) for path in found))
+            raise SettingError(f"data.hub: {repo} has several configurations ({places}); {remedy}")
+        expected = {int(of[1]) for path in found if (of := re.search(r"-of-(\d+)", path.name))} or {len(found)}
+        if not found or expected != {len(found)}:
+            return None
+        files[split] = found
+    return files
 
 
 def _check_reachable(repo: str, kind: str, setting: str, remedy: str) -> None:
@@ -98,17 +125,18 @@ def _check_reachable(repo: str, kind: str, setting: str, remedy: str) -> None:
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(CONNECT_SECONDS)
+    missing = f"{setting}: {repo} is not in the cache, and"
     try:
         if thread.is_alive():
             raise TimeoutError(f"no answer in {CONNECT_SECONDS} seconds")
         if failures:
             raise failures[0]
     except OfflineModeIsEnabled as error:
-        raise SettingError(f"{setting}: not in the cache, and HF_HUB_OFFLINE is set; unset it, or {remedy}") from error
+        raise SettingError(f"{missing} HF_HUB_OFFLINE is set; unset it, or {remedy}") from error
     except HfHubHTTPError as error:
-        raise SettingError(f"{setting}: the Hub refuses it ({_say(error)}); {remedy}") from error
+        raise SettingError(f"{missing} the Hub refuses it ({_say(error)}); {remedy}") from error
     except Exception as error:  # whatever the HTTP library of the day raises without a network
-        raise SettingError(f"{setting}: not in the cache, and the Hub is out of reach; {remedy}") from error
+        raise SettingError(f"{missing} the Hub is out of reach; {remedy}") from error
 
 
 def _say(error: Exception) -> str:

@@ -34,10 +34,12 @@ def stratified_split(
     valid = np.sort(np.concatenate(list(_deal(labels, shuffled, total))))
     train = np.setdiff1d(shuffled, valid, assume_unique=True)
     for part, name in ((train, "training"), (valid, "validation")):
-        if len(np.unique(labels[part])) < len(np.unique(labels)):
+        if missing := set(labels.tolist()).difference(labels[part].tolist()):
+            label = min(missing)
+            rows = int((labels[shuffled] == label).sum())
             raise SettingError(
-                f"data: too few rows for valid_fraction={valid_fraction} and limit={limit}: the {name} part would lack "
-                "a class; use more rows, or another valid_fraction"
+                f"data.valid_fraction: {valid_fraction} of the {rows} rows of class {label} leaves none in the {name} "
+                f"part (data.limit={'null' if limit is None else limit}); use more rows, or another fraction"
             )
     return np.sort(train), valid
 

@@ -7,7 +7,7 @@ Documentation: https://huggingface.co/docs/tokenizers
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
@@ -32,7 +32,7 @@ def build_tokenizer(texts: Iterable[Sequence[str]], splitter: Splitter, max_word
         max_words: the largest number of words, `<unk>` and `<pad>` not counted.
 
     Returns:
-        A tokenizer that maps words it does not know to `<unk>`; feed it `split(batch, splitter)`.
+        A tokenizer that maps words it does not know to `<unk>`; feed it what `cutter(splitter)` makes of texts.
 
     Raises:
         SettingError: if spaCy is asked for and not installed.
@@ -43,17 +43,27 @@ def build_tokenizer(texts: Iterable[Sequence[str]], splitter: Splitter, max_word
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation("isolated")]
         )
-    trainer = trainers.WordLevelTrainer(
-        vocab_size=max_words + len(SPECIAL_WORDS), special_tokens=list(SPECIAL_WORDS), show_progress=False
-    )
-    tokenizer.train_from_iterator(_training_input(texts, splitter), trainer)
+    trainer = trainers.WordLevelTrainer(vocab_size=max_words, special_tokens=[], show_progress=False)
+    tokenizer.train_from_iterator(_training_input(texts, cutter(splitter)), trainer)
+    # The special words are given to the model rather than to the trainer, which would have them recognised in texts:
+    # a text that speaks of "<pad>" would then have padding in its middle.
+    numbers = {word: number for number, word in enumerate([*SPECIAL_WORDS, *vocabulary(tokenizer)])}
+    tokenizer.model = models.WordLevel(numbers, unk_token=SPECIAL_WORDS[UNKNOWN])
     return tokenizer
 
 
-def split(texts: Sequence[str], splitter: Splitter) -> list[str] | list[list[str]]:
-    """What the tokenizer takes for `texts`: themselves, or the words that spaCy makes of each."""
+Cutter = Callable[[Sequence[str]], "list[str] | list[list[str]]"]
+"""Makes of texts what a tokenizer takes: the texts themselves, or lists of words."""
+
+
+def cutter(splitter: Splitter) -> Cutter:
+    """What has to be done to texts before the tokenizer: nothing, or spaCy's part, cutting them into words.
+
+    Raises:
+        SettingError: if spaCy is asked for and not installed.
+    """
     if splitter is Splitter.words:
-        return list(texts)
+        return list
     try:
         import spacy  # pyright: ignore[reportMissingImports]
     except ImportError as error:
@@ -61,7 +71,7 @@ def split(texts: Sequence[str], splitter: Splitter) -> list[str] | list[list[str
             'data.tokenizer: spacy is not installed; pip install "lt-lightning[spacy]", or use data.tokenizer=words'
         ) from error
     tokenize = spacy.blank("en").tokenizer
-    return [[token.text for token in tokenize(text) if not token.is_space] for text in texts]
+    return lambda texts: [[token.text for token in tokenize(text) if not token.is_space] for text in texts]
 
 
 def vocabulary(tokenizer: Tokenizer) -> list[str]:
@@ -70,8 +80,7 @@ def vocabulary(tokenizer: Tokenizer) -> list[str]:
     return sorted(ids, key=ids.__getitem__)
 
 
-def _training_input(texts: Iterable[Sequence[str]], splitter: Splitter) -> Iterator[list[str]]:
+def _training_input(texts: Iterable[Sequence[str]], cut: Cutter) -> Iterator[list[str]]:
     for batch in texts:
-        pieces = split(batch, splitter)
-        # Words that spaCy has cut are each a text of one word to the trainer.
-        yield [word for piece in pieces for word in ([piece] if isinstance(piece, str) else piece)]
+        # Words that are cut already are each a text of one word to the trainer.
+        yield [word for piece in cut(batch) for word in ([piece] if isinstance(piece, str) else piece)]

@@ -60,9 +60,9 @@ class Freezer:
 
     @torch.no_grad()
     def freeze_weights(self) -> None:
-        """Set the pruned entries themselves to zero."""
-        if self._params:
-            torch._foreach_mul_(self._params, self._masks)  # pyright: ignore[reportPrivateImportUsage]
+        """Set the pruned entries themselves to zero, even those that are not finite."""
+        for param, mask in zip(self._params, self._masks, strict=True):
+            param.masked_fill_(mask == 0, 0)
 
     @torch.no_grad()
     def freeze_moments(self, optimizer: optim.Optimizer) -> None:
@@ -81,13 +81,25 @@ class Freezer:
         handles = []
         for optimizer in optimizers:
             self.freeze_moments(optimizer)
-            if type(optimizer) not in _KEEPS_ZEROS and self._params:
+            if self._params and not _keeps_zeros(optimizer):
                 handles.append(optimizer.register_step_post_hook(lambda *_: self.freeze_weights()))
         return handles
+
+
+def _keeps_zeros(optimizer: optim.Optimizer) -> bool:
+    """Whether `optimizer` moves no zero by itself.
+
+    Those that divide by their moments add ε, which is nothing in half precision (1e-8 is): 0 / 0 is not a number.
+    """
+    return type(optimizer) in _KEEPS_ZEROS and all(
+        torch.tensor(group.get("eps", 1.0), dtype=param.dtype) > 0
+        for group in optimizer.param_groups
+        for param in group["params"]
+    )
 
 
 def _masked_sparse(grad: Tensor, mask: Tensor) -> Tensor:
     """The sparse gradient `grad`, as of an embedding with `sparse=True`, with its pruned entries at zero."""
     grad = grad.coalesce()
-    index = tuple(grad.indices())
-    return torch.sparse_coo_tensor(grad.indices(), grad.values() * mask[index], grad.shape, is_coalesced=True)
+    grad.values().mul_(mask[tuple(grad.indices())])  # the values themselves, not a copy
+    return grad

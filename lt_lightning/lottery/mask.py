@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from os import PathLike
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ class Mask(Mapping[str, Tensor]):
         tensors: parameter name to boolean tensor.
 
     Raises:
-        TypeError: if a tensor is not boolean.
+        TypeError: if a tensor is not boolean, or a name no string.
 
     Example:
         >>> mask = Mask({"weight": torch.tensor([True, False, True, True])})
@@ -34,6 +34,8 @@ class Mask(Mapping[str, Tensor]):
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         for name, tensor in tensors.items():
+            if not isinstance(name, str):
+                raise TypeError(f"a mask names parameters by strings, not {name!r}")
             if not isinstance(tensor, Tensor) or tensor.dtype != torch.bool:
                 kind = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
                 raise TypeError(f"mask of {name!r} must be a boolean tensor, not {kind}")
@@ -130,6 +132,10 @@ class Mask(Mapping[str, Tensor]):
             LotteryError: if the file is not a mask that `save` wrote.
         """
         try:
-            return cls(torch.load(path, map_location="cpu", weights_only=True))
-        except (RuntimeError, TypeError, AttributeError, EOFError, UnpicklingError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch's remarks on pickles that it did not write
+                return cls(torch.load(path, map_location="cpu", weights_only=True))
+        except OSError:
+            raise
+        except Exception as error:  # bytes that are no pickle make the unpickler fail in any way whatever
             raise LotteryError(f"{path}: not a mask that Mask.save wrote; make it again") from error

@@ -26,8 +26,8 @@ def restore(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
 def reinitialize(module: nn.Module, seed: int, initialize: Callable[[nn.Module], None] | None = None) -> None:
     """Draw the trainable parameters of `module` afresh, as its construction would.
 
-    Frozen parameters keep their values (they may be pre-trained). The random state of the process is not touched, and
-    the same seed draws the same weights on every process.
+    What is frozen keeps its values, the statistics of frozen parts too (they may be pre-trained). The random state of
+    the process is not touched, and the same seed draws the same weights on every process.
 
     Args:
         module: any torch module.
@@ -36,43 +36,51 @@ def reinitialize(module: nn.Module, seed: int, initialize: Callable[[nn.Module],
             part that has one, inner parts first, as in construction.
 
     Raises:
-        LotteryError: if `initialize` is not given and a trainable parameter belongs to no part with
-            `reset_parameters()`: its first draw cannot be repeated.
+        LotteryError: if `initialize` is not given and no `reset_parameters()` writes to a trainable parameter: its
+            first draw cannot be repeated. The module is then as it was.
     """
-    if initialize is None:
-        _check_resettable(module)
-    frozen = {name: param.detach().clone() for name, param in module.named_parameters() if not param.requires_grad}
+    before, frozen = snapshot(module), _frozen_names(module)
     cuda = sorted({param.device.index for param in module.parameters() if param.device.type == "cuda"})
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
-        (initialize or _reset_all)(module)
-    restore(module, frozen)
-
-
-def _resetter(module: nn.Module) -> Callable[[], object] | None:
-    """`reset_parameters`, or as nn.MultiheadAttention and nn.Transformer have it, `_reset_parameters`."""
-    for name in ("reset_parameters", "_reset_parameters"):
-        method = getattr(module, name, None)
-        if callable(method):
-            return method
-    return None
+        if initialize is None:
+            missed = _reset_all(module)
+        else:
+            missed = []
+            initialize(module)
+    restore(module, {name: value for name, value in before.items() if missed or name in frozen})
+    if missed:
+        owner = type(module.get_submodule(missed[0].rpartition(".")[0])).__name__
+        raise LotteryError(
+            f"rewind: random cannot draw {missed[0]!r} again: give {owner} a method reset_parameters() that does, or "
+            "pass initialize=… to the callback"
+        )
 
 
 @torch.no_grad()
-def _reset_all(module: nn.Module) -> None:
+def _reset_all(module: nn.Module) -> list[str]:
+    """Reset every part; the names of the trainable parameters that this has left out."""
+    trainable = {name: param for name, param in module.named_parameters() if param.requires_grad}
+    for param in trainable.values():
+        param.fill_(torch.nan)
+    _reset(module)
+    return [name for name, param in trainable.items() if param.isnan().any()]
+
+
+def _reset(module: nn.Module) -> None:
     for child in module.children():
-        _reset_all(child)
-    reset = _resetter(module)
-    if reset is not None:
+        _reset(child)
+    # nn.MultiheadAttention and nn.Transformer have it with an underscore.
+    reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
+    if callable(reset):
         reset()
 
 
-def _check_resettable(module: nn.Module) -> None:
-    for name, param in module.named_parameters():
-        path = name.split(".")[:-1]
-        owners = [module.get_submodule(".".join(path[:depth])) for depth in range(len(path) + 1)]
-        if param.requires_grad and not any(_resetter(owner) for owner in owners):
-            raise LotteryError(
-                f"rewind: random cannot draw {name!r} again: give {type(owners[-1]).__name__} a method "
-                "reset_parameters(), or pass initialize=… to the callback"
-            )
+def _frozen_names(module: nn.Module) -> set[str]:
+    """The parameters that are not trained, and all the state of parts that have no other parameters."""
+    names = {name for name, param in module.named_parameters(remove_duplicate=False) if not param.requires_grad}
+    for path, part in module.named_modules():
+        params = list(part.parameters())
+        if params and not any(param.requires_grad for param in params):
+            names.update(part.state_dict(prefix=f"{path}." if path else ""))
+    return names

@@ -70,25 +70,36 @@ class Lottery:
             LotteryError: if the settings do not fit `module`, or round 0 never reached the rewinding point.
         """
         params = self.parameters(module)
-        if self.training:
-            self.mask.apply_(params)
-        elif self.round < 0:
-            self.mask = Mask.ones(params)
-            if self.rewind.at_start:
-                self._rewind_weights = snapshot(module)
-            self.round = 0
+        if self.round < 0:
+            self._begin_first(module, params)
         else:
             self._require_rewinding_point()
-            self._prune(params)
-            self._rewind(module)
+            mask = self._mask_beside(params)
+            if not self.training:
+                mask = self._pruned(mask, params)
+                self._rewind(module)
+                self.round += 1
+            self.mask = mask
             self.mask.apply_(params)
-            self.round += 1
         self.training = True
 
+    def _begin_first(self, module: nn.Module, params: dict[str, nn.Parameter]) -> None:
+        if self.rewind.point == "random" and self._initialize is None:
+            first = snapshot(module)
+            reinitialize(module, seed=0)  # that a part cannot be drawn again is said now, not after a round of training
+            restore(module, first)
+        if self.rewind.at_start:
+            self._rewind_weights = snapshot(module)
+        self.mask = Mask.ones(params)
+        self.round = 0
+
     def observe(self, module: nn.Module, *, epochs: int | None = None, steps: int | None = None) -> None:
-        """Take note of the weights after so many epochs or optimizer steps of the current round."""
+        """Take note of the weights after so many epochs or optimizer steps of the current round.
+
+        It may be called several times at the same point; the first time counts.
+        """
         reached = epochs if self.rewind.point == "epoch" else steps
-        if self.round == 0 and self.rewind.at and self.rewind.at == reached:
+        if self.round == 0 and self._rewind_weights is None and self.rewind.at and self.rewind.at == reached:
             self._rewind_weights = snapshot(module)
 
     def end_round(self, module: nn.Module) -> None:
@@ -98,19 +109,28 @@ class Lottery:
         self.training = False
 
     def _require_rewinding_point(self) -> None:
-        if self._rewind_weights is None and self.rewind.point not in ("random", "none"):
-            raise LotteryError(
-                f"rewind: {self.rewind} was never reached: round 0 ended before it; choose an earlier "
-                f"{self.rewind.point}, or train round 0 for longer"
-            )
-
-    def _prune(self, params: dict[str, nn.Parameter]) -> None:
-        generator = torch.Generator().manual_seed(derive_seed(self.settings.seed, "criterion", self.round + 1))
-        scores = CRITERIA[self.settings.criterion](params, generator)
-        mask = Mask({name: alive.to(params[name].device) for name, alive in self.mask.items()})
-        self.mask = prune(
-            scores, mask, self.settings.amount, scope=self.settings.scope, threshold=self.settings.threshold
+        if self.training or self._rewind_weights is not None or self.rewind.point in ("random", "none"):
+            return
+        raise LotteryError(
+            f"rewind: {self.rewind} was never reached: round 0 ended before it; choose an earlier "
+            f"{self.rewind.point}, or train round 0 for longer"
         )
+
+    def _mask_beside(self, params: dict[str, nn.Parameter]) -> Mask:
+        """The mask, where the parameters are now."""
+        missing = [name for name in self.mask if name not in params]
+        if missing:
+            raise LotteryError(
+                f"the mask names the parameter {missing[0]!r}, which the module no longer has or no longer trains: "
+                "play all rounds with the same module"
+            )
+        return Mask({name: alive.to(params[name].device) for name, alive in self.mask.items()})
+
+    def _pruned(self, mask: Mask, params: dict[str, nn.Parameter]) -> Mask:
+        settings = self.settings
+        generator = torch.Generator().manual_seed(derive_seed(settings.seed, "criterion", self.round + 1))
+        scores = CRITERIA[settings.criterion](params, generator)
+        return prune(scores, mask, settings.amount, scope=settings.scope, threshold=settings.threshold)
 
     def _rewind(self, module: nn.Module) -> None:
         if self.rewind.point == "random":

@@ -40,7 +40,7 @@ class Rewind:
             >>> Rewind.parse("epoch:3")
             Rewind(point='epoch', at=3)
         """
-        match = re.fullmatch(r"(init|last|random|none)|(epoch|step):(\d+)", text)
+        match = re.fullmatch(r"(init|last|random|none)|(epoch|step):(\d+)", str(text))
         if match is None:
             raise LotteryError(
                 f"rewind: {text!r} is none of init, epoch:K, step:K, last, random, none (K = 0, 1, 2, …)"

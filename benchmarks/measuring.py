@@ -1,0 +1,88 @@
+"""Times by turns, their spread, and the machine that they are true of."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from statistics import quantiles
+from time import perf_counter
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+
+Work = TypeVar("Work")
+
+
+class Spread(NamedTuple):
+    """The middle half of some numbers: first quartile, median, third quartile."""
+
+    low: float
+    median: float
+    high: float
+
+    def format(self, decimals: int) -> str:
+        """Such as `27.1 (26.0–29.4)`."""
+        return f"{self.median:.{decimals}f} ({self.low:.{decimals}f}–{self.high:.{decimals}f})"
+
+
+def spread(numbers: Sequence[float]) -> Spread:
+    """The quartiles of `numbers`.
+
+    Example:
+        >>> spread([3.0, 1.0, 2.0, 5.0, 4.0]).format(1)
+        '3.0 (2.0–4.0)'
+    """
+    return Spread(*quantiles(numbers, n=4, method="inclusive"))
+
+
+def take_turns(
+    work: Sequence[Work], peers: Mapping[str, Callable[[Work], object]], reader: str, times: Mapping[str, list[float]]
+) -> Iterator[Work]:
+    """Let every peer do a piece of work, then hand the piece to whoever reads this iterator; then the next piece.
+
+    So something that insists on its own loop, such as a `Trainer`, takes its turn by reading: its time is that from
+    one piece to its asking for the next. Who begins changes from piece to piece.
+
+    Args:
+        work: the pieces.
+        peers: what does a piece, by name.
+        reader: the name of the reader.
+        times: filled as pieces are done: the seconds of each, by name.
+    """
+    names = list(peers)
+    for turn, piece in enumerate(work):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            began = perf_counter()
+            peers[name](piece)
+            times[name].append(perf_counter() - began)
+        began = perf_counter()
+        yield piece
+        times[reader].append(perf_counter() - began)
+
+
+def describe_machine(packages: Sequence[str]) -> dict[str, Any]:
+    """What the times depend on, and how busy the machine was: plain values, for the JSON and for people."""
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in packages},
+    }
+
+
+def _processor() -> str:
+    facts = Path("/proc/cpuinfo")
+    for line in facts.read_text().splitlines() if facts.exists() else []:
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()

@@ -1,0 +1,201 @@
+"""Ways to do one training step of the same network: ours and others'.
+
+A peer is a function that is given where all start from and returns its step; to add one, write it and list it in
+`PEERS`. Each has its own copy of the weights. What reads the numbers of a step (progress, records) is not timed, but
+for the notebook's, which asks for them at each step.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from lt_lightning.callbacks import PruningCallback
+from lt_lightning.config import Config
+from lt_lightning.data.batches import Batch
+from lt_lightning.data.vocabulary import PADDING
+from lt_lightning.lottery import Freezer, Mask
+from lt_lightning.models import MultiCNN, TextClassifier
+from lt_lightning.models.build import build_optimizer
+from lt_lightning.models.classifier import cross_entropy
+
+Step = Callable[[Batch], object]
+
+NOTEBOOK, OURS, LIGHTNING = "the notebook's loop", "ours", "ours, in Lightning's Trainer"
+"""The names of those that others are measured by; `LIGHTNING` is that of `fit`."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where all peers start from.
+
+    Attributes:
+        config: the settings, as `conf/` has them.
+        network: the network with its first weights, pruned.
+        mask: which of them are alive.
+        classes: the number of classes.
+    """
+
+    config: Config
+    network: MultiCNN
+    mask: Mask
+    classes: int
+
+
+def notebook(start: Start) -> Step:
+    """The step of the notebook that this project grew out of, in words of our own.
+
+    Conv2d over (batch, 1, length, dim); each gradient goes to NumPy, is masked there and comes back; loss and accuracy
+    are asked for at once; Adam as torch has it by default.
+    """
+    network = PlainCNN(start, map(PictureConv, _convs(start)))
+    optimizer = torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr)
+    masks = {name: _as_picture(alive).float().numpy() for name, alive in start.mask.items()}
+
+    def step(batch: Batch) -> tuple[float, float]:
+        optimizer.zero_grad()
+        logits = network(batch.ids)
+        loss = F.cross_entropy(logits, batch.labels)
+        accuracy = (logits.argmax(dim=1) == batch.labels).sum().float() / len(batch.labels)
+        loss.backward()
+        for name, parameter in network.named_parameters():
+            assert parameter.grad is not None
+            gradient = parameter.grad.cpu().numpy()
+            parameter.grad = torch.from_numpy(np.where(masks[name] == 0, 0, gradient)).to(parameter.device)
+        optimizer.step()
+        return loss.item(), accuracy.item()
+
+    return step
+
+
+def conv2d(start: Start) -> Step:
+    """No pruning: the notebook's network and optimizer, and nothing else."""
+    network = PlainCNN(start, map(PictureConv, _convs(start)))
+    return _unpruned(network, torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr))
+
+
+def conv1d(start: Start) -> Step:
+    """No pruning: what the mathematics costs in plain torch."""
+    network = PlainCNN(start, map(SequenceConv, _convs(start)))
+    return _unpruned(network, torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr, fused=True))
+
+
+def ours(start: Start) -> Step:
+    """What this project does in a step, without Lightning around it."""
+    network = copy.deepcopy(start.network)
+    optimizer = build_optimizer(start.config.optimizer, network.parameters())
+    freezer = Freezer(dict(network.named_parameters()), start.mask)
+    freezer.watch([optimizer])
+
+    def step(batch: Batch) -> None:
+        loss = cross_entropy(network(batch.ids, batch.lengths), batch.labels)
+        optimizer.zero_grad()
+        loss.backward()
+        freezer.freeze_gradients()
+        optimizer.step()
+
+    return step
+
+
+PEERS: Mapping[str, Callable[[Start], Step]] = MappingProxyType(
+    {
+        NOTEBOOK: notebook,
+        "no pruning: Conv2d, default Adam": conv2d,
+        "no pruning: Conv1d, fused Adam": conv1d,
+        OURS: ours,
+    }
+)
+"""All peers by name, but Lightning: it does not take a step, it runs the whole loop; see `fit`."""
+
+
+def fit(start: Start, batches: object) -> None:
+    """What users get: a `Trainer` that fits a `TextClassifier` under the `PruningCallback`, one epoch of `batches`.
+
+    Args:
+        start: where it starts from.
+        batches: has a length, and gives that many batches.
+    """
+    settings = {key: value for key, value in vars(start.config.trainer).items() if value is not None}
+    pruning = PruningCallback(submodule="network")
+    # As a checkpoint would have it: a round under way, whose mask stays and whose weights are not touched.
+    pruning.load_state_dict({"round": 1, "training": True, "mask": dict(start.mask), "rewind_weights": None})
+    classifier = TextClassifier(
+        copy.deepcopy(start.network), start.classes, partial(build_optimizer, start.config.optimizer)
+    )
+    pl.Trainer(**{**settings, "max_epochs": 1}, callbacks=[pruning]).fit(classifier, batches)
+
+
+def _convs(start: Start) -> list[nn.Conv1d]:
+    return [conv for conv in start.network.convs if isinstance(conv, nn.Conv1d)]
+
+
+def _unpruned(network: nn.Module, optimizer: torch.optim.Optimizer) -> Step:
+    def step(batch: Batch) -> None:
+        optimizer.zero_grad()
+        F.cross_entropy(network(batch.ids), batch.labels).backward()
+        optimizer.step()
+
+    return step
+
+
+class PlainCNN(nn.Module):
+    """The network as most people write it: with padding among the words, and ReLU before the maximum.
+
+    Args:
+        start: whose weights it copies.
+        convs: each gives answers (batch, filters, windows) to vectors (batch, length, dim).
+    """
+
+    def __init__(self, start: Start, convs: Iterable[nn.Module]) -> None:
+        super().__init__()
+        vectors = start.network.embedding.weight.detach().clone()
+        self.embedding = nn.Embedding.from_pretrained(vectors, freeze=False, padding_idx=PADDING)
+        self.convs = nn.ModuleList(convs)
+        self.dropout = copy.deepcopy(start.network.dropout)
+        self.fc = copy.deepcopy(start.network.fc)
+
+    def forward(self, ids: Int64[Tensor, "batch length"]) -> Float[Tensor, "batch classes"]:
+        """One logit a class for each text."""
+        vectors = self.embedding(ids)
+        answers = [F.relu(conv(vectors)) for conv in self.convs]
+        features = torch.cat([F.max_pool1d(answer, answer.shape[2]).squeeze(2) for answer in answers], dim=1)
+        return self.fc(self.dropout(features))
+
+
+class PictureConv(nn.Conv2d):
+    """A convolution that sees a text as a picture, one pixel an entry; its filters are as wide as the picture."""
+
+    def __init__(self, like: nn.Conv1d) -> None:
+        super().__init__(1, like.out_channels, (like.kernel_size[0], like.in_channels))
+        self.load_state_dict({name: _as_picture(weight) for name, weight in like.state_dict().items()})
+
+    def forward(self, input: Float[Tensor, "batch length dim"]) -> Float[Tensor, "batch filters windows"]:
+        """The answer of each filter at each place."""
+        return super().forward(input.unsqueeze(1)).squeeze(3)
+
+
+class SequenceConv(nn.Conv1d):
+    """A convolution that sees a text as a sequence of vectors."""
+
+    def __init__(self, like: nn.Conv1d) -> None:
+        super().__init__(like.in_channels, like.out_channels, like.kernel_size[0])
+        self.load_state_dict(like.state_dict())
+
+    def forward(self, input: Float[Tensor, "batch length dim"]) -> Float[Tensor, "batch filters windows"]:
+        """The answer of each filter at each place."""
+        return super().forward(input.transpose(1, 2))
+
+
+def _as_picture(tensor: Tensor) -> Tensor:
+    """A weight (filters, dim, width) of Conv1d, or its mask, as Conv2d has it: (filters, 1, width, dim)."""
+    return tensor.transpose(1, 2).unsqueeze(1) if tensor.dim() == 3 else tensor

@@ -1,0 +1,201 @@
+"""Time one training step: `python -m benchmarks.step [--data FOLDER] [--sparsity 0 0.9885] [--json FILE] …`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from hydra import compose, initialize_config_dir
+
+from benchmarks.measuring import Spread, describe_machine, spread, take_turns
+from benchmarks.peers import LIGHTNING, NOTEBOOK, OURS, PEERS, Start, fit
+from lt_lightning.command import config_folder, fail, hide_progress_bars_in_pipes
+from lt_lightning.config import Config, read_config, register_schema
+from lt_lightning.data.batches import Batch
+from lt_lightning.data.corpus import load_corpus
+from lt_lightning.data.module import TextDataModule
+from lt_lightning.data.vocabulary import PADDING, SPECIAL_WORDS
+from lt_lightning.errors import SettingError
+from lt_lightning.lottery import Mask, prune
+from lt_lightning.models import MultiCNN
+from lt_lightning.results.files import write_whole
+
+AG_NEWS = Path(__file__).parents[2] / "shared/data/ag_news"
+"""Where AG News lies beside a checkout, if it does."""
+WARM_UP = 8
+"""Steps before the first that counts."""
+PACKAGES = ("torch", "pytorch-lightning", "numpy")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line, measure, print the tables, and write the JSON if it is asked for."""
+    options = parse(arguments)
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    silence()
+    config = settings(options)
+    data = TextDataModule(load_corpus(config.data), config.data, config.embedding, config.seed)
+    batches = [wide_enough(config, batch) for batch in islice(cycle(data.train_dataloader()), WARM_UP + options.steps)]
+    machine = describe_machine(PACKAGES)
+    text = describe_text(options, data, batches)
+    print("\n".join([*(f"{key}: {value}" for key, value in machine.items()), text]))
+    tables = []
+    for sparsity in options.sparsity:
+        start = begin(config, options.words, len(data.corpus.class_names), sparsity)
+        seconds = measure(start, batches)
+        rows = summarize(seconds)
+        around = spread([1000 * (a - b) for a, b in zip(seconds[LIGHTNING], seconds[OURS], strict=True)])
+        print(f"\n{start.mask.sparsity:.2%} of {start.mask.total:,} parameters pruned\n\n{table(rows)}\n")
+        print(f"Lightning around our step: {around.format(1)} ms", flush=True)
+        summary = {name: {key: value._asdict() for key, value in row.items()} for name, row in rows.items()}
+        tables.append({"sparsity": start.mask.sparsity, "summary": summary, "seconds": seconds})
+    machine["load_after"] = describe_machine(())["load"]
+    if options.json:
+        asked = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
+        result = {"benchmark": "step", "options": asked, "machine": machine, "text": text, "tables": tables}
+        write_whole(options.json, json.dumps(result, indent=2) + "\n")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options, checked.
+
+    Raises:
+        SettingError: if one is out of its range, or there is no text.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=__doc__)
+    parser.add_argument("--data", type=Path, help="a folder that data.path takes (default: ../shared/data/ag_news)")
+    parser.add_argument("--words", type=int, default=50_002, help="rows of the embedding (%(default)s)")
+    parser.add_argument("--batch-size", type=int, default=64, help="texts a step (%(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="torch's threads (%(default)s)")
+    parser.add_argument("--steps", type=int, default=100, help="steps that count, of each peer (%(default)s)")
+    parser.add_argument(
+        "--sparsity", type=float, nargs="+", default=[0.0, 0.9885], help="shares of the entries to prune (%(default)s)"
+    )
+    parser.add_argument("--json", type=Path, help="where to keep all numbers")
+    options = parser.parse_args(arguments)
+    for name, least in (("words", 3), ("batch_size", 1), ("threads", 1), ("steps", 2)):
+        if getattr(options, name) < least:
+            raise SettingError(f"--{name.replace('_', '-')}: {getattr(options, name)} is too small; at least {least}")
+    for sparsity in options.sparsity:
+        if not 0 <= sparsity <= 1:
+            raise SettingError(f"--sparsity: {sparsity} is not between 0 and 1")
+    if options.data is None:
+        if not AG_NEWS.is_dir():
+            raise SettingError(
+                f"--data: {AG_NEWS} is not there; name a folder with train and test as .parquet, .csv or .jsonl"
+            )
+        options.data = AG_NEWS
+    if options.json and not options.json.absolute().parent.is_dir():
+        raise SettingError(f"--json: there is no folder {options.json.absolute().parent}; make it first")
+    return options
+
+
+def settings(options: argparse.Namespace) -> Config:
+    """The project's own settings for a run on this text."""
+    register_schema()
+    known = options.words - len(SPECIAL_WORDS)
+    wishes = ["data=files", "model=multi_cnn", "trainer=cpu", f"data.max_vocab={known}"]
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        composed = compose("config", [*wishes, f"data.batch_size={options.batch_size}"])
+    composed.data.path = str(options.data)  # not on the command line, where a path would have to be quoted
+    return read_config(composed)
+
+
+def wide_enough(config: Config, batch: Batch) -> Batch:
+    """The batch, filled up to the widest filter: not every peer can look at less."""
+    lacking = max(config.model.widths or [0]) - batch.ids.shape[1]
+    return batch._replace(ids=F.pad(batch.ids, (0, max(0, lacking)), value=PADDING))
+
+
+def begin(config: Config, words: int, classes: int, sparsity: float) -> Start:
+    """A network with its first weights, the smallest of each parameter pruned at one go."""
+    assert config.model.filters is not None and config.model.widths is not None
+    network = MultiCNN(
+        words,
+        classes,
+        dim=config.embedding.dim,
+        filters=config.model.filters,
+        widths=config.model.widths,
+        dropout=config.model.dropout,
+    )
+    weights = dict(network.named_parameters())
+    mask = prune({name: weight.detach().abs() for name, weight in weights.items()}, Mask.ones(weights), sparsity)
+    mask.apply_(weights)
+    return Start(config, network, mask, classes)
+
+
+class Loader:
+    """What a Trainer reads: it sees the batches of an iterator, and how many there are."""
+
+    def __init__(self, batches: Iterator[Batch], count: int) -> None:
+        self._batches = batches
+        self._count = count
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self._batches
+
+    def __len__(self) -> int:
+        return self._count
+
+
+def measure(start: Start, batches: Sequence[Batch]) -> dict[str, list[float]]:
+    """The seconds of each step that counts, by peer: the peers take their steps between those of a Trainer's fit."""
+    steps = {name: make(start) for name, make in PEERS.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in [*steps, LIGHTNING]}
+    # A Trainer does not ask for a piece after the last: one more batch, so that the last step that counts has its time.
+    turns = take_turns([*batches, batches[0]], steps, LIGHTNING, seconds)
+    fit(start, Loader(turns, len(batches) + 1))
+    return {name: numbers[WARM_UP : len(batches)] for name, numbers in seconds.items()}
+
+
+def summarize(seconds: Mapping[str, Sequence[float]]) -> dict[str, dict[str, Spread]]:
+    """For each peer the milliseconds a step, and its ratio to the notebook's step on the same batch."""
+    base = seconds[NOTEBOOK]
+    return {
+        name: {
+            "milliseconds": spread([1000 * number for number in numbers]),
+            "ratio": spread([number / other for number, other in zip(numbers, base, strict=True)]),
+        }
+        for name, numbers in seconds.items()
+    }
+
+
+def table(rows: Mapping[str, Mapping[str, Spread]]) -> str:
+    """The summary in Markdown."""
+    width = max(len(name) for name in rows)
+    lines = [f"| {'one step':{width}} | ms: median (quartiles) | of the notebook's |", f"|{'-' * (width + 2)}|---|---|"]
+    for name, row in rows.items():
+        lines.append(f"| {name:{width}} | {row['milliseconds'].format(1)} | {row['ratio'].format(2)} |")
+    return "\n".join(lines)
+
+
+def describe_text(options: argparse.Namespace, data: TextDataModule, batches: Sequence[Batch]) -> str:
+    """What the steps are taken on, in a line."""
+    places = sum(batch.ids.numel() for batch in batches) / sum(len(batch.ids) for batch in batches)
+    known = len(data.words)
+    rest = "" if known == options.words else f" (it has no more; the embedding has {options.words:,} rows all the same)"
+    return (
+        f"text: {options.data}, {data.rows['train']:,} training rows, {known:,} words{rest}; {options.steps} steps of "
+        f"{options.batch_size} texts, {places:.0f} words long on average with their padding"
+    )
+
+
+def silence() -> None:
+    """No progress bars in pipes, and none of Lightning's advice: nothing but the numbers."""
+    hide_progress_bars_in_pipes()
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SettingError as error:
+        fail(str(error))

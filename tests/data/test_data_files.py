@@ -1,0 +1,240 @@
+"""Files of one's own: what is read is what is written there, and what cannot be read is named."""
+
+from __future__ import annotations
+
+import csv
+import json
+import socket
+from pathlib import Path
+
+import datasets
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lt_lightning.data.files import read_folder
+
+ROWS = [
+    {"text": "plain", "label": "a"},
+    {"text": 'a "quoted", comma', "label": "b"},
+    {"text": "two\nlines\r\nthree", "label": "a"},
+    {"text": "naïve – 漢字 😀", "label": "b"},
+]
+
+
+def write(folder: Path, split: str, ending: str, rows: list[dict], encoding: str = "utf-8") -> Path:
+    """Write rows by libraries other than those that read them."""
+    folder.mkdir(exist_ok=True, parents=True)
+    path = folder / f"{split}{ending}"
+    if ending == ".csv":
+        with path.open("w", encoding=encoding, newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    elif ending == ".jsonl":
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding=encoding)
+    else:
+        pd.DataFrame(rows).to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("folder", ["corpus", "odd [1] * year=2020 ~ ünï"])
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
+def test_every_format_gives_the_rows_that_were_written(tmp_path, ending, folder):
+    write(tmp_path / folder, "train", ending, ROWS)
+    write(tmp_path / folder, "test", ending, ROWS[:1])
+    splits = read_folder(tmp_path / folder)
+    assert splits["train"].to_list() == ROWS
+    assert splits["test"].to_list() == ROWS[:1]
+
+
+def test_both_splits_need_not_have_the_same_format(tmp_path):
+    write(tmp_path, "train", ".csv", ROWS)
+    write(tmp_path, "test", ".parquet", ROWS)
+    splits = read_folder(tmp_path)
+    assert splits["train"].to_list() == splits["test"].to_list()
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path, ending):
+    for split in ("train", "test"):
+        write(tmp_path, split, ending, ROWS, encoding="utf-8-sig")
+    assert read_folder(tmp_path)["train"].to_list() == ROWS
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_another_encoding_is_named_with_the_remedy(tmp_path, ending, encoding, refused):
+    path = write(tmp_path, "train", ending, [{"text": "café", "label": "a"}], encoding=encoding)
+    with refused("data.path", str(path), "not UTF-8", "save it as UTF-8"):
+        read_folder(tmp_path)
+
+
+def test_a_csv_is_text_and_nothing_is_taken_for_missing(tmp_path):
+    rows = [{"text": "None", "label": "NA"}, {"text": "007", "label": "1e3"}, {"text": "", "label": "null"}]
+    for split in ("train", "test"):
+        write(tmp_path, split, ".csv", rows)
+    assert read_folder(tmp_path)["train"].to_list() == rows
+
+
+def test_the_text_of_a_csv_may_be_a_book(tmp_path):
+    rows = [{"text": "word " * 1_000_000, "label": "a"}]
+    for split in ("train", "test"):
+        write(tmp_path, split, ".csv", rows)
+    assert read_folder(tmp_path)["train"]["text"][:] == [rows[0]["text"]]
+    assert csv.field_size_limit() == 131072
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "text": st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+                "label": st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+            }
+        ),
+        min_size=1,
+    )
+)
+def test_a_csv_of_any_texts_comes_back_unchanged(tmp_path_factory, rows):
+    folder = tmp_path_factory.mktemp("any")
+    for split in ("train", "test"):
+        write(folder, split, ".csv", rows)
+    assert read_folder(folder)["train"].to_list() == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("text,label\na,1\nb\n", "row 2 has 1 fields, the first line names 2"),
+        ("text,label\na,1,2\n", "row 1 has 3 fields, the first line names 2"),
+        ('text,label\na,1\n"b,0\nc,1\n', "line 4: unexpected end of data"),
+        ('text,label\na,1\n"b" c,0\n', "line 3: ',' expected after '\"'"),
+    ],
+)
+def test_a_broken_csv_is_named_with_the_place(tmp_path, content, said, refused):
+    (tmp_path / "train.csv").write_text(content)
+    with refused("data.path", str(tmp_path / "train.csv"), said):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"text": "a"}\n{"text": "b"\n', "line 2, character 14: Expecting ',' delimiter"),
+        ('[{"text": "a"}]\n', "line 1 is not an object"),
+        ('"a"\n', "line 1 is not an object"),
+        ('{\n"text": "a"\n}\n', "line 1, character 3"),
+    ],
+)
+def test_a_broken_jsonl_is_named_with_the_place(tmp_path, content, said, refused):
+    (tmp_path / "train.jsonl").write_text(content)
+    with refused("data.path", str(tmp_path / "train.jsonl"), said):
+        read_folder(tmp_path)
+
+
+def test_a_jsonl_may_have_gaps_blank_lines_and_anything_beside_the_texts(tmp_path):
+    lines = [
+        '{"text": "2020-01-01", "label": 1, "meta": {"a": [1, {}]}, "mixed": 1}',
+        "",
+        '{"label": 0, "mixed": "b", "text": "line\\u2028end"}',
+        "{}",
+    ]
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(lines))
+    rows = read_folder(tmp_path)["train"]
+    assert rows["text"][:] == ["2020-01-01", "line\u2028end", None]
+    assert rows["label"][:] == [1, 0, None]
+    assert rows["mixed"][:] == ["1", "b", None]
+
+
+def test_categories_in_a_parquet_file_are_their_values(tmp_path):
+    for split in ("train", "test"):
+        frame = pd.DataFrame({"text": ["x", "y"], "label": pd.Categorical(["b", "a"])})
+        frame.to_parquet(tmp_path / f"{split}.parquet")
+    assert read_folder(tmp_path)["train"].to_list() == [{"text": "x", "label": "b"}, {"text": "y", "label": "a"}]
+
+
+def test_class_names_in_a_parquet_file_are_kept(tmp_path, rows_of):
+    rows = rows_of(["x", "y"], [1, 0], label=datasets.ClassLabel(names=["no", "yes"]))
+    for split in ("train", "test"):
+        rows.to_parquet(tmp_path / f"{split}.parquet")
+    assert read_folder(tmp_path)["train"].features["label"].names == ["no", "yes"]
+
+
+def test_a_file_without_rows_is_no_error_yet(tmp_path):
+    (tmp_path / "train.csv").write_text("text,label\n")
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "test.parquet")
+    splits = read_folder(tmp_path)
+    assert splits["train"].column_names == ["text", "label"]
+    assert [len(split) for split in splits.values()] == [0, 0]
+
+
+def test_what_save_to_disk_wrote_is_read_and_left_as_it_is(tmp_path, rows_of):
+    rows = rows_of(["x", "y"], ["a", "b"])
+    folder = tmp_path / "saved [1]"
+    datasets.DatasetDict({"train": rows, "test": rows, "extra": rows}).save_to_disk(str(folder))
+    before = {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
+    for path in before:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    splits = read_folder(folder)
+    assert splits["train"].to_list() == rows.to_list()
+    assert {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]} == before
+
+
+def test_a_saved_data_set_without_splits_is_named_with_the_remedy(tmp_path, rows_of, refused):
+    rows_of(["x", "y"], ["a", "b"]).save_to_disk(str(tmp_path / "saved"))
+    with refused("data.path", str(tmp_path / "saved"), "without splits", "DatasetDict with train and test"):
+        read_folder(tmp_path / "saved")
+
+
+def test_a_damaged_saved_folder_is_named(tmp_path, rows_of, refused):
+    rows = rows_of(["x", "y"], ["a", "b"])
+    datasets.DatasetDict({"train": rows, "test": rows}).save_to_disk(str(tmp_path / "saved"))
+    (tmp_path / "saved/test/state.json").unlink()
+    with refused("data.path", str(tmp_path / "saved"), "save_to_disk"):
+        read_folder(tmp_path / "saved")
+
+
+def test_a_folder_that_is_none_is_named(tmp_path, refused):
+    with refused("data.path", str(tmp_path / "none"), "does not exist"):
+        read_folder(tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    with refused("data.path", str(tmp_path / "file"), "is a file, not a folder"):
+        read_folder(tmp_path / "file")
+
+
+def test_a_missing_split_is_named_with_what_there_is(tmp_path, refused):
+    with refused("data.path", str(tmp_path), "no train file", "there is nothing"):
+        read_folder(tmp_path)
+    write(tmp_path, "train", ".csv", ROWS)
+    for number in range(9):
+        (tmp_path / f"a{number}.txt").write_text("")
+    with refused("data.path", "no test file", "test.parquet, .csv or .jsonl", "a0.txt, a1.txt", ", …"):
+        read_folder(tmp_path)
+
+
+def test_a_split_in_two_formats_is_named(tmp_path, refused):
+    write(tmp_path, "train", ".csv", ROWS)
+    write(tmp_path, "train", ".jsonl", ROWS)
+    with refused("data.path", "train.csv and train.jsonl", "keep one"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"", "is empty"), (b"junk" * 9, "cannot be read as .parquet")])
+def test_a_damaged_file_is_named(tmp_path, content, said, refused):
+    (tmp_path / "train.parquet").write_bytes(content)
+    with refused("data.path", str(tmp_path / "train.parquet"), said):
+        read_folder(tmp_path)
+
+
+def test_reading_files_asks_no_network(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("looked up a host"))
+    for ending in (".parquet", ".csv", ".jsonl"):
+        for split in ("train", "test"):
+            write(tmp_path / ending, split, ending, ROWS)
+        read_folder(tmp_path / ending)

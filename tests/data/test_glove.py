@@ -1,0 +1,279 @@
+"""Word vectors: those of the vocabulary, bit for bit, from every form they come in; what is wrong is named."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lt_lightning.data import hub
+from lt_lightning.data.glove import PACKAGE, found, load_vectors
+
+WORDS = ["<unk>", "<pad>", "the", "naïve", "zebra"]
+LINES = "the 0.5 -1 2e-3\nof 1 1 1\nnaïve 3 4 5\n"
+nan = float("nan")
+VECTORS = torch.tensor([[nan] * 3, [nan] * 3, [0.5, -1, 2e-3], [3, 4, 5], [nan] * 3])
+
+
+def same(vectors: torch.Tensor | None, expected: torch.Tensor) -> bool:
+    assert vectors is not None
+    return vectors.dtype == torch.float32 and torch.equal(vectors.nan_to_num(-9), expected.nan_to_num(-9))
+
+
+@pytest.fixture
+def load(tmp_path, embedding_config):
+    """Load the vectors of `words` from a file of this content."""
+
+    def load(content: str | bytes, words=WORDS, name="vectors.txt", **changes):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return load_vectors(embedding_config(path=str(path), **changes), words)
+
+    return load
+
+
+def test_random_embeddings_have_no_vectors(embedding_config):
+    assert load_vectors(embedding_config(name="random"), WORDS) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        LINES,
+        LINES.replace("\n", "\r\n"),
+        LINES.removesuffix("\n"),
+        LINES.replace(" ", "\t"),
+        LINES.replace("\n", " \n"),  # as word2vec and fastText write it
+        "3 3\n" + LINES,  # word2vec's first line
+        "\n" + LINES + "\n\n",
+        LINES + "the 9 9 9\n",  # of repeats the first counts
+        ". . . 1 2 3\nthe end 7 7 7\n" + LINES + "zebra crossing 1 2 3\n",  # GloVe 840B has words with spaces
+        "\u2028 1 2 3\n\x85 1 2 3\n" + LINES,
+    ],
+)
+def test_the_vectors_of_the_vocabulary_are_read_and_no_others(load, content):
+    vectors = load(content)
+    assert same(vectors, VECTORS)
+    assert found(vectors) == 2
+
+
+def test_bytes_that_are_no_text_do_no_harm(load):
+    assert same(load(b"\xff\xfe 1 2 3\n" + LINES.encode() + b"caf\xe9 1 2 3\n"), VECTORS)
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1),
+        st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=3, max_size=3),
+        min_size=1,
+    )
+)
+def test_what_was_written_is_read_bit_for_bit(tmp_path_factory, embedding_config, vectors):
+    path = tmp_path_factory.mktemp("any") / "vectors.txt"
+    path.write_text("".join(f"{word} {a!r} {b!r} {c!r}\n" for word, (a, b, c) in vectors.items()), encoding="utf-8")
+    read = load_vectors(embedding_config(path=str(path)), [*reversed(vectors), "something else"])
+    assert read is not None
+    assert read[:-1].tolist() == [*reversed(vectors.values())]
+    assert read[-1].isnan().all()
+
+
+@pytest.mark.parametrize("dim", [2, 4, 300])
+@pytest.mark.parametrize("header", ["", "2 3\n"])
+def test_another_width_is_named_with_the_remedy(load, dim, header, refused):
+    with refused(f"embedding.dim: {dim}", "vectors.txt", "have 3", "set embedding.dim=3"):
+        load(header + LINES, dim=dim)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("of 1 1 1\nthe 1 2 x\n", 2),
+        ("of 1 1 1\nthe 1 2\n", 2),
+        ("of 1 1 1\nzebra\n", 2),
+        ("of 1 1 1\nthe 1 2 inf\n", 2),
+        ("of 1 1 1\nthe 1 2 nan\n", 2),
+        ("of 1 1 1\n\nthe 1 2 3,4\n", 3),
+        ("no vectors at all\n", 1),
+        ("<html>\n", 1),
+        (b"\x1f\x8b\x08\x00\x00", 1),
+    ],
+)
+def test_a_line_that_is_no_vector_is_named(load, content, line, refused):
+    with refused("embedding.path", f"vectors.txt, line {line}: not a word and 3 numbers"):
+        load(content)
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "400000 3\n"])
+def test_a_file_without_vectors_is_named(load, content, refused):
+    with refused("embedding.path", "vectors.txt", "holds no vectors"):
+        load(content)
+
+
+def test_a_file_for_other_words_is_named(load, refused):
+    with refused("embedding.path", "vectors.txt", "none of the vocabulary's 5 words"):
+        load("чужой 1 2 3\n")
+
+
+def test_a_path_that_is_no_file_is_named(embedding_config, tmp_path, refused):
+    for path in (tmp_path, tmp_path / "none.txt"):
+        with refused("embedding.path", str(path), "is no file"):
+            load_vectors(embedding_config(path=str(path)), WORDS)
+
+
+# Archives.
+
+
+def zipped(folder: Path, members: dict[str, str]) -> bytes:
+    with zipfile.ZipFile(folder / "written.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return (folder / "written.zip").read_bytes()
+
+
+def test_of_an_archive_the_member_of_the_right_width_is_read(load, tmp_path):
+    members = {
+        "glove.6B.30d.txt": "the " + "1 " * 29 + "1\n",
+        "glove.6B.3d.txt": LINES,
+        "__MACOSX/._glove.6B.3d.txt": "shadow",
+        "readme.txt": "read me",
+    }
+    assert same(load(zipped(tmp_path, members), name="glove.zip"), VECTORS)
+    vectors = load(zipped(tmp_path, members), name="glove.zip", dim=30)
+    assert vectors[2].tolist() == [1.0] * 30
+
+
+def test_the_only_member_of_an_archive_is_read_whatever_its_name(load, tmp_path):
+    assert same(load(zipped(tmp_path, {"folder/mine.txt": LINES, "mine.bin": "x"}), name="mine.zip"), VECTORS)
+
+
+@pytest.mark.parametrize("members", [{"a.50d.txt": "", "a.100d.txt": ""}, {"a.bin": ""}, {}])
+def test_an_archive_without_the_width_is_named_with_what_it_has(load, tmp_path, members, refused):
+    texts = ", ".join(name for name in members if name.endswith(".txt")) or "none"
+    with refused("embedding.path", "glove.zip", "3 dimensions", f"it has {texts}", "embedding.dim"):
+        load(zipped(tmp_path, members), name="glove.zip")
+
+
+def test_a_damaged_archive_is_named(load, tmp_path, refused):
+    whole = zipped(tmp_path, {"a.3d.txt": LINES * 1000})
+    hole = len(whole) // 3
+    for content in (whole[: len(whole) // 2], b"", whole[:hole] + b"\0" * hole + whole[2 * hole :]):
+        with refused("embedding.path", "glove.zip", "cannot be read", "fetch it anew"):
+            load(content, name="glove.zip")
+
+
+# Matrices.
+
+
+def save_matrix(folder: Path, matrix: np.ndarray, words: str | bytes | None) -> Path:
+    np.save(folder / "vectors.npy", matrix)
+    if words is not None:
+        (folder / "vectors.txt").write_bytes(words if isinstance(words, bytes) else words.encode())
+    return folder / "vectors.npy"
+
+
+MATRIX = np.array([[0.5, -1, 2e-3], [1, 1, 1], [3, 4, 5], [9, 9, 9]])
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.float16])
+@pytest.mark.parametrize(
+    "words", ["the\nof\nnaïve\nthe\n", "the\r\nof\r\nnaïve\r\nthe", "the\no\x85f\u2028\nnaïve\nthe", None]
+)
+def test_rows_of_a_matrix_go_by_the_words_beside_it(tmp_path, embedding_config, kind, words):
+    content = "the\nof\nnaïve\n".encode() + b"\xff\n" if words is None else words
+    path = save_matrix(tmp_path, MATRIX.astype(kind), content)
+    vectors = load_vectors(embedding_config(path=str(path)), WORDS)
+    assert same(vectors, torch.from_numpy(VECTORS.numpy().astype(kind).astype(np.float32)))
+
+
+def test_a_matrix_of_another_form_is_named(tmp_path, embedding_config, refused):
+    config = embedding_config(path=str(tmp_path / "vectors.npy"))
+    for matrix, words, said in [
+        (MATRIX, None, ("needs its words", str(tmp_path / "vectors.txt"))),
+        (MATRIX, "one\ntwo\n", ("4 rows for 2 words",)),
+        (np.ones((4, 7)), "a\nb\nc\nd", ("embedding.dim: 3", "have 7", "set embedding.dim=7")),
+        (np.ones(4), "a\nb\nc\nd", ("not a matrix of numbers",)),
+        (np.array([["a"] * 3] * 4), "a\nb\nc\nd", ("not a matrix of numbers",)),
+        (np.array([[{}] * 3] * 4), "a\nb\nc\nd", ("not a .npy file of numbers",)),
+    ]:
+        save_matrix(tmp_path, matrix, words)
+        with refused("embedding", *said):
+            load_vectors(config, WORDS)
+    for content in (b"", b"junk" * 100):
+        (tmp_path / "vectors.npy").write_bytes(content)
+        with refused("embedding.path", str(tmp_path / "vectors.npy")):
+            load_vectors(config, WORDS)
+
+
+def test_only_the_rows_of_the_vocabulary_are_in_memory(tmp_path, embedding_config):
+    rows = 50_000
+    path = save_matrix(tmp_path, np.zeros((rows, 100), np.float32), "\n".join(map(str, range(rows))))
+    lines = tmp_path / "lines.txt"
+    lines.write_text("".join(f"{row} {'0 ' * 99}0\n" for row in range(rows)))
+    for file in (path, lines):
+        tracemalloc.start()
+        load_vectors(embedding_config(path=str(file), dim=100), ["7", "49999", "none"])
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 8e6  # the whole matrix has 20 MB
+
+
+# Where GloVe comes from.
+
+
+def test_without_a_path_the_hub_is_asked_for_the_archive(tmp_path, embedding_config, monkeypatch):
+    zipped(tmp_path, {"glove.6B.3d.txt": LINES, "glove.6B.30d.txt": ""})
+    asked = []
+
+    def fetch(repo, name, setting, remedy):
+        asked.append((repo, name))
+        assert setting == "embedding"
+        assert "embedding.path" in remedy
+        assert "embedding=glove_50d" in remedy
+        return tmp_path / "written.zip"
+
+    monkeypatch.setattr(hub, "fetch_file", fetch)
+    config = embedding_config(hub="stanfordnlp/glove", hub_file="glove.6B.zip")
+    assert same(load_vectors(config, WORDS), VECTORS)
+    assert asked == [("stanfordnlp/glove", "glove.6B.zip")]
+
+
+def test_the_package_s_vectors_are_those_of_its_matrix(embedding_config):
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        pytest.skip("needs the glove extra")
+    data = Path(spec.origin).parent / "data"
+    index = pq.read_table(data / "glove_6B_index.parquet")["index"].to_pylist()
+    matrix = np.load(data / "glove_6B_50d_emb.npy")
+    words = ["<unk>", "<pad>", "the", ",", "naïve", "sandberger", "lottery", "qwxzt"]
+    vectors = load_vectors(embedding_config(name="glove_50d", dim=50), words)
+    assert vectors is not None
+    for word, vector in zip(words, vectors, strict=True):
+        if word in index:
+            assert vector.tolist() == matrix[index.index(word)].tolist()
+        else:
+            assert vector.isnan().all()
+    assert found(vectors) == len(set(words) & set(index)) >= 4
+    # The first of the published 50-d vectors, https://nlp.stanford.edu/data/glove.6B.zip.
+    assert vectors[2, :3].tolist() == pytest.approx([0.418, 0.24968, -0.41242])
+
+
+def test_the_package_s_width_is_the_package_s(embedding_config, refused):
+    pytest.importorskip(PACKAGE)
+    with refused("embedding.dim: 100", "have 50", "set embedding.dim=50"):
+        load_vectors(embedding_config(name="glove_50d", dim=100), WORDS)
+
+
+def test_a_package_that_is_not_installed_is_named_with_the_remedy(embedding_config, monkeypatch, refused):
+    monkeypatch.delitem(sys.modules, PACKAGE, raising=False)
+    monkeypatch.setattr("lt_lightning.data.glove.PACKAGE", "no_such_package")
+    with refused("embedding", "glove_50d is not installed", "lt-lightning[glove]"):
+        load_vectors(embedding_config(name="glove_50d", dim=50), WORDS)
