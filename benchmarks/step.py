@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     batches = [wide_enough(config, batch) for batch in islice(cycle(data.train_dataloader()), WARM_UP + options.steps)]
     machine = describe_machine(PACKAGES)
     text = describe_text(options, data, batches)
-    print("\n".join([*(f"{key}: {value}" for key, value in machine.items()), text]))
+    print("\n".join([*(f"{key}: {value}" for key, value in machine.items()), f"text: {text}"]))
     tables = []
     for sparsity in options.sparsity:
         start = begin(config, options.words, len(data.corpus.class_names), sparsity)
@@ -92,6 +92,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
                 f"--data: {AG_NEWS} is not there; name a folder with train and test as .parquet, .csv or .jsonl"
             )
         options.data = AG_NEWS
+    if not options.data.is_dir():
+        raise SettingError(f"--data: there is no folder {options.data}; name one that data.path takes")
     if options.json and not options.json.absolute().parent.is_dir():
         raise SettingError(f"--json: there is no folder {options.json.absolute().parent}; make it first")
     return options
@@ -182,7 +184,7 @@ def describe_text(options: argparse.Namespace, data: TextDataModule, batches: Se
     known = len(data.words)
     rest = "" if known == options.words else f" (it has no more; the embedding has {options.words:,} rows all the same)"
     return (
-        f"text: {options.data}, {data.rows['train']:,} training rows, {known:,} words{rest}; {options.steps} steps of "
+        f"{options.data}, {data.rows['train']:,} training rows, {known:,} words{rest}; {options.steps} steps of "
         f"{options.batch_size} texts, {places:.0f} words long on average with their padding"
     )
 

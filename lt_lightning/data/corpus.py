@@ -174,10 +174,11 @@ def _filled(table: pa.Table, where: str) -> pa.Table:
     filled = table.filter(pc.and_(has_text, pc.is_valid(table["label"])))  # pyright: ignore
     if not len(filled):
         raise SettingError(f"{where} has no row with a text and a label; there are {len(table):,} rows: mend the file")
-    if len(filled) < (1 - MOST_DROPPED) * len(table):
+    missing = len(table) - len(filled)
+    if missing > MOST_DROPPED * len(table):
         raise SettingError(
-            f"{where}: {len(table) - len(filled):,} of {len(table):,} rows have no text or no label; up to "
-            f"{MOST_DROPPED:.0%} are left out: mend the file"
+            f"{where}: {missing:,} of {len(table):,} rows have no text or no label; up to {MOST_DROPPED:.0%} are left "
+            "out: mend the file"
         )
     return filled
 

@@ -11,7 +11,7 @@ import datasets
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lt_lightning.data.corpus import MOST_DROPPED, cache_folder, load_corpus, make_corpus
@@ -90,6 +90,9 @@ def test_not_a_number_is_no_label(made):
 
 
 @given(rows=st.integers(20, 200), gaps=st.integers(0, 30))
+@example(rows=20, gaps=1)
+@example(rows=140, gaps=7)
+@example(rows=139, gaps=7)
 def test_up_to_a_twentieth_may_be_missing(made, refused, rows, gaps):
     texts = [""] * gaps + ["text"] * (rows - gaps)
     labels = [number % 2 for number in range(rows)]
