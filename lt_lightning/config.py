@@ -266,7 +266,12 @@ def _claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
         yield inside("optimizer.momentum", optimizer.momentum, with_zero=True)
     yield at_least(0, "pruning.rounds", config.pruning.rounds)
     yield at_least(1, "early_stopping.patience", config.early_stopping.patience)
-    yield at_least(1, "trainer.max_epochs", config.trainer.max_epochs)
+    trainer = config.trainer
+    yield at_least(1, "trainer.max_epochs", trainer.max_epochs)
+    dealt = "wrong here: rows are dealt out among processes already, each once; leave it false"
+    yield "trainer.use_distributed_sampler", True, not trainer.use_distributed_sampler, dealt
+    overfit = "wrong here: it would replace the batches; use data.limit to train on few rows"
+    yield "trainer.overfit_batches", trainer.overfit_batches, not trainer.overfit_batches, overfit
 
 
 _READ = {

@@ -29,8 +29,10 @@ def task(composed: DictConfig) -> None:
         config = read_config(composed)
         hide_progress_bars_in_pipes()
         from lt_lightning.data.corpus import load_corpus
+        from lt_lightning.data.vector_files import find_vectors
 
         corpus = load_corpus(config.data)
+        find_vectors(config.embedding)  # fetches, or says what is missing, at once
         from lt_lightning.experiment import run_experiment
 
         run_experiment(config, corpus, Path(hydra.runtime.output_dir), list(hydra.overrides.task))

@@ -45,6 +45,16 @@ def test_a_mistake_is_one_line_that_names_it(arguments: list[str], said: str, tm
     assert not list(tmp_path.rglob("*.csv"))
 
 
+def test_vectors_that_cannot_be_had_are_named_before_torch_is_loaded(tmp_path: Path) -> None:
+    rows = "text,label\n" + "a good film,good\na bad film,bad\n" * 5
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.csv").write_text(rows)
+    result = train("embedding=glove", "data=files", "data.path=.", folder=tmp_path)
+    assert result.returncode == 2
+    assert "embedding: stanfordnlp/glove is not in the cache" in result.stderr
+    assert "embedding.path=FILE" in result.stderr
+
+
 def test_a_rejected_setting_leaves_nothing_behind(tmp_path: Path) -> None:
     train("pruning.amount=7", folder=tmp_path)
     train("model=nosuch", folder=tmp_path)

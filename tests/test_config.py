@@ -114,6 +114,8 @@ def test_every_key_has_a_comment() -> None:
         ("optimizer.momentum=0.9", "optimizer.momentum: optimizer=adam does not read it"),
         ("optimizer.betas=[0.9]", "optimizer.betas: [0.9] is no pair of numbers"),
         ("early_stopping.patience=0", "early_stopping.patience: 0 is too small"),
+        ("trainer.use_distributed_sampler=true", "trainer.use_distributed_sampler: True is wrong here"),
+        ("trainer.overfit_batches=0.1", "trainer.overfit_batches: 0.1 is wrong here"),
         ("trainer.max_epochs=0", "trainer.max_epochs: 0 is too small"),
         ("seed=-1", "seed: -1 is not between 0 and"),
     ],

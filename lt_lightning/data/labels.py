@@ -120,7 +120,7 @@ def find_classes(
         classes = f"the {len(chosen)} data.class_names" if chosen else "C classes"
         raise SettingError(
             f"{where}: labels must be 0 … C−1, one number for each of {classes}, each in use; found {_some(values)}: "
-            f"number them anew, or name them: data.class_names=[{_some(values)}]"
+            f"number them anew, or name them: data.class_names=[{_some(values).replace(', ', ',')}]"
         )
     return Classes(names, numbered)
 

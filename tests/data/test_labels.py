@@ -66,7 +66,7 @@ def test_names_that_are_numbers_elsewhere_are_names_among_others():
 
 @pytest.mark.parametrize("values", [[3, 1, 2, 3], ["3", "1", "2", "3"]])
 def test_numbers_from_one_are_refused_but_may_be_named(values, refused):
-    with refused("train", "0 … C−1", "found 1, 2, 3", "data.class_names=[1, 2, 3]"):
+    with refused("train", "0 … C−1", "found 1, 2, 3", "data.class_names=[1,2,3]"):
         read(values)
     assert read(values, chosen=["1", "2", "3"]) == (["1", "2", "3"], [2, 0, 1, 2])
 

