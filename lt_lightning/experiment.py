@@ -175,7 +175,15 @@ def _describe(
     root = trainer.strategy.root_device
     device = torch.cuda.get_device_name(root) if root.type == "cuda" else f"{root} ({torch.get_num_threads()} threads)"
     parameters = sum(parameter.numel() for parameter in classifier.network.parameters() if parameter.requires_grad)
-    return describe_run(config, data, command, parameters=parameters, device=device, processes=trainer.world_size)
+    return describe_run(
+        config,
+        data,
+        command,
+        network=type(classifier.network).__name__,
+        parameters=parameters,
+        device=device,
+        processes=trainer.world_size,
+    )
 
 
 def _summary(config: Config, data: TextDataModule, classifier: TextClassifier) -> str:

@@ -158,6 +158,7 @@ def test_the_description_says_what_ran(run: Path, corpus: Path) -> None:
     assert description["corpus"]["source"] == str(corpus)
     assert description["config"]["pruning"]["rounds"] == 3
     assert description["versions"]["torch"] == torch.__version__
+    assert description["network"] == "MultiCNN"
     assert description["seed"] == 5
     assert description["started"] <= description["finished"]
 

@@ -31,6 +31,7 @@ def describe_run(
     data: TextDataModule,
     command: Sequence[str],
     *,
+    network: str,
     parameters: int,
     device: str,
     processes: int,
@@ -41,6 +42,7 @@ def describe_run(
         config: the resolved configuration.
         data: what was read.
         command: the overrides on the command line.
+        network: the name of the network's class.
         parameters: the number of trainable parameters.
         device: what the run computes on.
         processes: how many processes share the work.
@@ -60,6 +62,7 @@ def describe_run(
             "dropped": dict(corpus.dropped),
         },
         "vocabulary": {"words": len(data.words), "embedding_found": data.words_found},
+        "network": network,
         "parameters": parameters,
         "versions": {package: _version(package) for package in PACKAGES},
         "device": device,

@@ -34,9 +34,9 @@ def say(value: Any) -> str:
     >>> say(None), say(1e-3), say(["World", "Sports"]), say([])
     ('–', '0.001', 'World, Sports', 'none')
 
-    What has a name is called by it, and its other values follow.
+    What has a name is called by it, and its other values follow; settings that are null say nothing.
 
-    >>> say({"name": "adam", "lr": 0.1})
+    >>> say({"name": "adam", "lr": 0.1, "momentum": None})
     'adam, lr 0.1'
     """
     if value is None or value == "":
@@ -46,7 +46,9 @@ def say(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, Mapping):
-        value = [say(item) if key == "name" else f"{key} {say(item)}" for key, item in value.items()]
+        value = [
+            say(item) if key == "name" else f"{key} {say(item)}" for key, item in value.items() if item is not None
+        ]
     if isinstance(value, list):
         named = ", ".join(map(say, value[:_MANY])) or "none"
         return named if len(value) <= _MANY else f"{named}, … ({len(value)} in all)"
@@ -176,7 +178,7 @@ def _sizes(parts: Any) -> str:
 
 
 def _model(description: Mapping[str, Any]) -> Any:
-    return look_up(description, "config.model.name")
+    return look_up(description, "network") or look_up(description, "config.model.name")
 
 
 def _corpus(description: Mapping[str, Any]) -> Any:
