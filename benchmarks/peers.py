@@ -198,4 +198,4 @@ class SequenceConv(nn.Conv1d):
 
 def _as_picture(tensor: Tensor) -> Tensor:
     """A weight (filters, dim, width) of Conv1d, or its mask, as Conv2d has it: (filters, 1, width, dim)."""
-    return tensor.transpose(1, 2).unsqueeze(1) if tensor.dim() == 3 else tensor
+    return tensor.transpose(1, 2).unsqueeze(1).contiguous() if tensor.dim() == 3 else tensor

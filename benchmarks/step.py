@@ -16,8 +16,9 @@ from hydra import compose, initialize_config_dir
 
 from benchmarks.measuring import Spread, describe_machine, spread, take_turns
 from benchmarks.peers import LIGHTNING, NOTEBOOK, OURS, PEERS, Start, fit
+from lt_lightning.checks import read_config
 from lt_lightning.command import config_folder, fail, hide_progress_bars_in_pipes
-from lt_lightning.config import Config, read_config, register_schema
+from lt_lightning.config import Config, register_schema
 from lt_lightning.data.batches import Batch
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.data.module import TextDataModule

@@ -69,7 +69,7 @@ def hide_progress_bars_in_pipes() -> None:
 
 def explain(error: BaseException) -> str:
     """What Hydra and OmegaConf say in several lines, as one that names the setting and the remedy."""
-    from lt_lightning.config import no_such_setting
+    from lt_lightning.checks import no_such_setting
 
     text = "\n".join(str(part) for part in (error, error.__cause__) if part is not None)
     if match := re.search(r"Could not find '(?:(.+)/)?(.+)'", text):
@@ -117,7 +117,7 @@ class CheckConfig:
 
     def on_run_start(self, config: Any, **_: Any) -> None:
         """Refuse what `read_config` refuses; SystemExit, as Hydra swallows a callback's other errors."""
-        from lt_lightning.config import read_config
+        from lt_lightning.checks import read_config
 
         try:
             read_config(config)

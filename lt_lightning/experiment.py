@@ -20,13 +20,14 @@ from rich.console import Console
 
 from lt_lightning.callbacks import BestWeights, History, PruningCallback
 from lt_lightning.callbacks.progress import ProgressCallback, RoundsDisplay
-from lt_lightning.config import Config, TestOn, TrainerConfig, lottery_settings
+from lt_lightning.checks import lottery_settings
+from lt_lightning.config import Config, TestOn, TrainerConfig
 from lt_lightning.data.corpus import Corpus
 from lt_lightning.data.module import TextDataModule
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask, derive_seed
 from lt_lightning.models import TextClassifier, build_classifier
-from lt_lightning.results.description import describe_run, now, write_description
+from lt_lightning.results.description import claim_directory, describe_run, now, write_description
 from lt_lightning.results.records import EpochRecord, LayerRecord, Record, append_records
 from lt_lightning.results.report import draw_report
 from lt_lightning.results.tables import parameter_table
@@ -49,11 +50,12 @@ def run_experiment(config: Config, corpus: Corpus, run: Path, command: Sequence[
         SettingError: if the data, the model and the settings do not fit together.
         LotteryError: if the network and the pruning settings do not.
     """
-    rank = _rank()
-    is_writer = rank == 0
+    is_writer = _rank() == 0
+    if is_writer:
+        claim_directory(run)
     _hush()
-    pl.seed_everything(derive_seed(config.seed, "network"), verbose=False)
     data = TextDataModule(corpus, config.data, config.embedding, config.seed)
+    pl.seed_everything(derive_seed(config.seed, "network"), verbose=False)
     classifier = build_classifier(
         config.model,
         config.optimizer,

@@ -22,7 +22,7 @@ def task(composed: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from lt_lightning.config import read_config
+    from lt_lightning.checks import check_model, read_config
 
     hydra = HydraConfig.get()
     try:
@@ -32,9 +32,12 @@ def task(composed: DictConfig) -> None:
         from lt_lightning.data.vector_files import find_vectors
 
         corpus = load_corpus(config.data)
+        check_model(config.model, len(corpus.class_names))
         find_vectors(config.embedding)  # fetches, or says what is missing, at once
         from lt_lightning.experiment import run_experiment
 
+        if hydra.mode == RunMode.MULTIRUN and "ddp" in str(config.trainer.strategy):
+            raise SettingError("trainer.strategy: a sweep runs its jobs in one process each; start ddp runs one by one")
         run_experiment(config, corpus, Path(hydra.runtime.output_dir), list(hydra.overrides.task))
     except (SettingError, LotteryError) as error:
         message = f"pruning.{error}" if isinstance(error, LotteryError) else str(error)
@@ -42,6 +45,7 @@ def task(composed: DictConfig) -> None:
             "stopped: %s", message, exc_info=error
         )  # the log keeps the traceback; the terminal shows warnings only
         if hydra.mode == RunMode.MULTIRUN:
+            log.warning("job %s: %s", hydra.job.num, message)
             raise SettingError(message) from error  # the other jobs of the sweep go on
         fail(message)
 

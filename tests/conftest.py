@@ -16,8 +16,9 @@ from jaxtyping import install_import_hook
 # Shapes in signatures are claims; in the tests they are checked at every call.
 install_import_hook(["lt_lightning.models", "lt_lightning.data"], "beartype.beartype")
 
+from lt_lightning.checks import read_config
 from lt_lightning.command import config_folder
-from lt_lightning.config import Config, read_config, register_schema
+from lt_lightning.config import Config, register_schema
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

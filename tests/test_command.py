@@ -72,6 +72,8 @@ def test_a_job_of_a_sweep_that_fails_is_named_and_the_rest_still_answer(tmp_path
     result = train("-m", "data=files", "data.path=nowhere,elsewhere", "name=typo", folder=tmp_path)
     assert result.returncode == 2
     assert "data.path=nowhere" in result.stderr
+    assert "job 0: data.path: nowhere does not exist" in result.stderr
+    assert "job 1: data.path: elsewhere does not exist" in result.stderr
     assert result.stderr.splitlines()[-1].startswith("error: data.path: nowhere does not exist")
     assert len(list((tmp_path / "outputs/typo/sweeps").glob("*/[01]/train.log"))) == 2
 

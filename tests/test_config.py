@@ -11,8 +11,9 @@ import pytest
 import pytorch_lightning as pl
 import yaml
 
+from lt_lightning.checks import setting_names
 from lt_lightning.command import config_folder
-from lt_lightning.config import Config, PruningConfig, TrainerConfig, setting_names
+from lt_lightning.config import Config, PruningConfig, TrainerConfig
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import CRITERIA, Settings
 
@@ -114,8 +115,17 @@ def test_every_key_has_a_comment() -> None:
         ("optimizer.momentum=0.9", "optimizer.momentum: optimizer=adam does not read it"),
         ("optimizer.betas=[0.9]", "optimizer.betas: [0.9] is no pair of numbers"),
         ("early_stopping.patience=0", "early_stopping.patience: 0 is too small"),
-        ("trainer.use_distributed_sampler=true", "trainer.use_distributed_sampler: True is wrong here"),
-        ("trainer.overfit_batches=0.1", "trainer.overfit_batches: 0.1 is wrong here"),
+        ("trainer.use_distributed_sampler=true", "trainer.use_distributed_sampler: True is not possible here"),
+        ("trainer.use_distributed_sampler=null", "trainer.use_distributed_sampler: not possible here"),
+        ("trainer.overfit_batches=0.1", "trainer.overfit_batches: 0.1 is not possible here"),
+        ("trainer.val_check_interval=0.5", "trainer.val_check_interval: 0.5 is not possible here"),
+        ("trainer.limit_val_batches=0", "trainer.limit_val_batches: 0 is not possible here"),
+        ("trainer.limit_test_batches=0.0", "trainer.limit_test_batches: 0.0 is not possible here"),
+        ("trainer.barebones=true", "trainer.barebones: True is not possible here"),
+        ("trainer.strategy=fsdp", "trainer.strategy: fsdp is not supported"),
+        ("trainer.strategy=ddp_spawn", "trainer.strategy: ddp_spawn is not supported"),
+        ("embedding.path=glove.txt", "embedding.path: glove.txt is not what embedding=random reads"),
+        ("data.hub=fancyzhx/ag_news", "data.hub: fancyzhx/ag_news is not what data=pydocs reads"),
         ("trainer.max_epochs=0", "trainer.max_epochs: 0 is too small"),
         ("seed=-1", "seed: -1 is not between 0 and"),
     ],
@@ -138,7 +148,8 @@ import sys
 import lt_lightning.train
 from hydra import compose, initialize_config_dir
 from lt_lightning.command import config_folder
-from lt_lightning.config import read_config, register_schema
+from lt_lightning.checks import read_config
+from lt_lightning.config import register_schema
 register_schema()
 with initialize_config_dir(config_folder(), version_base="1.3"):
     read_config(compose("config", ["+experiment=lt_imdb"]))

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import math
 import random
 import re
 import subprocess
@@ -17,6 +18,7 @@ from safetensors import safe_open
 from lt_lightning.config import Config
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.data.module import TextDataModule
+from lt_lightning.errors import SettingError
 from lt_lightning.experiment import run_experiment
 from lt_lightning.models import build_classifier
 from lt_lightning.models.classifier import predicted_classes
@@ -213,6 +215,22 @@ def test_a_round_stops_early_when_validation_gets_no_better(play: Play) -> None:
     losses = [epoch.valid_loss for epoch in read_records(run / "epochs.csv", EpochRecord)]
     assert len(losses) == read_records(run / "results.csv", Record)[0].epochs < 40
     assert losses.index(min(losses)) == len(losses) - 3
+
+
+def test_an_epoch_cut_short_has_no_validation_to_report(play: Play) -> None:
+    run = play("pruning.rounds=0", "trainer.max_epochs=3", "trainer.max_steps=8")  # six batches an epoch
+    first, second = read_records(run / "epochs.csv", EpochRecord)
+    assert first.valid_loss > 0
+    assert math.isnan(second.valid_loss)
+    assert math.isnan(read_records(run / "results.csv", Record)[0].valid_acc)
+
+
+def test_a_directory_that_holds_a_run_is_left_alone(run: Path, corpus: Path, configure: Callable[..., Config]) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    config = configure("data=files", f"data.path={corpus}", *SMALL)
+    with pytest.raises(SettingError, match="holds a run already"):
+        run_experiment(config, load_corpus(config.data), run, [])
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
 def test_excluded_parameters_are_never_pruned(play: Play) -> None:

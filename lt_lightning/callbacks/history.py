@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytorch_lightning as pl
 
 from lt_lightning.models.classifier import TextClassifier
@@ -11,6 +13,9 @@ from lt_lightning.results.records import EpochRecord
 class History(pl.Callback):
     """Collects an `EpochRecord` an epoch from a `TextClassifier`.
 
+    An epoch without validation (`trainer.check_val_every_n_epoch`, or `trainer.max_steps` in its middle) has NaN for
+    what validation would have said.
+
     Attributes:
         epochs: the records of the current or last fit, in order.
     """
@@ -18,17 +23,18 @@ class History(pl.Callback):
     def __init__(self, round: int) -> None:
         self.round = round
         self.epochs: list[EpochRecord] = []
+        self._validated = (math.nan, math.nan)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Read what the epoch's validation came to."""
+        if not trainer.sanity_checking:
+            metrics = trainer.callback_metrics
+            self._validated = float(metrics["valid_loss"]), float(metrics["valid_acc"])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Read the epoch's losses and accuracy; validation is over by now."""
+        """Close the epoch's record; validation is over by now."""
         assert isinstance(pl_module, TextClassifier)
-        metrics = trainer.callback_metrics
-        self.epochs.append(
-            EpochRecord(
-                round=self.round,
-                epoch=trainer.current_epoch + 1,
-                train_loss=float(pl_module.train_loss.compute()),
-                valid_loss=float(metrics["valid_loss"]),
-                valid_acc=float(metrics["valid_acc"]),
-            )
-        )
+        loss, accuracy = self._validated
+        self._validated = (math.nan, math.nan)
+        train_loss = float(pl_module.train_loss.compute())
+        self.epochs.append(EpochRecord(self.round, trainer.current_epoch + 1, train_loss, loss, accuracy))

@@ -50,6 +50,11 @@ class PruningCallback(pl.Callback):
         self._handles: list[Any] = []
 
     @property
+    def state_key(self) -> str:
+        """What a checkpoint calls this callback's state: two of them may prune two parts of one module."""
+        return self._generate_state_key(submodule=self._submodule)
+
+    @property
     def round(self) -> int:
         """The round that is trained now or was last; -1 before the first."""
         return self._lottery.round

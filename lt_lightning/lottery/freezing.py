@@ -29,8 +29,9 @@ _KEEPS_ZEROS = frozenset(
 class Freezer:
     """Holds the pruned entries of one module still for one round.
 
-    Masks are laid out once as numbers of the parameters' type, where the parameters are, so that a step costs one
-    multi-tensor multiplication and nothing goes through the host. Parameters without a pruned entry cost nothing.
+    A mask is laid out once as bits, all set for a living entry and none for a pruned one, where its parameter is. A
+    step then costs one bitwise AND a parameter, in place, and nothing goes through the host. Unlike a product it
+    makes zeros of infinities and NaN as well. Parameters without a pruned entry cost nothing.
 
     Args:
         params: the prunable parameters by name.
@@ -40,37 +41,36 @@ class Freezer:
     def __init__(self, params: Mapping[str, Tensor], mask: Mask) -> None:
         pruned = [name for name, alive in mask.counts.items() if alive < mask[name].numel()]
         self._params = [params[name] for name in pruned]
-        self._masks = [mask[name].to(params[name].device, params[name].dtype) for name in pruned]
+        self._bits = [_as_bits(mask[name].to(params[name].device), params[name]) for name in pruned]
 
     @torch.no_grad()
     def freeze_gradients(self) -> None:
         """Set the gradients of the pruned entries to zero; call it before gradients are clipped."""
-        dense: list[Tensor] = []
-        masks: list[Tensor] = []
-        for param, mask in zip(self._params, self._masks, strict=True):
+        for param, bits in zip(self._params, self._bits, strict=True):
             if param.grad is None:
                 continue
             if param.grad.is_sparse:
-                param.grad = _masked_sparse(param.grad, mask)
+                param.grad = _masked_sparse(param.grad, bits)
             else:
-                dense.append(param.grad)
-                masks.append(mask)
-        if dense:
-            torch._foreach_mul_(dense, masks)  # pyright: ignore[reportPrivateImportUsage]
+                _keep(param.grad, bits)
 
     @torch.no_grad()
     def freeze_weights(self) -> None:
-        """Set the pruned entries themselves to zero, even those that are not finite."""
-        for param, mask in zip(self._params, self._masks, strict=True):
-            param.masked_fill_(mask == 0, 0)
+        """Set the pruned entries themselves to zero."""
+        for param, bits in zip(self._params, self._bits, strict=True):
+            _keep(param.detach(), bits)
 
     @torch.no_grad()
     def freeze_moments(self, optimizer: optim.Optimizer) -> None:
         """Forget what `optimizer` remembers of the pruned entries, which would go on moving them."""
-        for param, mask in zip(self._params, self._masks, strict=True):
-            for moment in optimizer.state.get(param, {}).values():
-                if isinstance(moment, Tensor) and moment.shape == mask.shape:
-                    moment.mul_(mask)
+        for param, bits in zip(self._params, self._bits, strict=True):
+            for name, moment in optimizer.state.get(param, {}).items():
+                if name == "step" or not isinstance(moment, Tensor) or moment.shape != bits.shape:
+                    continue
+                if moment.is_sparse:
+                    moment.mul_((bits != 0).to(moment.dtype))
+                else:
+                    moment.masked_fill_(bits == 0, 0)  # its type may differ from the parameter's
 
     def watch(self, optimizers: Iterable[optim.Optimizer]) -> list[torch.utils.hooks.RemovableHandle]:
         """Make `optimizers` leave the pruned entries at zero after each of their steps.
@@ -98,8 +98,19 @@ def _keeps_zeros(optimizer: optim.Optimizer) -> bool:
     )
 
 
-def _masked_sparse(grad: Tensor, mask: Tensor) -> Tensor:
+def _as_bits(alive: Tensor, like: Tensor) -> Tensor:
+    """A mask as integers as wide as the numbers of `like`: −1, all bits, for a living entry, and 0 for a pruned one."""
+    width = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[like.element_size()]
+    return alive.to(width).neg_()
+
+
+def _keep(numbers: Tensor, bits: Tensor) -> None:
+    """Set to zero, in place, the numbers whose bits are 0."""
+    numbers.view(bits.dtype).bitwise_and_(bits)
+
+
+def _masked_sparse(grad: Tensor, bits: Tensor) -> Tensor:
     """The sparse gradient `grad`, as of an embedding with `sparse=True`, with its pruned entries at zero."""
     grad = grad.coalesce()
-    grad.values().mul_(mask[tuple(grad.indices())])  # the values themselves, not a copy
+    _keep(grad.values(), bits[tuple(grad.indices())])  # the values themselves, not a copy
     return grad

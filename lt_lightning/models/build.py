@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn, optim
 
-from lt_lightning.errors import SettingError
+from lt_lightning.checks import check_model
 from lt_lightning.models.classifier import TextClassifier
 from lt_lightning.models.convolutional import BinaryCNN, MultiCNN
 from lt_lightning.models.recurrent import BiLSTM
@@ -33,6 +33,7 @@ def build_classifier(
     Raises:
         SettingError: if the model is not for so many classes.
     """
+    check_model(model, classes)
     network = _build_network(model, words, classes, dim, vectors)
     return TextClassifier(network, classes, partial(build_optimizer, optimizer))
 
@@ -51,10 +52,6 @@ def _build_network(model: ModelConfig, words: int, classes: int, dim: int, vecto
         )
     assert model.filters is not None and model.widths is not None
     shape = {"dim": dim, "filters": model.filters, "widths": model.widths, "dropout": model.dropout, "vectors": vectors}
-    if model.name == "binary_cnn" and classes != 2:
-        raise SettingError(f"model: binary_cnn tells two classes apart, the data has {classes}; use model=multi_cnn")
-    if model.name == "multi_cnn" and classes == 2:
-        raise SettingError("model: multi_cnn is for more than two classes, the data has 2; use model=binary_cnn")
     return BinaryCNN(words, **shape) if classes == 2 else MultiCNN(words, classes, **shape)
 
 

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lt_lightning.errors import SettingError
 from lt_lightning.results.files import write_whole
 
 if TYPE_CHECKING:
@@ -71,6 +72,18 @@ def describe_run(
         "started": now(),
         "finished": None,
     }
+
+
+def claim_directory(run: Path) -> None:
+    """Make the run directory this run's own: one run, one directory, and nothing in it is lost.
+
+    Raises:
+        SettingError: if it holds a run already, as when two are started in the same second.
+    """
+    try:
+        (run / "run.json").touch(exist_ok=False)
+    except FileExistsError as error:
+        raise SettingError(f"hydra.run.dir: {run} holds a run already; start again, or give another folder") from error
 
 
 def write_description(run: Path, description: Mapping[str, Any]) -> None:

@@ -153,7 +153,7 @@ def test_a_checkpoint_is_plain_values_and_tensors_and_holds_the_lottery(tmp_path
     module, pruning, witness = Validated(), PruningCallback(amount=0.5, scope="global", rewind="step:1"), Witness()
     fit(module, pruning, witness)
     fit(module, pruning, ModelCheckpoint(tmp_path, filename="one"))
-    state = torch.load(tmp_path / "one.ckpt", weights_only=True)["callbacks"]["PruningCallback"]
+    state = torch.load(tmp_path / "one.ckpt", weights_only=True)["callbacks"][PruningCallback().state_key]
     assert (state["round"], state["training"]) == (1, True)
     assert Mask(state["mask"]) == pruning.mask
     assert equal(state["rewind_weights"], witness.steps[0])
@@ -167,7 +167,7 @@ def test_the_weights_in_a_checkpoint_are_zero_where_its_mask_says(tmp_path):
     assert len(paths) == 12
     for path in paths:
         saved = torch.load(path, weights_only=True)
-        assert equal(saved["state_dict"], masked(saved["state_dict"], saved["callbacks"]["PruningCallback"]["mask"]))
+        assert equal(saved["state_dict"], masked(saved["state_dict"], saved["callbacks"][PruningCallback().state_key]["mask"]))
 
 
 def test_a_checkpoint_without_optimizer_states_still_holds_the_round(tmp_path):

@@ -279,3 +279,14 @@ def test_masks_go_where_the_parameters_are():
     module(torch.randn(4, 5, device="cuda")).sum().backward()
     Freezer(dict(module.named_parameters()), mask).freeze_gradients()
     assert all(not param.grad[~mask[name].cuda()].any() for name, param in module.named_parameters())
+
+
+@pytest.mark.parametrize("value", [torch.inf, -torch.inf, torch.nan])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_gradients_that_are_not_finite_become_zero_where_they_are_pruned_and_stay_elsewhere(dtype, value):
+    param = nn.Parameter(torch.ones(4, dtype=dtype))
+    param.grad = torch.tensor([value, 2.5, value, -1.0], dtype=dtype)
+    Freezer({"w": param}, Mask({"w": torch.tensor([False, True, True, False])})).freeze_gradients()
+    assert param.grad[[0, 3]].tolist() == [0.0, 0.0]
+    assert param.grad[1] == 2.5
+    assert not param.grad[2].isfinite()
