@@ -49,7 +49,7 @@ def test_vectors_that_cannot_be_had_are_named_before_torch_is_loaded(tmp_path: P
     rows = "text,label\n" + "a good film,good\na bad film,bad\n" * 5
     for split in ("train", "test"):
         (tmp_path / f"{split}.csv").write_text(rows)
-    result = train("embedding=glove", "data=files", "data.path=.", folder=tmp_path)
+    result = train("embedding=glove", "model=cnn", "data=files", "data.path=.", folder=tmp_path)
     assert result.returncode == 2
     assert "embedding: stanfordnlp/glove is not in the cache" in result.stderr
     assert "embedding.path=FILE" in result.stderr

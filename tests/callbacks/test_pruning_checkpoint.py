@@ -167,7 +167,8 @@ def test_the_weights_in_a_checkpoint_are_zero_where_its_mask_says(tmp_path):
     assert len(paths) == 12
     for path in paths:
         saved = torch.load(path, weights_only=True)
-        assert equal(saved["state_dict"], masked(saved["state_dict"], saved["callbacks"][PruningCallback().state_key]["mask"]))
+        lottery = saved["callbacks"][PruningCallback().state_key]
+        assert equal(saved["state_dict"], masked(saved["state_dict"], lottery["mask"]))
 
 
 def test_a_checkpoint_without_optimizer_states_still_holds_the_round(tmp_path):

@@ -179,7 +179,7 @@ def test_code_in_a_file_is_never_run(tmp_path):
         {"state_dict": {"a": torch.tensor(True)}},
         nn.Linear(1, 1).state_dict(),
     ],
-    ids=str,
+    ids=["list", "tensor", "number", "floats", "values", "numbered", "nested", "weights"],
 )
 def test_torch_files_with_something_else_in_them_are_refused(tmp_path, content):
     torch.save(content, tmp_path / "mask.pt")
