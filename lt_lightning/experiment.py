@@ -157,7 +157,8 @@ def _layers(round: int, mask: Mask) -> list[LayerRecord]:
 
 def _ticket(config: Config, data: TextDataModule, classifier: TextClassifier, mask: Mask, record: Record) -> Ticket:
     about = {
-        **vars(record),
+        # Without its duration: the same seed gives the same file.
+        **{key: value for key, value in vars(record).items() if key != "seconds"},
         "experiment": config.name,
         "model": vars(config.model),
         "embedding_dim": config.embedding.dim,

@@ -1,8 +1,8 @@
 """Tickets: a mask, the weights that it leaves, and what is needed to use them, in one safetensors file.
 
 The file holds each parameter and buffer of the network under its own name, zeros where the mask says, and each mask as
-booleans under `mask/NAME`. Its metadata are text: `format`, `version`, `ticket` (JSON: round, results, model settings,
-class names) and `tokenizer` (JSON of the `tokenizers` library). There is no pickle in it.
+booleans under `mask/NAME`. Its one entry of metadata, `ticket`, is JSON: `format`, `version`, `about` (round, results,
+model settings, class names) and `tokenizer` (JSON of the `tokenizers` library, as text). There is no pickle in it.
 Format: https://huggingface.co/docs/safetensors
 """
 
@@ -46,12 +46,9 @@ class Ticket:
         """Write the ticket, whole or not at all."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.weights.items()}
         tensors |= {_MASK + name: tensor.cpu().contiguous() for name, tensor in self.mask.items()}
-        metadata = {
-            "format": FORMAT,
-            "version": VERSION,
-            "ticket": json.dumps(dict(self.about)),
-            "tokenizer": self.tokenizer,
-        }
+        content = {"format": FORMAT, "version": VERSION, "about": dict(self.about), "tokenizer": self.tokenizer}
+        # One entry: safetensors writes several in an order of its own each time, and the same ticket is the same file.
+        metadata = {"ticket": json.dumps(content)}
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, save(tensors, metadata))
 
@@ -64,12 +61,12 @@ class Ticket:
         """
         try:
             with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
+                content = json.loads((file.metadata() or {}).get("ticket", "{}"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, ValueError) as error:
             raise SettingError(f"{path}: no ticket, or a damaged one ({error})") from error
-        if (metadata.get("format"), metadata.get("version")) != (FORMAT, VERSION):
+        if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (FORMAT, VERSION):
             raise SettingError(f"{path}: a safetensors file, but no ticket of version {VERSION} of this project")
         mask = {name.removeprefix(_MASK): tensor for name, tensor in tensors.items() if name.startswith(_MASK)}
         weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(_MASK)}
-        return cls(weights, Mask(mask), json.loads(metadata["ticket"]), metadata["tokenizer"])
+        return cls(weights, Mask(mask), content["about"], content["tokenizer"])
