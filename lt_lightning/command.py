@@ -81,12 +81,10 @@ def explain(error: BaseException) -> str:
         return f"{group}: there is no {choice!r}{perhaps}; choose {wish}=… from {', '.join(options)}"
     if match := re.search(r"Could not override '(.+?)'", text):
         key = match[1]
-        if "No match in the defaults list" in text or key == "experiment":
-            return (
-                f"{key}: to choose an experiment write +experiment=NAME"
-                if key == "experiment"
-                else no_such_setting(key)
-            )
+        if difflib.get_close_matches(key, ["experiment"]):
+            return f"{key}: to choose an experiment write +experiment=NAME"
+        if "No match in the defaults list" in text:
+            return no_such_setting(key)
         if "Key '" in text:
             return no_such_setting(re.sub(r"^\++", "", key))
     full_key = re.search(r"full_key: (\S+)", text)

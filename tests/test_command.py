@@ -20,6 +20,7 @@ def train(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
             "experiment: there is no 'lt_agnwes'; did you mean lt_agnews?; choose +experiment=…",
         ),
         (["experiment=quickstart"], "experiment: to choose an experiment write +experiment=NAME"),
+        (["expriment=quickstart"], "expriment: to choose an experiment write +experiment=NAME"),
         (["model=bilsmt"], "model: there is no 'bilsmt'; did you mean bilstm?; choose model=… from bilstm, binary_cnn"),
         (["data=nosuch"], "data: there is no 'nosuch'; choose data=… from agnews, files, imdb, pydocs"),
         (["pruning.amont=0.3"], "pruning.amont: no such setting; did you mean pruning.amount?; --help lists them all"),
