@@ -69,26 +69,23 @@ def run_experiment(config: Config, corpus: Corpus, run: Path, command: Sequence[
     if is_writer:
         write_description(run, description)
     console = Console(highlight=False, quiet=not is_writer)
-    title = _summary(config, data, classifier)
+    title = _summary(config, data, description)
     with RoundsDisplay(title, config.pruning.rounds, config.trainer.max_epochs, console) as display:
         for round in range(config.pruning.rounds + 1):
             display.begin_round()
             record, epochs = _play_round(config, run, round, data, classifier, pruning, display)
-            layers = _layers(round, pruning.mask)
             if is_writer:
                 _ticket(config, data, classifier, pruning.mask, record).save(
                     run / f"tickets/round_{round:02}.safetensors"
                 )
-                append_records(run / "layers.csv", layers)
+                append_records(run / "layers.csv", _layers(round, pruning.mask))
                 append_records(run / "epochs.csv", epochs)
                 append_records(run / "results.csv", [record])
             display.show_round(record)
-            if is_writer and round == config.pruning.rounds:
-                display.say(f"\n{parameter_table(layers)}")
     if is_writer:
         write_description(run, {**description, "finished": now()})
-        page = draw_report(run)
-        console.print(f"\nreport: {page}", soft_wrap=True)
+        console.print(f"\n{parameter_table(_layers(pruning.round, pruning.mask))}", soft_wrap=True, markup=False)
+        console.print(f"\nreport: {draw_report(run)}", soft_wrap=True, markup=False)
 
 
 def _play_round(
@@ -189,18 +186,17 @@ def _describe(
     )
 
 
-def _summary(config: Config, data: TextDataModule, classifier: TextClassifier) -> str:
+def _summary(config: Config, data: TextDataModule, description: dict[str, Any]) -> str:
     """Two lines on what is about to run."""
     pruning = config.pruning
     rows = ", ".join(f"{count:,} {part}" for part, count in data.rows.items())
-    parameters = sum(parameter.numel() for parameter in classifier.network.parameters())
     found = ""
     if data.words_found is not None:
         found = f" ({data.words_found / len(data.words):.1%} with a {config.embedding.name} vector)"
     rounds = f"{pruning.rounds} round{'' if pruning.rounds == 1 else 's'} of pruning by {pruning.amount:g}"
     return (
         f"{data.corpus.name}: {rows} rows, {len(data.corpus.class_names)} classes, {len(data.words):,} words{found}\n"
-        f"{type(classifier.network).__name__}: {parameters:,} parameters; {rounds}, rewind {pruning.rewind}, "
+        f"{description['network']}: {description['parameters']:,} parameters; {rounds}, rewind {pruning.rewind}, "
         f"seed {config.seed}"
     )
 

@@ -25,8 +25,11 @@ def task(composed: DictConfig) -> None:
     from lt_lightning.checks import check_model, read_config
 
     hydra = HydraConfig.get()
+    in_sweep = hydra.mode == RunMode.MULTIRUN
     try:
         config = read_config(composed)
+        if in_sweep and "ddp" in str(config.trainer.strategy):
+            raise SettingError("trainer.strategy: a sweep runs its jobs in one process each; start ddp runs one by one")
         hide_progress_bars_in_pipes()
         from lt_lightning.data.corpus import load_corpus
         from lt_lightning.data.vector_files import find_vectors
@@ -36,15 +39,12 @@ def task(composed: DictConfig) -> None:
         find_vectors(config.embedding)  # fetches, or says what is missing, at once
         from lt_lightning.experiment import run_experiment
 
-        if hydra.mode == RunMode.MULTIRUN and "ddp" in str(config.trainer.strategy):
-            raise SettingError("trainer.strategy: a sweep runs its jobs in one process each; start ddp runs one by one")
         run_experiment(config, corpus, Path(hydra.runtime.output_dir), list(hydra.overrides.task))
     except (SettingError, LotteryError) as error:
         message = f"pruning.{error}" if isinstance(error, LotteryError) else str(error)
-        log.info(
-            "stopped: %s", message, exc_info=error
-        )  # the log keeps the traceback; the terminal shows warnings only
-        if hydra.mode == RunMode.MULTIRUN:
+        # At INFO the traceback goes to the log alone: the terminal shows warnings and worse.
+        log.info("stopped: %s", message, exc_info=error)
+        if in_sweep:
             log.warning("job %s: %s", hydra.job.num, message)
             raise SettingError(message) from error  # the other jobs of the sweep go on
         fail(message)

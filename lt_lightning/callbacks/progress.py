@@ -82,10 +82,6 @@ class RoundsDisplay:
         log.info(line)
         self._print(round_row(record) if self.console.is_terminal else line)
 
-    def say(self, text: str) -> None:
-        """Print something above the bar, or as lines of their own."""
-        self._print(text)
-
     def _print(self, text: str) -> None:
         self.console.print(text, soft_wrap=True, markup=False, highlight=False)
 
