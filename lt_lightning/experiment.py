@@ -28,7 +28,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask, derive_seed
 from lt_lightning.models import TextClassifier, build_classifier
 from lt_lightning.results.description import claim_directory, describe_run, now, write_description
-from lt_lightning.results.records import EpochRecord, LayerRecord, Record, append_records
+from lt_lightning.results.records import ConfusionRecord, EpochRecord, LayerRecord, Record, append_records
 from lt_lightning.results.report import draw_report
 from lt_lightning.results.tables import parameter_table
 from lt_lightning.results.tickets import Ticket
@@ -80,6 +80,7 @@ def run_experiment(config: Config, corpus: Corpus, run: Path, command: Sequence[
                 )
                 append_records(run / "layers.csv", _layers(round, pruning.mask))
                 append_records(run / "epochs.csv", epochs)
+                append_records(run / "confusion.csv", _confusion(round, classifier))
                 append_records(run / "results.csv", [record])
             display.show_round(record)
     if is_writer:
@@ -149,6 +150,14 @@ def _layers(round: int, mask: Mask) -> list[LayerRecord]:
     return [
         LayerRecord(round, name, mask.counts[name], tensor.numel(), tuple(tensor.shape))
         for name, tensor in mask.items()
+    ]
+
+
+def _confusion(round: int, classifier: TextClassifier) -> list[ConfusionRecord]:
+    assert classifier.confusion is not None
+    return [
+        ConfusionRecord(round, label, predicted, int(classifier.confusion[label, predicted]))
+        for label, predicted in classifier.confusion.nonzero().tolist()
     ]
 
 

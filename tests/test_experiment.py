@@ -23,7 +23,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.experiment import run_experiment
 from lt_lightning.models import build_classifier
 from lt_lightning.models.classifier import predicted_classes
-from lt_lightning.results.records import EpochRecord, LayerRecord, Record, read_records
+from lt_lightning.results.records import ConfusionRecord, EpochRecord, LayerRecord, Record, read_records
 from lt_lightning.results.tickets import Ticket
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
@@ -85,7 +85,8 @@ def tickets(run: Path) -> list[Ticket]:
 def test_a_run_leaves_the_files_of_the_design(run: Path) -> None:
     names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
     figures = {f"figures/{name}.{ending}" for name in ("accuracy", "layers", "learning") for ending in ("png", "svg")}
-    assert names == figures | {"results.csv", "layers.csv", "epochs.csv", "run.json", "report.html"} | {
+    tables = {"results.csv", "layers.csv", "epochs.csv", "confusion.csv"}
+    assert names == figures | tables | {"run.json", "report.html"} | {
         f"tickets/round_{round:02}.safetensors" for round in range(4)
     }
 
@@ -173,6 +174,15 @@ def test_the_description_says_what_ran(run: Path, corpus: Path) -> None:
     assert description["network"] == "MultiCNN"
     assert description["seed"] == 5
     assert description["started"] <= description["finished"]
+
+
+def test_the_confusions_of_a_round_are_of_all_test_rows_and_their_diagonal_is_its_accuracy(run: Path) -> None:
+    confusion = read_records(run / "confusion.csv", ConfusionRecord)
+    for record in read_records(run / "results.csv", Record):
+        of_round = [row for row in confusion if row.round == record.round]
+        assert sum(row.count for row in of_round) == 60
+        right = sum(row.count for row in of_round if row.label == row.predicted)
+        assert right / 60 == pytest.approx(record.test_acc, abs=1e-6)
 
 
 def test_epochs_end_where_the_round_does(run: Path) -> None:

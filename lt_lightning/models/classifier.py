@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
 
 from lt_lightning.data.batches import Batch
 
@@ -26,7 +26,12 @@ class TextClassifier(pl.LightningModule):
         network: gives logits `(batch, classes)`, or `(batch,)`: one logit, that of class 1 of two.
         classes: the number of classes.
         optimizer: makes the optimizer from the parameters; a fit begins with a new one.
+
+    Attributes:
+        confusion: how many rows of each class (rows) the last test took for which (columns); None before it.
     """
+
+    confusion: Int64[Tensor, "classes classes"] | None
 
     def __init__(
         self, network: nn.Module, classes: int, optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -42,6 +47,8 @@ class TextClassifier(pl.LightningModule):
         self.valid_loss, self.test_loss = MeanMetric(), MeanMetric()
         self.valid_metrics = MetricCollection(metrics, prefix="valid_")
         self.test_metrics = MetricCollection(metrics, prefix="test_").clone()
+        self.test_confusion = MulticlassConfusionMatrix(classes, validate_args=False)
+        self.confusion = None
 
     def forward(
         self, ids: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]
@@ -80,16 +87,20 @@ class TextClassifier(pl.LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a batch of the test split."""
-        self._measure(batch, self.test_loss, self.test_metrics)
+        logits = self._measure(batch, self.test_loss, self.test_metrics)
+        self.test_confusion.update(predicted_classes(logits), batch.labels)
 
     def on_test_epoch_end(self) -> None:
         """Log what the test split came to."""
         self._report("test", self.test_loss, self.test_metrics)
+        self.confusion = self.test_confusion.compute().cpu()
+        self.test_confusion.reset()
 
-    def _measure(self, batch: Batch, mean_loss: MeanMetric, metrics: MetricCollection) -> None:
+    def _measure(self, batch: Batch, mean_loss: MeanMetric, metrics: MetricCollection) -> Tensor:
         logits = self(batch.ids, batch.lengths)
         mean_loss.update(cross_entropy(logits, batch.labels), len(batch.labels))
         metrics.update(predicted_classes(logits), batch.labels)
+        return logits
 
     def _report(self, split: str, mean_loss: MeanMetric, metrics: MetricCollection) -> None:
         self.log_dict({f"{split}_loss": mean_loss.compute(), **metrics.compute()})

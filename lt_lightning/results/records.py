@@ -84,7 +84,24 @@ class EpochRecord:
     valid_acc: float
 
 
-Row = TypeVar("Row", Record, LayerRecord, EpochRecord)
+@dataclass(frozen=True)
+class ConfusionRecord:
+    """A row of `confusion.csv`: how many test rows of class `label` a round's ticket took for class `predicted`.
+
+    Classes are numbers from 0, in the order of the class names; pairs that never occur have no row.
+    """
+
+    round: int
+    label: int
+    predicted: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if min(self.round, self.label, self.predicted, self.count) < 0:
+            raise ValueError("round, label, predicted and count must not be negative")
+
+
+Row = TypeVar("Row", Record, LayerRecord, EpochRecord, ConfusionRecord)
 
 
 def columns(kind: type[Row]) -> tuple[str, ...]:
@@ -174,7 +191,7 @@ def read_records(path: Path, kind: type[Row]) -> list[Row]:
 
     Args:
         path: a file that `write_records` wrote.
-        kind: `Record`, `LayerRecord` or `EpochRecord`.
+        kind: `Record`, `LayerRecord`, `EpochRecord` or `ConfusionRecord`.
 
     Raises:
         SettingError: there is no such file, it lacks a column, or a row of it is damaged.

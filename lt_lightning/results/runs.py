@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lt_lightning.errors import SettingError
-from lt_lightning.results.records import EpochRecord, LayerRecord, Record, read_records
+from lt_lightning.results.records import ConfusionRecord, EpochRecord, LayerRecord, Record, read_records
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Run:
         records: the rounds 0, 1, 2, … without a gap; at least one.
         layers: the parameters of those rounds.
         epochs: the epochs of those rounds; none where the run kept no `epochs.csv`.
+        confusion: what the tests of those rounds took for what; none where the run kept no `confusion.csv`.
     """
 
     folder: Path
@@ -27,6 +28,7 @@ class Run:
     records: tuple[Record, ...]
     layers: tuple[LayerRecord, ...]
     epochs: tuple[EpochRecord, ...]
+    confusion: tuple[ConfusionRecord, ...]
 
 
 def read_run(folder: Path) -> Run:
@@ -55,6 +57,8 @@ def read_run(folder: Path) -> Run:
     layers = read_records(folder / "layers.csv", LayerRecord)
     curves = folder / "epochs.csv"
     epochs = read_records(curves, EpochRecord) if curves.exists() else []
+    mistakes = folder / "confusion.csv"
+    confusion = read_records(mistakes, ConfusionRecord) if mistakes.exists() else []
     # A run that is still going writes its tables one after the other: one of them may be a round ahead.
     last = len(records) - 1
     return Run(
@@ -63,6 +67,7 @@ def read_run(folder: Path) -> Run:
         tuple(records),
         tuple(layer for layer in layers if layer.round <= last),
         tuple(epoch for epoch in epochs if epoch.round <= last),
+        tuple(row for row in confusion if row.round <= last),
     )
 
 

@@ -68,6 +68,20 @@ def test_metrics_are_means_over_rows_whatever_the_batches() -> None:
     assert measured["test_f1"] == pytest.approx(np.mean(f1), abs=1e-6)
 
 
+def test_the_confusion_matrix_counts_rows_by_class_and_prediction_of_the_last_test_alone() -> None:
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(size=(17, 3)), rng.integers(0, 3, 17)
+    classifier = TextClassifier(Table(torch.tensor(logits)), 3, sgd)
+    expected = np.zeros((3, 3), int)
+    for row, label in zip(logits, labels, strict=True):
+        expected[label, row.argmax()] += 1
+    assert classifier.confusion is None
+    for _ in range(2):
+        trainer().test(classifier, batches(labels.tolist(), [6, 10, 1]), verbose=False)
+        assert classifier.confusion is not None
+        np.testing.assert_array_equal(classifier.confusion.numpy(), expected)
+
+
 def test_one_logit_is_the_log_odds_of_class_1() -> None:
     logits, labels = np.array([-2.0, 0.5, 3.0, -0.1]), np.array([0, 1, 0, 1])
     classifier = TextClassifier(Table(torch.tensor(logits)), 2, sgd)

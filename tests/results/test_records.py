@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from lt_lightning.errors import SettingError
 from lt_lightning.results.records import (
+    ConfusionRecord,
     EpochRecord,
     LayerRecord,
     Record,
@@ -46,6 +47,7 @@ layer_records = st.builds(
     counts, names, alive_of_total, shapes,
 )  # fmt: skip
 epoch_records = st.builds(EpochRecord, counts, counts, *[st.floats()] * 3)
+confusion_records = st.builds(ConfusionRecord, counts, counts, counts, counts)
 
 
 def alike(some: Sequence[Any], others: Sequence[Any]) -> bool:
@@ -53,7 +55,10 @@ def alike(some: Sequence[Any], others: Sequence[Any]) -> bool:
     return repr([astuple(record) for record in some]) == repr([astuple(record) for record in others])
 
 
-@given(st.one_of(st.lists(kind, min_size=1, max_size=5) for kind in (records, layer_records, epoch_records)))
+KINDS = (records, layer_records, epoch_records, confusion_records)
+
+
+@given(st.one_of(st.lists(kind, min_size=1, max_size=5) for kind in KINDS))
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_what_is_written_is_read_back(tmp_path: Path, rows: list[Any]) -> None:
     write_records(tmp_path / "table.csv", rows)
@@ -71,6 +76,7 @@ def test_columns_are_those_of_the_design() -> None:
     )
     assert ",".join(columns(LayerRecord)) == "round,parameter,alive,total,shape"
     assert ",".join(columns(EpochRecord)) == "round,epoch,train_loss,valid_loss,valid_acc"
+    assert ",".join(columns(ConfusionRecord)) == "round,label,predicted,count"
 
 
 def test_a_table_is_plain_csv(tmp_path: Path) -> None:
