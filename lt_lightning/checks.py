@@ -100,6 +100,8 @@ def _claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
         model.widths is None or min(model.widths, default=0) > 0,
         "no list of widths ≥ 1",
     )
+    known = ("xavier", "xavier_2d")
+    yield "model.initializer", model.initializer, model.initializer in (None, *known), f"none of {', '.join(known)}"
     yield at_least(1, "model.hidden", model.hidden)
     yield at_least(1, "model.layers", model.layers)
     yield "optimizer.lr", optimizer.lr, optimizer.lr > 0, "not above 0"
@@ -138,9 +140,9 @@ def _trainer_claims(trainer: TrainerConfig) -> Iterator[tuple[str, Any, bool, st
 
 _READ = {
     "model": {
-        "cnn": {"filters", "widths"},
-        "binary_cnn": {"filters", "widths"},
-        "multi_cnn": {"filters", "widths"},
+        "cnn": {"filters", "widths", "initializer"},
+        "binary_cnn": {"filters", "widths", "initializer"},
+        "multi_cnn": {"filters", "widths", "initializer"},
         "bilstm": {"hidden", "layers"},
     },
     "optimizer": {"adam": {"betas", "eps"}, "adamw": {"betas", "eps"}, "sgd": {"momentum"}},

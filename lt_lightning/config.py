@@ -66,6 +66,7 @@ class ModelConfig:
     dropout: float = MISSING
     filters: Optional[int] = None
     widths: Optional[List[int]] = None
+    initializer: Optional[str] = None
     hidden: Optional[int] = None
     layers: Optional[int] = None
 
@@ -95,6 +96,7 @@ class PruningConfig:
     rewind: str = MISSING
     include: List[str] = MISSING
     exclude: List[str] = MISSING
+    redraw: List[str] = MISSING
 
 
 @dataclass

@@ -101,6 +101,8 @@ def test_every_key_has_a_comment() -> None:
         ("pruning.rewind=epoch", "pruning.rewind: 'epoch' is none of init, epoch:K, step:K, last, random, none"),
         ("pruning.rewind=epoch:11", "pruning.rewind: epoch:11 lies beyond the 10 epochs of round 0"),
         ("pruning.include=[]", "pruning.include: no pattern"),
+        ("pruning.redraw=[]", "pruning.redraw: no pattern"),
+        ("model.initializer=he", "model.initializer: he is none of xavier, xavier_2d"),
         ("data.valid_fraction=1.0", "data.valid_fraction: 1.0 is not between 0 and 1"),
         ("data.batch_size=0", "data.batch_size: 0 is too small"),
         ("data.limit=0", "data.limit: 0 is too small"),

@@ -27,7 +27,7 @@ from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.pruning import prune
 from lt_lightning.lottery.rewinding import reinitialize, restore, snapshot
 from lt_lightning.lottery.seeds import derive_seed
-from lt_lightning.lottery.selection import prunable_parameters
+from lt_lightning.lottery.selection import matching_parameters, prunable_parameters
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
 
 
@@ -84,10 +84,13 @@ class Lottery:
         self.training = True
 
     def _begin_first(self, module: nn.Module, params: dict[str, nn.Parameter]) -> None:
-        if self.rewind.point == "random" and self._initialize is None:
-            first = snapshot(module)
-            reinitialize(module, seed=0)  # that a part cannot be drawn again is said now, not after a round of training
-            restore(module, first)
+        if self.rewind.point == "random":
+            matching_parameters(module, "redraw", self.settings.redraw)
+            if self._initialize is None:
+                first = snapshot(module)
+                # That a part cannot be drawn again is said now, not after a round of training.
+                reinitialize(module, seed=0, redraw=self.settings.redraw)
+                restore(module, first)
         if self.rewind.at_start:
             self._rewind_weights = snapshot(module)
         self.mask = Mask.ones(params)
@@ -134,7 +137,8 @@ class Lottery:
 
     def _rewind(self, module: nn.Module) -> None:
         if self.rewind.point == "random":
-            reinitialize(module, derive_seed(self.settings.seed, "rewind", self.round + 1), self._initialize)
+            seed = derive_seed(self.settings.seed, "rewind", self.round + 1)
+            reinitialize(module, seed, self._initialize, self.settings.redraw)
         elif self._rewind_weights is not None:
             restore(module, self._rewind_weights)
 

@@ -30,17 +30,28 @@ def prunable_parameters(
         >>> list(prunable_parameters(nn.Linear(2, 3), exclude=["bias"]))
         ['weight']
     """
-    trainable = {name: param for name, param in module.named_parameters() if param.requires_grad}
-    for key, patterns in (("include", include), ("exclude", exclude)):
-        for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in trainable):
-                names = ", ".join(trainable) or "none"
-                raise LotteryError(f"{key}: the pattern {pattern!r} matches no parameter; there are: {names}")
-
-    def matches(name: str, patterns: Sequence[str]) -> bool:
-        return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-    chosen = {n: param for n, param in trainable.items() if matches(n, include) and not matches(n, exclude)}
+    included = matching_parameters(module, "include", include)
+    excluded = matching_parameters(module, "exclude", exclude)
+    chosen = {name: param for name, param in included.items() if name not in excluded}
     if not chosen:
         raise LotteryError(f"include {list(include)}, exclude {list(exclude)}: no parameter is left to prune")
     return chosen
+
+
+def matching_parameters(module: nn.Module, key: str, patterns: Sequence[str]) -> dict[str, nn.Parameter]:
+    """The trainable parameters of `module` whose name matches one of the patterns.
+
+    Args:
+        module: any torch module.
+        key: the setting that the patterns are from, for the message.
+        patterns: fnmatch patterns over the names that `module.named_parameters()` gives.
+
+    Raises:
+        LotteryError: if a pattern matches no parameter.
+    """
+    trainable = {name: param for name, param in module.named_parameters() if param.requires_grad}
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in trainable):
+            names = ", ".join(trainable) or "none"
+            raise LotteryError(f"{key}: the pattern {pattern!r} matches no parameter; there are: {names}")
+    return {name: param for name, param in trainable.items() if any(fnmatchcase(name, p) for p in patterns)}

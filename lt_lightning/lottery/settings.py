@@ -69,6 +69,7 @@ class Settings:
         rewind: `init`, `epoch:K`, `step:K`, `last`, `random` or `none`; see `Rewind`.
         include: fnmatch patterns over parameter names; what matches one of them can be pruned.
         exclude: fnmatch patterns; what matches one of them cannot.
+        redraw: fnmatch patterns of what `rewind=random` draws again; what matches none keeps its trained values.
         seed: seeds what is random in pruning and rewinding.
 
     Raises:
@@ -82,6 +83,7 @@ class Settings:
     rewind: str = "init"
     include: Sequence[str] = ("*",)
     exclude: Sequence[str] = ()
+    redraw: Sequence[str] = ("*",)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -99,9 +101,11 @@ class Settings:
                 raise LotteryError(f"{key}: {value!r} is none of {', '.join(allowed)}")
         if self.threshold == "percentile" and self.scope == "global":
             raise LotteryError("threshold: percentile works tensor by tensor; use scope=layerwise, or threshold=count")
-        for key in ("include", "exclude"):
+        for key in ("include", "exclude", "redraw"):
             if isinstance(getattr(self, key), str):
                 raise LotteryError(f"{key}: give a list of patterns, such as [{getattr(self, key)!r}]")
         if not self.include:
             raise LotteryError('include: no pattern, so nothing could be pruned; ["*"] is every parameter')
+        if not self.redraw:
+            raise LotteryError('redraw: no pattern; ["*"] is every parameter, and rewind=none draws nothing again')
         Rewind.parse(self.rewind)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn, optim
 
@@ -51,8 +51,15 @@ def _build_network(model: ModelConfig, words: int, classes: int, dim: int, vecto
             vectors=vectors,
         )
     assert model.filters is not None and model.widths is not None
-    shape = {"dim": dim, "filters": model.filters, "widths": model.widths, "dropout": model.dropout, "vectors": vectors}
-    return BinaryCNN(words, **shape) if classes == 2 else MultiCNN(words, classes, **shape)
+    arguments: dict[str, Any] = {
+        "dim": dim,
+        "filters": model.filters,
+        "widths": model.widths,
+        "dropout": model.dropout,
+        "vectors": vectors,
+        "initializer": model.initializer,
+    }
+    return BinaryCNN(words, **arguments) if classes == 2 else MultiCNN(words, classes, **arguments)
 
 
 def build_optimizer(settings: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:

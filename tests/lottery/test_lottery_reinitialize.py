@@ -123,6 +123,60 @@ def test_a_frozen_part_keeps_its_statistics_too():
     assert module[1].weight.tolist() == [1, 1, 1]
 
 
+def test_only_what_redraw_names_is_drawn_and_as_if_all_were():
+    def module() -> nn.Sequential:
+        found = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 4), nn.Linear(4, 2))
+        with torch.no_grad():
+            for param in found.parameters():
+                param.fill_(7)
+        return found
+
+    some, all_ = module(), module()
+    reinitialize(some, 3, redraw=["1.*", "*bias"])
+    reinitialize(all_, 3)
+    for name, param in some.named_parameters():
+        if name in ("0.weight", "2.weight"):
+            assert (param == 7).all()
+        else:
+            assert torch.equal(param, all_.get_parameter(name))
+
+
+def test_a_part_of_which_nothing_is_redrawn_keeps_its_statistics():
+    module = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    with torch.no_grad():
+        for tensor in module.state_dict().values():
+            tensor.fill_(7)
+    reinitialize(module, 0, redraw=["0.*"])
+    assert all((tensor == 7).all() for tensor in module[1].state_dict().values())
+    reinitialize(module, 0, redraw=["1.bias"])
+    assert module[1].running_mean.tolist() == [0, 0, 0]
+
+
+def test_what_need_not_be_drawn_needs_no_initialiser():
+    module = nn.Sequential(nn.Linear(2, 2), Scale())
+    reinitialize(module, 0, redraw=["0.*"])
+    assert module[1].factor.tolist() == [3, 3]
+    with pytest.raises(LotteryError, match=r"'1\.factor'"):
+        reinitialize(module, 0, redraw=["1.*"])
+
+
+def test_a_shared_parameter_is_drawn_under_its_first_name():
+    module = nn.ModuleDict({"encoder": nn.Embedding(4, 3), "decoder": nn.Linear(3, 4, bias=False)})
+    module["decoder"].weight = module["encoder"].weight
+    before = module["encoder"].weight.clone()
+    reinitialize(module, 0, redraw=["encoder.*"])
+    assert not torch.equal(module["decoder"].weight, before)
+    assert module["decoder"].weight is module["encoder"].weight
+
+
+def test_a_redraw_pattern_that_matches_nothing_is_an_error_that_lists_the_names():
+    module = nn.Sequential(nn.Linear(2, 2))
+    before = snapshot(module)
+    with pytest.raises(LotteryError, match=r"^redraw: .*'convs\.\*' matches no parameter.*0\.weight, 0\.bias"):
+        reinitialize(module, 0, redraw=["*", "convs.*"])
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
 class Scale(nn.Module):
     """A parameter of one's own, without reset_parameters."""
 

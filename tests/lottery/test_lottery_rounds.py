@@ -89,6 +89,24 @@ def test_random_weights_are_others_each_round_and_the_same_with_the_same_seed():
     assert (fc.abs() <= 8**-0.5).all()  # nn.Linear's own
 
 
+def test_random_leaves_what_redraw_does_not_name_at_its_trained_values():
+    settings = Settings(rewind="random", redraw=["3.*"], amount=0.5)
+    module, lottery = network(), Lottery(settings)
+    trained = train_round(lottery, module)[-1]
+    start = train_round(lottery, module)[0]
+    for name, weights in start.items():
+        if not name.startswith("3.") and name in lottery.mask:
+            assert torch.equal(weights, trained[name] * lottery.mask[name])
+    assert not torch.equal(start["3.weight"], trained["3.weight"] * lottery.mask["3.weight"])
+
+
+@pytest.mark.parametrize("initialize", [None, nn.Module.eval])
+def test_a_redraw_pattern_that_matches_nothing_is_said_before_any_training(initialize):
+    lottery = Lottery(Settings(rewind="random", redraw=["head.*"]), initialize)
+    with pytest.raises(LotteryError, match=r"^redraw: the pattern 'head\.\*'"):
+        lottery.begin_round(network())
+
+
 def test_what_cannot_be_drawn_again_is_said_before_any_training():
     class Scale(nn.Module):
         def __init__(self) -> None:

@@ -41,6 +41,8 @@ from lt_lightning.lottery import CRITERIA, LotteryError, Rewind, Settings
         ("include", "*.weight"),
         ("include", ()),
         ("exclude", "*.bias"),
+        ("redraw", "*.bias"),
+        ("redraw", ()),
     ],
 )
 def test_a_value_out_of_range_is_refused_and_its_key_is_the_first_word(key, value):
