@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lt_lightning.data.vocabulary import PADDING
 from lt_lightning.models.embedding import WordEmbedding
+from lt_lightning.models.windows import can_share_words, max_over_distinct_words
 
 WIDTHS = (3, 4, 5)
 """How many neighbouring words a filter sees, by default."""
@@ -123,11 +124,25 @@ def max_over_time(
 
     Only windows that lie inside the text compete, so that padding never wins and the result does not depend on it. A
     text shorter than a filter has one window, which starts at its first word and runs into the zeros of the padding.
+
+    On the CPU `max_over_distinct_words` finds the same numbers faster than layer after layer does.
     """
-    convs = [conv for conv in convs if isinstance(conv, nn.Conv1d)]
-    widest = max(conv.kernel_size[0] for conv in convs)
+    layers = [conv for conv in convs if isinstance(conv, nn.Conv1d)]
+    widest = max(conv.kernel_size[0] for conv in layers)
     if ids.shape[1] < widest:
         ids = F.pad(ids, (0, widest - ids.shape[1]), value=PADDING)
+    if len(ids) and can_share_words(embedding, layers):
+        return max_over_distinct_words(embedding, layers, ids, lengths)
+    return max_over_layers(embedding, layers, ids, lengths)
+
+
+def max_over_layers(
+    embedding: nn.Embedding,
+    convs: Iterable[nn.Conv1d],
+    ids: Int64[Tensor, "batch length"],
+    lengths: Int64[Tensor, " batch"],
+) -> Float[Tensor, "batch features"]:
+    """`max_over_time` as its definition says, layer after layer, on any device and in any precision."""
     # Turned and copied once here, or each convolution would do so, forward and backward.
     vectors = embedding(ids).transpose(1, 2).contiguous()
     features = []
