@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import yaml
+from hydra import compose, initialize_config_dir
+from hydra.types import RunMode
 
 from lt_lightning.checks import setting_names
 from lt_lightning.command import config_folder
-from lt_lightning.config import Config, PruningConfig, TrainerConfig
+from lt_lightning.config import Config, PruningConfig, TrainerConfig, register_schema
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import CRITERIA, Settings
 
@@ -76,6 +78,16 @@ def test_any_experiment_runs_on_other_data_with_one_more_word(
     config = configure(f"+experiment={experiment}", f"data={data}")
     assert config.data.name == {"pydocs": "PyDocs", "agnews": "AG News", "imdb": "IMDB"}[data]
     assert config.model.name in ("cnn", "bilstm")  # these fit any number of classes
+
+
+@pytest.mark.parametrize("study", sorted(path.stem for path in (CONF / "experiment").glob("study_*.yaml")))
+def test_a_study_sweeps_three_rewinds_and_at_least_three_seeds_without_a_flag(study: str) -> None:
+    register_schema()
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        hydra = compose("config", [f"+experiment={study}"], return_hydra_config=True).hydra
+    assert hydra.mode == RunMode.MULTIRUN
+    assert hydra.sweeper.params["pruning.rewind"] == "init,last,random"
+    assert len(set(hydra.sweeper.params.seed.split(","))) >= 3
 
 
 def test_every_key_has_a_comment() -> None:
