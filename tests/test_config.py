@@ -51,22 +51,23 @@ def test_glove_halves_the_vocabulary_unless_told_otherwise(configure: Callable[.
 
 
 @pytest.mark.parametrize(
-    ("experiment", "data", "model", "embedding", "epochs", "lr", "test_on"),
+    ("experiment", "data", "model", "embedding", "epochs", "optimizer", "lr", "test_on"),
     [
-        ("lt_agnews", "AG News", "cnn", "random", 10, 1e-3, "last"),
-        ("lt_agnews_lstm", "AG News", "bilstm", "glove", 10, 1e-3, "last"),
-        ("lt_imdb", "IMDB", "cnn", "random", 20, 5e-3, "best"),
-        ("lt_imdb_lstm", "IMDB", "bilstm", "glove", 20, 5e-3, "best"),
+        ("lt_agnews", "AG News", "cnn", "random", 10, "adamw", 3e-3, "best"),
+        ("lt_agnews_lstm", "AG News", "bilstm", "glove", 10, "adam", 1e-3, "last"),
+        ("lt_imdb", "IMDB", "cnn", "glove_50d", 20, "adam", 3e-3, "best"),
+        ("lt_imdb_lstm", "IMDB", "bilstm", "glove", 20, "adam", 5e-3, "best"),
+        ("notebook", "AG News", "cnn", "random", 10, "adam", 1e-3, "last"),
     ],
 )
-def test_experiments_are_the_issues(
+def test_experiments_are_what_the_documents_say(
     configure: Callable[..., Config],
-    experiment: str, data: str, model: str, embedding: str, epochs: int, lr: float, test_on: str,
+    experiment: str, data: str, model: str, embedding: str, epochs: int, optimizer: str, lr: float, test_on: str,
 ) -> None:  # fmt: skip
     config = configure(f"+experiment={experiment}")
     assert (config.name, config.data.name, config.model.name) == (experiment, data, model)
     assert (config.embedding.name, config.trainer.max_epochs, config.test_on.value) == (embedding, epochs, test_on)
-    assert (config.optimizer.name, config.optimizer.lr, config.data.batch_size) == ("adam", lr, 64)
+    assert (config.optimizer.name, config.optimizer.lr, config.data.batch_size) == (optimizer, lr, 64)
     assert (config.pruning.rounds, config.pruning.amount, config.pruning.rewind) == (20, 0.2, "init")
 
 
