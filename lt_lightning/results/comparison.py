@@ -1,0 +1,162 @@
+"""What a comparison says: a curve of means for every group, its winning tickets, and differences between groups."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lt_lightning.results.grouping import REWIND, Group, show_setting
+from lt_lightning.results.statistics import Estimate, estimate
+
+_ALIKE = 0.02  # densities that differ by no more, relatively, are one density
+
+
+@dataclass(frozen=True)
+class Point:
+    """A round of a group: means over its seeds. Accuracies are fractions."""
+
+    round: int
+    density: float
+    test_acc: Estimate
+    valid_loss: Estimate
+    valid_acc: Estimate
+
+
+@dataclass(frozen=True)
+class Difference:
+    """By how much test accuracies differ at one density, in percentage points, over the seeds that both groups have."""
+
+    round: int
+    density: float
+    points: Estimate
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two groups that differ in one setting: `differences` are the first's test accuracy minus the second's."""
+
+    label: str
+    first: Group
+    second: Group
+    differences: tuple[Difference, ...]
+
+
+def curve(group: Group) -> tuple[Point, ...]:
+    """Means over the seeds, round by round, as far as any of the group's runs has come."""
+    points = []
+    for round_ in range(max(len(run.records) for run in group.runs)):
+        records = [run.records[round_] for run in group.runs if round_ < len(run.records)]
+        points.append(
+            Point(
+                round_,
+                sum(record.density for record in records) / len(records),
+                estimate(record.test_acc for record in records),
+                estimate(record.valid_loss for record in records),
+                estimate(record.valid_acc for record in records),
+            )
+        )
+    return tuple(points)
+
+
+def _tickets(points: Sequence[Point]) -> list[Point]:
+    # A mean over some of the seeds is not to be held against a mean over all of them.
+    return [point for point in points[1:] if 0 < point.test_acc.n == points[0].test_acc.n]
+
+
+def best_point(points: Sequence[Point]) -> Point | None:
+    """The pruned round with the highest mean test accuracy, of several the sparsest; None where there is none."""
+    return max(_tickets(points), key=lambda point: (point.test_acc.mean, -point.density), default=None)
+
+
+def winning_point(points: Sequence[Point]) -> Point | None:
+    """The sparsest pruned round whose mean test accuracy is at least the full networks'; None where there is none."""
+    full = points[0].test_acc.mean
+    winners = [point for point in _tickets(points) if point.test_acc.mean >= full]
+    return min(winners, key=lambda point: point.density, default=None)
+
+
+def shown_ticket(points: Sequence[Point]) -> tuple[Point, str] | None:
+    """The ticket to look at closely, and what it is: the smallest winning one or, where none wins, the best."""
+    winner, best = winning_point(points), best_point(points)
+    if winner is not None:
+        return winner, "smallest winning ticket"
+    return None if best is None else (best, "best ticket, none wins")
+
+
+def same_start(groups: Sequence[Group]) -> bool:
+    """Whether the groups begin with the same full networks: nothing but how they are pruned differs."""
+    return all(key.startswith("pruning.") for key in groups[0].settings)
+
+
+def full_networks(groups: Sequence[Group]) -> Estimate:
+    """Test accuracy of the full networks, each seed counted once, however many groups begin with its network."""
+    seeds: dict[str, list[float]] = {}
+    for group in groups:
+        for seed, run in zip(group.seeds, group.runs, strict=True):
+            seeds.setdefault(seed, []).append(run.records[0].test_acc)
+    return estimate(estimate(values).mean for values in seeds.values())
+
+
+def paired(first: Group, second: Group) -> tuple[Difference, ...]:
+    """First minus second, seed by seed, wherever both have a round at the same density."""
+    ours, theirs = curve(first), curve(second)
+    seeds = dict(zip(second.seeds, second.runs, strict=True))
+    both = [(run, seeds[seed]) for seed, run in zip(first.seeds, first.runs, strict=True) if seed in seeds]
+    differences = []
+    for point in ours:
+        near = min(theirs, key=lambda other: abs(other.density - point.density))
+        if abs(near.density - point.density) > _ALIKE * max(near.density, point.density):
+            continue
+        values = estimate(
+            100 * (one.records[point.round].test_acc - other.records[near.round].test_acc)
+            for one, other in both
+            if point.round < len(one.records) and near.round < len(other.records)
+        )
+        if values.n:
+            differences.append(Difference(point.round, point.density, values))
+    return tuple(differences)
+
+
+def pairs(groups: Sequence[Group]) -> list[Pair]:
+    """The pairs worth looking at: rewinds against the random control and against `init`, all else equal.
+
+    Where no two groups differ in the rewind alone, every group against the first.
+    """
+    chosen = [
+        Pair(_rewind_label(first, second), first, second, paired(first, second))
+        for second in groups
+        for first in groups
+        if _rewind_pair(first, second)
+    ]
+    if not chosen:
+        chosen = [
+            Pair(f"{group.label} − {groups[0].label}", group, groups[0], paired(group, groups[0]))
+            for group in groups[1:]
+        ]
+    # The control first, whatever the order of the groups.
+    return sorted((pair for pair in chosen if pair.differences), key=lambda pair: _rewind(pair.second) != "random")
+
+
+def _rewind(group: Group) -> str:
+    return show_setting(group.settings.get(REWIND))
+
+
+def _others(group: Group) -> dict[str, str]:
+    return {key: show_setting(value) for key, value in group.settings.items() if key != REWIND}
+
+
+def _rewind_pair(first: Group, second: Group) -> bool:
+    if first is second or REWIND not in first.settings or _others(first) != _others(second):
+        return False
+    learned = _rewind(first).partition(":")[0] in ("last", "epoch", "step")
+    return _rewind(second) == "random" or (_rewind(second) == "init" and learned)
+
+
+def _rewind_label(first: Group, second: Group) -> str:
+    others = [f"{key.rpartition('.')[2]} {value}" for key, value in _others(first).items()]
+    return ", ".join([f"rewind {_rewind(first)} − {_rewind(second)}", *others])
+
+
+def densities_agree(points: Sequence[Point]) -> bool:
+    """Whether points of several groups lie at one density."""
+    low, high = (end([point.density for point in points]) for end in (min, max))
+    return math.isclose(low, high, rel_tol=_ALIKE)

@@ -1,0 +1,168 @@
+"""Which runs belong together: groups of runs whose settings are the same, and the labels that tell groups apart."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lt_lightning.results import facts
+from lt_lightning.results.folders import natural
+from lt_lightning.results.runs import Run
+
+REWIND = "pruning.rewind"
+
+# Settings that do not make another experiment: where it lies, how long it goes on, what it computes on.
+_SAME_EXPERIMENT = frozenset(
+    {
+        "seed", "name", "pruning.rounds", "data.path", "data.num_workers", "embedding.path",
+        *(
+            f"trainer.{key}"
+            for key in (
+                "accelerator", "devices", "num_nodes", "strategy", "logger", "log_every_n_steps", "default_root_dir",
+                "enable_progress_bar", "enable_model_summary", "enable_checkpointing",
+            )
+        ),
+    }
+)  # fmt: skip
+
+_REWINDS = ("init", "epoch", "step", "last", "none", "random")
+_MUST_AGREE = ("corpus.name", "corpus.class_names", "corpus.fingerprint")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        label: what tells it from the other groups, e.g. `rewind init`.
+        settings: the settings that differ among the groups, by their full names, with this group's values.
+        runs: one a seed, in the order of the seeds.
+    """
+
+    label: str
+    settings: Mapping[str, Any]
+    runs: tuple[Run, ...]
+
+    @property
+    def seeds(self) -> tuple[str, ...]:
+        """The seeds, in the order of the runs."""
+        return tuple(facts.seed(run.description) for run in self.runs)
+
+
+def comparable(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+    """The runs that saw what the first one saw, and for each of the others a line that says what it saw instead."""
+    kept, left_out = [], []
+    for run in runs:
+        for path in _MUST_AGREE:
+            here, there = (facts.look_up(one.description, path) for one in (run, runs[0]))
+            if here != there:
+                left_out.append(
+                    f"{run.folder}: {path} is {_short(here)}, but {_short(there)} in {runs[0].folder}; "
+                    "compare runs of the same data"
+                )
+                break
+        else:
+            kept.append(run)
+    return kept, left_out
+
+
+def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
+    """The groups, in an order that readers expect, and a line for each run that repeats another's seed."""
+    settings = [_flat(facts.look_up(run.description, "config")) for run in runs]
+    keys = _differing(settings)
+    members: dict[str, list[int]] = {}
+    for position, values in enumerate(settings):
+        members.setdefault(_exact([values.get(key) for key in keys]), []).append(position)
+    groups, left_out = [], []
+    for positions in members.values():
+        values = {key: settings[positions[0]].get(key) for key in keys}
+        kept, repeated = _one_a_seed([runs[position] for position in positions])
+        groups.append(Group(_label(values), values, tuple(kept)))
+        left_out += repeated
+    groups.sort(key=lambda group: [_order(*setting) for setting in group.settings.items()])
+    return _told_apart(groups), left_out
+
+
+def show_setting(value: Any) -> str:
+    """A setting's value as one would type it.
+
+    >>> show_setting("init"), show_setting(1e-3), show_setting(None), show_setting([3, 4, 5]), show_setting(True)
+    ('init', '0.001', 'null', '[3, 4, 5]', 'true')
+    """
+    return facts.say(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False).replace('"', "")
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """The settings by their dotted names; what is no mapping has none."""
+    if not isinstance(config, Mapping):
+        return {prefix[:-1]: config} if prefix else {}
+    return {name: value for key, inside in config.items() for name, value in _flat(inside, f"{prefix}{key}.").items()}
+
+
+def _exact(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    keys = dict.fromkeys(key for values in settings for key in values if key not in _SAME_EXPERIMENT)
+    return [key for key in keys if len({_exact(values.get(key)) for values in settings}) > 1]
+
+
+def _label(settings: Mapping[str, Any]) -> str:
+    short = [key.rpartition(".")[2] for key in settings]
+    named = [
+        (name if short.count(name) == 1 else key, show_setting(value))
+        for name, (key, value) in zip(short, settings.items(), strict=True)
+    ]
+    # JSON can hold half a character, which no file can.
+    return facts.say(", ".join(" ".join(words) for words in named)) if named else "all runs"
+
+
+def _told_apart(groups: Sequence[Group]) -> list[Group]:
+    """The groups, with a number behind a label that comes again: 1 and "1" are written alike."""
+    labels = [group.label for group in groups]
+    return [
+        replace(group, label=f"{group.label} ({labels[:i].count(group.label) + 1})")
+        if group.label in labels[:i]
+        else group
+        for i, group in enumerate(groups)
+    ]
+
+
+def _order(key: str, value: Any) -> tuple[Any, ...]:
+    text = show_setting(value)
+    if key == REWIND:
+        kind = text.partition(":")[0]
+        return (_REWINDS.index(kind) if kind in _REWINDS else len(_REWINDS), natural(text))
+    if value is None:
+        return (-1, 0, ())
+    if isinstance(value, (int, float)):
+        return (0, value, ())
+    return (1, 0, natural(text))
+
+
+def _one_a_seed(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+    """The longest run of each seed, of equally long ones the latest; and a line for each of the others."""
+    seeds: dict[str, list[Run]] = {}
+    for run in runs:
+        seeds.setdefault(facts.seed(run.description), []).append(run)
+    kept, left_out = [], []
+    for seed in sorted(seeds, key=natural):
+        # Ascending, and stable: of runs that started at the same time, the one named last is the last.
+        *others, best = sorted(seeds[seed], key=lambda run: (len(run.records), facts.say(_started(run))))
+        kept.append(best)
+        left_out += [
+            f"{run.folder}: seed {seed} again, as in {best.folder}, which has "
+            f"{'more' if len(best.records) > len(run.records) else 'as many'} rounds; give each seed once"
+            for run in others
+        ]
+    return kept, left_out
+
+
+def _started(run: Run) -> Any:
+    return facts.look_up(run.description, "started")
+
+
+def _short(value: Any, length: int = 80) -> str:
+    said = " ".join(facts.say(value).split())
+    return said if len(said) <= length else f"{said[: length - 1]}…"
