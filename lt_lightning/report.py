@@ -1,4 +1,4 @@
-"""Draw the report of a run: `python -m lt_lightning.report RUN [RUN …]`.
+"""Draw the report of a run, or a comparison of several: `python -m lt_lightning.report RUN [RUN …]`.
 
 matplotlib is imported only once there is something to draw, so that `--help` answers at once.
 """
@@ -9,40 +9,65 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
+from lt_lightning.results.runs import is_run, read_run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw the report of every run directory that is named, and print where each page is.
+    """Draw the report of a run, or compare several, and print where the page is.
 
     Args:
         arguments: those of the command line; None takes them from there.
 
     Returns:
-        The exit code: 0, or 2 where a run could not be drawn; the others are drawn nevertheless.
+        The exit code: 0, or 2 where something could not be drawn; the rest is drawn nevertheless.
     """
     parser = argparse.ArgumentParser(
         prog="python -m lt_lightning.report",
-        description="Draw the figures and report.html of a run, from its results.csv, layers.csv and run.json.",
+        description="Draw the figures and report.html of a run; of several runs, a comparison: means over seeds, "
+        "grouped by the settings that differ.",
     )
     parser.add_argument(
         "runs",
         metavar="RUN",
         nargs="+",
         type=Path,
-        help="a run directory, outputs/<experiment>/<date>_<time>; it may still be running",
+        help="a run directory, outputs/<experiment>/<date>_<time>, which may still be running, or a folder with "
+        "runs in it, such as a sweep",
     )
-    return max([_draw(run) for run in parser.parse_args(arguments).runs])
-
-
-def _draw(run: Path) -> int:
-    from lt_lightning.results.report import draw_report
-
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        type=Path,
+        help="where a comparison goes (default: the folder that is given or, where several are given, "
+        "outputs/comparisons/<date>_<time>)",
+    )
+    given = parser.parse_args(arguments)
+    one = len(given.runs) == 1 and (is_run(given.runs[0]) or not given.runs[0].is_dir())
+    if one and given.output is not None:
+        parser.error("--output is for comparisons; the report of a run goes into its directory")
     try:
-        print(draw_report(run))
+        page, complaints = _draw(given.runs[0]) if one else _compare(given.runs, given.output)
     except SettingError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        return 2
-    return 0
+        page, complaints = None, str(error).splitlines()
+    if page is not None:
+        print(page)
+    for complaint in complaints:
+        print(" ".join(complaint.split()), file=sys.stderr)
+    return 2 if complaints else 0
+
+
+def _draw(folder: Path) -> tuple[Path, Sequence[str]]:
+    run = read_run(folder)
+    from lt_lightning.results.report import draw_run
+
+    return draw_run(run), run.damages
+
+
+def _compare(folders: Sequence[Path], output: Path | None) -> tuple[Path, Sequence[str]]:
+    from lt_lightning.results.comparison_report import draw_comparison
+
+    return draw_comparison(folders, output)
 
 
 if __name__ == "__main__":

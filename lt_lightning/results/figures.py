@@ -24,7 +24,7 @@ from lt_lightning.results.tables import percent
 _LINES = ((INK, "o", "-"), (BLUE, "s", "--"), (GREEN, "^", "-."), (ORANGE, "D", ":"), (VERMILLION, "v", "-"))
 
 
-def _spread(values: Sequence[int], count: int) -> list[int]:
+def spread(values: Sequence[int], count: int) -> list[int]:
     """At most `count` of the values, evenly spread, the first and the last among them."""
     if len(values) <= count:
         return list(values)
@@ -127,7 +127,7 @@ def layers_figure(layers: Sequence[LayerRecord], title: str, subtitle: str = "")
     """
     totals = {layer.parameter: layer.total for layer in layers}
     density = {(layer.parameter, layer.round): layer.density for layer in layers}
-    rounds = _spread(sorted({layer.round for layer in layers}), 24)
+    rounds = spread(sorted({layer.round for layer in layers}), 24)
     grid = [[100 * density.get((name, round_), float("nan")) for round_ in rounds] for name in totals]
     lowest = min((value for row in grid for value in row if value > 0), default=100)
     names = [printable(name, 34) for name in totals]
@@ -143,7 +143,7 @@ def layers_figure(layers: Sequence[LayerRecord], title: str, subtitle: str = "")
             for x, value in enumerate(row):
                 axes.text(
                     x + 0.5, y + 0.52, _in_cell(value), size=7, ha="center", va="center",
-                    color="white" if value > 0 and _is_dark(colours(norm(value))) else INK,
+                    color="white" if value > 0 and is_dark(colours(norm(value))) else INK,
                 )  # fmt: skip
         axes.invert_yaxis()
         axes.set_xticks([x + 0.5 for x in range(len(rounds))], [str(round_) for round_ in rounds])
@@ -165,7 +165,8 @@ def _in_cell(density: float) -> str:
     return f"{density:.0f}" if density >= 9.95 or density == 0 else f"{density:.1f}" if density >= 0.095 else "<.1"
 
 
-def _is_dark(colour: tuple[float, float, float, float]) -> bool:
+def is_dark(colour: tuple[float, float, float, float]) -> bool:
+    """Whether white letters stand out from a colour better than dark ones."""
     red, green, blue, _ = colour
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5
 
@@ -181,7 +182,7 @@ def learning_figure(epochs: Sequence[EpochRecord], title: str, subtitle: str = "
     with styled():
         figure = titled_figure(8.4, 4.1, title, subtitle)
         losses, accuracies = figure.subplots(1, 2)
-        rounds = _spread(sorted({epoch.round for epoch in epochs}), len(_LINES))
+        rounds = spread(sorted({epoch.round for epoch in epochs}), len(_LINES))
         for round_, (colour, marker, dashes) in zip(rounds, _LINES, strict=False):
             curve = sorted((epoch for epoch in epochs if epoch.round == round_), key=lambda epoch: epoch.epoch)
             look = {"color": colour, "marker": marker, "linestyle": dashes, "label": f"round {round_}"}
@@ -216,8 +217,21 @@ def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
     with styled({"svg.hashsalt": "lt-lightning"}), warnings.catch_warnings():
         # A name in letters that the font lacks is drawn as boxes, which says it well enough.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        _settle(figure)
         for path, metadata in ((png, None), (svg, nothing)):
             drawn = io.BytesIO()
             figure.savefig(drawn, format=path.suffix[1:], dpi=200, metadata=metadata)
             write_whole(path, drawn.getvalue())
     return png, svg
+
+
+def _settle(figure: Figure) -> None:
+    """Lay a figure out once and for all.
+
+    The solver's last digits change from run to run, and with them the names of the clip paths in an SVG.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = (round(number, 6) for number in axes.get_position().bounds)
+        axes.set_position((left, bottom, width, height))

@@ -196,6 +196,25 @@ def read_records(path: Path, kind: type[Row]) -> list[Row]:
     Raises:
         SettingError: there is no such file, it lacks a column, or a row of it is damaged.
     """
+    records, damage = read_sound_records(path, kind)
+    if damage is not None:
+        raise SettingError(damage)
+    return records
+
+
+def read_sound_records(path: Path, kind: type[Row]) -> tuple[list[Row], str | None]:
+    """Read a table as far as it is sound: the rows before the first damaged one, and what is wrong with that.
+
+    Args:
+        path: a file that `write_records` wrote.
+        kind: `Record`, `LayerRecord`, `EpochRecord` or `ConfusionRecord`.
+
+    Returns:
+        The rows, and a line that names file and line, what is wrong and what to do; None where nothing is.
+
+    Raises:
+        SettingError: there is no such file, it is no table, or it lacks a column.
+    """
     try:
         # newline="" leaves line ends to csv, which knows those within quotes from those between rows.
         with path.open(encoding="utf-8", newline="") as file:
@@ -205,23 +224,24 @@ def read_records(path: Path, kind: type[Row]) -> list[Row]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"{path}: cannot be read as a table ({error}); restore it from a copy") from None
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    records: list[Row] = []
     try:
         header = next(rows, [])
         missing = [name for name in columns(kind) if name not in header]
         if missing:
             raise SettingError(f"{path}: line 1: no column {', '.join(missing)}; the first line must name the columns")
         readers = {name: _CELLS[hint][1] for name, hint in get_type_hints(kind).items()}
-        records = [_parse(kind, readers, header, row) for row in rows]
+        for row in rows:
+            records.append(_parse(kind, readers, header, row))  # noqa: PERF401 (those before a damaged row are kept)
         # A row whose last number was cut short still reads as a number; only the missing line end tells.
         if not text.endswith("\n"):
+            del records[-1:]
             raise ValueError("the line is cut off")
     except SettingError:
         raise
     except (ValueError, csv.Error) as error:
-        raise SettingError(
-            f"{path}: line {rows.line_num}: {error}; correct the line, or delete it and all lines after it"
-        ) from None
-    return records
+        return records, f"{path}: line {rows.line_num}: {error}; correct the line, or delete it and all lines after it"
+    return records, None
 
 
 def _parse(kind: type[Row], readers: dict[str, Callable[[str], Any]], header: list[str], row: list[str]) -> Row:

@@ -8,9 +8,12 @@ from matplotlib.figure import Figure
 
 from lt_lightning.errors import SettingError
 from lt_lightning.results import facts
+from lt_lightning.results.confusion import MOST_CLASSES, classes_of, count_confusion
+from lt_lightning.results.confusion_figures import Panel, confusion_figure
 from lt_lightning.results.figures import accuracy_figure, layers_figure, learning_figure, save_figure
 from lt_lightning.results.files import write_whole
-from lt_lightning.results.page import Picture, render_page
+from lt_lightning.results.frame import Picture
+from lt_lightning.results.page import render_page, shown_rounds
 from lt_lightning.results.records import Record, smallest_winner
 from lt_lightning.results.runs import Run, read_run
 from lt_lightning.results.tables import percent
@@ -26,15 +29,23 @@ def draw_report(folder: Path) -> Path:
         The path of `report.html`.
 
     Raises:
-        SettingError: the folder is no run, has no rounds yet or a damaged file, or cannot be written to.
+        SettingError: the folder is no run, has no sound round yet, or cannot be written to.
     """
-    run = read_run(folder)
-    page = folder / "report.html"
+    return draw_run(read_run(folder))
+
+
+def draw_run(run: Run) -> Path:
+    """Draw the report of a run that has been read, into its directory, and give the path of `report.html`.
+
+    Raises:
+        SettingError: the directory cannot be written to.
+    """
+    page = run.folder / "report.html"
     try:
-        (folder / "figures").mkdir(exist_ok=True)
+        (run.folder / "figures").mkdir(exist_ok=True)
         write_whole(page, render_page(run, _draw_figures(run)))
     except OSError as error:
-        where = error.filename or folder
+        where = error.filename or run.folder
         raise SettingError(f"{where}: cannot be written ({error.strerror}); make room or give leave to write") from None
     return page
 
@@ -49,9 +60,22 @@ def _draw_figures(run: Run) -> list[Picture]:
     about = _about_accuracy(run.records)
     pictures = [draw("accuracy", accuracy_figure, run.records, "Test accuracy against density", about)]
     if run.layers:
-        pictures.append(draw("layers", layers_figure, run.layers, "Density of each parameter (% alive)", _ABOUT_LAYERS))
+        pictures.append(draw("layers", layers_figure, run.layers, "Density of each parameter (% alive)", ABOUT_LAYERS))
     if run.epochs:
         pictures.append(draw("learning", learning_figure, run.epochs, "Learning curves", _ABOUT_LEARNING))
+    rounds = shown_rounds(run)
+    counts = [count_confusion(run.confusion, round_) for round_ in rounds]
+    classes = classes_of(run.description, *counts)
+    if rounds and len(classes) <= MOST_CLASSES:
+        panels = [
+            Panel(f"{title}\n{percent(run.records[round_].density)} alive", of_round)
+            for (round_, title), of_round in zip(rounds.items(), counts, strict=True)
+        ]
+
+        def figure_of(panels: Sequence[Panel], title: str, subtitle: str) -> Figure:
+            return confusion_figure(panels, classes, title, subtitle)
+
+        pictures.append(draw("confusion", figure_of, panels, "What is taken for what", ABOUT_CONFUSION))
     return pictures
 
 
@@ -68,7 +92,7 @@ def _about_accuracy(records: tuple[Record, ...]) -> str:
     )
 
 
-_ABOUT_LAYERS = (
+ABOUT_LAYERS = (
     "Per cent of each parameter's entries alive, round by round; its number of entries stands on the right. Colours "
     "are on a logarithmic scale, the darker the denser. Where every parameter is pruned on its own, the rows differ by "
     "rounding alone, which shows in the smallest."
@@ -76,4 +100,8 @@ _ABOUT_LAYERS = (
 _ABOUT_LEARNING = (
     "Loss and accuracy on the validation part after each epoch of some rounds, from the full network's (round 0) to "
     "the last round's."
+)
+ABOUT_CONFUSION = (
+    "Of each class's test rows, a row of the picture, the share in per cent that was taken for each class, and below "
+    "it how many they are: right answers lie on the diagonal. On the right the same accuracies, class by class."
 )

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from lt_lightning.errors import SettingError
-from lt_lightning.results.records import ConfusionRecord, EpochRecord, LayerRecord, Record, read_records
+from lt_lightning.results.records import (
+    ConfusionRecord,
+    EpochRecord,
+    LayerRecord,
+    Record,
+    read_sound_records,
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,8 @@ class Run:
         layers: the parameters of those rounds.
         epochs: the epochs of those rounds; none where the run kept no `epochs.csv`.
         confusion: what the tests of those rounds took for what; none where the run kept no `confusion.csv`.
+        damages: a line for each file that is damaged: what is wrong with it, and what to do. What it holds before the
+            damage is above.
     """
 
     folder: Path
@@ -29,46 +37,73 @@ class Run:
     layers: tuple[LayerRecord, ...]
     epochs: tuple[EpochRecord, ...]
     confusion: tuple[ConfusionRecord, ...]
+    damages: tuple[str, ...] = ()
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run directory, of a whole run or of a damaged one."""
+    return (folder / "run.json").exists() or (folder / "results.csv").exists()
 
 
 def read_run(folder: Path) -> Run:
-    """Read a run directory, also while the run is still going.
+    """Read a run directory as far as it is sound, also while the run is still going.
 
     Raises:
-        SettingError: there is no such folder, it is no run, it has no rounds yet, or a file of it is damaged.
+        SettingError: there is no such folder, it is no run, `run.json` is damaged, or no sound round is left.
     """
     if not folder.is_dir():
         raise SettingError(f"{folder}: no such folder; give a run directory, outputs/<experiment>/<date>_<time>")
-    description, results = folder / "run.json", folder / "results.csv"
-    if not description.exists() and not results.exists():
+    if not is_run(folder):
         raise SettingError(f"{folder}: not a run directory, it has no run.json; {_instead(folder)}")
-    described = read_description(description)
-    if not results.exists():
-        raise SettingError(f"{folder}: no rounds yet; wait until results.csv has its first row")
-    records = read_records(results, Record)
-    if not records:
-        raise SettingError(f"{results}: no rounds yet; wait until it has its first row")
+    described = read_description(folder / "run.json")
+    records, damages = _read_rounds(folder / "results.csv")
+    tables: list[list[Any]] = []
+    for name, kind in (("layers", LayerRecord), ("epochs", EpochRecord), ("confusion", ConfusionRecord)):
+        path = folder / f"{name}.csv"
+        rows, damage = [], None
+        if kind is LayerRecord or path.exists():
+            rows, damage = _read_beside(path, kind)
+        # A run that is still going writes its tables one after the other: one of them may be a round ahead.
+        tables.append([row for row in rows if row.round < len(records)])
+        damages += [damage] if damage else []
+    layers, epochs, confusion = map(tuple, tables)
+    return Run(folder, described, tuple(records), layers, epochs, confusion, tuple(damages))
+
+
+def _read_rounds(path: Path) -> tuple[list[Record], list[str]]:
+    """The sound rounds, at least one, and what is wrong with those after them."""
+    if not path.exists():
+        raise SettingError(f"{path.parent}: no rounds yet; wait until results.csv has its first row")
+    records, damage = read_sound_records(path, Record)
     for expected, record in enumerate(records):
         if record.round != expected:
-            raise SettingError(
-                f"{results}: line {expected + 2}: round {record.round} where round {expected} belongs; "
+            records = records[:expected]
+            damage = (
+                f"{path}: line {expected + 2}: round {record.round} where round {expected} belongs; "
                 "put the rows in order, or delete that line and all lines after it"
             )
-    layers = read_records(folder / "layers.csv", LayerRecord)
-    curves = folder / "epochs.csv"
-    epochs = read_records(curves, EpochRecord) if curves.exists() else []
-    mistakes = folder / "confusion.csv"
-    confusion = read_records(mistakes, ConfusionRecord) if mistakes.exists() else []
-    # A run that is still going writes its tables one after the other: one of them may be a round ahead.
-    last = len(records) - 1
-    return Run(
-        folder,
-        described,
-        tuple(records),
-        tuple(layer for layer in layers if layer.round <= last),
-        tuple(epoch for epoch in epochs if epoch.round <= last),
-        tuple(row for row in confusion if row.round <= last),
-    )
+            break
+    if not records:
+        raise SettingError(damage or f"{path}: no rounds yet; wait until it has its first row")
+    return records, [damage] if damage else []
+
+
+def _read_beside(path: Path, kind: type[Any]) -> tuple[list[Any], str | None]:
+    """The sound rows of a table beside `results.csv`, and what is wrong with it."""
+    try:
+        rows, damage = read_sound_records(path, kind)
+    except SettingError as error:
+        return [], str(error)
+    if damage is None or kind is EpochRecord:
+        return rows, damage
+    # Sums over a round that lacks some of its rows would be wrong, and look right.
+    last = max((row.round for row in rows), default=0)
+    sizes = [sum(_weight(row) for row in rows if row.round == round_) for round_ in (0, last)]
+    return rows if last and sizes[0] == sizes[1] else [row for row in rows if row.round != last], damage
+
+
+def _weight(row: Any) -> int:
+    return row.count if isinstance(row, ConfusionRecord) else 1
 
 
 def _instead(folder: Path) -> str:

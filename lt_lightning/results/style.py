@@ -14,7 +14,13 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
+SKY, PURPLE = "#56B4E9", "#CC79A7"
 INK, QUIET, FAINT = "#1a1a1a", "#5f6368", "#e4e6e8"
+
+LINE_COLOURS = (BLUE, VERMILLION, GREEN, INK, PURPLE, ORANGE, SKY)
+LINE_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*", "h")
+LINE_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.6, 1.3)))
+"""Colours, markers and dashes of the lines of a comparison, taken in turn: together they repeat late."""
 
 
 def styled(changes: Mapping[Any, Any] = MappingProxyType({})) -> AbstractContextManager[None]:

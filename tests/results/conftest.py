@@ -2,13 +2,13 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lt_lightning.results.records import EpochRecord, LayerRecord, Record, write_records
+from lt_lightning.results.records import ConfusionRecord, EpochRecord, LayerRecord, Record, write_records
 
 PARAMETERS = {"embedding.weight": (50, 10), "fc.weight": (4, 10), "fc.bias": (4,)}
 
@@ -48,25 +48,52 @@ def description() -> dict[str, Any]:
 
 @pytest.fixture
 def make_run(tmp_path: Path, description: dict[str, Any]) -> Callable[..., Path]:
-    """Writes a run of so many rounds, each with 0.8 of the entries of the one before, and gives its directory."""
+    """Writes a run of so many rounds, each with 0.8 of the entries of the one before, and gives its directory.
 
-    def make(rounds: int = 5, name: str = "run", changes: dict[str, Any] | None = None) -> Path:
+    `settings` are settings by their dotted names, such as `pruning.rewind`. With `confusion`, of 100 rows of each of
+    two classes so many per cent as the accuracy says are right, and one more of the first class.
+    """
+
+    def make(
+        rounds: int | None = None,
+        name: str = "run",
+        changes: dict[str, Any] | None = None,
+        seed: int = 7,
+        settings: dict[str, Any] | None = None,
+        accuracies: Sequence[float] = ACCURACIES,
+        confusion: bool = False,
+    ) -> Path:
         run = tmp_path / name
-        run.mkdir()
+        run.mkdir(parents=True)
+        rounds = len(accuracies) if rounds is None else rounds
         total = sum(math.prod(shape) for shape in PARAMETERS.values())
-        records, layers, epochs = [], [], []
+        records, layers, epochs, mistakes = [], [], [], []
         for round_ in range(rounds):
             kept = {name: round(math.prod(shape) * 0.8**round_) for name, shape in PARAMETERS.items()}
-            alive, accuracy = sum(kept.values()), ACCURACIES[round_]
+            alive, accuracy = sum(kept.values()), accuracies[round_]
             records.append(Record(round_, 1 - alive / total, alive, total, 2, 0.5, 0.6, accuracy, 0.7, accuracy, 10.25))
             layers += [
                 LayerRecord(round_, name, kept[name], math.prod(shape), shape) for name, shape in PARAMETERS.items()
             ]
             epochs += [EpochRecord(round_, epoch, 0.9 / epoch, 0.8 / epoch, 0.4 * epoch) for epoch in (1, 2)]
+            right = round(100 * accuracy)
+            mistakes += [
+                ConfusionRecord(round_, 0, 0, right + 1), ConfusionRecord(round_, 0, 1, 99 - right),
+                ConfusionRecord(round_, 1, 0, 100 - right), ConfusionRecord(round_, 1, 1, right),
+            ]  # fmt: skip
         write_records(run / "results.csv", records)
         write_records(run / "layers.csv", layers)
         write_records(run / "epochs.csv", epochs)
-        (run / "run.json").write_text(json.dumps(description | (changes or {})), encoding="utf-8")
+        if confusion:
+            write_records(run / "confusion.csv", mistakes)
+        described = json.loads(json.dumps(description | {"seed": seed} | (changes or {})))
+        for path, value in (settings or {}).items():
+            *outer, last = path.split(".")
+            inside = described["config"]
+            for key in outer:
+                inside = inside[key]
+            inside[last] = value
+        (run / "run.json").write_text(json.dumps(described), encoding="utf-8")
         return run
 
     return make

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from lt_lightning.results import facts
-from lt_lightning.results.page import Picture, render_page
+from lt_lightning.results.frame import Picture
+from lt_lightning.results.page import render_page
 from lt_lightning.results.runs import read_run
 
 MakeRun = Callable[..., Path]

@@ -52,12 +52,28 @@ def test_a_table_that_is_a_round_ahead_is_read_up_to_the_last_whole_round(make_r
     assert {epoch.round for epoch in read.epochs} == {0, 1}
 
 
-def test_the_command_prints_where_the_pages_are(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
-    runs = [make_run(rounds=2, name=name) for name in ("one", "two")]
-    assert main([str(run) for run in runs]) == 0
-    out, err = capsys.readouterr()
-    assert out.splitlines() == [str(run / "report.html") for run in runs]
-    assert err == ""
+def test_the_command_prints_where_the_page_is(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_run(rounds=2)
+    assert main([str(run)]) == 0
+    assert capsys.readouterr() == (f"{run / 'report.html'}\n", "")
+
+
+def test_what_was_taken_for_what_is_drawn_and_told(make_run: MakeRun) -> None:
+    run = make_run(confusion=True)
+    page = draw_report(run).read_text(encoding="utf-8")
+    assert sorted(path.name for path in (run / "figures").iterdir()) == sorted(
+        [*FIGURES, "confusion.png", "confusion.svg"]
+    )
+    assert page.count("<figure>") == 4
+    assert "smallest winning ticket, round 3" in page
+    # Of 100 rows of each class 80 are right, and one more of the first class.
+    assert '<td class="text">World</td><td>100</td><td>81.00 %</td><td>81.00 %</td>' in page
+    assert '<td class="text">Sports</td><td>100</td><td>80.00 %</td><td>80.00 %</td>' in page
+
+
+def test_where_no_ticket_wins_the_best_is_looked_at(make_run: MakeRun) -> None:
+    run = make_run(accuracies=(0.8, 0.5, 0.6), confusion=True)
+    assert "best ticket, none wins, round 2" in draw_report(run).read_text(encoding="utf-8")
 
 
 def damage(run: Path, kind: str) -> str:
@@ -72,7 +88,7 @@ def damage(run: Path, kind: str) -> str:
     if kind == "no run":
         for path in run.iterdir():
             path.unlink()
-        return "not a run directory"
+        return "no runs in it"
     if kind == "half a row":
         with (run / "results.csv").open("a") as file:
             file.write("5,0.67")
@@ -95,13 +111,7 @@ def damage(run: Path, kind: str) -> str:
     return "run.json: is not a JSON object" if kind == "a list" else "run.json: cannot be read as JSON"
 
 
-DAMAGES = (
-    "no rounds", "only a header", "no run", "half a row", "a gap", "no layers", "layers", "epochs",
-    "no json", "a list", "no text",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", DAMAGES)
+@pytest.mark.parametrize("kind", ["no rounds", "only a header", "no run", "no json", "a list", "no text"])
 def test_what_is_wrong_with_a_run_is_one_line_and_nothing_is_drawn(
     make_run: MakeRun, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
@@ -118,13 +128,50 @@ def test_what_is_wrong_with_a_run_is_one_line_and_nothing_is_drawn(
     assert sorted(path.name for path in run.iterdir()) == before
 
 
-def test_a_broken_run_does_not_keep_others_from_being_drawn(
-    make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("kind", ["half a row", "a gap", "no layers", "layers", "epochs"])
+def test_what_is_sound_of_a_damaged_run_is_drawn_and_the_damage_told(
+    make_run: MakeRun, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
-    broken, whole = make_run(name="broken"), make_run(rounds=1, name="whole")
-    damage(broken, "no json")
-    assert main([str(broken), str(whole)]) == 2
-    assert capsys.readouterr().out == f"{whole / 'report.html'}\n"
+    run = make_run()
+    said = damage(run, kind)
+    assert main([str(run)]) == 2
+    out, err = capsys.readouterr()
+    assert out == f"{run / 'report.html'}\n"
+    assert err.startswith(str(run))
+    assert said in err
+    assert "; " in err  # and what to do
+    assert err.count("\n") == 1
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "<h2>Damaged files</h2>" in page
+    assert said in page
+    assert page.count("<figure>") == (2 if kind in ("no layers", "layers", "epochs") else 3)
+
+
+def test_rows_before_a_damaged_one_are_read(make_run: MakeRun) -> None:
+    run = make_run(confusion=True)
+    for name in ("results", "layers", "epochs", "confusion"):
+        text = (run / f"{name}.csv").read_text()
+        (run / f"{name}.csv").write_text(text[:-2])
+    read = read_run(run)
+    assert [damage.partition(": ")[0] for damage in read.damages] == [
+        str(run / f"{name}.csv") for name in ("results", "layers", "epochs", "confusion")
+    ]
+    assert [record.round for record in read.records] == [0, 1, 2, 3]
+    assert len(read.layers) == 4 * 3
+    assert len(read.epochs) == 4 * 2
+    assert {row.round for row in read.confusion} == {0, 1, 2, 3}
+
+
+def test_a_round_that_lacks_some_of_its_rows_is_not_summed_up(make_run: MakeRun) -> None:
+    run = make_run(confusion=True)
+    for name, rows in (("layers", 5), ("confusion", 6)):
+        lines = (run / f"{name}.csv").read_text().splitlines(keepends=True)
+        (run / f"{name}.csv").write_text("".join(lines[: rows + 1]) + "x\n")
+    read = read_run(run)
+    assert len(read.records) == 5
+    assert {layer.round for layer in read.layers} == {0}
+    assert {row.round for row in read.confusion} == {0}
+    assert "layers.csv: line 7: 1 values for 5 columns" in read.damages[0]
 
 
 def test_a_folder_of_runs_is_pointed_out(make_run: MakeRun) -> None:
@@ -158,4 +205,4 @@ def test_a_missing_folder_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
 def test_help_says_what_to_give() -> None:
     done = run_module("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "usage: python -m lt_lightning.report [-h] RUN [RUN ...]" in done.stdout
+    assert "usage: python -m lt_lightning.report [-h] [-o FOLDER] RUN [RUN ...]" in done.stdout

@@ -1,0 +1,244 @@
+"""The figures of a comparison: a line a group. Colour, marker and dashes tell lines apart, in grey too."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator
+
+from lt_lightning.results.comparison import Pair, Point, densities_agree
+from lt_lightning.results.figures import density_axis, spread
+from lt_lightning.results.records import EpochRecord
+from lt_lightning.results.statistics import Estimate, estimate
+from lt_lightning.results.style import (
+    INK,
+    LINE_COLOURS,
+    LINE_DASHES,
+    LINE_MARKERS,
+    QUIET,
+    printable,
+    styled,
+    titled_figure,
+)
+from lt_lightning.results.tables import percent
+
+MOST_GROUPS = 12
+"""Of more groups, so many are drawn: there are no more lines that can be told apart."""
+
+MOST_BANDS = 4
+"""Of more groups the intervals would cover each other."""
+
+_ROOM = 0.6  # how far intervals may reach beyond the lines, as a share of the lines' range
+
+
+def looks() -> Iterator[dict[str, Any]]:
+    """How to draw the first line, the second, …, without an end."""
+    position = 0
+    while True:
+        colour, marker, dashes = (of[position % len(of)] for of in (LINE_COLOURS, LINE_MARKERS, LINE_DASHES))
+        yield {"color": colour, "marker": marker, "linestyle": dashes}
+        position += 1
+
+
+def readable_range(estimates: Sequence[Estimate], others: Sequence[float] = ()) -> tuple[float, float, bool]:
+    """A vertical range in which lines can be read however wide their intervals are.
+
+    Args:
+        estimates: what is drawn.
+        others: other heights that must be within.
+
+    Returns:
+        The lower and the upper end, and whether an interval reaches beyond them.
+    """
+    means = [value for value in [*(one.mean for one in estimates), *others] if math.isfinite(value)]
+    if not means:
+        return 0.0, 1.0, False
+    lows = [one.low for one in estimates if one.low is not None]
+    highs = [one.high for one in estimates if one.high is not None]
+    lowest, highest = min(means), max(means)
+    height = highest - lowest or 0.04 * abs(highest) or 1.0
+    low = max(lowest - _ROOM * height, min([*lows, lowest]))
+    high = min(highest + _ROOM * height, max([*highs, highest]))
+    edge = 0.05 * (high - low or height)
+    return low - edge, high + edge, min([*lows, lowest]) < low or max([*highs, highest]) > high
+
+
+def drawn_range(
+    curves: Mapping[str, Sequence[Point]], measure: Callable[[Point], Estimate], full: float | None
+) -> tuple[float, float, bool]:
+    """The vertical range of `means_figure`, and whether a band reaches beyond it."""
+    drawn = [measure(point) for points in curves.values() for point in points if point.density > 0]
+    if len(curves) > MOST_BANDS:
+        drawn = [Estimate(one.mean, None, None, one.n) for one in drawn]
+    return readable_range(drawn, [] if full is None else [full])
+
+
+def scaled(one: Estimate, factor: float) -> Estimate:
+    """An estimate in another unit."""
+    low, high = (None if end is None else factor * end for end in (one.low, one.high))
+    return Estimate(factor * one.mean, low, high, one.n)
+
+
+def means_figure(
+    curves: Mapping[str, Sequence[Point]],
+    measure: Callable[[Point], Estimate],
+    words: tuple[str, str, str],
+    full: float | None = None,
+) -> Figure:
+    """Means over seeds against density, a line a group; of few groups with their 95 % intervals as bands.
+
+    Args:
+        curves: the groups' points by label, at most `MOST_GROUPS`.
+        measure: what of a point is drawn, in the unit of the axis.
+        words: the title, what stands below it, and the vertical axis.
+        full: the full networks' mean, where all groups have the same.
+    """
+    title, subtitle, axis = words
+    drawn = {label: [point for point in points if point.density > 0] for label, points in curves.items()}
+    low, high, _ = drawn_range(curves, measure, full)
+    with styled():
+        columns, rows = _legend_grid([_with_seeds(label, points) for label, points in curves.items()])
+        figure = titled_figure(8.4, 4.9 + 0.2 * rows, title, subtitle)
+        axes = figure.add_subplot()
+        if full is not None:
+            axes.axhline(full, color=QUIET, linewidth=1.1, linestyle=(0, (5, 3)), gid="full")
+            axes.annotate(
+                f"full network\n{percent(full / 100)}", (1, full), xycoords=("axes fraction", "data"), xytext=(5, 0),
+                textcoords="offset points", va="center", color=QUIET, size=9,
+            )  # fmt: skip
+        for (label, points), look in zip(drawn.items(), looks(), strict=False):
+            xs, values = [100 * point.density for point in points], [measure(point) for point in points]
+            if len(drawn) <= MOST_BANDS:
+                _draw_band(axes, xs, values, look)
+            name = _with_seeds(label, curves[label])
+            axes.plot(xs, [value.mean for value in values], label=name, markersize=5, zorder=3, **look)
+        density_axis(axes, min((100 * point.density for points in drawn.values() for point in points), default=100))
+        axes.set_ylim(low, high)
+        axes.set_ylabel(axis)
+        figure.legend(loc="outside lower center", ncols=columns, handlelength=3.4)
+    return figure
+
+
+def _draw_band(axes: Axes, xs: Sequence[float], values: Sequence[Estimate], look: Mapping[str, Any]) -> None:
+    """The intervals as a pale band, with thin edges in the line's dashes: pale bands alone are one grey in grey."""
+    whole = [(x, value.low, value.high) for x, value in zip(xs, values, strict=True) if value.low is not None]
+    if not whole:
+        return
+    places, lows, highs = zip(*whole, strict=True)
+    axes.fill_between(places, lows, highs, color=look["color"], alpha=0.10, linewidth=0, zorder=1.5)
+    for ends in (lows, highs):
+        axes.plot(places, ends, color=look["color"], linestyle=look["linestyle"], linewidth=0.6, alpha=0.7, gid="edge")
+
+
+def _with_seeds(label: str, points: Sequence[Point]) -> str:
+    return f"{printable(label, 60)} (n = {points[0].test_acc.n})"
+
+
+def _legend_grid(labels: Sequence[str]) -> tuple[int, int]:
+    """How many columns of a legend fit below a figure, and how many rows that makes."""
+    columns = max(1, min(len(labels), 4, 118 // (max(map(len, labels), default=1) + 9)))
+    return columns, math.ceil(len(labels) / columns)
+
+
+def paired_figure(pairs: Sequence[Pair], title: str, subtitle: str) -> Figure:
+    """Paired differences of test accuracy against density with their 95 % intervals, a panel a pair.
+
+    Args:
+        pairs: at least one, at most `MOST_GROUPS`.
+        title: what is seen.
+        subtitle: of which runs.
+    """
+    low, high, _ = readable_range([one.points for pair in pairs for one in pair.differences], [0.0])
+    columns = min(len(pairs), 3)
+    rows = math.ceil(len(pairs) / columns)
+    lowest = min((100 * one.density for pair in pairs for one in pair.differences if one.density), default=100)
+    with styled():
+        figure = titled_figure(8.4, 1.3 + 2.5 * rows if rows > 1 else 4.1, title, subtitle)
+        panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
+        for axes, pair in zip(panels.flat, pairs, strict=False):
+            shown = [one for one in pair.differences if one.density]
+            axes.axhline(0, color=QUIET, linewidth=1.0)
+            # The panels tell the pairs apart; a group's colour would name the wrong thing.
+            axes.errorbar(
+                [100 * one.density for one in shown],
+                [one.points.mean for one in shown],
+                yerr=[[one.points.half or 0 for one in shown]] * 2,
+                color=INK, marker="o", markersize=4.5, linewidth=1.2, elinewidth=1.0, capsize=2.5,
+            )  # fmt: skip
+            density_axis(axes, lowest)
+            if columns > 1:
+                _thin_ticks(axes)
+            axes.set_ylim(low, high)
+            seeds = max((one.points.n for one in shown), default=0)
+            axes.set_title(f"{printable(pair.label, 96 // columns)}\nn = {seeds}", size=9.5, loc="left")
+            axes.set_xlabel("weights alive (%)")
+        for spare in panels.flat[len(pairs) :]:
+            spare.set_visible(False)
+        for axes in panels[:, 0]:
+            axes.set_ylabel("test accuracy, difference (points)")
+    return figure
+
+
+def _thin_ticks(axes: Axes) -> None:
+    """In a narrow panel the ticks of a whole decade are too many."""
+    ticks = [float(tick) for tick in axes.get_xticks()]
+    axes.xaxis.set_major_locator(FixedLocator(ticks[:: math.ceil(len(ticks) / 5)]))
+
+
+def compared_learning_figure(
+    groups: Mapping[str, Sequence[Sequence[EpochRecord]]],
+    curves: Mapping[str, Sequence[Point]],
+    title: str,
+    subtitle: str,
+) -> Figure:
+    """Learning curves of some rounds, a column of panels a round: means over seeds, a line a group.
+
+    Args:
+        groups: the epochs of each group's runs, by label, at most `MOST_GROUPS`.
+        curves: the groups' points, whose densities the panels name where all groups agree.
+        title: what is seen.
+        subtitle: of which runs.
+    """
+    # A round that the shortest group lacks would show one group alone.
+    last = min((max((epoch.round for run in runs for epoch in run), default=0) for runs in groups.values()), default=0)
+    rounds = spread(range(last + 1), 4)
+    with styled():
+        columns, rows = _legend_grid([_with_seeds(label, points) for label, points in curves.items()])
+        figure = titled_figure(8.4, 5.4 + 0.2 * rows, title, subtitle)
+        panels = figure.subplots(2, len(rounds), sharey="row", squeeze=False)
+        for (accuracies, losses), round_ in zip(panels.T, rounds, strict=True):
+            for (label, runs), look in zip(groups.items(), looks(), strict=False):
+                epochs, loss, accuracy = mean_epochs(runs, round_)
+                name = _with_seeds(label, curves[label])
+                accuracies.plot(epochs, [100 * value for value in accuracy], markersize=4, label=name, **look)
+                losses.plot(epochs, loss, markersize=4, **look)
+            accuracies.set_title(_round_title(round_, list(curves.values())), size=9.5, loc="left")
+            losses.set_xlabel("epoch of the round")
+            most = max((epoch.epoch for runs in groups.values() for run in runs for epoch in run), default=1)
+            for axes in (accuracies, losses):
+                axes.set_xlim(0.6, most + 0.4)
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=6))
+        panels[0, 0].set_ylabel("validation accuracy (%)")
+        panels[1, 0].set_ylabel("validation loss")
+        handles, labels = panels[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3.4)
+    return figure
+
+
+def mean_epochs(runs: Sequence[Sequence[EpochRecord]], round_: int) -> tuple[list[int], list[float], list[float]]:
+    """The epochs of a round that every run which trained it has, and the runs' mean validation loss and accuracy."""
+    rows = [{epoch.epoch: epoch for epoch in run if epoch.round == round_} for run in runs]
+    rows = [row for row in rows if row]
+    epochs = sorted(set.intersection(*map(set, rows))) if rows else []
+    losses = [estimate(row[epoch].valid_loss for row in rows).mean for epoch in epochs]
+    accuracies = [estimate(row[epoch].valid_acc for row in rows).mean for epoch in epochs]
+    return epochs, losses, accuracies
+
+
+def _round_title(round_: int, curves: Sequence[Sequence[Point]]) -> str:
+    points = [points[round_] for points in curves if round_ < len(points)]
+    if not points or not densities_agree(points):
+        return f"round {round_}"
+    return f"round {round_}: {percent(points[0].density)} alive"

@@ -1,0 +1,218 @@
+"""A comparison as a page that stands alone: no script, nothing fetched."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lt_lightning.results import facts, frame
+from lt_lightning.results.comparison import full_networks, same_start, shown_ticket, winning_point
+from lt_lightning.results.comparison_tables import (
+    Table,
+    classes_table,
+    groups_table,
+    paired_table,
+    rounds_table,
+    runs_table,
+)
+from lt_lightning.results.facts import DASH
+from lt_lightning.results.grouping import show_setting
+from lt_lightning.results.statistics import Estimate
+from lt_lightning.results.study import Study
+from lt_lightning.results.tables import loss, percent
+
+_CARE = (
+    "All values are means over seeds; ± and intervals are two-sided 95 % Student t intervals over the seeds, and one "
+    "seed has none. A winning ticket is a pruned network whose mean test accuracy over all seeds of its group is at "
+    "least that of the group's full networks. Tickets are picked by test accuracy, so chance favours them. The "
+    "intervals hold for one density at a time; they are not corrected for looking at many."
+)
+_FOOTER = (
+    "Drawn by lt-lightning from the tables of these runs. The figures lie beside this page, in the folder figures, as "
+    "PNG and SVG, and the tables in full precision in the folder comparison, as CSV."
+)
+_TILES = 3
+
+
+def render_comparison(study: Study, pictures: Sequence[frame.Picture], base: Path) -> str:
+    """A comparison as one HTML document.
+
+    Args:
+        study: what is compared.
+        pictures: the figures, in their order on the page.
+        base: the folder of the page, from which runs below it are named.
+    """
+    sections = [
+        frame.headlines(_tiles(study), _CARE),
+        frame.pictures(pictures),
+        _groups(study),
+        _paired(study),
+        _rounds(study),
+        _classes(study),
+        _runs(study, base),
+        frame.fact_sheet("What ran", _common(study)),
+        frame.listing("Left out", study.left_out),
+    ]
+    return frame.document(opening(study), sections, _FOOTER)
+
+
+def opening(study: Study) -> frame.Opening:
+    """What is compared, in words."""
+    name = facts.title(study.runs[0].description)
+    names = {facts.title(run.description) for run in study.runs}
+    runs = f"{len(study.runs)} run{'s' * (len(study.runs) > 1)}"
+    groups = f"{len(study.groups)} group{'s' * (len(study.groups) > 1)}"
+    out = f" · {len(study.left_out)} left out" if study.left_out else ""
+    return frame.Opening(
+        name if len(names) == 1 else corpus_and_model(study).replace(" · ", ", "),
+        "Lottery-ticket comparison",
+        f"{corpus_and_model(study).replace(' · ', ', ')}. {_what_differs(study)}",
+        f"{runs} in {groups} · {seeds(study)}{out}",
+    )
+
+
+def corpus_and_model(study: Study) -> str:
+    """The corpus and the networks, in a few words."""
+    corpus = facts.say(facts.look_up(study.runs[0].description, "corpus.name"))
+    networks = dict.fromkeys(
+        facts.say(facts.look_up(run.description, "network") or facts.look_up(run.description, "config.model.name"))
+        for run in study.runs
+    )
+    return f"{corpus} · {' and '.join(networks)}"
+
+
+def seeds(study: Study) -> str:
+    """How many seeds the groups have, which where all have the same few."""
+    counts = sorted({len(group.runs) for group in study.groups})
+    if len({group.seeds for group in study.groups}) == 1 and counts[0] <= 10:
+        return f"seed{'s' * (counts[0] > 1)} {', '.join(study.groups[0].seeds)}"
+    many = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+    return f"{many} seeds a group"
+
+
+def _what_differs(study: Study) -> str:
+    keys = list(study.groups[0].settings)
+    if not keys:
+        return "All runs have the same settings; their seeds differ."
+    values = {key: dict.fromkeys(show_setting(group.settings[key]) for group in study.groups) for key in keys}
+    said = [f"{key} ({', '.join(of)})" for key, of in values.items()]
+    return f"What differs: {'; '.join(said)}."
+
+
+def _tiles(study: Study) -> list[tuple[str, str, str]]:
+    tiles = []
+    if same_start(study.groups):
+        full = full_networks(study.groups)
+        width = "" if full.half is None else f"± {100 * full.half:.2f}, "
+        tiles.append(("Full network", percent(full.mean), f"mean test accuracy, {width}n = {full.n}"))
+    for group in study.groups[: _TILES + 1 - len(tiles)]:
+        points = study.curves[group.label]
+        winner, full = winning_point(points), points[0].test_acc
+        label = f"Smallest winner, {group.label}"
+        if winner is None:
+            shown = shown_ticket(points)
+            best = f"; the best has {percent(shown[0].test_acc.mean)}" if shown else ""
+            tiles.append((label, DASH, f"no ticket reaches the full network's {percent(full.mean)}{best}"))
+        else:
+            about = f"of the weights: {percent(winner.test_acc.mean)} mean test accuracy, n = {winner.test_acc.n}"
+            tiles.append((label, percent(winner.density), about))
+    return tiles
+
+
+def plus_minus(one: Estimate) -> str:
+    """An accuracy with half the width of its interval, in per cent."""
+    half = "" if one.half is None else f" ± {100 * one.half:.2f}"
+    return f"{100 * one.mean:.2f}{half} %" if one.n else DASH
+
+
+def _share(value: float | None) -> str:
+    return DASH if value is None else percent(value)
+
+
+def _interval(low: float | None, high: float | None, factor: float = 100, digits: int = 2) -> str:
+    if low is None or high is None:
+        return DASH
+    return f"{_number(factor * low, digits)} … {_number(factor * high, digits)}"
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def _section(heading: str, table: str, note: str = "") -> str:
+    return f"<h2>{heading}</h2>\n{table}" + (f'\n<p class="note">{note}</p>' if note else "")
+
+
+def _groups(study: Study) -> str:
+    columns = (
+        "group", "seeds", "full network", "best ticket", "its sparsity", "smallest winner", "its sparsity",
+    )  # fmt: skip
+    rows = [
+        (
+            row[0], row[2], plus_minus(Estimate(row[3], row[4], row[5], row[1])), _share(row[8]),
+            _share(row[7]), _share(row[11]), _share(row[10]),
+        )
+        for row in groups_table(study).rows
+    ]  # fmt: skip
+    return _section("Groups", frame.text_table(columns, rows, (0, 1)), "Accuracies are mean test accuracies.")
+
+
+def _paired(study: Study) -> str:
+    if not study.pairs:
+        return ""
+    columns = ("pair", "density", "sparsity", "difference", "95 % interval", "n", "verdict")
+    rows = [
+        (
+            row[0], percent(row[2]), percent(row[3]), f"{row[4]:+.2f}".replace("-", "−"),
+            _interval(row[5], row[6], 1), str(row[7]), row[8],
+        )
+        for row in paired_table(study).rows
+    ]  # fmt: skip
+    note = "Test accuracy of the first minus that of the second, in percentage points, over the seeds that both have."
+    return _section("Paired differences", frame.text_table(columns, rows, (0, 6)), note)
+
+
+def _rounds(study: Study) -> str:
+    columns = (
+        "group", "round", "density", "sparsity", "n", "test acc", "95 % interval (%)", "valid loss", "95 % interval",
+        "valid acc", "95 % interval (%)",
+    )  # fmt: skip
+    rows = [
+        (
+            row[0], str(row[1]), percent(row[2]), percent(row[3]), str(row[4]), percent(row[5]),
+            _interval(row[6], row[7]), loss(row[8]), _interval(row[9], row[10], 1, 3), percent(row[11]),
+            _interval(row[12], row[13]),
+        )
+        for row in rounds_table(study).rows
+    ]  # fmt: skip
+    return _section("Rounds", frame.text_table(columns, rows, (0,)))
+
+
+def _classes(study: Study) -> str:
+    table = classes_table(study)
+    if not table.rows:
+        return ""
+    rows = [(*row[:3], f"{row[3]:,}", _share(row[4])) for row in table.rows]
+    note = "Test rows are counted once a seed: all seeds of a group together."
+    return _section("Accuracy of each class", frame.text_table(_headings(table), rows, (0, 1, 2)), note)
+
+
+def _runs(study: Study, base: Path) -> str:
+    columns = ("folder", "group", "seed", "last round", "full network", "last ticket")
+    rows = [(*row[:3], str(row[3]), percent(row[4]), percent(row[5])) for row in runs_table(study, base).rows]
+    return _section("Runs", frame.text_table(columns, rows, (0, 1)))
+
+
+def _headings(table: Table) -> tuple[str, ...]:
+    return tuple(column.replace("_", " ") for column in table.columns)
+
+
+def _common(study: Study) -> dict[str, list[tuple[str, str]]]:
+    """What is known about the runs, where it differs the values it has."""
+    sheets = [facts.groups(run.description) for run in study.runs]
+    common: dict[str, list[tuple[str, str]]] = {}
+    for heading, entries in sheets[0].items():
+        common[heading] = []
+        for position, (name, _) in enumerate(entries):
+            values = list(dict.fromkeys(sheet[heading][position][1] for sheet in sheets))
+            said = "; ".join(values) if len(values) <= 6 and sum(map(len, values)) <= 200 else "differs"
+            common[heading].append((name, said))
+    return common

@@ -1,0 +1,161 @@
+"""Which figures a comparison has, and how to read each of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from matplotlib.figure import Figure
+
+from lt_lightning.results.comparison import Point, full_networks, same_start, shown_ticket
+from lt_lightning.results.comparison_figures import (
+    MOST_BANDS,
+    MOST_GROUPS,
+    compared_learning_figure,
+    drawn_range,
+    means_figure,
+    paired_figure,
+    readable_range,
+    scaled,
+)
+from lt_lightning.results.comparison_page import corpus_and_model, seeds
+from lt_lightning.results.comparison_tables import group_confusion
+from lt_lightning.results.confusion import MOST_CLASSES, classes_of
+from lt_lightning.results.confusion_figures import Panel, confusion_figure
+from lt_lightning.results.figures import layers_figure
+from lt_lightning.results.grouping import Group
+from lt_lightning.results.records import LayerRecord
+from lt_lightning.results.report import ABOUT_CONFUSION, ABOUT_LAYERS
+from lt_lightning.results.statistics import Estimate, estimate
+from lt_lightning.results.study import Study
+from lt_lightning.results.tables import percent
+
+Drawn = tuple[str, Figure, str, str]
+"""The name of a figure's files, the figure, what it shows in words, and its caption."""
+
+_EACH = 4  # of pictures that show a group each, so many are drawn
+
+
+def compose(study: Study) -> Iterator[Drawn]:
+    """Draw every figure for which the runs hold something."""
+    yield _means(study, "accuracy", "Test accuracy against density", lambda point: scaled(point.test_acc, 100))
+    if study.pairs:
+        yield _paired(study)
+    yield _means(study, "validation_loss", "Validation loss against density", lambda point: point.valid_loss)
+    if any(run.epochs for run in study.runs):
+        yield _learning(study)
+    yield from _layers(study)
+    yield from _confusions(study)
+
+
+def _below(study: Study) -> str:
+    return f"{corpus_and_model(study)} · {'means over ' * any(group.runs[1:] for group in study.groups)}{seeds(study)}"
+
+
+def _of_many(count: int, most: int, what: str) -> str:
+    return f" Of {count} {what}, the first {most} are drawn; the tables hold all." if count > most else ""
+
+
+def _means(study: Study, name: str, title: str, measure: Callable[[Point], Estimate]) -> Drawn:
+    curves = dict(list(study.curves.items())[:MOST_GROUPS])
+    accuracy = name == "accuracy"
+    full = 100 * full_networks(study.groups).mean if accuracy and same_start(study.groups) else None
+    axis = "mean test accuracy (%)" if accuracy else "mean validation loss"
+    figure = means_figure(curves, measure, (title, _below(study), axis), full)
+    drawn = [measure(point) for points in curves.values() for point in points if point.density]
+    beyond = drawn_range(curves, measure, full)[2]
+    bands = len(curves) <= MOST_BANDS and any(one.low is not None for one in drawn)
+    caption = f"{title}: the mean over the seeds of each group after each round, sparser to the right."
+    if bands:
+        caption += " The bands are 95 % t intervals, edged in their line's dashes"
+        caption += "; where they leave the picture, they go on beyond it." if beyond else "."
+    elif any(one.low is not None for one in drawn):
+        caption += " The intervals stand in the table of rounds: so many bands would cover each other."
+    else:
+        caption += " With one seed a group there are no intervals."
+    if full is not None:
+        caption += f" The dashed grey line is the full networks' mean, {percent(full / 100)}."
+    caption += _of_many(len(study.groups), MOST_GROUPS, "groups")
+    return name, figure, f"{title}: {_below(study)}", caption
+
+
+def _paired(study: Study) -> Drawn:
+    title, pairs = "Paired differences of test accuracy", study.pairs[:MOST_GROUPS]
+    beyond = readable_range([one.points for pair in pairs for one in pair.differences], [0.0])[2]
+    caption = (
+        "Test accuracy of the first minus that of the second, seed by seed, in percentage points: the mean over the "
+        "seeds that both have, with its 95 % t interval. Above zero the first is better; where the interval holds "
+        "zero, these seeds do not tell."
+        + (" Some intervals go on beyond the picture." if beyond else "")
+        + _of_many(len(study.pairs), MOST_GROUPS, "pairs")
+    )
+    return "paired", paired_figure(pairs, title, _below(study)), f"{title}: {_below(study)}", caption
+
+
+def _learning(study: Study) -> Drawn:
+    title = "Learning curves"
+    groups = [group for group in study.groups if any(run.epochs for run in group.runs)][:MOST_GROUPS]
+    epochs = {group.label: [run.epochs for run in group.runs] for group in groups}
+    curves = {group.label: study.curves[group.label] for group in groups}
+    caption = (
+        "Accuracy and loss on the validation part after each epoch of some rounds, from the full networks' (round 0) "
+        "to the last that all groups have: means over the seeds of each group, as far as all its seeds trained."
+    ) + _of_many(len(study.groups), MOST_GROUPS, "groups")
+    figure = compared_learning_figure(epochs, curves, title, _below(study))
+    return "learning", figure, f"{title}: {_below(study)}", caption
+
+
+def _layers(study: Study) -> Iterator[Drawn]:
+    found = {group.label: rows for group in study.groups if (rows := mean_layers(group))}
+    title = "Density of each parameter (% alive)"
+    if layers_agree(list(found.values())):
+        longest = max(found.values(), key=len, default=[])
+        if longest:
+            caption = f"{ABOUT_LAYERS} All groups agree, but for rounding."
+            yield "layers", layers_figure(longest, title, _below(study)), f"{title}: {_below(study)}", caption
+        return
+    for number, (label, rows) in enumerate(list(found.items())[:_EACH], 1):
+        below = f"{label} · {_below(study)}"
+        caption = f"{label}: {ABOUT_LAYERS}{_of_many(len(found), _EACH, 'groups') if number == 1 else ''}"
+        yield f"layers_{number}", layers_figure(rows, title, below), f"{title}: {below}", caption
+
+
+def mean_layers(group: Group) -> list[LayerRecord]:
+    """The entries of each parameter that are alive in each round, on average over the group's seeds."""
+    cells: dict[tuple[int, str], list[LayerRecord]] = {}
+    for run in group.runs:
+        for layer in run.layers:
+            cells.setdefault((layer.round, layer.parameter), []).append(layer)
+    return [
+        replace(rows[0], alive=min(round(estimate(row.alive for row in rows).mean), rows[0].total))
+        for rows in cells.values()
+    ]
+
+
+def layers_agree(groups: Sequence[Sequence[LayerRecord]]) -> bool:
+    """Whether all groups keep as many entries of each parameter in each round that they share, but for rounding."""
+    seen: dict[tuple[int, str], LayerRecord] = {}
+    for rows in groups:
+        for row in rows:
+            other = seen.setdefault((row.round, row.parameter), row)
+            if other.total != row.total or abs(other.alive - row.alive) > max(1, 0.001 * row.total):
+                return False
+    return True
+
+
+def _confusions(study: Study) -> Iterator[Drawn]:
+    found = {group.label: counts for group in study.groups if (counts := group_confusion(group, study))}
+    title = "What is taken for what"
+    for number, (label, counts) in enumerate(list(found.items())[:_EACH], 1):
+        classes = classes_of(study.runs[0].description, *counts.values())
+        if len(classes) > MOST_CLASSES:
+            continue
+        ticket = shown_ticket(study.curves[label])
+        densities = [1.0, ticket[0].density if ticket else 1.0]
+        panels = [
+            Panel(f"{what}\n{percent(density)} alive", of)
+            for (what, of), density in zip(counts.items(), densities, strict=False)
+        ]
+        below = f"{label} · {corpus_and_model(study)} · summed over the seeds"
+        caption = f"{label}: {ABOUT_CONFUSION} Test rows are counted once a seed."
+        caption += _of_many(len(found), _EACH, "groups") if number == 1 else ""
+        name = "confusion" if len(found) == 1 else f"confusion_{number}"
+        yield name, confusion_figure(panels, classes, title, below), f"{title}: {below}", caption

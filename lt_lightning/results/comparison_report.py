@@ -1,0 +1,63 @@
+"""A comparison, written: its figures as PNG and SVG, its tables as CSV, and the page that shows both."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from lt_lightning.errors import SettingError
+from lt_lightning.results.comparison_page import render_comparison
+from lt_lightning.results.comparison_pictures import compose
+from lt_lightning.results.comparison_tables import all_tables
+from lt_lightning.results.figures import save_figure
+from lt_lightning.results.files import write_whole
+from lt_lightning.results.frame import Picture
+from lt_lightning.results.runs import is_run
+from lt_lightning.results.study import gather
+
+
+def draw_comparison(folders: Sequence[Path], output: Path | None = None) -> tuple[Path, tuple[str, ...]]:
+    """Compare runs; nothing is written into their own directories.
+
+    Args:
+        folders: run directories, and folders that hold some.
+        output: where `report.html`, `figures/` and `comparison/` go; by default into the folder, if it is one that
+            holds runs, and otherwise into a new one below `outputs/comparisons/`.
+
+    Returns:
+        The path of `report.html`, and a line for whatever was left out.
+
+    Raises:
+        SettingError: nothing is left to compare, with a line for each reason, or the output cannot be written.
+    """
+    study = gather(folders)
+    folder = output or _default(folders)
+    if is_run(folder):
+        raise SettingError(f"{folder}: is a run directory; give another --output, a comparison has a folder of its own")
+    page = folder / "report.html"
+    try:
+        for inside in ("figures", "comparison"):
+            (folder / inside).mkdir(parents=True, exist_ok=True)
+        pictures = [
+            _picture(figure, folder / "figures" / name, shows, caption)
+            for name, figure, shows, caption in compose(study)
+        ]
+        for table in all_tables(study, folder):
+            write_whole(folder / "comparison" / f"{table.name}.csv", table.csv())
+        write_whole(page, render_comparison(study, pictures, folder))
+    except OSError as error:
+        where = error.filename or folder
+        raise SettingError(f"{where}: cannot be written ({error.strerror}); make room or give leave to write") from None
+    return page, study.left_out
+
+
+def _default(folders: Sequence[Path]) -> Path:
+    if len(folders) == 1 and not is_run(folders[0]):
+        return folders[0]
+    return Path("outputs") / "comparisons" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+
+
+def _picture(figure: Figure, stem: Path, shows: str, caption: str) -> Picture:
+    _, svg = save_figure(figure, stem)
+    return Picture(svg.read_text(encoding="utf-8"), shows, caption)

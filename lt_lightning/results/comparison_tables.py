@@ -1,0 +1,139 @@
+"""The tables of a comparison as rows of plain values: in full precision for CSV files, from which the page rounds."""
+
+import csv
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lt_lightning.results import facts
+from lt_lightning.results.comparison import best_point, shown_ticket, winning_point
+from lt_lightning.results.confusion import Counts, class_accuracies, classes_of, count_confusion
+from lt_lightning.results.grouping import Group
+from lt_lightning.results.statistics import Estimate, verdict
+from lt_lightning.results.study import Study
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: the name of its file without ending, its columns, its rows. None is a value that there is not."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    def csv(self) -> str:
+        """The table as a CSV file: one line of headings, floats with all their digits, nothing for None."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(self.rows)
+        return text.getvalue()
+
+
+def all_tables(study: Study, base: Path) -> tuple[Table, ...]:
+    """Every table: groups, rounds, paired differences, runs, classes.
+
+    Args:
+        study: what is compared.
+        base: the folder that runs are named from, where they lie below it.
+    """
+    return groups_table(study), rounds_table(study), paired_table(study), runs_table(study, base), classes_table(study)
+
+
+def _ends(one: Estimate) -> tuple[float | None, float | None, float | None]:
+    return one.mean, one.low, one.high
+
+
+def groups_table(study: Study) -> Table:
+    """A row a group: its full networks, its best ticket and its smallest winning one."""
+    rows = []
+    for group in study.groups:
+        points = study.curves[group.label]
+        full, best, winner = points[0].test_acc, best_point(points), winning_point(points)
+        rows.append(
+            (
+                group.label, len(group.runs), " ".join(group.seeds), *_ends(full),
+                *((best.round, 1 - best.density, best.test_acc.mean) if best else (None,) * 3),
+                *((winner.round, 1 - winner.density, winner.test_acc.mean) if winner else (None,) * 3),
+            )
+        )  # fmt: skip
+    columns = (
+        "group", "n", "seeds", "full_acc", "full_acc_low", "full_acc_high", "best_round", "best_sparsity", "best_acc",
+        "winner_round", "winner_sparsity", "winner_acc",
+    )  # fmt: skip
+    return Table("groups", columns, tuple(rows))
+
+
+def rounds_table(study: Study) -> Table:
+    """A row a group and round: the means over its seeds and their intervals."""
+    measures = ("test_acc", "valid_loss", "valid_acc")
+    rows = [
+        (
+            label, point.round, point.density, 1 - point.density, point.test_acc.n,
+            *(end for measure in measures for end in _ends(getattr(point, measure))),
+        )
+        for label, points in study.curves.items()
+        for point in points
+    ]  # fmt: skip
+    ends = tuple(f"{measure}{end}" for measure in measures for end in ("", "_low", "_high"))
+    return Table("rounds", ("group", "round", "density", "sparsity", "n", *ends), tuple(rows))
+
+
+def paired_table(study: Study) -> Table:
+    """A row a pair and density: the difference of test accuracies, in percentage points."""
+    rows = [
+        (pair.label, one.round, one.density, 1 - one.density, *_ends(one.points), one.points.n, verdict(one.points))
+        for pair in study.pairs
+        for one in pair.differences
+    ]
+    columns = ("pair", "round", "density", "sparsity", "difference", "low", "high", "n", "verdict")
+    return Table("paired", columns, tuple(rows))
+
+
+def runs_table(study: Study, base: Path) -> Table:
+    """A row a run."""
+    rows = [
+        (
+            facts.say(_name(run.folder, base)), group.label, seed, run.records[-1].round,
+            run.records[0].test_acc, run.records[-1].test_acc,
+        )
+        for group in study.groups
+        for seed, run in zip(group.seeds, group.runs, strict=True)
+    ]  # fmt: skip
+    return Table("runs", ("folder", "group", "seed", "rounds", "full_acc", "last_acc"), tuple(rows))
+
+
+def classes_table(study: Study) -> Table:
+    """A row a group, ticket and class: the accuracy of the class over all seeds together."""
+    rows = []
+    for group in study.groups:
+        shown = group_confusion(group, study)
+        classes = classes_of(group.runs[0].description, *shown.values())
+        rows += [
+            (group.label, ticket, classes[one.number], one.rows, one.accuracy if one.rows else None)
+            for ticket, counts in shown.items()
+            for one in class_accuracies(counts, list(classes))
+        ]
+    return Table("classes", ("group", "ticket", "class", "rows", "accuracy"), tuple(rows))
+
+
+def group_confusion(group: Group, study: Study) -> dict[str, Counts]:
+    """Confusions summed over a group's seeds: of the full networks and of the ticket to look at, by what they are.
+
+    Of the same seeds on both sides; empty where no run has kept them.
+    """
+    ticket = shown_ticket(study.curves[group.label])
+    rounds = {"full network": 0} | ({ticket[1]: ticket[0].round} if ticket else {})
+    runs = [run for run in group.runs if {*rounds.values()} <= {row.round for row in run.confusion}]
+    if not runs:
+        return {}
+    rows = [row for run in runs for row in run.confusion]
+    return {what: count_confusion(rows, round_) for what, round_ in rounds.items()}
+
+
+def _name(folder: Path, base: Path) -> str:
+    """A run's folder, from `base` where it is below that, and otherwise as it was given."""
+    below = os.path.relpath(folder, base)
+    return str(folder) if below.startswith(os.pardir) else below
