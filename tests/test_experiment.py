@@ -84,7 +84,8 @@ def tickets(run: Path) -> list[Ticket]:
 
 def test_a_run_leaves_the_files_of_the_design(run: Path) -> None:
     names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
-    figures = {f"figures/{name}.{ending}" for name in ("accuracy", "layers", "learning") for ending in ("png", "svg")}
+    pictures = ("accuracy", "layers", "learning", "confusion")
+    figures = {f"figures/{name}.{ending}" for name in pictures for ending in ("png", "svg")}
     tables = {"results.csv", "layers.csv", "epochs.csv", "confusion.csv"}
     assert names == figures | tables | {"run.json", "report.html"} | {
         f"tickets/round_{round:02}.safetensors" for round in range(4)

@@ -7,8 +7,8 @@ words (`facts`). Whatever is written is written whole or not at all (`files`).
 
 Several runs, found below folders (`folders`), are gathered (`study`) in groups of equal settings (`grouping`) and
 compared (`comparison`) by means over seeds (`statistics`): `comparison_report` writes figures (`comparison_pictures`,
-drawn in `comparison_figures`), tables (`comparison_tables`) and a page (`comparison_page`).
+drawn in `comparison_figures` and `comparison_curves`), tables (`comparison_tables`) and a page (`comparison_page`).
 
-What does not belong here: anything that trains or prunes. `records`, `tables`, `runs`, `facts`,
-`frame` and `page` import the standard library alone, so that reading a run does not wait for torch or matplotlib.
+What does not belong here: anything that trains or prunes. `records`, `tables`, `runs`, `facts`, `frame` and `page`
+import the standard library alone, so that reading a run does not wait for torch or matplotlib.
 """

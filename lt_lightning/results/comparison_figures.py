@@ -6,12 +6,11 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator
+from matplotlib.ticker import FixedLocator
 
-from lt_lightning.results.comparison import Pair, Point, densities_agree
-from lt_lightning.results.figures import density_axis, spread
-from lt_lightning.results.records import EpochRecord
-from lt_lightning.results.statistics import Estimate, estimate
+from lt_lightning.results.comparison import Pair, Point
+from lt_lightning.results.figures import density_axis
+from lt_lightning.results.statistics import Estimate
 from lt_lightning.results.style import (
     INK,
     LINE_COLOURS,
@@ -99,7 +98,7 @@ def means_figure(
     drawn = {label: [point for point in points if point.density > 0] for label, points in curves.items()}
     low, high, _ = drawn_range(curves, measure, full)
     with styled():
-        columns, rows = _legend_grid([_with_seeds(label, points) for label, points in curves.items()])
+        columns, rows = legend_grid([with_seeds(label, points) for label, points in curves.items()])
         figure = titled_figure(8.4, 4.9 + 0.2 * rows, title, subtitle)
         axes = figure.add_subplot()
         if full is not None:
@@ -112,7 +111,7 @@ def means_figure(
             xs, values = [100 * point.density for point in points], [measure(point) for point in points]
             if len(drawn) <= MOST_BANDS:
                 _draw_band(axes, xs, values, look)
-            name = _with_seeds(label, curves[label])
+            name = with_seeds(label, curves[label])
             axes.plot(xs, [value.mean for value in values], label=name, markersize=5, zorder=3, **look)
         density_axis(axes, min((100 * point.density for points in drawn.values() for point in points), default=100))
         axes.set_ylim(low, high)
@@ -132,11 +131,12 @@ def _draw_band(axes: Axes, xs: Sequence[float], values: Sequence[Estimate], look
         axes.plot(places, ends, color=look["color"], linestyle=look["linestyle"], linewidth=0.6, alpha=0.7, gid="edge")
 
 
-def _with_seeds(label: str, points: Sequence[Point]) -> str:
+def with_seeds(label: str, points: Sequence[Point]) -> str:
+    """A group's name in a legend."""
     return f"{printable(label, 60)} (n = {points[0].test_acc.n})"
 
 
-def _legend_grid(labels: Sequence[str]) -> tuple[int, int]:
+def legend_grid(labels: Sequence[str]) -> tuple[int, int]:
     """How many columns of a legend fit below a figure, and how many rows that makes."""
     columns = max(1, min(len(labels), 4, 118 // (max(map(len, labels), default=1) + 9)))
     return columns, math.ceil(len(labels) / columns)
@@ -185,60 +185,3 @@ def _thin_ticks(axes: Axes) -> None:
     """In a narrow panel the ticks of a whole decade are too many."""
     ticks = [float(tick) for tick in axes.get_xticks()]
     axes.xaxis.set_major_locator(FixedLocator(ticks[:: math.ceil(len(ticks) / 5)]))
-
-
-def compared_learning_figure(
-    groups: Mapping[str, Sequence[Sequence[EpochRecord]]],
-    curves: Mapping[str, Sequence[Point]],
-    title: str,
-    subtitle: str,
-) -> Figure:
-    """Learning curves of some rounds, a column of panels a round: means over seeds, a line a group.
-
-    Args:
-        groups: the epochs of each group's runs, by label, at most `MOST_GROUPS`.
-        curves: the groups' points, whose densities the panels name where all groups agree.
-        title: what is seen.
-        subtitle: of which runs.
-    """
-    # A round that the shortest group lacks would show one group alone.
-    last = min((max((epoch.round for run in runs for epoch in run), default=0) for runs in groups.values()), default=0)
-    rounds = spread(range(last + 1), 4)
-    with styled():
-        columns, rows = _legend_grid([_with_seeds(label, points) for label, points in curves.items()])
-        figure = titled_figure(8.4, 5.4 + 0.2 * rows, title, subtitle)
-        panels = figure.subplots(2, len(rounds), sharey="row", squeeze=False)
-        for (accuracies, losses), round_ in zip(panels.T, rounds, strict=True):
-            for (label, runs), look in zip(groups.items(), looks(), strict=False):
-                epochs, loss, accuracy = mean_epochs(runs, round_)
-                name = _with_seeds(label, curves[label])
-                accuracies.plot(epochs, [100 * value for value in accuracy], markersize=4, label=name, **look)
-                losses.plot(epochs, loss, markersize=4, **look)
-            accuracies.set_title(_round_title(round_, list(curves.values())), size=9.5, loc="left")
-            losses.set_xlabel("epoch of the round")
-            most = max((epoch.epoch for runs in groups.values() for run in runs for epoch in run), default=1)
-            for axes in (accuracies, losses):
-                axes.set_xlim(0.6, most + 0.4)
-                axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=6))
-        panels[0, 0].set_ylabel("validation accuracy (%)")
-        panels[1, 0].set_ylabel("validation loss")
-        handles, labels = panels[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3.4)
-    return figure
-
-
-def mean_epochs(runs: Sequence[Sequence[EpochRecord]], round_: int) -> tuple[list[int], list[float], list[float]]:
-    """The epochs of a round that every run which trained it has, and the runs' mean validation loss and accuracy."""
-    rows = [{epoch.epoch: epoch for epoch in run if epoch.round == round_} for run in runs]
-    rows = [row for row in rows if row]
-    epochs = sorted(set.intersection(*map(set, rows))) if rows else []
-    losses = [estimate(row[epoch].valid_loss for row in rows).mean for epoch in epochs]
-    accuracies = [estimate(row[epoch].valid_acc for row in rows).mean for epoch in epochs]
-    return epochs, losses, accuracies
-
-
-def _round_title(round_: int, curves: Sequence[Sequence[Point]]) -> str:
-    points = [points[round_] for points in curves if round_ < len(points)]
-    if not points or not densities_agree(points):
-        return f"round {round_}"
-    return f"round {round_}: {percent(points[0].density)} alive"

@@ -13,6 +13,7 @@ from lt_lightning.results.comparison_tables import (
     rounds_table,
     runs_table,
 )
+from lt_lightning.results.confusion import too_many
 from lt_lightning.results.facts import DASH
 from lt_lightning.results.grouping import show_setting
 from lt_lightning.results.statistics import Estimate
@@ -85,7 +86,7 @@ def seeds(study: Study) -> str:
     if len({group.seeds for group in study.groups}) == 1 and counts[0] <= 10:
         return f"seed{'s' * (counts[0] > 1)} {', '.join(study.groups[0].seeds)}"
     many = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
-    return f"{many} seeds a group"
+    return f"{many} seed{'s' * (counts[-1] > 1)} a group"
 
 
 def _what_differs(study: Study) -> str:
@@ -191,7 +192,8 @@ def _classes(study: Study) -> str:
     if not table.rows:
         return ""
     rows = [(*row[:3], f"{row[3]:,}", _share(row[4])) for row in table.rows]
-    note = "Test rows are counted once a seed: all seeds of a group together."
+    classes = len({row[2] for row in table.rows})
+    note = f"Test rows are counted once a seed: all seeds of a group together.{too_many(classes)}"
     return _section("Accuracy of each class", frame.text_table(_headings(table), rows, (0, 1, 2)), note)
 
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from matplotlib.figure import Figure
 
-from lt_lightning.results.comparison import Point, full_networks, same_start, shown_ticket
+from lt_lightning.results.comparison import Pair, Point, full_networks, same_start, shown_ticket
+from lt_lightning.results.comparison_curves import compared_learning_figure
 from lt_lightning.results.comparison_figures import (
     MOST_BANDS,
     MOST_GROUPS,
-    compared_learning_figure,
     drawn_range,
     means_figure,
     paired_figure,
@@ -37,8 +37,9 @@ _EACH = 4  # of pictures that show a group each, so many are drawn
 def compose(study: Study) -> Iterator[Drawn]:
     """Draw every figure for which the runs hold something."""
     yield _means(study, "accuracy", "Test accuracy against density", lambda point: scaled(point.test_acc, 100))
-    if study.pairs:
-        yield _paired(study)
+    # Groups that prune by other shares may meet at the full networks alone, which is no picture.
+    if met := [pair for pair in study.pairs if any(one.round for one in pair.differences)]:
+        yield _paired(study, met)
     yield _means(study, "validation_loss", "Validation loss against density", lambda point: point.valid_loss)
     if any(run.epochs for run in study.runs):
         yield _learning(study)
@@ -57,7 +58,8 @@ def _of_many(count: int, most: int, what: str) -> str:
 def _means(study: Study, name: str, title: str, measure: Callable[[Point], Estimate]) -> Drawn:
     curves = dict(list(study.curves.items())[:MOST_GROUPS])
     accuracy = name == "accuracy"
-    full = 100 * full_networks(study.groups).mean if accuracy and same_start(study.groups) else None
+    start = full_networks(study.groups)
+    full = 100 * start.mean if accuracy and start.n and same_start(study.groups) else None
     axis = "mean test accuracy (%)" if accuracy else "mean validation loss"
     figure = means_figure(curves, measure, (title, _below(study), axis), full)
     drawn = [measure(point) for points in curves.values() for point in points if point.density]
@@ -77,15 +79,15 @@ def _means(study: Study, name: str, title: str, measure: Callable[[Point], Estim
     return name, figure, f"{title}: {_below(study)}", caption
 
 
-def _paired(study: Study) -> Drawn:
-    title, pairs = "Paired differences of test accuracy", study.pairs[:MOST_GROUPS]
+def _paired(study: Study, met: Sequence[Pair]) -> Drawn:
+    title, pairs = "Paired differences of test accuracy", met[:MOST_GROUPS]
     beyond = readable_range([one.points for pair in pairs for one in pair.differences], [0.0])[2]
     caption = (
         "Test accuracy of the first minus that of the second, seed by seed, in percentage points: the mean over the "
         "seeds that both have, with its 95 % t interval. Above zero the first is better; where the interval holds "
         "zero, these seeds do not tell."
         + (" Some intervals go on beyond the picture." if beyond else "")
-        + _of_many(len(study.pairs), MOST_GROUPS, "pairs")
+        + _of_many(len(met), MOST_GROUPS, "pairs")
     )
     return "paired", paired_figure(pairs, title, _below(study)), f"{title}: {_below(study)}", caption
 

@@ -56,3 +56,8 @@ def class_accuracies(counts: Counts, classes: Sequence[int]) -> list[ClassAccura
     for (label, _), count in counts.items():
         rows[label] += count
     return [ClassAccuracy(number, rows[number], counts.get((number, number), 0)) for number in classes]
+
+
+def too_many(classes: int) -> str:
+    """A sentence that says why there is no picture of so many classes, where there is none."""
+    return f" {classes:,} classes, more than {MOST_CLASSES}, make no picture." if classes > MOST_CLASSES else ""

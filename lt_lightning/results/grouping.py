@@ -111,7 +111,7 @@ def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 def _label(settings: Mapping[str, Any]) -> str:
     short = [key.rpartition(".")[2] for key in settings]
     named = [
-        (name if short.count(name) == 1 else key, show_setting(value))
+        (_short(name if short.count(name) == 1 else key, 40), _short(show_setting(value), 40))
         for name, (key, value) in zip(short, settings.items(), strict=True)
     ]
     # JSON can hold half a character, which no file can.

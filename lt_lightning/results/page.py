@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from lt_lightning.results import facts, frame
-from lt_lightning.results.confusion import class_accuracies, classes_of, count_confusion
+from lt_lightning.results.confusion import class_accuracies, classes_of, count_confusion, too_many
 from lt_lightning.results.records import LayerRecord, Record, best_ticket, format_shape, smallest_winner
 from lt_lightning.results.runs import Run
 from lt_lightning.results.tables import ROUND_COLUMNS, compression, percent, round_cells
@@ -13,6 +13,7 @@ _PICKED = (
     "A winning ticket is a pruned network whose test accuracy is at least the full network's. Both tickets are picked "
     "by test accuracy from one run, so chance has a share in them; several seeds tell how large a share."
 )
+_CLASSES = "The share of each class's test rows that was taken for what it is."
 _FOOTER = (
     "Drawn by lt-lightning from results.csv, layers.csv and run.json of this run. The figures lie beside this page, "
     "in the folder figures, as PNG and SVG."
@@ -125,7 +126,8 @@ def _classes(run: Run) -> str:
         for row in zip(*columns, strict=True)
     ]
     heads = [f"{title}, round {round_}" for round_, title in rounds.items()]
-    return f"<h2>Accuracy of each class</h2>\n{frame.text_table(['class', 'test rows', *heads], rows, (0,))}"
+    table = frame.text_table(["class", "test rows", *heads], rows, (0,))
+    return f'<h2>Accuracy of each class</h2>\n{table}\n<p class="note">{_CLASSES}{too_many(len(classes))}</p>'
 
 
 def shown_rounds(run: Run) -> dict[int, str]:

@@ -2,7 +2,6 @@
 
 import csv
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,6 +76,11 @@ def test_a_comparison_is_a_page_figures_and_tables_beside_the_runs(study: Path, 
     ]
     made = {study / "report.html", *(study / "figures").iterdir(), *(study / "comparison").iterdir()}
     assert {path: path.read_bytes() for path in study.rglob("*") if path.is_file() and path not in made} == before
+    page = (study / "report.html").read_bytes()
+    assert page.count(b"<figure>") == 7
+    # Drawn again, it is the same.
+    assert main([str(study)]) == 0
+    assert (study / "report.html").read_bytes() == page
 
 
 @unseen
@@ -143,6 +147,7 @@ def test_groups_runs_and_classes_are_told(study: Path) -> None:
     assert float(classes[0]["accuracy"]) == pytest.approx(246 / 300)
 
 
+@unseen
 def test_the_page_says_what_is_compared(study: Path) -> None:
     main([str(study)])
     page = (study / "report.html").read_text(encoding="utf-8")
@@ -156,18 +161,43 @@ def test_the_page_says_what_is_compared(study: Path) -> None:
         "no ticket reaches the full network&#x27;s 82.00 %; the best has 80.67 %",
     ):
         assert said in page
-    assert page.count("<figure>") == 7
     assert "Left out" not in page
     assert "<script" not in page
 
 
-def test_the_same_runs_give_the_same_comparison(study: Path) -> None:
-    shutil.rmtree(study / "4")
-    shutil.rmtree(study / "1")
-    main([str(study)])
-    first = (study / "report.html").read_bytes()
-    main([str(study)])
-    assert (study / "report.html").read_bytes() == first
+@unseen
+def test_groups_of_several_numbers_of_seeds_are_counted(make_run: MakeRun, tmp_path: Path) -> None:
+    for lr, seed in ((0.1, 0), (0.1, 1), (0.2, 0)):
+        make_run(1, name=f"runs/{lr} {seed}", seed=seed, settings={"optimizer.lr": lr})
+    main([str(tmp_path / "runs")])
+    page = (tmp_path / "runs" / "report.html").read_text(encoding="utf-8")
+    assert "3 runs in 2 groups · 1 to 2 seeds a group" in page
+    # Other learning rates train other full networks: there is no tile for all of them.
+    assert "<dt>Full network</dt>" not in page
+
+
+@unseen
+def test_more_classes_than_can_be_drawn_are_said(
+    make_run: MakeRun, description: dict[str, Any], tmp_path: Path
+) -> None:
+    classes = {"class_names": [f"class {i}" for i in range(41)]}
+    make_run(2, name="runs/0", changes={"corpus": description["corpus"] | classes}, confusion=True)
+    for given in ("runs", "runs/0"):
+        main([str(tmp_path / given)])
+        assert "41 classes, more than 40, make no picture." in (tmp_path / given / "report.html").read_text("utf-8")
+        assert not (tmp_path / given / "figures" / "confusion.svg").exists()
+
+
+def test_groups_that_meet_at_the_full_networks_alone_have_no_picture_of_differences(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    make_run(2, name="runs/0")
+    run = make_run(2, name="runs/1", settings={"pruning.amount": 0.5})
+    text = (run / "results.csv").read_text().replace(",435,", ",272,")
+    (run / "results.csv").write_text(text)
+    assert main([str(tmp_path / "runs")]) == 0
+    assert not (tmp_path / "runs" / "figures" / "paired.svg").exists()
+    assert [row["round"] for row in rows_of(tmp_path / "runs" / "comparison" / "paired.csv")] == ["0"]
 
 
 def test_rounds_meet_at_equal_density_whatever_their_numbers(make_run: MakeRun) -> None:
@@ -323,14 +353,25 @@ def test_a_folder_that_cannot_be_written_to_is_named(study: Path, capsys: Captur
     assert not (study / "report.html").exists()
 
 
-@pytest.mark.parametrize("value", [None, -1.5, [[], {}], "\ud800", "</style><script>alert(1)</script>"])
-def test_descriptions_of_any_shape_are_compared(
-    make_run: MakeRun, description: dict[str, Any], tmp_path: Path, value: Any
-) -> None:
+def compare_odd(make_run: MakeRun, description: dict[str, Any], value: Any) -> str:
+    """The page of three runs whose descriptions hold nothing but `value`."""
     for name in ("a", "b"):
-        make_run(2, name=f"odd/{name}", changes=dict.fromkeys(description, value), confusion=True)
+        run = make_run(2, name=f"odd/{name}", changes=dict.fromkeys(description, value), confusion=True)
     make_run(2, name="odd/c", changes=dict.fromkeys(description, value) | {"config": {"x": value}, "seed": 1})
-    assert main([str(tmp_path / "odd")]) == 2  # one seed comes twice
-    page = (tmp_path / "odd" / "report.html").read_text(encoding="utf-8")
+    assert main([str(run.parent)]) == 2  # one seed comes twice
+    return (run.parent / "report.html").read_text(encoding="utf-8")
+
+
+@unseen
+@pytest.mark.parametrize("value", [None, -1.5, [[], {}], "\ud800"])
+def test_descriptions_of_any_shape_are_compared(make_run: MakeRun, description: dict[str, Any], value: Any) -> None:
+    assert "80.00" in compare_odd(make_run, description, value)
+
+
+@pytest.mark.parametrize("value", ["</style><script>alert(1)</script>\ud800$x^"])
+def test_whatever_users_named_can_be_drawn_and_is_escaped(
+    make_run: MakeRun, description: dict[str, Any], value: str
+) -> None:
+    page = compare_odd(make_run, description, value)
     assert "<script" not in page
-    assert "80.00" in page
+    assert "&lt;script&gt;" in page

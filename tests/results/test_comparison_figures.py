@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from lt_lightning.results.comparison import Difference, Pair, Point, curve, pairs
+from lt_lightning.results.comparison_curves import compared_learning_figure
 from lt_lightning.results.comparison_figures import (
-    compared_learning_figure,
     looks,
     means_figure,
     paired_figure,

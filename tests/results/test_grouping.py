@@ -91,6 +91,12 @@ def test_values_that_are_written_alike_are_told_apart(make_run: MakeRun) -> None
     assert labels(runs_of(make_run, {"model.name": "1"}, {"model.name": 1})) == ["name 1", "name 1 (2)"]
 
 
+def test_long_values_are_cut_in_labels_and_still_told_apart(make_run: MakeRun) -> None:
+    first, second = labels(runs_of(make_run, *({"model.name": "x" * 99 + end} for end in "ab")))
+    assert first == f"name {'x' * 39}…"
+    assert second == f"{first} (2)"
+
+
 def test_a_seed_that_comes_again_is_left_out_by_name(make_run: MakeRun) -> None:
     short, long = (read_run(make_run(rounds, name=f"{rounds} rounds")) for rounds in (2, 3))
     (group,), left_out = group_runs([long, short])

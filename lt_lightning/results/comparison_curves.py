@@ -1,0 +1,71 @@
+"""Learning curves of several groups side by side."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from lt_lightning.results.comparison import Point, densities_agree
+from lt_lightning.results.comparison_figures import legend_grid, looks, with_seeds
+from lt_lightning.results.figures import spread
+from lt_lightning.results.records import EpochRecord
+from lt_lightning.results.statistics import estimate
+from lt_lightning.results.style import styled, titled_figure
+from lt_lightning.results.tables import percent
+
+
+def compared_learning_figure(
+    groups: Mapping[str, Sequence[Sequence[EpochRecord]]],
+    curves: Mapping[str, Sequence[Point]],
+    title: str,
+    subtitle: str,
+) -> Figure:
+    """Learning curves of some rounds, a column of panels a round: means over seeds, a line a group.
+
+    Args:
+        groups: the epochs of each group's runs, by label, at most `MOST_GROUPS`.
+        curves: the groups' points, whose densities the panels name where all groups agree.
+        title: what is seen.
+        subtitle: of which runs.
+    """
+    # A round that the shortest group lacks would show one group alone.
+    last = min((max((epoch.round for run in runs for epoch in run), default=0) for runs in groups.values()), default=0)
+    rounds = spread(range(last + 1), 4)
+    with styled():
+        columns, rows = legend_grid([with_seeds(label, points) for label, points in curves.items()])
+        figure = titled_figure(8.4, 5.4 + 0.2 * rows, title, subtitle)
+        panels = figure.subplots(2, len(rounds), sharey="row", squeeze=False)
+        for (accuracies, losses), round_ in zip(panels.T, rounds, strict=True):
+            for (label, runs), look in zip(groups.items(), looks(), strict=False):
+                epochs, loss, accuracy = mean_epochs(runs, round_)
+                name = with_seeds(label, curves[label])
+                accuracies.plot(epochs, [100 * value for value in accuracy], markersize=4, label=name, **look)
+                losses.plot(epochs, loss, markersize=4, **look)
+            accuracies.set_title(_round_title(round_, list(curves.values())), size=9.5, loc="left")
+            losses.set_xlabel("epoch of the round")
+            most = max((epoch.epoch for runs in groups.values() for run in runs for epoch in run), default=1)
+            for axes in (accuracies, losses):
+                axes.set_xlim(0.6, most + 0.4)
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=6))
+        panels[0, 0].set_ylabel("validation accuracy (%)")
+        panels[1, 0].set_ylabel("validation loss")
+        handles, labels = panels[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3.4)
+    return figure
+
+
+def mean_epochs(runs: Sequence[Sequence[EpochRecord]], round_: int) -> tuple[list[int], list[float], list[float]]:
+    """The epochs of a round that every run which trained it has, and the runs' mean validation loss and accuracy."""
+    rows = [{epoch.epoch: epoch for epoch in run if epoch.round == round_} for run in runs]
+    rows = [row for row in rows if row]
+    epochs = sorted(set.intersection(*map(set, rows))) if rows else []
+    losses = [estimate(row[epoch].valid_loss for row in rows).mean for epoch in epochs]
+    accuracies = [estimate(row[epoch].valid_acc for row in rows).mean for epoch in epochs]
+    return epochs, losses, accuracies
+
+
+def _round_title(round_: int, curves: Sequence[Sequence[Point]]) -> str:
+    points = [points[round_] for points in curves if round_ < len(points)]
+    if not points or not densities_agree(points):
+        return f"round {round_}"
+    return f"round {round_}: {percent(points[0].density)} alive"
