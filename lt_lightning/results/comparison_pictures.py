@@ -74,7 +74,9 @@ def _means(study: Study, name: str, title: str, measure: Callable[[Point], Estim
     else:
         caption += " With one seed a group there are no intervals."
     if full is not None:
-        caption += f" The dashed grey line is the full networks' mean, {percent(full / 100)}."
+        caption += f" The dashed grey line is the full networks' mean, {percent(full / 100)}"
+        alike = len({group.seeds for group in study.groups}) == 1
+        caption += "." if alike else ", over all seeds; a group's own is where its line begins."
     caption += _of_many(len(study.groups), MOST_GROUPS, "groups")
     return name, figure, f"{title}: {_below(study)}", caption
 

@@ -104,8 +104,13 @@ def _exact(value: Any) -> str:
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    keys = dict.fromkeys(key for values in settings for key in values if key not in _SAME_EXPERIMENT)
+    keys = dict.fromkeys(key for values in settings for key in values if not _same_experiment(key))
     return [key for key in keys if len({_exact(values.get(key)) for values in settings}) > 1]
+
+
+def _same_experiment(key: str) -> bool:
+    # A logger or a strategy may be an object, whose settings lie below it.
+    return any(key == one or key.startswith(f"{one}.") for one in _SAME_EXPERIMENT)
 
 
 def _label(settings: Mapping[str, Any]) -> str:

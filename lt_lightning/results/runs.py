@@ -90,6 +90,8 @@ def _read_rounds(path: Path) -> tuple[list[Record], list[str]]:
 
 def _read_beside(path: Path, kind: type[Any]) -> tuple[list[Any], str | None]:
     """The sound rows of a table beside `results.csv`, and what is wrong with it."""
+    if not path.exists():
+        return [], f"{path}: no such file, but results.csv is there; restore it from a copy"
     try:
         rows, damage = read_sound_records(path, kind)
     except SettingError as error:

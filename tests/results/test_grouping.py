@@ -56,6 +56,7 @@ def test_settings_that_differ_name_the_groups(make_run: MakeRun) -> None:
 
 def test_where_and_how_long_makes_no_other_experiment(make_run: MakeRun) -> None:
     same = {"seed": 1, "name": "x", "pruning.rounds": 9, "data.path": "a", "data.num_workers": 3}
+    same["trainer.logger"] = {"_target_": "a.Logger", "save_dir": "logs"}
     runs = runs_of(make_run, {}, {**same, "trainer.accelerator": "gpu", "embedding.path": "b"}, seeds=(0,))
     assert labels(runs) == ["all runs"]
 
