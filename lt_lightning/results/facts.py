@@ -152,9 +152,11 @@ def groups(description: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
             ("Amount a round", share(at("config.pruning.amount"))),
             ("Criterion", say(at("config.pruning.criterion"))),
             ("Scope", say(at("config.pruning.scope"))),
+            ("Threshold", say(at("config.pruning.threshold"))),
             ("Rewind", say(at("config.pruning.rewind"))),
             ("Parameters in", say(at("config.pruning.include"))),
             ("Parameters out", say(at("config.pruning.exclude"))),
+            ("Redrawn by random", say(at("config.pruning.redraw"))),
         ],
         "Run": [
             ("Seed", seed(description)),
