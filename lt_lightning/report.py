@@ -4,12 +4,16 @@ matplotlib is imported only once there is something to draw, so that `--help` an
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
 from lt_lightning.results.runs import is_run, read_run
+
+MOST_CHOSEN = 5
+"""Of so many rounds, learning curves can be told apart."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,12 +46,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="where a comparison goes (default: the folder that is given or, where several are given, "
         "outputs/comparisons/<date>_<time>)",
     )
+    parser.add_argument(
+        "--rounds",
+        metavar="ROUND,…",
+        type=_rounds,
+        help=f"the rounds whose learning curves are drawn, at most {MOST_CHOSEN}, such as 0,3,6 (default: some from "
+        "the first to the last)",
+    )
     given = parser.parse_args(arguments)
     one = len(given.runs) == 1 and (is_run(given.runs[0]) or not given.runs[0].is_dir())
     if one and given.output is not None:
         parser.error("--output is for comparisons; the report of a run goes into its directory")
     try:
-        page, complaints = _draw(given.runs[0]) if one else _compare(given.runs, given.output)
+        page, complaints = (
+            _draw(given.runs[0], given.rounds) if one else _compare(given.runs, given.output, given.rounds)
+        )
     except SettingError as error:
         page, complaints = None, str(error).splitlines()
     if page is not None:
@@ -57,17 +70,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2 if complaints else 0
 
 
-def _draw(folder: Path) -> tuple[Path, Sequence[str]]:
+def _rounds(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"\d+(,\d+)*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of rounds, such as 0,3,6")
+    rounds = tuple(sorted(set(map(int, text.split(",")))))
+    if len(rounds) > MOST_CHOSEN:
+        raise argparse.ArgumentTypeError(f"{len(rounds)} rounds are more than one figure holds; choose {MOST_CHOSEN}")
+    return rounds
+
+
+def _draw(folder: Path, rounds: Sequence[int] | None) -> tuple[Path, Sequence[str]]:
     run = read_run(folder)
     from lt_lightning.results.report import draw_run
 
-    return draw_run(run), run.damages
+    return draw_run(run, rounds), run.damages
 
 
-def _compare(folders: Sequence[Path], output: Path | None) -> tuple[Path, Sequence[str]]:
+def _compare(folders: Sequence[Path], output: Path | None, rounds: Sequence[int] | None) -> tuple[Path, Sequence[str]]:
     from lt_lightning.results.comparison_report import draw_comparison
 
-    return draw_comparison(folders, output)
+    return draw_comparison(folders, output, rounds)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from matplotlib.ticker import MaxNLocator
 
 from lt_lightning.results.comparison import Point, densities_agree
 from lt_lightning.results.comparison_figures import legend_grid, looks, with_seeds
-from lt_lightning.results.figures import spread
 from lt_lightning.results.records import EpochRecord
 from lt_lightning.results.statistics import estimate
 from lt_lightning.results.style import styled, titled_figure
@@ -17,6 +16,7 @@ from lt_lightning.results.tables import percent
 def compared_learning_figure(
     groups: Mapping[str, Sequence[Sequence[EpochRecord]]],
     curves: Mapping[str, Sequence[Point]],
+    rounds: Sequence[int],
     title: str,
     subtitle: str,
 ) -> Figure:
@@ -25,12 +25,10 @@ def compared_learning_figure(
     Args:
         groups: the epochs of each group's runs, by label, at most `MOST_GROUPS`.
         curves: the groups' points, whose densities the panels name where all groups agree.
+        rounds: the rounds to draw, four or five at most.
         title: what is seen.
         subtitle: of which runs.
     """
-    # A round that the shortest group lacks would show one group alone.
-    last = min((max((epoch.round for run in runs for epoch in run), default=0) for runs in groups.values()), default=0)
-    rounds = spread(range(last + 1), 4)
     with styled():
         columns, rows = legend_grid([with_seeds(label, points) for label, points in curves.items()])
         figure = titled_figure(8.4, 5.4 + 0.2 * rows, title, subtitle)

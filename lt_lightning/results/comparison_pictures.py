@@ -34,15 +34,20 @@ Drawn = tuple[str, Figure, str, str]
 _EACH = 4  # of pictures that show a group each, so many are drawn
 
 
-def compose(study: Study) -> Iterator[Drawn]:
-    """Draw every figure for which the runs hold something."""
+def compose(study: Study, learning: Sequence[int]) -> Iterator[Drawn]:
+    """Draw every figure for which the runs hold something.
+
+    Args:
+        study: what is compared.
+        learning: the rounds whose learning curves are drawn.
+    """
     yield _means(study, "accuracy", "Test accuracy against density", lambda point: scaled(point.test_acc, 100))
     # Groups that prune by other shares may meet at the full networks alone, which is no picture.
     if met := [pair for pair in study.pairs if any(one.round for one in pair.differences)]:
         yield _paired(study, met)
     yield _means(study, "validation_loss", "Validation loss against density", lambda point: point.valid_loss)
-    if any(run.epochs for run in study.runs):
-        yield _learning(study)
+    if learning:
+        yield _learning(study, learning)
     yield from _layers(study)
     yield from _confusions(study)
 
@@ -94,16 +99,26 @@ def _paired(study: Study, met: Sequence[Pair]) -> Drawn:
     return "paired", paired_figure(pairs, title, _below(study)), f"{title}: {_below(study)}", caption
 
 
-def _learning(study: Study) -> Drawn:
+def shared_rounds(study: Study) -> range:
+    """The rounds that have a learning curve in every group with any: one that a group lacks shows the others alone."""
+    lasts = [
+        max(epoch.round for run in group.runs for epoch in run.epochs)
+        for group in study.groups
+        if any(run.epochs for run in group.runs)
+    ]
+    return range(min(lasts, default=-1) + 1)
+
+
+def _learning(study: Study, rounds: Sequence[int]) -> Drawn:
     title = "Learning curves"
     groups = [group for group in study.groups if any(run.epochs for run in group.runs)][:MOST_GROUPS]
     epochs = {group.label: [run.epochs for run in group.runs] for group in groups}
     curves = {group.label: study.curves[group.label] for group in groups}
     caption = (
-        "Accuracy and loss on the validation part after each epoch of some rounds, from the full networks' (round 0) "
-        "to the last that all groups have: means over the seeds of each group, as far as all its seeds trained."
+        "Accuracy and loss on the validation part after each epoch of some rounds; in round 0 of the full networks. "
+        "Means over the seeds of each group, as far as all its seeds trained."
     ) + _of_many(len(study.groups), MOST_GROUPS, "groups")
-    figure = compared_learning_figure(epochs, curves, title, _below(study))
+    figure = compared_learning_figure(epochs, curves, rounds, title, _below(study))
     return "learning", figure, f"{title}: {_below(study)}", caption
 
 

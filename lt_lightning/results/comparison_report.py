@@ -8,40 +8,46 @@ from matplotlib.figure import Figure
 
 from lt_lightning.errors import SettingError
 from lt_lightning.results.comparison_page import render_comparison
-from lt_lightning.results.comparison_pictures import compose
+from lt_lightning.results.comparison_pictures import compose, shared_rounds
 from lt_lightning.results.comparison_tables import all_tables
 from lt_lightning.results.figures import save_figure
 from lt_lightning.results.files import write_whole
 from lt_lightning.results.frame import Picture
+from lt_lightning.results.report import choose_rounds
 from lt_lightning.results.runs import is_run
 from lt_lightning.results.study import gather
 
 
-def draw_comparison(folders: Sequence[Path], output: Path | None = None) -> tuple[Path, tuple[str, ...]]:
+def draw_comparison(
+    folders: Sequence[Path], output: Path | None = None, rounds: Sequence[int] | None = None
+) -> tuple[Path, tuple[str, ...]]:
     """Compare runs; nothing is written into their own directories.
 
     Args:
         folders: run directories, and folders that hold some.
         output: where `report.html`, `figures/` and `comparison/` go; by default into the folder, if it is one that
             holds runs, and otherwise into a new one below `outputs/comparisons/`.
+        rounds: those whose learning curves are drawn; None for some, from the first to the last.
 
     Returns:
         The path of `report.html`, and a line for whatever was left out.
 
     Raises:
-        SettingError: nothing is left to compare, with a line for each reason, or the output cannot be written.
+        SettingError: nothing is left to compare, with a line for each reason; a chosen round has no learning curve;
+            or the output cannot be written.
     """
     study = gather(folders)
     folder = output or _default(folders)
     if is_run(folder):
         raise SettingError(f"{folder}: is a run directory; give another --output, a comparison has a folder of its own")
+    learning = choose_rounds(rounds, shared_rounds(study), most=4)
     page = folder / "report.html"
     try:
         for inside in ("figures", "comparison"):
             (folder / inside).mkdir(parents=True, exist_ok=True)
         pictures = [
             _picture(figure, folder / "figures" / name, shows, caption)
-            for name, figure, shows, caption in compose(study)
+            for name, figure, shows, caption in compose(study, learning)
         ]
         for table in all_tables(study, folder):
             write_whole(folder / "comparison" / f"{table.name}.csv", table.csv())

@@ -1,6 +1,6 @@
 """The report of a run: its figures as PNG and SVG, and the page that shows them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.results import facts
 from lt_lightning.results.confusion import MOST_CLASSES, classes_of, count_confusion
 from lt_lightning.results.confusion_figures import Panel, confusion_figure
-from lt_lightning.results.figures import accuracy_figure, layers_figure, learning_figure, save_figure
+from lt_lightning.results.figures import accuracy_figure, layers_figure, learning_figure, save_figure, spread
 from lt_lightning.results.files import write_whole
 from lt_lightning.results.frame import Picture
 from lt_lightning.results.page import render_page, shown_rounds
@@ -34,23 +34,47 @@ def draw_report(folder: Path) -> Path:
     return draw_run(read_run(folder))
 
 
-def draw_run(run: Run) -> Path:
+def draw_run(run: Run, rounds: Sequence[int] | None = None) -> Path:
     """Draw the report of a run that has been read, into its directory, and give the path of `report.html`.
 
+    Args:
+        run: the run.
+        rounds: those whose learning curves are drawn; None for some, from the first to the last.
+
     Raises:
-        SettingError: the directory cannot be written to.
+        SettingError: the directory cannot be written to, or a chosen round has no learning curve.
     """
+    chosen = choose_rounds(rounds, {epoch.round for epoch in run.epochs}) if run.epochs or rounds else []
     page = run.folder / "report.html"
     try:
         (run.folder / "figures").mkdir(exist_ok=True)
-        write_whole(page, render_page(run, _draw_figures(run)))
+        write_whole(page, render_page(run, _draw_figures(run, chosen)))
     except OSError as error:
         where = error.filename or run.folder
         raise SettingError(f"{where}: cannot be written ({error.strerror}); make room or give leave to write") from None
     return page
 
 
-def _draw_figures(run: Run) -> list[Picture]:
+def choose_rounds(wanted: Sequence[int] | None, trained: Collection[int], most: int = 5) -> list[int]:
+    """The rounds whose learning curves are drawn.
+
+    Args:
+        wanted: those that were asked for; None for at most `most`, evenly spread, the first and the last among them.
+        trained: those that have a learning curve.
+        most: how many the figure holds.
+
+    Raises:
+        SettingError: one that was asked for has none.
+    """
+    if wanted is None:
+        return spread(sorted(trained), most)
+    if lacking := [round_ for round_ in wanted if round_ not in trained]:
+        there = f"rounds 0 to {max(trained)}" if trained else "no learning curves"
+        raise SettingError(f"--rounds: there is no round {lacking[0]}; there are {there}")
+    return list(wanted)
+
+
+def _draw_figures(run: Run, learning: Sequence[int]) -> list[Picture]:
     subtitle = facts.subtitle(run.description)
 
     def draw(name: str, figure_of: Callable[..., Figure], rows: Sequence[Any], title: str, caption: str) -> Picture:
@@ -62,7 +86,8 @@ def _draw_figures(run: Run) -> list[Picture]:
     if run.layers:
         pictures.append(draw("layers", layers_figure, run.layers, "Density of each parameter (% alive)", ABOUT_LAYERS))
     if run.epochs:
-        pictures.append(draw("learning", learning_figure, run.epochs, "Learning curves", _ABOUT_LEARNING))
+        curves = [epoch for epoch in run.epochs if epoch.round in learning]
+        pictures.append(draw("learning", learning_figure, curves, "Learning curves", _ABOUT_LEARNING))
     rounds = shown_rounds(run)
     counts = [count_confusion(run.confusion, round_) for round_ in rounds]
     classes = classes_of(run.description, *counts)
@@ -98,8 +123,7 @@ ABOUT_LAYERS = (
     "rounding alone, which shows in the smallest."
 )
 _ABOUT_LEARNING = (
-    "Loss and accuracy on the validation part after each epoch of some rounds, from the full network's (round 0) to "
-    "the last round's."
+    "Loss and accuracy on the validation part after each epoch of some rounds; round 0 is the full network."
 )
 ABOUT_CONFUSION = (
     "Of each class's test rows, a row of the picture, the share in per cent that was taken for each class, and below "

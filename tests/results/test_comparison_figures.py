@@ -128,7 +128,7 @@ def test_learning_curves_are_means_over_seeds(make_run: MakeRun, tmp_path: Path)
         make_run(name=f"runs/{seed}", seed=seed, accuracies=accuracies)
     study = gather([tmp_path / "runs"])
     epochs = {one.label: [run.epochs for run in one.runs] for one in study.groups}
-    figure = compared_learning_figure(epochs, study.curves, "T", "S")
+    figure = compared_learning_figure(epochs, study.curves, [0, 1], "T", "S")
     assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == [
         "round 0: 100.00 % alive",
         "round 1: 79.96 % alive",
@@ -212,7 +212,7 @@ def test_the_words_of_a_comparison_fit_into_its_figures(make_run: MakeRun, tmp_p
             make_run(3, name=f"runs/{lr}{rewind}", settings=settings)
     study = gather([tmp_path / "runs"])
     assert len(pairs(study.groups)) == 7
-    drawn = {name: (figure, caption) for name, figure, _, caption in compose(study)}
+    drawn = {name: (figure, caption) for name, figure, _, caption in compose(study, [0, 1])}
     assert set(drawn) == {"accuracy", "paired", "validation_loss", "learning", "layers"}
     assert "Of 14 groups, the first 12 are drawn" in drawn["accuracy"][1]
     for figure, _ in drawn.values():
