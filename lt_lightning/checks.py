@@ -85,6 +85,7 @@ def _claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
     yield "data.hub", data.hub, not mistaken, "not what data=pydocs reads; use data=files"
     embedding = config.embedding
     yield at_least(1, "embedding.dim", embedding.dim)
+    yield "embedding.std", embedding.std, embedding.std > 0, "not above 0"
     unread = embedding.name != "glove" and embedding.path is not None
     yield (
         "embedding.path",

@@ -52,6 +52,7 @@ class EmbeddingConfig:
 
     name: str = MISSING
     dim: int = MISSING
+    std: float = MISSING
     max_vocab: int = MISSING
     path: Optional[str] = None
     hub: Optional[str] = None

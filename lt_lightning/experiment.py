@@ -58,10 +58,10 @@ def run_experiment(config: Config, corpus: Corpus, run: Path, command: Sequence[
     pl.seed_everything(derive_seed(config.seed, "network"), verbose=False)
     classifier = build_classifier(
         config.model,
+        config.embedding,
         config.optimizer,
         words=len(data.words),
         classes=len(data.corpus.class_names),
-        dim=config.embedding.dim,
         vectors=data.vectors,
     )
     pruning = PruningCallback(submodule="network", **vars(lottery_settings(config)))

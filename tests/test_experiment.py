@@ -135,7 +135,7 @@ def test_a_ticket_predicts_what_its_round_was_tested_with(
     for ticket, record in zip(tickets(run), read_records(run / "results.csv", Record), strict=True):
         data = TextDataModule(load_corpus(config.data), config.data, config.embedding, seed=5)
         classifier = build_classifier(
-            config.model, config.optimizer, words=len(data.words), classes=3, dim=6, vectors=None
+            config.model, config.embedding, config.optimizer, words=len(data.words), classes=3, vectors=None
         )
         classifier.network.load_state_dict(dict(ticket.weights))
         classifier.eval()

@@ -14,52 +14,50 @@ from lt_lightning.models.convolutional import BinaryCNN, MultiCNN
 from lt_lightning.models.recurrent import BiLSTM
 
 if TYPE_CHECKING:
-    from lt_lightning.config import ModelConfig, OptimizerConfig
+    from lt_lightning.config import EmbeddingConfig, ModelConfig, OptimizerConfig
 
 
 def build_classifier(
-    model: ModelConfig, optimizer: OptimizerConfig, *, words: int, classes: int, dim: int, vectors: Tensor | None
+    model: ModelConfig,
+    embedding: EmbeddingConfig,
+    optimizer: OptimizerConfig,
+    *,
+    words: int,
+    classes: int,
+    vectors: Tensor | None,
 ) -> TextClassifier:
     """The LightningModule that the settings ask for.
 
     Args:
         model: the `model` group.
+        embedding: the `embedding` group.
         optimizer: the `optimizer` group.
         words: the size of the vocabulary.
         classes: the number of classes.
-        dim: the length of a word's vector.
         vectors: pre-trained word vectors, or None; see `WordEmbedding`.
 
     Raises:
         SettingError: if the model is not for so many classes.
     """
     check_model(model, classes)
-    network = _build_network(model, words, classes, dim, vectors)
+    network = _build_network(model, embedding, words, classes, vectors)
     return TextClassifier(network, classes, partial(build_optimizer, optimizer))
 
 
-def _build_network(model: ModelConfig, words: int, classes: int, dim: int, vectors: Tensor | None) -> nn.Module:
-    if model.name == "bilstm":
-        assert model.hidden is not None and model.layers is not None
-        return BiLSTM(
-            words,
-            None if classes == 2 else classes,
-            dim=dim,
-            hidden=model.hidden,
-            layers=model.layers,
-            dropout=model.dropout,
-            vectors=vectors,
-        )
-    assert model.filters is not None and model.widths is not None
-    arguments: dict[str, Any] = {
-        "dim": dim,
-        "filters": model.filters,
-        "widths": model.widths,
+def _build_network(
+    model: ModelConfig, embedding: EmbeddingConfig, words: int, classes: int, vectors: Tensor | None
+) -> nn.Module:
+    common: dict[str, Any] = {
+        "dim": embedding.dim,
         "dropout": model.dropout,
         "vectors": vectors,
-        "initializer": model.initializer,
+        "embedding_std": embedding.std,
     }
-    return BinaryCNN(words, **arguments) if classes == 2 else MultiCNN(words, classes, **arguments)
+    if model.name == "bilstm":
+        assert model.hidden is not None and model.layers is not None
+        return BiLSTM(words, None if classes == 2 else classes, hidden=model.hidden, layers=model.layers, **common)
+    common |= {"filters": model.filters, "widths": model.widths, "initializer": model.initializer}
+    return BinaryCNN(words, **common) if classes == 2 else MultiCNN(words, classes, **common)
 
 
 def build_optimizer(settings: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:

@@ -31,6 +31,7 @@ class MultiCNN(nn.Module):
         widths: how many words a filter sees.
         dropout: the share of the features dropped in training.
         vectors: pre-trained word vectors; see `WordEmbedding`.
+        embedding_std: the standard deviation of word vectors that are drawn.
         initializer: `xavier`, Xavier-normal with a window's fans; `xavier_2d`, with those of the same filters written
             as Conv2d over a picture of one channel, whose fan-out is `dim` times as large: weights about a seventh
             as large with 100 dimensions.
@@ -50,11 +51,12 @@ class MultiCNN(nn.Module):
         widths: Sequence[int] = WIDTHS,
         dropout: float = 0.5,
         vectors: Float[Tensor, "words dim"] | None = None,
+        embedding_std: float = 1.0,
         initializer: Initializer = "xavier",
     ) -> None:
         super().__init__()
         self._initializer: Initializer = initializer
-        self.embedding = WordEmbedding(words, dim, vectors)
+        self.embedding = WordEmbedding(words, dim, vectors, embedding_std)
         self.convs = nn.ModuleList(nn.Conv1d(dim, filters, width) for width in widths)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(filters * len(widths), classes)
@@ -94,11 +96,12 @@ class BinaryCNN(nn.Module):
         widths: Sequence[int] = WIDTHS,
         dropout: float = 0.5,
         vectors: Float[Tensor, "words dim"] | None = None,
+        embedding_std: float = 1.0,
         initializer: Initializer = "xavier",
     ) -> None:
         super().__init__()
         self._initializer: Initializer = initializer
-        self.embedding = WordEmbedding(words, dim, vectors)
+        self.embedding = WordEmbedding(words, dim, vectors, embedding_std)
         self.convs = nn.ModuleList(nn.Conv1d(dim, filters, width) for width in widths)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(filters * len(widths), 1)

@@ -23,6 +23,7 @@ class BiLSTM(nn.Module):
         layers: the number of layers.
         dropout: the share dropped in training: of the vectors, between the layers, and of the last states.
         vectors: pre-trained word vectors; see `WordEmbedding`.
+        embedding_std: the standard deviation of word vectors that are drawn.
     """
 
     def __init__(
@@ -35,10 +36,11 @@ class BiLSTM(nn.Module):
         layers: int = 2,
         dropout: float = 0.5,
         vectors: Float[Tensor, "words dim"] | None = None,
+        embedding_std: float = 1.0,
     ) -> None:
         super().__init__()
         self.classes = classes
-        self.embedding = WordEmbedding(words, dim, vectors)
+        self.embedding = WordEmbedding(words, dim, vectors, embedding_std)
         self.lstm = nn.LSTM(
             dim, hidden, layers, batch_first=True, bidirectional=True, dropout=dropout if layers > 1 else 0.0
         )

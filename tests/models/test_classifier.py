@@ -133,8 +133,10 @@ def test_processes_average_to_the_global_batchs_gradient() -> None:
 def test_settings_build_the_network_they_name(
     configure: Callable[..., Config], model: str, classes: int, network: type[nn.Module]
 ) -> None:
-    config = configure(f"model={model}")
-    built = build_classifier(config.model, config.optimizer, words=30, classes=classes, dim=10, vectors=None)
+    config = configure(f"model={model}", "embedding.dim=10")
+    built = build_classifier(
+        config.model, config.embedding, config.optimizer, words=30, classes=classes, vectors=None
+    )
     assert type(built.network) is network
     logits = built(torch.randint(2, 30, (3, 9)), torch.tensor([9, 4, 1]))
     assert logits.shape == ((3,) if classes == 2 else (3, classes))
@@ -146,9 +148,11 @@ def test_settings_build_the_network_they_name(
 def test_a_model_for_another_number_of_classes_is_refused(
     configure: Callable[..., Config], model: str, classes: int, remedy: str
 ) -> None:
-    config = configure(f"model={model}")
+    config = configure(f"model={model}", "embedding.dim=10")
     with pytest.raises(SettingError, match=f"model: {model} .*data has {classes}.* use model={remedy}"):
-        build_classifier(config.model, config.optimizer, words=30, classes=classes, dim=10, vectors=None)
+        build_classifier(
+        config.model, config.embedding, config.optimizer, words=30, classes=classes, vectors=None
+    )
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
