@@ -51,23 +51,24 @@ def test_glove_halves_the_vocabulary_unless_told_otherwise(configure: Callable[.
 
 
 @pytest.mark.parametrize(
-    ("experiment", "data", "model", "embedding", "epochs", "optimizer", "lr", "test_on"),
+    ("experiment", "data", "model", "embedding", "epochs", "std", "lr", "test_on"),
     [
-        ("lt_agnews", "AG News", "cnn", "random", 10, "adamw", 3e-3, "best"),
-        ("lt_agnews_lstm", "AG News", "bilstm", "glove", 10, "adam", 1e-3, "last"),
-        ("lt_imdb", "IMDB", "cnn", "glove_50d", 20, "adam", 3e-3, "best"),
-        ("lt_imdb_lstm", "IMDB", "bilstm", "glove", 20, "adam", 5e-3, "best"),
-        ("notebook", "AG News", "cnn", "random", 10, "adam", 1e-3, "last"),
+        ("lt_agnews", "AG News", "cnn", "random", 10, 0.1, 2e-3, "best"),
+        ("lt_agnews_lstm", "AG News", "bilstm", "glove", 10, 1.0, 1e-3, "last"),
+        ("lt_imdb", "IMDB", "cnn", "random", 20, 0.1, 2e-3, "best"),
+        ("lt_imdb_lstm", "IMDB", "bilstm", "glove", 20, 1.0, 5e-3, "best"),
+        ("notebook", "AG News", "cnn", "random", 10, 1.0, 1e-3, "last"),
     ],
 )
 def test_experiments_are_what_the_documents_say(
     configure: Callable[..., Config],
-    experiment: str, data: str, model: str, embedding: str, epochs: int, optimizer: str, lr: float, test_on: str,
+    experiment: str, data: str, model: str, embedding: str, epochs: int, std: float, lr: float, test_on: str,
 ) -> None:  # fmt: skip
     config = configure(f"+experiment={experiment}")
     assert (config.name, config.data.name, config.model.name) == (experiment, data, model)
     assert (config.embedding.name, config.trainer.max_epochs, config.test_on.value) == (embedding, epochs, test_on)
-    assert (config.optimizer.name, config.optimizer.lr, config.data.batch_size) == (optimizer, lr, 64)
+    assert (config.optimizer.name, config.optimizer.lr, config.data.batch_size) == ("adam", lr, 64)
+    assert config.embedding.std == std
     assert (config.pruning.rounds, config.pruning.amount, config.pruning.rewind) == (20, 0.2, "init")
 
 
@@ -127,6 +128,7 @@ def test_every_key_has_a_comment() -> None:
         ("model.hidden=3", "model.hidden: model=multi_cnn does not read it"),
         ("model.filters=null", "model.filters: model=multi_cnn needs a value"),
         ("optimizer.lr=0", "optimizer.lr: 0.0 is not above 0"),
+        ("embedding.std=0", "embedding.std: 0.0 is not above 0"),
         ("optimizer.momentum=0.9", "optimizer.momentum: optimizer=adam does not read it"),
         ("optimizer.betas=[0.9]", "optimizer.betas: [0.9] is no pair of numbers"),
         ("early_stopping.patience=0", "early_stopping.patience: 0 is too small"),

@@ -133,11 +133,12 @@ def test_processes_average_to_the_global_batchs_gradient() -> None:
 def test_settings_build_the_network_they_name(
     configure: Callable[..., Config], model: str, classes: int, network: type[nn.Module]
 ) -> None:
-    config = configure(f"model={model}", "embedding.dim=10")
-    built = build_classifier(
-        config.model, config.embedding, config.optimizer, words=30, classes=classes, vectors=None
-    )
+    config = configure(f"model={model}", "embedding.dim=10", "embedding.std=0.02")
+    built = build_classifier(config.model, config.embedding, config.optimizer, words=30, classes=classes, vectors=None)
     assert type(built.network) is network
+    weights = built.network.get_parameter("embedding.weight")
+    assert weights.shape == (30, 10)
+    assert weights.std().item() == pytest.approx(0.02, rel=0.2)
     logits = built(torch.randint(2, 30, (3, 9)), torch.tensor([9, 4, 1]))
     assert logits.shape == ((3,) if classes == 2 else (3, classes))
 
@@ -150,9 +151,7 @@ def test_a_model_for_another_number_of_classes_is_refused(
 ) -> None:
     config = configure(f"model={model}", "embedding.dim=10")
     with pytest.raises(SettingError, match=f"model: {model} .*data has {classes}.* use model={remedy}"):
-        build_classifier(
-        config.model, config.embedding, config.optimizer, words=30, classes=classes, vectors=None
-    )
+        build_classifier(config.model, config.embedding, config.optimizer, words=30, classes=classes, vectors=None)
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])

@@ -146,6 +146,17 @@ def test_hidden_weights_of_an_lstm_start_orthogonal() -> None:
             assert weight.std().item() == pytest.approx((2 / sum(weight.shape)) ** 0.5, rel=0.15)
 
 
+@pytest.mark.parametrize("build", [MultiCNN, BinaryCNN, BiLSTM])
+def test_word_vectors_are_drawn_as_large_as_asked_again_too(build: type[nn.Module]) -> None:
+    arguments = (400,) if build is BinaryCNN else (400, 3)
+    embedding = build(*arguments, dim=50, embedding_std=0.1).get_submodule("embedding")
+    assert isinstance(embedding, WordEmbedding)
+    for _ in range(2):
+        assert embedding.weight[2:].std().item() == pytest.approx(0.1, rel=0.05)
+        assert not embedding.weight[[UNKNOWN, PADDING]].any()
+        embedding.reset_parameters()
+
+
 def test_embedding_takes_given_vectors_and_draws_the_missing() -> None:
     vectors = torch.randn(6, 4)
     vectors[3] = torch.nan
