@@ -8,6 +8,7 @@ from lt_lightning.results.grouping import REWIND, Group, show_setting
 from lt_lightning.results.statistics import Estimate, estimate
 
 _ALIKE = 0.02  # densities that differ by no more, relatively, are one density
+_COLLAPSED = 0.15  # of accuracy, below the full network
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,15 @@ class Point:
 
 @dataclass(frozen=True)
 class Difference:
-    """By how much test accuracies differ at one density, in percentage points, over the seeds that both groups have."""
+    """By how much test accuracies differ at one density, in percentage points, over the seeds that both groups have.
+
+    `collapsed`: so little is left of a ticket's accuracy in either group that there is nothing to compare.
+    """
 
     round: int
     density: float
     points: Estimate
+    collapsed: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,11 @@ def curve(group: Group) -> tuple[Point, ...]:
             )
         )
     return tuple(points)
+
+
+def has_collapsed(point: Point, points: Sequence[Point]) -> bool:
+    """Whether a ticket is so far below the full network that it would squeeze all others in a picture."""
+    return points[0].test_acc.mean - point.test_acc.mean > _COLLAPSED
 
 
 def _tickets(points: Sequence[Point]) -> list[Point]:
@@ -112,7 +122,8 @@ def paired(first: Group, second: Group) -> tuple[Difference, ...]:
             if point.round < len(one.records) and near.round < len(other.records)
         )
         if values.n:
-            differences.append(Difference(point.round, point.density, values))
+            collapsed = has_collapsed(point, ours) or has_collapsed(near, theirs)
+            differences.append(Difference(point.round, point.density, values, collapsed))
     return tuple(differences)
 
 

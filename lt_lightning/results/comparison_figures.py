@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-from lt_lightning.results.comparison import Pair, Point
+from lt_lightning.results.comparison import Pair, Point, has_collapsed
 from lt_lightning.results.figures import density_axis
 from lt_lightning.results.statistics import Estimate
 from lt_lightning.results.style import (
@@ -67,11 +67,26 @@ def readable_range(estimates: Sequence[Estimate], others: Sequence[float] = ()) 
 def drawn_range(
     curves: Mapping[str, Sequence[Point]], measure: Callable[[Point], Estimate], full: float | None
 ) -> tuple[float, float, bool]:
-    """The vertical range of `means_figure`, and whether a band reaches beyond it."""
-    drawn = [measure(point) for points in curves.values() for point in points if point.density > 0]
+    """The vertical range of `means_figure`, and whether a line or a band reaches beyond it."""
+    everything = [
+        (measure(point), has_collapsed(point, points))
+        for points in curves.values()
+        for point in points
+        if point.density > 0
+    ]
     if len(curves) > MOST_BANDS:
-        drawn = [Estimate(one.mean, None, None, one.n) for one in drawn]
-    return readable_range(drawn, [] if full is None else [full])
+        everything = [(Estimate(one.mean, None, None, one.n), collapsed) for one, collapsed in everything]
+    low, high, beyond = readable_range(
+        [one for one, collapsed in everything if not collapsed], [] if full is None else [full]
+    )
+    return low, high, beyond or any(collapsed and not low <= one.mean <= high for one, collapsed in everything)
+
+
+def paired_range(pairs: Sequence[Pair]) -> tuple[float, float, bool]:
+    """The vertical range of `paired_figure`, and whether a difference or an interval reaches beyond it."""
+    differences = [one for pair in pairs for one in pair.differences]
+    low, high, beyond = readable_range([one.points for one in differences if not one.collapsed], [0.0])
+    return low, high, beyond or any(not low <= one.points.mean <= high for one in differences)
 
 
 def scaled(one: Estimate, factor: float) -> Estimate:
@@ -114,7 +129,7 @@ def means_figure(
             name = with_seeds(label, curves[label])
             axes.plot(xs, [value.mean for value in values], label=name, markersize=5, zorder=3, **look)
         density_axis(axes, min((100 * point.density for points in drawn.values() for point in points), default=100))
-        axes.set_ylim(low, high)
+        axes.set_ylim(low, min(high, 100.0) if axis.endswith("(%)") else high)
         axes.set_ylabel(axis)
         figure.legend(loc="outside lower center", ncols=columns, handlelength=3.4)
     return figure
@@ -150,7 +165,7 @@ def paired_figure(pairs: Sequence[Pair], title: str, subtitle: str) -> Figure:
         title: what is seen.
         subtitle: of which runs.
     """
-    low, high, _ = readable_range([one.points for pair in pairs for one in pair.differences], [0.0])
+    low, high, _ = paired_range(pairs)
     columns = min(len(pairs), 3)
     rows = math.ceil(len(pairs) / columns)
     lowest = min((100 * one.density for pair in pairs for one in pair.differences if one.density), default=100)

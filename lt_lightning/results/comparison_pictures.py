@@ -13,7 +13,7 @@ from lt_lightning.results.comparison_figures import (
     drawn_range,
     means_figure,
     paired_figure,
-    readable_range,
+    paired_range,
     scaled,
 )
 from lt_lightning.results.comparison_page import corpus_and_model, seeds
@@ -72,12 +72,13 @@ def _means(study: Study, name: str, title: str, measure: Callable[[Point], Estim
     bands = len(curves) <= MOST_BANDS and any(one.low is not None for one in drawn)
     caption = f"{title}: the mean over the seeds of each group after each round, sparser to the right."
     if bands:
-        caption += " The bands are 95 % t intervals, edged in their line's dashes"
-        caption += "; where they leave the picture, they go on beyond it." if beyond else "."
+        caption += " The bands are 95 % t intervals, edged in their line's dashes."
     elif any(one.low is not None for one in drawn):
         caption += " The intervals stand in the table of rounds: so many bands would cover each other."
     else:
         caption += " With one seed a group there are no intervals."
+    if beyond:
+        caption += " Where a line or a band leaves the picture, it goes on beyond it."
     if full is not None:
         caption += f" The dashed grey line is the full networks' mean, {percent(full / 100)}"
         alike = len({group.seeds for group in study.groups}) == 1
@@ -88,12 +89,12 @@ def _means(study: Study, name: str, title: str, measure: Callable[[Point], Estim
 
 def _paired(study: Study, met: Sequence[Pair]) -> Drawn:
     title, pairs = "Paired differences of test accuracy", met[:MOST_GROUPS]
-    beyond = readable_range([one.points for pair in pairs for one in pair.differences], [0.0])[2]
+    beyond = paired_range(pairs)[2]
     caption = (
         "Test accuracy of the first minus that of the second, seed by seed, in percentage points: the mean over the "
         "seeds that both have, with its 95 % t interval. Above zero the first is better; where the interval holds "
         "zero, these seeds do not tell."
-        + (" Some intervals go on beyond the picture." if beyond else "")
+        + (" Where a line or an interval leaves the picture, it goes on beyond it." if beyond else "")
         + _of_many(len(met), MOST_GROUPS, "pairs")
     )
     return "paired", paired_figure(pairs, title, _below(study)), f"{title}: {_below(study)}", caption

@@ -41,7 +41,7 @@ def study(make_run: MakeRun, tmp_path: Path) -> Path:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes a second or three; what is said does not need it."""
-    monkeypatch.setattr("lt_lightning.results.comparison_report.compose", lambda _: iter(()))
+    monkeypatch.setattr("lt_lightning.results.comparison_report.compose", lambda *_: iter(()))
 
 
 unseen = pytest.mark.usefixtures("no_figures")

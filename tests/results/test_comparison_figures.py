@@ -137,6 +137,21 @@ def test_learning_curves_are_means_over_seeds(make_run: MakeRun, tmp_path: Path)
     np.testing.assert_allclose(np.asarray(figure.axes[2].lines[0].get_xydata()), [[1, 0.8], [2, 0.4]])
 
 
+def test_a_ticket_that_has_collapsed_does_not_squeeze_the_others(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed, last in enumerate((0.3, 0.5)):
+        for rewind, accuracies in (("init", (0.9, 0.91, last)), ("random", (0.9, 0.87, 0.25))):
+            settings = {"pruning.rewind": rewind}
+            make_run(name=f"runs/{rewind}{seed}", seed=seed, settings=settings, accuracies=accuracies)
+    drawn = {name: (figure, caption) for name, figure, _, caption in compose(gather([tmp_path / "runs"]), [])}
+    low, high = drawn["accuracy"][0].axes[0].get_ylim()
+    assert 80 < low < 87
+    assert 91 < high <= 100
+    low, high = drawn["paired"][0].axes[0].get_ylim()
+    assert -3 < low < 0
+    assert 4 < high < 8  # 91 − 87, and not 40 − 25
+    assert all("leaves the picture" in drawn[name][1] for name in ("accuracy", "paired"))
+
+
 CONFUSION = {(0, 0): 90, (0, 1): 10, (1, 0): 40, (1, 1): 60}
 
 
