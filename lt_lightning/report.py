@@ -48,14 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--rounds",
-        metavar="ROUND,…",
+        metavar="ROUNDS",
         type=_rounds,
         help=f"the rounds whose learning curves are drawn, at most {MOST_CHOSEN}, such as 0,3,6 (default: some from "
         "the first to the last)",
     )
     given = parser.parse_args(arguments)
     one = len(given.runs) == 1 and (is_run(given.runs[0]) or not given.runs[0].is_dir())
-    if one and given.output is not None:
+    if one and is_run(given.runs[0]) and given.output is not None:
         parser.error("--output is for comparisons; the report of a run goes into its directory")
     try:
         page, complaints = (

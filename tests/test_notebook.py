@@ -17,7 +17,7 @@ from lt_lightning.config import Config
 from lt_lightning.data.batches import Batch
 from lt_lightning.data.vocabulary import PADDING
 from lt_lightning.lottery import derive_seed, reinitialize
-from lt_lightning.models import BiLSTM, MultiCNN, TextClassifier
+from lt_lightning.models import BiLSTM, MultiCNN, TextClassifier, build_classifier
 from lt_lightning.models.build import build_optimizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec")
@@ -129,6 +129,16 @@ def test_five_rounds_give_the_notebooks_masks_and_weights(
                 ours.get_parameter(name).detach().numpy(), transcript.weights[name], atol=1e-9, rtol=0, err_msg=name
             )
     assert pruning.mask.sparsity == pytest.approx(1 - 0.8**ROUNDS, abs=0.05)
+
+
+def test_the_experiment_starts_with_the_notebooks_filters(configure: Callable[..., Config]) -> None:
+    config = configure("+experiment=notebook")
+    built = build_classifier(config.model, config.embedding, config.optimizer, words=WORDS, classes=4, vectors=None)
+    for width, conv in zip((3, 4, 5), built.network.get_submodule("convs").children(), strict=True):
+        std = (2 / (width * 100 + 100 * width * 100)) ** 0.5  # Xavier's, of 1 channel in and 100 out
+        assert conv.get_parameter("weight").std().item() == pytest.approx(std, rel=0.03)
+        assert not conv.get_parameter("bias").any()
+    assert built.network.get_parameter("embedding.weight").std().item() == pytest.approx(1, rel=0.05)
 
 
 def test_the_notebooks_first_filters_are_those_of_conv2d_over_a_picture() -> None:

@@ -1,7 +1,8 @@
 """The figures of a comparison: a line a group. Colour, marker and dashes tell lines apart, in grey too."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -125,7 +126,8 @@ def means_figure(
         for (label, points), look in zip(drawn.items(), looks(), strict=False):
             xs, values = [100 * point.density for point in points], [measure(point) for point in points]
             if len(drawn) <= MOST_BANDS:
-                _draw_band(axes, xs, values, look)
+                standing = [not has_collapsed(point, curves[label]) for point in points]
+                _draw_band(axes, list(compress(xs, standing)), list(compress(values, standing)), look)
             name = with_seeds(label, curves[label])
             axes.plot(xs, [value.mean for value in values], label=name, markersize=5, zorder=3, **look)
         density_axis(axes, min((100 * point.density for points in drawn.values() for point in points), default=100))
@@ -147,8 +149,18 @@ def _draw_band(axes: Axes, xs: Sequence[float], values: Sequence[Estimate], look
 
 
 def with_seeds(label: str, points: Sequence[Point]) -> str:
-    """A group's name in a legend."""
-    return f"{printable(label, 60)} (n = {points[0].test_acc.n})"
+    """A group's name in a legend, and of how many seeds its points are means."""
+    return f"{printable(label, 60)} (n = {many(point.test_acc.n for point in points)})"
+
+
+def many(counts: Iterable[int]) -> str:
+    """A number, or the least and the greatest of several.
+
+    >>> many([3, 3]), many([3, 2, 3]), many([])
+    ('3', '2 to 3', '0')
+    """
+    found = sorted(set(counts)) or [0]
+    return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
 
 
 def legend_grid(labels: Sequence[str]) -> tuple[int, int]:
@@ -186,7 +198,7 @@ def paired_figure(pairs: Sequence[Pair], title: str, subtitle: str) -> Figure:
             if columns > 1:
                 _thin_ticks(axes)
             axes.set_ylim(low, high)
-            seeds = max((one.points.n for one in shown), default=0)
+            seeds = many(one.points.n for one in shown)
             axes.set_title(f"{printable(pair.label, 96 // columns)}\nn = {seeds}", size=9.5, loc="left")
             axes.set_xlabel("weights alive (%)")
         for spare in panels.flat[len(pairs) :]:

@@ -61,7 +61,9 @@ def opening(study: Study) -> frame.Opening:
     names = {facts.title(run.description) for run in study.runs}
     runs = f"{len(study.runs)} run{'s' * (len(study.runs) > 1)}"
     groups = f"{len(study.groups)} group{'s' * (len(study.groups) > 1)}"
-    out = f" · {len(study.left_out)} left out" if study.left_out else ""
+    going = sum(not facts.look_up(run.description, "finished") for run in study.runs)
+    out = f" · {going} not finished" if going else ""
+    out += f" · {len(study.left_out)} left out" if study.left_out else ""
     return frame.Opening(
         name if len(names) == 1 else corpus_and_model(study).replace(" · ", ", "),
         "Lottery-ticket comparison",
@@ -110,8 +112,12 @@ def _tiles(study: Study) -> list[tuple[str, str, str]]:
         label = f"Smallest winner, {group.label}"
         if winner is None:
             shown = shown_ticket(points)
-            best = f"; the best has {percent(shown[0].test_acc.mean)}" if shown else ""
-            tiles.append((label, DASH, f"no ticket reaches the full network's {percent(full.mean)}{best}"))
+            if shown:
+                best = percent(shown[0].test_acc.mean)
+                about = f"no ticket reaches the full network's {percent(full.mean)}; the best has {best}"
+            else:
+                about = "no round of pruning has all seeds yet"
+            tiles.append((label, DASH, about))
         else:
             about = f"of the weights: {percent(winner.test_acc.mean)} mean test accuracy, n = {winner.test_acc.n}"
             tiles.append((label, percent(winner.density), about))
@@ -191,10 +197,10 @@ def _classes(study: Study) -> str:
     table = classes_table(study)
     if not table.rows:
         return ""
-    rows = [(*row[:3], f"{row[3]:,}", _share(row[4])) for row in table.rows]
-    classes = len({row[2] for row in table.rows})
-    note = f"Test rows are counted once a seed: all seeds of a group together.{too_many(classes)}"
-    return _section("Accuracy of each class", frame.text_table(_headings(table), rows, (0, 1, 2)), note)
+    rows = [(*row[:2], str(row[2]), row[3], f"{row[4]:,}", _share(row[5])) for row in table.rows]
+    classes = len({row[3] for row in table.rows})
+    note = f"Test rows are counted once a seed, all n seeds together that kept their answers.{too_many(classes)}"
+    return _section("Accuracy of each class", frame.text_table(_headings(table), rows, (0, 1, 3)), note)
 
 
 def _runs(study: Study, base: Path) -> str:

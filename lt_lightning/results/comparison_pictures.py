@@ -17,7 +17,7 @@ from lt_lightning.results.comparison_figures import (
     scaled,
 )
 from lt_lightning.results.comparison_page import corpus_and_model, seeds
-from lt_lightning.results.comparison_tables import group_confusion
+from lt_lightning.results.comparison_tables import confusion_runs, group_confusion
 from lt_lightning.results.confusion import MOST_CLASSES, classes_of
 from lt_lightning.results.confusion_figures import Panel, confusion_figure
 from lt_lightning.results.figures import layers_figure
@@ -30,6 +30,9 @@ from lt_lightning.results.tables import percent
 
 Drawn = tuple[str, Figure, str, str]
 """The name of a figure's files, the figure, what it shows in words, and its caption."""
+
+FIGURES = r"accuracy|paired|validation_loss|learning|(layers|confusion)(_\d+)?"
+"""What the names of a comparison's figures look like."""
 
 _EACH = 4  # of pictures that show a group each, so many are drawn
 
@@ -117,7 +120,7 @@ def _learning(study: Study, rounds: Sequence[int]) -> Drawn:
     curves = {group.label: study.curves[group.label] for group in groups}
     caption = (
         "Accuracy and loss on the validation part after each epoch of some rounds; in round 0 of the full networks. "
-        "Means over the seeds of each group, as far as all its seeds trained."
+        "Means over the seeds of each group that trained so far."
     ) + _of_many(len(study.groups), MOST_GROUPS, "groups")
     figure = compared_learning_figure(epochs, curves, rounds, title, _below(study))
     return "learning", figure, f"{title}: {_below(study)}", caption
@@ -161,6 +164,11 @@ def layers_agree(groups: Sequence[Sequence[LayerRecord]]) -> bool:
     return True
 
 
+def _of_seeds(group: Group, study: Study) -> str:
+    counted, all_ = len(confusion_runs(group, study)), len(group.runs)
+    return f"{counted} seed{'s' * (counted > 1)}" if counted == all_ else f"{counted} of {all_} seeds"
+
+
 def _confusions(study: Study) -> Iterator[Drawn]:
     found = {group.label: counts for group in study.groups if (counts := group_confusion(group, study))}
     title = "What is taken for what"
@@ -174,7 +182,8 @@ def _confusions(study: Study) -> Iterator[Drawn]:
             Panel(f"{what}\n{percent(density)} alive", of)
             for (what, of), density in zip(counts.items(), densities, strict=False)
         ]
-        below = f"{label} · {corpus_and_model(study)} · summed over the seeds"
+        group = next(group for group in study.groups if group.label == label)
+        below = f"{label} · {corpus_and_model(study)} · summed over {_of_seeds(group, study)}"
         caption = f"{label}: {ABOUT_CONFUSION} Test rows are counted once a seed."
         caption += _of_many(len(found), _EACH, "groups") if number == 1 else ""
         name = "confusion" if len(found) == 1 else f"confusion_{number}"

@@ -1,6 +1,7 @@
 """A comparison, written: its figures as PNG and SVG, its tables as CSV, and the page that shows both."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from matplotlib.figure import Figure
 
 from lt_lightning.errors import SettingError
 from lt_lightning.results.comparison_page import render_comparison
-from lt_lightning.results.comparison_pictures import compose, shared_rounds
+from lt_lightning.results.comparison_pictures import FIGURES, compose, shared_rounds
 from lt_lightning.results.comparison_tables import all_tables
 from lt_lightning.results.figures import save_figure
 from lt_lightning.results.files import write_whole
@@ -40,15 +41,18 @@ def draw_comparison(
     folder = output or _default(folders)
     if is_run(folder):
         raise SettingError(f"{folder}: is a run directory; give another --output, a comparison has a folder of its own")
+    if folder.exists() and not folder.is_dir():
+        raise SettingError(f"{folder}: is a file; give --output a folder")
     learning = choose_rounds(rounds, shared_rounds(study), most=4)
     page = folder / "report.html"
     try:
         for inside in ("figures", "comparison"):
             (folder / inside).mkdir(parents=True, exist_ok=True)
+        drawn = list(compose(study, learning))
         pictures = [
-            _picture(figure, folder / "figures" / name, shows, caption)
-            for name, figure, shows, caption in compose(study, learning)
+            _picture(figure, folder / "figures" / name, shows, caption) for name, figure, shows, caption in drawn
         ]
+        _remove_others(folder / "figures", {name for name, *_ in drawn})
         for table in all_tables(study, folder):
             write_whole(folder / "comparison" / f"{table.name}.csv", table.csv())
         write_whole(page, render_comparison(study, pictures, folder))
@@ -56,6 +60,13 @@ def draw_comparison(
         where = error.filename or folder
         raise SettingError(f"{where}: cannot be written ({error.strerror}); make room or give leave to write") from None
     return page, study.left_out
+
+
+def _remove_others(figures: Path, drawn: Collection[str]) -> None:
+    """Remove figures that an earlier comparison left here and this one does not have."""
+    for path in figures.iterdir():
+        if path.suffix in (".png", ".svg") and path.stem not in drawn and re.fullmatch(FIGURES, path.stem):
+            path.unlink()
 
 
 def _default(folders: Sequence[Path]) -> Path:

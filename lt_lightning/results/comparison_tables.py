@@ -11,6 +11,7 @@ from lt_lightning.results import facts
 from lt_lightning.results.comparison import best_point, shown_ticket, winning_point
 from lt_lightning.results.confusion import Counts, class_accuracies, classes_of, count_confusion
 from lt_lightning.results.grouping import Group
+from lt_lightning.results.runs import Run
 from lt_lightning.results.statistics import Estimate, verdict
 from lt_lightning.results.study import Study
 
@@ -111,12 +112,13 @@ def classes_table(study: Study) -> Table:
     for group in study.groups:
         shown = group_confusion(group, study)
         classes = classes_of(group.runs[0].description, *shown.values())
+        n = len(confusion_runs(group, study))
         rows += [
-            (group.label, ticket, classes[one.number], one.rows, one.accuracy if one.rows else None)
+            (group.label, ticket, n, classes[one.number], one.rows, one.accuracy if one.rows else None)
             for ticket, counts in shown.items()
             for one in class_accuracies(counts, list(classes))
         ]
-    return Table("classes", ("group", "ticket", "class", "rows", "accuracy"), tuple(rows))
+    return Table("classes", ("group", "ticket", "n", "class", "rows", "accuracy"), tuple(rows))
 
 
 def group_confusion(group: Group, study: Study) -> dict[str, Counts]:
@@ -124,13 +126,21 @@ def group_confusion(group: Group, study: Study) -> dict[str, Counts]:
 
     Of the same seeds on both sides; empty where no run has kept them.
     """
-    ticket = shown_ticket(study.curves[group.label])
-    rounds = {"full network": 0} | ({ticket[1]: ticket[0].round} if ticket else {})
-    runs = [run for run in group.runs if {*rounds.values()} <= {row.round for row in run.confusion}]
-    if not runs:
+    rows = [row for run in confusion_runs(group, study) for row in run.confusion]
+    if not rows:
         return {}
-    rows = [row for run in runs for row in run.confusion]
-    return {what: count_confusion(rows, round_) for what, round_ in rounds.items()}
+    return {what: count_confusion(rows, round_) for what, round_ in _shown_rounds(group, study).items()}
+
+
+def confusion_runs(group: Group, study: Study) -> list[Run]:
+    """The runs of a group that have kept what was taken for what in all rounds that are shown."""
+    rounds = {*_shown_rounds(group, study).values()}
+    return [run for run in group.runs if rounds <= {row.round for row in run.confusion}]
+
+
+def _shown_rounds(group: Group, study: Study) -> dict[str, int]:
+    ticket = shown_ticket(study.curves[group.label])
+    return {"full network": 0} | ({ticket[1]: ticket[0].round} if ticket else {})
 
 
 def _name(folder: Path, base: Path) -> str:

@@ -33,13 +33,13 @@ def find_runs(folder: Path) -> list[Path]:
 
 
 def _below(folder: Path, seen: set[str]) -> Iterator[Path]:
-    for inside, names, files in os.walk(folder, followlinks=True):
+    for inside, names, _ in os.walk(folder, followlinks=True):
         real = os.path.realpath(inside)
         if real in seen:
             names.clear()  # a link led here before; os.walk goes no deeper
             continue
         seen.add(real)
-        if "run.json" in files:
+        if is_run(Path(inside)):
             names.clear()  # no run lies within a run
             yield Path(inside)
         names.sort()

@@ -11,10 +11,11 @@ from lt_lightning.results.runs import Run
 
 REWIND = "pruning.rewind"
 
-# Settings that do not make another experiment: where it lies, how long it goes on, what it computes on.
+# Settings that do not make another experiment: where it lies, how long it goes on, what it computes on. (On how many
+# processes is another matter: each takes a batch of its own. `run.json` has their number.)
 _SAME_EXPERIMENT = frozenset(
     {
-        "seed", "name", "pruning.rounds", "data.path", "data.num_workers", "embedding.path",
+        "seed", "name", "pruning.rounds", "data.path", "data.num_workers",
         *(
             f"trainer.{key}"
             for key in (
@@ -50,14 +51,20 @@ class Group:
 
 
 def comparable(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
-    """The runs that saw what the first one saw, and for each of the others a line that says what it saw instead."""
+    """The runs that saw what most of them saw, and for each of the others a line that says what it saw instead.
+
+    Of data that as many saw, the data of the run that was named first.
+    """
+    data = [_exact([facts.look_up(run.description, path) for path in _MUST_AGREE]) for run in runs]
+    # max and index both take the first of equals.
+    usual = runs[data.index(max(data, key=data.count))] if runs else None
     kept, left_out = [], []
     for run in runs:
         for path in _MUST_AGREE:
-            here, there = (facts.look_up(one.description, path) for one in (run, runs[0]))
+            here, there = (facts.look_up(one.description, path) for one in (run, usual or run))
             if here != there:
                 left_out.append(
-                    f"{run.folder}: {path} is {_short(here)}, but {_short(there)} in {runs[0].folder}; "
+                    f"{run.folder}: {path} is {_short(here)}, but {_short(there)} in {(usual or run).folder}; "
                     "compare runs of the same data"
                 )
                 break
@@ -68,7 +75,7 @@ def comparable(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
 
 def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
     """The groups, in an order that readers expect, and a line for each run that repeats another's seed."""
-    settings = [_flat(facts.look_up(run.description, "config")) for run in runs]
+    settings = [_settings(run) for run in runs]
     keys = _differing(settings)
     members: dict[str, list[int]] = {}
     for position, values in enumerate(settings):
@@ -90,6 +97,13 @@ def show_setting(value: Any) -> str:
     ('init', '0.001', 'null', '[3, 4, 5]', 'true')
     """
     return facts.say(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False).replace('"', "")
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    return {
+        **_flat(facts.look_up(run.description, "config")),
+        "processes": facts.look_up(run.description, "processes") or 1,
+    }
 
 
 def _flat(config: Any, prefix: str = "") -> dict[str, Any]:

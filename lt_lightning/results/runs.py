@@ -56,7 +56,7 @@ def read_run(folder: Path) -> Run:
     if not is_run(folder):
         raise SettingError(f"{folder}: not a run directory, it has no run.json; {_instead(folder)}")
     described = read_description(folder / "run.json")
-    records, damages = _read_rounds(folder / "results.csv")
+    records, damages = _read_rounds(folder / "results.csv", bool(described.get("finished")))
     tables: list[list[Any]] = []
     for name, kind in (("layers", LayerRecord), ("epochs", EpochRecord), ("confusion", ConfusionRecord)):
         path = folder / f"{name}.csv"
@@ -70,8 +70,10 @@ def read_run(folder: Path) -> Run:
     return Run(folder, described, tuple(records), layers, epochs, confusion, tuple(damages))
 
 
-def _read_rounds(path: Path) -> tuple[list[Record], list[str]]:
+def _read_rounds(path: Path, finished: bool) -> tuple[list[Record], list[str]]:
     """The sound rounds, at least one, and what is wrong with those after them."""
+    if not path.exists() and finished:
+        raise SettingError(f"{path}: no such file, but the run has finished; restore it from a copy")
     if not path.exists():
         raise SettingError(f"{path.parent}: no rounds yet; wait until results.csv has its first row")
     records, damage = read_sound_records(path, Record)

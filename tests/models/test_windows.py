@@ -215,3 +215,11 @@ def test_other_numbers_other_gradients_and_hooks_are_left_to_the_layers() -> Non
     assert calls
     handle.remove()
     assert can_share_words(embedding, convs)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
+def test_a_network_that_is_traced_is_traced_layer_by_layer() -> None:
+    network = MultiCNN(WORDS, 3, dim=DIM, filters=FILTERS).eval()
+    ids, lengths = texts(9, 6)
+    traced = torch.jit.trace(network, (ids, lengths))
+    torch.testing.assert_close(traced(ids, lengths), network(ids, lengths))

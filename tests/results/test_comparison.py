@@ -2,6 +2,7 @@
 
 import csv
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from lt_lightning.report import main
 from lt_lightning.results.comparison import best_point, curve, paired, pairs, shown_ticket, winning_point
+from lt_lightning.results.comparison_figures import with_seeds
 from lt_lightning.results.grouping import Group, group_runs
 from lt_lightning.results.runs import read_run
 from lt_lightning.results.study import gather
@@ -280,6 +282,45 @@ def test_a_run_is_no_place_for_a_comparison(make_run: MakeRun, capsys: Capture) 
     assert "is a run directory; give another --output" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([runs[0], "--output", runs[1]])
+    file = Path(runs[0], "results.csv")
+    assert main([*runs, "--output", str(file)]) == 2
+    assert capsys.readouterr().err.endswith("results.csv: is a file; give --output a folder\n")
+    assert main([f"{runs[0]}x", "--output", runs[1]]) == 2
+    assert "no such folder" in capsys.readouterr().err
+
+
+@unseen
+def test_a_run_whose_description_is_gone_is_named(make_run: MakeRun, tmp_path: Path, capsys: Capture) -> None:
+    for seed in (0, 1):
+        make_run(2, name=f"runs/{seed}", seed=seed)
+    (tmp_path / "runs/1/run.json").unlink()
+    assert main([str(tmp_path / "runs")]) == 2
+    assert "run.json: no such file, but the run's tables are there" in capsys.readouterr().err
+
+
+@unseen
+def test_how_many_seeds_got_so_far_is_said(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed, rounds in enumerate((3, 3, 1)):
+        changes = {"finished": None} if rounds == 1 else {}
+        make_run(rounds, name=f"runs/{seed}", seed=seed, changes=changes, confusion=True)
+    assert main([str(tmp_path / "runs")]) == 0
+    page = (tmp_path / "runs/report.html").read_text(encoding="utf-8")
+    assert "3 runs in 1 group · seeds 0, 1, 2 · 1 not finished" in page
+    assert "no round of pruning has all seeds yet" in page
+    study = gather([tmp_path / "runs"])
+    assert with_seeds("g", study.curves["all runs"]) == "g (n = 2 to 3)"
+
+
+def test_figures_of_an_earlier_comparison_go(make_run: MakeRun, tmp_path: Path) -> None:
+    for rewind in ("init", "random"):
+        make_run(2, name=f"runs/{rewind}", settings={"pruning.rewind": rewind}, confusion=True)
+    assert main([str(tmp_path / "runs")]) == 0
+    kept = tmp_path / "runs/figures/mine.png"
+    kept.touch()
+    shutil.rmtree(tmp_path / "runs/random")
+    assert main([str(tmp_path / "runs")]) == 0
+    left = {path.stem for path in (tmp_path / "runs/figures").iterdir()}
+    assert left == {"accuracy", "validation_loss", "learning", "layers", "confusion", "mine"}
 
 
 def spoil(study: Path, kind: str, description: dict[str, Any]) -> str:
@@ -287,7 +328,7 @@ def spoil(study: Path, kind: str, description: dict[str, Any]) -> str:
     run = study / "1"
     if kind == "no results":
         (run / "results.csv").unlink()
-        return "no rounds yet"
+        return "results.csv: no such file, but the run has finished"
     if kind == "no json":
         (run / "run.json").write_text("{,}")
         return "run.json: cannot be read as JSON"

@@ -57,8 +57,30 @@ def test_settings_that_differ_name_the_groups(make_run: MakeRun) -> None:
 def test_where_and_how_long_makes_no_other_experiment(make_run: MakeRun) -> None:
     same = {"seed": 1, "name": "x", "pruning.rounds": 9, "data.path": "a", "data.num_workers": 3}
     same["trainer.logger"] = {"_target_": "a.Logger", "save_dir": "logs"}
-    runs = runs_of(make_run, {}, {**same, "trainer.accelerator": "gpu", "embedding.path": "b"}, seeds=(0,))
+    runs = runs_of(make_run, {}, {**same, "trainer.accelerator": "gpu"}, seeds=(0,))
     assert labels(runs) == ["all runs"]
+
+
+def test_other_word_vectors_make_another_experiment(make_run: MakeRun) -> None:
+    runs = runs_of(make_run, {"embedding.path": "a"}, {"embedding.path": "b"})
+    assert labels(runs) == ["path a", "path b"]
+
+
+def test_other_numbers_of_processes_make_another_experiment(make_run: MakeRun) -> None:
+    """Each process takes a batch of its own, so that a step sees more rows."""
+    runs = [make_run(2, name=f"{n}", changes={"processes": n}, seed=n) for n in (1, 4)]
+    groups, _ = group_runs([read_run(run) for run in runs])
+    assert [group.label for group in groups] == ["processes 1", "processes 4"]
+
+
+def test_the_data_of_most_runs_is_compared_whichever_is_named_first(
+    make_run: MakeRun, description: dict[str, Any]
+) -> None:
+    odd = make_run(2, name="odd", changes={"corpus": description["corpus"] | {"name": "IMDB"}})
+    usual = [make_run(2, name=f"{seed}", seed=seed) for seed in (0, 1)]
+    kept, left_out = comparable([read_run(run) for run in (odd, *usual)])
+    assert [run.folder for run in kept] == usual
+    assert left_out == [f"{odd}: corpus.name is IMDB, but AG News in {usual[0]}; compare runs of the same data"]
 
 
 def test_a_setting_that_is_missing_is_null(make_run: MakeRun) -> None:

@@ -80,7 +80,12 @@ def damage(run: Path, kind: str) -> str:
     """Damages a run and gives what the error must say."""
     if kind == "no rounds":
         (run / "results.csv").unlink()
-        return "no rounds yet"
+        text = (run / "run.json").read_text().replace('"finished": "2026', '"stopped": "2026')
+        (run / "run.json").write_text(text)
+        return "no rounds yet; wait until"
+    if kind == "no results":
+        (run / "results.csv").unlink()
+        return "results.csv: no such file, but the run has finished; restore it from a copy"
     if kind == "only a header":
         text = (run / "results.csv").read_text()
         (run / "results.csv").write_text(text[: text.index("\n") + 1])
@@ -111,7 +116,7 @@ def damage(run: Path, kind: str) -> str:
     return "run.json: is not a JSON object" if kind == "a list" else "run.json: cannot be read as JSON"
 
 
-@pytest.mark.parametrize("kind", ["no rounds", "only a header", "no run", "no json", "a list", "no text"])
+@pytest.mark.parametrize("kind", ["no rounds", "no results", "only a header", "no run", "no json", "a list", "no text"])
 def test_what_is_wrong_with_a_run_is_one_line_and_nothing_is_drawn(
     make_run: MakeRun, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
@@ -205,4 +210,4 @@ def test_a_missing_folder_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
 def test_help_says_what_to_give() -> None:
     done = run_module("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "usage: python -m lt_lightning.report [-h] [-o FOLDER] RUN [RUN ...]" in done.stdout
+    assert "usage: python -m lt_lightning.report [-h] [-o FOLDER] [--rounds ROUNDS] RUN [RUN ...]" in done.stdout
