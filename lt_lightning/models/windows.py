@@ -29,7 +29,7 @@ def can_share_words(embedding: nn.Embedding, convs: Sequence[nn.Conv1d]) -> bool
     return (
         not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
+        and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
         and not (embedding.sparse or embedding.scale_grad_by_freq or embedding.max_norm is not None)
         and not any(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks for layer in layers)
         and (kinds == {("cpu", torch.strided, torch.float32)} or kinds == {("cpu", torch.strided, torch.float64)})
