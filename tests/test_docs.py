@@ -1,0 +1,45 @@
+"""What the documents show is there, and the study's tables are what its runs say."""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from lt_lightning.results.comparison_tables import all_tables
+from lt_lightning.results.study import gather
+
+ROOT = Path(__file__).parents[1]
+STUDIES = sorted(path for path in (ROOT / "docs/results").glob("*") if path.is_dir())
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def cells(table: str) -> list[list[float | str]]:
+    """A table's rows, its numbers to nine decimals: the last digits are the machine's."""
+
+    def read(cell: str) -> float | str:
+        try:
+            return round(float(cell), 9)
+        except ValueError:
+            return cell
+
+    return [[read(cell) for cell in row] for row in csv.reader(io.StringIO(table))]
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.name)
+def test_the_tables_of_a_study_are_those_of_its_runs(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    gathered = gather([study.relative_to(ROOT)])
+    assert gathered.left_out == ()
+    tables = all_tables(gathered, study.relative_to(ROOT))
+    assert {path.stem for path in (study / "comparison").iterdir()} == {table.name for table in tables}
+    for table in tables:
+        kept = (study / "comparison" / f"{table.name}.csv").read_text(encoding="utf-8")
+        assert cells(kept) == cells(table.csv())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_what_a_page_links_to_in_the_project_is_there(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
