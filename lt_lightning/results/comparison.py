@@ -8,7 +8,7 @@ from lt_lightning.results.grouping import REWIND, Group, show_setting
 from lt_lightning.results.statistics import Estimate, estimate
 
 _ALIKE = 0.02  # densities that differ by no more, relatively, are one density
-_COLLAPSED = 0.15  # of accuracy, below the full network
+_COLLAPSED = 0.10  # of accuracy, below the full network
 
 
 @dataclass(frozen=True)
