@@ -1,7 +1,7 @@
 """The figures of a comparison: a line a group. Colour, marker and dashes tell lines apart, in grey too."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import compress
 from typing import Any
 
@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from lt_lightning.results.comparison import Pair, Point, has_collapsed
-from lt_lightning.results.figures import density_axis
+from lt_lightning.results.facts import many
+from lt_lightning.results.figures import density_axis, draw_full
 from lt_lightning.results.statistics import Estimate
 from lt_lightning.results.style import (
     INK,
@@ -22,7 +23,6 @@ from lt_lightning.results.style import (
     styled,
     titled_figure,
 )
-from lt_lightning.results.tables import percent
 
 MOST_GROUPS = 12
 """Of more groups, so many are drawn: there are no more lines that can be told apart."""
@@ -118,11 +118,7 @@ def means_figure(
         figure = titled_figure(8.4, 4.9 + 0.2 * rows, title, subtitle)
         axes = figure.add_subplot()
         if full is not None:
-            axes.axhline(full, color=QUIET, linewidth=1.1, linestyle=(0, (5, 3)), gid="full")
-            axes.annotate(
-                f"full network\n{percent(full / 100)}", (1, full), xycoords=("axes fraction", "data"), xytext=(5, 0),
-                textcoords="offset points", va="center", color=QUIET, size=9,
-            )  # fmt: skip
+            draw_full(axes, full)
         for (label, points), look in zip(drawn.items(), looks(), strict=False):
             xs, values = [100 * point.density for point in points], [measure(point) for point in points]
             if len(drawn) <= MOST_BANDS:
@@ -151,16 +147,6 @@ def _draw_band(axes: Axes, xs: Sequence[float], values: Sequence[Estimate], look
 def with_seeds(label: str, points: Sequence[Point]) -> str:
     """A group's name in a legend, and of how many seeds its points are means."""
     return f"{printable(label, 60)} (n = {many(point.test_acc.n for point in points)})"
-
-
-def many(counts: Iterable[int]) -> str:
-    """A number, or the least and the greatest of several.
-
-    >>> many([3, 3]), many([3, 2, 3]), many([])
-    ('3', '2 to 3', '0')
-    """
-    found = sorted(set(counts)) or [0]
-    return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
 
 
 def legend_grid(labels: Sequence[str]) -> tuple[int, int]:

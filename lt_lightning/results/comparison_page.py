@@ -84,11 +84,11 @@ def corpus_and_model(study: Study) -> str:
 
 def seeds(study: Study) -> str:
     """How many seeds the groups have, which where all have the same few."""
-    counts = sorted({len(group.runs) for group in study.groups})
+    counts = [len(group.runs) for group in study.groups]
+    plural = "s" * (max(counts) > 1)
     if len({group.seeds for group in study.groups}) == 1 and counts[0] <= 10:
-        return f"seed{'s' * (counts[0] > 1)} {', '.join(study.groups[0].seeds)}"
-    many = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
-    return f"{many} seed{'s' * (counts[-1] > 1)} a group"
+        return f"seed{plural} {', '.join(study.groups[0].seeds)}"
+    return f"{facts.many(counts)} seed{plural} a group"
 
 
 def _what_differs(study: Study) -> str:

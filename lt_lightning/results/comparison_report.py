@@ -5,16 +5,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from lt_lightning.errors import SettingError
 from lt_lightning.results.comparison_page import render_comparison
 from lt_lightning.results.comparison_pictures import FIGURES, compose, shared_rounds
 from lt_lightning.results.comparison_tables import all_tables
-from lt_lightning.results.figures import save_figure
 from lt_lightning.results.files import write_whole
-from lt_lightning.results.frame import Picture
-from lt_lightning.results.report import choose_rounds
+from lt_lightning.results.report import choose_rounds, save_picture
 from lt_lightning.results.runs import is_run
 from lt_lightning.results.study import gather
 
@@ -50,7 +46,7 @@ def draw_comparison(
             (folder / inside).mkdir(parents=True, exist_ok=True)
         drawn = list(compose(study, learning))
         pictures = [
-            _picture(figure, folder / "figures" / name, shows, caption) for name, figure, shows, caption in drawn
+            save_picture(figure, folder / "figures" / name, shows, caption) for name, figure, shows, caption in drawn
         ]
         _remove_others(folder / "figures", {name for name, *_ in drawn})
         for table in all_tables(study, folder):
@@ -73,8 +69,3 @@ def _default(folders: Sequence[Path]) -> Path:
     if len(folders) == 1 and not is_run(folders[0]):
         return folders[0]
     return Path("outputs") / "comparisons" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
-
-
-def _picture(figure: Figure, stem: Path, shows: str, caption: str) -> Picture:
-    _, svg = save_figure(figure, stem)
-    return Picture(svg.read_text(encoding="utf-8"), shows, caption)

@@ -1,7 +1,7 @@
 """`run.json` in words: what ran, on what, where and when. Whatever is missing there is a dash here."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,16 @@ def look_up(description: Mapping[str, Any], path: str) -> Any:
 def count(value: Any) -> str:
     """A whole number with commas; anything else as `say` has it."""
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else say(value)
+
+
+def many(counts: Iterable[int]) -> str:
+    """A number, or the least and the greatest of several.
+
+    >>> many([3, 3]), many([3, 2, 3]), many([])
+    ('3', '2 to 3', '0')
+    """
+    found = sorted(set(counts)) or [0]
+    return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
 
 
 def say(value: Any) -> str:

@@ -66,7 +66,7 @@ def accuracy_figure(records: Sequence[Record], title: str, subtitle: str = "") -
         figure = titled_figure(8.4, 4.7, title, subtitle)
         axes = figure.add_subplot()
         if not math.isnan(full):
-            _draw_full(axes, full)
+            draw_full(axes, full)
         densities = [100 * record.density for record in drawn]
         axes.plot(densities, [100 * record.test_acc for record in drawn], color=BLUE, marker="o", markersize=4.5)
         density_axis(axes, min(densities, default=100))
@@ -76,8 +76,9 @@ def accuracy_figure(records: Sequence[Record], title: str, subtitle: str = "") -
     return figure
 
 
-def _draw_full(axes: Axes, accuracy: float) -> None:
-    axes.axhline(accuracy, color=QUIET, linewidth=1.1, linestyle=(0, (5, 3)))
+def draw_full(axes: Axes, accuracy: float) -> None:
+    """Draw the full network's accuracy, in per cent, as a dashed line that says what it is."""
+    axes.axhline(accuracy, color=QUIET, linewidth=1.1, linestyle=(0, (5, 3)), gid="full")
     axes.annotate(
         f"full network\n{percent(accuracy / 100)}",
         (1, accuracy),

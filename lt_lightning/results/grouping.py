@@ -55,16 +55,18 @@ def comparable(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
 
     Of data that as many saw, the data of the run that was named first.
     """
+    if not runs:
+        return [], []
     data = [_exact([facts.look_up(run.description, path) for path in _MUST_AGREE]) for run in runs]
     # max and index both take the first of equals.
-    usual = runs[data.index(max(data, key=data.count))] if runs else None
+    usual = runs[data.index(max(data, key=data.count))]
     kept, left_out = [], []
     for run in runs:
         for path in _MUST_AGREE:
-            here, there = (facts.look_up(one.description, path) for one in (run, usual or run))
+            here, there = (facts.look_up(one.description, path) for one in (run, usual))
             if here != there:
                 left_out.append(
-                    f"{run.folder}: {path} is {_short(here)}, but {_short(there)} in {(usual or run).folder}; "
+                    f"{run.folder}: {path} is {_short(here)}, but {_short(there)} in {usual.folder}; "
                     "compare runs of the same data"
                 )
                 break

@@ -74,12 +74,18 @@ def choose_rounds(wanted: Sequence[int] | None, trained: Collection[int], most: 
     return list(wanted)
 
 
+def save_picture(figure: Figure, stem: Path, shows: str, caption: str) -> Picture:
+    """Write a figure as PNG and SVG, and give what a page shows of it; arguments as for `save_figure` and `Picture`."""
+    _, svg = save_figure(figure, stem)
+    return Picture(svg.read_text(encoding="utf-8"), shows, caption)
+
+
 def _draw_figures(run: Run, learning: Sequence[int]) -> list[Picture]:
     subtitle = facts.subtitle(run.description)
 
     def draw(name: str, figure_of: Callable[..., Figure], rows: Sequence[Any], title: str, caption: str) -> Picture:
-        _, svg = save_figure(figure_of(rows, title, subtitle), run.folder / "figures" / name)
-        return Picture(svg.read_text(encoding="utf-8"), f"{title}: {subtitle}", caption)
+        figure = figure_of(rows, title, subtitle)
+        return save_picture(figure, run.folder / "figures" / name, f"{title}: {subtitle}", caption)
 
     about = _about_accuracy(run.records)
     pictures = [draw("accuracy", accuracy_figure, run.records, "Test accuracy against density", about)]
