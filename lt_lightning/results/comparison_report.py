@@ -9,7 +9,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.results.comparison_page import render_comparison
 from lt_lightning.results.comparison_pictures import FIGURES, compose, shared_rounds
 from lt_lightning.results.comparison_tables import all_tables
-from lt_lightning.results.files import write_whole
+from lt_lightning.results.files import write_whole, writing_to
 from lt_lightning.results.report import choose_rounds, save_picture
 from lt_lightning.results.runs import is_run
 from lt_lightning.results.study import gather
@@ -41,7 +41,7 @@ def draw_comparison(
         raise SettingError(f"{folder}: is a file; give --output a folder")
     learning = choose_rounds(rounds, shared_rounds(study), most=4)
     page = folder / "report.html"
-    try:
+    with writing_to(folder):
         for inside in ("figures", "comparison"):
             (folder / inside).mkdir(parents=True, exist_ok=True)
         drawn = list(compose(study, learning))
@@ -52,9 +52,6 @@ def draw_comparison(
         for table in all_tables(study, folder):
             write_whole(folder / "comparison" / f"{table.name}.csv", table.csv())
         write_whole(page, render_comparison(study, pictures, folder))
-    except OSError as error:
-        where = error.filename or folder
-        raise SettingError(f"{where}: cannot be written ({error.strerror}); make room or give leave to write") from None
     return page, study.left_out
 
 

@@ -1,7 +1,11 @@
 """Files that are whole or not there: what an interrupted run leaves can always be read."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from lt_lightning.errors import SettingError
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -27,3 +31,17 @@ def write_whole(path: Path, content: str | bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Within it, say of what cannot be written where it is and what to do.
+
+    Raises:
+        SettingError: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or folder
+        raise SettingError(f"{where}: cannot be written ({error.strerror}); make room or give leave to write") from None

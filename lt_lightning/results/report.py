@@ -11,7 +11,7 @@ from lt_lightning.results import facts
 from lt_lightning.results.confusion import MOST_CLASSES, classes_of, count_confusion
 from lt_lightning.results.confusion_figures import Panel, confusion_figure
 from lt_lightning.results.figures import accuracy_figure, layers_figure, learning_figure, save_figure, spread
-from lt_lightning.results.files import write_whole
+from lt_lightning.results.files import write_whole, writing_to
 from lt_lightning.results.frame import Picture
 from lt_lightning.results.page import render_page, shown_rounds
 from lt_lightning.results.records import Record, smallest_winner
@@ -46,12 +46,9 @@ def draw_run(run: Run, rounds: Sequence[int] | None = None) -> Path:
     """
     chosen = choose_rounds(rounds, {epoch.round for epoch in run.epochs}) if run.epochs or rounds else []
     page = run.folder / "report.html"
-    try:
+    with writing_to(run.folder):
         (run.folder / "figures").mkdir(exist_ok=True)
         write_whole(page, render_page(run, _draw_figures(run, chosen)))
-    except OSError as error:
-        where = error.filename or run.folder
-        raise SettingError(f"{where}: cannot be written ({error.strerror}); make room or give leave to write") from None
     return page
 
 
