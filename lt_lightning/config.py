@@ -21,26 +21,43 @@ class TestOn(str, Enum):
 
 
 class Splitter(str, Enum):
-    """How texts fall into words."""
+    """How texts fall into words; letters are words too."""
 
     words = "words"
     spacy = "spacy"
+    letters = "letters"
+
+
+class DataKind(str, Enum):
+    """What the rows of a corpus are, and where they come from."""
+
+    texts = "texts"
+    names = "names"
+    pairs = "pairs"
+    reversal = "reversal"
 
 
 @dataclass
 class DataConfig:
-    """The `data` group: what is read, and how it is cut into batches."""
+    """The `data` group: what is read, and how it is cut into batches. A key that the chosen one does not read is null."""
 
     name: str = MISSING
+    kind: DataKind = MISSING
     hub: Optional[str] = None
     path: Optional[str] = None
-    text_column: str = MISSING
-    label_column: str = MISSING
+    text_column: Optional[str] = None
+    label_column: Optional[str] = None
     class_names: Optional[List[str]] = None
+    split_names: Optional[bool] = None
+    pairs: Optional[List[List[str]]] = None
+    alphabet: Optional[str] = None
+    lengths: Optional[List[int]] = None
+    train_rows: Optional[int] = None
+    test_rows: Optional[int] = None
     limit: Optional[int] = None
-    valid_fraction: float = MISSING
+    valid_fraction: Optional[float] = None
     tokenizer: Splitter = MISSING
-    max_vocab: int = MISSING
+    max_vocab: Optional[int] = None
     max_length: Optional[int] = None
     batch_size: int = MISSING
     num_workers: int = MISSING
@@ -64,12 +81,21 @@ class ModelConfig:
     """The `model` group: the network. A key that the chosen one does not read is null."""
 
     name: str = MISSING
-    dropout: float = MISSING
+    dropout: Optional[float] = None
     filters: Optional[int] = None
     widths: Optional[List[int]] = None
     initializer: Optional[str] = None
+    cell: Optional[str] = None
     hidden: Optional[int] = None
     layers: Optional[int] = None
+    bidirectional: Optional[bool] = None
+    backend: Optional[str] = None
+    input: Optional[str] = None
+    head: Optional[str] = None
+    unroll: Optional[str] = None
+    prompt: Optional[str] = None
+    temperature: Optional[float] = None
+    sample_length: Optional[int] = None
 
 
 @dataclass
