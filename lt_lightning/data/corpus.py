@@ -145,6 +145,7 @@ def make_corpus(config: DataConfig, source: str, splits: Mapping[Any, datasets.D
 
 def _columns(dataset: datasets.Dataset, where: str, config: DataConfig) -> tuple[pa.Table, list[str] | None]:
     """The two columns that matter, under their own names, and the names that the file has for its labels."""
+    assert config.text_column is not None and config.label_column is not None  # texts have them
     for key, column in (("data.text_column", config.text_column), ("data.label_column", config.label_column)):
         if column not in dataset.column_names:
             there = ", ".join(dataset.column_names) or "none"

@@ -56,7 +56,7 @@ def encode(
     recipe = f"{texts._fingerprint}|{splitter.value}|{max_length}|{tokenizer.to_str()}"
     fingerprint = hashlib.blake2b(recipe.encode(), digest_size=16).hexdigest()
     cut = cutter(splitter)
-    pretokenized = splitter is not Splitter.words
+    pretokenized = splitter is Splitter.spacy
 
     def ids_of(batch: Mapping[str, list[str]]) -> dict[str, list[list[int]]]:
         encodings = tokenizer.encode_batch_fast(cut(batch["text"]), is_pretokenized=pretokenized)

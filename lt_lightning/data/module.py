@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from lt_lightning.config import Splitter
 from lt_lightning.data.batches import Batch, BatchedTexts, LengthBuckets
 from lt_lightning.data.corpus import Corpus, cache_folder
 from lt_lightning.data.encoding import EncodedTexts, encode
@@ -58,6 +59,7 @@ class TextDataModule(pl.LightningDataModule):
         self.round = 0
         self.corpus = corpus
         cache = cache_folder()
+        assert data.valid_fraction is not None and data.max_vocab is not None  # texts have them
         splits = corpus.splits
         labels = splits["train"].with_format("numpy")["label"][:]
         train, valid = stratified_split(np.asarray(labels), data.valid_fraction, derive_seed(seed, "valid"), data.limit)
@@ -66,8 +68,11 @@ class TextDataModule(pl.LightningDataModule):
             "valid": splits["train"].select(valid),
             "test": splits["test"],
         }
+        # Words are the training part's: the validation part shows what unknown words cost. Letters are few, and known
+        # nearly all in any part; counted in all rows, they keep their numbers whichever rows the seed draws.
+        counted = splits["train"] if data.tokenizer is Splitter.letters else parts["train"]
         self.tokenizer: Tokenizer = build_tokenizer(
-            (batch["text"] for batch in parts["train"].iter(1000)),  # pyright: ignore
+            (batch["text"] for batch in counted.iter(1000)),  # pyright: ignore
             data.tokenizer,
             data.max_vocab,
         )

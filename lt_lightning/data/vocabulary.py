@@ -1,4 +1,4 @@
-"""Words: how texts fall into them, which of them the network knows, and their numbers.
+"""Words: how texts fall into them, which of them the network knows, and their numbers. A letter can be a word.
 
 A tokenizer of the Rust `tokenizers` library is all of this in one value; as JSON it goes into tickets. Its vocabulary
 is the training part's words, most frequent first, behind `<unk>` (0) and `<pad>` (1).
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from lt_lightning.config import Splitter
 from lt_lightning.errors import SettingError
@@ -23,12 +23,13 @@ SPECIAL_WORDS = ("<unk>", "<pad>")
 
 
 def build_tokenizer(texts: Iterable[Sequence[str]], splitter: Splitter, max_words: int) -> Tokenizer:
-    """Count the words of `texts` and number the most frequent.
+    """Count the words of `texts` and number the most frequent; of equally frequent ones the first in code point order.
 
     Args:
         texts: batches of texts.
         splitter: `words`: runs of characters between white space, punctuation marks apart; `spacy`: spaCy's blank
-            English tokenizer. Either way in lower case.
+            English tokenizer; either way in lower case. `letters`: every Unicode character as it stands, spaces and
+            line breaks too.
         max_words: the largest number of words, `<unk>` and `<pad>` not counted.
 
     Returns:
@@ -38,7 +39,10 @@ def build_tokenizer(texts: Iterable[Sequence[str]], splitter: Splitter, max_word
         SettingError: if spaCy is asked for and not installed.
     """
     tokenizer = Tokenizer(models.WordLevel({}, unk_token=SPECIAL_WORDS[UNKNOWN]))
-    tokenizer.normalizer = normalizers.Lowercase()
+    if splitter is Splitter.letters:
+        tokenizer.pre_tokenizer = every_letter()
+    else:
+        tokenizer.normalizer = normalizers.Lowercase()
     if splitter is Splitter.words:
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation("isolated")]
@@ -52,6 +56,11 @@ def build_tokenizer(texts: Iterable[Sequence[str]], splitter: Splitter, max_word
     return tokenizer
 
 
+def every_letter() -> pre_tokenizers.PreTokenizer:
+    """What has a tokenizer take each Unicode character of a text for a word."""
+    return pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")  # a dot would leave line breaks together
+
+
 Cutter = Callable[[Sequence[str]], "list[str] | list[list[str]]"]
 """Makes of texts what a tokenizer takes: the texts themselves, or lists of words."""
 
@@ -62,7 +71,7 @@ def cutter(splitter: Splitter) -> Cutter:
     Raises:
         SettingError: if spaCy is asked for and not installed.
     """
-    if splitter is Splitter.words:
+    if splitter is not Splitter.spacy:
         return list
     try:
         import spacy  # pyright: ignore[reportMissingImports]

@@ -9,7 +9,7 @@ import datasets
 import pytest
 from hypothesis import settings
 
-from lt_lightning.config import DataConfig, EmbeddingConfig, Splitter
+from lt_lightning.config import DataConfig, DataKind, EmbeddingConfig, Splitter
 from lt_lightning.errors import SettingError
 
 # How long an example takes says nothing on a machine that others use too.
@@ -18,6 +18,7 @@ settings.load_profile("unhurried")
 
 DATA = DataConfig(
     name="files",
+    kind=DataKind.texts,
     text_column="text",
     label_column="label",
     valid_fraction=0.3,

@@ -74,6 +74,20 @@ def test_the_vocabulary_is_the_training_part_s(module_of):
     assert len({ids[0] for ids in rows_of_part(data, "train")}) == data.rows["train"]
 
 
+def test_letters_have_the_same_numbers_whatever_rows_are_drawn(module_of, corpus):
+    counts = Counter("".join(corpus.splits["train"]["text"]))
+    expected = ["<unk>", "<pad>", *sorted(counts, key=lambda letter: (-counts[letter], letter))]
+    for changes in ({}, {"seed": 1}, {"limit": 30}, {"valid_fraction": 0.6}):
+        assert module_of(tokenizer=Splitter.letters, **changes).words == expected
+
+
+def test_letters_that_only_the_test_split_has_are_unknown(module_of, corpus):
+    data = module_of(tokenizer=Splitter.letters)
+    assert "s" not in data.words  # of "test"
+    for ids, text in zip(rows_of_part(data, "test"), corpus.splits["test"]["text"], strict=True):
+        assert [data.words[number] for number in ids] == [letter if letter != "s" else "<unk>" for letter in text]
+
+
 def test_ids_are_the_words_of_the_texts(module_of, corpus):
     data = module_of()
     for ids, text in zip(rows_of_part(data, "test"), corpus.splits["test"]["text"], strict=True):
@@ -183,11 +197,11 @@ def test_the_second_time_ids_come_from_the_cache(module_of, own_cache, monkeypat
 CODE = """
 import sys
 from pathlib import Path
-from lt_lightning.config import DataConfig, EmbeddingConfig, Splitter
+from lt_lightning.config import DataConfig, DataKind, EmbeddingConfig, Splitter
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.data.module import TextDataModule
-config = DataConfig(name="files", path=sys.argv[1], text_column="text", label_column="label", valid_fraction=0.3,
-                    tokenizer=Splitter.words, max_vocab=100, batch_size=4, num_workers=0)
+config = DataConfig(name="files", kind=DataKind.texts, path=sys.argv[1], text_column="text", label_column="label",
+                    valid_fraction=0.3, tokenizer=Splitter.words, max_vocab=100, batch_size=4, num_workers=0)
 data = TextDataModule(load_corpus(config), config, EmbeddingConfig(name="random", dim=3), 0)
 print([batch.ids.tolist() for batch in data.train_dataloader()])
 """

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lt_lightning.config import Splitter
 from lt_lightning.data import encoding
 from lt_lightning.data.encoding import EncodedTexts, encode
-from lt_lightning.data.vocabulary import build_tokenizer, cutter
+from lt_lightning.data.vocabulary import build_tokenizer, cutter, vocabulary
 
 TEXTS = [f"text {number} of many, " + "word " * (number % 7) for number in range(2500)]
 
@@ -82,6 +82,15 @@ def test_any_texts_are_encoded(tmp_path_factory, texts):
     tokenizer = build_tokenizer([texts[::2]], Splitter.words, 20)
     encoded = encode(dataset(texts), tokenizer, Splitter.words, None, tmp_path_factory.mktemp("ids"))
     assert rows_of(encoded) == [tokenizer.encode(text).ids for text in texts]
+
+
+@pytest.mark.parametrize("max_length", [None, 4])
+def test_letters_are_encoded_letter_by_letter(tmp_path, max_length):
+    texts = ["Two words\n", "<pad>", "", " a"]
+    tokenizer = build_tokenizer([texts], Splitter.letters, 1000)
+    encoded = encode(dataset(texts), tokenizer, Splitter.letters, max_length, cache_of(tmp_path))
+    letters = vocabulary(tokenizer)
+    assert ["".join(letters[number] for number in ids) for ids in rows_of(encoded)] == [t[:max_length] for t in texts]
 
 
 def test_a_selection_of_rows_is_encoded_as_selected(tmp_path, tokenizer):

@@ -82,6 +82,44 @@ def test_a_tokenizer_survives_being_written():
     assert again.to_str() == tokenizer.to_str()
 
 
+# Letter by letter.
+
+any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Aa  a", "<pad>", "<unk> <PAD>", "one\ntwo\r\n\n\tthree", "e\u0301 漢字 👩\u200d👧 \0\u2028\u2029\x85\x1c", ""],
+)
+def test_every_character_of_a_text_is_a_letter_as_it_stands(text):
+    tokenizer = build_tokenizer([[text]], Splitter.letters, 1000)
+    assert words_of(text, tokenizer) == list(text)
+
+
+@given(st.lists(any_text, min_size=1, max_size=20), st.integers(1, 30))
+def test_letters_are_ordered_by_frequency_then_by_code_point_and_no_more_are_kept(texts, most):
+    counts = Counter("".join(texts))
+    expected = [letter for letter, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:most]]
+    for order in (texts, texts[::-1]):
+        tokenizer = build_tokenizer([order], Splitter.letters, most)
+        assert vocabulary(tokenizer) == ["<unk>", "<pad>", *expected]
+    numbers = {letter: number for number, letter in enumerate(expected, start=2)}
+    for text in texts:
+        assert tokenizer.encode(text).ids == [numbers.get(letter, UNKNOWN) for letter in text]
+
+
+def test_a_tokenizer_of_letters_survives_being_written():
+    text = "A <pad>\n\r\ntab\t \0é漢😀"
+    tokenizer = build_tokenizer([[text]], Splitter.letters, 1000)
+    again = Tokenizer.from_str(tokenizer.to_str())
+    assert words_of(text, again) == list(text)
+    assert again.encode(f"z{text}").ids == [UNKNOWN, *tokenizer.encode(text).ids]
+    assert again.to_str() == tokenizer.to_str()
+
+
+# spaCy.
+
+
 def test_spacy_that_is_not_installed_is_named_with_the_remedy(monkeypatch, refused):
     monkeypatch.setitem(sys.modules, "spacy", None)
     with refused("data.tokenizer", "spacy is not installed", "lt-lightning[spacy]", "data.tokenizer=words"):
