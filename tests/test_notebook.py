@@ -38,7 +38,8 @@ def some_batches() -> list[Batch]:
         lengths = torch.randint(2, 12, (8,), generator=generator)
         ids = torch.randint(2, WORDS - 5, (8, 12), generator=generator)  # the last words never occur
         ids[torch.arange(12) >= lengths[:, None]] = PADDING
-        found.append(Batch(ids, lengths, torch.randint(CLASSES, (8,), generator=generator), 8))
+        labels = torch.randint(CLASSES, (8,), generator=generator)
+        found.append(Batch(ids, lengths, labels, 8, int(lengths.sum())))
     return found
 
 

@@ -5,7 +5,7 @@
 - `splits`: which training rows are kept, and which of them validate;
 - `vocabulary`: tokenizers, and the words that the training part is made of;
 - `encoding`: texts as one flat tensor of ids;
-- `batches`: buckets of similar lengths, shuffled by (seed, round, epoch);
+- `batches`: buckets of similar lengths, shuffled by (seed, round, epoch), and `loaders` that hand them out;
 - `vector_files`: where pre-trained vectors lie;
 - `glove`: pre-trained vectors for the vocabulary;
 - `module`: all of it as a LightningDataModule.

@@ -1,4 +1,4 @@
-"""Batches of texts of similar lengths, the same in every run with the same seed.
+"""Batches of rows of similar lengths, the same in every run with the same seed.
 
 A *global* batch is what all processes train on in one step. Its rows are dealt out among them, so that every row is
 seen exactly once an epoch and one process sees what several would see together.
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int32, Int64
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -31,19 +31,56 @@ class Batch(NamedTuple):
         lengths: the number of words in each row.
         labels: the class of each row.
         global_rows: the number of rows that all processes have in this step.
+        global_words: the number of words in these rows; padding does not count.
     """
 
     ids: Int64[Tensor, "batch length"]
     lengths: Int64[Tensor, " batch"]
     labels: Int64[Tensor, " batch"]
     global_rows: int
+    global_words: int
 
 
 class Share(NamedTuple):
-    """The rows of one global batch that one process takes, and how many there are in all."""
+    """The rows of one global batch that one process takes, and how many rows and words there are in all."""
 
     rows: Int64[Tensor, " share"]
     global_rows: int
+    global_words: int
+
+
+class FlatRows(NamedTuple):
+    """Rows of ids, one after another.
+
+    Attributes:
+        ids: all ids.
+        offsets: row r is `ids[offsets[r]:offsets[r + 1]]`.
+    """
+
+    ids: Int32[Tensor, " ids"]
+    offsets: Int64[Tensor, " rows_and_1"]
+
+    def padded(
+        self, rows: Int64[Tensor, " share"], padding: int
+    ) -> tuple[Int64[Tensor, "share length"], Int64[Tensor, " share"]]:
+        """Look up these rows.
+
+        Args:
+            rows: which.
+            padding: the id that fills them up to the longest; where all are empty, to a length of one.
+
+        Returns:
+            Their ids, and how many each has.
+        """
+        starts, ends = self.offsets[rows], self.offsets[rows + 1]
+        lengths = ends - starts
+        places = torch.arange(max(1, int(lengths.max())))
+        outside = places >= lengths[:, None]
+        # Where no row has an id, there must still be one to look up before it is overwritten.
+        ids = self.ids if len(self.ids) else torch.tensor([padding], dtype=torch.int32)
+        # Padding reads the last id of all, harmlessly, before it is overwritten: no row reaches past the end.
+        positions = (starts[:, None] + places).clamp_(max=len(ids) - 1)
+        return ids[positions].long().masked_fill_(outside, padding), lengths
 
 
 class BatchedTexts(Dataset[Batch]):
@@ -51,21 +88,14 @@ class BatchedTexts(Dataset[Batch]):
 
     def __init__(self, texts: EncodedTexts) -> None:
         self.texts = texts
-        # Where no text has a word, there must still be one to look up before it is overwritten.
-        self._ids = texts.ids if len(texts.ids) else torch.tensor([PADDING], dtype=torch.int32)
+        self._rows = FlatRows(texts.ids, texts.offsets)
 
     def __len__(self) -> int:
         return len(self.texts.labels)
 
     def __getitem__(self, share: Share) -> Batch:
-        starts, ends = self.texts.offsets[share.rows], self.texts.offsets[share.rows + 1]
-        lengths = ends - starts
-        places = torch.arange(max(1, int(lengths.max())))
-        outside = places >= lengths[:, None]
-        # Padding reads the last word of all, harmlessly, before it is overwritten: no row reaches past the end.
-        positions = (starts[:, None] + places).clamp_(max=len(self._ids) - 1)
-        ids = self._ids[positions].long().masked_fill_(outside, PADDING)
-        return Batch(ids, lengths, self.texts.labels[share.rows], share.global_rows)
+        ids, lengths = self._rows.padded(share.rows, PADDING)
+        return Batch(ids, lengths, self.texts.labels[share.rows], share.global_rows, share.global_words)
 
 
 class LengthBuckets(Sampler[Share]):
@@ -113,7 +143,7 @@ class LengthBuckets(Sampler[Share]):
 
     def __iter__(self) -> Iterator[Share]:
         for rows in self._global_batches():
-            yield Share(rows[self._rank :: self._processes], len(rows))
+            yield Share(rows[self._rank :: self._processes], len(rows), int(self._lengths[rows].sum()))
 
     def _cuts(self) -> list[int]:
         """The sizes of the global batches; a last one with fewer rows than processes joins the one before it."""

@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lt_lightning.config import Splitter
-from lt_lightning.data.batches import Batch, BatchedTexts, LengthBuckets
+from lt_lightning.data.batches import Batch, BatchedTexts
 from lt_lightning.data.corpus import Corpus, cache_folder
 from lt_lightning.data.encoding import EncodedTexts, encode
 from lt_lightning.data.glove import found, load_vectors
+from lt_lightning.data.loaders import load_batches
 from lt_lightning.data.splits import stratified_split
 from lt_lightning.data.vocabulary import build_tokenizer, vocabulary
 from lt_lightning.lottery.seeds import derive_seed
@@ -104,12 +105,4 @@ class TextDataModule(pl.LightningDataModule):
 
     def _loader(self, part: str, shuffle: tuple[int, int] | None) -> DataLoader[Batch]:
         texts = self.texts[part]
-        sampler = LengthBuckets(
-            texts.lengths,
-            self._config.batch_size,
-            shuffle=shuffle,
-            processes=self.trainer.world_size if self.trainer else 1,
-            rank=self.trainer.global_rank if self.trainer else 0,
-        )
-        # The sampler gives whole batches (batch_size=None): a batch is one look-up in memory, not one a row.
-        return DataLoader(BatchedTexts(texts), sampler=sampler, batch_size=None, num_workers=self._config.num_workers)  # pyright: ignore[reportArgumentType]
+        return load_batches(BatchedTexts(texts), texts.lengths, self._config, self.trainer, shuffle)

@@ -55,6 +55,8 @@ def test_all_processes_take_part_in_every_step(lengths, batch_size, processes, s
         assert min(sizes) >= 1
         assert max(sizes) - min(sizes) <= 1
         assert {share.global_rows for share in step} == {sum(sizes)}
+        words = sum(lengths[row] for share in step for row in share.rows.tolist())
+        assert {share.global_words for share in step} == {words}
         assert max(sizes) <= batch_size + 1  # one more only where the last rows are too few for a step of their own
 
 
@@ -152,6 +154,7 @@ def test_a_batch_holds_its_rows_words_and_padding_beyond_them(lengths, batch_siz
             assert batch.lengths.tolist() == list(map(len, expected))
             assert batch.labels.tolist() == [row % 3 for row in share.rows.tolist()]
             assert batch.global_rows == share.global_rows
+            assert batch.global_words == share.global_words
             assert {tensor.dtype for tensor in batch[:3]} == {torch.int64}
 
 
@@ -161,6 +164,7 @@ def test_texts_without_any_word_are_padding():
     batch = BatchedTexts(texts)[share]
     assert batch.ids.tolist() == [[PADDING], [PADDING]]
     assert batch.lengths.tolist() == [0, 0]
+    assert (batch.global_rows, batch.global_words) == (2, 0)
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])

@@ -133,6 +133,7 @@ def test_loaders_hand_out_every_row_once(module_of, part):
     seen = Counter()
     for batch in batches:
         assert batch.global_rows == len(batch.labels) <= 4
+        assert batch.global_words == int((batch.ids != PADDING).sum())
         assert batch.ids.dtype == torch.int64
         for row, length, label in zip(batch.ids.tolist(), batch.lengths.tolist(), batch.labels.tolist(), strict=True):
             assert row[length:] == [PADDING] * (len(row) - length)

@@ -34,7 +34,9 @@ def batches(labels: list[int], sizes: list[int]) -> DataLoader[Batch]:
     rows = torch.arange(len(labels))
     return DataLoader(
         [
-            Batch(part[:, None], torch.ones(len(part), dtype=torch.long), torch.tensor(labels)[part], len(part))
+            Batch(
+                part[:, None], torch.ones(len(part), dtype=torch.long), torch.tensor(labels)[part], len(part), len(part)
+            )
             for part in rows.split(sizes)
         ],  # pyright: ignore[reportArgumentType]
         batch_size=None,
@@ -114,7 +116,7 @@ def test_processes_average_to_the_global_batchs_gradient() -> None:
     def gradient(rows: torch.Tensor, processes: int) -> torch.Tensor:
         classifier = TextClassifier(Table(logits.clone()), 3, sgd)
         classifier._trainer = type("Trainer", (), {"world_size": processes})()  # pyright: ignore
-        batch = Batch(rows[:, None], torch.ones(len(rows), dtype=torch.long), labels[rows], 7)
+        batch = Batch(rows[:, None], torch.ones(len(rows), dtype=torch.long), labels[rows], 7, 7)
         classifier.training_step(batch, 0).backward()
         assert isinstance(classifier.network, Table)
         assert classifier.network.logits.grad is not None
