@@ -55,6 +55,11 @@ class Corpus:
         """A name for each class, in the order of the labels."""
         return tuple(self.splits["train"].features["label"].names)
 
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """What tells each split's content from any other."""
+        return {split: rows._fingerprint for split, rows in self.splits.items()}
+
 
 def load_corpus(config: DataConfig) -> Corpus:
     """Read the corpus that the `data` group asks for.

@@ -58,7 +58,7 @@ def describe_run(
             "name": corpus.name,
             "source": corpus.source,
             "rows": data.rows,
-            "fingerprint": {split: corpus.splits[split]._fingerprint for split in ("train", "test")},
+            "fingerprint": dict(corpus.fingerprints),
             "class_names": list(corpus.class_names),
             "dropped": dict(corpus.dropped),
         },

@@ -161,9 +161,8 @@ def test_a_corpus_has_the_same_fingerprints_wherever_it_is_read_from(tmp_path, d
     chunks = rows_of(["gap", *texts], ["a", *labels]).select(range(1, 51)).with_format("arrow")[:]
     pieces = datasets.Dataset(pa.concat_tables([chunks[:9], chunks[9:]]))
     built = make_corpus(data_config(), "elsewhere", dict.fromkeys(BOTH, pieces))
-    assert {split: rows._fingerprint for split, rows in read.splits.items()} == {
-        split: rows._fingerprint for split, rows in built.splits.items()
-    }
+    assert read.fingerprints == built.fingerprints
+    assert read.fingerprints == {split: read.splits[split]._fingerprint for split in BOTH}
 
 
 def test_another_text_label_or_boundary_is_another_fingerprint(made):
