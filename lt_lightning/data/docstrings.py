@@ -1,26 +1,16 @@
-"""The prose in docstrings: what is left of them without markup, code, tables, titles and the libraries' own names.
-
-Files are read as text, nothing is imported.
-"""
+"""The prose in docstrings: what is left of them without markup, code, tables, titles and the libraries' own names."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-LIBRARIES: dict[str, tuple[str, ...]] = {
-    "sympy": ("sympy",),
-    "networkx": ("networkx", "nx"),
-    "pandas": ("pandas", "pd"),
-    "matplotlib": ("matplotlib", "mpl_toolkits", "mpl", "pyplot", "plt", "pylab"),
-}
-"""The classes, in the order of their labels, and the names that would give each away, in lower case."""
+from lt_lightning.data.libraries import LIBRARY_NAME, definitions, parsed_files
 
 # Stands for every name of every library. It is a word, so that sentences still read, and the same one for all four:
 # that a library is named here may be known, which one may not.
@@ -28,16 +18,6 @@ MASK = "library"
 
 MIN_WORDS = 8
 MIN_LETTERS = 0.75  # of the characters that are not white space; what has fewer is a formula, code or a table
-
-# A long name is masked wherever it occurs (matplotlibrc, NetworkXError). One of up to four letters also turns up
-# inside other words (complt), so it must stand between characters that are neither letters nor digits.
-_NAME = re.compile(
-    "|".join(
-        name if len(name) > 4 else rf"(?<![^\W_]){name}(?![^\W_])"
-        for name in sorted((name for names in LIBRARIES.values() for name in names), key=len, reverse=True)
-    ),
-    re.IGNORECASE,
-)
 
 # Which lines of a docstring are something other than running text.
 _UNDERLINE = re.compile(r"([=\-~^\"'`#*+])\1{2,}$")
@@ -88,7 +68,7 @@ def paragraphs(docstring: str) -> Iterator[str]:
             continue
         for pattern, kept in _MARKUP:
             text = pattern.sub(kept, text)
-        words = _NAME.sub(MASK, text).split()
+        words = LIBRARY_NAME.sub(MASK, text).split()
         characters = "".join(words)
         letters = sum(character.isalpha() for character in characters)
         if len(words) >= MIN_WORDS and letters >= MIN_LETTERS * len(characters):
@@ -161,32 +141,13 @@ def _indent(line: str) -> int:
 def harvest(root: Path, library: str) -> list[Paragraph]:
     """Read all paragraphs of the docstrings below a folder, repeats included, in the order of the files' names.
 
-    The libraries' tests are left out: they are most of the files and hold a thirtieth of the paragraphs. So are files
-    that do not parse.
-
     Args:
-        root: The library's folder.
+        root: The library's folder; which of its files are read is `parsed_files`'.
         library: Its name, a key of `LIBRARIES`.
     """
-    found = []
-    files = {path.relative_to(root).as_posix(): path for path in root.rglob("*.py")}
-    for name in sorted(files):
-        if "tests" in name.split("/") or files[name].name.startswith("test_"):
-            continue
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about escapes in a library's strings: not our user's concern
-                tree = ast.parse(files[name].read_text(encoding="utf-8"))
-        except (SyntaxError, ValueError):  # ValueError: not utf-8, or null bytes
-            continue
-        for docstring in _docstrings(tree):
-            found += [Paragraph(text, library, name) for text in paragraphs(docstring)]
-    return found
-
-
-def _docstrings(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        yield ast.get_docstring(node, clean=False) or ""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):  # nothing else holds a definition
-            yield from _docstrings(child)
+    return [
+        Paragraph(text, library, name)
+        for name, tree in parsed_files(root)
+        for node in (tree, *definitions(tree))
+        for text in paragraphs(ast.get_docstring(node, clean=False) or "")
+    ]

@@ -16,8 +16,9 @@ from pathlib import Path
 import datasets
 import pytest
 
-from lt_lightning.data import pydocs
-from lt_lightning.data.docstrings import LIBRARIES, Paragraph, harvest
+from lt_lightning.data import built_in, pydocs
+from lt_lightning.data.docstrings import Paragraph, harvest
+from lt_lightning.data.libraries import LIBRARIES
 from lt_lightning.data.pydocs import load_pydocs, select
 from lt_lightning.errors import SettingError
 
@@ -183,7 +184,7 @@ def all_fake(tmp_path, monkeypatch) -> None:
             (roots[library] / f"m{n}.py").write_text(
                 f'"""{spelled(1000 * number + n)} is a paragraph of some eight words."""'
             )
-    monkeypatch.setattr(pydocs, "_installed", lambda library: ("1.0", roots[library]))
+    monkeypatch.setattr(built_in, "installed", lambda library, _: ("1.0", roots[library]))
 
 
 def test_making_the_corpus_shows_no_bar_and_leaves_the_process_as_it_was(all_fake, tmp_path, capfd):
@@ -194,13 +195,13 @@ def test_making_the_corpus_shows_no_bar_and_leaves_the_process_as_it_was(all_fak
 
 
 def test_the_process_that_comes_second_takes_what_the_first_wrote(all_fake, tmp_path, monkeypatch):
-    save = pydocs._save
+    save = built_in._save
 
     def save_twice(corpus, folder):
         save(corpus, folder)  # the other process, between our look at the cache and our writing to it
         save(corpus, folder)
 
-    monkeypatch.setattr(pydocs, "_save", save_twice)
+    monkeypatch.setattr(built_in, "_save", save_twice)
     corpus = load_pydocs(tmp_path / "cache")
     assert len(corpus["train"]) > 0
     assert len(list((tmp_path / "cache").iterdir())) == 1
@@ -221,8 +222,8 @@ def test_another_version_or_seed_is_another_folder(all_fake, tmp_path, monkeypat
     first = load_pydocs(tmp_path / "cache")
     other = load_pydocs(tmp_path / "cache", seed=1)
     assert first["train"]["text"][:] != other["train"]["text"][:]
-    installed = pydocs._installed
-    monkeypatch.setattr(pydocs, "_installed", lambda library: ("2.0", installed(library)[1]))
+    installed = built_in.installed
+    monkeypatch.setattr(built_in, "installed", lambda library, data: ("2.0", installed(library, data)[1]))
     load_pydocs(tmp_path / "cache")
     assert len(list((tmp_path / "cache").iterdir())) == 3
 
@@ -237,7 +238,7 @@ def test_a_library_that_is_not_installed_is_named_with_the_remedy(missing, tmp_p
         return version(name)
 
     monkeypatch.setattr(importlib.metadata, "version", without)
-    with pytest.raises(SettingError, match=f"pip install {missing}") as raised:
+    with pytest.raises(SettingError, match=f"data=pydocs reads {missing}.*pip install {missing}") as raised:
         load_pydocs(tmp_path / "cache")
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "cache").exists()
