@@ -1,7 +1,7 @@
 """From text to batches, one way: corpus → splits → vocabulary → ids → batches, handed out by the DataModule.
 
-- `corpus`: texts and labels, checked (`labels`), from the Hub (`hub`), from files (`files`) or built in (`pydocs`,
-  the prose of `docstrings`);
+- `corpus`: texts and labels, checked (`labels`), from the Hub (`hub`), from files (`files`) or built in
+  (`built_in`): the prose of `docstrings` (`pydocs`) and the names (`identifiers`) of four `libraries`;
 - `splits`: which training rows are kept, and which of them validate;
 - `vocabulary`: tokenizers, and the words that the training part is made of;
 - `encoding`: texts as one flat tensor of ids;

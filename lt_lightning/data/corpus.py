@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from datasets.config import HF_DATASETS_CACHE
 from jaxtyping import Int64
 
+from lt_lightning.config import DataKind
 from lt_lightning.data.labels import find_classes, tidy_labels
 from lt_lightning.errors import SettingError
 
@@ -70,6 +71,11 @@ def load_corpus(config: DataConfig) -> Corpus:
     Raises:
         SettingError: if it cannot be had, or is not what a corpus must be.
     """
+    if config.kind is DataKind.names:
+        from lt_lightning.data.identifiers import load_names
+
+        names = load_names(cache_folder(), bool(config.split_names))
+        return make_corpus(config, "names in installed libraries", names)
     if config.path is not None:
         from lt_lightning.data.files import read_folder
 

@@ -1,0 +1,61 @@
+"""The libraries: where they are, which of their files are read, what is defined there, and what names them."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from lt_lightning.data.libraries import LIBRARIES, LIBRARY_NAME, definitions, installed, parsed_files
+
+SOURCE = """
+class A:
+    def method(self):
+        def inner(): ...
+        class Local: ...
+try:
+    import nothing
+except ImportError:
+    async def fallback(): ...
+match 1:
+    case 1:
+        def matched(): ...
+if True:
+    with open("x") as file:
+        for _ in file:
+            def deep(): ...
+"""
+
+
+def test_definitions_are_found_wherever_they_stand_outer_ones_first():
+    names = [node.name for node in definitions(ast.parse(SOURCE))]
+    assert names == ["A", "method", "inner", "Local", "fallback", "matched", "deep"]
+
+
+def test_definitions_are_all_that_a_walk_through_a_real_file_finds():
+    tree = ast.parse(Path(ast.__file__).read_text(encoding="utf-8"))
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    assert set(definitions(tree)) == {node for node in ast.walk(tree) if isinstance(node, kinds)}
+
+
+def test_files_are_parsed_in_order_without_tests_and_what_does_not_parse(tmp_path):
+    for name in ("b.py", "a/c.py", "a.py", "tests/x.py", "a/tests/x.py", "test_x.py", "x.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text("x = 1")
+    (tmp_path / "broken.py").write_text("def")
+    (tmp_path / "warned.py").write_text(r"'\d'")
+    assert [name for name, _ in parsed_files(tmp_path)] == ["a.py", "a/c.py", "b.py", "warned.py"]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_each_library_is_installed_and_named(library):
+    version, root = installed(library, "names")
+    assert version[0].isdigit()
+    assert (root / "__init__.py").is_file()
+    assert LIBRARY_NAME.fullmatch(library)
+
+
+def test_a_library_that_is_not_installed_is_named_with_who_asks_and_the_remedy(refused):
+    with refused("data=names reads no_such_library's source", "pip install no_such_library"):
+        installed("no_such_library", "names")
