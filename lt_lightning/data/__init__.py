@@ -2,11 +2,13 @@
 
 - `corpus`: texts and labels, checked (`labels`), from the Hub (`hub`), from files (`files`) or built in
   (`built_in`): the prose of `docstrings` (`pydocs`) and the names (`identifiers`) of four `libraries`;
+- `pairs`: strings that are given and strings that should come out, checked, or random (`reversal`), of the letters of
+  an `alphabet`;
 - `splits`: which training rows are kept, and which of them validate;
 - `vocabulary`: tokenizers, and the words that the training part is made of;
 - `encoding`: texts as one flat tensor of ids;
 - `batches`: buckets of similar lengths, shuffled by (seed, round, epoch), and `loaders` that hand them out;
 - `vector_files`: where pre-trained vectors lie;
 - `glove`: pre-trained vectors for the vocabulary;
-- `module`: all of it as a LightningDataModule.
+- `module`: all of it as a LightningDataModule, for texts; `pair_module`, for pairs.
 """

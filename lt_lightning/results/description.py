@@ -16,6 +16,7 @@ from lt_lightning.results.files import write_whole
 if TYPE_CHECKING:
     from lt_lightning.config import Config
     from lt_lightning.data.module import TextDataModule
+    from lt_lightning.data.pair_module import PairDataModule
 
 FORMAT = 1
 """The version of the form of `run.json`."""
@@ -29,7 +30,7 @@ PACKAGES = (
 
 def describe_run(
     config: Config,
-    data: TextDataModule,
+    data: TextDataModule | PairDataModule,
     command: Sequence[str],
     *,
     network: str,

@@ -1,0 +1,143 @@
+"""Pairs of strings as batches, and the DataModule that hands them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Float, Int64
+from tokenizers import Tokenizer, models
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lt_lightning.data.batches import FlatRows, Share
+from lt_lightning.data.loaders import load_batches
+from lt_lightning.data.pairs import PairCorpus
+from lt_lightning.data.vocabulary import every_letter
+
+if TYPE_CHECKING:
+    from lt_lightning.config import DataConfig
+
+
+class PairBatch(NamedTuple):
+    """Strings that are given and strings that should come out. The id after the last letter's is padding.
+
+    Attributes:
+        sources: letter ids of what is given, each row filled up with padding to the longest.
+        source_lengths: the number of letters in each.
+        targets: letter ids of what should come out, filled up likewise.
+        target_lengths: the number of letters in each.
+        global_rows: the number of rows that all processes have in this step.
+        global_letters: the number of letters that should come out in these rows; padding does not count.
+    """
+
+    sources: Int64[Tensor, "batch source_length"]
+    source_lengths: Int64[Tensor, " batch"]
+    targets: Int64[Tensor, "batch target_length"]
+    target_lengths: Int64[Tensor, " batch"]
+    global_rows: int
+    global_letters: int
+
+
+class BatchedPairs(Dataset[PairBatch]):
+    """Pairs that are looked up a batch at a time: `pairs[share]` is the batch of these rows.
+
+    Args:
+        sources: letter ids of what is given.
+        targets: letter ids of what should come out.
+        padding: the id that fills rows up.
+    """
+
+    def __init__(self, sources: FlatRows, targets: FlatRows, padding: int) -> None:
+        self.sources = sources
+        self.targets = targets
+        self._padding = padding
+
+    @property
+    def target_lengths(self) -> Int64[Tensor, " rows"]:
+        """The number of letters that should come out, row by row."""
+        return self.targets.offsets.diff()
+
+    def __len__(self) -> int:
+        return len(self.target_lengths)
+
+    def __getitem__(self, share: Share) -> PairBatch:
+        return PairBatch(
+            *self.sources.padded(share.rows, self._padding),
+            *self.targets.padded(share.rows, self._padding),
+            share.global_rows,
+            share.global_words,
+        )
+
+
+class PairDataModule(pl.LightningDataModule):
+    """Encodes pairs once and hands out their batches, round after round, for whoever reads a `TextDataModule`.
+
+    Args:
+        corpus: the pairs.
+        data: the `data` group.
+        seed: seeds the shuffles.
+
+    Attributes:
+        corpus: the pairs.
+        tokenizer: maps each letter to its id, its place in the alphabet; knows no other letter.
+        words: the letters, in the order of the ids.
+        padding: the id after the last letter's; it fills rows up, and models may end a string with it.
+        pairs: the ids of each part: `train`, `valid`, `test`.
+        vectors: None: letters have no pre-trained vectors.
+        words_found: None likewise.
+        round: the round whose shuffles the training loader draws; whoever runs the rounds sets it.
+    """
+
+    def __init__(self, corpus: PairCorpus, data: DataConfig, seed: int) -> None:
+        super().__init__()
+        self._config = data
+        self._seed = seed
+        self.round = 0
+        self.corpus = corpus
+        self.tokenizer: Tokenizer = letter_tokenizer(corpus.alphabet)
+        self.words: list[str] = list(corpus.alphabet)
+        self.padding = len(self.words)
+        self.pairs: dict[str, BatchedPairs] = {part: self._encode(pairs) for part, pairs in corpus.splits.items()}
+        self.vectors: Float[Tensor, "words dim"] | None = None
+        self.words_found: int | None = None
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """The number of pairs of each part."""
+        return {part: len(pairs) for part, pairs in self.pairs.items()}
+
+    def train_dataloader(self) -> DataLoader[PairBatch]:
+        """The training part, shuffled by `(seed, round, epoch)`."""
+        return self._loader("train", (self._seed, self.round))
+
+    def val_dataloader(self) -> DataLoader[PairBatch]:
+        """The validation part, in a fixed order."""
+        return self._loader("valid", None)
+
+    def test_dataloader(self) -> DataLoader[PairBatch]:
+        """The test split, in a fixed order."""
+        return self._loader("test", None)
+
+    def _loader(self, part: str, shuffle: tuple[int, int] | None) -> DataLoader[PairBatch]:
+        pairs = self.pairs[part]
+        return load_batches(pairs, pairs.target_lengths, self._config, self.trainer, shuffle)
+
+    def _encode(self, pairs: Sequence[tuple[str, str]]) -> BatchedPairs:
+        given, expected = zip(*pairs, strict=True)
+        return BatchedPairs(self._flatten(given), self._flatten(expected), self.padding)
+
+    def _flatten(self, strings: Sequence[str]) -> FlatRows:
+        ids = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(strings)]
+        lengths = torch.tensor([0, *map(len, ids)])
+        return FlatRows(torch.tensor([*chain.from_iterable(ids)], dtype=torch.int32), lengths.cumsum(0))
+
+
+def letter_tokenizer(alphabet: str) -> Tokenizer:
+    """A tokenizer that gives each letter its place in the alphabet; it refuses texts with any other letter."""
+    tokenizer = Tokenizer(models.WordLevel({letter: number for number, letter in enumerate(alphabet)}))
+    tokenizer.pre_tokenizer = every_letter()
+    return tokenizer
