@@ -5,39 +5,42 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lt_lightning.results.grouping import REWIND, Group, show_setting
+from lt_lightning.results.metrics import ACCURACY, Metric
 from lt_lightning.results.statistics import Estimate, estimate
 
 _ALIKE = 0.02  # densities that differ by no more, relatively, are one density
-_COLLAPSED = 0.10  # of accuracy, below the full network
+_COLLAPSED_SHARE = 0.10  # below the full network's share of right answers
+_COLLAPSED_BITS = 0.20  # above the full network's bits, relatively: in bits a step is worth the more the fewer they are
 
 
 @dataclass(frozen=True)
 class Point:
-    """A round of a group: means over its seeds. Accuracies are fractions."""
+    """A round of a group: means over its seeds. Shares are fractions; `test` is what runs are judged by, `metric`."""
 
     round: int
     density: float
-    test_acc: Estimate
+    test: Estimate
     valid_loss: Estimate
     valid_acc: Estimate
+    metric: Metric = ACCURACY
 
 
 @dataclass(frozen=True)
 class Difference:
-    """By how much test accuracies differ at one density, in percentage points, over the seeds that both groups have.
+    """By how much what runs are judged by differs at one density, in its unit, over the seeds that both groups have.
 
-    `collapsed`: so little is left of a ticket's accuracy in either group that there is nothing to compare.
+    `collapsed`: a ticket of either group is so bad that there is nothing to compare.
     """
 
     round: int
     density: float
-    points: Estimate
+    value: Estimate
     collapsed: bool = False
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two groups that differ in one setting: `differences` are the first's test accuracy minus the second's."""
+    """Two groups that differ in one setting: `differences` are the first's values minus the second's."""
 
     label: str
     first: Group
@@ -47,40 +50,45 @@ class Pair:
 
 def curve(group: Group) -> tuple[Point, ...]:
     """Means over the seeds, round by round, as far as any of the group's runs has come."""
-    points = []
+    points, metric = [], group.metric
     for round_ in range(max(len(run.records) for run in group.runs)):
         records = [run.records[round_] for run in group.runs if round_ < len(run.records)]
         points.append(
             Point(
                 round_,
                 sum(record.density for record in records) / len(records),
-                estimate(record.test_acc for record in records),
+                estimate(metric.read(record) for record in records),
                 estimate(record.valid_loss for record in records),
                 estimate(record.valid_acc for record in records),
+                metric,
             )
         )
     return tuple(points)
 
 
 def has_collapsed(point: Point, points: Sequence[Point]) -> bool:
-    """Whether a ticket is so far below the full network that it would squeeze all others in a picture."""
-    return points[0].test_acc.mean - point.test_acc.mean > _COLLAPSED
+    """Whether a ticket is so much worse than the full network that it would squeeze all others in a picture."""
+    metric, full = point.metric, points[0].test.mean
+    room = _COLLAPSED_SHARE if metric.is_share else _COLLAPSED_BITS * full
+    return metric.gain(full, point.test.mean) > room
 
 
 def _tickets(points: Sequence[Point]) -> list[Point]:
     # A mean over some of the seeds is not to be held against a mean over all of them.
-    return [point for point in points[1:] if 0 < point.test_acc.n == points[0].test_acc.n]
+    return [point for point in points[1:] if 0 < point.test.n == points[0].test.n]
 
 
 def best_point(points: Sequence[Point]) -> Point | None:
-    """The pruned round with the highest mean test accuracy, of several the sparsest; None where there is none."""
-    return max(_tickets(points), key=lambda point: (point.test_acc.mean, -point.density), default=None)
+    """The pruned round with the best mean, of several the sparsest; None where there is none."""
+    return max(
+        _tickets(points), key=lambda point: (point.metric.gain(point.test.mean, 0), -point.density), default=None
+    )
 
 
 def winning_point(points: Sequence[Point]) -> Point | None:
-    """The sparsest pruned round whose mean test accuracy is at least the full networks'; None where there is none."""
-    full = points[0].test_acc.mean
-    winners = [point for point in _tickets(points) if point.test_acc.mean >= full]
+    """The sparsest pruned round whose mean is at least as good as the full networks'; None where there is none."""
+    full = points[0].test.mean
+    winners = [point for point in _tickets(points) if point.metric.gain(point.test.mean, full) >= 0]
     return min(winners, key=lambda point: point.density, default=None)
 
 
@@ -98,17 +106,17 @@ def same_start(groups: Sequence[Group]) -> bool:
 
 
 def full_networks(groups: Sequence[Group]) -> Estimate:
-    """Test accuracy of the full networks, each seed counted once, however many groups begin with its network."""
+    """What the full networks reach, each seed counted once, however many groups begin with its network."""
     seeds: dict[str, list[float]] = {}
     for group in groups:
         for seed, run in zip(group.seeds, group.runs, strict=True):
-            seeds.setdefault(seed, []).append(run.records[0].test_acc)
+            seeds.setdefault(seed, []).append(group.metric.read(run.records[0]))
     return estimate(estimate(values).mean for values in seeds.values())
 
 
 def paired(first: Group, second: Group) -> tuple[Difference, ...]:
     """First minus second, seed by seed, wherever both have a round at the same density."""
-    ours, theirs = curve(first), curve(second)
+    ours, theirs, metric = curve(first), curve(second), first.metric
     seeds = dict(zip(second.seeds, second.runs, strict=True))
     both = [(run, seeds[seed]) for seed, run in zip(first.seeds, first.runs, strict=True) if seed in seeds]
     differences = []
@@ -117,7 +125,7 @@ def paired(first: Group, second: Group) -> tuple[Difference, ...]:
         if abs(near.density - point.density) > _ALIKE * max(near.density, point.density):
             continue
         values = estimate(
-            100 * (one.records[point.round].test_acc - other.records[near.round].test_acc)
+            metric.scale * (metric.read(one.records[point.round]) - metric.read(other.records[near.round]))
             for one, other in both
             if point.round < len(one.records) and near.round < len(other.records)
         )

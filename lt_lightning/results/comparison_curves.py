@@ -19,6 +19,7 @@ def compared_learning_figure(
     rounds: Sequence[int],
     title: str,
     subtitle: str,
+    right: str = "accuracy",
 ) -> Figure:
     """Learning curves of some rounds, a column of panels a round: means over seeds, a line a group.
 
@@ -28,6 +29,7 @@ def compared_learning_figure(
         rounds: the rounds to draw, four or five at most.
         title: what is seen.
         subtitle: of which runs.
+        right: what `valid_acc` is called.
     """
     with styled():
         columns, rows = legend_grid([with_seeds(label, points) for label, points in curves.items()])
@@ -45,7 +47,7 @@ def compared_learning_figure(
             for axes in (accuracies, losses):
                 axes.set_xlim(0.6, most + 0.4)
                 axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=6))
-        panels[0, 0].set_ylabel("validation accuracy (%)")
+        panels[0, 0].set_ylabel(f"validation {right} (%)")
         panels[1, 0].set_ylabel("validation loss")
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3.4)

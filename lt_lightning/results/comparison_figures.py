@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator
 
 from lt_lightning.results.comparison import Pair, Point, has_collapsed
 from lt_lightning.results.facts import many
-from lt_lightning.results.figures import density_axis, draw_full
+from lt_lightning.results.figures import Level, density_axis, draw_levels
 from lt_lightning.results.statistics import Estimate
 from lt_lightning.results.style import (
     INK,
@@ -66,7 +66,7 @@ def readable_range(estimates: Sequence[Estimate], others: Sequence[float] = ()) 
 
 
 def drawn_range(
-    curves: Mapping[str, Sequence[Point]], measure: Callable[[Point], Estimate], full: float | None
+    curves: Mapping[str, Sequence[Point]], measure: Callable[[Point], Estimate], levels: Sequence[Level] = ()
 ) -> tuple[float, float, bool]:
     """The vertical range of `means_figure`, and whether a line or a band reaches beyond it."""
     everything = [
@@ -78,7 +78,7 @@ def drawn_range(
     if len(curves) > MOST_BANDS:
         everything = [(Estimate(one.mean, None, None, one.n), collapsed) for one, collapsed in everything]
     low, high, beyond = readable_range(
-        [one for one, collapsed in everything if not collapsed], [] if full is None else [full]
+        [one for one, collapsed in everything if not collapsed], [level.height for level in levels]
     )
     return low, high, beyond or any(collapsed and not low <= one.mean <= high for one, collapsed in everything)
 
@@ -86,21 +86,15 @@ def drawn_range(
 def paired_range(pairs: Sequence[Pair]) -> tuple[float, float, bool]:
     """The vertical range of `paired_figure`, and whether a difference or an interval reaches beyond it."""
     differences = [one for pair in pairs for one in pair.differences]
-    low, high, beyond = readable_range([one.points for one in differences if not one.collapsed], [0.0])
-    return low, high, beyond or any(not low <= one.points.mean <= high for one in differences)
-
-
-def scaled(one: Estimate, factor: float) -> Estimate:
-    """An estimate in another unit."""
-    low, high = (None if end is None else factor * end for end in (one.low, one.high))
-    return Estimate(factor * one.mean, low, high, one.n)
+    low, high, beyond = readable_range([one.value for one in differences if not one.collapsed], [0.0])
+    return low, high, beyond or any(not low <= one.value.mean <= high for one in differences)
 
 
 def means_figure(
     curves: Mapping[str, Sequence[Point]],
     measure: Callable[[Point], Estimate],
     words: tuple[str, str, str],
-    full: float | None = None,
+    levels: Sequence[Level] = (),
 ) -> Figure:
     """Means over seeds against density, a line a group; of few groups with their 95 % intervals as bands.
 
@@ -108,17 +102,16 @@ def means_figure(
         curves: the groups' points by label, at most `MOST_GROUPS`.
         measure: what of a point is drawn, in the unit of the axis.
         words: the title, what stands below it, and the vertical axis.
-        full: the full networks' mean, where all groups have the same.
+        levels: lines across the figure, such as the full networks' mean where all groups have the same.
     """
     title, subtitle, axis = words
     drawn = {label: [point for point in points if point.density > 0] for label, points in curves.items()}
-    low, high, _ = drawn_range(curves, measure, full)
+    low, high, _ = drawn_range(curves, measure, levels)
     with styled():
         columns, rows = legend_grid([with_seeds(label, points) for label, points in curves.items()])
         figure = titled_figure(8.4, 4.9 + 0.2 * rows, title, subtitle)
         axes = figure.add_subplot()
-        if full is not None:
-            draw_full(axes, full)
+        draw_levels(axes, levels)
         for (label, points), look in zip(drawn.items(), looks(), strict=False):
             xs, values = [100 * point.density for point in points], [measure(point) for point in points]
             if len(drawn) <= MOST_BANDS:
@@ -146,7 +139,7 @@ def _draw_band(axes: Axes, xs: Sequence[float], values: Sequence[Estimate], look
 
 def with_seeds(label: str, points: Sequence[Point]) -> str:
     """A group's name in a legend, and of how many seeds its points are means."""
-    return f"{printable(label, 60)} (n = {many(point.test_acc.n for point in points)})"
+    return f"{printable(label, 60)} (n = {many(point.test.n for point in points)})"
 
 
 def legend_grid(labels: Sequence[str]) -> tuple[int, int]:
@@ -155,13 +148,14 @@ def legend_grid(labels: Sequence[str]) -> tuple[int, int]:
     return columns, math.ceil(len(labels) / columns)
 
 
-def paired_figure(pairs: Sequence[Pair], title: str, subtitle: str) -> Figure:
-    """Paired differences of test accuracy against density with their 95 % intervals, a panel a pair.
+def paired_figure(pairs: Sequence[Pair], title: str, subtitle: str, axis: str) -> Figure:
+    """Paired differences against density with their 95 % intervals, a panel a pair.
 
     Args:
         pairs: at least one, at most `MOST_GROUPS`.
         title: what is seen.
         subtitle: of which runs.
+        axis: what the differences are of, and in which unit.
     """
     low, high, _ = paired_range(pairs)
     columns = min(len(pairs), 3)
@@ -176,21 +170,21 @@ def paired_figure(pairs: Sequence[Pair], title: str, subtitle: str) -> Figure:
             # The panels tell the pairs apart; a group's colour would name the wrong thing.
             axes.errorbar(
                 [100 * one.density for one in shown],
-                [one.points.mean for one in shown],
-                yerr=[[one.points.half or 0 for one in shown]] * 2,
+                [one.value.mean for one in shown],
+                yerr=[[one.value.half or 0 for one in shown]] * 2,
                 color=INK, marker="o", markersize=4.5, linewidth=1.2, elinewidth=1.0, capsize=2.5,
             )  # fmt: skip
             density_axis(axes, lowest)
             if columns > 1:
                 _thin_ticks(axes)
             axes.set_ylim(low, high)
-            seeds = many(one.points.n for one in shown)
+            seeds = many(one.value.n for one in shown)
             axes.set_title(f"{printable(pair.label, 96 // columns)}\nn = {seeds}", size=9.5, loc="left")
             axes.set_xlabel("weights alive (%)")
         for spare in panels.flat[len(pairs) :]:
             spare.set_visible(False)
         for axes in panels[:, 0]:
-            axes.set_ylabel("test accuracy, difference (points)")
+            axes.set_ylabel(axis)
     return figure
 
 

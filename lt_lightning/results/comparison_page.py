@@ -6,7 +6,6 @@ from pathlib import Path
 from lt_lightning.results import facts, frame
 from lt_lightning.results.comparison import full_networks, same_start, shown_ticket, winning_point
 from lt_lightning.results.comparison_tables import (
-    Table,
     classes_table,
     groups_table,
     paired_table,
@@ -16,16 +15,11 @@ from lt_lightning.results.comparison_tables import (
 from lt_lightning.results.confusion import too_many
 from lt_lightning.results.facts import DASH
 from lt_lightning.results.grouping import show_setting
+from lt_lightning.results.metrics import Metric
 from lt_lightning.results.statistics import Estimate
 from lt_lightning.results.study import Study
-from lt_lightning.results.tables import loss, percent
+from lt_lightning.results.tables import loss, measured, percent, with_unit
 
-_CARE = (
-    "All values are means over seeds; ± and intervals are two-sided 95 % Student t intervals over the seeds, and one "
-    "seed has none. A winning ticket is a pruned network whose mean test accuracy over all seeds of its group is at "
-    "least that of the group's full networks. Tickets are picked by test accuracy, so chance favours them. The "
-    "intervals hold for one density at a time; they are not corrected for looking at many."
-)
 _FOOTER = (
     "Drawn by lt-lightning from the tables of these runs. The figures lie beside this page, in the folder figures, as "
     "PNG and SVG, and the tables in full precision in the folder comparison, as CSV."
@@ -42,7 +36,7 @@ def render_comparison(study: Study, pictures: Sequence[frame.Picture], base: Pat
         base: the folder of the page, from which runs below it are named.
     """
     sections = [
-        frame.headlines(_tiles(study), _CARE),
+        frame.headlines(_tiles(study), _care(study.metric)),
         frame.pictures(pictures),
         _groups(study),
         _paired(study),
@@ -53,6 +47,16 @@ def render_comparison(study: Study, pictures: Sequence[frame.Picture], base: Pat
         frame.listing("Left out", study.left_out),
     ]
     return frame.document(opening(study), sections, _FOOTER)
+
+
+def _care(metric: Metric) -> str:
+    those = "that" if metric.bound.startswith("is") else "those"
+    return (
+        "All values are means over seeds; ± and intervals are two-sided 95 % Student t intervals over the seeds, and "
+        f"one seed has none. A winning ticket is a pruned network whose mean {metric.name} over all seeds of its group "
+        f"{metric.bound} {those} of the group's full networks. Tickets are picked by {metric.name}, so chance favours "
+        "them. The intervals hold for one density at a time; they are not corrected for looking at many."
+    )
 
 
 def opening(study: Study) -> frame.Opening:
@@ -101,33 +105,45 @@ def _what_differs(study: Study) -> str:
 
 
 def _tiles(study: Study) -> list[tuple[str, str, str]]:
-    tiles = []
+    tiles, metric = [], study.metric
     if same_start(study.groups):
         full = full_networks(study.groups)
-        width = "" if full.half is None else f"± {100 * full.half:.2f}, "
-        tiles.append(("Full network", percent(full.mean), f"mean test accuracy, {width}n = {full.n}"))
+        width = "" if full.half is None else f"± {metric.scale * full.half:.{metric.digits}f}, "
+        tiles.append(("Full network", measured(full.mean, metric), f"mean {metric.name}, {width}n = {full.n}"))
     for group in study.groups[: _TILES + 1 - len(tiles)]:
         points = study.curves[group.label]
-        winner, full = winning_point(points), points[0].test_acc
+        winner, full = winning_point(points), points[0].test
         label = f"Smallest winner, {group.label}"
         if winner is None:
             shown = shown_ticket(points)
             if shown:
-                best = percent(shown[0].test_acc.mean)
-                about = f"no ticket reaches the full network's {percent(full.mean)}; the best has {best}"
+                best = with_unit(shown[0].test.mean, metric)
+                about = f"no ticket reaches the full network's {with_unit(full.mean, metric)}; the best has {best}"
             else:
                 about = "no round of pruning has all seeds yet"
             tiles.append((label, DASH, about))
         else:
-            about = f"of the weights: {percent(winner.test_acc.mean)} mean test accuracy, n = {winner.test_acc.n}"
+            reached = measured(winner.test.mean, metric)
+            about = f"of the weights: {reached} mean {metric.name}, n = {winner.test.n}"
             tiles.append((label, percent(winner.density), about))
     return tiles
 
 
-def plus_minus(one: Estimate) -> str:
-    """An accuracy with half the width of its interval, in per cent."""
-    half = "" if one.half is None else f" ± {100 * one.half:.2f}"
-    return f"{100 * one.mean:.2f}{half} %" if one.n else DASH
+def plus_minus(one: Estimate, metric: Metric) -> str:
+    """A value with half the width of its interval."""
+    half = "" if one.half is None else f" ± {metric.scale * one.half:.{metric.digits}f}"
+    unit = " %" if metric.is_share else ""
+    return f"{metric.scale * one.mean:.{metric.digits}f}{half}{unit}" if one.n else DASH
+
+
+def first_minus_second(metric: Metric) -> str:
+    """What a paired difference is."""
+    that = "that" if metric.bound.startswith("is") else "those"
+    return f"{metric.title} of the first minus {that} of the second"
+
+
+def _reached(value: float | None, metric: Metric) -> str:
+    return DASH if value is None else measured(value, metric)
 
 
 def _share(value: float | None) -> str:
@@ -152,41 +168,46 @@ def _groups(study: Study) -> str:
     columns = (
         "group", "seeds", "full network", "best ticket", "its sparsity", "smallest winner", "its sparsity",
     )  # fmt: skip
+    metric = study.metric
     rows = [
         (
-            row[0], row[2], plus_minus(Estimate(row[3], row[4], row[5], row[1])), _share(row[8]),
-            _share(row[7]), _share(row[11]), _share(row[10]),
+            row[0], row[2], plus_minus(Estimate(row[3], row[4], row[5], row[1]), metric), _reached(row[8], metric),
+            _share(row[7]), _reached(row[11], metric), _share(row[10]),
         )
         for row in groups_table(study).rows
     ]  # fmt: skip
-    return _section("Groups", frame.text_table(columns, rows, (0, 1)), "Accuracies are mean test accuracies.")
+    note = f"{metric.names.removeprefix('test ').capitalize()} are mean {metric.names}."
+    return _section("Groups", frame.text_table(columns, rows, (0, 1)), note)
 
 
 def _paired(study: Study) -> str:
     if not study.pairs:
         return ""
+    metric = study.metric
     columns = ("pair", "density", "sparsity", "difference", "95 % interval", "n", "verdict")
     rows = [
         (
-            row[0], percent(row[2]), percent(row[3]), f"{row[4]:+.2f}".replace("-", "−"),
-            _interval(row[5], row[6], 1), str(row[7]), row[8],
+            row[0], percent(row[2]), percent(row[3]), f"{row[4]:+.{metric.digits}f}".replace("-", "−"),
+            _interval(row[5], row[6], 1, metric.digits), str(row[7]), row[8],
         )
         for row in paired_table(study).rows
     ]  # fmt: skip
-    note = "Test accuracy of the first minus that of the second, in percentage points, over the seeds that both have."
+    note = f"{first_minus_second(metric)}, in {metric.unit}, over the seeds that both have."
     return _section("Paired differences", frame.text_table(columns, rows, (0, 6)), note)
 
 
 def _rounds(study: Study) -> str:
+    metric = study.metric
+    interval = "95 % interval (%)" if metric.is_share else "95 % interval"
     columns = (
-        "group", "round", "density", "sparsity", "n", "test acc", "95 % interval (%)", "valid loss", "95 % interval",
+        "group", "round", "density", "sparsity", "n", metric.heading, interval, "valid loss", "95 % interval",
         "valid acc", "95 % interval (%)",
     )  # fmt: skip
     rows = [
         (
-            row[0], str(row[1]), percent(row[2]), percent(row[3]), str(row[4]), percent(row[5]),
-            _interval(row[6], row[7]), loss(row[8]), _interval(row[9], row[10], 1, 3), percent(row[11]),
-            _interval(row[12], row[13]),
+            row[0], str(row[1]), percent(row[2]), percent(row[3]), str(row[4]), measured(row[5], metric),
+            _interval(row[6], row[7], metric.scale, metric.digits), loss(row[8]), _interval(row[9], row[10], 1, 3),
+            percent(row[11]), _interval(row[12], row[13]),
         )
         for row in rounds_table(study).rows
     ]  # fmt: skip
@@ -198,19 +219,20 @@ def _classes(study: Study) -> str:
     if not table.rows:
         return ""
     rows = [(*row[:2], str(row[2]), row[3], f"{row[4]:,}", _share(row[5])) for row in table.rows]
-    classes = len({row[3] for row in table.rows})
-    note = f"Test rows are counted once a seed, all n seeds together that kept their answers.{too_many(classes)}"
-    return _section("Accuracy of each class", frame.text_table(_headings(table), rows, (0, 1, 3)), note)
+    words, more = study.words, too_many(len({row[3] for row in table.rows}), study.words.many)
+    note = f"{words.tested.capitalize()} are counted once a seed, all n seeds together that kept their answers.{more}"
+    columns = ("group", "ticket", "n", words.one, words.tested.removeprefix("test "), words.right)
+    heading = f"{words.right.capitalize()} of each {words.one}"
+    return _section(heading, frame.text_table(columns, rows, (0, 1, 3)), note)
 
 
 def _runs(study: Study, base: Path) -> str:
     columns = ("folder", "group", "seed", "last round", "full network", "last ticket")
-    rows = [(*row[:3], str(row[3]), percent(row[4]), percent(row[5])) for row in runs_table(study, base).rows]
+    rows = [
+        (*row[:3], str(row[3]), *(measured(value, study.metric) for value in row[4:]))
+        for row in runs_table(study, base).rows
+    ]
     return _section("Runs", frame.text_table(columns, rows, (0, 1)))
-
-
-def _headings(table: Table) -> tuple[str, ...]:
-    return tuple(column.replace("_", " ") for column in table.columns)
 
 
 def _common(study: Study) -> dict[str, list[tuple[str, str]]]:
@@ -219,8 +241,9 @@ def _common(study: Study) -> dict[str, list[tuple[str, str]]]:
     common: dict[str, list[tuple[str, str]]] = {}
     for heading, entries in sheets[0].items():
         common[heading] = []
-        for position, (name, _) in enumerate(entries):
-            values = list(dict.fromkeys(sheet[heading][position][1] for sheet in sheets))
+        named = [dict(sheet[heading]) for sheet in sheets]
+        for name, _ in entries:
+            values = list(dict.fromkeys(of.get(name, DASH) for of in named))
             said = "; ".join(values) if len(values) <= 6 and sum(map(len, values)) <= 200 else "differs"
             common[heading].append((name, said))
     return common

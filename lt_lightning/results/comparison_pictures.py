@@ -1,5 +1,6 @@
 """Which figures a comparison has, and how to read each of them."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -14,24 +15,24 @@ from lt_lightning.results.comparison_figures import (
     means_figure,
     paired_figure,
     paired_range,
-    scaled,
 )
-from lt_lightning.results.comparison_page import corpus_and_model, seeds
+from lt_lightning.results.comparison_page import corpus_and_model, first_minus_second, seeds
 from lt_lightning.results.comparison_tables import confusion_runs, group_confusion
 from lt_lightning.results.confusion import MOST_CLASSES, classes_of
 from lt_lightning.results.confusion_figures import Panel, confusion_figure
-from lt_lightning.results.figures import layers_figure
+from lt_lightning.results.figures import Level, layers_figure, levels_of
 from lt_lightning.results.grouping import Group
+from lt_lightning.results.metrics import shared_baseline
 from lt_lightning.results.records import LayerRecord
-from lt_lightning.results.report import ABOUT_CONFUSION, ABOUT_LAYERS
-from lt_lightning.results.statistics import Estimate, estimate
+from lt_lightning.results.report import ABOUT_LAYERS, about_baseline, about_confusion
+from lt_lightning.results.statistics import Estimate, estimate, scaled
 from lt_lightning.results.study import Study
-from lt_lightning.results.tables import percent
+from lt_lightning.results.tables import measured, percent
 
 Drawn = tuple[str, Figure, str, str]
 """The name of a figure's files, the figure, what it shows in words, and its caption."""
 
-FIGURES = r"accuracy|paired|validation_loss|learning|(layers|confusion)(_\d+)?"
+FIGURES = r"accuracy|bits_per_character|exact_match|paired|validation_loss|learning|(layers|confusion)(_\d+)?"
 """What the names of a comparison's figures look like."""
 
 _EACH = 4  # of pictures that show a group each, so many are drawn
@@ -44,11 +45,13 @@ def compose(study: Study, learning: Sequence[int]) -> Iterator[Drawn]:
         study: what is compared.
         learning: the rounds whose learning curves are drawn.
     """
-    yield _means(study, "accuracy", "Test accuracy against density", lambda point: scaled(point.test_acc, 100))
+    yield _metric(study)
     # Groups that prune by other shares may meet at the full networks alone, which is no picture.
     if met := [pair for pair in study.pairs if any(one.round for one in pair.differences)]:
         yield _paired(study, met)
-    yield _means(study, "validation_loss", "Validation loss against density", lambda point: point.valid_loss)
+    words = ("validation_loss", "Validation loss against density", "mean validation loss")
+    name, figure, shows, caption = _means(study, words, lambda point: point.valid_loss)
+    yield name, figure, shows, caption + _of_many(len(study.groups), MOST_GROUPS, "groups")
     if learning:
         yield _learning(study, learning)
     yield from _layers(study)
@@ -63,15 +66,30 @@ def _of_many(count: int, most: int, what: str) -> str:
     return f" Of {count} {what}, the first {most} are drawn; the tables hold all." if count > most else ""
 
 
-def _means(study: Study, name: str, title: str, measure: Callable[[Point], Estimate]) -> Drawn:
+def _metric(study: Study) -> Drawn:
+    metric, start = study.metric, full_networks(study.groups)
+    full = start.mean if start.n and same_start(study.groups) else None
+    baseline = shared_baseline([run.description for run in study.runs])
+    words = (metric.figure, f"{metric.title} against density", f"mean {metric.axis}")
+    levels = levels_of(math.nan if full is None else full, baseline, metric)
+    name, figure, shows, caption = _means(study, words, lambda point: scaled(point.test, metric.scale), levels)
+    if full is not None:
+        caption += f" The dashed grey line is the full networks' mean, {measured(full, metric)}"
+        alike = len({group.seeds for group in study.groups}) == 1
+        caption += "." if alike else ", over all seeds; a group's own is where its line begins."
+    if baseline is not None:
+        caption += f" {about_baseline(baseline, metric)}"
+    return name, figure, shows, caption + _of_many(len(study.groups), MOST_GROUPS, "groups")
+
+
+def _means(
+    study: Study, words: tuple[str, str, str], measure: Callable[[Point], Estimate], levels: Sequence[Level] = ()
+) -> Drawn:
+    name, title, axis = words
     curves = dict(list(study.curves.items())[:MOST_GROUPS])
-    accuracy = name == "accuracy"
-    start = full_networks(study.groups)
-    full = 100 * start.mean if accuracy and start.n and same_start(study.groups) else None
-    axis = "mean test accuracy (%)" if accuracy else "mean validation loss"
-    figure = means_figure(curves, measure, (title, _below(study), axis), full)
+    figure = means_figure(curves, measure, (title, _below(study), axis), levels)
     drawn = [measure(point) for points in curves.values() for point in points if point.density]
-    beyond = drawn_range(curves, measure, full)[2]
+    beyond = drawn_range(curves, measure, levels)[2]
     bands = len(curves) <= MOST_BANDS and any(one.low is not None for one in drawn)
     caption = f"{title}: the mean over the seeds of each group after each round, sparser to the right."
     if bands:
@@ -82,25 +100,23 @@ def _means(study: Study, name: str, title: str, measure: Callable[[Point], Estim
         caption += " With one seed a group there are no intervals."
     if beyond:
         caption += " Where a line or a band leaves the picture, it goes on beyond it."
-    if full is not None:
-        caption += f" The dashed grey line is the full networks' mean, {percent(full / 100)}"
-        alike = len({group.seeds for group in study.groups}) == 1
-        caption += "." if alike else ", over all seeds; a group's own is where its line begins."
-    caption += _of_many(len(study.groups), MOST_GROUPS, "groups")
     return name, figure, f"{title}: {_below(study)}", caption
 
 
 def _paired(study: Study, met: Sequence[Pair]) -> Drawn:
-    title, pairs = "Paired differences of test accuracy", met[:MOST_GROUPS]
+    metric, pairs = study.metric, met[:MOST_GROUPS]
+    title = f"Paired differences of {metric.name}"
     beyond = paired_range(pairs)[2]
     caption = (
-        "Test accuracy of the first minus that of the second, seed by seed, in percentage points: the mean over the "
-        "seeds that both have, with its 95 % t interval. Above zero the first is better; where the interval holds "
+        f"{first_minus_second(metric)}, seed by seed, in {metric.unit}: the mean over the seeds that both have, with "
+        f"its 95 % t interval. {'Above' if metric.higher_is_better else 'Below'} zero the first is better; where the "
+        "interval holds "
         "zero, these seeds do not tell."
         + (" Where a line or an interval leaves the picture, it goes on beyond it." if beyond else "")
         + _of_many(len(met), MOST_GROUPS, "pairs")
     )
-    return "paired", paired_figure(pairs, title, _below(study)), f"{title}: {_below(study)}", caption
+    axis = f"{metric.name}, difference ({metric.unit.removeprefix('percentage ')})"
+    return "paired", paired_figure(pairs, title, _below(study), axis), f"{title}: {_below(study)}", caption
 
 
 def shared_rounds(study: Study) -> range:
@@ -119,10 +135,10 @@ def _learning(study: Study, rounds: Sequence[int]) -> Drawn:
     epochs = {group.label: [run.epochs for run in group.runs] for group in groups}
     curves = {group.label: study.curves[group.label] for group in groups}
     caption = (
-        "Accuracy and loss on the validation part after each epoch of some rounds; in round 0 of the full networks. "
-        "Means over the seeds of each group that trained so far."
+        f"{study.words.valid.capitalize()} and loss on the validation part after each epoch of some rounds; in round 0 "
+        "of the full networks. Means over the seeds of each group that trained so far."
     ) + _of_many(len(study.groups), MOST_GROUPS, "groups")
-    figure = compared_learning_figure(epochs, curves, rounds, title, _below(study))
+    figure = compared_learning_figure(epochs, curves, rounds, title, _below(study), study.words.valid)
     return "learning", figure, f"{title}: {_below(study)}", caption
 
 
@@ -184,7 +200,8 @@ def _confusions(study: Study) -> Iterator[Drawn]:
         ]
         group = next(group for group in study.groups if group.label == label)
         below = f"{label} · {corpus_and_model(study)} · summed over {_of_seeds(group, study)}"
-        caption = f"{label}: {ABOUT_CONFUSION} Test rows are counted once a seed."
+        words = study.words
+        caption = f"{label}: {about_confusion(words)} {words.tested.capitalize()} are counted once a seed."
         caption += _of_many(len(found), _EACH, "groups") if number == 1 else ""
         name = "confusion" if len(found) == 1 else f"confusion_{number}"
-        yield name, confusion_figure(panels, classes, title, below), f"{title}: {below}", caption
+        yield name, confusion_figure(panels, classes, title, below, words), f"{title}: {below}", caption

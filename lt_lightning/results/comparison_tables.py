@@ -12,7 +12,7 @@ from lt_lightning.results.comparison import best_point, shown_ticket, winning_po
 from lt_lightning.results.confusion import Counts, class_accuracies, classes_of, count_confusion
 from lt_lightning.results.grouping import Group
 from lt_lightning.results.runs import Run
-from lt_lightning.results.statistics import Estimate, verdict
+from lt_lightning.results.statistics import Estimate, scaled, verdict
 from lt_lightning.results.study import Study
 
 
@@ -52,28 +52,29 @@ def groups_table(study: Study) -> Table:
     rows = []
     for group in study.groups:
         points = study.curves[group.label]
-        full, best, winner = points[0].test_acc, best_point(points), winning_point(points)
+        full, best, winner = points[0].test, best_point(points), winning_point(points)
         rows.append(
             (
                 group.label, len(group.runs), " ".join(group.seeds), *_ends(full),
-                *((best.round, 1 - best.density, best.test_acc.mean) if best else (None,) * 3),
-                *((winner.round, 1 - winner.density, winner.test_acc.mean) if winner else (None,) * 3),
+                *((best.round, 1 - best.density, best.test.mean) if best else (None,) * 3),
+                *((winner.round, 1 - winner.density, winner.test.mean) if winner else (None,) * 3),
             )
         )  # fmt: skip
+    key = study.metric.key
     columns = (
-        "group", "n", "seeds", "full_acc", "full_acc_low", "full_acc_high", "best_round", "best_sparsity", "best_acc",
-        "winner_round", "winner_sparsity", "winner_acc",
+        "group", "n", "seeds", f"full_{key}", f"full_{key}_low", f"full_{key}_high", "best_round", "best_sparsity",
+        f"best_{key}", "winner_round", "winner_sparsity", f"winner_{key}",
     )  # fmt: skip
     return Table("groups", columns, tuple(rows))
 
 
 def rounds_table(study: Study) -> Table:
     """A row a group and round: the means over its seeds and their intervals."""
-    measures = ("test_acc", "valid_loss", "valid_acc")
+    measures = (f"test_{study.metric.key}", "valid_loss", "valid_acc")
     rows = [
         (
-            label, point.round, point.density, 1 - point.density, point.test_acc.n,
-            *(end for measure in measures for end in _ends(getattr(point, measure))),
+            label, point.round, point.density, 1 - point.density, point.test.n,
+            *(end for one in (point.test, point.valid_loss, point.valid_acc) for end in _ends(one)),
         )
         for label, points in study.curves.items()
         for point in points
@@ -83,27 +84,33 @@ def rounds_table(study: Study) -> Table:
 
 
 def paired_table(study: Study) -> Table:
-    """A row a pair and density: the difference of test accuracies, in percentage points."""
+    """A row a pair and density: the difference of what runs are judged by, in its unit."""
+    sign = study.metric.gain(1, 0)
     rows = [
-        (pair.label, one.round, one.density, 1 - one.density, *_ends(one.points), one.points.n, verdict(one.points))
+        (
+            pair.label, one.round, one.density, 1 - one.density, *_ends(one.value), one.value.n,
+            verdict(scaled(one.value, sign)),
+        )
         for pair in study.pairs
         for one in pair.differences
-    ]
+    ]  # fmt: skip
     columns = ("pair", "round", "density", "sparsity", "difference", "low", "high", "n", "verdict")
     return Table("paired", columns, tuple(rows))
 
 
 def runs_table(study: Study, base: Path) -> Table:
     """A row a run."""
+    metric = study.metric
     rows = [
         (
             facts.say(_name(run.folder, base)), group.label, seed, run.records[-1].round,
-            run.records[0].test_acc, run.records[-1].test_acc,
+            metric.read(run.records[0]), metric.read(run.records[-1]),
         )
         for group in study.groups
         for seed, run in zip(group.seeds, group.runs, strict=True)
     ]  # fmt: skip
-    return Table("runs", ("folder", "group", "seed", "rounds", "full_acc", "last_acc"), tuple(rows))
+    columns = ("folder", "group", "seed", "rounds", f"full_{metric.key}", f"last_{metric.key}")
+    return Table("runs", columns, tuple(rows))
 
 
 def classes_table(study: Study) -> Table:

@@ -41,7 +41,7 @@ def count_confusion(rows: Sequence[ConfusionRecord], round_: int) -> Counts:
 def classes_of(description: Mapping[str, Any], *all_counts: Counts) -> dict[int, str]:
     """The names of the classes by number: those that the run names, and whichever else the counts hold."""
     named = facts.look_up(description, "corpus.class_names")
-    names = dict(enumerate(map(facts.say, named))) if isinstance(named, list) else {}
+    names = {i: facts.visible(facts.say(name)) for i, name in enumerate(named)} if isinstance(named, list) else {}
     met = sorted({number for counts in all_counts for pair in counts for number in pair})
     return names | {number: f"class {number}" for number in met if number not in names}
 
@@ -58,6 +58,6 @@ def class_accuracies(counts: Counts, classes: Sequence[int]) -> list[ClassAccura
     return [ClassAccuracy(number, rows[number], counts.get((number, number), 0)) for number in classes]
 
 
-def too_many(classes: int) -> str:
-    """A sentence that says why there is no picture of so many classes, where there is none."""
-    return f" {classes:,} classes, more than {MOST_CLASSES}, make no picture." if classes > MOST_CLASSES else ""
+def too_many(classes: int, many: str) -> str:
+    """A sentence that says why there is no picture of so many classes, called `many`, where there is none."""
+    return f" {classes:,} {many}, more than {MOST_CLASSES}, make no picture." if classes > MOST_CLASSES else ""

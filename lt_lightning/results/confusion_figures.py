@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from lt_lightning.results.confusion import ClassAccuracy, Counts, class_accuracies
 from lt_lightning.results.figures import is_dark, spread
 from lt_lightning.results.style import INK, QUIET, VERMILLION, printable, styled, titled_figure
+from lt_lightning.results.wording import OF_TEXTS, Wording
 
 _NUMBERED = 12  # up to so many classes, the cells are large enough for numbers
 _NAMED = 20  # of more classes, so many are named
@@ -27,7 +28,13 @@ class Panel:
     counts: Counts
 
 
-def confusion_figure(panels: Sequence[Panel], classes: Mapping[int, str], title: str, subtitle: str = "") -> Figure:
+def confusion_figure(
+    panels: Sequence[Panel],
+    classes: Mapping[int, str],
+    title: str,
+    subtitle: str = "",
+    words: Wording = OF_TEXTS,
+) -> Figure:
     """What share of each class, a row, was taken for which, in per cent; on the right each class's accuracy.
 
     Args:
@@ -35,6 +42,7 @@ def confusion_figure(panels: Sequence[Panel], classes: Mapping[int, str], title:
         classes: the classes' names by number; at most `confusion.MOST_CLASSES`.
         title: what is seen.
         subtitle: of which runs.
+        words: what classes are called, and the share of each that is right.
     """
     names = [printable(name, 22) for name in classes.values()]
     each = 0.56 if len(names) <= _NUMBERED else 0.26 if len(names) <= _NAMED else 0.16
@@ -46,10 +54,11 @@ def confusion_figure(panels: Sequence[Panel], classes: Mapping[int, str], title:
         for axes, panel in zip(matrices, panels, strict=True):
             _draw_matrix(axes, panel, list(classes))
         _name_classes(matrices[0], names)
-        matrices[0].set_ylabel("true class")
+        matrices[0].set_ylabel(f"true {words.one}")
         for axes in matrices[1:]:
             axes.set_yticks([])
         _draw_accuracies(points, [class_accuracies(panel.counts, list(classes)) for panel in panels])
+        points.set_xlabel(f"{words.right} of the {words.one} (%)")
         points.legend(
             points.lines[: len(panels)], [panel.title.partition("\n")[0] for panel in panels], loc="lower center",
             bbox_to_anchor=(0.5, 1.0), fontsize=8.5, handlelength=1.0, borderaxespad=0.2,
@@ -114,4 +123,3 @@ def _draw_accuracies(axes: Axes, tickets: Sequence[Sequence[ClassAccuracy]]) -> 
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.grid(visible=True, axis="x")
-    axes.set_xlabel("accuracy of the class (%)")

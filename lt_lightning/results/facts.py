@@ -5,6 +5,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from lt_lightning.results.metrics import baseline_of, metric_of
+from lt_lightning.results.tables import with_unit
+from lt_lightning.results.wording import wording_of
+
 DASH = "–"
 _MANY = 20  # classes, versions or patterns; of more, the first so many are named
 
@@ -66,6 +70,15 @@ def say(value: Any) -> str:
     return str(value).encode(errors="replace").decode()
 
 
+def visible(name: str) -> str:
+    r"""A name that can be seen: letters, too, may be classes, and some of them have no ink.
+
+    >>> visible("Sports"), visible(" "), visible("\n")
+    ('Sports', 'space', 'line end')
+    """
+    return {" ": "space", "\n": "line end", "\t": "tab"}.get(name, name)
+
+
 def share(value: Any) -> str:
     """A fraction in per cent; anything else as `say` has it."""
     return f"{100 * value:.4g} %" if isinstance(value, float) and 0 <= value <= 1 else say(value)
@@ -116,7 +129,7 @@ def summary(description: Mapping[str, Any]) -> str:
     pruning = {key: look_up(description, f"config.pruning.{key}") for key in ("criterion", "scope", "rewind")}
     return (
         f"{say(_model(description))} on {say(_corpus(description))}, "
-        f"{count(look_up(description, 'corpus.rows.train'))} texts to train on. "
+        f"{count(look_up(description, 'corpus.rows.train'))} {wording_of(description).texts} to train on. "
         f"Every round prunes {share(look_up(description, 'config.pruning.amount'))} of the weights still alive "
         f"({say(pruning['criterion'])}, {say(pruning['scope'])}), rewinds the others ({say(pruning['rewind'])}) "
         "and trains again."
@@ -137,21 +150,26 @@ def groups(description: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
     def at(path: str) -> Any:
         return look_up(description, path)
 
+    words = wording_of(description)
     return {
         "Data": [
             ("Corpus", say(_corpus(description))),
             ("Source", say(at("corpus.source"))),
-            ("Texts", _sizes(at("corpus.rows"))),
+            (words.texts.capitalize(), _sizes(at("corpus.rows"))),
             ("Dropped", _sizes(at("corpus.dropped"))),
-            ("Classes", say(at("corpus.class_names"))),
-            ("Vocabulary", f"{count(at('vocabulary.words'))} words"),
+            (words.many.capitalize(), _names(at("corpus.class_names"))),
+            ("Vocabulary", f"{count(at('vocabulary.words'))} {words.words}"),
             ("Fingerprint", say(at("corpus.fingerprint"))),
+            *_baseline(description),
         ],
         "Network": [
             ("Model", say(_model(description))),
             ("Parameters", count(at("parameters"))),
             ("Embedding", say(at("config.embedding"))),
-            ("Words found in it", _part(at("vocabulary.embedding_found"), at("vocabulary.words"))),
+            (
+                f"{words.words.capitalize()} found in it",
+                _part(at("vocabulary.embedding_found"), at("vocabulary.words")),
+            ),
             ("Optimizer", say(at("config.optimizer"))),
             ("Batch size", count(at("config.data.batch_size"))),
             ("Epochs a round", count(at("config.trainer.max_epochs"))),
@@ -177,6 +195,17 @@ def groups(description: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
             ("Versions", say(at("versions"))),
         ],
     }
+
+
+def _names(names: Any) -> str:
+    return say([visible(say(name)) for name in names] if isinstance(names, list) else names)
+
+
+def _baseline(description: Mapping[str, Any]) -> list[tuple[str, str]]:
+    baseline = baseline_of(description)
+    if baseline is None:
+        return []
+    return [("Baseline", f"{say(baseline.name)}: {with_unit(baseline.value, metric_of(description))}")]
 
 
 def _part(some: Any, all_: Any) -> str:

@@ -5,9 +5,12 @@ Where lines meet, markers and dashes tell them apart beside the colours, so that
 
 import io
 import math
+import textwrap
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -16,9 +19,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from lt_lightning.results.files import write_whole
-from lt_lightning.results.records import EpochRecord, LayerRecord, Record, smallest_winner
+from lt_lightning.results.metrics import ACCURACY, Baseline, Metric
+from lt_lightning.results.records import EpochRecord, LayerRecord, Record
 from lt_lightning.results.style import BLUE, GREEN, INK, ORANGE, QUIET, VERMILLION, printable, styled, titled_figure
-from lt_lightning.results.tables import percent
+from lt_lightning.results.tables import measured, percent, with_unit
+from lt_lightning.results.winners import smallest_winner
 
 # Colour, marker and dashes of a line, in the order in which lines are taken.
 _LINES = ((INK, "o", "-"), (BLUE, "s", "--"), (GREEN, "^", "-."), (ORANGE, "D", ":"), (VERMILLION, "v", "-"))
@@ -52,55 +57,101 @@ def density_axis(axes: Axes, lowest: float) -> None:
     axes.set_xlabel("weights alive (%), log scale")
 
 
-def accuracy_figure(records: Sequence[Record], title: str, subtitle: str = "") -> Figure:
-    """Test accuracy against density, with the full network's accuracy and the smallest winning ticket.
+@dataclass(frozen=True)
+class Level:
+    """A height that is worth a line across the figure.
+
+    Attributes:
+        gid: what the line is called in the SVG.
+        name: what reaches that height.
+        height: in the unit of the axis.
+        said: the height in words.
+        dashes: what the line looks like.
+    """
+
+    gid: str
+    name: str
+    height: float
+    said: str
+    dashes: Any
+
+
+def levels_of(full: float, baseline: Baseline | None, metric: Metric) -> list[Level]:
+    """The lines of a figure of what runs are judged by: the full network's value, and the baseline's.
+
+    Args:
+        full: the full network's; where it is no finite number, it has no line.
+        baseline: the baseline, if there is one.
+        metric: what the values are.
+    """
+    levels = [Level("full", "full network", metric.scale * full, measured(full, metric), (0, (5, 3)))]
+    if baseline is not None:
+        said, name = measured(baseline.value, metric), textwrap.fill(printable(baseline.name, 48), 18)
+        levels.append(Level("baseline", name, metric.scale * baseline.value, said, (0, (1, 2))))
+    return [level for level in levels if math.isfinite(level.height)]
+
+
+def draw_levels(axes: Axes, levels: Sequence[Level]) -> None:
+    """Draw lines across a figure that say on the right what they are, at most two."""
+    # Of two, however near, one's words stand on its line and the other's hang from it: they never meet.
+    stand = (("center", 0),) if len(levels) == 1 else (("top", -1), ("bottom", 1))
+    for level, (side, away) in zip(sorted(levels, key=lambda level: level.height), stand, strict=False):
+        axes.axhline(level.height, color=QUIET, linewidth=1.1, linestyle=level.dashes, gid=level.gid)
+        axes.annotate(
+            f"{level.name}\n{level.said}",
+            (1, level.height),
+            xycoords=("axes fraction", "data"),
+            xytext=(5, away),
+            textcoords="offset points",
+            va=side,
+            color=QUIET,
+            size=9,
+        )
+
+
+def metric_figure(
+    records: Sequence[Record],
+    title: str,
+    subtitle: str = "",
+    metric: Metric = ACCURACY,
+    baseline: Baseline | None = None,
+) -> Figure:
+    """What rounds are judged by against density, with the full network's value and the smallest winning ticket.
 
     Args:
         records: the rounds from round 0 on. Rounds with nothing left alive have no place on a logarithmic axis.
         title: what is seen.
         subtitle: of which run: corpus, model, rewind, seed.
+        metric: what rounds are judged by.
+        baseline: what a simple model reaches, if that is known.
     """
     drawn = [record for record in records if record.alive]
-    full, winner = 100 * records[0].test_acc, smallest_winner(drawn)
+    winner = smallest_winner(drawn, metric)
     with styled():
         figure = titled_figure(8.4, 4.7, title, subtitle)
         axes = figure.add_subplot()
-        if not math.isnan(full):
-            draw_full(axes, full)
+        draw_levels(axes, levels_of(metric.read(records[0]), baseline, metric))
         densities = [100 * record.density for record in drawn]
-        axes.plot(densities, [100 * record.test_acc for record in drawn], color=BLUE, marker="o", markersize=4.5)
+        values = [metric.scale * metric.read(record) for record in drawn]
+        axes.plot(densities, values, color=BLUE, marker="o", markersize=4.5)
         density_axis(axes, min(densities, default=100))
-        axes.set_ylabel("test accuracy (%)")
+        axes.set_ylabel(metric.axis)
         if winner is not None:
-            _mark(axes, winner)
+            _mark(axes, winner, metric)
     return figure
 
 
-def draw_full(axes: Axes, accuracy: float) -> None:
-    """Draw the full network's accuracy, in per cent, as a dashed line that says what it is."""
-    axes.axhline(accuracy, color=QUIET, linewidth=1.1, linestyle=(0, (5, 3)), gid="full")
-    axes.annotate(
-        f"full network\n{percent(accuracy / 100)}",
-        (1, accuracy),
-        xycoords=("axes fraction", "data"),
-        xytext=(5, 0),
-        textcoords="offset points",
-        va="center",
-        color=QUIET,
-        size=9,
-    )
-
-
-def _mark(axes: Axes, winner: Record) -> None:
+def _mark(axes: Axes, winner: Record, metric: Metric) -> None:
     """Ring a ticket and say what it is, in a strip above all lines, where no run's curve can cross the words."""
-    density, accuracy = 100 * winner.density, 100 * winner.test_acc
+    density, value = 100 * winner.density, metric.scale * metric.read(winner)
+    said = with_unit(metric.read(winner), metric)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.17 * (high - low))
-    axes.plot(density, accuracy, linestyle="", marker="o", markersize=11, markeredgecolor=VERMILLION, fillstyle="none")
-    right = axes.transLimits.transform(axes.transScale.transform((density, accuracy)))[0] > 0.5
+    axes.plot(density, value, linestyle="", marker="o", markersize=11, markeredgecolor=VERMILLION, fillstyle="none")
+    right = axes.transLimits.transform(axes.transScale.transform((density, value)))[0] > 0.5
     axes.annotate(
-        f"smallest winning ticket\n{percent(winner.test_acc)} with {percent(winner.density)} alive",
-        (density, accuracy),
+        f"smallest winning ticket\n{said} with {percent(winner.density)} alive",
+        (density, value),
         xytext=(density, high + 0.15 * (high - low)),
         ha="right" if right else "left",
         va="top",
@@ -172,13 +223,14 @@ def is_dark(colour: tuple[float, float, float, float]) -> bool:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5
 
 
-def learning_figure(epochs: Sequence[EpochRecord], title: str, subtitle: str = "") -> Figure:
+def learning_figure(epochs: Sequence[EpochRecord], title: str, subtitle: str = "", right: str = "accuracy") -> Figure:
     """Validation loss and accuracy against the epoch, for the first, the last and up to three rounds between.
 
     Args:
         epochs: the epochs of all rounds.
         title: what is seen.
         subtitle: of which run.
+        right: what `valid_acc` is called.
     """
     with styled():
         figure = titled_figure(8.4, 4.1, title, subtitle)
@@ -190,7 +242,7 @@ def learning_figure(epochs: Sequence[EpochRecord], title: str, subtitle: str = "
             losses.plot([epoch.epoch for epoch in curve], [epoch.valid_loss for epoch in curve], **look)
             accuracies.plot([epoch.epoch for epoch in curve], [100 * epoch.valid_acc for epoch in curve], **look)
         losses.set_ylabel("validation loss")
-        accuracies.set_ylabel("validation accuracy (%)")
+        accuracies.set_ylabel(f"validation {right} (%)")
         for axes in (losses, accuracies):
             axes.set_xlabel("epoch of the round")
             axes.set_xlim(0.6, max((epoch.epoch for epoch in epochs), default=1) + 0.4)

@@ -7,6 +7,7 @@ from typing import Any
 
 from lt_lightning.results import facts
 from lt_lightning.results.folders import natural
+from lt_lightning.results.metrics import Metric, task_of
 from lt_lightning.results.runs import Run
 
 REWIND = "pruning.rewind"
@@ -27,7 +28,7 @@ _SAME_EXPERIMENT = frozenset(
 )  # fmt: skip
 
 _REWINDS = ("init", "epoch", "step", "last", "none", "random")
-_MUST_AGREE = ("corpus.name", "corpus.class_names", "corpus.fingerprint")
+_MUST_AGREE = ("task", "corpus.name", "corpus.class_names", "corpus.fingerprint")
 
 
 @dataclass(frozen=True)
@@ -45,34 +46,44 @@ class Group:
     runs: tuple[Run, ...]
 
     @property
+    def metric(self) -> Metric:
+        """What the runs are judged by."""
+        return self.runs[0].metric
+
+    @property
     def seeds(self) -> tuple[str, ...]:
         """The seeds, in the order of the runs."""
         return tuple(facts.seed(run.description) for run in self.runs)
 
 
 def comparable(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
-    """The runs that saw what most of them saw, and for each of the others a line that says what it saw instead.
+    """The runs of the task and data of most of them, and for each of the others a line that says what it has instead.
 
     Of data that as many saw, the data of the run that was named first.
     """
     if not runs:
         return [], []
-    data = [_exact([facts.look_up(run.description, path) for path in _MUST_AGREE]) for run in runs]
+    data = [_exact([_seen(run, path) for path in _MUST_AGREE]) for run in runs]
     # max and index both take the first of equals.
     usual = runs[data.index(max(data, key=data.count))]
     kept, left_out = [], []
     for run in runs:
         for path in _MUST_AGREE:
-            here, there = (facts.look_up(one.description, path) for one in (run, usual))
+            here, there = (_seen(one, path) for one in (run, usual))
             if here != there:
                 left_out.append(
                     f"{run.folder}: {path} is {_short(here)}, but {_short(there)} in {usual.folder}; "
-                    "compare runs of the same data"
+                    f"compare runs of the same {'task' if path == 'task' else 'data'}"
                 )
                 break
         else:
             kept.append(run)
     return kept, left_out
+
+
+def _seen(run: Run, path: str) -> Any:
+    # Older runs do not say their task.
+    return task_of(run.description) if path == "task" else facts.look_up(run.description, path)
 
 
 def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:

@@ -5,15 +5,13 @@ from html import escape
 
 from lt_lightning.results import facts, frame
 from lt_lightning.results.confusion import class_accuracies, classes_of, count_confusion, too_many
-from lt_lightning.results.records import LayerRecord, Record, best_ticket, format_shape, smallest_winner
+from lt_lightning.results.metrics import Metric
+from lt_lightning.results.records import LayerRecord, Record, format_shape
 from lt_lightning.results.runs import Run
-from lt_lightning.results.tables import ROUND_COLUMNS, compression, percent, round_cells
+from lt_lightning.results.tables import compression, measured, percent, round_cells, round_columns
+from lt_lightning.results.winners import best_ticket, is_winner, smallest_winner, telling_rounds
+from lt_lightning.results.wording import wording_of
 
-_PICKED = (
-    "A winning ticket is a pruned network whose test accuracy is at least the full network's. Both tickets are picked "
-    "by test accuracy from one run, so chance has a share in them; several seeds tell how large a share."
-)
-_CLASSES = "The share of each class's test rows that was taken for what it is."
 _FOOTER = (
     "Drawn by lt-lightning from results.csv, layers.csv and run.json of this run. The figures lie beside this page, "
     "in the folder figures, as PNG and SVG."
@@ -32,9 +30,9 @@ def render_page(run: Run, pictures: Sequence[frame.Picture]) -> str:
     """
     name, summary = facts.title(run.description), facts.summary(run.description)
     sections = [
-        frame.headlines(_tiles(run.records), _PICKED),
+        frame.headlines(_tiles(run.records, run.metric), _picked(run.metric)),
         frame.pictures(pictures),
-        _rounds(run.records),
+        _rounds(run.records, run.metric),
         _classes(run),
         _parameters(run.layers),
         _what_ran(run),
@@ -56,17 +54,22 @@ def _progress(run: Run) -> str:
     return f"{done} · not finished: the run is still going, or was stopped"
 
 
-def _tiles(records: Sequence[Record]) -> list[tuple[str, str, str]]:
-    full, best, winner, last = records[0], best_ticket(records), smallest_winner(records), records[-1]
-    tiles = [("Full network", percent(full.test_acc), f"test accuracy with all {full.total:,} weights")]
+def _tiles(records: Sequence[Record], metric: Metric) -> list[tuple[str, str, str]]:
+    full, last = records[0], records[-1]
+    best, winner = best_ticket(records, metric), smallest_winner(records, metric)
+
+    def said(record: Record) -> str:
+        return measured(metric.read(record), metric)
+
+    tiles = [("Full network", said(full), f"{metric.name} with all {full.total:,} weights")]
     if best is None:
         tiles.append(("Best ticket", facts.DASH, "no round has pruned yet"))
     else:
         tiles.append(
             (
                 "Best ticket",
-                percent(best.test_acc),
-                f"test accuracy in round {best.round} with {percent(best.density)} of the weights",
+                said(best),
+                f"{metric.name} in round {best.round} with {percent(best.density)} of the weights",
             )
         )
     if winner is None:
@@ -77,45 +80,51 @@ def _tiles(records: Sequence[Record]) -> list[tuple[str, str, str]]:
                 "Smallest winning ticket",
                 percent(winner.density),
                 f"of the weights, {_times(winner.alive, winner.total)} smaller: "
-                f"{percent(winner.test_acc)} test accuracy in round {winner.round}",
+                f"{said(winner)} {metric.name} in round {winner.round}",
             )
         )
     tiles.append(
         (
             "Last round",
-            percent(last.test_acc),
-            f"test accuracy in round {last.round} with {percent(last.density)} of the weights",
+            said(last),
+            f"{metric.name} in round {last.round} with {percent(last.density)} of the weights",
         )
     )
     return tiles
+
+
+def _picked(metric: Metric) -> str:
+    return (
+        f"A winning ticket is a pruned network whose {metric.name} {metric.bound} the full network's. Both tickets are "
+        f"picked by {metric.name} from one run, so chance has a share in them; several seeds tell how large a share."
+    )
 
 
 def _times(alive: int, total: int) -> str:
     return compression(alive, total).replace("x", "×")
 
 
-def _rounds(records: Sequence[Record]) -> str:
+def _rounds(records: Sequence[Record], metric: Metric) -> str:
     words = {0: "full network"}
-    for record in records[1:]:
-        if record.test_acc >= records[0].test_acc:
-            words[record.round] = "wins"
-    best, winner = best_ticket(records), smallest_winner(records)
+    words |= {record.round: "wins" for record in records if is_winner(record, records[0], metric)}
+    best, winner = best_ticket(records, metric), smallest_winner(records, metric)
     if best is not None:
         words[best.round] = "best"
     if winner is not None:
         words[winner.round] = "best, smallest" if winner is best else "smallest winner"
     marked = '<tr class="winner">'
     rows = [
-        f"{marked if record is winner else '<tr>'}{frame.cells(round_cells(record))}"
+        f"{marked if record is winner else '<tr>'}{frame.cells(round_cells(record, metric))}"
         f'<td class="word">{words.get(record.round, "")}</td></tr>'
         for record in records
     ]
-    return f"<h2>Rounds</h2>\n{frame.table([*ROUND_COLUMNS, 'ticket'], rows, (len(ROUND_COLUMNS),))}"
+    columns = round_columns(metric)
+    return f"<h2>Rounds</h2>\n{frame.table([*columns, 'ticket'], rows, (len(columns),))}"
 
 
 def _classes(run: Run) -> str:
     """Each class's accuracy in the rounds that the figure of confusions shows."""
-    rounds = shown_rounds(run)
+    rounds, words = shown_rounds(run), wording_of(run.description)
     if not rounds:
         return ""
     counts = {round_: count_confusion(run.confusion, round_) for round_ in rounds}
@@ -126,8 +135,12 @@ def _classes(run: Run) -> str:
         for row in zip(*columns, strict=True)
     ]
     heads = [f"{title}, round {round_}" for round_, title in rounds.items()]
-    table = frame.text_table(["class", "test rows", *heads], rows, (0,))
-    return f'<h2>Accuracy of each class</h2>\n{table}\n<p class="note">{_CLASSES}{too_many(len(classes))}</p>'
+    table = frame.text_table([words.one, words.tested, *heads], rows, (0,))
+    note = f"The share of each {words.one}'s {words.tested} that was taken for what it is."
+    return (
+        f"<h2>{words.right.capitalize()} of each {words.one}</h2>\n{table}\n"
+        f'<p class="note">{note}{too_many(len(classes), words.many)}</p>'
+    )
 
 
 def shown_rounds(run: Run) -> dict[int, str]:
@@ -135,13 +148,8 @@ def shown_rounds(run: Run) -> dict[int, str]:
 
     Where no ticket wins, the best one; none where `confusion.csv` lacks round 0.
     """
-    winner, best = smallest_winner(run.records), best_ticket(run.records)
     tested = {row.round for row in run.confusion}
-    rounds = {0: "full network"}
-    if winner is not None:
-        rounds[winner.round] = "smallest winning ticket"
-    elif best is not None:
-        rounds[best.round] = "best ticket, none wins"
+    rounds = telling_rounds(run.records, run.metric)
     return {round_: title for round_, title in rounds.items() if round_ in tested} if 0 in tested else {}
 
 

@@ -1,13 +1,12 @@
-"""The rows of a run's tables: what they hold, how they are written and read back, which of them won.
+"""The rows of a run's tables: what they hold, how they are written and read back.
 
 Imports the standard library alone.
 """
 
 import csv
 import io
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from operator import index
 from pathlib import Path
 from types import MappingProxyType
@@ -31,7 +30,11 @@ def _check_counts(round_: int, alive: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Record:
-    """A row of `results.csv`: one round. Accuracies and sparsity are fractions, not per cents."""
+    """A row of `results.csv`: one round. Accuracies and sparsity are fractions, not per cents.
+
+    Where the network answers letter by letter, `test_acc` is the share of letters that are right, and `test_exact` that
+    of test rows that are right in every letter. A language model has a `test_perplexity`, of a letter.
+    """
 
     round: int
     sparsity: float
@@ -44,6 +47,8 @@ class Record:
     test_loss: float
     test_acc: float
     seconds: float
+    test_perplexity: float | None = None
+    test_exact: float | None = None
 
     def __post_init__(self) -> None:
         _check_counts(self.round, self.alive, self.total)
@@ -101,16 +106,46 @@ class ConfusionRecord:
             raise ValueError("round, label, predicted and count must not be negative")
 
 
-Row = TypeVar("Row", Record, LayerRecord, EpochRecord, ConfusionRecord)
+@dataclass(frozen=True)
+class ExampleRecord:
+    """A row of `examples.csv`: what a round's ticket makes of something.
+
+    Attributes:
+        round: the round.
+        given: what the ticket is given: a text, or the first letters of one.
+        expected: the right answer; empty where there is no such thing.
+        answer: the ticket's answer.
+    """
+
+    round: int
+    given: str
+    expected: str
+    answer: str
+
+    def __post_init__(self) -> None:
+        if self.round < 0:
+            raise ValueError(f"round must not be negative, not {self.round}")
+
+
+Row = TypeVar("Row", Record, LayerRecord, EpochRecord, ConfusionRecord, ExampleRecord)
 
 
 def columns(kind: type[Row]) -> tuple[str, ...]:
-    """The columns of the table that holds rows of `kind`, in order.
+    """The columns that every table with rows of `kind` has, in order.
 
     >>> columns(EpochRecord)
     ('round', 'epoch', 'train_loss', 'valid_loss', 'valid_acc')
     """
-    return tuple(field.name for field in fields(kind))
+    return tuple(field.name for field in fields(kind) if field.default is MISSING)
+
+
+def optional_columns(kind: type[Row]) -> tuple[str, ...]:
+    """The columns that follow where some row of the table has a value for them.
+
+    >>> optional_columns(Record), optional_columns(EpochRecord)
+    (('test_perplexity', 'test_exact'), ())
+    """
+    return tuple(field.name for field in fields(kind) if field.default is not MISSING)
 
 
 def format_shape(shape: tuple[int, ...]) -> str:
@@ -137,6 +172,10 @@ _CELLS: Mapping[Any, tuple[Callable[[Any], str], Callable[[str], Any]]] = Mappin
     {
         int: (lambda value: str(index(value)), int),
         float: (lambda value: repr(float(value)), float),
+        float | None: (
+            lambda value: "" if value is None else repr(float(value)),
+            lambda text: float(text) if text else None,
+        ),
         str: (str, str),
         tuple[int, ...]: (format_shape, parse_shape),
     }
@@ -157,12 +196,18 @@ def write_records(path: Path, records: Sequence[Row]) -> None:
     kinds = {type(record) for record in records}
     if len(kinds) != 1:
         raise ValueError(f"{path}: a table holds records of one kind, not of {len(kinds)}")
-    writers = {name: _CELLS[hint][0] for name, hint in get_type_hints(kinds.pop()).items()}
+    hints = get_type_hints(kind := kinds.pop())
+    held = [name for name in optional_columns(kind) if any(getattr(record, name) is not None for record in records)]
+    writers = {name: _CELLS[hints[name]][0] for name in (*columns(kind), *held)}
     text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
+    rows, quoted = (csv.writer(text, lineterminator="\n", quoting=how) for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
     rows.writerow(writers)
-    rows.writerows([write(getattr(record, name)) for name, write in writers.items()] for record in records)
-    write_whole(path, text.getvalue())
+    for record in records:
+        cells = [write(getattr(record, name)) for name, write in writers.items()]
+        # To csv a carriage return ends a line when it reads, but is nothing to be quoted when it writes.
+        (quoted if any("\r" in cell for cell in cells) else rows).writerow(cells)
+    # Half a character (a lone surrogate), which no text should hold, is still no reason to lose a round.
+    write_whole(path, text.getvalue().encode(errors="surrogatepass"))
 
 
 def append_records(path: Path, records: Sequence[Row]) -> None:
@@ -191,7 +236,7 @@ def read_records(path: Path, kind: type[Row]) -> list[Row]:
 
     Args:
         path: a file that `write_records` wrote.
-        kind: `Record`, `LayerRecord`, `EpochRecord` or `ConfusionRecord`.
+        kind: the kind of its rows, e.g. `Record`.
 
     Raises:
         SettingError: there is no such file, it lacks a column, or a row of it is damaged.
@@ -207,7 +252,7 @@ def read_sound_records(path: Path, kind: type[Row]) -> tuple[list[Row], str | No
 
     Args:
         path: a file that `write_records` wrote.
-        kind: `Record`, `LayerRecord`, `EpochRecord` or `ConfusionRecord`.
+        kind: the kind of its rows, e.g. `Record`.
 
     Returns:
         The rows, and a line that names file and line, what is wrong and what to do; None where nothing is.
@@ -217,7 +262,7 @@ def read_sound_records(path: Path, kind: type[Row]) -> tuple[list[Row], str | No
     """
     try:
         # newline="" leaves line ends to csv, which knows those within quotes from those between rows.
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8", errors="surrogatepass", newline="") as file:
             text = file.read()
     except FileNotFoundError:
         raise SettingError(f"{path}: no such file; give the directory of a run that has finished a round") from None
@@ -255,18 +300,3 @@ def _parse(kind: type[Row], readers: dict[str, Callable[[str], Any]], header: li
             except ValueError:
                 raise ValueError(f"{name} cannot be {text!r}") from None
     return kind(**values)
-
-
-def best_ticket(records: Sequence[Record]) -> Record | None:
-    """The pruned round with the highest test accuracy, of several the sparsest; None while no round has pruned."""
-    pruned = [record for record in records if record.round > 0 and not math.isnan(record.test_acc)]
-    return max(pruned, key=lambda record: (record.test_acc, -record.density), default=None)
-
-
-def smallest_winner(records: Sequence[Record]) -> Record | None:
-    """The sparsest winning ticket: a pruned round whose test accuracy is at least that of round 0, the first record.
-
-    None where no ticket wins.
-    """
-    winners = [record for record in records if record.round > 0 and record.test_acc >= records[0].test_acc]
-    return min(winners, key=lambda record: record.density, default=None)

@@ -10,13 +10,15 @@ from lt_lightning.errors import SettingError
 from lt_lightning.results import facts
 from lt_lightning.results.confusion import MOST_CLASSES, classes_of, count_confusion
 from lt_lightning.results.confusion_figures import Panel, confusion_figure
-from lt_lightning.results.figures import accuracy_figure, layers_figure, learning_figure, save_figure, spread
+from lt_lightning.results.figures import layers_figure, learning_figure, metric_figure, save_figure, spread
 from lt_lightning.results.files import write_whole, writing_to
 from lt_lightning.results.frame import Picture
+from lt_lightning.results.metrics import Baseline, Metric, baseline_of
 from lt_lightning.results.page import render_page, shown_rounds
-from lt_lightning.results.records import Record, smallest_winner
 from lt_lightning.results.runs import Run, read_run
-from lt_lightning.results.tables import percent
+from lt_lightning.results.tables import measured, percent, with_unit
+from lt_lightning.results.winners import smallest_winner
+from lt_lightning.results.wording import Wording, wording_of
 
 
 def draw_report(folder: Path) -> Path:
@@ -78,19 +80,23 @@ def save_picture(figure: Figure, stem: Path, shows: str, caption: str) -> Pictur
 
 
 def _draw_figures(run: Run, learning: Sequence[int]) -> list[Picture]:
-    subtitle = facts.subtitle(run.description)
+    subtitle, metric, words = facts.subtitle(run.description), run.metric, wording_of(run.description)
+    baseline = baseline_of(run.description)
 
-    def draw(name: str, figure_of: Callable[..., Figure], rows: Sequence[Any], title: str, caption: str) -> Picture:
-        figure = figure_of(rows, title, subtitle)
+    def draw(
+        name: str, figure_of: Callable[..., Figure], rows: Sequence[Any], title: str, caption: str, *more: Any
+    ) -> Picture:
+        figure = figure_of(rows, title, subtitle, *more)
         return save_picture(figure, run.folder / "figures" / name, f"{title}: {subtitle}", caption)
 
-    about = _about_accuracy(run.records)
-    pictures = [draw("accuracy", accuracy_figure, run.records, "Test accuracy against density", about)]
+    title, about = f"{metric.title} against density", _about_metric(run, baseline)
+    pictures = [draw(metric.figure, metric_figure, run.records, title, about, metric, baseline)]
     if run.layers:
         pictures.append(draw("layers", layers_figure, run.layers, "Density of each parameter (% alive)", ABOUT_LAYERS))
     if run.epochs:
         curves = [epoch for epoch in run.epochs if epoch.round in learning]
-        pictures.append(draw("learning", learning_figure, curves, "Learning curves", _ABOUT_LEARNING))
+        about = _ABOUT_LEARNING.format(valid=words.valid)
+        pictures.append(draw("learning", learning_figure, curves, "Learning curves", about, words.valid))
     rounds = shown_rounds(run)
     counts = [count_confusion(run.confusion, round_) for round_ in rounds]
     classes = classes_of(run.description, *counts)
@@ -101,23 +107,32 @@ def _draw_figures(run: Run, learning: Sequence[int]) -> list[Picture]:
         ]
 
         def figure_of(panels: Sequence[Panel], title: str, subtitle: str) -> Figure:
-            return confusion_figure(panels, classes, title, subtitle)
+            return confusion_figure(panels, classes, title, subtitle, words)
 
-        pictures.append(draw("confusion", figure_of, panels, "What is taken for what", ABOUT_CONFUSION))
+        pictures.append(draw("confusion", figure_of, panels, "What is taken for what", about_confusion(words)))
     return pictures
 
 
-def _about_accuracy(records: tuple[Record, ...]) -> str:
-    winner = smallest_winner(records)
-    return (
-        "Test accuracy after each round against the share of weights still alive, on a logarithmic axis: sparser to "
-        f"the right. The dashed line is the full network's accuracy, {percent(records[0].test_acc)}. "
-    ) + (
+def _about_metric(run: Run, baseline: Baseline | None) -> str:
+    metric, winner = run.metric, smallest_winner(run.records, run.metric)
+    full = measured(metric.read(run.records[0]), metric)
+    caption = (
+        f"{metric.title} after each round against the share of weights still alive, on a logarithmic axis: sparser to "
+        f"the right. The dashed line is the full network's {metric.short}, {full}. "
+    )
+    caption += (
         "No ticket reaches it so far."
         if winner is None
         else f"The ring marks the sparsest ticket that reaches it: round {winner.round}, with "
-        f"{percent(winner.density)} of the weights and {percent(winner.test_acc)} test accuracy."
+        f"{percent(winner.density)} of the weights and {measured(metric.read(winner), metric)} {metric.name}."
     )
+    return caption if baseline is None else f"{caption} {about_baseline(baseline, metric)}"
+
+
+def about_baseline(baseline: Baseline, metric: Metric) -> str:
+    """What the dotted line of a figure is."""
+    reached = with_unit(baseline.value, metric)
+    return f"The dotted line is what a simple model reaches, {facts.say(baseline.name)}: {reached}."
 
 
 ABOUT_LAYERS = (
@@ -126,9 +141,14 @@ ABOUT_LAYERS = (
     "rounding alone, which shows in the smallest."
 )
 _ABOUT_LEARNING = (
-    "Loss and accuracy on the validation part after each epoch of some rounds; round 0 is the full network."
+    "Loss and {valid} on the validation part after each epoch of some rounds; round 0 is the full network."
 )
-ABOUT_CONFUSION = (
-    "Of each class's test rows, a row of the picture, the share in per cent that was taken for each class, and below "
-    "it how many they are: right answers lie on the diagonal. On the right the same accuracies, class by class."
-)
+
+
+def about_confusion(words: Wording) -> str:
+    """How to read a figure of confusions."""
+    return (
+        f"Of each {words.one}'s {words.tested}, a row of the picture, the share in per cent that was taken for each "
+        f"{words.one}, and below it how many they are: right answers lie on the diagonal. On the right the same "
+        f"{words.rights}, {words.one} by {words.one}."
+    )

@@ -4,15 +4,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lt_lightning.errors import SettingError
+from lt_lightning.results.metrics import Metric, metric_of
 from lt_lightning.results.records import (
     ConfusionRecord,
     EpochRecord,
+    ExampleRecord,
     LayerRecord,
     Record,
     read_sound_records,
+)
+
+# The tables beside `results.csv`, in the order of the attributes of `Run`.
+_BESIDE: Mapping[str, type[Any]] = MappingProxyType(
+    {"layers": LayerRecord, "epochs": EpochRecord, "confusion": ConfusionRecord, "examples": ExampleRecord}
 )
 
 
@@ -27,6 +35,7 @@ class Run:
         layers: the parameters of those rounds.
         epochs: the epochs of those rounds; none where the run kept no `epochs.csv`.
         confusion: what the tests of those rounds took for what; none where the run kept no `confusion.csv`.
+        examples: what the tickets of those rounds make of some texts; none where the run kept no `examples.csv`.
         damages: a line for each file that is damaged: what is wrong with it, and what to do. What it holds before the
             damage is above.
     """
@@ -37,7 +46,13 @@ class Run:
     layers: tuple[LayerRecord, ...]
     epochs: tuple[EpochRecord, ...]
     confusion: tuple[ConfusionRecord, ...]
+    examples: tuple[ExampleRecord, ...] = ()
     damages: tuple[str, ...] = ()
+
+    @property
+    def metric(self) -> Metric:
+        """What the rounds are judged by."""
+        return metric_of(self.description)
 
 
 def is_run(folder: Path) -> bool:
@@ -58,7 +73,7 @@ def read_run(folder: Path) -> Run:
     described = read_description(folder / "run.json")
     records, damages = _read_rounds(folder / "results.csv", bool(described.get("finished")))
     tables: list[list[Any]] = []
-    for name, kind in (("layers", LayerRecord), ("epochs", EpochRecord), ("confusion", ConfusionRecord)):
+    for name, kind in _BESIDE.items():
         path = folder / f"{name}.csv"
         rows, damage = [], None
         if kind is LayerRecord or path.exists():
@@ -66,8 +81,8 @@ def read_run(folder: Path) -> Run:
         # A run that is still going writes its tables one after the other: one of them may be a round ahead.
         tables.append([row for row in rows if row.round < len(records)])
         damages += [damage] if damage else []
-    layers, epochs, confusion = map(tuple, tables)
-    return Run(folder, described, tuple(records), layers, epochs, confusion, tuple(damages))
+    layers, epochs, confusion, examples = map(tuple, tables)
+    return Run(folder, described, tuple(records), layers, epochs, confusion, examples, tuple(damages))
 
 
 def _read_rounds(path: Path, finished: bool) -> tuple[list[Record], list[str]]:
@@ -98,7 +113,7 @@ def _read_beside(path: Path, kind: type[Any]) -> tuple[list[Any], str | None]:
         rows, damage = read_sound_records(path, kind)
     except SettingError as error:
         return [], str(error)
-    if damage is None or kind is EpochRecord:
+    if damage is None or kind in (EpochRecord, ExampleRecord):
         return rows, damage
     # Sums over a round that lacks some of its rows would be wrong, and look right.
     last = max((row.round for row in rows), default=0)

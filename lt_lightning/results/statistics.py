@@ -49,8 +49,19 @@ def estimate(values: Iterable[float]) -> Estimate:
     return Estimate(mean, mean - half, mean + half, n)
 
 
+def scaled(one: Estimate, factor: float) -> Estimate:
+    """An estimate in another unit, or, by a factor below zero, of the opposite.
+
+    >>> scaled(Estimate(2.0, 1.0, 4.0, 3), -10)
+    Estimate(mean=-20.0, low=-40.0, high=-10.0, n=3)
+    """
+    ends = () if one.low is None or one.high is None else sorted((factor * one.low, factor * one.high))
+    low, high = ends or (None, None)
+    return Estimate(factor * one.mean, low, high, one.n)
+
+
 def verdict(difference: Estimate) -> str:
-    """Which of two is better, where the interval of their difference, first minus second, does not hold 0."""
+    """Which of two is better, where the interval of by how much the first is better does not hold 0."""
     if difference.low is not None and difference.low > 0:
         return "first better"
     if difference.high is not None and difference.high < 0:

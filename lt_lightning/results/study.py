@@ -9,7 +9,9 @@ from lt_lightning.errors import SettingError
 from lt_lightning.results.comparison import Pair, Point, curve, pairs
 from lt_lightning.results.folders import find_runs
 from lt_lightning.results.grouping import Group, comparable, group_runs
+from lt_lightning.results.metrics import Metric
 from lt_lightning.results.runs import Run, read_run
+from lt_lightning.results.wording import Wording, wording_of
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,16 @@ class Study:
     curves: dict[str, tuple[Point, ...]]
     pairs: tuple[Pair, ...]
     left_out: tuple[str, ...]
+
+    @property
+    def metric(self) -> Metric:
+        """What all runs are judged by."""
+        return self.groups[0].metric
+
+    @property
+    def words(self) -> Wording:
+        """What the things of the runs' task are called."""
+        return wording_of(self.runs[0].description)
 
     @property
     def runs(self) -> tuple[Run, ...]:

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from lt_lightning.results.records import ConfusionRecord, EpochRecord, LayerRecord, Record, write_records
+from lt_lightning.results.records import (
+    ConfusionRecord,
+    EpochRecord,
+    ExampleRecord,
+    LayerRecord,
+    Record,
+    write_records,
+)
 
 PARAMETERS = {"embedding.weight": (50, 10), "fc.weight": (4, 10), "fc.bias": (4,)}
 
@@ -51,7 +58,8 @@ def make_run(tmp_path: Path, description: dict[str, Any]) -> Callable[..., Path]
     """Writes a run of so many rounds, each with 0.8 of the entries of the one before, and gives its directory.
 
     `settings` are settings by their dotted names, such as `pruning.rewind`. With `confusion`, of 100 rows of each of
-    two classes so many per cent as the accuracy says are right, and one more of the first class.
+    two classes so many per cent as the accuracy says are right, and one more of the first class. `perplexities` and
+    `exact` are those of the test part, and `examples` the given, expected and answered texts of every round.
     """
 
     def make(
@@ -62,6 +70,9 @@ def make_run(tmp_path: Path, description: dict[str, Any]) -> Callable[..., Path]
         settings: dict[str, Any] | None = None,
         accuracies: Sequence[float] = ACCURACIES,
         confusion: bool = False,
+        perplexities: Sequence[float] | None = None,
+        exact: Sequence[float] | None = None,
+        examples: Sequence[tuple[str, str, str]] = (),
     ) -> Path:
         run = tmp_path / name
         run.mkdir(parents=True)
@@ -71,7 +82,10 @@ def make_run(tmp_path: Path, description: dict[str, Any]) -> Callable[..., Path]
         for round_ in range(rounds):
             kept = {name: round(math.prod(shape) * 0.8**round_) for name, shape in PARAMETERS.items()}
             alive, accuracy = sum(kept.values()), accuracies[round_]
-            records.append(Record(round_, 1 - alive / total, alive, total, 2, 0.5, 0.6, accuracy, 0.7, accuracy, 10.25))
+            own = (perplexities[round_] if perplexities else None, exact[round_] if exact else None)
+            records.append(
+                Record(round_, 1 - alive / total, alive, total, 2, 0.5, 0.6, accuracy, 0.7, accuracy, 10.25, *own)
+            )
             layers += [
                 LayerRecord(round_, name, kept[name], math.prod(shape), shape) for name, shape in PARAMETERS.items()
             ]
@@ -86,6 +100,10 @@ def make_run(tmp_path: Path, description: dict[str, Any]) -> Callable[..., Path]
         write_records(run / "epochs.csv", epochs)
         if confusion:
             write_records(run / "confusion.csv", mistakes)
+        if examples:
+            write_records(
+                run / "examples.csv", [ExampleRecord(round_, *one) for round_ in range(rounds) for one in examples]
+            )
         described = json.loads(json.dumps(description | {"seed": seed} | (changes or {})))
         for path, value in (settings or {}).items():
             *outer, last = path.split(".")

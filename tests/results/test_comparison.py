@@ -210,8 +210,8 @@ def test_rounds_meet_at_equal_density_whatever_their_numbers(make_run: MakeRun) 
     one, other = Group("one", {}, (short,)), Group("other", {}, (thick,))
     differences = paired(one, other)
     assert [round(difference.density, 2) for difference in differences] == [1.0, 0.64]
-    assert [difference.points.mean for difference in differences] == [0, 0]
-    assert all(difference.points.low is None for difference in differences)
+    assert [difference.value.mean for difference in differences] == [0, 0]
+    assert all(difference.value.low is None for difference in differences)
 
 
 def pair_labels(make_run: MakeRun, *settings: dict[str, Any]) -> list[str]:
@@ -244,7 +244,7 @@ def test_a_round_that_some_seeds_lack_is_no_ticket(make_run: MakeRun) -> None:
         (0.8, 0.7, 0.9), (0.8, 0.7),
     ])]  # fmt: skip
     points = curve(Group("g", {}, tuple(runs)))
-    assert [point.test_acc.n for point in points] == [2, 2, 1]
+    assert [point.test.n for point in points] == [2, 2, 1]
     assert winning_point(points) is None
     best = best_point(points)
     assert best is not None

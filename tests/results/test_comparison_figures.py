@@ -17,13 +17,14 @@ from lt_lightning.results.comparison_figures import (
     means_figure,
     paired_figure,
     readable_range,
-    scaled,
 )
 from lt_lightning.results.comparison_pictures import compose, layers_agree, mean_layers
 from lt_lightning.results.confusion_figures import Panel, confusion_figure
+from lt_lightning.results.figures import levels_of
 from lt_lightning.results.grouping import Group
+from lt_lightning.results.metrics import ACCURACY
 from lt_lightning.results.records import LayerRecord
-from lt_lightning.results.statistics import Estimate, estimate
+from lt_lightning.results.statistics import Estimate, estimate, scaled
 from lt_lightning.results.study import gather
 
 MakeRun = Callable[..., Path]
@@ -38,11 +39,12 @@ def points_of(*rounds: Sequence[float], offset: float = 0.0) -> list[Point]:
 
 
 def per_cent(point: Point) -> Estimate:
-    return scaled(point.test_acc, 100)
+    return scaled(point.test, 100)
 
 
 def draw_accuracy(curves: dict[str, list[Point]], full: float | None = None) -> Figure:
-    return means_figure(curves, per_cent, ("T", "S", "mean test accuracy (%)"), full)
+    levels = [] if full is None else levels_of(full / 100, None, ACCURACY)
+    return means_figure(curves, per_cent, ("T", "S", "mean test accuracy (%)"), levels)
 
 
 def lines_of(figure: Figure) -> dict[str, np.ndarray]:
@@ -112,7 +114,7 @@ def test_a_panel_a_pair_shows_differences_and_intervals() -> None:
     first = Difference(0, 1.0, Estimate(1.5, 0.5, 2.5, 3))
     second = Difference(1, 0.5, Estimate(-2.0, -2.25, -1.75, 3))
     shown = [Pair(f"pair {i}", group("a"), group("b"), (first, second)) for i in range(4)]
-    figure = paired_figure(shown, "T", "S")
+    figure = paired_figure(shown, "T", "S", "A")
     panels = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title(loc="left") for axes in panels] == [f"pair {i}\nn = 3" for i in range(4)]
     zero, line, *_ = panels[0].lines
@@ -242,4 +244,4 @@ def test_curves_are_as_long_as_the_longest_run(make_run: MakeRun, tmp_path: Path
     make_run(2, name="runs/0", seed=0)
     make_run(4, name="runs/1", seed=1)
     (one,) = gather([tmp_path / "runs"]).groups
-    assert [point.test_acc.n for point in curve(one)] == [2, 2, 1, 1]
+    assert [point.test.n for point in curve(one)] == [2, 2, 1, 1]

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from lt_lightning.results.figures import accuracy_figure, layers_figure, learning_figure, save_figure
+from lt_lightning.results.figures import layers_figure, learning_figure, metric_figure, save_figure
 from lt_lightning.results.records import EpochRecord, LayerRecord, Record
 
 
@@ -43,7 +43,7 @@ def xticks(figure: Figure) -> list[str]:
 
 
 def test_accuracy_is_drawn_against_density_in_per_cent() -> None:
-    full, curve, ring = accuracy_figure(rounds(0.8, 0.9, 0.7, 0.8, 0.6), "").axes[0].lines
+    full, curve, ring = metric_figure(rounds(0.8, 0.9, 0.7, 0.8, 0.6), "").axes[0].lines
     np.testing.assert_allclose(points(curve)[:, 0], [100, 80, 64, 51.2, 40.96], rtol=1e-6)
     np.testing.assert_allclose(points(curve)[:, 1], [80, 90, 70, 80, 60])
     assert full.get_linestyle() == "--"
@@ -52,7 +52,7 @@ def test_accuracy_is_drawn_against_density_in_per_cent() -> None:
 
 
 def test_the_full_network_and_the_smallest_winning_ticket_are_named() -> None:
-    words = texts(accuracy_figure(rounds(0.8, 0.9, 0.7, 0.8, 0.6), "Accuracy", "AG News · seed 1"))
+    words = texts(metric_figure(rounds(0.8, 0.9, 0.7, 0.8, 0.6), "Accuracy", "AG News · seed 1"))
     assert words == [
         "Accuracy",
         "AG News · seed 1",
@@ -62,7 +62,7 @@ def test_the_full_network_and_the_smallest_winning_ticket_are_named() -> None:
 
 
 def test_no_ticket_is_marked_where_none_wins() -> None:
-    figure = accuracy_figure(rounds(0.8, 0.7, 0.6), "")
+    figure = metric_figure(rounds(0.8, 0.7, 0.6), "")
     assert len(figure.axes[0].lines) == 2
     assert not any("winning" in text for text in texts(figure))
 
@@ -78,7 +78,7 @@ def test_no_ticket_is_marked_where_none_wins() -> None:
     ],
 )
 def test_density_falls_to_the_right_on_a_log_axis_with_readable_ticks(count: int, ticks: list[str]) -> None:
-    figure = accuracy_figure(rounds(*[0.9] * count), "")
+    figure = metric_figure(rounds(*[0.9] * count), "")
     axes = figure.axes[0]
     assert axes.get_xscale() == "log"
     left, right = axes.get_xlim()
@@ -97,7 +97,7 @@ def test_density_falls_to_the_right_on_a_log_axis_with_readable_ticks(count: int
     ],
 )
 def test_the_words_in_the_figure_meet_neither_curve_nor_each_other(accuracies: tuple[float, ...]) -> None:
-    figure = accuracy_figure(rounds(*accuracies), "A title", "and a line below it")
+    figure = metric_figure(rounds(*accuracies), "A title", "and a line below it")
     figure.draw_without_rendering()
     axes = figure.axes[0]
     curve = axes.lines[1]
@@ -115,7 +115,7 @@ def test_the_words_in_the_figure_meet_neither_curve_nor_each_other(accuracies: t
 
 def test_rounds_without_numbers_are_left_out() -> None:
     records = [*rounds(float("nan"), 0.5), Record(2, 1.0, 0, 5_121_704, 1, 0.1, 0.1, 0.5, 0.1, 0.5, 1.0)]
-    figure = accuracy_figure(records, "")
+    figure = metric_figure(records, "")
     figure.draw_without_rendering()
     (curve,) = figure.axes[0].lines
     assert points(curve)[:, 0] == pytest.approx([100, 80])
@@ -214,7 +214,7 @@ def test_learning_curves_differ_without_colour_too() -> None:
 
 
 def test_axes_are_labelled_with_units() -> None:
-    figures = (accuracy_figure(rounds(0.9, 0.8), ""), learning_figure(epochs(2), ""))
+    figures = (metric_figure(rounds(0.9, 0.8), ""), learning_figure(epochs(2), ""))
     labels = [(axes.get_xlabel(), axes.get_ylabel()) for figure in figures for axes in figure.axes]
     assert labels == [
         ("weights alive (%), log scale", "test accuracy (%)"),
@@ -225,7 +225,7 @@ def test_axes_are_labelled_with_units() -> None:
 
 def every_figure(title: str = "T") -> Sequence[Figure]:
     return (
-        accuracy_figure(rounds(0.9, 0.91, 0.8), title, title),
+        metric_figure(rounds(0.9, 0.91, 0.8), title, title),
         layers_figure(layers(3), title, title),
         learning_figure(epochs(3), title, title),
     )
@@ -256,7 +256,7 @@ def test_pngs_have_200_dots_an_inch(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("title", ["$x^", "a_b<&>\"'--", "뉴스", "bell\a\0", "x" * 1000, r"\frac{$1$}"])
 def test_names_of_any_kind_can_be_drawn(tmp_path: Path, title: str) -> None:
-    _, svg = save_figure(accuracy_figure(rounds(0.9, 0.8), title, title), tmp_path / "figure")
+    _, svg = save_figure(metric_figure(rounds(0.9, 0.8), title, title), tmp_path / "figure")
     ET.fromstring(svg.read_bytes())
 
 

@@ -19,17 +19,18 @@ from lt_lightning.errors import SettingError
 from lt_lightning.results.records import (
     ConfusionRecord,
     EpochRecord,
+    ExampleRecord,
     LayerRecord,
     Record,
     append_records,
-    best_ticket,
     columns,
     format_shape,
     parse_shape,
     read_records,
-    smallest_winner,
+    read_sound_records,
     write_records,
 )
+from lt_lightning.results.winners import best_ticket, smallest_winner
 
 FIRST = Record(0, 0.0, 500, 500, 10, 0.1, 0.2, 0.9, 0.25, 0.89, 12.5)
 
@@ -40,7 +41,7 @@ shapes = st.lists(st.integers(0, 10**6), max_size=4).map(tuple)
 alive_of_total = st.tuples(counts, counts).map(sorted)
 records = st.builds(
     lambda counts_, *rest: Record(rest[0], rest[1], *counts_, *rest[2:]),
-    alive_of_total, counts, st.floats(), counts, *[st.floats()] * 6,
+    alive_of_total, counts, st.floats(), counts, *[st.floats()] * 6, *[st.none() | st.floats()] * 2,
 )  # fmt: skip
 layer_records = st.builds(
     lambda round_, name, counts_, shape: LayerRecord(round_, name, *counts_, shape),
@@ -55,7 +56,10 @@ def alike(some: Sequence[Any], others: Sequence[Any]) -> bool:
     return repr([astuple(record) for record in some]) == repr([astuple(record) for record in others])
 
 
-KINDS = (records, layer_records, epoch_records, confusion_records)
+# Whatever a network writes: control characters, line ends of all kinds, even half a character.
+anything = st.text(st.characters() | st.sampled_from(list(" ,\"'\n\r\t\x00\x1b\\")), max_size=20)
+example_records = st.builds(ExampleRecord, counts, anything, anything, anything)
+KINDS = (records, layer_records, epoch_records, confusion_records, example_records)
 
 
 @given(st.one_of(st.lists(kind, min_size=1, max_size=5) for kind in KINDS))
@@ -77,6 +81,69 @@ def test_columns_are_those_of_the_design() -> None:
     assert ",".join(columns(LayerRecord)) == "round,parameter,alive,total,shape"
     assert ",".join(columns(EpochRecord)) == "round,epoch,train_loss,valid_loss,valid_acc"
     assert ",".join(columns(ConfusionRecord)) == "round,label,predicted,count"
+    assert ",".join(columns(ExampleRecord)) == "round,given,expected,answer"
+
+
+def first_line(path: Path) -> str:
+    return path.read_text().partition("\n")[0]
+
+
+def test_a_column_that_no_round_has_a_value_for_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    write_records(path, [FIRST])
+    assert path.read_text() == f"{','.join(columns(Record))}\n0,0.0,500,500,10,0.1,0.2,0.9,0.25,0.89,12.5\n"
+    write_records(path, [replace(FIRST, test_exact=0.5)])
+    assert first_line(path) == f"{','.join(columns(Record))},test_exact"
+    write_records(path, [replace(FIRST, test_perplexity=5.5)])
+    assert first_line(path) == f"{','.join(columns(Record))},test_perplexity"
+
+
+def test_rounds_with_and_without_a_value_share_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    rounds = [FIRST, replace(FIRST, round=1, test_perplexity=5.5), replace(FIRST, round=2, test_exact=math.inf)]
+    for record in rounds:
+        append_records(path, [record])
+    assert read_records(path, Record) == rounds
+    assert path.read_text().splitlines()[1].endswith(",12.5,,")
+
+
+def test_an_odd_value_in_an_optional_column_is_damage(tmp_path: Path) -> None:
+    write_records(tmp_path / "results.csv", [replace(FIRST, test_exact=0.5)])
+    text = (tmp_path / "results.csv").read_text()
+    (tmp_path / "results.csv").write_text(text.replace("12.5,0.5", "12.5,half"))
+    with pytest.raises(SettingError, match="line 2: test_exact cannot be 'half'"):
+        read_records(tmp_path / "results.csv", Record)
+
+
+ODD = ("", " ", "\r", "\n", "\r\n", "a\rb", '"', '""', "a,b", " a ", "\x00", "\x1b[2J", "\x85", "\u2028", "\ud800", "é")
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_texts_of_any_kind_are_read_back_also_round_by_round(tmp_path: Path, odd: str) -> None:
+    path = tmp_path / "examples.csv"
+    rows = [ExampleRecord(round_, odd, f"{odd}{odd}", f"x{odd}y") for round_ in range(3)]
+    for row in rows:
+        append_records(path, [row])
+    assert read_records(path, ExampleRecord) == rows
+
+
+def test_examples_are_plain_csv_to_other_programs(tmp_path: Path) -> None:
+    write_records(tmp_path / "examples.csv", [ExampleRecord(0, "hihell", "ihello", 'a "b",\r\n c\r')])
+    with (tmp_path / "examples.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [["round", "given", "expected", "answer"], [
+            "0", "hihell", "ihello", 'a "b",\r\n c\r'
+        ]]  # fmt: skip
+
+
+def test_examples_that_are_cut_off_are_damage_wherever_the_cut_is(tmp_path: Path) -> None:
+    path = tmp_path / "examples.csv"
+    write_records(path, [ExampleRecord(0, "a", "b", "c"), ExampleRecord(1, "a", "b\nb", 'c\r"')])
+    whole = path.read_bytes()
+    for size in range(whole.index(b'"'), len(whole)):
+        path.write_bytes(whole[:size])
+        rows, damage = read_sound_records(path, ExampleRecord)
+        assert rows == [ExampleRecord(0, "a", "b", "c")][: len(rows)]
+        assert (damage is None) == whole[:size].endswith(b"c\n")
 
 
 def test_a_table_is_plain_csv(tmp_path: Path) -> None:

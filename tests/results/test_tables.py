@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from lt_lightning.results.records import LayerRecord, Record
 from lt_lightning.results.tables import (
-    ROUND_COLUMNS,
     parameter_table,
     percent,
     round_cells,
+    round_columns,
     round_header,
     round_line,
     round_row,
@@ -34,7 +34,7 @@ def test_the_table_of_rounds_is_100_wide_and_its_columns_end_below_each_other() 
     headings, rule = round_header().split("\n")
     row = round_row(THIRD)
     assert len(headings) == len(rule) == len(row) == 100
-    for heading, cell in zip(ROUND_COLUMNS, round_cells(THIRD), strict=True):
+    for heading, cell in zip(round_columns(), round_cells(THIRD), strict=True):
         end = headings.index(heading) + len(heading)
         assert row[:end].endswith(cell)
 

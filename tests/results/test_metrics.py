@@ -1,0 +1,138 @@
+"""Every task has its metric: how it is read, compared and written."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lt_lightning.results.metrics import (
+    ACCURACY,
+    BITS,
+    EXACT_MATCH,
+    LETTERS_RIGHT,
+    TASKS,
+    Baseline,
+    Metric,
+    baseline_of,
+    metric_of,
+    shared_baseline,
+    task_of,
+)
+from lt_lightning.results.records import Record
+from lt_lightning.results.tables import measured, round_cells, round_columns, round_header, round_line, round_row
+from lt_lightning.results.winners import best_ticket, smallest_winner
+
+RECORD = Record(3, 0.488, 2622312, 5121704, 10, 0.12345, 0.2, 0.895, 0.3, 0.8912, 123.44, 4.0, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "key", "value"),
+    [
+        ("classification", "test accuracy", "acc", 0.8912),
+        ("tagging", "letters right", "acc", 0.8912),
+        ("language model", "bits per character", "bits", 2.0),
+        ("sequence to sequence", "exact match", "exact", 0.25),
+    ],
+)
+def test_a_task_is_judged_by_its_own_metric(task: str, name: str, key: str, value: float) -> None:
+    metric = metric_of({"task": task})
+    assert (metric.name, metric.key, metric.read(RECORD)) == (name, key, value)
+
+
+@pytest.mark.parametrize("task", [None, "", "poetry", 1, [], {}])
+def test_a_run_that_does_not_say_its_task_classifies(task: Any) -> None:
+    for description in ({}, {"task": task}):
+        assert (task_of(description), metric_of(description)) == ("classification", ACCURACY)
+
+
+@pytest.mark.parametrize("perplexity", [None, math.nan, math.inf, 0.0, -1.0])
+def test_without_a_perplexity_there_are_no_bits(perplexity: float | None) -> None:
+    assert math.isnan(BITS.read(replace(RECORD, test_perplexity=perplexity)))
+    assert math.isnan(EXACT_MATCH.read(replace(RECORD, test_exact=None)))
+
+
+def of_bits(*bits: float) -> list[Record]:
+    """Rounds whose accuracy rises from one to the next: it would have the last one win."""
+    return [
+        replace(RECORD, round=i, alive=500 - 100 * i, total=500, test_acc=0.1 * i, test_perplexity=2.0**one)
+        for i, one in enumerate(bits)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bits", "best", "smallest"),
+    [
+        ((2.0,), None, None),
+        ((2.0, 2.1, 2.2), 1, None),
+        ((2.0, 1.5, 2.1, 2.0, 2.5), 1, 3),
+        ((2.0, 1.5, 1.5, 2.5), 2, 2),
+        ((math.nan, 1.5), 1, None),
+        ((2.0, math.nan), None, None),
+    ],
+)
+def test_of_bits_the_fewest_are_best_and_as_few_as_the_full_networks_win(
+    bits: tuple[float, ...], best: int | None, smallest: int | None
+) -> None:
+    rounds = of_bits(*bits)
+    assert best_ticket(rounds, BITS) == (None if best is None else rounds[best])
+    assert smallest_winner(rounds, BITS) == (None if smallest is None else rounds[smallest])
+
+
+@pytest.mark.parametrize("metric", TASKS.values(), ids=list(TASKS))
+@given(st.floats(0, 2000), st.floats(0, 1), st.sampled_from([None, math.nan]))
+def test_the_table_of_rounds_is_100_wide_and_has_a_column_for_the_metric(
+    metric: Metric, bits: float, exact: float, nothing: float | None
+) -> None:
+    for record in (
+        replace(RECORD, test_perplexity=2.0 ** min(bits, 1000), test_exact=exact),
+        replace(RECORD, test_perplexity=nothing, test_exact=nothing),
+    ):
+        row = round_row(record, metric)
+        assert len(row) == len(round_header(metric).split("\n")[0]) == 100
+        headings = round_header(metric).split("\n")[0]
+        for heading, cell in zip(round_columns(metric), round_cells(record, metric), strict=True):
+            assert row[: headings.index(heading) + len(heading)].endswith(cell)
+        assert "nan" not in row
+        assert measured(metric.read(record), metric) in row
+        assert f"  {metric.heading} {measured(metric.read(record), metric)}  " in round_line(record, 20, metric)
+
+
+def test_a_language_models_line_and_columns_tell_its_bits() -> None:
+    assert round_line(RECORD, 20, BITS) == (
+        "round 3/20  density 51.20 %  alive 2,622,312  epochs 10  train loss 0.1235  valid loss 0.2000  "
+        "test loss 0.3000  test acc 89.12 %  test bits 2.000  123.4 s"
+    )
+    assert round_columns(LETTERS_RIGHT) == round_columns(ACCURACY)
+    assert round_columns(EXACT_MATCH)[-3:] == ("test acc", "exact", "seconds")
+
+
+N_GRAM = {"name": "order-2 n-gram with back-off", "value": 2.95}
+
+
+def test_the_baseline_is_read_from_the_description() -> None:
+    assert baseline_of({"baseline": N_GRAM}) == Baseline("order-2 n-gram with back-off", 2.95)
+
+
+@pytest.mark.parametrize("value", [None, "2", True, math.nan, math.inf, [2.0]])
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_is_no_baseline_is_none(value: Any, whole: bool) -> None:
+    assert baseline_of({"baseline": value if whole else {"name": "n-gram", "value": value}}) is None
+    assert baseline_of({"baseline": {"value": 2.0}}) is None
+    assert baseline_of({}) is None
+
+
+def test_runs_share_a_baseline_that_is_the_same_within_rounding() -> None:
+    def of(*values: float | None) -> Baseline | None:
+        runs = [{"task": "language model", "baseline": value and N_GRAM | {"value": value}} for value in values]
+        return shared_baseline(runs)
+
+    shared = of(2.9501, 2.9502)
+    assert shared is not None
+    assert shared.value == pytest.approx(2.95015)
+    assert of(2.95, 2.96) is None
+    assert of(2.95, None) is None
+    assert of(None, None) is None
+    assert shared_baseline([{"baseline": N_GRAM}, {"baseline": N_GRAM | {"name": "other"}}]) is None
