@@ -3,8 +3,8 @@
 A run writes `run.json` (`description`), a ticket (`tickets`) and rows of its tables (`records`) a round; the rows are
 shown as plain text (`tables`). Its task says what rounds are judged by (`metrics`), hence which won (`winners`),
 and what its things are called (`wording`). From a run directory (`runs`) a report is drawn (`report`): figures
-(`figures`, `confusion_figures`, their look in `style`) and a page (`page`, made of what `frame` has) that also puts
-`run.json` into words (`facts`). Whatever is written is written whole or not at all (`files`).
+(`figures`, `confusion_figures`, their look in `style`) and a page (`page`, `examples`, made of what `frame` has) that
+also puts `run.json` into words (`facts`). Whatever is written is written whole or not at all (`files`).
 
 Several runs, found below folders (`folders`), are gathered (`study`) in groups of equal settings (`grouping`) and
 compared (`comparison`) by means over seeds (`statistics`): `comparison_report` writes figures (`comparison_pictures`,

@@ -5,6 +5,7 @@ from html import escape
 
 from lt_lightning.results import facts, frame
 from lt_lightning.results.confusion import class_accuracies, classes_of, count_confusion, too_many
+from lt_lightning.results.examples import examples_section
 from lt_lightning.results.metrics import Metric
 from lt_lightning.results.records import LayerRecord, Record, format_shape
 from lt_lightning.results.runs import Run
@@ -34,6 +35,7 @@ def render_page(run: Run, pictures: Sequence[frame.Picture]) -> str:
         frame.pictures(pictures),
         _rounds(run.records, run.metric),
         _classes(run),
+        examples_section(run),
         _parameters(run.layers),
         _what_ran(run),
         f"<h2>Run it again</h2>\n<pre><code>{escape(facts.command(run.description))}</code></pre>",
