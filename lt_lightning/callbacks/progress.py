@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from lt_lightning.results.metrics import ACCURACY, Metric
 from lt_lightning.results.records import Record
 from lt_lightning.results.tables import round_header, round_line, round_row
 
@@ -27,10 +28,14 @@ class RoundsDisplay:
         rounds: the number of the last round.
         epochs: epochs a round, at most.
         console: where to; the terminal by default. A process that should be silent gives a quiet one.
+        metric: what the rounds are judged by.
     """
 
-    def __init__(self, title: str, rounds: int, epochs: int, console: Console | None = None) -> None:
+    def __init__(
+        self, title: str, rounds: int, epochs: int, console: Console | None = None, *, metric: Metric = ACCURACY
+    ) -> None:
         self.console = console or Console(highlight=False)
+        self._metric = metric
         self._title, self._rounds, self._epochs = title, rounds, epochs
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -50,7 +55,7 @@ class RoundsDisplay:
     def __enter__(self) -> RoundsDisplay:
         self._print(self._title)
         if self.console.is_terminal:
-            self._print("\n" + round_header())
+            self._print("\n" + round_header(self._metric))
         self._task = self._progress.add_task(self._label(0, 0), total=float(self._rounds + 1), left="")
         self._progress.start()
         return self
@@ -78,9 +83,23 @@ class RoundsDisplay:
         """Add a round's row to the table, and to the log."""
         self._durations.append(time.monotonic() - self._began)
         self.show_progress(record.round, record.epochs, 1.0)
-        line = round_line(record, self._rounds)
+        line = round_line(record, self._rounds, self._metric)
         log.info(line)
-        self._print(round_row(record) if self.console.is_terminal else line)
+        self._print(round_row(record, self._metric) if self.console.is_terminal else line)
+
+    def say(self, text: str) -> None:
+        """Print lines, on a terminal above the bar, and log them.
+
+        Args:
+            text: anything, such as what a network wrote. Its lines stay lines; other control characters, which could
+                act on a terminal, are printed as escapes.
+        """
+        for line in text.split("\n"):
+            said = "".join(
+                letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line
+            )
+            log.info(said)
+            self._print(said)
 
     def _print(self, text: str) -> None:
         self.console.print(text, soft_wrap=True, markup=False, highlight=False)
