@@ -25,9 +25,9 @@ from lt_lightning.config import Config
 from lt_lightning.data.batches import Batch
 from lt_lightning.data.vocabulary import PADDING
 from lt_lightning.lottery import Freezer, Mask
-from lt_lightning.models import MultiCNN, TextClassifier
+from lt_lightning.models import Learner, MultiCNN
 from lt_lightning.models.build import build_optimizer
-from lt_lightning.models.classifier import cross_entropy
+from lt_lightning.models.learner import cross_entropy
 
 Step = Callable[[Batch], object]
 
@@ -119,7 +119,7 @@ PEERS: Mapping[str, Callable[[Start], Step]] = MappingProxyType(
 
 
 def fit(start: Start, batches: object) -> None:
-    """What users get: a `Trainer` that fits a `TextClassifier` under the `PruningCallback`, one epoch of `batches`.
+    """What users get: a `Trainer` that fits a `Learner` under the `PruningCallback`, one epoch of `batches`.
 
     Args:
         start: where it starts from.
@@ -129,9 +129,7 @@ def fit(start: Start, batches: object) -> None:
     pruning = PruningCallback(submodule="network")
     # As a checkpoint would have it: a round under way, whose mask stays and whose weights are not touched.
     pruning.load_state_dict({"round": 1, "training": True, "mask": dict(start.mask), "rewind_weights": None})
-    classifier = TextClassifier(
-        copy.deepcopy(start.network), start.classes, partial(build_optimizer, start.config.optimizer)
-    )
+    classifier = Learner(copy.deepcopy(start.network), start.classes, partial(build_optimizer, start.config.optimizer))
     pl.Trainer(**{**settings, "max_epochs": 1}, callbacks=[pruning]).fit(classifier, batches)
 
 

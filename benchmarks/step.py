@@ -119,7 +119,7 @@ def wide_enough(config: Config, batch: Batch) -> Batch:
 
 def begin(config: Config, words: int, classes: int, sparsity: float) -> Start:
     """A network with its first weights, the smallest of each parameter pruned at one go."""
-    assert config.model.filters is not None and config.model.widths is not None
+    assert config.model.filters is not None and config.model.widths is not None and config.model.dropout is not None
     network = MultiCNN(
         words,
         classes,

@@ -17,7 +17,7 @@ from lt_lightning.config import Config
 from lt_lightning.data.batches import Batch
 from lt_lightning.data.vocabulary import PADDING
 from lt_lightning.lottery import derive_seed, reinitialize
-from lt_lightning.models import BiLSTM, MultiCNN, TextClassifier, build_classifier
+from lt_lightning.models import Learner, MultiCNN, RecurrentClassifier, build_learner
 from lt_lightning.models.build import build_optimizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec")
@@ -27,7 +27,7 @@ Arrays = dict[str, np.ndarray]
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     # Without dropout: the two sides need no common source of noise.
     "cnn": lambda: MultiCNN(WORDS, CLASSES, dim=6, filters=5, dropout=0.0, initializer="xavier_2d"),
-    "lstm": lambda: BiLSTM(WORDS, CLASSES, dim=5, hidden=4, dropout=0.0),
+    "lstm": lambda: RecurrentClassifier(WORDS, CLASSES, dim=5, hidden=4, dropout=0.0),
 }
 
 
@@ -114,7 +114,7 @@ def test_five_rounds_give_the_notebooks_masks_and_weights(
     ours, batches = NETWORKS[network]().double(), some_batches()
     transcript = Notebook(deepcopy(ours), mode, partial(fresh_weights, ours))
 
-    classifier = TextClassifier(ours, CLASSES, partial(build_optimizer, config.optimizer))
+    classifier = Learner(ours, CLASSES, partial(build_optimizer, config.optimizer))
     pruning = PruningCallback(submodule="network", **vars(lottery_settings(config)))
     for number in range(ROUNDS + 1):
         trainer = pl.Trainer(
@@ -134,7 +134,7 @@ def test_five_rounds_give_the_notebooks_masks_and_weights(
 
 def test_the_experiment_starts_with_the_notebooks_filters(configure: Callable[..., Config]) -> None:
     config = configure("+experiment=notebook")
-    built = build_classifier(config.model, config.embedding, config.optimizer, words=WORDS, classes=4, vectors=None)
+    built = build_learner(config.model, config.embedding, config.optimizer, words=WORDS, classes=4, vectors=None)
     for width, conv in zip((3, 4, 5), built.network.get_submodule("convs").children(), strict=True):
         std = (2 / (width * 100 + 100 * width * 100)) ** 0.5  # Xavier's, of 1 channel in and 100 out
         assert conv.get_parameter("weight").std().item() == pytest.approx(std, rel=0.03)

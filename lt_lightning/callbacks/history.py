@@ -6,12 +6,12 @@ import math
 
 import pytorch_lightning as pl
 
-from lt_lightning.models.classifier import TextClassifier
+from lt_lightning.models.learner import Learner
 from lt_lightning.results.records import EpochRecord
 
 
 class History(pl.Callback):
-    """Collects an `EpochRecord` an epoch from a `TextClassifier`.
+    """Collects an `EpochRecord` an epoch from a `Learner`.
 
     An epoch without validation (`trainer.check_val_every_n_epoch`, or `trainer.max_steps` in its middle) has NaN for
     what validation would have said.
@@ -33,7 +33,7 @@ class History(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the epoch's record; validation is over by now."""
-        assert isinstance(pl_module, TextClassifier)
+        assert isinstance(pl_module, Learner)
         loss, accuracy = self._validated
         self._validated = (math.nan, math.nan)
         train_loss = float(pl_module.train_loss.compute())

@@ -1,4 +1,4 @@
-"""From settings to a network and its optimizer."""
+"""From settings to a network, its task and its optimizer."""
 
 from __future__ import annotations
 
@@ -8,56 +8,90 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn, optim
 
-from lt_lightning.checks import check_model
-from lt_lightning.models.classifier import TextClassifier
+from lt_lightning.choices import check_model
 from lt_lightning.models.convolutional import BinaryCNN, MultiCNN
-from lt_lightning.models.recurrent import BiLSTM
+from lt_lightning.models.embedding import LetterEmbedding, OneHot, WordEmbedding
+from lt_lightning.models.encoder_decoder import EncoderDecoder
+from lt_lightning.models.learner import Learner
+from lt_lightning.models.recurrent import RecurrentClassifier
+from lt_lightning.models.tagger import Tagger
+from lt_lightning.models.tasks import Classification, LanguageModel, SequenceToSequence, Tagging, Task
 
 if TYPE_CHECKING:
     from lt_lightning.config import EmbeddingConfig, ModelConfig, OptimizerConfig
 
 
-def build_classifier(
+def build_learner(
     model: ModelConfig,
     embedding: EmbeddingConfig,
     optimizer: OptimizerConfig,
     *,
     words: int,
     classes: int,
-    vectors: Tensor | None,
-) -> TextClassifier:
+    vectors: Tensor | None = None,
+) -> Learner:
     """The LightningModule that the settings ask for.
 
     Args:
         model: the `model` group.
         embedding: the `embedding` group.
         optimizer: the `optimizer` group.
-        words: the size of the vocabulary.
-        classes: the number of classes.
+        words: the size of the vocabulary; of pairs of strings, of the alphabet.
+        classes: the number of classes of the data; whoever predicts letters has the letters instead.
         vectors: pre-trained word vectors, or None; see `WordEmbedding`.
 
     Raises:
-        SettingError: if the model is not for so many classes.
+        SettingError: if the model is not for so many classes, or so many letters.
     """
-    check_model(model, classes)
-    network = _build_network(model, embedding, words, classes, vectors)
-    return TextClassifier(network, classes, partial(build_optimizer, optimizer))
+    check_model(model, classes, words)
+    make_optimizer = partial(build_optimizer, optimizer)
+    if model.name == "tagger":
+        return Learner(_tagger(model, embedding, words), words, make_optimizer, Tagging())
+    if model.name == "char_lm":
+        return Learner(_language_model(model, embedding, words), words, make_optimizer, LanguageModel())
+    if model.name == "seq2seq":
+        network = EncoderDecoder(words, dim=embedding.dim, embedding_std=embedding.std, **_recurrent(model))
+        return Learner(network, words + 1, make_optimizer, SequenceToSequence(network.end))
+    task: Task = Classification()
+    return Learner(_classifier(model, embedding, words, classes, vectors), classes, make_optimizer, task)
 
 
-def _build_network(
+def _classifier(
     model: ModelConfig, embedding: EmbeddingConfig, words: int, classes: int, vectors: Tensor | None
 ) -> nn.Module:
-    common: dict[str, Any] = {
-        "dim": embedding.dim,
-        "dropout": model.dropout,
-        "vectors": vectors,
-        "embedding_std": embedding.std,
-    }
-    if model.name == "bilstm":
-        assert model.hidden is not None and model.layers is not None
-        return BiLSTM(words, None if classes == 2 else classes, hidden=model.hidden, layers=model.layers, **common)
-    common |= {"filters": model.filters, "widths": model.widths, "initializer": model.initializer}
+    common: dict[str, Any] = {"dim": embedding.dim, "vectors": vectors, "embedding_std": embedding.std}
+    if model.name == "birnn":
+        logits = None if classes == 2 else classes
+        return RecurrentClassifier(
+            words, logits, bidirectional=bool(model.bidirectional), **_recurrent(model), **common
+        )
+    common |= {
+        "filters": model.filters, "widths": model.widths, "initializer": model.initializer, "dropout": model.dropout,
+    }  # fmt: skip
     return BinaryCNN(words, **common) if classes == 2 else MultiCNN(words, classes, **common)
+
+
+def _tagger(model: ModelConfig, embedding: EmbeddingConfig, letters: int) -> Tagger:
+    reader = OneHot(letters) if model.input == "onehot" else LetterEmbedding(letters, embedding.dim, embedding.std)
+    heads: dict[str, Any] = {"head": model.head, "unroll": model.unroll}
+    return Tagger(reader, letters, **_recurrent(model), **heads)
+
+
+def _language_model(model: ModelConfig, embedding: EmbeddingConfig, words: int) -> Tagger:
+    network = Tagger(WordEmbedding(words, embedding.dim, std=embedding.std), words, **_recurrent(model))
+    network.title = network.title.replace("tagger", "language model")
+    return network
+
+
+def _recurrent(model: ModelConfig) -> dict[str, Any]:
+    """What all recurrent networks are told."""
+    return {
+        "cell": model.cell,
+        "backend": model.backend,
+        "hidden": model.hidden,
+        "layers": model.layers,
+        "dropout": model.dropout or 0.0,
+    }
 
 
 def build_optimizer(settings: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:

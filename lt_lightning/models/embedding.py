@@ -1,9 +1,10 @@
-"""Words as vectors: random, or GloVe's where GloVe has the word."""
+"""Words and letters as vectors: random, GloVe's where GloVe has the word, or one-hot."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from lt_lightning.data.vocabulary import PADDING, UNKNOWN
@@ -37,3 +38,46 @@ class WordEmbedding(nn.Embedding):
             vectors = self._vectors.to(self.weight)
             self.weight.copy_(torch.where(vectors.isnan(), self.weight, vectors))
         self.weight[[UNKNOWN, PADDING]] = 0
+
+
+class LetterEmbedding(nn.Embedding):
+    """A vector for each of the ids 0 … symbols − 1, drawn from N(0, std²); a larger id is padding and reads any row.
+
+    Args:
+        symbols: how many there are.
+        dim: the length of a vector.
+        std: the standard deviation of what is drawn.
+    """
+
+    def __init__(self, symbols: int, dim: int, std: float = 1.0) -> None:
+        self._std = std
+        super().__init__(symbols, dim)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the rows afresh."""
+        self.weight.normal_(std=self._std)
+
+    def forward(self, input: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape dim"]:
+        """The vectors of ids of any shape."""
+        return super().forward(input.clamp(max=self.num_embeddings - 1))
+
+
+class OneHot(nn.Module):
+    """Ids 0 … symbols − 1 as vectors with a single 1; a larger id is padding and all zero.
+
+    Attributes:
+        embedding_dim: the length of a vector.
+    """
+
+    def __init__(self, symbols: int) -> None:
+        super().__init__()
+        self.embedding_dim = symbols
+
+    def reset_parameters(self) -> None:
+        """There is nothing to draw."""
+
+    def forward(self, ids: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape dim"]:
+        """The vectors of ids of any shape."""
+        padded = F.one_hot(ids.clamp(max=self.embedding_dim), self.embedding_dim + 1)
+        return padded[..., : self.embedding_dim].to(torch.get_default_dtype())

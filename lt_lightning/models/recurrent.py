@@ -1,26 +1,108 @@
-"""A bidirectional LSTM that reads a text to its end, from both ends."""
+"""Recurrent layers, by torch or from their equations, and a classifier that reads a text to its end with them."""
 
 from __future__ import annotations
+
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from lt_lightning.models.embedding import WordEmbedding
+from lt_lightning.models.unrolled import Recurrent, draw_recurrent_weights
+
+Backend = Literal["torch", "equations"]
+"""Whose recurrent layers: torch's, or those of `unrolled`; with the same weights they give the same numbers."""
+
+State = Any
+"""What a layer carries from step to step: `(layers · directions, batch, hidden)`; of an LSTM two of them, h and c."""
+
+_TORCH: dict[str, Any] = {"rnn": nn.RNN, "gru": nn.GRU, "gru_chung": nn.GRU, "lstm": nn.LSTM}
+TITLES = {"rnn": "RNN", "gru": "GRU", "gru_chung": "GRU (Chung)", "lstm": "LSTM", "none": "softmax"}
+"""What people call a network of these cells."""
 
 
-class BiLSTM(nn.Module):
-    """Two layers of LSTM in both directions; the last state of each direction is classified.
+def build_recurrent(
+    cell: str,
+    backend: Backend,
+    inputs: int,
+    hidden: int,
+    layers: int = 1,
+    *,
+    bidirectional: bool = False,
+    dropout: float = 0.0,
+) -> nn.Module:
+    """Recurrent layers whose parameters have torch's names, shapes and order whatever the backend.
 
-    Hochreiter and Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735.
+    Args:
+        cell: `rnn` (tanh), `gru`, `lstm`; `gru_chung`, of the backend `equations` alone.
+        backend: whose layers.
+        inputs: the length of what each step is given.
+        hidden: the length of the state, each way.
+        layers: the number of layers.
+        bidirectional: read from both ends.
+        dropout: the share dropped in training between layers.
+
+    Returns:
+        A module for `run_recurrent`; `draw_recurrent_weights` draws its weights.
+
+    Raises:
+        ValueError: torch has no such cell.
+    """
+    if cell == "gru_chung" and backend == "torch":
+        raise ValueError("torch has no gru_chung; use the backend equations")
+    between = dropout if layers > 1 else 0.0
+    theirs = _TORCH[cell](inputs, hidden, layers, batch_first=True, bidirectional=bidirectional, dropout=between)
+    if backend == "torch":
+        return theirs
+    # Whichever backend, what is drawn after this is the same: the same seed gives the same first weights.
+    with torch.random.fork_rng(devices=[]):
+        return Recurrent(cell, inputs, hidden, layers, bidirectional=bidirectional, dropout=between)
+
+
+def run_recurrent(
+    layers: nn.Module,
+    inputs: Float[Tensor, "batch length inputs"],
+    lengths: Int64[Tensor, " batch"] | None = None,
+    state: State = None,
+) -> tuple[Float[Tensor, "batch length features"], State]:
+    """Read a batch of sequences.
+
+    Args:
+        layers: from `build_recurrent`.
+        inputs: what is read; what lies beyond a row's length counts for nothing.
+        lengths: the steps of each row, at least 1; None where all are of full length.
+        state: where to start from; None for zeros.
+
+    Returns:
+        The last layer's states after each step, zero beyond a row's length, and all layers' states after its last.
+    """
+    if not isinstance(layers, nn.RNNBase):
+        return layers(inputs, lengths, state)
+    if lengths is None:
+        return layers(inputs, state)
+    # Packing makes a row's last state, and the start of the backward direction, those of its own last step.
+    packed = pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    outputs, state = layers(packed, state)
+    return pad_packed_sequence(outputs, batch_first=True, total_length=inputs.shape[1])[0], state
+
+
+class RecurrentClassifier(nn.Module):
+    """Recurrent layers over word vectors; the last layer's final state, of each direction, is classified.
+
+    With `cell="lstm"` and both directions it is the usual RecurrentClassifier; Hochreiter and Schmidhuber 1997,
+    https://doi.org/10.1162/neco.1997.9.8.1735, Graves and Schmidhuber 2005, https://doi.org/10.1016/j.neunet.2005.06.042.
 
     Args:
         words: the size of the vocabulary.
         classes: the number of classes; None for a single logit, that of class 1 of two.
+        cell: `rnn`, `gru`, `lstm`, `gru_chung`; see `build_recurrent`.
+        backend: whose recurrent layers.
         dim: the length of a word's vector.
         hidden: the length of the state, each way.
         layers: the number of layers.
+        bidirectional: read texts from both ends.
         dropout: the share dropped in training: of the vectors, between the layers, and of the last states.
         vectors: pre-trained word vectors; see `WordEmbedding`.
         embedding_std: the standard deviation of word vectors that are drawn.
@@ -31,36 +113,32 @@ class BiLSTM(nn.Module):
         words: int,
         classes: int | None,
         *,
+        cell: str = "lstm",
+        backend: Backend = "torch",
         dim: int = 100,
         hidden: int = 256,
         layers: int = 2,
+        bidirectional: bool = True,
         dropout: float = 0.5,
         vectors: Float[Tensor, "words dim"] | None = None,
         embedding_std: float = 1.0,
     ) -> None:
         super().__init__()
+        self.title = f"{'Bi' if bidirectional else ''}{TITLES[cell]}"
         self.classes = classes
+        self.bidirectional = bidirectional
         self.embedding = WordEmbedding(words, dim, vectors, embedding_std)
-        self.lstm = nn.LSTM(
-            dim, hidden, layers, batch_first=True, bidirectional=True, dropout=dropout if layers > 1 else 0.0
-        )
+        self.rnn = build_recurrent(cell, backend, dim, hidden, layers, bidirectional=bidirectional, dropout=dropout)
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(2 * hidden, classes or 1)
+        self.fc = nn.Linear(2 * hidden if bidirectional else hidden, classes or 1)
         self.reset_parameters()
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw all weights afresh."""
         self.embedding.reset_parameters()
-        for name, weight in self.lstm.named_parameters():
-            if name.startswith("weight_ih"):
-                nn.init.xavier_normal_(weight)
-            elif name.startswith("weight_hh"):
-                nn.init.orthogonal_(weight)
-            else:
-                weight.zero_()
-        nn.init.xavier_normal_(self.fc.weight)
-        self.fc.bias.zero_()
+        draw_recurrent_weights(self.rnn)
+        draw_linear_weights(self.fc)
 
     def forward(
         self, ids: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]
@@ -72,8 +150,16 @@ class BiLSTM(nn.Module):
             lengths: the number of words in each row; a text without words is read as one `<pad>`.
         """
         vectors = self.dropout(self.embedding(ids))
-        # Packing makes the backward direction start at each text's own last word.
-        packed = pack_padded_sequence(vectors, lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False)
-        _, (states, _) = self.lstm(packed)
-        logits = self.fc(self.dropout(torch.cat([states[-2], states[-1]], dim=1)))
+        _, state = run_recurrent(self.rnn, vectors, lengths.clamp(min=1))
+        states = state[0] if isinstance(state, tuple) else state
+        last = torch.cat([states[-2], states[-1]], dim=1) if self.bidirectional else states[-1]
+        logits = self.fc(self.dropout(last))
         return logits if self.classes else logits.squeeze(1)
+
+
+@torch.no_grad()
+def draw_linear_weights(linear: nn.Linear) -> None:
+    """Xavier-normal weights, zero biases."""
+    nn.init.xavier_normal_(linear.weight)
+    if linear.bias is not None:
+        linear.bias.zero_()

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from lt_lightning.models import BiLSTM
-from lt_lightning.models.cells import CELLS, Recurrent, draw_recurrent_weights, find_cell
+from lt_lightning.models import RecurrentClassifier
+from lt_lightning.models.cells import CELLS, find_cell
+from lt_lightning.models.unrolled import Recurrent, draw_recurrent_weights
 
 TORCH = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 INPUT, HIDDEN, BATCH, LENGTH = 3, 4, 5, 7
@@ -287,14 +288,14 @@ def test_torchs_networks_draw_the_same_weights(cell: str) -> None:
 
 def test_bilstm_draws_the_same_weights() -> None:
     torch.manual_seed(3)
-    network = BiLSTM(20, 3, dim=INPUT, hidden=HIDDEN)
+    network = RecurrentClassifier(20, 3, dim=INPUT, hidden=HIDDEN)
     ours = Recurrent("lstm", INPUT, HIDDEN, 2, bidirectional=True)
     torch.manual_seed(4)
     network.reset_parameters()
     torch.manual_seed(4)
     network.embedding.reset_parameters()
     ours.reset_parameters()
-    assert all(torch.equal(one, other) for one, other in zip(ours.parameters(), network.lstm.parameters(), strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(ours.parameters(), network.rnn.parameters(), strict=True))
 
 
 def test_an_unknown_cell_is_refused_with_the_names_there_are() -> None:

@@ -6,14 +6,14 @@ import torch
 from torch import nn
 
 from lt_lightning.data.vocabulary import PADDING, UNKNOWN
-from lt_lightning.models import BiLSTM, BinaryCNN, MultiCNN, WordEmbedding
+from lt_lightning.models import BinaryCNN, MultiCNN, RecurrentClassifier, WordEmbedding
 
 WORDS = 40
 NETWORKS = {
     "multi_cnn": lambda: MultiCNN(WORDS, 3, dim=8, filters=5),
     "binary_cnn": lambda: BinaryCNN(WORDS, dim=8, filters=5),
-    "bilstm": lambda: BiLSTM(WORDS, 3, dim=8, hidden=6),
-    "bilstm_binary": lambda: BiLSTM(WORDS, None, dim=8, hidden=6),
+    "bilstm": lambda: RecurrentClassifier(WORDS, 3, dim=8, hidden=6),
+    "bilstm_binary": lambda: RecurrentClassifier(WORDS, None, dim=8, hidden=6),
 }
 
 
@@ -50,7 +50,7 @@ def test_binary_cnn_has_three_logits_fewer() -> None:
 def test_bilstm_has_the_size_of_its_equations() -> None:
     words, dim, hidden, classes = 25_002, 100, 256, 4
     one_way = [4 * hidden * (inputs + hidden + 2) for inputs in (dim, 2 * hidden)]
-    assert count(BiLSTM(words, classes)) == words * dim + 2 * sum(one_way) + (2 * hidden + 1) * classes
+    assert count(RecurrentClassifier(words, classes)) == words * dim + 2 * sum(one_way) + (2 * hidden + 1) * classes
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 4, 5, 6, 17])
@@ -72,8 +72,8 @@ def test_logits_have_the_promised_shape() -> None:
     ids, lengths = batch(text(4), text(9))
     assert MultiCNN(WORDS, 3)(ids, lengths).shape == (2, 3)
     assert BinaryCNN(WORDS)(ids, lengths).shape == (2,)
-    assert BiLSTM(WORDS, 4, hidden=6)(ids, lengths).shape == (2, 4)
-    assert BiLSTM(WORDS, None, hidden=6)(ids, lengths).shape == (2,)
+    assert RecurrentClassifier(WORDS, 4, hidden=6)(ids, lengths).shape == (2, 4)
+    assert RecurrentClassifier(WORDS, None, hidden=6)(ids, lengths).shape == (2,)
 
 
 def test_cnn_logits_equal_a_loop_over_windows() -> None:
@@ -112,11 +112,11 @@ def test_padding_never_wins_even_when_every_word_scores_below_it() -> None:
 
 
 def test_bilstm_logits_equal_a_loop_over_single_texts_without_packing() -> None:
-    network = BiLSTM(WORDS, 3, dim=8, hidden=6).double().eval()
+    network = RecurrentClassifier(WORDS, 3, dim=8, hidden=6).double().eval()
     texts = [text(5, 1), text(12, 2), text(1, 3)]
     expected = []
     for words in texts:
-        _, (states, _) = network.lstm(network.embedding(words)[None])
+        _, (states, _) = network.rnn(network.embedding(words)[None])
         expected.append(network.fc(torch.cat([states[-2], states[-1]], dim=1)))
     torch.testing.assert_close(network(*batch(*texts)), torch.cat(expected), rtol=0, atol=1e-12)
 
@@ -136,8 +136,8 @@ def test_weights_start_as_the_design_says() -> None:
 
 
 def test_hidden_weights_of_an_lstm_start_orthogonal() -> None:
-    network = BiLSTM(50, 3, dim=10, hidden=16)
-    for name, weight in network.lstm.named_parameters():
+    network = RecurrentClassifier(50, 3, dim=10, hidden=16)
+    for name, weight in network.rnn.named_parameters():
         if name.startswith("weight_hh"):
             torch.testing.assert_close(weight.T @ weight, torch.eye(16), atol=1e-5, rtol=0)
         elif name.startswith("bias"):
@@ -146,7 +146,7 @@ def test_hidden_weights_of_an_lstm_start_orthogonal() -> None:
             assert weight.std().item() == pytest.approx((2 / sum(weight.shape)) ** 0.5, rel=0.15)
 
 
-@pytest.mark.parametrize("build", [MultiCNN, BinaryCNN, BiLSTM])
+@pytest.mark.parametrize("build", [MultiCNN, BinaryCNN, RecurrentClassifier])
 def test_word_vectors_are_drawn_as_large_as_asked_again_too(build: type[nn.Module]) -> None:
     arguments = (400,) if build is BinaryCNN else (400, 3)
     embedding = build(*arguments, dim=50, embedding_std=0.1).get_submodule("embedding")

@@ -12,9 +12,9 @@ from torch.utils.data import DataLoader
 from lt_lightning.config import Config
 from lt_lightning.data.batches import Batch
 from lt_lightning.errors import SettingError
-from lt_lightning.models import BiLSTM, BinaryCNN, MultiCNN, TextClassifier, build_classifier
+from lt_lightning.models import BinaryCNN, Learner, MultiCNN, RecurrentClassifier, build_learner
 from lt_lightning.models.build import build_optimizer
-from lt_lightning.models.classifier import cross_entropy, predicted_classes
+from lt_lightning.models.learner import cross_entropy, predicted_classes
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec")
 
@@ -57,7 +57,7 @@ def sgd(parameters: object) -> torch.optim.Optimizer:
 def test_metrics_are_means_over_rows_whatever_the_batches() -> None:
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(11, 3)), rng.integers(0, 3, 11)
-    classifier = TextClassifier(Table(torch.tensor(logits)), 3, sgd)
+    classifier = Learner(Table(torch.tensor(logits)), 3, sgd)
     measured = trainer().test(classifier, batches(labels.tolist(), [5, 4, 2]), verbose=False)[0]
 
     log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
@@ -73,7 +73,7 @@ def test_metrics_are_means_over_rows_whatever_the_batches() -> None:
 def test_the_confusion_matrix_counts_rows_by_class_and_prediction_of_the_last_test_alone() -> None:
     rng = np.random.default_rng(1)
     logits, labels = rng.normal(size=(17, 3)), rng.integers(0, 3, 17)
-    classifier = TextClassifier(Table(torch.tensor(logits)), 3, sgd)
+    classifier = Learner(Table(torch.tensor(logits)), 3, sgd)
     expected = np.zeros((3, 3), int)
     for row, label in zip(logits, labels, strict=True):
         expected[label, row.argmax()] += 1
@@ -86,7 +86,7 @@ def test_the_confusion_matrix_counts_rows_by_class_and_prediction_of_the_last_te
 
 def test_one_logit_is_the_log_odds_of_class_1() -> None:
     logits, labels = np.array([-2.0, 0.5, 3.0, -0.1]), np.array([0, 1, 0, 1])
-    classifier = TextClassifier(Table(torch.tensor(logits)), 2, sgd)
+    classifier = Learner(Table(torch.tensor(logits)), 2, sgd)
     measured = trainer().test(classifier, batches(labels.tolist(), [3, 1]), verbose=False)[0]
     probability = 1 / (1 + np.exp(-logits))
     expected = -np.log(np.where(labels == 1, probability, 1 - probability)).mean()
@@ -103,7 +103,7 @@ def test_two_logits_and_their_difference_agree() -> None:
 
 def test_train_loss_is_the_mean_over_the_epochs_rows() -> None:
     logits, labels = torch.randn(7, 3), [0, 1, 2, 0, 1, 2, 0]
-    classifier = TextClassifier(Table(logits), 3, sgd)
+    classifier = Learner(Table(logits), 3, sgd)
     fit = trainer()
     fit.fit(classifier, batches(labels, [4, 3]), batches(labels, [7]))
     expected = nn.functional.cross_entropy(logits, torch.tensor(labels))
@@ -114,7 +114,7 @@ def test_processes_average_to_the_global_batchs_gradient() -> None:
     logits, labels = torch.randn(7, 3), torch.randint(0, 3, (7,))
 
     def gradient(rows: torch.Tensor, processes: int) -> torch.Tensor:
-        classifier = TextClassifier(Table(logits.clone()), 3, sgd)
+        classifier = Learner(Table(logits.clone()), 3, sgd)
         classifier._trainer = type("Trainer", (), {"world_size": processes})()  # pyright: ignore
         batch = Batch(rows[:, None], torch.ones(len(rows), dtype=torch.long), labels[rows], 7, 7)
         classifier.training_step(batch, 0).backward()
@@ -130,13 +130,13 @@ def test_processes_average_to_the_global_batchs_gradient() -> None:
 @pytest.mark.parametrize(
     ("model", "classes", "network"),
     [("multi_cnn", 4, MultiCNN), ("binary_cnn", 2, BinaryCNN), ("cnn", 4, MultiCNN), ("cnn", 2, BinaryCNN),
-     ("bilstm", 4, BiLSTM), ("bilstm", 2, BiLSTM)],
+     ("bilstm", 4, RecurrentClassifier), ("bilstm", 2, RecurrentClassifier)],
 )  # fmt: skip
 def test_settings_build_the_network_they_name(
     configure: Callable[..., Config], model: str, classes: int, network: type[nn.Module]
 ) -> None:
     config = configure(f"model={model}", "embedding.dim=10", "embedding.std=0.02")
-    built = build_classifier(config.model, config.embedding, config.optimizer, words=30, classes=classes, vectors=None)
+    built = build_learner(config.model, config.embedding, config.optimizer, words=30, classes=classes, vectors=None)
     assert type(built.network) is network
     weights = built.network.get_parameter("embedding.weight")
     assert weights.shape == (30, 10)
@@ -153,7 +153,7 @@ def test_a_model_for_another_number_of_classes_is_refused(
 ) -> None:
     config = configure(f"model={model}", "embedding.dim=10")
     with pytest.raises(SettingError, match=f"model: {model} .*data has {classes}.* use model={remedy}"):
-        build_classifier(config.model, config.embedding, config.optimizer, words=30, classes=classes, vectors=None)
+        build_learner(config.model, config.embedding, config.optimizer, words=30, classes=classes, vectors=None)
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])

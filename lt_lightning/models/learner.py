@@ -1,0 +1,142 @@
+"""The LightningModule that trains a network for a task and measures it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
+
+from lt_lightning.models.tasks import Answers, Classification, Task, predicted_classes
+
+
+class Learner(pl.LightningModule):
+    """Trains `network` with cross-entropy, and measures loss, accuracy and macro F1 of a task's answers.
+
+    Logs `train_loss`, `valid_loss`, `valid_acc`, `valid_f1`, `test_loss`, `test_acc`, `test_f1`: means over answers
+    (texts, or letters), over all processes; and where the task has them `test_perplexity`, exp(test_loss), and
+    `test_exact`, the share of rows of which every answer is right.
+
+    Args:
+        network: gives logits; what it takes is the task's affair.
+        classes: the number of classes.
+        optimizer: makes the optimizer from the parameters; a fit begins with a new one.
+        task: what the network is to learn; to classify texts, by default.
+
+    Attributes:
+        confusion: how many targets of each class (rows) the last test took for which (columns); None before it.
+    """
+
+    confusion: Int64[Tensor, "classes classes"] | None
+
+    def __init__(
+        self,
+        network: nn.Module,
+        classes: int,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        task: Task | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.task: Task = task or Classification()
+        self._make_optimizer = optimizer
+        self.train_loss = MeanMetric()
+        metrics = {
+            "acc": MulticlassAccuracy(classes, average="micro", validate_args=False),
+            "f1": MulticlassF1Score(classes, average="macro", validate_args=False),
+        }
+        self.valid_loss, self.test_loss = MeanMetric(), MeanMetric()
+        self.valid_metrics = MetricCollection(metrics, prefix="valid_")
+        self.test_metrics = MetricCollection(metrics, prefix="test_").clone()
+        self.test_confusion = MulticlassConfusionMatrix(classes, validate_args=False)
+        self.test_exact = MeanMetric()
+        self.confusion = None
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """The network's logits."""
+        return self.network(*inputs)
+
+    def configure_optimizers(self) -> Optimizer:
+        """A fresh optimizer for the fit."""
+        return self._make_optimizer(self.parameters())
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the last epoch's loss."""
+        self.train_loss.reset()
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """The loss of a batch."""
+        answers = self.task.answer(self.network, batch)
+        loss = cross_entropy(answers.logits, answers.targets)
+        count = len(answers.targets)
+        self.train_loss.update(loss.detach(), count)
+        # Processes average their gradients; a process with fewer answers of the global batch must count for less.
+        share = count * self.trainer.world_size / answers.everywhere
+        return loss if share == 1 else loss * share
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's mean loss."""
+        self.log("train_loss", self.train_loss.compute())
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Count a batch of the validation part."""
+        answers = self.task.answer(self.network, batch)
+        self.valid_loss.update(cross_entropy(answers.logits, answers.targets), len(answers.targets))
+        self.valid_metrics.update(predicted_classes(answers.logits), answers.targets)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what the validation part came to."""
+        self.log_dict({"valid_loss": self.valid_loss.compute(), **self.valid_metrics.compute()})
+        self.valid_loss.reset()
+        self.valid_metrics.reset()
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Count a batch of the test split."""
+        answers = self.task.answer(self.network, batch)
+        predicted = self.task.predict(self.network, batch, answers)
+        self.test_loss.update(cross_entropy(answers.logits, answers.targets), len(answers.targets))
+        self.test_metrics.update(predicted, answers.targets)
+        self.test_confusion.update(predicted, answers.targets)
+        if self.task.has_exact:
+            self.test_exact.update(exact_rows(predicted, answers).float())
+
+    def on_test_epoch_end(self) -> None:
+        """Log what the test split came to."""
+        loss = self.test_loss.compute()
+        measured = {"test_loss": loss, **self.test_metrics.compute()}
+        if self.task.has_perplexity:
+            measured["test_perplexity"] = loss.exp()
+        if self.task.has_exact:
+            measured["test_exact"] = self.test_exact.compute()
+        self.log_dict(measured)
+        self.confusion = self.test_confusion.compute().cpu()
+        for metric in (self.test_loss, self.test_metrics, self.test_confusion, self.test_exact):
+            metric.reset()
+
+
+def cross_entropy(
+    logits: Float[Tensor, "targets classes"] | Float[Tensor, " targets"], targets: Int64[Tensor, " targets"]
+) -> Float[Tensor, ""]:
+    """The mean cross-entropy in nats; of a single logit, that of class 1, the binary one."""
+    if logits.dim() == 1:
+        return F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
+    return F.cross_entropy(logits, targets)
+
+
+def exact_rows(predicted: Int64[Tensor, " targets"], answers: Answers) -> Tensor:
+    """For each row of a batch whether all its answers are right.
+
+    >>> answers = Answers(torch.zeros(3, 2), torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 3)
+    >>> exact_rows(torch.tensor([0, 0, 1]), answers).tolist()
+    [False, True]
+    """
+    wrong = torch.zeros(int(answers.rows.max()) + 1, dtype=torch.bool, device=predicted.device)
+    wrong[answers.rows[predicted != answers.targets]] = True
+    return ~wrong
