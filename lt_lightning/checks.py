@@ -12,7 +12,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lt_lightning.config import Config, ModelConfig, TrainerConfig
+from lt_lightning.choices import check_strings, check_unread, fit_claims, model_claims
+from lt_lightning.config import Config, TrainerConfig
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
 
@@ -36,7 +37,8 @@ def read_config(composed: DictConfig) -> Config:
     for key, value, holds, remedy in _claims(config):
         if not holds:
             raise SettingError(f"{key}: {remedy}" if value is None else f"{key}: {value} is {remedy}")
-    _check_unread(config)
+    check_unread(config)
+    check_strings(config)
     try:
         lottery_settings(config)
     except LotteryError as error:
@@ -78,7 +80,10 @@ def _claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
     yield at_least(1, "data.max_length", data.max_length)
     yield at_least(1, "data.limit", data.limit)
     yield at_least(0, "data.num_workers", data.num_workers)
-    yield inside("data.valid_fraction", data.valid_fraction)
+    yield at_least(1, "data.train_rows", data.train_rows)
+    yield at_least(1, "data.test_rows", data.test_rows)
+    if data.valid_fraction is not None:
+        yield inside("data.valid_fraction", data.valid_fraction)
     lacking = data.name == "files" and data.path is None and data.hub is None
     yield "data.path", data.path, not lacking, "missing: data=files reads a folder with train and test files"
     mistaken = data.name == "PyDocs" and data.hub is not None
@@ -93,7 +98,8 @@ def _claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
         not unread,
         f"not what embedding={embedding.name} reads; use embedding=glove",
     )
-    yield inside("model.dropout", model.dropout, with_zero=True)
+    if model.dropout is not None:
+        yield inside("model.dropout", model.dropout, with_zero=True)
     yield at_least(1, "model.filters", model.filters)
     yield (
         "model.widths",
@@ -101,10 +107,12 @@ def _claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
         model.widths is None or min(model.widths, default=0) > 0,
         "no list of widths ≥ 1",
     )
-    known = ("xavier", "xavier_2d")
-    yield "model.initializer", model.initializer, model.initializer in (None, *known), f"none of {', '.join(known)}"
+    yield from model_claims(model)
     yield at_least(1, "model.hidden", model.hidden)
     yield at_least(1, "model.layers", model.layers)
+    yield at_least(0, "model.temperature", model.temperature)
+    yield at_least(1, "model.sample_length", model.sample_length)
+    yield from fit_claims(config)
     yield "optimizer.lr", optimizer.lr, optimizer.lr > 0, "not above 0"
     yield at_least(0, "optimizer.weight_decay", optimizer.weight_decay)
     yield at_least(0, "optimizer.eps", optimizer.eps)
@@ -137,44 +145,6 @@ def _trainer_claims(trainer: TrainerConfig) -> Iterator[tuple[str, Any, bool, st
     elsewhere = ("spawn", "fork", "notebook", "fsdp", "deepspeed", "model_parallel", "xla")
     fits = not any(word in strategy for word in elsewhere)
     yield "trainer.strategy", strategy, fits, "not supported: it must keep whole weights where the rounds run; use ddp"
-
-
-_READ = {
-    "model": {
-        "cnn": {"filters", "widths", "initializer"},
-        "binary_cnn": {"filters", "widths", "initializer"},
-        "multi_cnn": {"filters", "widths", "initializer"},
-        "bilstm": {"hidden", "layers"},
-    },
-    "optimizer": {"adam": {"betas", "eps"}, "adamw": {"betas", "eps"}, "sgd": {"momentum"}},
-}
-"""Of the keys that only some choices of a group read: which choice reads which."""
-
-
-def _check_unread(config: Config) -> None:
-    """A setting that nothing would read is a mistake, and so is a missing one that something would."""
-    for group, choices in _READ.items():
-        values = vars(getattr(config, group))
-        name = values["name"]
-        if name not in choices:
-            raise SettingError(f"{group}.name: {name!r} is none of {', '.join(choices)}; choose it with {group}=…")
-        for key in sorted(set().union(*choices.values())):
-            if key in choices[name] and values[key] is None:
-                raise SettingError(f"{group}.{key}: {group}={name} needs a value")
-            if key not in choices[name] and values[key] is not None:
-                raise SettingError(f"{group}.{key}: {group}={name} does not read it; leave it out")
-
-
-def check_model(model: ModelConfig, classes: int) -> None:
-    """See that the network is for so many classes.
-
-    Raises:
-        SettingError: if it is for two and there are more, or the reverse.
-    """
-    if model.name == "binary_cnn" and classes != 2:
-        raise SettingError(f"model: binary_cnn tells two classes apart, the data has {classes}; use model=multi_cnn")
-    if model.name == "multi_cnn" and classes == 2:
-        raise SettingError("model: multi_cnn is for more than two classes, the data has 2; use model=binary_cnn")
 
 
 def setting_names() -> list[str]:

@@ -39,7 +39,7 @@ class DataKind(str, Enum):
 
 @dataclass
 class DataConfig:
-    """The `data` group: what is read, and how it is cut into batches. A key that the chosen one does not read is null."""
+    """The `data` group: what is read, and how it is cut into batches. A key that no chosen kind reads is null."""
 
     name: str = MISSING
     kind: DataKind = MISSING

@@ -54,9 +54,9 @@ def test_glove_halves_the_vocabulary_unless_told_otherwise(configure: Callable[.
     ("experiment", "data", "model", "embedding", "epochs", "std", "lr", "test_on"),
     [
         ("lt_agnews", "AG News", "cnn", "random", 10, 0.1, 2e-3, "best"),
-        ("lt_agnews_lstm", "AG News", "bilstm", "glove", 10, 1.0, 1e-3, "last"),
+        ("lt_agnews_lstm", "AG News", "birnn", "glove", 10, 1.0, 1e-3, "last"),
         ("lt_imdb", "IMDB", "cnn", "random", 20, 0.1, 2e-3, "best"),
-        ("lt_imdb_lstm", "IMDB", "bilstm", "glove", 20, 1.0, 5e-3, "best"),
+        ("lt_imdb_lstm", "IMDB", "birnn", "glove", 20, 1.0, 5e-3, "best"),
         ("notebook", "AG News", "cnn", "random", 10, 1.0, 1e-3, "last"),
     ],
 )
@@ -72,14 +72,44 @@ def test_experiments_are_what_the_documents_say(
     assert (config.pruning.rounds, config.pruning.amount, config.pruning.rewind) == (20, 0.2, "init")
 
 
-@pytest.mark.parametrize("experiment", [path.stem for path in (CONF / "experiment").glob("*.yaml")])
+PAIRS = {"hihello", "seq2seq"}
+"""The experiments that answer strings with strings: other texts are nothing to them."""
+
+
+@pytest.mark.parametrize("experiment", sorted({path.stem for path in (CONF / "experiment").glob("*.yaml")} - PAIRS))
 @pytest.mark.parametrize("data", ["pydocs", "agnews", "imdb"])
 def test_any_experiment_runs_on_other_data_with_one_more_word(
     configure: Callable[..., Config], experiment: str, data: str
 ) -> None:
     config = configure(f"+experiment={experiment}", f"data={data}")
     assert config.data.name == {"pydocs": "PyDocs", "agnews": "AG News", "imdb": "IMDB"}[data]
-    assert config.model.name in ("cnn", "bilstm")  # these fit any number of classes
+    assert config.model.name in ("cnn", "birnn", "char_lm")  # these fit any number of classes
+
+
+@pytest.mark.parametrize("data", ["pairs", "reversal"])
+@pytest.mark.parametrize("experiment", sorted(PAIRS))
+def test_experiments_with_strings_run_on_other_strings(
+    configure: Callable[..., Config], experiment: str, data: str
+) -> None:
+    config = configure(f"+experiment={experiment}", f"data={data}", "data.alphabet=hielo")
+    assert config.data.kind.value == data
+
+
+@pytest.mark.parametrize(
+    ("experiment", "rounds", "epochs", "lr", "cell"),
+    [("hihello", 10, 100, 0.1, "rnn"), ("names", 6, 15, 0.003, "gru"),
+     ("char_lm", 4, 3, 0.003, "gru"), ("seq2seq", 4, 6, 0.003, "lstm")],
+)  # fmt: skip
+def test_recurrent_experiments_are_what_the_documents_say(
+    configure: Callable[..., Config], experiment: str, rounds: int, epochs: int, lr: float, cell: str
+) -> None:
+    config = configure(f"+experiment={experiment}")
+    assert (config.pruning.rounds, config.trainer.max_epochs) == (rounds, epochs)
+    assert (config.optimizer.name, config.optimizer.lr, config.model.cell) == ("adam", lr, cell)
+
+
+def test_bilstm_is_one_setting_of_birnn(configure: Callable[..., Config]) -> None:
+    assert configure("model=bilstm").model == configure("model=birnn", "model.cell=lstm").model
 
 
 @pytest.mark.parametrize("study", sorted(path.stem for path in (CONF / "experiment").glob("study_*.yaml")))
@@ -126,6 +156,11 @@ def test_every_key_has_a_comment() -> None:
         ("model.widths=[]", "model.widths: [] is no list of widths"),
         ("model.widths=[3,0]", "model.widths: [3, 0] is no list of widths"),
         ("model.hidden=3", "model.hidden: model=multi_cnn does not read it"),
+        ("model.cell=gru", "model.cell: model=multi_cnn does not read it"),
+        ("data.pairs=[[a,b]]", "data.pairs: data.kind=texts does not read it"),
+        ("data.split_names=true", "data.split_names: data.kind=texts does not read it"),
+        ("model=tagger", "model: tagger answers strings with strings, the data is texts; use data=pairs"),
+        ("data=pairs", "model: multi_cnn reads texts, the data is pairs of strings; use model=tagger or"),
         ("model.filters=null", "model.filters: model=multi_cnn needs a value"),
         ("optimizer.lr=0", "optimizer.lr: 0.0 is not above 0"),
         ("embedding.std=0", "embedding.std: 0.0 is not above 0"),
@@ -154,6 +189,51 @@ def test_a_value_out_of_range_is_refused_by_name(configure: Callable[..., Config
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("experiment", "override", "said"),
+    [
+        ("hihello", "model.cell=elman", "model.cell: elman is none of rnn, gru, lstm, gru_chung, none"),
+        ("names", "model.cell=none", "model.cell: none is none of rnn, gru, lstm, gru_chung"),
+        ("hihello", "model.cell=gru_chung", "model.backend: torch is without gru_chung; use model.backend=equations"),
+        ("hihello", "model.input=glove", "model.input: glove is none of onehot, embedding"),
+        ("hihello", "model.head=softmax", "model.head: softmax is none of direct, linear"),
+        ("hihello", "model.unroll=no", "model.unroll: no is none of steps, sequence"),
+        ("hihello", "model.backend=jax", "model.backend: jax is none of torch, equations"),
+        ("hihello", "model.layers=0", "model.layers: 0 is too small"),
+        ("hihello", "model.dropout=0.5", "model.dropout: model=tagger does not read it"),
+        ("hihello", "model.hidden=7", "model.hidden: 7 states for 5 letters; with model.head=direct"),
+        ("hihello", "data.tokenizer=words", "data.tokenizer: words is not what data.kind=pairs reads"),
+        ("hihello", "embedding=glove_50d", "embedding: glove_50d has vectors of words"),
+        ("hihello", "data.valid_fraction=0.5", "data.valid_fraction: data.kind=pairs does not read it"),
+        ("hihello", "data.pairs=[[hihell,ihell]]", "data.pairs: "),
+        ("hihello", "data.pairs=[['','']]", "data.pairs: "),
+        ("hihello", "data.pairs=[[hallo,alloh]]", "'a'"),
+        ("hihello", "data.pairs=[[hello]]", "data.pairs: "),
+        ("hihello", "data.pairs=[]", "data.pairs: "),
+        ("hihello", "data.pairs=null", "data.pairs: data.kind=pairs needs a value"),
+        ("hihello", "data.alphabet=hhielo", "data.alphabet: "),
+        ("seq2seq", "data.lengths=[5,4]", "data.lengths: "),
+        ("seq2seq", "data.lengths=[5]", "data.lengths: "),
+        ("seq2seq", "data.lengths=[1,2]", "data.train_rows: "),
+        ("seq2seq", "data.alphabet=''", "data.alphabet: "),
+        ("seq2seq", "data.train_rows=0", "data.train_rows: 0 is too small"),
+        ("names", "data.path=here", "data.path: data.kind=names does not read it"),
+        ("names", "data.tokenizer=words", "data.tokenizer: words is not what data.kind=names reads"),
+        ("char_lm", "data.tokenizer=words", "data.tokenizer: words is not what model=char_lm reads"),
+        ("char_lm", "model.temperature=-1", "model.temperature: -1.0 is too small"),
+        ("char_lm", "model.sample_length=0", "model.sample_length: 0 is too small"),
+        ("char_lm", "model.bidirectional=true", "model.bidirectional: model=char_lm does not read it"),
+    ],
+)
+def test_what_a_recurrent_experiment_cannot_be_is_refused_by_name(
+    configure: Callable[..., Config], experiment: str, override: str, said: str
+) -> None:
+    with pytest.raises(SettingError) as error:
+        configure(f"+experiment={experiment}", override)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 def test_setting_names_are_those_of_the_tree() -> None:
     names = setting_names()
     assert {"seed", "pruning.amount", "data.path", "trainer.max_epochs"} <= set(names)
@@ -169,7 +249,8 @@ from lt_lightning.checks import read_config
 from lt_lightning.config import register_schema
 register_schema()
 with initialize_config_dir(config_folder(), version_base="1.3"):
-    read_config(compose("config", ["+experiment=lt_imdb"]))
+    for experiment in ("lt_imdb", "hihello", "seq2seq"):
+        read_config(compose("config", [f"+experiment={experiment}"]))
 print([name for name in ("torch", "pytorch_lightning", "datasets", "matplotlib", "tokenizers") if name in sys.modules])
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
