@@ -20,21 +20,27 @@ from rich.console import Console
 
 from lt_lightning.callbacks import BestWeights, History, PruningCallback
 from lt_lightning.callbacks.progress import ProgressCallback, RoundsDisplay
+from lt_lightning.callbacks.spelling import SpellingCallback
 from lt_lightning.checks import lottery_settings
-from lt_lightning.config import Config, TestOn, TrainerConfig
+from lt_lightning.config import Config, Splitter, TestOn, TrainerConfig
 from lt_lightning.data.corpus import Corpus
 from lt_lightning.data.module import TextDataModule
+from lt_lightning.data.pair_module import PairDataModule
+from lt_lightning.data.pairs import PairCorpus
 from lt_lightning.errors import SettingError
+from lt_lightning.examples import DataModule, check_prompt, find_baseline, show_examples, target_names
 from lt_lightning.lottery import Mask, derive_seed
-from lt_lightning.models import TextClassifier, build_classifier
+from lt_lightning.models import Learner, build_learner
+from lt_lightning.models.tasks import Classification, LanguageModel, Tagging
 from lt_lightning.results.description import claim_directory, describe_run, now, write_description
+from lt_lightning.results.metrics import Metric, metric_of
 from lt_lightning.results.records import ConfusionRecord, EpochRecord, LayerRecord, Record, append_records
 from lt_lightning.results.report import draw_report
 from lt_lightning.results.tables import parameter_table
 from lt_lightning.results.tickets import Ticket
 
 
-def run_experiment(config: Config, corpus: Corpus, run: Path, command: Sequence[str]) -> None:
+def run_experiment(config: Config, corpus: Corpus | PairCorpus, run: Path, command: Sequence[str]) -> None:
     """Play all rounds and leave the run directory behind.
 
     Each round appends to the tables and writes its ticket before the next begins: what is done is kept, whatever
@@ -54,9 +60,9 @@ def run_experiment(config: Config, corpus: Corpus, run: Path, command: Sequence[
     if is_writer:
         claim_directory(run)
     _hush()
-    data = TextDataModule(corpus, config.data, config.embedding, config.seed)
+    data = load_data(config, corpus)
     pl.seed_everything(derive_seed(config.seed, "network"), verbose=False)
-    classifier = build_classifier(
+    learner = build_learner(
         config.model,
         config.embedding,
         config.optimizer,
@@ -64,25 +70,30 @@ def run_experiment(config: Config, corpus: Corpus, run: Path, command: Sequence[
         classes=len(data.corpus.class_names),
         vectors=data.vectors,
     )
+    check_prompt(config.model, data)
     pruning = PruningCallback(submodule="network", **vars(lottery_settings(config)))
-    description = _describe(config, data, command, classifier, run)
+    description = _describe(config, data, command, learner, run)
     if is_writer:
         write_description(run, description)
     console = Console(highlight=False, quiet=not is_writer)
-    title = _summary(config, data, description)
-    with RoundsDisplay(title, config.pruning.rounds, config.trainer.max_epochs, console) as display:
-        for round in range(config.pruning.rounds + 1):
+    rounds, metric = config.pruning.rounds, metric_of(description)
+    title = _summary(config, data, description, metric)
+    with RoundsDisplay(title, rounds, config.trainer.max_epochs, console, metric=metric) as display:
+        for round in range(rounds + 1):
             display.begin_round()
-            record, epochs = _play_round(config, run, round, data, classifier, pruning, display)
+            record, epochs = _play_round(config, run, round, data, learner, pruning, display)
+            examples = show_examples(learner, data, config.model, config.seed, round)
             if is_writer:
-                _ticket(config, data, classifier, pruning.mask, record).save(
-                    run / f"tickets/round_{round:02}.safetensors"
-                )
+                _ticket(config, data, learner, pruning.mask, record).save(run / f"tickets/round_{round:02}.safetensors")
                 append_records(run / "layers.csv", _layers(round, pruning.mask))
                 append_records(run / "epochs.csv", epochs)
-                append_records(run / "confusion.csv", _confusion(round, classifier))
+                append_records(run / "confusion.csv", _confusion(round, learner))
+                if examples:
+                    append_records(run / "examples.csv", examples)
                 append_records(run / "results.csv", [record])
             display.show_round(record)
+            if isinstance(learner.task, LanguageModel):
+                display.say("\n".join(f"  sample: {one.given}{one.answer}" for one in examples))
     if is_writer:
         write_description(run, {**description, "finished": now()})
         console.print(f"\n{parameter_table(_layers(pruning.round, pruning.mask))}", soft_wrap=True, markup=False)
@@ -93,8 +104,8 @@ def _play_round(
     config: Config,
     run: Path,
     round: int,
-    data: TextDataModule,
-    classifier: TextClassifier,
+    data: DataModule,
+    learner: Learner,
     pruning: PruningCallback,
     display: RoundsDisplay,
 ) -> tuple[Record, list[EpochRecord]]:
@@ -105,14 +116,20 @@ def _play_round(
     data.round = round
     history, best = History(round), BestWeights()
     callbacks: list[pl.Callback] = [pruning, history, ProgressCallback(display, round)]
+    if isinstance(learner.task, Tagging):
+
+        def answers() -> list[str]:
+            return [one.answer for one in show_examples(learner, data, config.model, config.seed, round)]
+
+        callbacks.append(SpellingCallback(display, answers))
     if config.test_on == TestOn.best:
         callbacks.insert(0, best)  # before pruning, so that the round ends with its best weights for everyone
     if config.early_stopping.patience is not None:
         stopping = config.early_stopping
         callbacks.append(EarlyStopping("valid_loss", stopping.min_delta, stopping.patience or 0, mode="min"))
     trainer = _make_trainer(config.trainer, callbacks, run)
-    trainer.fit(classifier, datamodule=data)
-    tested = trainer.test(classifier, datamodule=data, verbose=False)[0]
+    trainer.fit(learner, datamodule=data)
+    tested = trainer.test(learner, datamodule=data, verbose=False)[0]
     of = history.epochs[(best.epoch or len(history.epochs)) - 1]
     mask = pruning.mask
     record = Record(
@@ -127,6 +144,8 @@ def _play_round(
         test_loss=tested["test_loss"],
         test_acc=tested["test_acc"],
         seconds=time.perf_counter() - began,
+        test_perplexity=tested.get("test_perplexity"),
+        test_exact=tested.get("test_exact"),
     )
     return record, history.epochs
 
@@ -153,60 +172,77 @@ def _layers(round: int, mask: Mask) -> list[LayerRecord]:
     ]
 
 
-def _confusion(round: int, classifier: TextClassifier) -> list[ConfusionRecord]:
-    assert classifier.confusion is not None
+def _confusion(round: int, learner: Learner) -> list[ConfusionRecord]:
+    assert learner.confusion is not None
     return [
-        ConfusionRecord(round, label, predicted, int(classifier.confusion[label, predicted]))
-        for label, predicted in classifier.confusion.nonzero().tolist()
+        ConfusionRecord(round, label, predicted, int(learner.confusion[label, predicted]))
+        for label, predicted in learner.confusion.nonzero().tolist()
     ]
 
 
-def _ticket(config: Config, data: TextDataModule, classifier: TextClassifier, mask: Mask, record: Record) -> Ticket:
+def _ticket(config: Config, data: DataModule, learner: Learner, mask: Mask, record: Record) -> Ticket:
     about = {
         # Without its duration: the same seed gives the same file.
-        **{key: value for key, value in vars(record).items() if key != "seconds"},
+        **{key: value for key, value in vars(record).items() if key != "seconds" and value is not None},
         "experiment": config.name,
+        "task": learner.task.name,
         "model": vars(config.model),
         "embedding_dim": config.embedding.dim,
-        "class_names": list(data.corpus.class_names),
+        "class_names": target_names(learner, data),
         "corpus": data.corpus.name,
         "splitter": str(config.data.tokenizer.value),
         "max_length": config.data.max_length,
         "seed": config.seed,
     }
-    return Ticket(classifier.network.state_dict(), mask, about, data.tokenizer.to_str())
+    return Ticket(learner.network.state_dict(), mask, about, data.tokenizer.to_str())
 
 
-def _describe(
-    config: Config, data: TextDataModule, command: Sequence[str], classifier: TextClassifier, run: Path
-) -> dict[str, Any]:
+def _describe(config: Config, data: DataModule, command: Sequence[str], learner: Learner, run: Path) -> dict[str, Any]:
     trainer = _make_trainer(config.trainer, [], run)  # knows what `auto` stands for on this machine
     root = trainer.strategy.root_device
     device = torch.cuda.get_device_name(root) if root.type == "cuda" else f"{root} ({torch.get_num_threads()} threads)"
-    parameters = sum(parameter.numel() for parameter in classifier.network.parameters() if parameter.requires_grad)
+    parameters = sum(parameter.numel() for parameter in learner.network.parameters() if parameter.requires_grad)
     return describe_run(
         config,
         data,
         command,
-        network=type(classifier.network).__name__,
+        task=learner.task.name,
+        network=getattr(learner.network, "title", type(learner.network).__name__),
+        class_names=target_names(learner, data),
+        baseline=find_baseline(learner, data),
         parameters=parameters,
         device=device,
         processes=trainer.world_size,
     )
 
 
-def _summary(config: Config, data: TextDataModule, description: dict[str, Any]) -> str:
-    """Two lines on what is about to run."""
+def load_data(config: Config, corpus: Corpus | PairCorpus) -> DataModule:
+    """What hands out the corpus's batches.
+
+    Raises:
+        SettingError: if the corpus is too small to split, or the vectors cannot be had.
+    """
+    if isinstance(corpus, PairCorpus):
+        return PairDataModule(corpus, config.data, config.seed)
+    return TextDataModule(corpus, config.data, config.embedding, config.seed)
+
+
+def _summary(config: Config, data: DataModule, description: dict[str, Any], metric: Metric) -> str:
+    """Two lines on what is about to run, and one on what is to be beaten."""
     pruning = config.pruning
     rows = ", ".join(f"{count:,} {part}" for part, count in data.rows.items())
     found = ""
     if data.words_found is not None:
         found = f" ({data.words_found / len(data.words):.1%} with a {config.embedding.name} vector)"
     rounds = f"{pruning.rounds} round{'' if pruning.rounds == 1 else 's'} of pruning by {pruning.amount:g}"
+    classes = f", {len(data.corpus.class_names)} classes" if description["task"] == Classification.name else ""
+    words = "words" if config.data.tokenizer is not Splitter.letters else "letters"
+    baseline = description["baseline"]
+    beat = f"\nto be beaten: {baseline['name']}, {baseline['value']:.4f} {metric.name}" if baseline else ""
     return (
-        f"{data.corpus.name}: {rows} rows, {len(data.corpus.class_names)} classes, {len(data.words):,} words{found}\n"
+        f"{data.corpus.name}: {rows} rows{classes}, {len(data.words):,} {words}{found}\n"
         f"{description['network']}: {description['parameters']:,} parameters; {rounds}, rewind {pruning.rewind}, "
-        f"seed {config.seed}"
+        f"seed {config.seed}{beat}"
     )
 
 

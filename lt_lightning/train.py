@@ -14,6 +14,10 @@ from lt_lightning.lottery.settings import LotteryError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from lt_lightning.config import Config
+    from lt_lightning.data.corpus import Corpus
+    from lt_lightning.data.pairs import PairCorpus
+
 log = logging.getLogger(__name__)
 
 
@@ -22,7 +26,7 @@ def task(composed: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from lt_lightning.checks import check_model, read_config
+    from lt_lightning.checks import read_config
 
     hydra = HydraConfig.get()
     in_sweep = hydra.mode == RunMode.MULTIRUN
@@ -31,11 +35,9 @@ def task(composed: DictConfig) -> None:
         if in_sweep and "ddp" in str(config.trainer.strategy):
             raise SettingError("trainer.strategy: a sweep runs its jobs in one process each; start ddp runs one by one")
         hide_progress_bars_in_pipes()
-        from lt_lightning.data.corpus import load_corpus
         from lt_lightning.data.vector_files import find_vectors
 
-        corpus = load_corpus(config.data)
-        check_model(config.model, len(corpus.class_names))
+        corpus = _load(config)
         find_vectors(config.embedding)  # fetches, or says what is missing, at once
         from lt_lightning.experiment import run_experiment
 
@@ -48,6 +50,19 @@ def task(composed: DictConfig) -> None:
             log.warning("job %s: %s", hydra.job.num, message)
             raise SettingError(message) from error  # the other jobs of the sweep go on
         fail(message)
+
+
+def _load(config: Config) -> Corpus | PairCorpus:
+    """What is learned from, checked against the model; no torch is needed for it."""
+    from lt_lightning.choices import check_model
+    from lt_lightning.config import DataKind
+    from lt_lightning.data.corpus import load_corpus
+    from lt_lightning.data.pairs import load_pairs
+
+    pairs = config.data.kind in (DataKind.pairs, DataKind.reversal)
+    corpus = load_pairs(config.data, config.seed) if pairs else load_corpus(config.data)
+    check_model(config.model, len(corpus.class_names), len(corpus.class_names))
+    return corpus
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from lt_lightning.data.corpus import load_corpus
 from lt_lightning.data.module import TextDataModule
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment import run_experiment
-from lt_lightning.models import build_classifier
-from lt_lightning.models.classifier import predicted_classes
+from lt_lightning.models import build_learner
+from lt_lightning.models.learner import predicted_classes
 from lt_lightning.results.records import ConfusionRecord, EpochRecord, LayerRecord, Record, read_records
 from lt_lightning.results.tickets import Ticket
 
@@ -134,7 +134,7 @@ def test_a_ticket_predicts_what_its_round_was_tested_with(
     config = configure("data=files", f"data.path={corpus}", *SMALL)
     for ticket, record in zip(tickets(run), read_records(run / "results.csv", Record), strict=True):
         data = TextDataModule(load_corpus(config.data), config.data, config.embedding, seed=5)
-        classifier = build_classifier(
+        classifier = build_learner(
             config.model, config.embedding, config.optimizer, words=len(data.words), classes=3, vectors=None
         )
         classifier.network.load_state_dict(dict(ticket.weights))

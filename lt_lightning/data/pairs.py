@@ -29,12 +29,14 @@ class PairCorpus:
         source: where the pairs come from.
         alphabet: the letters, in the order of their ids.
         splits: `train`, `valid` and `test`, each of pairs of a string that is given and the one that should come out.
+        recipe: of random pairs, how they are drawn, but for the seed; empty for others.
     """
 
     name: str
     source: str
     alphabet: str
     splits: Mapping[str, tuple[tuple[str, str], ...]]
+    recipe: str = ""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -43,9 +45,9 @@ class PairCorpus:
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """What tells each split's content from any other."""
+        """What tells each split's content from any other; of random pairs the recipe, which all seeds share."""
         return {
-            split: hashlib.blake2b(json.dumps(pairs).encode(), digest_size=8).hexdigest()
+            split: hashlib.blake2b(json.dumps(self.recipe or pairs).encode(), digest_size=8).hexdigest()
             for split, pairs in self.splits.items()
         }
 
@@ -77,7 +79,8 @@ def load_pairs(config: DataConfig, seed: int) -> PairCorpus:
     splits = draw_reversals(
         config.alphabet, (shortest, longest), config.train_rows, config.test_rows, seed, config.valid_fraction
     )
-    return PairCorpus(config.name, f"random strings of seed {seed}", config.alphabet, splits)
+    recipe = f"{config.alphabet} {shortest} {longest} {config.train_rows} {config.valid_fraction} {config.test_rows}"
+    return PairCorpus(config.name, "random strings, drawn with the seed", config.alphabet, splits, recipe)
 
 
 def check_pairs(pairs: Sequence[Any] | None, alphabet: str | None) -> str:

@@ -33,7 +33,10 @@ def describe_run(
     data: TextDataModule | PairDataModule,
     command: Sequence[str],
     *,
+    task: str,
     network: str,
+    class_names: Sequence[str],
+    baseline: Mapping[str, Any] | None,
     parameters: int,
     device: str,
     processes: int,
@@ -44,7 +47,11 @@ def describe_run(
         config: the resolved configuration.
         data: what was read.
         command: the overrides on the command line.
-        network: the name of the network's class.
+        task: what the network learns; one of `metrics.TASKS`.
+        network: what people call the network.
+        class_names: what the network tells apart: classes of texts, or letters.
+        baseline: the `name` of a simple model and the `value` that it reaches on the test part, in the unit of the
+            task's metric; None where there is none.
         parameters: the number of trainable parameters.
         device: what the run computes on.
         processes: how many processes share the work.
@@ -54,16 +61,18 @@ def describe_run(
         "format": FORMAT,
         "command": list(command),
         "experiment": config.name,
+        "task": task,
         "config": asdict(config),
         "corpus": {
             "name": corpus.name,
             "source": corpus.source,
             "rows": data.rows,
             "fingerprint": dict(corpus.fingerprints),
-            "class_names": list(corpus.class_names),
+            "class_names": list(class_names),
             "dropped": dict(corpus.dropped),
         },
         "vocabulary": {"words": len(data.words), "embedding_found": data.words_found},
+        "baseline": baseline,
         "network": network,
         "parameters": parameters,
         "versions": {package: _version(package) for package in PACKAGES},

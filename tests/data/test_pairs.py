@@ -102,7 +102,7 @@ def test_pairs_are_learned_by_heart_all_splits_hold_them(pairs_config):
 
 def test_reversals_are_drawn_with_the_seed(reversal_config):
     corpus = load_pairs(reversal_config(), seed=3)
-    assert (corpus.name, corpus.source, corpus.alphabet) == ("reversal", "random strings of seed 3", "abcd")
+    assert (corpus.name, corpus.source, corpus.alphabet) == ("reversal", "random strings, drawn with the seed", "abcd")
     assert {split: len(pairs) for split, pairs in corpus.splits.items()} == {"train": 40, "valid": 10, "test": 20}
     assert corpus == load_pairs(reversal_config(), seed=3) != load_pairs(reversal_config(), seed=4)
 
