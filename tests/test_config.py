@@ -98,7 +98,7 @@ def test_experiments_with_strings_run_on_other_strings(
 @pytest.mark.parametrize(
     ("experiment", "rounds", "epochs", "lr", "cell"),
     [("hihello", 10, 100, 0.1, "rnn"), ("names", 6, 15, 0.003, "gru"),
-     ("char_lm", 4, 3, 0.003, "gru"), ("seq2seq", 4, 6, 0.003, "lstm")],
+     ("char_lm", 4, 3, 0.005, "gru"), ("seq2seq", 4, 10, 0.003, "lstm")],
 )  # fmt: skip
 def test_recurrent_experiments_are_what_the_documents_say(
     configure: Callable[..., Config], experiment: str, rounds: int, epochs: int, lr: float, cell: str

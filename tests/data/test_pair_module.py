@@ -148,8 +148,11 @@ def test_a_run_on_pairs_is_described_like_one_on_texts(module_of, data_config, r
         0,
     )
     pairs = module_of()
-    about = {"command": [], "network": "N", "parameters": 1, "device": "cpu", "processes": 1}
-    of_texts, of_pairs = (describe_run(Config(name="x", seed=0), data, **about) for data in (texts, pairs))
+    about = {"command": [], "task": "tagging", "network": "N", "baseline": None, "parameters": 1, "device": "cpu"}
+    of_texts, of_pairs = (
+        describe_run(Config(name="x", seed=0), data, class_names=data.corpus.class_names, processes=1, **about)
+        for data in (texts, pairs)
+    )
     assert list(of_texts) == list(of_pairs)
     assert of_texts["corpus"]["fingerprint"] == texts.corpus.fingerprints
     assert of_pairs["vocabulary"] == {"words": 5, "embedding_found": None}
