@@ -7,6 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lt_lightning.results.comparison import Point, densities_agree
 from lt_lightning.results.comparison_figures import legend_grid, looks, with_seeds
+from lt_lightning.results.figures import mark_every
 from lt_lightning.results.records import EpochRecord
 from lt_lightning.results.statistics import estimate
 from lt_lightning.results.style import styled, titled_figure
@@ -38,9 +39,10 @@ def compared_learning_figure(
         for (accuracies, losses), round_ in zip(panels.T, rounds, strict=True):
             for (label, runs), look in zip(groups.items(), looks(), strict=False):
                 epochs, loss, accuracy = mean_epochs(runs, round_)
+                look |= {"markersize": 4, "markevery": mark_every(len(epochs))}
                 name = with_seeds(label, curves[label])
-                accuracies.plot(epochs, [100 * value for value in accuracy], markersize=4, label=name, **look)
-                losses.plot(epochs, loss, markersize=4, **look)
+                accuracies.plot(epochs, [100 * value for value in accuracy], label=name, **look)
+                losses.plot(epochs, loss, **look)
             accuracies.set_title(_round_title(round_, list(curves.values())), size=9.5, loc="left")
             losses.set_xlabel("epoch of the round")
             most = max((epoch.epoch for runs in groups.values() for run in runs for epoch in run), default=1)

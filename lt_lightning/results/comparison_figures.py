@@ -120,9 +120,41 @@ def means_figure(
             name = with_seeds(label, curves[label])
             axes.plot(xs, [value.mean for value in values], label=name, markersize=5, zorder=3, **look)
         density_axis(axes, min((100 * point.density for points in drawn.values() for point in points), default=100))
-        axes.set_ylim(low, min(high, 100.0) if axis.endswith("(%)") else high)
+        # Nothing lies above 100 %, but for half a marker.
+        axes.set_ylim(low, min(high, 100 + 0.03 * (100 - low)) if axis.endswith("(%)") else high)
         axes.set_ylabel(axis)
         figure.legend(loc="outside lower center", ncols=columns, handlelength=3.4)
+    return figure
+
+
+def networks_figure(
+    values: Mapping[str, Estimate], words: tuple[str, str, str], levels: Sequence[Level] = ()
+) -> Figure:
+    """What networks that were not pruned reach: a line of the figure a group, with its 95 % interval.
+
+    Args:
+        values: what is drawn of each group, by label, in the unit of the axis.
+        words: the title, what stands below it, and the horizontal axis.
+        levels: values to compare with.
+    """
+    title, subtitle, axis = words
+    shown = list(values.values())
+    low, high, _ = readable_range(shown, [level.height for level in levels])
+    with styled():
+        figure = titled_figure(8.4, 1.9 + 0.32 * len(shown), title, subtitle)
+        axes = figure.add_subplot()
+        for place, (one, look) in enumerate(zip(shown, looks(), strict=False)):
+            marker = {"color": look["color"], "marker": look["marker"], "markersize": 6, "zorder": 3}
+            axes.errorbar(one.mean, place, xerr=one.half or 0, elinewidth=1.2, capsize=3, **marker)
+        for level in levels:
+            label = f"{level.name}, {level.said}"
+            axes.axvline(level.height, color=QUIET, linewidth=1.1, linestyle=level.dashes, gid=level.gid, label=label)
+        if levels:
+            axes.legend(loc="best", fontsize=8.5)
+        axes.set_yticks(range(len(shown)), [printable(label, 48) for label in values])
+        axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.set_xlim(low, min(high, 100 + 0.03 * (100 - low)) if axis.endswith("(%)") else high)
+        axes.set_xlabel(axis)
     return figure
 
 

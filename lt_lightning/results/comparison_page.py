@@ -83,7 +83,7 @@ def corpus_and_model(study: Study) -> str:
         facts.say(facts.look_up(run.description, "network") or facts.look_up(run.description, "config.model.name"))
         for run in study.runs
     )
-    return f"{corpus} · {' and '.join(networks)}"
+    return f"{corpus} · {' and '.join(networks) if len(networks) <= 2 else f'{len(networks)} kinds of networks'}"
 
 
 def seeds(study: Study) -> str:

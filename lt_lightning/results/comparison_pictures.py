@@ -13,8 +13,10 @@ from lt_lightning.results.comparison_figures import (
     MOST_GROUPS,
     drawn_range,
     means_figure,
+    networks_figure,
     paired_figure,
     paired_range,
+    with_seeds,
 )
 from lt_lightning.results.comparison_page import corpus_and_model, first_minus_second, seeds
 from lt_lightning.results.comparison_tables import confusion_runs, group_confusion
@@ -45,6 +47,12 @@ def compose(study: Study, learning: Sequence[int]) -> Iterator[Drawn]:
         study: what is compared.
         learning: the rounds whose learning curves are drawn.
     """
+    if not any(len(points) > 1 for points in study.curves.values()):
+        yield _networks(study)  # nothing is pruned: there are no densities to draw against
+        if learning:
+            yield _learning(study, learning)
+        yield from _confusions(study)
+        return
     yield _metric(study)
     # Groups that prune by other shares may meet at the full networks alone, which is no picture.
     if met := [pair for pair in study.pairs if any(one.round for one in pair.differences)]:
@@ -64,6 +72,19 @@ def _below(study: Study) -> str:
 
 def _of_many(count: int, most: int, what: str) -> str:
     return f" Of {count} {what}, the first {most} are drawn; the tables hold all." if count > most else ""
+
+
+def _networks(study: Study) -> Drawn:
+    metric, baseline = study.metric, shared_baseline([run.description for run in study.runs])
+    curves = dict(list(study.curves.items())[:MOST_GROUPS])
+    values = {with_seeds(label, points): scaled(points[0].test, metric.scale) for label, points in curves.items()}
+    title = f"{metric.title} of the full networks"
+    words = (title, _below(study), f"mean {metric.axis}")
+    figure = networks_figure(values, words, levels_of(math.nan, baseline, metric))
+    caption = f"{title}: the mean over the seeds of each group, with its 95 % t interval where there are several."
+    caption += f" {about_baseline(baseline, metric)}" if baseline is not None else ""
+    caption += _of_many(len(study.groups), MOST_GROUPS, "groups")
+    return metric.figure, figure, f"{title}: {_below(study)}", caption
 
 
 def _metric(study: Study) -> Drawn:

@@ -36,6 +36,15 @@ def spread(values: Sequence[int], count: int) -> list[int]:
     return [values[round(i * (len(values) - 1) / (count - 1))] for i in range(count)]
 
 
+def mark_every(points: int) -> int:
+    """Which points of a line get a marker: all of few, and so many of many that markers do not meet.
+
+    >>> mark_every(10), mark_every(100)
+    (1, 5)
+    """
+    return max(1, points // 20)
+
+
 def density_axis(axes: Axes, lowest: float) -> None:
     """Make the horizontal axis one of density in per cent: logarithmic, sparser to the right, ticks 100, 50, 20, …
 
@@ -238,7 +247,8 @@ def learning_figure(epochs: Sequence[EpochRecord], title: str, subtitle: str = "
         rounds = spread(sorted({epoch.round for epoch in epochs}), len(_LINES))
         for round_, (colour, marker, dashes) in zip(rounds, _LINES, strict=False):
             curve = sorted((epoch for epoch in epochs if epoch.round == round_), key=lambda epoch: epoch.epoch)
-            look = {"color": colour, "marker": marker, "linestyle": dashes, "label": f"round {round_}"}
+            look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": dashes, "label": f"round {round_}"}
+            look["markevery"] = mark_every(len(curve))
             losses.plot([epoch.epoch for epoch in curve], [epoch.valid_loss for epoch in curve], **look)
             accuracies.plot([epoch.epoch for epoch in curve], [100 * epoch.valid_acc for epoch in curve], **look)
         losses.set_ylabel("validation loss")

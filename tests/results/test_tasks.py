@@ -244,3 +244,32 @@ def test_without_perplexities_a_language_model_has_no_bits_and_still_a_report(
     assert "no ticket does as well" in words_of(tmp_path / "runs/0/report.html")
     assert math.isnan(BITS.read(read_run(tmp_path / "runs/0").records[0]))
     assert ACCURACY.read(read_run(tmp_path / "runs/0").records[0]) == 0.8
+
+
+def test_networks_that_were_not_pruned_are_a_line_each_with_their_interval(
+    model: Callable[..., Path], tmp_path: Path
+) -> None:
+    bits = {("gru", 0): 2.0, ("gru", 1): 2.2, ("lstm", 0): 1.9, ("lstm", 1): 1.9}
+    for (cell, seed), value in bits.items():
+        changes = {"config": {"model": {"name": "char_lm", "cell": cell}, "seed": seed}, "seed": seed}
+        model(bits=(value,), name=f"{cell}{seed}", changes=changes)
+    drawn = {name: figure for name, figure, *_ in compose(gather([tmp_path]), [])}
+    assert "validation_loss" not in drawn
+    (axes,) = drawn["bits_per_character"].axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["cell gru (n = 2)", "cell lstm (n = 2)"]
+    means = [container.lines[0].get_xdata()[0] for container in axes.containers]  # pyright: ignore
+    assert means == pytest.approx([2.1, 1.9])
+    (baseline,) = [line for line in axes.lines if line.get_gid() == "baseline"]
+    assert list(baseline.get_xdata()) == [2.2, 2.2]
+
+
+def test_of_many_epochs_every_so_many_have_a_marker(make_run: MakeRun) -> None:
+    from lt_lightning.results.figures import learning_figure
+    from lt_lightning.results.records import EpochRecord
+
+    for epochs, marked in ((10, 10), (100, 20)):
+        figure = learning_figure([EpochRecord(0, epoch + 1, 1.0, 1.0, 0.5) for epoch in range(epochs)], "title")
+        line = figure.axes[0].lines[0]
+        every = line.get_markevery()
+        assert isinstance(every, int)
+        assert len(np.asarray(line.get_xdata())[::every]) == marked
