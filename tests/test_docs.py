@@ -1,6 +1,7 @@
 """What the documents show is there, and the study's tables are what its runs say."""
 
 import csv
+import doctest
 import io
 import re
 from pathlib import Path
@@ -43,3 +44,9 @@ def test_the_tables_of_a_study_are_those_of_its_runs(study: Path, monkeypatch: p
 def test_what_a_page_links_to_in_the_project_is_there(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8"))
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_the_python_on_a_page_says_what_the_page_says() -> None:
+    failed, tried = doctest.testfile(str(ROOT / "docs/recurrent.md"), module_relative=False)
+    assert failed == 0
+    assert tried > 10
