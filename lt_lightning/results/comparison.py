@@ -9,8 +9,6 @@ from lt_lightning.results.metrics import ACCURACY, Metric
 from lt_lightning.results.statistics import Estimate, estimate
 
 _ALIKE = 0.02  # densities that differ by no more, relatively, are one density
-_COLLAPSED_SHARE = 0.10  # below the full network's share of right answers
-_COLLAPSED_BITS = 0.20  # above the full network's bits, relatively: in bits a step is worth the more the fewer they are
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,7 @@ def curve(group: Group) -> tuple[Point, ...]:
 def has_collapsed(point: Point, points: Sequence[Point]) -> bool:
     """Whether a ticket is so much worse than the full network that it would squeeze all others in a picture."""
     metric, full = point.metric, points[0].test.mean
-    room = _COLLAPSED_SHARE if metric.is_share else _COLLAPSED_BITS * full
-    return metric.gain(full, point.test.mean) > room
+    return metric.gain(full, point.test.mean) > (metric.room if metric.is_share else metric.room * full)
 
 
 def _tickets(points: Sequence[Point]) -> list[Point]:

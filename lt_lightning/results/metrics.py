@@ -27,6 +27,8 @@ class Metric:
         unit: what a difference is counted in.
         figure: the name of the figure's files.
         bound: how a winning ticket compares with the full network.
+        room: how much worse than the full network a ticket may be before it would squeeze all others in a picture: of
+            shares the difference, of others as a part of the full network's value.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Metric:
     unit: str
     figure: str
     bound: str
+    room: float
 
     @property
     def scale(self) -> float:
@@ -91,18 +94,22 @@ def _exact(record: Record) -> float:
 ACCURACY = Metric(
     name="test accuracy", names="test accuracies", key="acc", heading="test acc", read=_accuracy, is_share=True,
     higher_is_better=True, unit="percentage points", figure="accuracy", bound="is at least",
+    room=0.1,
 )  # fmt: skip
 LETTERS_RIGHT = Metric(
     name="letters right", names="letters right", key="acc", heading="test acc", read=_accuracy, is_share=True,
     higher_is_better=True, unit="percentage points", figure="accuracy", bound="are at least",
+    room=math.inf,  # of few letters each counts much
 )  # fmt: skip
 BITS = Metric(
     name="bits per character", names="bits per character", key="bits", heading="test bits", read=bits_per_character,
     is_share=False, higher_is_better=False, unit="bits", figure="bits_per_character", bound="are at most",
+    room=0.5,
 )  # fmt: skip
 EXACT_MATCH = Metric(
     name="exact match", names="exact matches", key="exact", heading="exact", read=_exact, is_share=True,
     higher_is_better=True, unit="percentage points", figure="exact_match", bound="is at least",
+    room=math.inf,  # all of its range is in use
 )  # fmt: skip
 
 TASKS: Mapping[str, Metric] = MappingProxyType(
