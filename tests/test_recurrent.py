@@ -20,7 +20,7 @@ SMALL = {
     "hihello": ["trainer.max_epochs=20"],
     "names": ["data.limit=120", "model.hidden=8", "embedding.dim=4", "trainer.max_epochs=2"],
     "char_lm": ["data.limit=60", "data.max_length=40", "model.hidden=8", "embedding.dim=4", "trainer.max_epochs=2",
-                "model.sample_length=30"],
+                "model.sample_length=30", "trainer.limit_test_batches=3"],
     "seq2seq": ["data.train_rows=200", "data.test_rows=50", "model.hidden=8", "embedding.dim=4",
                 "trainer.max_epochs=2"],
 }  # fmt: skip
