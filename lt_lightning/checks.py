@@ -6,6 +6,7 @@ Needs neither torch nor Lightning, so that a rejected setting answers at once.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -110,7 +111,8 @@ def _claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
     yield from model_claims(model)
     yield at_least(1, "model.hidden", model.hidden)
     yield at_least(1, "model.layers", model.layers)
-    yield at_least(0, "model.temperature", model.temperature)
+    warmth = model.temperature
+    yield "model.temperature", warmth, warmth is None or 0 <= warmth < math.inf, "no number from 0 on"
     yield at_least(1, "model.sample_length", model.sample_length)
     yield from fit_claims(config)
     yield "optimizer.lr", optimizer.lr, optimizer.lr > 0, "not above 0"

@@ -18,7 +18,7 @@ def _reads(needed: str, optional: str = "") -> dict[str, bool]:
 
 
 _CNN = _reads("dropout filters widths initializer")
-_TEXTS = _reads("text_column label_column valid_fraction max_vocab", "class_names limit max_length")
+_TEXTS = _reads("text_column valid_fraction max_vocab", "label_column class_names limit max_length")
 _READ: dict[str, tuple[str, dict[str, dict[str, bool]]]] = {
     "model": (
         "name",
@@ -28,7 +28,7 @@ _READ: dict[str, tuple[str, dict[str, dict[str, bool]]]] = {
             "multi_cnn": _CNN,
             "birnn": _reads("cell hidden layers backend bidirectional dropout"),
             "tagger": _reads("cell layers backend input head unroll", "hidden"),
-            "char_lm": _reads("cell hidden layers backend dropout prompt temperature sample_length"),
+            "char_lm": _reads("cell hidden layers backend dropout temperature sample_length", "prompt"),
             "seq2seq": _reads("cell hidden layers backend dropout"),
         },
     ),
@@ -65,7 +65,7 @@ def check_unread(config: Config) -> None:
             if values[key] is None and choices[name].get(key):
                 raise SettingError(f"{group}.{key}: {choice} needs a value")
             if values[key] is not None and key not in choices[name]:
-                raise SettingError(f"{group}.{key}: {choice} does not read it; leave it out")
+                raise SettingError(f"{group}.{key}: {choice} does not read it; leave it out, or null")
 
 
 def check_strings(config: Config) -> None:
@@ -123,6 +123,9 @@ def fit_claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
     remedy = "use model=tagger or model=seq2seq" if pairs else "use data=pairs or data=reversal"
     what = "reads texts, the data is pairs of strings" if pairs else "answers strings with strings, the data is texts"
     yield "model", None, pairs == of_pairs, f"{model.name} {what}; {remedy}"
+    unlabelled = data.kind is DataKind.texts and data.label_column is None
+    needs_labels = unlabelled and model.name != "char_lm"
+    yield "data.label_column", None, not needs_labels, f"missing: model={model.name} learns to tell labels apart"
     letters = data.tokenizer is Splitter.letters
     needed = model.name == "char_lm" or pairs or data.kind is DataKind.names
     yield (

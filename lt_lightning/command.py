@@ -94,7 +94,7 @@ def explain(error: BaseException) -> str:
     reason = next((line for line in text.splitlines() if "could not be converted" in line or "Invalid" in line), None)
     if key and reason:
         return f"{key}: {reason.strip()}"
-    if "parsing override" in text:
+    if "parsing override" in text or "LexerNoViableAlt" in text:
         return (
             f"cannot read the command line: {text.splitlines()[0]}; write key=value, and quotes around odd characters"
         )

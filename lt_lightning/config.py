@@ -49,7 +49,7 @@ class DataConfig:
     label_column: Optional[str] = None
     class_names: Optional[List[str]] = None
     split_names: Optional[bool] = None
-    pairs: Optional[List[List[str]]] = None
+    pairs: Any = None  # a list of pairs of strings: `data.pairs` says what is wrong with others
     alphabet: Optional[str] = None
     lengths: Optional[List[int]] = None
     train_rows: Optional[int] = None

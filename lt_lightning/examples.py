@@ -13,6 +13,7 @@ from lt_lightning.data.pair_module import PairDataModule
 from lt_lightning.data.vocabulary import PADDING, SPECIAL_WORDS
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import derive_seed
+from lt_lightning.models.encoder_decoder import EncoderDecoder
 from lt_lightning.models.learner import Learner
 from lt_lightning.models.ngram import fit_ngram
 from lt_lightning.models.sampling import sample_letters
@@ -53,13 +54,15 @@ def check_prompt(model: ModelConfig, data: DataModule) -> None:
     """See that a language model's prompt can be read.
 
     Raises:
-        SettingError: if it holds a letter that the training texts do not.
+        SettingError: if it holds a letter that the vocabulary does not.
     """
+    if not model.prompt:
+        return
     known = set(data.words[len(SPECIAL_WORDS) :])
-    if unknown := [letter for letter in model.prompt or "" if letter not in known]:
+    if unknown := [letter for letter in model.prompt if letter not in known]:
         raise SettingError(
-            f"model.prompt: {unknown[0]!r} in {model.prompt!r} is not among the {len(known)} letters of the training "
-            "texts; leave it out, or raise data.max_vocab"
+            f"model.prompt: {unknown[0]!r} in {model.prompt!r} is not among the {len(known)} letters that the network "
+            "knows (the data.max_vocab most frequent); give another prompt, or none: model.prompt=null"
         )
 
 
@@ -104,12 +107,16 @@ def _answers(learner: Learner, data: PairDataModule, round: int) -> list[Example
     rows = torch.linspace(0, len(pairs) - 1, min(MOST, len(pairs))).round().long()
     batch = data.pairs["test"][Share(rows, len(rows), int(data.pairs["test"].target_lengths[rows].sum()))]
     batch = learner.transfer_batch_to_device(batch, learner.device, 0)
-    answers = learner.task.answer(learner.network, batch)
-    predicted = learner.task.predict(learner.network, batch, answers).cpu()
+    if isinstance(learner.network, EncoderDecoder):
+        # It ends its strings itself, and may go on for too long.
+        steps = 2 * batch.targets.shape[1] + 1
+        ids = learner.network.greedy(batch.sources, batch.source_lengths, steps).tolist()
+    else:
+        logits = learner.network(batch.sources, batch.source_lengths)
+        lengths = batch.source_lengths.tolist()
+        ids = [row[:length] for row, length in zip(logits.argmax(dim=2).tolist(), lengths, strict=True)]
     letters = [*data.words, ""]  # the end of a string is no letter
-    written = [""] * len(rows)
-    for row, letter in zip(answers.rows.tolist(), predicted.tolist(), strict=True):
-        written[row] += letters[letter]
+    written = ["".join(letters[letter] for letter in row) for row in ids]
     return [
         ExampleRecord(round, given=pairs[number][0], expected=pairs[number][1], answer=answer)
         for number, answer in zip(rows.tolist(), written, strict=True)

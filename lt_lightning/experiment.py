@@ -23,10 +23,12 @@ from lt_lightning.callbacks.progress import ProgressCallback, RoundsDisplay
 from lt_lightning.callbacks.spelling import SpellingCallback
 from lt_lightning.checks import lottery_settings
 from lt_lightning.config import Config, Splitter, TestOn, TrainerConfig
+from lt_lightning.data.batches import check_rows
 from lt_lightning.data.corpus import Corpus
 from lt_lightning.data.module import TextDataModule
 from lt_lightning.data.pair_module import PairDataModule
 from lt_lightning.data.pairs import PairCorpus
+from lt_lightning.data.vocabulary import SPECIAL_WORDS
 from lt_lightning.errors import SettingError
 from lt_lightning.examples import DataModule, check_prompt, find_baseline, show_examples, target_names
 from lt_lightning.lottery import Mask, derive_seed
@@ -57,8 +59,6 @@ def run_experiment(config: Config, corpus: Corpus | PairCorpus, run: Path, comma
         LotteryError: if the network and the pruning settings do not.
     """
     is_writer = _rank() == 0
-    if is_writer:
-        claim_directory(run)
     _hush()
     data = load_data(config, corpus)
     pl.seed_everything(derive_seed(config.seed, "network"), verbose=False)
@@ -73,7 +73,9 @@ def run_experiment(config: Config, corpus: Corpus | PairCorpus, run: Path, comma
     check_prompt(config.model, data)
     pruning = PruningCallback(submodule="network", **vars(lottery_settings(config)))
     description = _describe(config, data, command, learner, run)
+    check_rows(data.rows, description["processes"])
     if is_writer:
+        claim_directory(run)
         write_description(run, description)
     console = Console(highlight=False, quiet=not is_writer)
     rounds, metric = config.pruning.rounds, metric_of(description)
@@ -82,16 +84,17 @@ def run_experiment(config: Config, corpus: Corpus | PairCorpus, run: Path, comma
         for round in range(rounds + 1):
             display.begin_round()
             record, epochs = _play_round(config, run, round, data, learner, pruning, display)
-            examples = show_examples(learner, data, config.model, config.seed, round)
             if is_writer:
                 _ticket(config, data, learner, pruning.mask, record).save(run / f"tickets/round_{round:02}.safetensors")
                 append_records(run / "layers.csv", _layers(round, pruning.mask))
                 append_records(run / "epochs.csv", epochs)
                 append_records(run / "confusion.csv", _confusion(round, learner))
-                if examples:
-                    append_records(run / "examples.csv", examples)
                 append_records(run / "results.csv", [record])
             display.show_round(record)
+            # Last, as everything else is on disk by now.
+            examples = show_examples(learner, data, config.model, config.seed, round)
+            if is_writer and examples:
+                append_records(run / "examples.csv", examples)
             if isinstance(learner.task, LanguageModel):
                 display.say("\n".join(f"  sample: {one.given}{one.answer}" for one in examples))
     if is_writer:
@@ -121,7 +124,7 @@ def _play_round(
         def answers() -> list[str]:
             return [one.answer for one in show_examples(learner, data, config.model, config.seed, round)]
 
-        callbacks.append(SpellingCallback(display, answers))
+        callbacks.append(SpellingCallback(display, history, answers))
     if config.test_on == TestOn.best:
         callbacks.insert(0, best)  # before pruning, so that the round ends with its best weights for everyone
     if config.early_stopping.patience is not None:
@@ -236,11 +239,13 @@ def _summary(config: Config, data: DataModule, description: dict[str, Any], metr
         found = f" ({data.words_found / len(data.words):.1%} with a {config.embedding.name} vector)"
     rounds = f"{pruning.rounds} round{'' if pruning.rounds == 1 else 's'} of pruning by {pruning.amount:g}"
     classes = f", {len(data.corpus.class_names)} classes" if description["task"] == Classification.name else ""
-    words = "words" if config.data.tokenizer is not Splitter.letters else "letters"
+    words = f"{len(data.words):,} words"
+    if config.data.tokenizer is Splitter.letters:
+        words = f"{len(set(data.words) - set(SPECIAL_WORDS)):,} letters"
     baseline = description["baseline"]
     beat = f"\nto be beaten: {baseline['name']}, {baseline['value']:.4f} {metric.name}" if baseline else ""
     return (
-        f"{data.corpus.name}: {rows} rows{classes}, {len(data.words):,} {words}{found}\n"
+        f"{data.corpus.name}: {rows} rows{classes}, {words}{found}\n"
         f"{description['network']}: {description['parameters']:,} parameters; {rounds}, rewind {pruning.rewind}, "
         f"seed {config.seed}{beat}"
     )

@@ -56,14 +56,12 @@ def answers(run: Path) -> list[str]:
     return [one.answer for one in read_records(run / "examples.csv", ExampleRecord)]
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_a_simple_network_learns_to_answer_hihell_with_ihello_and_ends_near_the_lectures_loss(
-    play: Play, seed: int
-) -> None:
+@pytest.mark.parametrize("seed", range(3))
+def test_a_simple_network_learns_to_answer_hihell_with_ihello_above_its_floor(play: Play, seed: int) -> None:
     run = play("hihello", "pruning.rounds=0", f"seed={seed}")
     assert answers(run) == ["ihello"]
     assert last(run).test_acc == last(run).test_exact == 1
-    assert losses(run)[-1] == pytest.approx(0.458, abs=0.01)  # where the lecture's run ends
+    assert math.log(1 + 4 * math.exp(-2)) < losses(run)[-1] < 0.55  # the lecture's run ends at 0.458
 
 
 def test_states_as_logits_keep_the_loss_above_its_floor_however_long_it_is_trained(play: Play) -> None:

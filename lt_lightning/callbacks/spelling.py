@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import pytorch_lightning as pl
 
+from lt_lightning.callbacks.history import History
 from lt_lightning.callbacks.progress import RoundsDisplay
+from lt_lightning.results.tables import loss
 
 
 class SpellingCallback(pl.Callback):
@@ -15,14 +16,16 @@ class SpellingCallback(pl.Callback):
 
     Args:
         display: where to.
+        history: knows the loss; it must be among the callbacks before this one.
         answers: gives the strings.
     """
 
-    def __init__(self, display: RoundsDisplay, answers: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, display: RoundsDisplay, history: History, answers: Callable[[], Sequence[str]]) -> None:
         self._display = display
+        self._history = history
         self._answers = answers
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Validation is over by now, and of the same weights."""
-        loss = float(trainer.callback_metrics.get("valid_loss", math.nan))
-        self._display.say(f"epoch {trainer.current_epoch + 1:>3}  loss {loss:.4f}  {'  '.join(self._answers())}")
+        """Say both: validation, if this epoch had any, is over by now, and was of the same weights."""
+        epoch = self._history.epochs[-1]
+        self._display.say(f"epoch {epoch.epoch:>3}  loss {loss(epoch.valid_loss)}  {'  '.join(self._answers())}")

@@ -6,7 +6,7 @@ seen exactly once an epoch and one process sees what several would see together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -98,6 +98,22 @@ class BatchedTexts(Dataset[Batch]):
         return Batch(ids, lengths, self.texts.labels[share.rows], share.global_rows, share.global_words)
 
 
+def check_rows(rows: Mapping[str, int], processes: int) -> None:
+    """See that every process gets a row of each part.
+
+    Args:
+        rows: the number of rows of each part.
+        processes: how many share them.
+
+    Raises:
+        SettingError: if there are fewer rows than processes.
+    """
+    part, fewest = min(rows.items(), key=lambda item: item[1])
+    if fewest < processes:
+        what = f"{fewest} {part} row{'s' * (fewest != 1)}".replace("  ", " ")
+        raise SettingError(f"data: {what} for {processes} processes; use trainer.devices={fewest}")
+
+
 class LengthBuckets(Sampler[Share]):
     """Deals out global batches of rows of similar lengths.
 
@@ -123,10 +139,7 @@ class LengthBuckets(Sampler[Share]):
         processes: int = 1,
         rank: int = 0,
     ) -> None:
-        if len(lengths) < processes:
-            raise SettingError(
-                f"data: {len(lengths)} rows for {processes} processes; use trainer.devices={len(lengths)}"
-            )
+        check_rows({"": len(lengths)}, processes)
         self._lengths = lengths
         self._global_size = batch_size * processes
         self._shuffle = shuffle

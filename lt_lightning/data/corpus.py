@@ -21,7 +21,7 @@ from datasets.config import HF_DATASETS_CACHE
 from jaxtyping import Int64
 
 from lt_lightning.config import DataKind
-from lt_lightning.data.labels import find_classes, tidy_labels
+from lt_lightning.data.labels import Classes, find_classes, tidy_labels
 from lt_lightning.errors import SettingError
 
 if TYPE_CHECKING:
@@ -140,7 +140,10 @@ def make_corpus(config: DataConfig, source: str, splits: Mapping[Any, datasets.D
         dropped[split] = len(columns) - len(tables[split])
         if dropped[split]:
             log.warning("%s: left out %d of %d rows without text or label", where[split], dropped[split], len(columns))
-    classes = find_classes(tables["train"]["label"], where["train"], config.class_names, known)
+    if config.label_column is None:
+        classes = Classes(("text",), numbered=True)
+    else:
+        classes = find_classes(tables["train"]["label"], where["train"], config.class_names, known)
     codes = {split: classes.number(table["label"], where[split]) for split, table in tables.items()}
     if unseen := np.setdiff1d(codes["test"], codes["train"]).tolist():
         raise SettingError(
@@ -156,12 +159,13 @@ def make_corpus(config: DataConfig, source: str, splits: Mapping[Any, datasets.D
 
 def _columns(dataset: datasets.Dataset, where: str, config: DataConfig) -> tuple[pa.Table, list[str] | None]:
     """The two columns that matter, under their own names, and the names that the file has for its labels."""
-    assert config.text_column is not None and config.label_column is not None  # texts have them
+    assert config.text_column is not None  # texts have it
     for key, column in (("data.text_column", config.text_column), ("data.label_column", config.label_column)):
-        if column not in dataset.column_names:
+        if column is not None and column not in dataset.column_names:
             there = ", ".join(dataset.column_names) or "none"
             raise SettingError(f"{where} has no column {column!r}; there is {there}: choose one with {key}=…")
-    table = dataset.select_columns([config.text_column, config.label_column]).with_format("arrow")[:]
+    wanted = [column for column in (config.text_column, config.label_column) if column is not None]
+    table = dataset.select_columns(wanted).with_format("arrow")[:]
     text = table[config.text_column]
     if pa.types.is_null(text.type):
         text = text.cast(pa.string())
@@ -169,6 +173,9 @@ def _columns(dataset: datasets.Dataset, where: str, config: DataConfig) -> tuple
         raise SettingError(
             f"{where}: column {config.text_column!r} holds {text.type}, not text; choose another data.text_column"
         )
+    if config.label_column is None:
+        unlabelled = pa.chunked_array([np.zeros(len(text), np.int64)])
+        return pa.table({"text": text.cast(pa.large_string()), "label": unlabelled}), None
     feature = dataset.features[config.label_column]
     known = list(feature.names) if isinstance(feature, datasets.ClassLabel) else None
     labels = tidy_labels(table[config.label_column], known, where)

@@ -101,7 +101,8 @@ def check_pairs(pairs: Sequence[Any] | None, alphabet: str | None) -> str:
     for pair in pairs:
         if isinstance(pair, str) or not _are_two_strings(pair):
             raise SettingError(
-                f"data.pairs: {_show_item(pair)} is not two strings; write each pair as [given, expected]"
+                f"data.pairs: {_show_item(pair)} is not two strings; write each pair as [given, expected], and "
+                "whatever is no plain word in quotes"
             )
         if "" in tuple(pair):
             raise SettingError(f"data.pairs: {_show_item(pair)} has an empty string; give it a letter, or leave it out")

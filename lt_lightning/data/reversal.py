@@ -14,6 +14,9 @@ from lt_lightning.data.alphabet import check_alphabet
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.seeds import derive_seed
 
+MOST_STRINGS = 10_000_000
+"""So many strings fit into memory easily."""
+
 
 def check_reversal(
     alphabet: str, lengths: Sequence[int], train_rows: int, test_rows: int, valid_fraction: float
@@ -39,6 +42,11 @@ def check_reversal(
     for key, rows, least in (("train_rows", train_rows, 2), ("test_rows", test_rows, 1)):
         if rows < least:
             raise SettingError(f"data.{key}: {rows} is too small: it must be at least {least}")
+    if train_rows + test_rows > MOST_STRINGS:
+        raise SettingError(
+            f"data.train_rows: {train_rows:,} strings and {test_rows:,} to test (data.test_rows) are more than "
+            f"{MOST_STRINGS:,}; use fewer"
+        )
     if not 0 < round(valid_fraction * train_rows) < train_rows:
         part = "validate" if valid_fraction < 0.5 else "train on"
         raise SettingError(

@@ -73,11 +73,12 @@ class OneHot(nn.Module):
     def __init__(self, symbols: int) -> None:
         super().__init__()
         self.embedding_dim = symbols
+        # A buffer, so that it is where the network is and of its precision; the last row is padding's.
+        self.register_buffer("vectors", torch.eye(symbols + 1, symbols), persistent=False)
 
     def reset_parameters(self) -> None:
         """There is nothing to draw."""
 
     def forward(self, ids: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape dim"]:
         """The vectors of ids of any shape."""
-        padded = F.one_hot(ids.clamp(max=self.embedding_dim), self.embedding_dim + 1)
-        return padded[..., : self.embedding_dim].to(torch.get_default_dtype())
+        return F.embedding(ids.clamp(max=self.embedding_dim), self.get_buffer("vectors"))

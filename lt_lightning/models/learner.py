@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -47,16 +48,16 @@ class Learner(pl.LightningModule):
         self.network = network
         self.task: Task = task or Classification()
         self._make_optimizer = optimizer
-        self.train_loss = MeanMetric()
+        self.train_loss = _mean()
         metrics = {
             "acc": MulticlassAccuracy(classes, average="micro", validate_args=False),
             "f1": MulticlassF1Score(classes, average="macro", validate_args=False),
         }
-        self.valid_loss, self.test_loss = MeanMetric(), MeanMetric()
+        self.valid_loss, self.test_loss = _mean(), _mean()
         self.valid_metrics = MetricCollection(metrics, prefix="valid_")
         self.test_metrics = MetricCollection(metrics, prefix="test_").clone()
         self.test_confusion = MulticlassConfusionMatrix(classes, validate_args=False)
-        self.test_exact = MeanMetric()
+        self.test_exact = _mean()
         self.confusion = None
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -119,6 +120,11 @@ class Learner(pl.LightningModule):
         self.confusion = self.test_confusion.compute().cpu()
         for metric in (self.test_loss, self.test_metrics, self.test_confusion, self.test_exact):
             metric.reset()
+
+
+def _mean() -> MeanMetric:
+    """A weighted mean that is NaN where a value is: torchmetrics' own would leave such values out."""
+    return MeanMetric(nan_strategy=math.nan)
 
 
 def cross_entropy(

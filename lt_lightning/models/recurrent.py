@@ -91,7 +91,7 @@ def run_recurrent(
 class RecurrentClassifier(nn.Module):
     """Recurrent layers over word vectors; the last layer's final state, of each direction, is classified.
 
-    With `cell="lstm"` and both directions it is the usual RecurrentClassifier; Hochreiter and Schmidhuber 1997,
+    With `cell="lstm"` and both directions it is the usual BiLSTM; Hochreiter and Schmidhuber 1997,
     https://doi.org/10.1162/neco.1997.9.8.1735, Graves and Schmidhuber 2005, https://doi.org/10.1016/j.neunet.2005.06.042.
 
     Args:

@@ -24,7 +24,7 @@ def sample_letters(network: Tagger, prompt: Sequence[int], length: int, temperat
         seed: seeds the draws: on one machine the same network and seed give the same letters.
 
     Returns:
-        The drawn letters, without the prompt.
+        The drawn letters, without the prompt; none after logits that are not finite.
     """
     device = next(network.parameters()).device
     generator = torch.Generator().manual_seed(seed)
@@ -40,6 +40,8 @@ def sample_letters(network: Tagger, prompt: Sequence[int], length: int, temperat
 
 
 def _draw(logits: Tensor, temperature: float, generator: torch.Generator) -> int:
+    if not logits.isfinite().all():  # a network that has diverged says nothing
+        return PADDING
     logits[UNKNOWN] = -torch.inf  # stands for letters that have no number: there is nothing to write
     if temperature == 0:
         return int(logits.argmax())

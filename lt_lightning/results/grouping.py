@@ -16,7 +16,8 @@ REWIND = "pruning.rewind"
 # processes is another matter: each takes a batch of its own. `run.json` has their number.)
 _SAME_EXPERIMENT = frozenset(
     {
-        "seed", "name", "pruning.rounds", "data.path", "data.num_workers",
+        "seed", "name", "pruning.rounds", "data.path", "data.num_workers", "data.kind",
+        "model.prompt", "model.temperature", "model.sample_length",
         *(
             f"trainer.{key}"
             for key in (

@@ -142,6 +142,10 @@ def metric_of(description: Mapping[str, Any]) -> Metric:
     return TASKS[task_of(description)]
 
 
+_ALIKE = 0.01
+"""Baselines that differ by no more, relatively, are one baseline."""
+
+
 @dataclass(frozen=True)
 class Baseline:
     """What a simple model reaches on the same test part: its name, and the metric's value (shares are fractions)."""
@@ -164,12 +168,12 @@ def baseline_of(description: Mapping[str, Any]) -> Baseline | None:
 
 
 def shared_baseline(descriptions: Sequence[Mapping[str, Any]]) -> Baseline | None:
-    """The baseline that all runs have in common, but for what rounding hides; None where they differ."""
+    """The baseline that all runs have in common, its mean where seeds draw other rows; None where they differ."""
     found = [baseline_of(description) for description in descriptions]
     known = [one for one in found if one is not None]
     if not known or len(known) < len(found) or len({one.name for one in known}) > 1:
         return None
-    metric, values = metric_of(descriptions[0]), [one.value for one in known]
-    if max(values) - min(values) > 10**-metric.digits / metric.scale:
+    values = [one.value for one in known]
+    if max(values) - min(values) > _ALIKE * abs(max(values)):
         return None
     return Baseline(known[0].name, sum(values) / len(values))

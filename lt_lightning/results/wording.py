@@ -40,7 +40,7 @@ OF_LETTERS = Wording(
 _OF_TASK: Mapping[str, Wording] = MappingProxyType(
     {
         "classification": OF_TEXTS,
-        "tagging": OF_LETTERS,
+        "tagging": replace(OF_LETTERS, texts="pairs"),
         "language model": OF_LETTERS,
         "sequence to sequence": replace(OF_LETTERS, texts="pairs"),
     }

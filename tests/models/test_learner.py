@@ -110,6 +110,12 @@ def test_train_loss_is_the_mean_over_the_epochs_rows() -> None:
     assert fit.callback_metrics["train_loss"].item() == pytest.approx(expected.item(), abs=1e-6)
 
 
+def test_a_loss_that_is_no_number_makes_the_mean_none() -> None:
+    logits = torch.tensor([[0.0, 1.0], [torch.nan, 0.0]])
+    measured = trainer().test(Learner(Table(logits), 2, sgd), batches([0, 1], [1, 1]), verbose=False)[0]
+    assert np.isnan(measured["test_loss"])
+
+
 def test_processes_average_to_the_global_batchs_gradient() -> None:
     logits, labels = torch.randn(7, 3), torch.randint(0, 3, (7,))
 
