@@ -67,7 +67,7 @@ def curve(group: Group) -> tuple[Point, ...]:
 def has_collapsed(point: Point, points: Sequence[Point]) -> bool:
     """Whether a ticket is so much worse than the full network that it would squeeze all others in a picture."""
     metric, full = point.metric, points[0].test.mean
-    return metric.gain(full, point.test.mean) > (metric.room if metric.is_share else metric.room * full)
+    return metric.gain(full, point.test.mean) > metric.room
 
 
 def _tickets(points: Sequence[Point]) -> list[Point]:
