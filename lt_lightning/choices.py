@@ -123,7 +123,7 @@ def fit_claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
     remedy = "use model=tagger or model=seq2seq" if pairs else "use data=pairs or data=reversal"
     what = "reads texts, the data is pairs of strings" if pairs else "answers strings with strings, the data is texts"
     yield "model", None, pairs == of_pairs, f"{model.name} {what}; {remedy}"
-    unlabelled = data.kind is DataKind.texts and data.label_column is None
+    unlabelled = not pairs and data.label_column is None
     needs_labels = unlabelled and model.name != "char_lm"
     yield "data.label_column", None, not needs_labels, f"missing: model={model.name} learns to tell labels apart"
     letters = data.tokenizer is Splitter.letters

@@ -28,7 +28,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache of the test session's own, in place of the user's."""
     import datasets.config
 
-    folder = tmp_path_factory.mktemp("cache")
+    # Several workers share one: what is in it appears whole or not at all.
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent / "cache" if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.mktemp("cache")
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
         patch.setattr("lt_lightning.data.corpus.HF_DATASETS_CACHE", folder)
@@ -54,3 +57,8 @@ def ag_news() -> Path:
     if not folder.is_dir():
         pytest.skip("needs AG News in ../shared/data")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones first, so that no worker is left alone with them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -72,7 +72,7 @@ def test_experiments_are_what_the_documents_say(
     assert (config.pruning.rounds, config.pruning.amount, config.pruning.rewind) == (20, 0.2, "init")
 
 
-PAIRS = {"hihello", "seq2seq"}
+PAIRS = {"hihello", "seq2seq", "study_hihello", "study_seq2seq"}
 """The experiments that answer strings with strings: other texts are nothing to them."""
 
 
@@ -229,7 +229,7 @@ def test_a_value_out_of_range_is_refused_by_name(configure: Callable[..., Config
         ("char_lm", "data.tokenizer=words", "data.tokenizer: words is not what model=char_lm reads"),
         ("char_lm", "model.temperature=-1", "model.temperature: -1.0 is no number from 0 on"),
         ("char_lm", "model.temperature=inf", "model.temperature: inf is no number from 0 on"),
-        ("names", "data.label_column=null", "data.label_column: data.kind=names"),
+        ("names", "data.label_column=null", "data.label_column: missing: model=birnn learns to tell labels apart"),
         ("char_lm", "model.sample_length=0", "model.sample_length: 0 is too small"),
         ("char_lm", "model.bidirectional=true", "model.bidirectional: model=char_lm does not read it"),
     ],

@@ -83,7 +83,7 @@ def load_pairs(config: DataConfig, seed: int) -> PairCorpus:
     return PairCorpus(config.name, "random strings, drawn with the seed", config.alphabet, splits, recipe)
 
 
-def check_pairs(pairs: Sequence[Any] | None, alphabet: str | None) -> str:
+def check_pairs(pairs: Any, alphabet: str | None) -> str:
     """See that pairs are pairs of strings, of letters that are known.
 
     Args:
@@ -96,7 +96,7 @@ def check_pairs(pairs: Sequence[Any] | None, alphabet: str | None) -> str:
     Raises:
         SettingError: naming the first pair that is none, or the letter that is not known.
     """
-    if not pairs:
+    if not isinstance(pairs, Sequence) or not pairs:
         raise SettingError("data.pairs: there is none; give some, such as [[hihell, ihello]]")
     for pair in pairs:
         if isinstance(pair, str) or not _are_two_strings(pair):

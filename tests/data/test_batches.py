@@ -136,7 +136,7 @@ def test_buckets_need_far_less_padding_than_random_batches():
 
 @pytest.mark.parametrize("rows", [1, 3])
 def test_fewer_rows_than_processes_are_refused_with_the_remedy(rows, refused):
-    with refused("data", f"{rows} rows for 4 processes", f"trainer.devices={rows}"):
+    with refused("data", f"{rows} row{'s' * (rows > 1)} for 4 processes", f"trainer.devices={rows}"):
         LengthBuckets(torch.ones(rows, dtype=torch.int64), 8, processes=4)
 
 

@@ -135,7 +135,7 @@ def test_a_single_pair_is_a_batch_but_not_for_two_processes(module_of, refused):
     assert batch.targets.tolist() == [[4, 3, 2]]
     assert (batch.global_rows, batch.global_letters) == (1, 3)
     data.trainer = SimpleNamespace(world_size=2, global_rank=0)  # pyright: ignore
-    with refused("1 rows for 2 processes", "trainer.devices=1"):
+    with refused("1 row for 2 processes", "trainer.devices=1"):
         data.train_dataloader()
 
 

@@ -124,7 +124,7 @@ def test_what_is_no_baseline_is_none(value: Any, whole: bool) -> None:
     assert baseline_of({}) is None
 
 
-def test_runs_share_a_baseline_that_is_the_same_within_rounding() -> None:
+def test_runs_share_a_baseline_that_is_the_same_within_a_hundredth() -> None:
     def of(*values: float | None) -> Baseline | None:
         runs = [{"task": "language model", "baseline": value and N_GRAM | {"value": value}} for value in values]
         return shared_baseline(runs)
@@ -132,7 +132,8 @@ def test_runs_share_a_baseline_that_is_the_same_within_rounding() -> None:
     shared = of(2.9501, 2.9502)
     assert shared is not None
     assert shared.value == pytest.approx(2.95015)
-    assert of(2.95, 2.96) is None
+    assert of(2.95, 2.97) is not None  # other seeds draw other rows to learn from
+    assert of(2.95, 3.05) is None
     assert of(2.95, None) is None
     assert of(None, None) is None
     assert shared_baseline([{"baseline": N_GRAM}, {"baseline": N_GRAM | {"name": "other"}}]) is None
