@@ -120,11 +120,15 @@ def means_figure(
             name = with_seeds(label, curves[label])
             axes.plot(xs, [value.mean for value in values], label=name, markersize=5, zorder=3, **look)
         density_axis(axes, min((100 * point.density for points in drawn.values() for point in points), default=100))
-        # Nothing lies above 100 %, but for half a marker.
-        axes.set_ylim(low, min(high, 100 + 0.03 * (100 - low)) if axis.endswith("(%)") else high)
+        axes.set_ylim(_room_on(axis, low, high))
         axes.set_ylabel(axis)
         figure.legend(loc="outside lower center", ncols=columns, handlelength=3.4)
     return figure
+
+
+def _room_on(axis: str, low: float, high: float) -> tuple[float, float]:
+    """A range as far as there can be values: nothing lies above 100 %, but for half a marker."""
+    return low, min(high, 100 + 0.03 * (100 - low)) if axis.endswith("(%)") else high
 
 
 def networks_figure(
@@ -153,7 +157,7 @@ def networks_figure(
             axes.legend(loc="best", fontsize=8.5)
         axes.set_yticks(range(len(shown)), [printable(label, 48) for label in values])
         axes.set_ylim(len(shown) - 0.5, -0.5)
-        axes.set_xlim(low, min(high, 100 + 0.03 * (100 - low)) if axis.endswith("(%)") else high)
+        axes.set_xlim(_room_on(axis, low, high))
         axes.set_xlabel(axis)
     return figure
 

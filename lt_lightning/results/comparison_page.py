@@ -50,12 +50,11 @@ def render_comparison(study: Study, pictures: Sequence[frame.Picture], base: Pat
 
 
 def _care(metric: Metric) -> str:
-    those = "that" if metric.bound.startswith("is") else "those"
     return (
         "All values are means over seeds; ± and intervals are two-sided 95 % Student t intervals over the seeds, and "
         f"one seed has none. A winning ticket is a pruned network whose mean {metric.name} over all seeds of its group "
-        f"{metric.bound} {those} of the group's full networks. Tickets are picked by {metric.name}, so chance favours "
-        "them. The intervals hold for one density at a time; they are not corrected for looking at many."
+        f"{metric.bound} {metric.that} of the group's full networks. Tickets are picked by {metric.name}, so chance "
+        "favours them. The intervals hold for one density at a time; they are not corrected for looking at many."
     )
 
 
@@ -138,8 +137,7 @@ def plus_minus(one: Estimate, metric: Metric) -> str:
 
 def first_minus_second(metric: Metric) -> str:
     """What a paired difference is."""
-    that = "that" if metric.bound.startswith("is") else "those"
-    return f"{metric.title} of the first minus {that} of the second"
+    return f"{metric.title} of the first minus {metric.that} of the second"
 
 
 def _reached(value: float | None, metric: Metric) -> str:

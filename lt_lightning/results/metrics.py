@@ -67,6 +67,11 @@ class Metric:
         """The name on an axis, with its unit and, where one might take it wrong, its direction."""
         return f"{self.name} (%)" if self.is_share else f"{self.name} (lower is better)"
 
+    @property
+    def that(self) -> str:
+        """What stands for it when it is spoken of again: that of the full network, or those."""
+        return "that" if self.bound.startswith("is") else "those"
+
     def gain(self, value: float, other: float) -> float:
         """How much better a value is than another; NaN where one is."""
         return value - other if self.higher_is_better else other - value
