@@ -15,7 +15,7 @@ from lt_lightning.models.encoder_decoder import EncoderDecoder
 from lt_lightning.models.learner import Learner
 from lt_lightning.models.recurrent import RecurrentClassifier
 from lt_lightning.models.tagger import Tagger
-from lt_lightning.models.tasks import Classification, LanguageModel, SequenceToSequence, Tagging, Task
+from lt_lightning.models.tasks import Classification, LanguageModel, SequenceToSequence, Tagging
 
 if TYPE_CHECKING:
     from lt_lightning.config import EmbeddingConfig, ModelConfig, OptimizerConfig
@@ -52,8 +52,7 @@ def build_learner(
     if model.name == "seq2seq":
         network = EncoderDecoder(words, dim=embedding.dim, embedding_std=embedding.std, **_recurrent(model))
         return Learner(network, words + 1, make_optimizer, SequenceToSequence(network.end))
-    task: Task = Classification()
-    return Learner(_classifier(model, embedding, words, classes, vectors), classes, make_optimizer, task)
+    return Learner(_classifier(model, embedding, words, classes, vectors), classes, make_optimizer, Classification())
 
 
 def _classifier(
@@ -78,9 +77,8 @@ def _tagger(model: ModelConfig, embedding: EmbeddingConfig, letters: int) -> Tag
 
 
 def _language_model(model: ModelConfig, embedding: EmbeddingConfig, words: int) -> Tagger:
-    network = Tagger(WordEmbedding(words, embedding.dim, std=embedding.std), words, **_recurrent(model))
-    network.title = network.title.replace("tagger", "language model")
-    return network
+    reader = WordEmbedding(words, embedding.dim, std=embedding.std)
+    return Tagger(reader, words, role="language model", **_recurrent(model))
 
 
 def _recurrent(model: ModelConfig) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Tagger(nn.Module):
         hidden: the length of the state; None for as many as there are classes, which `direct` needs.
         layers: the number of layers.
         dropout: the share dropped in training: of the vectors, between the layers, and of the states before the head.
+        role: what people call a network that does what this one is for.
     """
 
     def __init__(
@@ -58,12 +59,13 @@ class Tagger(nn.Module):
         hidden: int | None = None,
         layers: int = 1,
         dropout: float = 0.0,
+        role: str = "tagger",
     ) -> None:
         super().__init__()
         hidden = hidden or classes
         if head == "direct" and hidden != classes:
             raise ValueError(f"a direct head has as many states as classes: {hidden} for {classes}")
-        self.title = f"{TITLES[cell]} tagger"
+        self.title = f"{TITLES[cell]} {role}"
         self.unroll: Unroll = unroll
         self.embedding = reader
         if cell == "none":
