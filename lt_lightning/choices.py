@@ -74,22 +74,15 @@ def check_strings(config: Config) -> None:
     Raises:
         SettingError: naming what is wrong with them.
     """
-    from lt_lightning.data.pairs import check_equal_lengths, check_pairs
-    from lt_lightning.data.reversal import check_reversal
+    from lt_lightning.data.pairs import check_equal_lengths, find_alphabet
 
     data = config.data
-    letters = None
-    if data.kind is DataKind.pairs:
-        letters = len(check_pairs(data.pairs or [], data.alphabet))
-        if config.model.name == "tagger":
-            check_equal_lengths(data.pairs or [])
-    elif data.kind is DataKind.reversal:
-        assert data.alphabet is not None and data.lengths is not None
-        assert data.train_rows is not None and data.test_rows is not None and data.valid_fraction is not None
-        check_reversal(data.alphabet, data.lengths, data.train_rows, data.test_rows, data.valid_fraction)
-        letters = len(data.alphabet)
-    if letters is not None:
-        check_model(config.model, letters, letters)
+    if not data.kind.is_pairs:
+        return
+    letters = len(find_alphabet(data))
+    if data.kind is DataKind.pairs and config.model.name == "tagger":
+        check_equal_lengths(data.pairs)
+    check_model(config.model, letters, letters)
 
 
 _CELLS = ("rnn", "gru", "lstm", "gru_chung")
@@ -118,7 +111,7 @@ def model_claims(model: ModelConfig) -> Iterator[tuple[str, Any, bool, str]]:
 def fit_claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
     """Whether the model is for such data, and the data's splitter and vectors for each other."""
     data, model, embedding = config.data, config.model, config.embedding
-    pairs = data.kind in (DataKind.pairs, DataKind.reversal)
+    pairs = data.kind.is_pairs
     of_pairs = model.name in ("tagger", "seq2seq")
     remedy = "use model=tagger or model=seq2seq" if pairs else "use data=pairs or data=reversal"
     what = "reads texts, the data is pairs of strings" if pairs else "answers strings with strings, the data is texts"

@@ -36,6 +36,11 @@ class DataKind(str, Enum):
     pairs = "pairs"
     reversal = "reversal"
 
+    @property
+    def is_pairs(self) -> bool:
+        """Whether rows are pairs of strings, or else texts."""
+        return self in (DataKind.pairs, DataKind.reversal)
+
 
 @dataclass
 class DataConfig:

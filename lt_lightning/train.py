@@ -55,12 +55,10 @@ def task(composed: DictConfig) -> None:
 def _load(config: Config) -> Corpus | PairCorpus:
     """What is learned from, checked against the model; no torch is needed for it."""
     from lt_lightning.choices import check_model
-    from lt_lightning.config import DataKind
     from lt_lightning.data.corpus import load_corpus
     from lt_lightning.data.pairs import load_pairs
 
-    pairs = config.data.kind in (DataKind.pairs, DataKind.reversal)
-    corpus = load_pairs(config.data, config.seed) if pairs else load_corpus(config.data)
+    corpus = load_pairs(config.data, config.seed) if config.data.kind.is_pairs else load_corpus(config.data)
     check_model(config.model, len(corpus.class_names), len(corpus.class_names))
     return corpus
 

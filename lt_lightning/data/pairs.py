@@ -67,20 +67,35 @@ def load_pairs(config: DataConfig, seed: int) -> PairCorpus:
     Raises:
         SettingError: if they are not what pairs must be, or so many cannot be drawn.
     """
+    alphabet = find_alphabet(config)
     if config.kind is DataKind.pairs:
-        alphabet = check_pairs(config.pairs, config.alphabet)
-        pairs = tuple((given, expected) for given, expected in config.pairs or ())
+        pairs = tuple((given, expected) for given, expected in config.pairs)
         return PairCorpus(config.name, "data.pairs", alphabet, dict.fromkeys(("train", "valid", "test"), pairs))
+    _, (shortest, longest), train_rows, test_rows, valid_fraction = _draw_of(config)
+    splits = draw_reversals(alphabet, (shortest, longest), train_rows, test_rows, seed, valid_fraction)
+    recipe = f"{alphabet} {shortest} {longest} {train_rows} {valid_fraction} {test_rows}"
+    return PairCorpus(config.name, "random strings, drawn with the seed", alphabet, splits, recipe)
+
+
+def find_alphabet(config: DataConfig) -> str:
+    """See that the pairs that the `data` group asks for can be had, and say which letters they are made of.
+
+    Raises:
+        SettingError: if they are not what pairs must be, or so many cannot be drawn.
+    """
+    if config.kind is DataKind.pairs:
+        return check_pairs(config.pairs, config.alphabet)
+    draw = _draw_of(config)
+    check_reversal(*draw)
+    return draw[0]
+
+
+def _draw_of(config: DataConfig) -> tuple[str, list[int], int, int, float]:
+    """What random strings are drawn by, as `check_reversal` takes it; the configuration's checks refuse null."""
     assert config.kind is DataKind.reversal
     assert config.alphabet is not None and config.lengths is not None and config.valid_fraction is not None
     assert config.train_rows is not None and config.test_rows is not None
-    check_reversal(config.alphabet, config.lengths, config.train_rows, config.test_rows, config.valid_fraction)
-    shortest, longest = config.lengths
-    splits = draw_reversals(
-        config.alphabet, (shortest, longest), config.train_rows, config.test_rows, seed, config.valid_fraction
-    )
-    recipe = f"{config.alphabet} {shortest} {longest} {config.train_rows} {config.valid_fraction} {config.test_rows}"
-    return PairCorpus(config.name, "random strings, drawn with the seed", config.alphabet, splits, recipe)
+    return config.alphabet, config.lengths, config.train_rows, config.test_rows, config.valid_fraction
 
 
 def check_pairs(pairs: Any, alphabet: str | None) -> str:
