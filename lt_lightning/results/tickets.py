@@ -1,28 +1,25 @@
-"""Tickets: a mask, the weights that it leaves, and what is needed to use them, in one safetensors file.
+"""Tickets: a mask, the weights that it leaves, and what is needed to use them, in one sealed file (`sealed`).
 
 The file holds each parameter and buffer of the network under its own name, zeros where the mask says, and each mask as
-booleans under `mask/NAME`. Its one entry of metadata, `ticket`, is JSON: `format`, `version`, `about` (round, results,
-model settings, class names) and `tokenizer` (JSON of the `tokenizers` library, as text). There is no pickle in it.
-Format: https://huggingface.co/docs/safetensors
+booleans under `mask/NAME`. Its content is `about` (round, results, model settings, class names) and `tokenizer` (JSON
+of the `tokenizers` library, as text). There is no pickle in it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+import torch
 from torch import Tensor
 
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
-from lt_lightning.results.files import write_whole
+from lt_lightning.results.sealed import read_sealed, write_sealed
 
-FORMAT, VERSION = "lt-lightning ticket", "1"
+FORMAT, VERSION = "lt-lightning ticket", "2"
 _MASK = "mask/"
 
 
@@ -44,29 +41,25 @@ class Ticket:
 
     def save(self, path: Path) -> None:
         """Write the ticket, whole or not at all."""
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.weights.items()}
-        tensors |= {_MASK + name: tensor.cpu().contiguous() for name, tensor in self.mask.items()}
+        tensors = {**self.weights, **{_MASK + name: tensor for name, tensor in self.mask.items()}}
         content = {"format": FORMAT, "version": VERSION, "about": dict(self.about), "tokenizer": self.tokenizer}
-        # One entry: safetensors writes several in an order of its own each time, and the same ticket is the same file.
-        metadata = {"ticket": json.dumps(content)}
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, save(tensors, metadata))
+        write_sealed(path, tensors, content)
 
     @classmethod
     def load(cls, path: Path) -> Ticket:
         """Read a ticket.
 
         Raises:
-            SettingError: if the file is none.
+            SettingError: if the file is none, or damaged.
         """
-        try:
-            with safe_open(path, framework="pt") as file:
-                content = json.loads((file.metadata() or {}).get("ticket", "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        except (SafetensorError, OSError, ValueError) as error:
-            raise SettingError(f"{path}: no ticket, or a damaged one ({error})") from error
-        if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (FORMAT, VERSION):
-            raise SettingError(f"{path}: a safetensors file, but no ticket of version {VERSION} of this project")
-        mask = {name.removeprefix(_MASK): tensor for name, tensor in tensors.items() if name.startswith(_MASK)}
+        tensors, content = read_sealed(path, FORMAT, VERSION)
+        about, tokenizer = content.get("about"), content.get("tokenizer")
+        if not isinstance(about, dict) or not isinstance(tokenizer, str):
+            raise SettingError(f"{path}: a ticket without its settings or its words; write it again")
+        masks = {name.removeprefix(_MASK): tensor for name, tensor in tensors.items() if name.startswith(_MASK)}
         weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(_MASK)}
-        return cls(weights, Mask(mask), content["about"], content["tokenizer"])
+        for name, tensor in masks.items():
+            if tensor.dtype != torch.bool or name not in weights or weights[name].shape != tensor.shape:
+                raise SettingError(f"{path}: a ticket with a mask of {name!a} that fits no weight; write it again")
+        return cls(weights, Mask(masks), about, tokenizer)

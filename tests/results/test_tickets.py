@@ -1,0 +1,65 @@
+"""A ticket comes back as it was saved; what is no ticket, or no longer one, is refused by name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from lt_lightning.errors import SettingError
+from lt_lightning.lottery import Mask
+from lt_lightning.results.sealed import write_sealed
+from lt_lightning.results.tickets import FORMAT, VERSION, Ticket
+
+WEIGHTS = {"fc.weight": torch.tensor([[0.5, 0.0], [0.0, -1.0]]), "fc.bias": torch.tensor(0.25)}
+MASK = Mask({"fc.weight": WEIGHTS["fc.weight"] != 0})
+TICKET = Ticket(WEIGHTS, MASK, {"round": 3, "test_loss": float("inf"), "class_names": ["a", "b"]}, '{"model": {}}')
+CONTENT = {"format": FORMAT, "version": VERSION, "about": {}, "tokenizer": "{}"}
+
+
+def test_a_ticket_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    TICKET.save(tmp_path / "tickets/round_03.safetensors")
+    loaded = Ticket.load(tmp_path / "tickets/round_03.safetensors")
+    assert (loaded.mask, loaded.about, loaded.tokenizer) == (TICKET.mask, TICKET.about, TICKET.tokenizer)
+    assert loaded.weights.keys() == WEIGHTS.keys()
+    assert all(torch.equal(loaded.weights[name], weight) for name, weight in WEIGHTS.items())
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "other", "version 1"])
+def test_a_file_that_is_no_ticket_is_refused_by_name(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "broken.safetensors"
+    TICKET.save(path)
+    whole = path.read_bytes()
+    damaged, reason = {
+        "empty": (b"", "not a safetensors file, or cut off"),
+        "cut": (whole[:-1], "its checksum does not fit"),
+        "flipped": (whole[:-1] + bytes([whole[-1] ^ 1]), "its checksum does not fit"),
+        "other": (save({"a": torch.ones(1)}), "no lt-lightning ticket of this version"),
+        "version 1": (save({"a": torch.ones(1)}, {"ticket": "{}"}), "no lt-lightning ticket of this version"),
+    }[damage]
+    path.write_bytes(damaged)
+    with pytest.raises(SettingError, match=rf"broken\.safetensors: .*{reason}.*; "):
+        Ticket.load(path)
+
+
+@pytest.mark.parametrize("wrong", [{"about": None}, {"about": [1]}, {"tokenizer": {}}, {"tokenizer": None}])
+def test_a_ticket_without_its_settings_or_words_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    write_sealed(tmp_path / "odd", WEIGHTS, CONTENT | wrong)
+    with pytest.raises(SettingError, match=r"odd: a ticket without its settings or its words; "):
+        Ticket.load(tmp_path / "odd")
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        {"mask/fc.weight": torch.ones(2, 2)},
+        {"mask/fc.weight": torch.ones(4, dtype=torch.bool)},
+        {"mask/fc.other": torch.ones(2, 2, dtype=torch.bool)},
+        {"mask/": torch.ones(2, 2, dtype=torch.bool)},
+    ],
+)
+def test_a_mask_that_fits_no_weight_is_refused(tmp_path: Path, mask: dict[str, torch.Tensor]) -> None:
+    write_sealed(tmp_path / "odd", WEIGHTS | mask, CONTENT)
+    with pytest.raises(SettingError, match=r"odd: a ticket with a mask of '.*' that fits no weight; "):
+        Ticket.load(tmp_path / "odd")
