@@ -6,6 +6,7 @@ Everything here runs before torch is loaded.
 from __future__ import annotations
 
 import difflib
+import errno
 import logging
 import os
 import re
@@ -16,6 +17,7 @@ from typing import Any, TextIO
 
 import lt_lightning
 from lt_lightning.errors import SettingError
+from lt_lightning.interruption import Interruption, listen
 
 
 def config_folder() -> str:
@@ -28,15 +30,31 @@ def config_folder() -> str:
 def run_hydra(task: Callable[[Any], None]) -> None:
     """Run `task` under Hydra; whatever the user got wrong is one line on stderr and exit code 2.
 
-    With `HYDRA_FULL_ERROR=1` in the environment errors keep their tracebacks.
+    `resume=RUN` among the arguments brings back those that RUN was started with. Ctrl-C and SIGTERM are a line that
+    says how to go on, and exit code 130 or 143. With `HYDRA_FULL_ERROR=1` in the environment errors keep their
+    tracebacks.
     """
+    listen()
+    try:
+        _run_hydra(task)
+    except Interruption as stopped:
+        print(stopped, file=sys.stderr)
+        raise SystemExit(stopped.code) from None
+
+
+def _run_hydra(task: Callable[[Any], None]) -> None:
     import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     from lt_lightning.config import register_schema
+    from lt_lightning.resuming import resumed_arguments
 
     register_schema()
+    try:
+        sys.argv[1:] = resumed_arguments(sys.argv[1:])
+    except SettingError as error:
+        fail(str(error))
     main = hydra.main(version_base="1.3", config_path=config_folder(), config_name="config")(task)
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         main()
@@ -48,6 +66,10 @@ def run_hydra(task: Callable[[Any], None]) -> None:
         fail(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         fail(explain(error))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
+            raise
+        fail(f"{error.filename or 'a file'}: cannot be written ({error.strerror}); make room or give leave to write")
 
 
 def fail(message: str) -> None:
@@ -121,6 +143,15 @@ class CheckConfig:
             read_config(config)
         except SettingError as error:
             fail(str(error))
+
+
+class LogFile(logging.FileHandler):
+    """A log that holds what it can: a full disk is said once, by the run itself, not at every line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        """Pass over what cannot be written."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
 
 
 class TerminalHandler(logging.StreamHandler):

@@ -196,6 +196,7 @@ class Config:
     name: str = MISSING
     seed: int = MISSING
     test_on: TestOn = MISSING
+    resume: Optional[str] = None
     data: DataConfig = field(default_factory=DataConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

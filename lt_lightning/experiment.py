@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,11 +18,13 @@ from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
-from lt_lightning.callbacks import BestWeights, History, PruningCallback
+from lt_lightning.callbacks import BestWeights, EpochSeeds, History, PruningCallback, RoundCheckpoint
 from lt_lightning.callbacks.progress import ProgressCallback, RoundsDisplay
+from lt_lightning.callbacks.round_checkpoint import drop_checkpoints, find_checkpoint
 from lt_lightning.callbacks.spelling import SpellingCallback
 from lt_lightning.checks import lottery_settings
 from lt_lightning.config import Config, Splitter, TestOn, TrainerConfig
+from lt_lightning.continuing import resume_description, save_rewind_weights, take_up
 from lt_lightning.data.batches import check_rows
 from lt_lightning.data.corpus import Corpus
 from lt_lightning.data.module import TextDataModule
@@ -35,17 +37,26 @@ from lt_lightning.lottery import Mask, derive_seed
 from lt_lightning.models import Learner, build_learner
 from lt_lightning.models.tasks import Classification, LanguageModel, Tagging
 from lt_lightning.results.description import claim_directory, describe_run, now, write_description
+from lt_lightning.results.files import writing_to
+from lt_lightning.results.holding import STATE
 from lt_lightning.results.metrics import Metric, metric_of
-from lt_lightning.results.records import ConfusionRecord, EpochRecord, LayerRecord, Record, append_records
+from lt_lightning.results.records import ConfusionRecord, LayerRecord, Record
 from lt_lightning.results.report import draw_report
+from lt_lightning.results.rounds import PlayedRound, find_standing, ticket_path, write_round, write_tables
+from lt_lightning.results.runs import read_description
 from lt_lightning.results.tables import parameter_table
 from lt_lightning.results.tickets import Ticket
+from lt_lightning.resuming import without_resume
+
+log = logging.getLogger(__name__)
 
 
-def run_experiment(config: Config, corpus: Corpus | PairCorpus, run: Path, command: Sequence[str]) -> None:
-    """Play all rounds and leave the run directory behind.
+def run_experiment(
+    config: Config, corpus: Corpus | PairCorpus, run: Path, command: Sequence[str], *, resuming: bool = False
+) -> None:
+    """Play all rounds that are not on disk yet, and leave the run directory behind.
 
-    Each round appends to the tables and writes its ticket before the next begins: what is done is kept, whatever
+    A round is on record before the next begins, an epoch before the next begins: what is done is kept, whatever
     happens later.
 
     Args:
@@ -53,10 +64,12 @@ def run_experiment(config: Config, corpus: Corpus | PairCorpus, run: Path, comma
         corpus: on what.
         run: the run directory.
         command: the overrides on the command line, for the record.
+        resuming: go on with the run that the directory holds; otherwise it must hold none.
 
     Raises:
-        SettingError: if the data, the model and the settings do not fit together.
-        LotteryError: if the network and the pruning settings do not.
+        SettingError: if the data, the model and the settings do not fit together, a loss is not finite, or something
+            cannot be written.
+        LotteryError: if the network and the pruning settings do not fit.
     """
     is_writer = _rank() == 0
     _hush()
@@ -74,32 +87,39 @@ def run_experiment(config: Config, corpus: Corpus | PairCorpus, run: Path, comma
     pruning = PruningCallback(submodule="network", **vars(lottery_settings(config)))
     description = _describe(config, data, command, learner, run)
     check_rows(data.rows, description["processes"])
-    if is_writer:
+    played: list[PlayedRound] = []
+    if resuming:
+        description, remarks = resume_description(read_description(run / "run.json"), description)
+        played = list(find_standing(run).rounds)
+        take_up(run, played, learner.network, pruning)
+        for remark in remarks if is_writer else ():
+            log.warning(remark)
+    else:
         claim_directory(run)
-        write_description(run, description)
+    if is_writer:
+        with writing_to(run):
+            write_description(run, description)
+            write_tables(run, played)
     console = Console(highlight=False, quiet=not is_writer)
     rounds, metric = config.pruning.rounds, metric_of(description)
     title = _summary(config, data, description, metric)
     with RoundsDisplay(title, rounds, config.trainer.max_epochs, console, metric=metric) as display:
-        for round in range(rounds + 1):
+        display.show_earlier([one.record for one in played])
+        for round in range(len(played), rounds + 1):
             display.begin_round()
-            record, epochs = _play_round(config, run, round, data, learner, pruning, display)
+            played.append(_play_round(config, run, round, data, learner, pruning, display))
             if is_writer:
-                _ticket(config, data, learner, pruning.mask, record).save(run / f"tickets/round_{round:02}.safetensors")
-                append_records(run / "layers.csv", _layers(round, pruning.mask))
-                append_records(run / "epochs.csv", epochs)
-                append_records(run / "confusion.csv", _confusion(round, learner))
-                append_records(run / "results.csv", [record])
-            display.show_round(record)
-            # Last, as everything else is on disk by now.
-            examples = show_examples(learner, data, config.model, config.seed, round)
-            if is_writer and examples:
-                append_records(run / "examples.csv", examples)
+                with writing_to(run):
+                    write_round(run, played[-1])
+                    write_tables(run, played)
+                    drop_checkpoints(run / STATE, round)
+            display.show_round(played[-1].record)
             if isinstance(learner.task, LanguageModel):
-                display.say("\n".join(f"  sample: {one.given}{one.answer}" for one in examples))
+                display.say("\n".join(f"  sample: {one.given}{one.answer}" for one in played[-1].examples))
     if is_writer:
-        write_description(run, {**description, "finished": now()})
-        console.print(f"\n{parameter_table(_layers(pruning.round, pruning.mask))}", soft_wrap=True, markup=False)
+        console.print(f"\n{parameter_table(played[-1].layers)}", soft_wrap=True, markup=False)
+        with writing_to(run):
+            write_description(run, {**description, "finished": now()})
         console.print(f"\nreport: {draw_report(run)}", soft_wrap=True, markup=False)
 
 
@@ -111,14 +131,16 @@ def _play_round(
     learner: Learner,
     pruning: PruningCallback,
     display: RoundsDisplay,
-) -> tuple[Record, list[EpochRecord]]:
-    """Prune, rewind, train and test once."""
-    began = time.perf_counter()
-    # Dropout differs from process to process, and from round to round, but not from run to run.
-    pl.seed_everything(derive_seed(config.seed, "round", round, _rank()), verbose=False)
+) -> PlayedRound:
+    """Prune, rewind, train and test once, from the last epoch that was kept, and write the round's ticket."""
     data.round = round
     history, best = History(round), BestWeights()
-    callbacks: list[pl.Callback] = [pruning, history, ProgressCallback(display, round)]
+    callbacks: list[pl.Callback] = [
+        pruning,
+        EpochSeeds(config.seed, round),
+        history,
+        ProgressCallback(display, round),
+    ]
     if isinstance(learner.task, Tagging):
 
         def answers() -> list[str]:
@@ -131,7 +153,16 @@ def _play_round(
         stopping = config.early_stopping
         callbacks.append(EarlyStopping("valid_loss", stopping.min_delta, stopping.patience or 0, mode="min"))
     trainer = _make_trainer(config.trainer, callbacks, run)
-    trainer.fit(learner, datamodule=data)
+    (run / STATE).mkdir(exist_ok=True)
+    saver = RoundCheckpoint(run / STATE, round)
+    trainer.callbacks.append(saver)  # pyright: ignore[reportAttributeAccessIssue]
+    kept, epochs, damages = find_checkpoint(run / STATE, round)
+    if trainer.is_global_zero:
+        for damage in damages:
+            log.warning("%s; the round is played from its beginning", damage)
+        if epochs:
+            display.say(f"going on with round {round} after epoch {epochs}")
+    trainer.fit(learner, datamodule=data, ckpt_path=kept, weights_only=True)
     tested = trainer.test(learner, datamodule=data, verbose=False)[0]
     of = history.epochs[(best.epoch or len(history.epochs)) - 1]
     mask = pruning.mask
@@ -146,11 +177,24 @@ def _play_round(
         valid_acc=of.valid_acc,
         test_loss=tested["test_loss"],
         test_acc=tested["test_acc"],
-        seconds=time.perf_counter() - began,
+        seconds=saver.seconds,
         test_perplexity=tested.get("test_perplexity"),
         test_exact=tested.get("test_exact"),
     )
-    return record, history.epochs
+    ticket, rewind = "", None
+    if trainer.is_global_zero:
+        with writing_to(run):
+            ticket = _ticket(config, data, learner, mask, record).save(ticket_path(run, round))
+            rewind = save_rewind_weights(run, pruning) if round == 0 else None
+    return PlayedRound(
+        results=(record,),
+        layers=tuple(_layers(round, mask)),
+        epochs=tuple(history.epochs),
+        confusion=tuple(_confusion(round, learner)),
+        examples=tuple(show_examples(learner, data, config.model, config.seed, round)),
+        ticket=ticket,
+        rewind=rewind,
+    )
 
 
 def _make_trainer(config: TrainerConfig, callbacks: list[pl.Callback], run: Path) -> pl.Trainer:
@@ -208,7 +252,7 @@ def _describe(config: Config, data: DataModule, command: Sequence[str], learner:
     return describe_run(
         config,
         data,
-        command,
+        without_resume(command),
         task=learner.task.name,
         network=getattr(learner.network, "title", type(learner.network).__name__),
         class_names=target_names(learner, data),

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 from lt_lightning.command import fail, hide_progress_bars_in_pipes, run_hydra
 from lt_lightning.errors import SettingError
+from lt_lightning.interruption import Interruption
 from lt_lightning.lottery.settings import LotteryError
+from lt_lightning.results.files import WriteError
+from lt_lightning.results.holding import hold
+from lt_lightning.results.rounds import Standing, find_standing
+from lt_lightning.resuming import check_same, how_to_go_on, is_complete
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -30,26 +35,56 @@ def task(composed: DictConfig) -> None:
 
     hydra = HydraConfig.get()
     in_sweep = hydra.mode == RunMode.MULTIRUN
+    run = Path(hydra.runtime.output_dir)
     try:
         config = read_config(composed)
         if in_sweep and "ddp" in str(config.trainer.strategy):
             raise SettingError("trainer.strategy: a sweep runs its jobs in one process each; start ddp runs one by one")
         hide_progress_bars_in_pipes()
-        from lt_lightning.data.vector_files import find_vectors
-
-        corpus = _load(config)
-        find_vectors(config.embedding)  # fetches, or says what is missing, at once
-        from lt_lightning.experiment import run_experiment
-
-        run_experiment(config, corpus, Path(hydra.runtime.output_dir), list(hydra.overrides.task))
+        with hold(run):
+            _play(config, run, list(hydra.overrides.task))
     except (SettingError, LotteryError) as error:
         message = f"pruning.{error}" if isinstance(error, LotteryError) else str(error)
+        if isinstance(error, WriteError) and (run / "run.json").exists():
+            message = f"{message}, then {how_to_go_on(run)}"
         # At INFO the traceback goes to the log alone: the terminal shows warnings and worse.
         log.info("stopped: %s", message, exc_info=error)
         if in_sweep:
             log.warning("job %s: %s", hydra.job.num, message)
             raise SettingError(message) from error  # the other jobs of the sweep go on
         fail(message)
+    except Interruption as stopped:
+        log.info("stopped by %s", stopped.signal.name)
+        if in_sweep:
+            stopped.advice = how_to_go_on(Path(hydra.sweep.dir))
+        elif (run / "run.json").exists():
+            stopped.advice = how_to_go_on(run)
+        raise
+
+
+def _play(config: Config, run: Path, command: list[str]) -> None:
+    """Play the rounds that are not on disk yet."""
+    # Of a sweep that goes on, some jobs may never have started.
+    resuming = config.resume is not None and (run / "run.json").exists()
+    corpus = _load(config)
+    if resuming:
+        standing = find_standing(run)
+        check_same(run, config, dict(corpus.fingerprints), standing)
+        for damage in standing.damages:
+            log.warning("%s; going on %s", damage, _where(standing))
+        if is_complete(run, config, standing):
+            print(f"{run}: all {config.pruning.rounds} rounds are done; to go on, give more pruning.rounds")
+            return
+    from lt_lightning.data.vector_files import find_vectors
+
+    find_vectors(config.embedding)  # fetches, or says what is missing, at once
+    from lt_lightning.experiment import run_experiment
+
+    run_experiment(config, corpus, run, command, resuming=resuming)
+
+
+def _where(standing: Standing) -> str:
+    return f"after round {standing.rounds[-1].record.round}" if standing.rounds else "from the beginning"
 
 
 def _load(config: Config) -> Corpus | PairCorpus:

@@ -88,7 +88,7 @@ def test_a_run_leaves_the_files_of_the_design(run: Path) -> None:
     tables = {"results.csv", "layers.csv", "epochs.csv", "confusion.csv"}
     assert names == figures | tables | {"run.json", "report.html"} | {
         f"tickets/round_{round:02}.safetensors" for round in range(4)
-    }
+    } | {"state/rewind.safetensors"} | {f"state/round_{round:02}.json" for round in range(4)}
 
 
 def test_results_have_the_designs_columns_and_sparsities(run: Path) -> None:

@@ -7,5 +7,7 @@ What happens is said elsewhere: the arithmetic of pruning in `lottery`, files an
 from lt_lightning.callbacks.best import BestWeights
 from lt_lightning.callbacks.history import History
 from lt_lightning.callbacks.pruning import PruningCallback
+from lt_lightning.callbacks.round_checkpoint import RoundCheckpoint
+from lt_lightning.callbacks.seeding import EpochSeeds
 
-__all__ = ["BestWeights", "History", "PruningCallback"]
+__all__ = ["BestWeights", "EpochSeeds", "History", "PruningCallback", "RoundCheckpoint"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytorch_lightning as pl
 from torch import Tensor
 
@@ -24,9 +26,10 @@ class BestWeights(pl.Callback):
         self._lowest: Tensor | None = None
         self._weights: dict[str, Tensor] = {}
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget the last fit."""
-        self.epoch, self._lowest, self._weights = None, None, {}
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Forget the last fit, before a checkpoint may tell of an earlier part of this one."""
+        if stage == "fit":
+            self.epoch, self._lowest, self._weights = None, None, {}
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the weights if there were none better."""
@@ -40,3 +43,11 @@ class BestWeights(pl.Callback):
         """Put the best weights back."""
         restore(pl_module, self._weights)
         self._weights = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: the best weights so far, and how good they were."""
+        return {"epoch": self.epoch, "lowest": self._lowest, "weights": self._weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it up."""
+        self.epoch, self._lowest, self._weights = (state_dict[key] for key in ("epoch", "lowest", "weights"))

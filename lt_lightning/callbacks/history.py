@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
+from typing import Any
 
 import pytorch_lightning as pl
 
@@ -38,3 +40,11 @@ class History(pl.Callback):
         self._validated = (math.nan, math.nan)
         train_loss = float(pl_module.train_loss.compute())
         self.epochs.append(EpochRecord(self.round, trainer.current_epoch + 1, train_loss, loss, accuracy))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: the epochs so far, as plain values."""
+        return {"epochs": [asdict(epoch) for epoch in self.epochs]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it up."""
+        self.epochs = [EpochRecord(**epoch) for epoch in state_dict["epochs"]]

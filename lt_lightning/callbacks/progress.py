@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -62,6 +63,16 @@ class RoundsDisplay:
 
     def __exit__(self, *exception: object) -> None:
         self._progress.stop()
+
+    def show_earlier(self, records: Sequence[Record]) -> None:
+        """Show the rounds that were played before the run was interrupted; the log has them already."""
+        if not records:
+            return
+        if self.console.is_terminal:
+            self._print("\n".join(round_row(record, self._metric) for record in records))
+        else:
+            self._print(f"rounds 0 to {records[-1].round} are done")
+        self.show_progress(records[-1].round, records[-1].epochs, 1.0)
 
     def begin_round(self) -> None:
         """A round starts."""

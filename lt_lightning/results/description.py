@@ -62,7 +62,7 @@ def describe_run(
         "command": list(command),
         "experiment": config.name,
         "task": task,
-        "config": asdict(config),
+        "config": {key: value for key, value in asdict(config).items() if key != "resume"},
         "corpus": {
             "name": corpus.name,
             "source": corpus.source,
@@ -85,15 +85,17 @@ def describe_run(
 
 
 def claim_directory(run: Path) -> None:
-    """Make the run directory this run's own: one run, one directory, and nothing in it is lost.
+    """See that the run directory holds no run yet: one run, one directory, and nothing in it is lost.
+
+    Whoever calls holds the directory (`holding`), so that no other process claims it in the same moment.
 
     Raises:
-        SettingError: if it holds a run already, as when two are started in the same second.
+        SettingError: if it holds a run already.
     """
-    try:
-        (run / "run.json").touch(exist_ok=False)
-    except FileExistsError as error:
-        raise SettingError(f"hydra.run.dir: {run} holds a run already; start again, or give another folder") from error
+    if (run / "run.json").exists():
+        raise SettingError(
+            f"hydra.run.dir: {run} holds a run already; go on with it by resume={run}, or give another folder"
+        )
 
 
 def write_description(run: Path, description: Mapping[str, Any]) -> None:

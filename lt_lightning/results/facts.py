@@ -192,9 +192,16 @@ def groups(description: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
             ("Processes", count(at("processes"))),
             ("Started", moment(at("started"))),
             ("Finished", moment(at("finished"))),
+            *_resumed(at("resumed")),
             ("Versions", say(at("versions"))),
         ],
     }
+
+
+def _resumed(times: Any) -> list[tuple[str, str]]:
+    if not isinstance(times, list):
+        return []
+    return [("Resumed", say([moment(look_up(time, "at") if isinstance(time, Mapping) else time) for time in times]))]
 
 
 def _names(names: Any) -> str:

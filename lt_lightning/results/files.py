@@ -8,7 +8,11 @@ from pathlib import Path
 from lt_lightning.errors import SettingError
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+class WriteError(SettingError):
+    """Something cannot be written: for want of room, or of leave. What was written before is still there."""
+
+
+def write_whole(path: Path, content: str | bytes | memoryview) -> None:
     """Put `content` at `path`, so that a reader finds the old file or the new one, never a part of either.
 
     Args:
@@ -38,10 +42,10 @@ def writing_to(folder: Path) -> Iterator[None]:
     """Within it, say of what cannot be written where it is and what to do.
 
     Raises:
-        SettingError: in place of an OSError.
+        WriteError: in place of an OSError.
     """
     try:
         yield
     except OSError as error:
         where = error.filename or folder
-        raise SettingError(f"{where}: cannot be written ({error.strerror}); make room or give leave to write") from None
+        raise WriteError(f"{where}: cannot be written ({error.strerror}); make room or give leave to write") from None

@@ -115,16 +115,21 @@ def show_setting(value: Any) -> str:
 
 def _settings(run: Run) -> dict[str, Any]:
     return {
-        **_flat(facts.look_up(run.description, "config")),
+        **flat_settings(facts.look_up(run.description, "config")),
         "processes": facts.look_up(run.description, "processes") or 1,
     }
 
 
-def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """The settings by their dotted names; what is no mapping has none."""
+def flat_settings(config: Any, prefix: str = "") -> dict[str, Any]:
+    """The settings by their dotted names; what is no mapping has none.
+
+    >>> flat_settings({"seed": 0, "data": {"limit": None}})
+    {'seed': 0, 'data.limit': None}
+    """
     if not isinstance(config, Mapping):
         return {prefix[:-1]: config} if prefix else {}
-    return {name: value for key, inside in config.items() for name, value in _flat(inside, f"{prefix}{key}.").items()}
+    below = (flat_settings(inside, f"{prefix}{key}.") for key, inside in config.items())
+    return {name: value for settings in below for name, value in settings.items()}
 
 
 def _exact(value: Any) -> str:

@@ -182,20 +182,18 @@ _CELLS: Mapping[Any, tuple[Callable[[Any], str], Callable[[str], Any]]] = Mappin
 )
 
 
-def write_records(path: Path, records: Sequence[Row]) -> None:
-    """Write a table, whole or not at all; a table that is already there is replaced.
+def render_records(records: Sequence[Row]) -> bytes:
+    """A table as the bytes of its file.
 
     Args:
-        path: the .csv file; its folder must exist.
         records: at least one, all of one kind.
 
     Raises:
         ValueError: there are no records, or of several kinds.
-        OSError: the file cannot be written.
     """
     kinds = {type(record) for record in records}
     if len(kinds) != 1:
-        raise ValueError(f"{path}: a table holds records of one kind, not of {len(kinds)}")
+        raise ValueError(f"a table holds records of one kind, not of {len(kinds)}")
     hints = get_type_hints(kind := kinds.pop())
     held = [name for name in optional_columns(kind) if any(getattr(record, name) is not None for record in records)]
     writers = {name: _CELLS[hints[name]][0] for name in (*columns(kind), *held)}
@@ -207,28 +205,21 @@ def write_records(path: Path, records: Sequence[Row]) -> None:
         # To csv a carriage return ends a line when it reads, but is nothing to be quoted when it writes.
         (quoted if any("\r" in cell for cell in cells) else rows).writerow(cells)
     # Half a character (a lone surrogate), which no text should hold, is still no reason to lose a round.
-    write_whole(path, text.getvalue().encode(errors="surrogatepass"))
+    return text.getvalue().encode(errors="surrogatepass")
 
 
-def append_records(path: Path, records: Sequence[Row]) -> None:
-    """Add the rows of a round, or of several, to a table, and start the table where there is none.
-
-    Rows of the same rounds that are already there are replaced, so that a round that was interrupted after writing
-    them can simply be run again.
+def write_records(path: Path, records: Sequence[Row]) -> None:
+    """Write a table, whole or not at all; a table that is already there is replaced.
 
     Args:
         path: the .csv file; its folder must exist.
-        records: at least one, all of one kind: *all* the rows of their rounds.
+        records: at least one, all of one kind.
 
     Raises:
-        SettingError: what is there cannot be read; it is left as it is.
         ValueError: there are no records, or of several kinds.
         OSError: the file cannot be written.
     """
-    before = read_records(path, type(records[0])) if records and path.exists() else []
-    rounds = {record.round for record in records}
-    kept = [record for record in before if record.round not in rounds]
-    write_records(path, sorted([*kept, *records], key=lambda record: record.round))
+    write_whole(path, render_records(records))
 
 
 def read_records(path: Path, kind: type[Row]) -> list[Row]:

@@ -39,12 +39,12 @@ class Ticket:
     about: Mapping[str, Any]
     tokenizer: str
 
-    def save(self, path: Path) -> None:
-        """Write the ticket, whole or not at all."""
+    def save(self, path: Path) -> str:
+        """Write the ticket, whole or not at all, and give its seal."""
         tensors = {**self.weights, **{_MASK + name: tensor for name, tensor in self.mask.items()}}
         content = {"format": FORMAT, "version": VERSION, "about": dict(self.about), "tokenizer": self.tokenizer}
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_sealed(path, tensors, content)
+        return write_sealed(path, tensors, content)
 
     @classmethod
     def load(cls, path: Path) -> Ticket:

@@ -22,7 +22,6 @@ from lt_lightning.results.records import (
     ExampleRecord,
     LayerRecord,
     Record,
-    append_records,
     columns,
     format_shape,
     parse_shape,
@@ -101,8 +100,7 @@ def test_a_column_that_no_round_has_a_value_for_is_not_written(tmp_path: Path) -
 def test_rounds_with_and_without_a_value_share_a_table(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     rounds = [FIRST, replace(FIRST, round=1, test_perplexity=5.5), replace(FIRST, round=2, test_exact=math.inf)]
-    for record in rounds:
-        append_records(path, [record])
+    write_records(path, rounds)
     assert read_records(path, Record) == rounds
     assert path.read_text().splitlines()[1].endswith(",12.5,,")
 
@@ -119,11 +117,10 @@ ODD = ("", " ", "\r", "\n", "\r\n", "a\rb", '"', '""', "a,b", " a ", "\x00", "\x
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_texts_of_any_kind_are_read_back_also_round_by_round(tmp_path: Path, odd: str) -> None:
+def test_texts_of_any_kind_are_read_back(tmp_path: Path, odd: str) -> None:
     path = tmp_path / "examples.csv"
     rows = [ExampleRecord(round_, odd, f"{odd}{odd}", f"x{odd}y") for round_ in range(3)]
-    for row in rows:
-        append_records(path, [row])
+    write_records(path, rows)
     assert read_records(path, ExampleRecord) == rows
 
 
@@ -166,31 +163,6 @@ def test_a_fraction_is_no_count(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         write_records(tmp_path / "results.csv", [half])
     assert not list(tmp_path.iterdir())
-
-
-def test_appending_adds_a_round_at_a_time(tmp_path: Path) -> None:
-    path = tmp_path / "results.csv"
-    rounds = [replace(FIRST, round=round_) for round_ in range(4)]
-    for record in rounds:
-        append_records(path, [record])
-    assert read_records(path, Record) == rounds
-
-
-def test_a_round_that_is_run_again_replaces_its_rows(tmp_path: Path) -> None:
-    path = tmp_path / "epochs.csv"
-    before = [EpochRecord(round_, epoch, 1.0, 1.0, 0.5) for round_ in (0, 1) for epoch in (1, 2, 3)]
-    again = [EpochRecord(1, epoch, 0.5, 0.5, 0.75) for epoch in (1, 2)]
-    write_records(path, before)
-    append_records(path, again)
-    assert read_records(path, EpochRecord) == before[:3] + again
-
-
-def test_appending_to_a_damaged_table_leaves_it_alone(tmp_path: Path) -> None:
-    path = tmp_path / "results.csv"
-    path.write_text("round,sparsity\n0,")
-    with pytest.raises(SettingError, match="no column alive"):
-        append_records(path, [FIRST])
-    assert path.read_text() == "round,sparsity\n0,"
 
 
 @pytest.mark.parametrize("rows", [[], [FIRST, EpochRecord(0, 1, 0.0, 0.0, 0.0)]])

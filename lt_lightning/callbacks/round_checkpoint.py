@@ -1,0 +1,130 @@
+"""What is kept in the middle of a round, once an epoch: a Lightning checkpoint with its checksum in its name."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
+from pytorch_lightning.callbacks import Checkpoint
+
+from lt_lightning.results.files import write_whole, writing_to
+
+_NAME = re.compile(r"round_(\d+)_epoch_(\d+)_([0-9a-f]{64})\.ckpt")
+
+
+class RoundCheckpoint(Checkpoint):
+    """Saves a round's state after each of its epochs but the last, and only the newest.
+
+    Append it to `trainer.callbacks`: it must come after all others, early stopping among them, and a Trainer refuses
+    checkpoint callbacks where its own are switched off. A fit that goes on from the file (`ckpt_path=`,
+    `weights_only=True`) trains the epochs that are left, and only these.
+
+    Args:
+        folder: where to; it must exist.
+        round: the round.
+
+    Attributes:
+        seconds: what the round took so far, also before it was interrupted.
+    """
+
+    def __init__(self, folder: Path, round: int) -> None:
+        self._folder = folder
+        self._round = round
+        self._before = 0.0
+        self._began = time.perf_counter()
+        self._should_stop = False
+
+    @property
+    def seconds(self) -> float:
+        """What the round took so far, in seconds."""
+        return self._before + time.perf_counter() - self._began
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed fit has to know beyond what Lightning keeps."""
+        return {"seconds": self.seconds, "should_stop": self._should_stop}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it up."""
+        self._before, self._should_stop = state_dict["seconds"], state_dict["should_stop"]
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remind the Trainer that it was to stop once it has trained for long enough (`min_epochs`)."""
+        trainer.should_stop = trainer.should_stop or self._should_stop
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save, if there is another epoch to come."""
+        if not _goes_on(trainer):
+            return
+        self._should_stop = trainer.should_stop
+        usual = trainer.strategy.checkpoint_io
+        trainer.strategy.checkpoint_io = _WholeFiles()
+        try:
+            with writing_to(self._folder):
+                name = f"round_{self._round:02}_epoch_{trainer.current_epoch + 1:03}"
+                trainer.save_checkpoint(self._folder / name, weights_only=False)
+        finally:
+            trainer.strategy.checkpoint_io = usual
+
+
+class _WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all, under a name that ends in its checksum, in place of older ones."""
+
+    def save_checkpoint(self, checkpoint: Mapping[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        content = buffer.getbuffer()
+        path = Path(path)
+        older = kept_checkpoints(path.parent)
+        new = path.with_name(f"{path.name}_{hashlib.sha256(content).hexdigest()}.ckpt")
+        write_whole(new, content)
+        for one in older:
+            if one != new:
+                one.unlink()
+
+
+def kept_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, oldest first."""
+    found = {path: match for path in folder.glob("round_*.ckpt") if (match := _NAME.fullmatch(path.name))}
+    return sorted(found, key=lambda path: (int(found[path][1]), int(found[path][2])))
+
+
+def find_checkpoint(folder: Path, round: int) -> tuple[Path | None, int, list[str]]:
+    """The newest sound checkpoint of a round.
+
+    Returns:
+        Its path, or None where there is none; the number of epochs that it holds; and a line for each that is damaged.
+    """
+    damages = []
+    for path in reversed(kept_checkpoints(folder)):
+        match = _NAME.fullmatch(path.name)
+        if match is None or int(match[1]) != round:
+            continue
+        if hashlib.sha256(path.read_bytes()).hexdigest() == match[3]:
+            return path, int(match[2]), damages
+        damages.append(f"{path}: cut off or changed since it was written: its checksum does not fit its name")
+    return None, 0, damages
+
+
+def drop_checkpoints(folder: Path, round: int) -> None:
+    """Remove what was kept of a round, and of those before it, once the round itself is on record."""
+    for path in kept_checkpoints(folder):
+        match = _NAME.fullmatch(path.name)
+        if match is not None and int(match[1]) <= round:
+            path.unlink(missing_ok=True)
+
+
+def _goes_on(trainer: pl.Trainer) -> bool:
+    """Whether another epoch will follow the one that ends; as `FitLoop.done`, which says so a moment too late."""
+    epochs, steps = trainer.current_epoch + 1, trainer.global_step
+    if epochs >= (trainer.max_epochs or 0) or 0 <= trainer.max_steps <= steps:
+        return False
+    enough = epochs >= (trainer.min_epochs or 0) and steps >= (trainer.min_steps or 0)
+    return not (trainer.should_stop and enough)

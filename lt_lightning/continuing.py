@@ -1,0 +1,88 @@
+"""Putting a run back where its last round left it: weights, mask, and what is remembered for rewinding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from lt_lightning.callbacks import PruningCallback
+from lt_lightning.errors import SettingError
+from lt_lightning.results.description import now
+from lt_lightning.results.rounds import PlayedRound, rewind_path, ticket_path
+from lt_lightning.results.sealed import read_sealed, write_sealed
+from lt_lightning.results.tickets import Ticket
+
+_FORMAT, _VERSION = "lt-lightning rewind weights", "1"
+
+
+def take_up(run: Path, played: Sequence[PlayedRound], network: nn.Module, pruning: PruningCallback) -> None:
+    """Give the network and the lottery what they had as the last of these rounds ended.
+
+    Raises:
+        SettingError: if a file that belongs to them cannot be read.
+    """
+    if not played:
+        return
+    last = played[-1].record.round
+    ticket = Ticket.load(ticket_path(run, last))
+    network.load_state_dict(dict(ticket.weights))
+    weights = read_sealed(rewind_path(run), _FORMAT, _VERSION)[0] if played[0].rewind is not None else None
+    # A file has an order of its own; among equal scores it is the order of the parameters that decides.
+    mask = {name: ticket.mask[name] for name, _ in network.named_parameters() if name in ticket.mask}
+    pruning.load_state_dict({"round": last, "training": False, "mask": mask, "rewind_weights": weights})
+
+
+def save_rewind_weights(run: Path, pruning: PruningCallback) -> str | None:
+    """Keep the weights that later rounds rewind to.
+
+    Returns:
+        The seal of their file; None where rounds rewind to none that are remembered.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    weights = pruning.state_dict()["rewind_weights"]
+    if weights is None:
+        return None
+    return write_sealed(rewind_path(run), weights, {"format": _FORMAT, "version": _VERSION})
+
+
+def resume_description(before: Mapping[str, Any], current: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What `run.json` says of a run that goes on.
+
+    Args:
+        before: what it said.
+        current: what it would say of a run that starts now.
+
+    Returns:
+        The description, and a line for each thing that is not as it was and may change numbers.
+
+    Raises:
+        SettingError: if another number of processes shares the work.
+    """
+    then, processes = before.get("processes"), current["processes"]
+    if then != processes:
+        raise SettingError(
+            f"trainer.devices: the run was shared by {then} processes, now {processes} would share it, each with "
+            "batches of its own; give as many as then"
+        )
+    versions = before.get("versions")
+    versions = versions if isinstance(versions, Mapping) else {}
+    changes = {
+        name: (versions.get(name), version)
+        for name, version in current["versions"].items()
+        if versions.get(name) != version
+    }
+    if before.get("device") != current["device"]:
+        changes["device"] = (before.get("device"), current["device"])
+    remarks = [
+        f"resume: {name} was {was}, is {is_}: numbers may differ from those of a run that was not interrupted"
+        for name, (was, is_) in changes.items()
+    ]
+    earlier = before.get("resumed")
+    resumed = {"at": now(), "changes": {name: {"was": was, "is": is_} for name, (was, is_) in changes.items()}}
+    kept = {key: before[key] for key in ("started", "versions", "device") if key in before}
+    return {**current, **kept, "resumed": [*(earlier if isinstance(earlier, list) else []), resumed]}, remarks

@@ -1,0 +1,199 @@
+"""The rounds that a run has played: a sealed file each, from which tables can be written anew and a run goes on.
+
+A round is over once `state/round_NN.json` is there: it appears as a whole, after the round's ticket. Tables are
+copies of what these files say; where a table is damaged, or was not yet written when the run was killed, it is
+written anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from lt_lightning.errors import SettingError
+from lt_lightning.results.files import write_whole
+from lt_lightning.results.holding import STATE
+from lt_lightning.results.records import (
+    ConfusionRecord,
+    EpochRecord,
+    ExampleRecord,
+    LayerRecord,
+    Record,
+    render_records,
+)
+from lt_lightning.results.sealed import read_seal
+
+_FORMAT, _VERSION = "lt-lightning round", "1"
+
+_TABLES: Mapping[str, type[Any]] = MappingProxyType(
+    {
+        "results": Record,
+        "layers": LayerRecord,
+        "epochs": EpochRecord,
+        "confusion": ConfusionRecord,
+        "examples": ExampleRecord,
+    }
+)
+
+
+@dataclass(frozen=True)
+class PlayedRound:
+    """All that a round adds to the tables, and the seals of the files that go with it.
+
+    Attributes:
+        results: its one row of `results.csv`.
+        layers: its rows of `layers.csv`; and so on.
+        ticket: the seal of its ticket.
+        rewind: the seal of the weights that later rounds rewind to; None where there are none.
+    """
+
+    results: tuple[Record]
+    layers: tuple[LayerRecord, ...]
+    epochs: tuple[EpochRecord, ...]
+    confusion: tuple[ConfusionRecord, ...]
+    examples: tuple[ExampleRecord, ...]
+    ticket: str
+    rewind: str | None
+
+    @property
+    def record(self) -> Record:
+        """Its row of `results.csv`."""
+        return self.results[0]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a run has come.
+
+    Attributes:
+        rounds: the rounds that are over and sound, from round 0 on without a gap.
+        damages: a line for each damaged file: which, and what is wrong with it.
+        stale: the tables that do not say what the rounds say, such as `results.csv`.
+    """
+
+    rounds: tuple[PlayedRound, ...]
+    damages: tuple[str, ...]
+    stale: tuple[str, ...]
+
+
+def ticket_path(run: Path, number: int) -> Path:
+    """Where the ticket of a round lies."""
+    return run / "tickets" / f"round_{number:02}.safetensors"
+
+
+def rewind_path(run: Path) -> Path:
+    """Where the weights lie that rounds rewind to."""
+    return run / STATE / "rewind.safetensors"
+
+
+def write_round(run: Path, played: PlayedRound) -> None:
+    """Put on record that a round is over; its ticket must be there.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    content = {"format": _FORMAT, "version": _VERSION, **asdict(played)}
+    sealed = json.dumps({**content, "sha256": _digest(content)})
+    write_whole(_path(run, played.record.round), sealed + "\n")
+
+
+def write_tables(run: Path, rounds: Sequence[PlayedRound]) -> None:
+    """Write the tables of these rounds, each whole or not at all; `results.csv`, whose rows people count, last.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
+    for name, content in reversed(_render(rounds).items()):
+        path = run / f"{name}.csv"
+        if content is not None:
+            write_whole(path, content)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def find_standing(run: Path) -> Standing:
+    """Look through a run directory: every file of every round is checked against its seal.
+
+    Raises:
+        SettingError: if a file is there and cannot be read for want of leave.
+    """
+    rounds: list[PlayedRound] = []
+    damages: list[str] = []
+    numbers = sorted(int(path.stem.removeprefix("round_")) for path in (run / STATE).glob("round_[0-9]*.json"))
+    try:
+        for number in range(numbers[-1] + 1 if numbers else 0):
+            played = _read(_path(run, number), number)
+            _compare_seals(ticket_path(run, number), played.ticket)
+            if number == 0 and played.rewind is not None:
+                _compare_seals(rewind_path(run), played.rewind)
+            rounds.append(played)
+    except SettingError as error:
+        damages.append(str(error))
+    stale = []
+    for name, content in _render(rounds).items():
+        path = run / f"{name}.csv"
+        there = path.read_bytes() if path.exists() else None
+        if there == content:
+            continue
+        stale.append(path.name)
+        # A run that was killed between its record of a round and a table has not lost anything.
+        if there != _render(rounds[:-1])[name] and not damages:
+            fault = "no such file" if there is None else "changed since it was written"
+            damages.append(f"{path}: {fault}; it is written anew")
+    return Standing(tuple(rounds), tuple(damages), tuple(stale))
+
+
+def _path(run: Path, number: int) -> Path:
+    return run / STATE / f"round_{number:02}.json"
+
+
+def _render(rounds: Sequence[PlayedRound]) -> dict[str, bytes | None]:
+    """The tables as they should be; None for one that should not be there."""
+    rows = {name: [row for played in rounds for row in getattr(played, name)] for name in _TABLES}
+    return {name: render_records(records) if records else None for name, records in rows.items()}
+
+
+def _compare_seals(path: Path, seal: str) -> None:
+    if read_seal(path) != seal:
+        raise SettingError(f"{path}: sound, but not the file that the run wrote there")
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    # Through JSON and back, so that tuples are lists on both sides.
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _read(path: Path, number: int) -> PlayedRound:
+    """Read the record of a round.
+
+    Raises:
+        SettingError: if it is not there, or damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        seal = content.pop("sha256")
+        if seal != _digest(content) or (content["format"], content["version"]) != (_FORMAT, _VERSION):
+            raise ValueError
+        rows = {name: tuple(map(_maker(kind), content[name])) for name, kind in _TABLES.items()}
+        played = PlayedRound(**rows, ticket=content["ticket"], rewind=content["rewind"])
+        if played.record.round != number:
+            raise ValueError
+    except FileNotFoundError:
+        raise SettingError(f"{path}: no such file, but later rounds are there") from None
+    except OSError as error:
+        raise SettingError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
+        raise SettingError(f"{path}: changed since it was written, its checksum does not fit") from None
+    return played
+
+
+def _maker(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
+    """What makes a row of such a table from its JSON, in which a shape is a list."""
+    return lambda values: kind(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    )

@@ -1,0 +1,201 @@
+"""Going on with a run, or a sweep, where it stopped: what was asked for then, and whether the same is asked for now.
+
+Needs neither torch nor Lightning, so that a refusal, or that there is nothing to do, is said at once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lt_lightning.errors import SettingError
+from lt_lightning.results.facts import look_up
+from lt_lightning.results.grouping import flat_settings, show_setting
+from lt_lightning.results.runs import read_description
+
+if TYPE_CHECKING:
+    from lt_lightning.config import Config
+    from lt_lightning.results.rounds import Standing
+
+_RESUME = re.compile(r"\+{0,2}resume=(.*)", re.DOTALL)
+
+# What may change from one part of a run to the next: how long it goes on, where the data lies (whose fingerprint must
+# be the same), and what Lightning says of it.
+_FREE = frozenset(
+    {
+        "pruning.rounds", "data.path", "data.num_workers",
+        *(
+            f"trainer.{key}"
+            for key in (
+                "logger", "log_every_n_steps", "default_root_dir",
+                "enable_progress_bar", "enable_model_summary", "enable_checkpointing",
+            )
+        ),
+    }
+)  # fmt: skip
+
+
+def resumed_arguments(arguments: Sequence[str]) -> list[str]:
+    """The command line of the run, or sweep, that `resume=FOLDER` names; what is said now counts instead of what was.
+
+    Args:
+        arguments: a command line without the program's name; without `resume=` it stays as it is.
+
+    Raises:
+        SettingError: if the folder is no run and no sweep, or its command cannot be read.
+    """
+    given = [match[1].strip("'\"") for argument in arguments if (match := _RESUME.fullmatch(argument))]
+    now = [argument for argument in arguments if not _RESUME.fullmatch(argument)]
+    if not given:
+        return now
+    if len(given) > 1 or given[0] in ("", "null"):
+        raise SettingError("resume: give one run directory, outputs/<experiment>/<date>_<time>, or one sweep's folder")
+    folder = Path(given[0])
+    if not folder.is_dir():
+        raise SettingError(
+            f"resume: {folder}: no such folder; give a run directory, outputs/<experiment>/<date>_<time>"
+        )
+    is_sweep = (folder / "multirun.yaml").is_file()
+    if not is_sweep and {"-m", "--multirun"} & set(now):
+        raise SettingError(f"resume: {folder} is one run; leave out -m, or give the folder of a sweep")
+    before = _swept(folder / "multirun.yaml") if is_sweep else _commanded(folder)
+    before = [argument for argument in before if not _RESUME.fullmatch(argument)]
+    said = {_key(argument) for argument in now}
+    place = ["hydra.mode=MULTIRUN", f"hydra.sweep.dir={_quoted(folder)}"]
+    if not is_sweep:
+        place = ["hydra.mode=RUN", f"hydra.run.dir={_quoted(folder)}"]
+    return [
+        *(argument for argument in before if _key(argument) not in said),
+        *now,
+        *place,
+        "hydra.output_subdir=null",  # what Hydra wrote there stays as it was
+        f"resume={_quoted(folder)}",
+    ]
+
+
+def how_to_go_on(folder: Path) -> str:
+    """The command that goes on with a run or a sweep."""
+    folder = folder.resolve()
+    near = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    return f"go on with: python -m lt_lightning.train {shlex.quote(f'resume={near}')}"
+
+
+def without_resume(overrides: Sequence[str]) -> list[str]:
+    """The overrides that make the run, for the record."""
+    return [override for override in overrides if not _RESUME.fullmatch(override)]
+
+
+def is_complete(run: Path, config: Config, standing: Standing) -> bool:
+    """Whether nothing is left to do: all rounds are played, all files sound, and the report is drawn."""
+    finished = look_up(read_description(run / "run.json"), "finished")
+    whole = not standing.damages and not standing.stale and (run / "report.html").exists()
+    return bool(finished) and whole and len(standing.rounds) == config.pruning.rounds + 1
+
+
+def check_same(run: Path, config: Config, fingerprints: Mapping[str, str], standing: Standing) -> None:
+    """See that a run can go on under these settings and with this data.
+
+    Args:
+        run: the run directory.
+        config: the settings now.
+        fingerprints: those of the corpus now.
+        standing: how far the run has come.
+
+    Raises:
+        SettingError: naming everything that matters and is not as it was.
+    """
+    description = read_description(run / "run.json")
+    before, now = (
+        flat_settings(settings) for settings in (look_up(description, "config"), json.loads(json.dumps(asdict(config))))
+    )
+    differences = [
+        f"{key} was {show_setting(before.get(key))}, not {show_setting(now.get(key))}"
+        for key in dict.fromkeys([*now, *before])
+        if before.get(key) != now.get(key) and not _is_free(key)
+    ]
+    if differences:
+        raise SettingError(
+            f"resume: {run}: {'; '.join(differences)}: go on with the settings of then, or start another run"
+        )
+    if (then := look_up(description, "corpus.fingerprint")) != dict(fingerprints):
+        changed = [part for part, mark in fingerprints.items() if not isinstance(then, dict) or then.get(part) != mark]
+        raise SettingError(
+            f"resume: {run}: the corpus is not the one of then ({', '.join(changed) or 'a part'} differs); bring the "
+            "data of then back, or start another run"
+        )
+    if len(standing.rounds) > config.pruning.rounds + 1:
+        raise SettingError(
+            f"pruning.rounds: {config.pruning.rounds} is less than the {len(standing.rounds) - 1} rounds that {run} "
+            "has played already; give at least as many"
+        )
+    if not standing.rounds and not standing.damages and (run / "results.csv").exists():
+        raise SettingError(
+            f"resume: {run}: has rounds in results.csv, but no record of them in its folder state; restore that "
+            "folder from a copy, or start another run"
+        )
+
+
+def _is_free(key: str) -> bool:
+    # A logger may be an object, whose settings lie below it.
+    return key == "resume" or any(key == free or key.startswith(f"{free}.") for free in _FREE)
+
+
+def _key(argument: str) -> str:
+    return re.split("[=@]", argument.lstrip("+~"), maxsplit=1)[0]
+
+
+def _quoted(folder: Path) -> str:
+    """A path as Hydra's grammar takes it, whatever it holds."""
+    return "'" + str(folder).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _commanded(run: Path) -> list[str]:
+    """The overrides that started a run."""
+    if (run / "run.json").exists():
+        command = look_up(read_description(run / "run.json"), "command")
+        if isinstance(command, list) and all(isinstance(argument, str) for argument in command):
+            return command
+        raise SettingError(f"{run / 'run.json'}: does not say what command started the run; restore it from a copy")
+    # Killed before its first line was written: Hydra's note of the command is there already.
+    overrides = _read_yaml(run / ".hydra" / "overrides.yaml", run)
+    if not isinstance(overrides, list):
+        raise SettingError(f"resume: {run} is no run directory, it has no run.json; {_instead(run)}")
+    return [str(argument) for argument in overrides]
+
+
+def _swept(path: Path) -> list[str]:
+    """The overrides that started a sweep, without those that say where it lies."""
+    recorded = _read_yaml(path, path.parent)
+    overrides = look_up(recorded, "hydra.overrides") if isinstance(recorded, Mapping) else None
+    if not isinstance(overrides, Mapping) or not isinstance(overrides.get("task"), list):
+        raise SettingError(f"{path}: does not say what command started the sweep; restore it from a copy")
+    ours = ("hydra.mode", "hydra.sweep.dir", "hydra.output_subdir")
+    of_hydra = [argument for argument in overrides.get("hydra") or [] if _key(str(argument)) not in ours]
+    return [str(argument) for argument in (*overrides["task"], *of_hydra)]
+
+
+def _read_yaml(path: Path, folder: Path) -> Any:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    if not path.is_file():
+        raise SettingError(f"resume: {folder} is no run directory, it has no run.json; {_instead(folder)}")
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path))
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        raise SettingError(f"{path}: cannot be read ({str(error).splitlines()[0]}); restore it from a copy") from None
+
+
+def _instead(folder: Path) -> str:
+    first = next(_runs_below(folder), None)
+    return f"give one of the runs in it, e.g. {first}" if first else "give outputs/<experiment>/<date>_<time>"
+
+
+def _runs_below(folder: Path) -> Iterator[Path]:
+    yield from sorted(path.parent for path in folder.glob("*/run.json"))
