@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lt_lightning.errors import SettingError
 from lt_lightning.results.facts import look_up
 from lt_lightning.results.grouping import flat_settings, show_setting
+from lt_lightning.results.rounds import has_records
 from lt_lightning.results.runs import read_description
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
     Raises:
         SettingError: if the folder is no run and no sweep, or its command cannot be read.
     """
-    given = [match[1].strip("'\"") for argument in arguments if (match := _RESUME.fullmatch(argument))]
+    given = [_unquoted(match[1]) for argument in arguments if (match := _RESUME.fullmatch(argument))]
     now = [argument for argument in arguments if not _RESUME.fullmatch(argument)]
     if not given:
         return now
@@ -133,7 +134,7 @@ def check_same(run: Path, config: Config, fingerprints: Mapping[str, str], stand
             f"pruning.rounds: {config.pruning.rounds} is less than the {len(standing.rounds) - 1} rounds that {run} "
             "has played already; give at least as many"
         )
-    if not standing.rounds and not standing.damages and (run / "results.csv").exists():
+    if not has_records(run) and (run / "results.csv").exists():
         raise SettingError(
             f"resume: {run}: has rounds in results.csv, but no record of them in its folder state; restore that "
             "folder from a copy, or start another run"
@@ -147,6 +148,10 @@ def _is_free(key: str) -> bool:
 
 def _key(argument: str) -> str:
     return re.split("[=@]", argument.lstrip("+~"), maxsplit=1)[0]
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
 
 
 def _quoted(folder: Path) -> str:

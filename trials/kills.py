@@ -29,7 +29,7 @@ THEMES = {
 COMMON = ("the", "a", "of", "and", "with", "some", "very", "old", "new", "here")
 SMALL = (
     "model.filters=4", "embedding.dim=6", "data.batch_size=8", "trainer=cpu", "optimizer.lr=0.02",
-    "trainer.max_epochs=4", "pruning.rounds=3",
+    "trainer.max_epochs=3", "pruning.rounds=2",
 )  # fmt: skip
 RUNS = {
     "init": ("pruning.rewind=init",),

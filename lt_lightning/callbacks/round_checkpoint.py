@@ -41,6 +41,7 @@ class RoundCheckpoint(Checkpoint):
         self._before = 0.0
         self._began = time.perf_counter()
         self._should_stop = False
+        self._max_steps = -1
 
     @property
     def seconds(self) -> float:
@@ -58,6 +59,14 @@ class RoundCheckpoint(Checkpoint):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remind the Trainer that it was to stop once it has trained for long enough (`min_epochs`)."""
         trainer.should_stop = trainer.should_stop or self._should_stop
+        # A fit with a limit of steps would end the last epoch once more as it resumes, and number the others wrongly
+        # (Lightning 2.6): the limit is out of sight until its loops have taken up their places.
+        loop = trainer.fit_loop.epoch_loop
+        self._max_steps, loop.max_steps = loop.max_steps, -1
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the limit of steps back."""
+        trainer.fit_loop.epoch_loop.max_steps = self._max_steps
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, if there is another epoch to come."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -117,35 +118,73 @@ def write_tables(run: Path, rounds: Sequence[PlayedRound]) -> None:
 
 
 def find_standing(run: Path) -> Standing:
-    """Look through a run directory: every file of every round is checked against its seal.
-
-    Raises:
-        SettingError: if a file is there and cannot be read for want of leave.
-    """
+    """Look through a run directory: every file of every round is checked against its seal."""
     rounds: list[PlayedRound] = []
     damages: list[str] = []
-    numbers = sorted(int(path.stem.removeprefix("round_")) for path in (run / STATE).glob("round_[0-9]*.json"))
     try:
-        for number in range(numbers[-1] + 1 if numbers else 0):
-            played = _read(_path(run, number), number)
-            _compare_seals(ticket_path(run, number), played.ticket)
-            if number == 0 and played.rewind is not None:
+        for played in _recorded(run):
+            _compare_seals(ticket_path(run, played.record.round), played.ticket)
+            if played.rewind is not None:
                 _compare_seals(rewind_path(run), played.rewind)
             rounds.append(played)
     except SettingError as error:
         damages.append(str(error))
-    stale = []
-    for name, content in _render(rounds).items():
-        path = run / f"{name}.csv"
-        there = path.read_bytes() if path.exists() else None
-        if there == content:
-            continue
-        stale.append(path.name)
-        # A run that was killed between its record of a round and a table has not lost anything.
-        if there != _render(rounds[:-1])[name] and not damages:
-            fault = "no such file" if there is None else "changed since it was written"
-            damages.append(f"{path}: {fault}; it is written anew")
-    return Standing(tuple(rounds), tuple(damages), tuple(stale))
+    there, content, before = _tables(run), _render(rounds), _render(rounds[:-1])
+    stale = tuple(f"{name}.csv" for name in _TABLES if there[name] != content[name])
+    # A run that was killed between its record of a round and a table has not lost anything.
+    changed = [name for name in _TABLES if there[name] not in (content[name], before[name])]
+    if not damages:
+        damages += [f"{run / f'{name}.csv'}: {_fault(there[name])}; it is written anew" for name in changed]
+    return Standing(tuple(rounds), tuple(damages), stale)
+
+
+def find_changed_tables(run: Path) -> list[str]:
+    """A line for each table that does not say what the rounds on record say; none where there is no record.
+
+    Quick, as it reads no ticket; also for a run that is still going.
+    """
+    rounds: list[PlayedRound] = []
+    try:
+        rounds += _recorded(run)
+    except SettingError as error:
+        return [str(error)]
+    there, content, before = _tables(run), _render(rounds), _render(rounds[:-1])
+    advice = f"python -m lt_lightning.train resume={run} writes it anew"
+    return [
+        f"{run / f'{name}.csv'}: {_fault(there[name])}; {advice}"
+        for name in _TABLES
+        if rounds and there[name] not in (content[name], before[name])
+    ]
+
+
+def has_records(run: Path) -> bool:
+    """Whether a round is on record, sound or not."""
+    return bool(_numbers(run))
+
+
+def _recorded(run: Path) -> Iterator[PlayedRound]:
+    """The rounds on record, one after the other.
+
+    Raises:
+        SettingError: at the first that is missing or damaged.
+    """
+    for number in range(max(_numbers(run), default=-1) + 1):
+        yield _read(_path(run, number), number)
+
+
+def _numbers(run: Path) -> list[int]:
+    names = [path.stem.removeprefix("round_") for path in (run / STATE).glob("round_*.json")]
+    return [int(name) for name in names if re.fullmatch("[0-9]{2,6}", name)]
+
+
+def _tables(run: Path) -> dict[str, bytes | None]:
+    """The tables as they are."""
+    paths = {name: run / f"{name}.csv" for name in _TABLES}
+    return {name: path.read_bytes() if path.is_file() else None for name, path in paths.items()}
+
+
+def _fault(content: bytes | None) -> str:
+    return "no such file" if content is None else "changed since it was written"
 
 
 def _path(run: Path, number: int) -> Path:

@@ -17,6 +17,7 @@ from lt_lightning.results.records import (
     Record,
     read_sound_records,
 )
+from lt_lightning.results.rounds import find_changed_tables
 
 # The tables beside `results.csv`, in the order of the attributes of `Run`.
 _BESIDE: Mapping[str, type[Any]] = MappingProxyType(
@@ -81,6 +82,8 @@ def read_run(folder: Path) -> Run:
         # A run that is still going writes its tables one after the other: one of them may be a round ahead.
         tables.append([row for row in rows if row.round < len(records)])
         damages += [damage] if damage else []
+    if not damages:
+        damages += find_changed_tables(folder)
     layers, epochs, confusion, examples = map(tuple, tables)
     return Run(folder, described, tuple(records), layers, epochs, confusion, examples, tuple(damages))
 
