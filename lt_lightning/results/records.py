@@ -88,6 +88,10 @@ class EpochRecord:
     valid_loss: float
     valid_acc: float
 
+    def __post_init__(self) -> None:
+        if self.round < 0 or self.epoch < 1:
+            raise ValueError(f"rounds count from 0 and epochs from 1, not {self.round} and {self.epoch}")
+
 
 @dataclass(frozen=True)
 class ConfusionRecord:
@@ -163,14 +167,21 @@ def parse_shape(text: str) -> tuple[int, ...]:
     Raises:
         ValueError: `text` is no shape.
     """
-    return () if text == "scalar" else tuple(int(size) for size in text.split("x"))
+    return () if text == "scalar" else tuple(_parse_whole(size) for size in text.split("x"))
+
+
+def _parse_whole(text: str) -> int:
+    """A whole number that a machine can hold: nothing that is counted is larger, and nothing larger can be drawn."""
+    if not -(2**63) <= (value := int(text)) < 2**63:
+        raise ValueError("a number too large")
+    return value
 
 
 # How a column of each type is written and read. float() and index() first, so that a number that is a NumPy or torch
 # scalar is written as the number that it is; repr() is the shortest decimal that reads back as the same float.
 _CELLS: Mapping[Any, tuple[Callable[[Any], str], Callable[[str], Any]]] = MappingProxyType(
     {
-        int: (lambda value: str(index(value)), int),
+        int: (lambda value: str(index(value)), _parse_whole),
         float: (lambda value: repr(float(value)), float),
         float | None: (
             lambda value: "" if value is None else repr(float(value)),
@@ -289,5 +300,5 @@ def _parse(kind: type[Row], readers: dict[str, Callable[[str], Any]], header: li
             try:
                 values[name] = readers[name](text)
             except ValueError:
-                raise ValueError(f"{name} cannot be {text!r}") from None
+                raise ValueError(f"{name} cannot be {text if len(text) <= 40 else f'{text[:37]}...'!r}") from None
     return kind(**values)

@@ -46,7 +46,7 @@ layer_records = st.builds(
     lambda round_, name, counts_, shape: LayerRecord(round_, name, *counts_, shape),
     counts, names, alive_of_total, shapes,
 )  # fmt: skip
-epoch_records = st.builds(EpochRecord, counts, counts, *[st.floats()] * 3)
+epoch_records = st.builds(EpochRecord, counts, st.integers(1, 10**12), *[st.floats()] * 3)
 confusion_records = st.builds(ConfusionRecord, counts, counts, counts, counts)
 
 
@@ -185,6 +185,9 @@ WHOLE = "round,epoch,train_loss,valid_loss,valid_acc\n0,1,0.5,0.5,0.5\n0,2,0.4,0
         (WHOLE + "1,1,0.25,0.25,0.2", 4, "the line is cut off"),
         (WHOLE.replace("0,1,0.5", "0,one,0.5"), 2, "epoch cannot be 'one'"),
         (WHOLE.replace("0,1,0.5", "0,1.5,0.5"), 2, "epoch cannot be '1.5'"),
+        (WHOLE.replace("0,1,0.5", f"0,{2**63},0.5"), 2, f"epoch cannot be '{2**63}'"),
+        (WHOLE.replace("0,1,0.5", f"0,{'9' * 400},0.5"), 2, f"epoch cannot be '{'9' * 37}...'"),
+        (WHOLE.replace("0,1,0.5", "0,0,0.5"), 2, "rounds count from 0 and epochs from 1, not 0 and 0"),
         (WHOLE.replace("0.4,nan", "0.4,"), 3, "valid_acc cannot be ''"),
         (WHOLE.replace("0,2", "\n0,2"), 3, "0 values for 5 columns"),
         (WHOLE + '"1,1', 4, "unexpected end of data"),
