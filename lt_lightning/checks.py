@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -143,10 +143,23 @@ def _trainer_claims(trainer: TrainerConfig) -> Iterator[tuple[str, Any, bool, st
     for key in ("limit_val_batches", "limit_test_batches"):
         value = getattr(trainer, key)
         yield f"trainer.{key}", value, value != 0, "not possible here: every round is validated and tested"
-    strategy = trainer.strategy if isinstance(trainer.strategy, str) else ""
-    elsewhere = ("spawn", "fork", "notebook", "fsdp", "deepspeed", "model_parallel", "xla")
-    fits = not any(word in strategy for word in elsewhere)
-    yield "trainer.strategy", strategy, fits, "not supported: it must keep whole weights where the rounds run; use ddp"
+    yield from _strategy_claims(trainer.strategy)
+
+
+def _strategy_claims(strategy: Any) -> Iterator[tuple[str, Any, bool, str]]:
+    """Of a strategy by name, or an object by its class: that every process has all weights, and is started by us."""
+    given = strategy if isinstance(strategy, Mapping) else {}
+    name = strategy if isinstance(strategy, str) else str(given.get("_target_", ""))
+    words = f"{name} {given.get('start_method', '')}".lower()
+    shards = any(word in words for word in ("fsdp", "deepspeed", "model_parallel", "modelparallel"))
+    yield (
+        "trainer.strategy",
+        name,
+        not shards,
+        "not supported: it shards parameters among the processes, and pruning needs them whole in each; use ddp",
+    )
+    elsewhere = any(word in words for word in ("spawn", "fork", "notebook", "xla"))
+    yield "trainer.strategy", name, not elsewhere, "not supported: it starts processes in a way of its own; use ddp"
 
 
 def setting_names() -> list[str]:

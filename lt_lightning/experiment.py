@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import EarlyStopping
@@ -52,7 +53,13 @@ log = logging.getLogger(__name__)
 
 
 def run_experiment(
-    config: Config, corpus: Corpus | PairCorpus, run: Path, command: Sequence[str], *, resuming: bool = False
+    config: Config,
+    corpus: Corpus | PairCorpus,
+    run: Path,
+    command: Sequence[str],
+    *,
+    resuming: bool = False,
+    environment: ClusterEnvironment | None = None,
 ) -> None:
     """Play all rounds that are not on disk yet, and leave the run directory behind.
 
@@ -65,6 +72,7 @@ def run_experiment(
         run: the run directory.
         command: the overrides on the command line, for the record.
         resuming: go on with the run that the directory holds; otherwise it must hold none.
+        environment: which of several processes this is, where Lightning is not to find out by itself.
 
     Raises:
         SettingError: if the data, the model and the settings do not fit together, a loss is not finite, or something
@@ -85,7 +93,7 @@ def run_experiment(
     )
     check_prompt(config.model, data)
     pruning = PruningCallback(submodule="network", **vars(lottery_settings(config)))
-    description = _describe(config, data, command, learner, run)
+    description = _describe(config, data, command, learner, run, environment)
     check_rows(data.rows, description["processes"])
     played: list[PlayedRound] = []
     if resuming:
@@ -94,9 +102,9 @@ def run_experiment(
         take_up(run, played, learner.network, pruning)
         for remark in remarks if is_writer else ():
             log.warning(remark)
-    else:
-        claim_directory(run)
     if is_writer:
+        if not resuming:
+            claim_directory(run)
         with writing_to(run):
             write_description(run, description)
             write_tables(run, played)
@@ -107,7 +115,7 @@ def run_experiment(
         display.show_earlier([one.record for one in played])
         for round in range(len(played), rounds + 1):
             display.begin_round()
-            played.append(_play_round(config, run, round, data, learner, pruning, display))
+            played.append(_play_round(config, run, round, data, learner, pruning, display, environment))
             if is_writer:
                 with writing_to(run):
                     write_round(run, played[-1])
@@ -131,6 +139,7 @@ def _play_round(
     learner: Learner,
     pruning: PruningCallback,
     display: RoundsDisplay,
+    environment: ClusterEnvironment | None,
 ) -> PlayedRound:
     """Prune, rewind, train and test once, from the last epoch that was kept, and write the round's ticket."""
     data.round = round
@@ -152,7 +161,7 @@ def _play_round(
     if config.early_stopping.patience is not None:
         stopping = config.early_stopping
         callbacks.append(EarlyStopping("valid_loss", stopping.min_delta, stopping.patience or 0, mode="min"))
-    trainer = _make_trainer(config.trainer, callbacks, run)
+    trainer = make_trainer(config.trainer, callbacks, run, environment)
     (run / STATE).mkdir(exist_ok=True)
     saver = RoundCheckpoint(run / STATE, round)
     trainer.callbacks.append(saver)  # pyright: ignore[reportAttributeAccessIssue]
@@ -197,7 +206,9 @@ def _play_round(
     )
 
 
-def _make_trainer(config: TrainerConfig, callbacks: list[pl.Callback], run: Path) -> pl.Trainer:
+def make_trainer(
+    config: TrainerConfig, callbacks: list[pl.Callback], run: Path, environment: ClusterEnvironment | None = None
+) -> pl.Trainer:
     """A Trainer for one round; null leaves Lightning's default, `_target_` makes an object.
 
     Raises:
@@ -207,6 +218,9 @@ def _make_trainer(config: TrainerConfig, callbacks: list[pl.Callback], run: Path
     try:
         arguments = instantiate(OmegaConf.create(chosen), _convert_="all")
         callbacks = [*arguments.pop("callbacks", []), *callbacks]
+        if environment is not None:
+            others = arguments.pop("plugins", [])
+            arguments["plugins"] = [environment, *(others if isinstance(others, list) else [others])]
         return pl.Trainer(**{"default_root_dir": run, **arguments}, callbacks=callbacks)
     except (MisconfigurationException, InstantiationException, ValueError, TypeError) as error:
         raise SettingError(f"trainer: {str(error).splitlines()[0]}") from error
@@ -244,8 +258,15 @@ def _ticket(config: Config, data: DataModule, learner: Learner, mask: Mask, reco
     return Ticket(learner.network.state_dict(), mask, about, data.tokenizer.to_str())
 
 
-def _describe(config: Config, data: DataModule, command: Sequence[str], learner: Learner, run: Path) -> dict[str, Any]:
-    trainer = _make_trainer(config.trainer, [], run)  # knows what `auto` stands for on this machine
+def _describe(
+    config: Config,
+    data: DataModule,
+    command: Sequence[str],
+    learner: Learner,
+    run: Path,
+    environment: ClusterEnvironment | None,
+) -> dict[str, Any]:
+    trainer = make_trainer(config.trainer, [], run, environment)  # knows what `auto` stands for on this machine
     root = trainer.strategy.root_device
     device = torch.cuda.get_device_name(root) if root.type == "cuda" else f"{root} ({torch.get_num_threads()} threads)"
     parameters = sum(parameter.numel() for parameter in learner.network.parameters() if parameter.requires_grad)

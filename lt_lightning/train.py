@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lt_lightning.command import fail, hide_progress_bars_in_pipes, run_hydra
+from lt_lightning.data.vector_files import find_vectors
 from lt_lightning.errors import SettingError
 from lt_lightning.interruption import Interruption
 from lt_lightning.lottery.settings import LotteryError
+from lt_lightning.processes import Job, count_processes, is_first
 from lt_lightning.results.files import WriteError
 from lt_lightning.results.holding import hold
 from lt_lightning.results.rounds import Standing, find_standing
@@ -38,11 +43,10 @@ def task(composed: DictConfig) -> None:
     run = Path(hydra.runtime.output_dir)
     try:
         config = read_config(composed)
-        if in_sweep and "ddp" in str(config.trainer.strategy):
-            raise SettingError("trainer.strategy: a sweep runs its jobs in one process each; start ddp runs one by one")
         hide_progress_bars_in_pipes()
-        with hold(run):
-            _play(config, run, list(hydra.overrides.task))
+        with hold(run) if is_first(os.environ) else nullcontext():
+            logs = {key: _plain(getattr(hydra, key)) for key in ("job_logging", "verbose")}
+            _play(Job(config, run, tuple(hydra.overrides.task), logs))
     except (SettingError, LotteryError) as error:
         message = f"pruning.{error}" if isinstance(error, LotteryError) else str(error)
         if isinstance(error, WriteError) and (run / "run.json").exists():
@@ -62,32 +66,37 @@ def task(composed: DictConfig) -> None:
         raise
 
 
-def _play(config: Config, run: Path, command: list[str]) -> None:
+def _play(job: Job) -> None:
     """Play the rounds that are not on disk yet."""
+    processes = count_processes(job.config.trainer, os.environ)
+    corpus = load(job.config)
     # Of a sweep that goes on, some jobs may never have started.
-    resuming = config.resume is not None and (run / "run.json").exists()
-    corpus = _load(config)
-    if resuming:
-        standing = find_standing(run)
-        check_same(run, config, dict(corpus.fingerprints), standing)
+    if job.config.resume is not None and (job.run / "run.json").exists():
+        standing = find_standing(job.run)
+        check_same(job.run, job.config, dict(corpus.fingerprints), standing)
         for damage in standing.damages:
             log.warning("%s; going on %s", damage, _where(standing))
-        if is_complete(run, config, standing):
-            print(f"{run}: all {config.pruning.rounds} rounds are done; to go on, give more pruning.rounds")
+        if is_complete(job.run, job.config, standing):
+            print(f"{job.run}: all {job.config.pruning.rounds} rounds are done; to go on, give more pruning.rounds")
             return
-    from lt_lightning.data.vector_files import find_vectors
+        job = replace(job, resuming=True)
+    find_vectors(job.config.embedding)  # fetches, or says what is missing, at once
+    if processes:
+        from lt_lightning.supervisor import supervise
 
-    find_vectors(config.embedding)  # fetches, or says what is missing, at once
-    from lt_lightning.experiment import run_experiment
+        del corpus  # each process reads it again, from the cache that is warm by now
+        supervise(job, processes)
+    else:
+        from lt_lightning.experiment import run_experiment
 
-    run_experiment(config, corpus, run, command, resuming=resuming)
+        run_experiment(job.config, corpus, job.run, job.command, resuming=job.resuming)
 
 
 def _where(standing: Standing) -> str:
     return f"after round {standing.rounds[-1].record.round}" if standing.rounds else "from the beginning"
 
 
-def _load(config: Config) -> Corpus | PairCorpus:
+def load(config: Config) -> Corpus | PairCorpus:
     """What is learned from, checked against the model; no torch is needed for it."""
     from lt_lightning.choices import check_model
     from lt_lightning.data.corpus import load_corpus
@@ -96,6 +105,13 @@ def _load(config: Config) -> Corpus | PairCorpus:
     corpus = load_pairs(config.data, config.seed) if config.data.kind.is_pairs else load_corpus(config.data)
     check_model(config.model, len(corpus.class_names), len(corpus.class_names))
     return corpus
+
+
+def _plain(setting: Any) -> Any:
+    """A setting of Hydra's without what makes it part of a configuration."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(setting, resolve=True) if OmegaConf.is_config(setting) else setting
 
 
 if __name__ == "__main__":

@@ -175,7 +175,20 @@ def test_every_key_has_a_comment() -> None:
         ("trainer.limit_val_batches=0", "trainer.limit_val_batches: 0 is not possible here"),
         ("trainer.limit_test_batches=0.0", "trainer.limit_test_batches: 0.0 is not possible here"),
         ("trainer.barebones=true", "trainer.barebones: True is not possible here"),
-        ("trainer.strategy=fsdp", "trainer.strategy: fsdp is not supported"),
+        ("trainer.strategy=fsdp", "trainer.strategy: fsdp is not supported: it shards parameters"),
+        ("trainer.strategy=deepspeed_stage_2", "deepspeed_stage_2 is not supported: it shards parameters"),
+        (
+            "trainer.strategy={_target_: pytorch_lightning.strategies.FSDPStrategy}",
+            "trainer.strategy: pytorch_lightning.strategies.FSDPStrategy is not supported: it shards parameters",
+        ),
+        (
+            "trainer.strategy={_target_: pytorch_lightning.strategies.ModelParallelStrategy}",
+            "ModelParallelStrategy is not supported: it shards parameters",
+        ),
+        (
+            "trainer.strategy={_target_: pytorch_lightning.strategies.DDPStrategy, start_method: spawn}",
+            "DDPStrategy is not supported: it starts processes in a way of its own",
+        ),
         ("trainer.strategy=ddp_spawn", "trainer.strategy: ddp_spawn is not supported"),
         ("embedding.path=glove.txt", "embedding.path: glove.txt is not what embedding=random reads"),
         ("data.hub=fancyzhx/ag_news", "data.hub: fancyzhx/ag_news is not what data=pydocs reads"),

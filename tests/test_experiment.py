@@ -288,20 +288,3 @@ def test_a_sweep_keeps_each_job_in_a_directory_of_its_own(corpus: Path, tmp_path
         ("random", 0), ("random", 1), ("init", 0), ("init", 1),
     ]  # fmt: skip
     assert all((sweep / str(job) / "report.html").exists() for job in range(4))
-
-
-@pytest.mark.slow
-def test_two_processes_leave_one_run_with_one_processs_numbers(corpus: Path, tmp_path: Path) -> None:
-    def results(*overrides: str) -> list[Record]:
-        command = [sys.executable, "-m", "lt_lightning.train", "data=files", f"data.path={corpus}", *SMALL, *overrides]
-        command += ["pruning.rounds=2", "trainer.max_epochs=2", "model.dropout=0"]
-        subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=300)
-        (run,) = (tmp_path / "outputs" / overrides[-1].removeprefix("name=")).iterdir()
-        return without_seconds(run)
-
-    one = results("data.batch_size=32", "name=one")
-    two = results("trainer=ddp_cpu", "data.batch_size=16", "name=two")
-    for record, other in zip(one, two, strict=True):
-        assert (record.alive, record.test_acc) == (other.alive, other.test_acc)
-        for loss in ("train_loss", "valid_loss", "test_loss"):
-            assert getattr(record, loss) == pytest.approx(getattr(other, loss), abs=1e-5)

@@ -1,0 +1,270 @@
+"""Several processes for one run: they leave what one would leave, and nothing of them is left behind."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from lt_lightning.config import Config, TrainerConfig
+from lt_lightning.data.corpus import load_corpus
+from lt_lightning.errors import SettingError
+from lt_lightning.experiment import run_experiment
+from lt_lightning.processes import Job, count_processes
+from lt_lightning.results.records import Record, read_records
+from lt_lightning.supervisor import supervise
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
+
+SMALL = ["model.filters=4", "embedding.dim=6", "optimizer.lr=0.02", "model.dropout=0", "pruning.rounds=2"]
+ENDLESS = ["trainer=ddp_cpu", "trainer.max_epochs=100000", "name=endless"]
+TROUBLE = """
+import pytorch_lightning as pl
+
+class Trouble(pl.Callback):
+    def on_train_epoch_end(self, trainer, pl_module):
+        if trainer.global_rank == 1:
+            raise OSError("the disk of rank 1 is full")
+"""
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of sentences that a word gives away."""
+    folder, rng = tmp_path_factory.mktemp("corpus"), random.Random(0)
+    for split, rows in (("train", 120), ("test", 60)):
+        with (folder / f"{split}.jsonl").open("w") as file:
+            for row in range(rows):
+                words = [rng.choice(["a", "the", "of", "very", "old", "and"]) for _ in range(rng.randint(2, 12))]
+                words.insert(rng.randint(0, 2), ["cat", "saw", "pie"][row % 3])
+                file.write(json.dumps({"text": " ".join(words), "label": row % 3}) + "\n")
+    return folder
+
+
+@pytest.fixture
+def start(corpus: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts `train` as a person would; after the test nothing of it runs."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*overrides: str, flags: Sequence[str] = ()) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "lt_lightning.train", *flags, "data=files", f"data.path={corpus}"]
+        command += [*SMALL, *overrides]
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        for pid in [process.pid, *workers(process.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.communicate()
+
+
+def workers(supervisor: int) -> list[int]:
+    """The processes that a supervisor has started, by rank."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = re.search(r"^PPid:\s+(\d+)", (folder / "status").read_text(), re.M)
+            if parent and int(parent[1]) == supervisor and b"lt_lightning.worker" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return sorted(found)
+
+
+def is_running(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return "zombie" not in Path(f"/proc/{pid}/status").read_text()
+    return False
+
+
+def wait_for(holds: Callable[[], object], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not (fine := bool(holds())) and time.monotonic() < end:
+        time.sleep(0.05)
+    return fine
+
+
+def wait_until_training(process: subprocess.Popen[str], folder: Path) -> list[int]:
+    """Returns the workers, by rank, once they are in the middle of a round."""
+    logs = folder / "outputs/endless"
+    assert wait_for(lambda: any("registered" in log.read_text() for log in logs.glob("*/train.log")), 60)
+    time.sleep(0.5)
+    assert len(workers(process.pid)) == 2
+    return workers(process.pid)
+
+
+def without_seconds(run: Path) -> list[Record]:
+    return [dataclasses.replace(record, seconds=0.0) for record in read_records(run / "results.csv", Record)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rewind", ["init", "random"])
+def test_two_processes_leave_one_run_with_one_processs_numbers(
+    start: Callable[..., subprocess.Popen[str]], corpus: Path, configure: Callable[..., Config], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, rewind: str,
+) -> None:  # fmt: skip
+    common = ["trainer.max_epochs=2", f"pruning.rewind={rewind}"]
+    process = start("trainer=ddp_cpu", "data.batch_size=16", "name=two", *common)
+    printed, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, "")
+    assert re.findall(r"^round (\d)/2 ", printed, re.M) == ["0", "1", "2"]
+    assert printed.count("MultiCNN") == printed.count("report: ") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
+    (two,) = (tmp_path / "outputs/two").iterdir()
+    assert json.loads((two / "run.json").read_text())["processes"] == 2
+
+    monkeypatch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
+    (one := tmp_path / "one").mkdir()
+    config = configure("data=files", f"data.path={corpus}", "trainer=cpu", "data.batch_size=32", *SMALL, *common)
+    run_experiment(config, load_corpus(config.data), one, [])
+    records = list(zip(without_seconds(one), without_seconds(two), strict=True))
+    assert len(records) == 3
+    for record, other in records:
+        assert (record.alive, record.test_acc) == (other.alive, other.test_acc)
+        for loss in ("train_loss", "valid_loss", "test_loss"):
+            assert getattr(record, loss) == pytest.approx(getattr(other, loss), abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_sweep_of_several_processes_each_gives_every_job_its_directory(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    job = ["trainer=ddp_cpu", "trainer.max_epochs=1", "pruning.rounds=1", "name=swept"]
+    process = start(*job, "seed=0,1", flags=["-m"])
+    printed, errors = process.communicate(timeout=180)
+    assert (process.returncode, errors) == (0, "")
+    assert re.findall(r"^round (\d)/1 ", printed, re.M) == ["0", "1"] * 2
+    (sweep,) = (tmp_path / "outputs/swept/sweeps").iterdir()
+    jobs = [without_seconds(sweep / job) for job in ("0", "1")]
+    assert [len(job) for job in jobs] == [2, 2]
+    assert jobs[0] != jobs[1]
+    logs = [(sweep / job / "train.log").read_text() for job in ("0", "1")]
+    assert all(len(re.findall(r"round \d/1 ", log)) == 2 for log in logs)
+    assert not [path for path in tmp_path.rglob("*") if "ddp_hydra" in path.name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rank", "number"), [(0, signal.SIGKILL), (1, signal.SIGKILL), (1, signal.SIGTERM)])
+def test_a_rank_that_is_killed_ends_the_run_with_a_line_that_names_it(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path, rank: int, number: signal.Signals
+) -> None:
+    process = start(*ENDLESS)
+    ranks = wait_until_training(process, tmp_path)
+    os.kill(ranks[rank], number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    said = f"error: trainer.devices: rank {rank} of 2 processes was killed by signal {number.value} ({number.name})"
+    assert errors.startswith(said)
+    assert errors.count("\n") == 1
+    assert not any(is_running(pid) for pid in ranks)
+
+
+@pytest.mark.slow
+def test_a_supervisor_that_is_killed_takes_its_processes_along(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    process = start(*ENDLESS)
+    ranks = wait_until_training(process, tmp_path)
+    process.kill()
+    assert wait_for(lambda: not any(is_running(pid) for pid in ranks), 10)
+
+
+@pytest.mark.slow
+def test_a_supervisor_that_is_killed_as_they_start_takes_them_along(
+    start: Callable[..., subprocess.Popen[str]],
+) -> None:
+    process = start(*ENDLESS)
+    assert wait_for(lambda: len(workers(process.pid)) == 2, 60)
+    ranks = workers(process.pid)
+    process.kill()
+    assert wait_for(lambda: not any(is_running(pid) for pid in ranks), 30)
+
+
+@pytest.mark.slow
+def test_an_interrupt_from_the_keyboard_is_the_supervisors_affair(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    process = start(*ENDLESS)
+    ranks = wait_until_training(process, tmp_path)
+    for pid in ranks:
+        os.kill(pid, signal.SIGINT)
+    time.sleep(0.5)
+    assert all(is_running(pid) for pid in ranks)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert not any(is_running(pid) for pid in ranks)
+
+
+@pytest.mark.slow
+def test_a_mistake_that_only_the_processes_find_is_said_once(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    process = start("trainer=ddp_cpu", "pruning.exclude=[nosuch]", "name=typo")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert errors.startswith("error: pruning.exclude: ")
+    assert errors.count("\n") == 1
+    (log,) = (tmp_path / "outputs/typo").glob("*/train.log")
+    assert "in prunable_parameters" in log.read_text()  # where in the process it was raised
+
+
+@pytest.mark.slow
+def test_a_defect_in_one_process_ends_the_run_with_its_traceback(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "trouble.py").write_text(TROUBLE)
+    process = start("trainer=ddp_cpu", "trainer.callbacks=[{_target_: trouble.Trouble}]", "name=broken")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode not in (0, 2)
+    assert len(re.findall(r"^OSError: the disk of rank 1 is full$", errors, re.M)) == 1
+    assert errors.splitlines()[-1].endswith("rank 1 of 2 processes: OSError: the disk of rank 1 is full")
+
+
+def test_what_a_process_says_of_the_settings_is_raised_where_it_was_started(
+    configure: Callable[..., Config], tmp_path: Path
+) -> None:
+    config = configure("data=files", r"data.path=/no/such/\${folder}", "trainer=ddp_cpu")
+    with pytest.raises(SettingError, match=r"^data\.path: /no/such/\$\{folder\} does not exist"):
+        supervise(Job(config, tmp_path), 2)
+    assert not workers(os.getpid())
+
+
+@pytest.mark.parametrize(
+    ("settings", "processes"),
+    [
+        ({}, 0),
+        ({"devices": 2}, 2),
+        ({"devices": "3", "accelerator": "cpu"}, 3),
+        ({"devices": 2, "strategy": "ddp_find_unused_parameters_true"}, 2),
+        ({"devices": 1, "strategy": "ddp"}, 1),
+        ({"devices": 1, "strategy": "auto"}, 0),
+        ({"devices": "auto", "accelerator": "cpu"}, 0),
+        ({"devices": "auto", "accelerator": "cpu", "strategy": "ddp"}, 1),
+        ({"devices": 2, "accelerator": "cpu", "strategy": {"_target_": "pytorch_lightning.strategies.DDPStrategy"}}, 2),
+    ],
+)
+def test_as_many_processes_are_started_as_the_settings_ask_for(
+    configure: Callable[..., Config], settings: dict[str, object], processes: int
+) -> None:
+    trainer = dataclasses.replace(configure().trainer, **settings)
+    assert count_processes(trainer, {}) == processes
+
+
+def test_processes_that_something_else_starts_start_none() -> None:
+    trainer = TrainerConfig(devices=2, strategy="ddp", num_nodes=2)
+    for environ in ({"TORCHELASTIC_RUN_ID": "1"}, {"LOCAL_RANK": "0"}, {"SLURM_NTASKS": "4"}):
+        assert count_processes(trainer, environ) == 0
+    for environ in ({}, {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "bash"}):
+        with pytest.raises(SettingError, match=r"^trainer\.num_nodes: 2 machines need a launcher; .*torchrun.*srun"):
+            count_processes(trainer, environ)
