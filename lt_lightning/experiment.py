@@ -19,7 +19,14 @@ from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
-from lt_lightning.callbacks import BestWeights, EpochSeeds, History, PruningCallback, RoundCheckpoint
+from lt_lightning.callbacks import (
+    AgreementCallback,
+    BestWeights,
+    EpochSeeds,
+    History,
+    PruningCallback,
+    RoundCheckpoint,
+)
 from lt_lightning.callbacks.progress import ProgressCallback, RoundsDisplay
 from lt_lightning.callbacks.round_checkpoint import drop_checkpoints, find_checkpoint
 from lt_lightning.callbacks.spelling import SpellingCallback
@@ -146,6 +153,7 @@ def _play_round(
     history, best = History(round), BestWeights()
     callbacks: list[pl.Callback] = [
         pruning,
+        AgreementCallback(),
         EpochSeeds(config.seed, round),
         history,
         ProgressCallback(display, round),

@@ -59,9 +59,7 @@ def _play(job: Job, place: Place) -> None:
 
     # Asked for before there is a Trainer, which would set it.
     rank_zero_only.rank = place.rank  # pyright: ignore[reportFunctionMemberAccess]
-    run_experiment(
-        job.config, corpus, job.run, job.command, resuming=job.resuming, environment=StartedProcesses(place)
-    )
+    run_experiment(job.config, corpus, job.run, job.command, resuming=job.resuming, environment=StartedProcesses(place))
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

@@ -64,9 +64,13 @@ class PruningCallback(pl.Callback):
         """The mask of that round."""
         return self._lottery.mask
 
+    def module(self, pl_module: pl.LightningModule) -> nn.Module:
+        """The part of `pl_module` that is pruned and rewound."""
+        return pl_module.get_submodule(self._submodule)
+
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Update the mask and rewind the weights."""
-        module = self._module(pl_module)
+        module = self.module(pl_module)
         self._lottery.begin_round(module)
         self._freezer = self._lottery.freezer(module)
 
@@ -88,7 +92,7 @@ class PruningCallback(pl.Callback):
 
         A batch can have several steps: what the weights are after the one before is seen here, and only here.
         """
-        self._lottery.observe(self._module(pl_module), steps=trainer.global_step)
+        self._lottery.observe(self.module(pl_module), steps=trainer.global_step)
         if self._freezer is not None:
             self._freezer.freeze_gradients()
 
@@ -96,15 +100,15 @@ class PruningCallback(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Keep the weights if this is the step to rewind to."""
-        self._lottery.observe(self._module(pl_module), steps=trainer.global_step)
+        self._lottery.observe(self.module(pl_module), steps=trainer.global_step)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the weights if this is the epoch to rewind to."""
-        self._lottery.observe(self._module(pl_module), epochs=trainer.current_epoch + 1)
+        self._lottery.observe(self.module(pl_module), epochs=trainer.current_epoch + 1)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the round."""
-        self._lottery.end_round(self._module(pl_module))
+        self._lottery.end_round(self.module(pl_module))
         self._release()
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -123,9 +127,6 @@ class PruningCallback(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the lottery up where a checkpoint left it."""
         self._lottery.load_state_dict(state_dict)
-
-    def _module(self, pl_module: pl.LightningModule) -> nn.Module:
-        return pl_module.get_submodule(self._submodule)
 
     def _release(self) -> None:
         for handle in self._handles:

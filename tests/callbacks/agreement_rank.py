@@ -1,0 +1,85 @@
+"""One of two processes that play a lottery in plain Lightning code: `python agreement_rank.py RANK PORT`.
+
+Prints, as JSON, what each way of disagreeing came to.
+"""
+
+import json
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pruning_helpers import Batches, Classifier, make_trainer
+
+from lt_lightning.callbacks import AgreementCallback, DisagreementError, PruningCallback
+from lt_lightning.environment import StartedProcesses
+from lt_lightning.processes import Place
+
+
+@dataclass
+class SpoilAtTheEnd(pl.Callback):
+    rank: int
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        spoil(pl_module, self.rank)
+
+
+def spoil(module: pl.LightningModule, rank: int) -> None:
+    """Change a single weight, on rank 1 alone."""
+    if rank == 1:
+        with torch.no_grad():
+            module.get_parameter("body.0.weight")[0, 0] += 1
+
+
+def leave(module: pl.LightningModule, rank: int) -> None:
+    """Change nothing."""
+
+
+def play(
+    place: Place,
+    *callbacks: pl.Callback,
+    before: Callable[[pl.LightningModule, int], None] = leave,
+    between: Callable[[pl.LightningModule, int], None] = leave,
+    **settings: Any,
+) -> str:
+    """Two rounds; what is said, or how many rounds there were."""
+    pruning, module = PruningCallback(**{"seed": 3, **settings}), Classifier()
+    before(module, place.rank)
+    try:
+        for _ in range(2):
+            trainer = make_trainer(
+                *(pruning, *callbacks, AgreementCallback()),
+                max_epochs=1,
+                plugins=[StartedProcesses(place)],
+                strategy="ddp",
+                devices=2,
+                use_distributed_sampler=False,
+            )
+            # Each rank has data of its own, as it should: gradients are averaged, and the weights stay equal.
+            trainer.fit(module, Batches(seed=place.rank))
+            between(module, place.rank)
+    except DisagreementError as error:
+        return str(error)
+    return f"round {pruning.round} is done"
+
+
+def main(rank: int, port: int) -> None:
+    warnings.simplefilter("ignore")
+    place = Place(rank, 2, port)
+    said = {
+        "none": play(place, rewind="random"),
+        "first weights": play(place, before=spoil),
+        "masks": play(place, criterion="random", seed=rank),
+        "rewinding": play(place, rewind="random", seed=rank),
+        "training": play(place, SpoilAtTheEnd(rank)),
+        "between": play(place, between=spoil),
+    }
+    print(json.dumps(said))
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
