@@ -81,9 +81,13 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
 
 def how_to_go_on(folder: Path) -> str:
     """The command that goes on with a run or a sweep."""
-    folder = folder.resolve()
-    near = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    return f"go on with: python -m lt_lightning.train {shlex.quote(f'resume={near}')}"
+    return f"go on with: python -m lt_lightning.train {shlex.quote(f'resume={near(folder)}')}"
+
+
+def near(folder: Path) -> Path:
+    """A path as people would type it here: relative, if it lies below the working directory."""
+    whole = folder.absolute()
+    return whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
 
 
 def without_resume(overrides: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ from lt_lightning.processes import Job, count_processes, is_first
 from lt_lightning.results.files import WriteError
 from lt_lightning.results.holding import hold
 from lt_lightning.results.rounds import Standing, find_standing
-from lt_lightning.resuming import check_same, how_to_go_on, is_complete
+from lt_lightning.resuming import check_same, how_to_go_on, is_complete, near
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -40,7 +40,7 @@ def task(composed: DictConfig) -> None:
 
     hydra = HydraConfig.get()
     in_sweep = hydra.mode == RunMode.MULTIRUN
-    run = Path(hydra.runtime.output_dir)
+    run = near(Path(hydra.runtime.output_dir))
     try:
         config = read_config(composed)
         hide_progress_bars_in_pipes()

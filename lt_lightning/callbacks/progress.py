@@ -71,7 +71,8 @@ class RoundsDisplay:
         if self.console.is_terminal:
             self._print("\n".join(round_row(record, self._metric) for record in records))
         else:
-            self._print(f"rounds 0 to {records[-1].round} are done")
+            last = records[-1].round
+            self._print(f"rounds 0 to {last} are done" if last else "round 0 is done")
         self.show_progress(records[-1].round, records[-1].epochs, 1.0)
 
     def begin_round(self) -> None:
