@@ -53,7 +53,8 @@ def write_sealed(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str
     end = 8 + struct.unpack("<Q", plain[:8])[0]
     # One entry: safetensors writes several in an order of its own each time.
     entries = {_ENTRY: _dump({"sha256": _UNSEALED, **content})}
-    header = _dump({"__metadata__": entries, **json.loads(plain[8:end])}).encode()
+    places = json.loads(plain[8:end])
+    header = _dump({"__metadata__": entries, **{name: places[name] for name in tensors}}).encode()
     header += b" " * (-len(header) % 8)
     start = struct.pack("<Q", len(header)) + header
     body = memoryview(plain)[end:]
@@ -71,7 +72,7 @@ def read_sealed(path: Path, format: str, version: str) -> tuple[dict[str, Tensor
         version: the version of that format.
 
     Returns:
-        The tensors, on the CPU, and the content.
+        The tensors, on the CPU and in their order, and the content.
 
     Raises:
         SettingError: there is no such file, it is something else, or it is damaged.
@@ -89,7 +90,9 @@ def read_sealed(path: Path, format: str, version: str) -> tuple[dict[str, Tensor
     for name, tensor in tensors.items():
         if tensor.dtype == torch.bool and (tensor.view(torch.uint8) > 1).any():
             raise _damaged(path, f"{_quoted(name)} has values that are neither true nor false")
-    return tensors, content
+    # safetensors gives them in another order each time.
+    places = json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
+    return {name: tensors[name] for name in places if name != "__metadata__"}, content
 
 
 def read_seal(path: Path) -> str:
