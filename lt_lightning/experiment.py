@@ -23,6 +23,7 @@ from lt_lightning.callbacks import (
     AgreementCallback,
     BestWeights,
     EpochSeeds,
+    FiniteLossCallback,
     History,
     PruningCallback,
     RoundCheckpoint,
@@ -166,6 +167,7 @@ def _play_round(
         callbacks.append(SpellingCallback(display, history, answers))
     if config.test_on == TestOn.best:
         callbacks.insert(0, best)  # before pruning, so that the round ends with its best weights for everyone
+    callbacks.insert(0, FiniteLossCallback(round))  # before all: nothing is to be made of a loss that is none
     if config.early_stopping.patience is not None:
         stopping = config.early_stopping
         callbacks.append(EarlyStopping("valid_loss", stopping.min_delta, stopping.patience or 0, mode="min"))

@@ -14,7 +14,7 @@ from lt_lightning.data.pairs import load_pairs
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment import run_experiment
 from lt_lightning.models.ngram import fit_ngram
-from lt_lightning.results.records import EpochRecord, ExampleRecord, Record, read_records
+from lt_lightning.results.records import EpochRecord, ExampleRecord, read_records
 
 Play = Callable[..., Path]
 LM = ["+experiment=char_lm", "model.hidden=8", "embedding.dim=4", "trainer.max_epochs=1", "pruning.rounds=0"]
@@ -120,12 +120,12 @@ def test_a_prompt_of_unknown_letters_is_refused_before_the_directory_is_claimed(
     assert not list((tmp_path / "run").iterdir())
 
 
-def test_a_language_model_that_diverges_keeps_its_round(play: Play, unlabelled: Path) -> None:
-    run = play(*LM, *own(unlabelled), "optimizer.lr=1e38")
-    assert math.isnan(read_records(run / "results.csv", Record)[0].test_loss)
-    assert (run / "tickets/round_00.safetensors").exists()
-    (example,) = read_records(run / "examples.csv", ExampleRecord)
-    assert example.answer == ""
+def test_a_language_model_that_diverges_stops_and_names_the_step(play: Play, unlabelled: Path, tmp_path: Path) -> None:
+    said = r"^round 0, epoch 1, step \d+: the training loss is (nan|inf); lower optimizer\.lr, or clip gradients "
+    with pytest.raises(SettingError, match=said):
+        play(*LM, *own(unlabelled), "optimizer.lr=1e38", "data.batch_size=4")
+    assert (tmp_path / "run/run.json").exists()
+    assert not (tmp_path / "run/results.csv").exists()
 
 
 def test_answers_of_an_encoder_decoder_are_what_it_writes_on_its_own_and_may_be_too_long(play: Play) -> None:

@@ -7,6 +7,7 @@ What happens is said elsewhere: the arithmetic of pruning in `lottery`, files an
 
 from lt_lightning.callbacks.agreement import AgreementCallback, DisagreementError
 from lt_lightning.callbacks.best import BestWeights
+from lt_lightning.callbacks.finite import FiniteLossCallback
 from lt_lightning.callbacks.history import History
 from lt_lightning.callbacks.pruning import PruningCallback
 from lt_lightning.callbacks.round_checkpoint import RoundCheckpoint
@@ -17,6 +18,7 @@ __all__ = [
     "BestWeights",
     "DisagreementError",
     "EpochSeeds",
+    "FiniteLossCallback",
     "History",
     "PruningCallback",
     "RoundCheckpoint",

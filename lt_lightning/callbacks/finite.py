@@ -1,0 +1,94 @@
+"""A loss that is not a number, or infinite, ends the run: what comes after it means nothing."""
+
+from __future__ import annotations
+
+import math
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from lt_lightning.errors import SettingError
+
+
+class FiniteLossCallback(pl.Callback):
+    """Stop at the first loss of a round that is NaN or infinite, in training, validation or test.
+
+    A training loss is looked at before it changes a weight. On an accelerator a look would make the host wait for the
+    device, so there the first bad step is remembered where it happens, and asked for now and then; in any case before
+    a validation. Put it before whatever saves or compares what an epoch came to.
+
+    Args:
+        round: the round that is trained, for the message.
+        look_every: so many steps pass between looks; None: 1 on the CPU, 50 elsewhere.
+
+    Raises:
+        SettingError: names round, epoch and step.
+    """
+
+    def __init__(self, round: int, look_every: int | None = None) -> None:
+        self._round = round
+        self._look_every = look_every
+        self._first_bad: Tensor | None = None
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the last fit."""
+        self._first_bad = None
+
+    def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
+        """Look at a training loss, or note it."""
+        step, loss = trainer.global_step + 1, loss.detach()
+        every = self._look_every or (1 if loss.device.type == "cpu" else 50)
+        if every == 1:
+            self._require_finite(trainer, "training", loss.item(), step)
+            return
+        self._first_bad = note_first_bad(self._first_bad, loss, step)
+        if step % every == 0:
+            self._look_back(trainer)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at what was noted, before a validation takes the blame."""
+        self._look_back(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at what was noted: not every epoch is validated."""
+        self._look_back(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the validation loss."""
+        if not trainer.sanity_checking:
+            self._require_finite(trainer, "validation", trainer.callback_metrics.get("valid_loss"), trainer.global_step)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the test loss."""
+        self._require_finite(trainer, "test", trainer.callback_metrics.get("test_loss"), trainer.global_step)
+
+    def _look_back(self, trainer: pl.Trainer) -> None:
+        if self._first_bad is not None:
+            step, loss = self._first_bad.tolist()
+            if step:
+                self._require_finite(trainer, "training", loss, int(step))
+
+    def _require_finite(self, trainer: pl.Trainer, what: str, loss: Tensor | float | None, step: int) -> None:
+        if loss is None or math.isfinite(loss):
+            return
+        kept = "; the tickets of the rounds before are kept" if self._round else ""
+        raise SettingError(
+            f"round {self._round}, epoch {trainer.current_epoch + 1}, step {step}: the {what} loss is {float(loss)}; "
+            f"lower optimizer.lr, or clip gradients (trainer.gradient_clip_val=1){kept}"
+        )
+
+
+def note_first_bad(first: Tensor | None, loss: Tensor, step: int) -> Tensor:
+    """The first step whose loss is not finite, and that loss; zeros before there is one. Nothing leaves the device.
+
+    >>> first = None
+    >>> for step, loss in enumerate([2.0, 1.0, math.inf, math.nan], 1):
+    ...     first = note_first_bad(first, torch.tensor(loss), step)
+    >>> first
+    tensor([3., inf])
+    """
+    now = torch.stack([torch.full_like(loss, step, dtype=torch.float32), loss.float()])
+    if first is None:
+        first = torch.zeros_like(now)
+    return torch.where((first[0] == 0) & ~loss.isfinite(), now, first)
