@@ -1,4 +1,4 @@
-"""The error that is meant for people: what they asked for cannot be done, and here is what to do.
+"""The errors that are meant for people: what they asked for cannot be done, and here is what to do.
 
 Imports nothing, so that a rejected setting costs no start-up time.
 """
@@ -10,3 +10,7 @@ class SettingError(ValueError):
     The message is one line that names the setting or file, says what is wrong with it and what to do. Entry
     points print it and exit with code 2; anything else that is raised is a defect and keeps its traceback.
     """
+
+
+class ResumableError(SettingError):
+    """What stopped a run that can go on once the cause is gone: a full disk, a process that was killed."""

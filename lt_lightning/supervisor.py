@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
-from lt_lightning.errors import SettingError
+from lt_lightning.errors import ResumableError, SettingError
 from lt_lightning.processes import Job, Place
 
 log = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ def _reason(processes: Sequence[_Process]) -> Exception:
     )
     for report, _ in reports:
         if report["line"] is not None:
-            error = SettingError(report["line"])
+            error = (ResumableError if report["resumable"] else SettingError)(report["line"])
             error.__cause__ = _RemoteError(report["traceback"])
             return error
     for process in failed:
@@ -182,11 +182,11 @@ def _reason(processes: Sequence[_Process]) -> Exception:
     return ProcessError(f"rank {place.rank} of {place.count} processes ended with exit code {code}; see the log")
 
 
-def _killed(process: _Process) -> SettingError:
+def _killed(process: _Process) -> ResumableError:
     assert process.signal is not None
     memory = process.signal == signal.SIGKILL
     why = ", as happens when memory runs out; use a smaller data.batch_size, or fewer devices" if memory else ""
-    return SettingError(
+    return ResumableError(
         f"trainer.devices: rank {process.place.rank} of {process.place.count} processes was killed by signal "
         f"{process.signal.value} ({process.signal.name}){why}; the others were stopped, what was finished is kept"
     )

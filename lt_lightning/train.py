@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from lt_lightning.command import fail, hide_progress_bars_in_pipes, run_hydra
 from lt_lightning.data.vector_files import find_vectors
-from lt_lightning.errors import SettingError
+from lt_lightning.errors import ResumableError, SettingError
 from lt_lightning.interruption import Interruption
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.processes import Job, count_processes, is_first
-from lt_lightning.results.files import WriteError
 from lt_lightning.results.holding import hold
 from lt_lightning.results.rounds import Standing, find_standing
 from lt_lightning.resuming import check_same, how_to_go_on, is_complete, near
@@ -49,8 +48,8 @@ def task(composed: DictConfig) -> None:
             _play(Job(config, run, tuple(hydra.overrides.task), logs))
     except (SettingError, LotteryError) as error:
         message = f"pruning.{error}" if isinstance(error, LotteryError) else str(error)
-        if isinstance(error, WriteError) and (run / "run.json").exists():
-            message = f"{message}, then {how_to_go_on(run)}"
+        if isinstance(error, ResumableError) and (run / "run.json").exists():
+            message = f"{message}; {how_to_go_on(run)}"
         # At INFO the traceback goes to the log alone: the terminal shows warnings and worse.
         log.info("stopped: %s", message, exc_info=error)
         if in_sweep:

@@ -18,7 +18,7 @@ import time
 import traceback
 from typing import NoReturn
 
-from lt_lightning.errors import SettingError
+from lt_lightning.errors import ResumableError, SettingError
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.processes import Job, Place
 from lt_lightning.supervisor import SHOW_CURSOR
@@ -116,6 +116,7 @@ def _fail(report: int, error: BaseException, line: str | None) -> NoReturn:
     said = {
         "at": time.monotonic(),  # the same clock in all processes
         "line": line,
+        "resumable": isinstance(error, ResumableError),
         "error": "".join(traceback.format_exception_only(type(error), error)).strip(),
         "traceback": "".join(traceback.format_exception(type(error), error, error.__traceback__)),
     }

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lt_lightning.errors import SettingError
+from lt_lightning.errors import ResumableError
 
 
-class WriteError(SettingError):
+class WriteError(ResumableError):
     """Something cannot be written: for want of room, or of leave. What was written before is still there."""
 
 
