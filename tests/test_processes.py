@@ -28,10 +28,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 SMALL = ["model.filters=4", "embedding.dim=6", "optimizer.lr=0.02", "model.dropout=0", "pruning.rounds=2"]
 ENDLESS = ["trainer=ddp_cpu", "trainer.max_epochs=100000", "name=endless"]
 TROUBLE = """
+import sys
 import pytorch_lightning as pl
 
 class Trouble(pl.Callback):
     def on_train_epoch_end(self, trainer, pl_module):
+        print("some advice", file=sys.stderr)
         if trainer.global_rank == 1:
             raise OSError("the disk of rank 1 is full")
 """
@@ -191,6 +193,16 @@ def test_a_supervisor_that_is_killed_as_they_start_takes_them_along(
 
 
 @pytest.mark.slow
+def test_a_rank_that_is_killed_before_they_meet_ends_the_run(start: Callable[..., subprocess.Popen[str]]) -> None:
+    process = start(*ENDLESS)
+    assert wait_for(lambda: len(workers(process.pid)) == 2, 60)
+    os.kill(workers(process.pid)[1], signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert errors.startswith("error: trainer.devices: rank 1 of 2 processes was killed by signal 9 (SIGKILL)")
+
+
+@pytest.mark.slow
 def test_an_interrupt_from_the_keyboard_is_the_supervisors_affair(
     start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
@@ -229,6 +241,9 @@ def test_a_defect_in_one_process_ends_the_run_with_its_traceback(
     assert process.returncode not in (0, 2)
     assert len(re.findall(r"^OSError: the disk of rank 1 is full$", errors, re.M)) == 1
     assert errors.splitlines()[-1].endswith("rank 1 of 2 processes: OSError: the disk of rank 1 is full")
+    assert errors.count("some advice") == 1
+    (log,) = (tmp_path / "outputs/broken").glob("*/train.log")
+    assert "rank 1 said:\nsome advice" in log.read_text()
 
 
 def test_what_a_process_says_of_the_settings_is_raised_where_it_was_started(

@@ -56,8 +56,7 @@ def _compare(trainer: pl.Trainer, pl_module: pl.LightningModule, when: str, *, s
             "weights": digest(pruning.module(pl_module).named_parameters()),
         }
         ours = torch.cat(list(parts.values())).to(trainer.strategy.root_device)
-        everyone = trainer.strategy.all_gather(ours)
-        assert isinstance(everyone, Tensor)
+        everyone = _gather(ours)
         if not started and (everyone[:, 0] < 0).all():
             continue  # the first weights of all may differ: they become rank 0's
         end = 0
@@ -70,6 +69,13 @@ def _compare(trainer: pl.Trainer, pl_module: pl.LightningModule, when: str, *, s
                     f"round {pruning.round + (not started)}, {when}: the {what} of {ranks} differ from rank 0's; "
                     "something was drawn or changed on one process alone"
                 )
+
+
+def _gather(ours: Int64[Tensor, " parts"]) -> Int64[Tensor, "ranks parts"]:
+    """Every rank's values on each rank; not by the strategy, whose way torch has deprecated."""
+    everyone = [torch.empty_like(ours) for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather(everyone, ours)
+    return torch.stack(everyone)
 
 
 def digest(tensors: Iterable[tuple[str, Tensor]]) -> Int64[Tensor, " 4"]:

@@ -67,7 +67,8 @@ def play(
 
 
 def main(rank: int, port: int) -> None:
-    warnings.simplefilter("ignore")
+    warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", ".*LeafSpec")  # between Lightning and torch
     place = Place(rank, 2, port)
     said = {
         "none": play(place, rewind="random"),
