@@ -8,8 +8,9 @@ The package has five parts; imports point one way, towards `lottery`:
 - `data`: from text to batches;
 - `results`: what a run leaves behind.
 
-Beside them stand the entry points, one a file: `python -m lt_lightning.train`, `python -m lt_lightning.report`; and what
-starts several processes for one run, if it is to have them: `processes`, `supervisor`, `worker`, `environment`.
+Beside them stand the entry points, one a file, `python -m lt_lightning.train` and `python -m lt_lightning.report`; what
+goes on with a run that was stopped (`resuming`, `continuing`, `interruption`); and what starts several processes for
+one run (`processes`, `supervisor`, `worker`, `environment`).
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -125,9 +125,9 @@ def explain(error: BaseException) -> str:
 
 
 class CheckConfig:
-    """A Hydra callback that checks a single run's configuration before its folder is made.
+    """A Hydra callback that checks a configuration, and where it is to run, before anything is written.
 
-    In a sweep each job checks its own: what is swept is not known before.
+    The configuration of a sweep's job each job checks itself: what is swept is not known before.
     """
 
     def __getattr__(self, name: str) -> Callable[..., None]:
@@ -138,9 +138,23 @@ class CheckConfig:
     def on_run_start(self, config: Any, **_: Any) -> None:
         """Refuse what `read_config` refuses; SystemExit, as Hydra swallows a callback's other errors."""
         from lt_lightning.checks import read_config
+        from lt_lightning.resuming import check_free, near
 
         try:
-            read_config(config)
+            checked = read_config(config)
+            if checked.resume is None:
+                check_free(near(Path(config.hydra.run.dir)))
+        except SettingError as error:
+            fail(str(error))
+
+    def on_multirun_start(self, config: Any, **_: Any) -> None:
+        """Refuse to put a sweep over another one."""
+        from lt_lightning.resuming import check_free, near
+
+        folder = near(Path(config.hydra.sweep.dir))
+        try:
+            for run in sorted(folder.glob("*/run.json")) if config.resume is None else ():
+                check_free(run.parent, "hydra.sweep.dir", folder)
         except SettingError as error:
             fail(str(error))
 

@@ -64,7 +64,7 @@ def resume_description(before: Mapping[str, Any], current: Mapping[str, Any]) ->
         SettingError: if another number of processes shares the work.
     """
     then, processes = before.get("processes"), current["processes"]
-    if then != processes:
+    if then is not None and then != processes:
         raise SettingError(
             f"trainer.devices: the run was shared by {then} processes, now {processes} would share it, each with "
             "batches of its own; give as many as then"

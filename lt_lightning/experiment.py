@@ -45,17 +45,16 @@ from lt_lightning.examples import DataModule, check_prompt, find_baseline, show_
 from lt_lightning.lottery import Mask, derive_seed
 from lt_lightning.models import Learner, build_learner
 from lt_lightning.models.tasks import Classification, LanguageModel, Tagging
-from lt_lightning.results.description import claim_directory, describe_run, now, write_description
+from lt_lightning.results.description import describe_run, now, write_description
 from lt_lightning.results.files import writing_to
 from lt_lightning.results.holding import STATE
 from lt_lightning.results.metrics import Metric, metric_of
 from lt_lightning.results.records import ConfusionRecord, LayerRecord, Record
 from lt_lightning.results.report import draw_report
 from lt_lightning.results.rounds import PlayedRound, find_standing, ticket_path, write_round, write_tables
-from lt_lightning.results.runs import read_description
 from lt_lightning.results.tables import parameter_table
 from lt_lightning.results.tickets import Ticket
-from lt_lightning.resuming import without_resume
+from lt_lightning.resuming import check_free, describe_before, without_resume
 
 log = logging.getLogger(__name__)
 
@@ -105,14 +104,14 @@ def run_experiment(
     check_rows(data.rows, description["processes"])
     played: list[PlayedRound] = []
     if resuming:
-        description, remarks = resume_description(read_description(run / "run.json"), description)
+        description, remarks = resume_description(describe_before(run)[0], description)
         played = list(find_standing(run).rounds)
         take_up(run, played, learner.network, pruning)
         for remark in remarks if is_writer else ():
             log.warning(remark)
     if is_writer:
         if not resuming:
-            claim_directory(run)
+            check_free(run)
         with writing_to(run):
             write_description(run, description)
             write_tables(run, played)

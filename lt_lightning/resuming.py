@@ -79,6 +79,17 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
     ]
 
 
+def check_free(run: Path, key: str = "hydra.run.dir", folder: Path | None = None) -> None:
+    """See that a directory holds no run yet: one run, one directory, and nothing in it is lost.
+
+    Raises:
+        SettingError: if it holds one, naming the setting that says where.
+    """
+    if (run / "run.json").exists():
+        whole = folder or run
+        raise SettingError(f"{key}: {run} holds a run already; go on with it by resume={whole}, or give another folder")
+
+
 def how_to_go_on(folder: Path) -> str:
     """The command that goes on with a run or a sweep."""
     return f"go on with: python -m lt_lightning.train {shlex.quote(f'resume={near(folder)}')}"
@@ -95,9 +106,33 @@ def without_resume(overrides: Sequence[str]) -> list[str]:
     return [override for override in overrides if not _RESUME.fullmatch(override)]
 
 
+def is_begun(run: Path) -> bool:
+    """Whether a directory holds the beginning of a run, and not just the note of the command that was to start it."""
+    return (run / "run.json").exists() or has_records(run)
+
+
+def describe_before(run: Path) -> tuple[Mapping[str, Any], str | None]:
+    """What `run.json` says, or else `command` and `config` as Hydra noted them when the run began.
+
+    Returns:
+        The description, and what is wrong with `run.json`; None if nothing is.
+
+    Raises:
+        SettingError: if neither is there.
+    """
+    try:
+        return read_description(run / "run.json"), None
+    except SettingError as error:
+        damage = str(error).rpartition(";")[0]
+        noted = {name: _read_yaml(run / ".hydra" / f"{name}.yaml") for name in ("overrides", "config")}
+        if not isinstance(noted["overrides"], list):
+            raise
+        return {"command": noted["overrides"], "config": noted["config"]}, f"{damage}; it is written anew"
+
+
 def is_complete(run: Path, config: Config, standing: Standing) -> bool:
     """Whether nothing is left to do: all rounds are played, all files sound, and the report is drawn."""
-    finished = look_up(read_description(run / "run.json"), "finished")
+    finished = look_up(describe_before(run)[0], "finished")
     whole = not standing.damages and not standing.stale and (run / "report.html").exists()
     return bool(finished) and whole and len(standing.rounds) == config.pruning.rounds + 1
 
@@ -114,7 +149,7 @@ def check_same(run: Path, config: Config, fingerprints: Mapping[str, str], stand
     Raises:
         SettingError: naming everything that matters and is not as it was.
     """
-    description = read_description(run / "run.json")
+    description, _ = describe_before(run)
     before, now = (
         flat_settings(settings) for settings in (look_up(description, "config"), json.loads(json.dumps(asdict(config))))
     )
@@ -127,7 +162,8 @@ def check_same(run: Path, config: Config, fingerprints: Mapping[str, str], stand
         raise SettingError(
             f"resume: {run}: {'; '.join(differences)}: go on with the settings of then, or start another run"
         )
-    if (then := look_up(description, "corpus.fingerprint")) != dict(fingerprints):
+    then = look_up(description, "corpus.fingerprint")
+    if then != dict(fingerprints) and "corpus" in description:
         changed = [part for part, mark in fingerprints.items() if not isinstance(then, dict) or then.get(part) != mark]
         raise SettingError(
             f"resume: {run}: the corpus is not the one of then ({', '.join(changed) or 'a part'} differs); bring the "
@@ -165,21 +201,17 @@ def _quoted(folder: Path) -> str:
 
 def _commanded(run: Path) -> list[str]:
     """The overrides that started a run."""
-    if (run / "run.json").exists():
-        command = look_up(read_description(run / "run.json"), "command")
-        if isinstance(command, list) and all(isinstance(argument, str) for argument in command):
-            return command
-        raise SettingError(f"{run / 'run.json'}: does not say what command started the run; restore it from a copy")
-    # Killed before its first line was written: Hydra's note of the command is there already.
-    overrides = _read_yaml(run / ".hydra" / "overrides.yaml", run)
-    if not isinstance(overrides, list):
+    if not (run / "run.json").exists() and not (run / ".hydra" / "overrides.yaml").exists():
         raise SettingError(f"resume: {run} is no run directory, it has no run.json; {_instead(run)}")
-    return [str(argument) for argument in overrides]
+    command = describe_before(run)[0].get("command")
+    if isinstance(command, list) and all(isinstance(argument, str) for argument in command):
+        return command
+    raise SettingError(f"{run / 'run.json'}: does not say what command started the run; restore it from a copy")
 
 
 def _swept(path: Path) -> list[str]:
     """The overrides that started a sweep, without those that say where it lies."""
-    recorded = _read_yaml(path, path.parent)
+    recorded = _read_yaml(path)
     overrides = look_up(recorded, "hydra.overrides") if isinstance(recorded, Mapping) else None
     if not isinstance(overrides, Mapping) or not isinstance(overrides.get("task"), list):
         raise SettingError(f"{path}: does not say what command started the sweep; restore it from a copy")
@@ -188,13 +220,11 @@ def _swept(path: Path) -> list[str]:
     return [str(argument) for argument in (*overrides["task"], *of_hydra)]
 
 
-def _read_yaml(path: Path, folder: Path) -> Any:
+def _read_yaml(path: Path) -> Any:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    if not path.is_file():
-        raise SettingError(f"resume: {folder} is no run directory, it has no run.json; {_instead(folder)}")
     try:
         return OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:

@@ -18,7 +18,7 @@ from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.processes import Job, count_processes, is_first
 from lt_lightning.results.holding import hold
 from lt_lightning.results.rounds import Standing, find_standing
-from lt_lightning.resuming import check_same, how_to_go_on, is_complete, near
+from lt_lightning.resuming import check_same, describe_before, how_to_go_on, is_begun, is_complete, near
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -70,10 +70,10 @@ def _play(job: Job) -> None:
     processes = count_processes(job.config.trainer, os.environ)
     corpus = load(job.config)
     # Of a sweep that goes on, some jobs may never have started.
-    if job.config.resume is not None and (job.run / "run.json").exists():
+    if job.config.resume is not None and is_begun(job.run):
         standing = find_standing(job.run)
         check_same(job.run, job.config, dict(corpus.fingerprints), standing)
-        for damage in standing.damages:
+        for damage in filter(None, (describe_before(job.run)[1], *standing.damages)):
             log.warning("%s; going on %s", damage, _where(standing))
         if is_complete(job.run, job.config, standing):
             print(f"{job.run}: all {job.config.pruning.rounds} rounds are done; to go on, give more pruning.rounds")

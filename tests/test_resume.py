@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from lt_lightning.callbacks.round_checkpoint import kept_checkpoints
 from lt_lightning.config import Config
@@ -26,7 +27,7 @@ from lt_lightning.results.files import WriteError
 from lt_lightning.results.holding import hold
 from lt_lightning.results.records import EpochRecord, Record, read_records
 from lt_lightning.results.rounds import find_standing
-from lt_lightning.resuming import check_same, resumed_arguments
+from lt_lightning.resuming import check_same, describe_before, is_begun, resumed_arguments
 from trials.kills import SMALL, outcome, write_corpus
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
@@ -234,6 +235,38 @@ def test_a_ticket_of_another_run_is_no_ticket_of_this_one(whole: Path, play: Pla
     shutil.copytree(whole, run)
     shutil.copy(run / "tickets/round_01.safetensors", run / "tickets/round_02.safetensors")
     assert "round_02.safetensors: sound, but not the file that the run wrote" in find_standing(run).damages[0]
+
+
+@pytest.mark.parametrize("harm", [flip, cut, empty, Path.unlink], ids=["flipped", "cut", "emptied", "removed"])
+def test_without_run_json_a_run_goes_on_with_what_hydra_noted(
+    whole: Path, corpus: Path, configure: Callable[..., Config], tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    run = shutil.copytree(whole, tmp_path / "run")
+    overrides = ["data=files", f"data.path={corpus}", *SMALL]
+    (run / ".hydra").mkdir()
+    OmegaConf.save(OmegaConf.create(overrides), run / ".hydra" / "overrides.yaml")
+    OmegaConf.save(OmegaConf.structured(configure(*overrides)), run / ".hydra" / "config.yaml")
+    text = (run / "run.json").read_text(encoding="utf-8")
+    (run / "run.json").write_text(text.replace("{", "[", 1) if harm is flip else text, encoding="utf-8")
+    if harm is not flip:
+        harm(run / "run.json")
+    assert resumed_arguments([f"resume={run}"])[: len(overrides)] == overrides
+    _, damage = describe_before(run)
+    assert damage is not None and damage.startswith(f"{run / 'run.json'}: ")
+    assert is_begun(run)
+    config = configure(*overrides)
+    check_same(run, config, dict(load_corpus(config.data).fingerprints), find_standing(run))
+    with pytest.raises(SettingError, match="seed was 0, not 7"):
+        check_same(run, configure(*overrides, "seed=7"), {}, find_standing(run))
+
+
+def test_what_a_killed_process_had_begun_to_write_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / "tickets").mkdir()
+    (tmp_path / "tickets" / ".round_00.safetensors.4711.tmp").write_bytes(b"half")
+    (tmp_path / "notes.tmp").write_bytes(b"somebody's")
+    with hold(tmp_path):
+        assert not list((tmp_path / "tickets").iterdir())
+        assert (tmp_path / "notes.tmp").exists()
 
 
 # Room

@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lt_lightning.errors import SettingError
 from lt_lightning.results.files import write_whole
 
 if TYPE_CHECKING:
@@ -82,20 +81,6 @@ def describe_run(
         "started": now(),
         "finished": None,
     }
-
-
-def claim_directory(run: Path) -> None:
-    """See that the run directory holds no run yet: one run, one directory, and nothing in it is lost.
-
-    Whoever calls holds the directory (`holding`), so that no other process claims it in the same moment.
-
-    Raises:
-        SettingError: if it holds a run already.
-    """
-    if (run / "run.json").exists():
-        raise SettingError(
-            f"hydra.run.dir: {run} holds a run already; go on with it by resume={run}, or give another folder"
-        )
 
 
 def write_description(run: Path, description: Mapping[str, Any]) -> None:

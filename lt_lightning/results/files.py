@@ -1,6 +1,7 @@
 """Files that are whole or not there: what an interrupted run leaves can always be read."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,13 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def clear_temporaries(folder: Path) -> None:
+    """Remove what killed processes had begun to write in a folder or below it. Nobody may be writing there now."""
+    for path in folder.rglob(".*.tmp"):
+        if re.fullmatch(r"\..+\.[0-9]+\.tmp", path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

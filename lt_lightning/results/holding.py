@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lt_lightning.errors import SettingError
-from lt_lightning.results.files import write_whole, writing_to
+from lt_lightning.results.files import clear_temporaries, write_whole, writing_to
 
 STATE = "state"
 """The folder within a run directory that holds what the run needs to go on."""
@@ -22,6 +22,8 @@ STATE = "state"
 @contextmanager
 def hold(run: Path) -> Iterator[None]:
     """Hold a run directory while this process writes in it. The system lets go when the process ends, however it does.
+
+    What a killed process had begun to write is cleared away.
 
     Args:
         run: the run directory; it is made where there is none.
@@ -43,6 +45,7 @@ def hold(run: Path) -> Iterator[None]:
         with writing_to(run):
             started = datetime.now(timezone.utc).isoformat(timespec="seconds")
             who = {"process": os.getpid(), "machine": platform.node(), "started": started}
+            clear_temporaries(run)
             write_whole(holder, json.dumps(who) + "\n")
         yield
     finally:
