@@ -1,5 +1,6 @@
 """`run.json` in words: what ran, on what, where and when. Whatever is missing there is a dash here."""
 
+import math
 import shlex
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -102,8 +103,10 @@ def duration(seconds: float) -> str:
 
     >>> duration(42.4), duration(2537), duration(3 * 3600 + 61)
     ('42 s', '42 min 17 s', '3 h 1 min')
+    >>> duration(float("-inf"))
+    '–'
     """
-    if not seconds < float("inf"):
+    if not math.isfinite(seconds):
         return DASH
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
