@@ -1,0 +1,194 @@
+"""Damage done to files: by the byte, by the value of a JSON text, by the cell of a table, and sealed anew or not.
+
+Every function takes what is whole and a source of chance, and gives what is damaged; the same chance, the same damage.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from random import Random
+from types import MappingProxyType
+from typing import Any
+
+Mutation = Callable[[bytes, Random], bytes]
+
+# Numbers at which readers slip: around the ends of integers, and around safetensors' longest header.
+_NUMBERS = (0, 1, 7, 8, 255, 2**31 - 1, 2**31, 2**32, 2**53, 10**8, 10**8 + 1, 2**63 - 1, 2**63, 2**64 - 1)
+_BYTES = (
+    b"",
+    b"\0",
+    b"\n",
+    b"\r",
+    b'"',
+    b",",
+    b"{",
+    b"}",
+    b"[",
+    b"\\",
+    b"\xff",
+    b"\xed\xa0\x80",
+    b"\xef\xbb\xbf",
+    b"-",
+    b"nan",
+)
+_VALUES = (
+    None, True, False, 0, -1, 1, 2**63, 10**400, -0.0, 0.5, 1e308, float("inf"), float("nan"), "", "\0", "\n", "\ud800",
+    "a" * 3000, "1e999", [], {}, [[]], [None], {"": None}, {"name": []}, ["a", 1], "2026-11-21T21:00:00+00:00",
+)  # fmt: skip
+_RAW = (
+    "9" * 5000,
+    "[" * 5000 + "]" * 5000,
+    '{"a":' * 3000 + "1" + "}" * 3000,
+    "-",
+    "1e9999",
+    '{"a":1,"a":2}',
+    "\ufeff",
+)
+_CELLS = (
+    "", " ", "-1", "0", "1", "1_000", " 5 ", "٣", "1e3", "1e400", "nan", "-inf", "9" * 400, "9" * 5000, "1" + "0" * 18,
+    "x", "0x0", "-3x4", "scalar", "True", '"', "\0", "\r", "a" * 3000, "1e-320", "-0.0", "\N{FULLWIDTH DIGIT ONE}",
+)  # fmt: skip
+_BLANK = "0" * 64
+_SEAL = re.compile(rb'sha256\\":\\"([0-9a-f]{64})')
+
+
+def _cut_point(data: bytes, chance: Random) -> int:
+    return chance.randrange(len(data) + 1)
+
+
+def _part(data: bytes, chance: Random) -> tuple[int, int]:
+    start = _cut_point(data, chance)
+    return start, min(len(data), start + chance.choice((1, 2, 8, 64, 512)))
+
+
+def flip(data: bytes, chance: Random) -> bytes:
+    """One to eight bits."""
+    damaged = bytearray(data)
+    for _ in range(chance.choice((1, 1, 2, 8)) if data else 0):
+        damaged[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    return bytes(damaged)
+
+
+def cut(data: bytes, chance: Random) -> bytes:
+    """What comes after some place, or before it."""
+    at = _cut_point(data, chance)
+    return data[at:] if chance.random() < 0.2 else data[:at]
+
+
+def insert(data: bytes, chance: Random) -> bytes:
+    """A few bytes: any, or some that mean something to a reader."""
+    at = _cut_point(data, chance)
+    more = chance.choice(_BYTES) if chance.random() < 0.6 else chance.randbytes(chance.choice((1, 8, 100)))
+    return data[:at] + more + data[at:]
+
+
+def remove(data: bytes, chance: Random) -> bytes:
+    """A part is gone."""
+    start, end = _part(data, chance)
+    return data[:start] + data[end:]
+
+
+def repeat(data: bytes, chance: Random) -> bytes:
+    """A part comes again, there or elsewhere."""
+    start, end = _part(data, chance)
+    at = chance.choice((end, _cut_point(data, chance)))
+    return data[:at] + data[start:end] * chance.choice((1, 1, 50)) + data[at:]
+
+
+def swap(data: bytes, chance: Random) -> bytes:
+    """Two neighbouring parts change places."""
+    start, end = _part(data, chance)
+    further = min(len(data), end + chance.choice((1, 8, 64)))
+    return data[:start] + data[end:further] + data[start:end] + data[further:]
+
+
+def overwrite(data: bytes, chance: Random) -> bytes:
+    """Eight bytes become a number of note: often the first, which in safetensors are the length of the header."""
+    at = 0 if chance.random() < 0.5 else _cut_point(data, chance)
+    return data[:at] + chance.choice(_NUMBERS).to_bytes(8, "little") + data[at + 8 :]
+
+
+def change_json(data: bytes, chance: Random) -> bytes:
+    """Another value, name or none at some place of a JSON text."""
+    return _changed(json.loads(data), chance).encode(errors="surrogatepass")
+
+
+def change_cell(data: bytes, chance: Random) -> bytes:
+    """Another text in a cell of a table, its heading row included; or rows that change places."""
+    rows = [line.split(",") for line in data.decode().splitlines()]
+    if chance.random() < 0.15:
+        chance.shuffle(rows)
+    else:
+        row = chance.choice(rows)
+        row[chance.randrange(len(row))] = chance.choice(_CELLS)
+    return "".join(",".join(row) + "\n" for row in rows).encode()
+
+
+def change_header(data: bytes, chance: Random) -> bytes:
+    """Another value in the header of a safetensors file, or in the JSON text within it; the length fits."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    if chance.random() < 0.5:
+        kept = header["__metadata__"]
+        name = chance.choice(list(kept))
+        kept[name] = _changed(json.loads(kept[name]), chance)
+        text = _dump(header)
+    else:
+        text = _changed(header, chance)
+    changed = text.encode(errors="surrogatepass")
+    return len(changed).to_bytes(8, "little") + changed + data[end:]
+
+
+def sealed_anew(mutation: Mutation) -> Mutation:
+    """The mutation, and then a seal that fits: what lies behind the checksum is reached."""
+
+    def mutate(data: bytes, chance: Random) -> bytes:
+        damaged = mutation(data, chance)
+        found = _SEAL.search(damaged)
+        if found is None:
+            return damaged
+        start, end = found.span(1)
+        blank = damaged[:start] + _BLANK.encode() + damaged[end:]
+        return damaged[:start] + sha256(blank).hexdigest().encode() + damaged[end:]
+
+    return mutate
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _changed(value: Any, chance: Random) -> str:
+    """A JSON text with one place changed, which may be all of it."""
+    mark = "\0raw\0"
+    raw, plain = chance.choice(_RAW), chance.choice(_VALUES)
+    new = mark if chance.random() < 0.2 else plain
+    places = list(_places(value))
+    holder, key = chance.choice(places) if places else (None, None)
+    how = chance.random()
+    if holder is None or how < 0.02:
+        value = new
+    elif how < 0.7:
+        holder[key] = new
+    elif how < 0.85:
+        del holder[key]
+    elif isinstance(holder, dict):
+        holder[chance.choice(("", "\ud800", "name", "__metadata__", "mask/", "a" * 300))] = holder.pop(key)
+    else:
+        holder *= 30
+    return _dump(value).replace(_dump(mark), raw)
+
+
+def _places(value: Any) -> Any:
+    """Every container with each of its keys or indices, however deep."""
+    keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for key in keys:
+        yield value, key
+        yield from _places(value[key])
+
+
+BYTEWISE: Mapping[str, Mutation] = MappingProxyType(
+    {mutation.__name__: mutation for mutation in (flip, cut, insert, remove, repeat, swap, overwrite)}
+)
+"""What can be done to any file."""
