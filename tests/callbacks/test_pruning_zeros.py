@@ -82,6 +82,19 @@ def test_pruned_entries_stay_zero_under_accumulation(name):
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd_momentum"])
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+def test_pruned_entries_stay_zero_under_mixed_precision_clipping_and_accumulation_together(name, algorithm):
+    play(
+        Classifier(OPTIMIZERS[name]),
+        steps=2 * 2,
+        precision="bf16-mixed",
+        gradient_clip_val=0.01,
+        gradient_clip_algorithm=algorithm,
+        accumulate_grad_batches=3,
+    )
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd_momentum"])
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
 def test_pruned_entries_stay_zero_in_precision(name, precision):
     module = Classifier(OPTIMIZERS[name])

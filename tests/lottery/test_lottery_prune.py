@@ -25,15 +25,17 @@ amounts = st.floats(0, 1) | st.sampled_from((0.0, 0.2, 0.5, 1.0))
 
 @st.composite
 def tensors(draw: st.DrawFn, shape: tuple[int, ...], values: tuple, dtype: torch.dtype) -> Tensor:
-    """A tensor of `shape`, laid out in memory in one of three ways."""
+    """A tensor of `shape`, laid out in memory in one of four ways."""
     entries = draw(st.lists(st.sampled_from(values), min_size=math.prod(shape), max_size=math.prod(shape)))
     tensor = torch.tensor(entries, dtype=dtype).reshape(shape)
-    layout = draw(st.sampled_from(("contiguous", "transposed", "strided")))
+    layout = draw(st.sampled_from(("contiguous", "transposed", "strided", "expanded")))
     if layout == "transposed":
         backwards = tuple(reversed(range(tensor.ndim)))
         return tensor.permute(backwards).contiguous().permute(backwards)
     if layout == "strided":
         return torch.stack((tensor, tensor.logical_not().to(dtype)), dim=-1)[..., 0]
+    if layout == "expanded" and tensor.numel():
+        return tensor.flatten()[0].expand(shape)  # one number in memory, however many entries
     return tensor
 
 
@@ -246,7 +248,24 @@ def test_percentile_pruning_is_pure_and_only_ever_takes_away(case, amount):
     before = bits(scores, mask)
     pruned = prune(scores, mask, amount, threshold="percentile")
     assert pruned.is_subset_of(mask)
+    assert prune(scores, mask, amount, threshold="percentile") == pruned
     assert bits(scores, mask) == before
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")  # NumPy's, of infinity less infinity
+@given(case=cases(), amount=amounts)
+def test_percentiles_of_any_scores_are_numpys(case, amount):
+    scores, mask = case
+    pruned = prune(scores, mask, amount, threshold="percentile")
+    for name, alive in mask.items():
+        values = scores[name].double().numpy()
+        values_to_rank = values[values != 0]
+        # Among infinities and NaN there is no number between two neighbours: nothing is strictly below that.
+        if np.isfinite(values_to_rank).all() and values_to_rank.size:
+            expected = alive.numpy() & ~(values < np.percentile(values_to_rank, 100 * amount))
+            ranks = amount * (values_to_rank.size - 1)
+            if abs(ranks - round(ranks)) > 1e-9 or amount in (0.0, 0.5, 1.0):  # else rounding decides between equals
+                assert pruned[name].tolist() == expected.tolist()
 
 
 @pytest.mark.slow
