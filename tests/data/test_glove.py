@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import io
+import os
+import pickle
 import sys
 import tracemalloc
 import zipfile
@@ -154,6 +157,40 @@ def test_of_an_archive_the_member_of_the_right_width_is_read(load, tmp_path):
 
 def test_the_only_member_of_an_archive_is_read_whatever_its_name(load, tmp_path):
     assert same(load(zipped(tmp_path, {"folder/mine.txt": LINES, "mine.bin": "x"}), name="mine.zip"), VECTORS)
+
+
+@pytest.mark.parametrize("name", ["../../evil.txt", "/tmp/evil-absolute.txt", "C:\\evil.txt", "a/../../evil.txt"])
+def test_a_member_that_points_outside_the_archive_is_read_and_nothing_is_written(load, tmp_path, name):
+    inside = tmp_path / "deep/down"
+    inside.mkdir(parents=True)
+    content = zipped(tmp_path, {name: LINES})
+    before = set(tmp_path.rglob("*"))
+    assert same(load(content, name="deep/down/glove.zip"), VECTORS)
+    assert set(tmp_path.rglob("*")) == before | {inside / "glove.zip"}
+    assert not Path("/tmp/evil-absolute.txt").exists()
+
+
+class Trap:
+    """What, unpickled, makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("kind", ["an array of objects", "a bare pickle"])
+def test_a_pickle_in_a_matrix_is_refused_and_never_run(load, tmp_path, refused, kind):
+    trap, file = Trap(tmp_path / "sprung"), io.BytesIO()
+    if kind == "a bare pickle":
+        pickle.dump(trap, file)
+    else:
+        np.save(file, np.array([[trap]], dtype=object), allow_pickle=True)
+    (tmp_path / "vectors.txt").write_text("the\n")
+    with refused("embedding.path", "vectors.npy", "is not a .npy file of numbers"):
+        load(file.getvalue(), name="vectors.npy", dim=1)
+    assert not (tmp_path / "sprung").exists()
 
 
 @pytest.mark.parametrize("members", [{"a.50d.txt": "", "a.100d.txt": ""}, {"a.bin": ""}, {}])

@@ -1,5 +1,8 @@
 """A ticket comes back as it was saved; what is no ticket, or no longer one, is refused by name."""
 
+import json
+import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,38 @@ def test_a_file_that_is_no_ticket_is_refused_by_name(tmp_path: Path, damage: str
     path.write_bytes(damaged)
     with pytest.raises(SettingError, match=rf"broken\.safetensors: .*{reason}.*; "):
         Ticket.load(path)
+
+
+class Trap:
+    """What, unpickled, makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("how", ["pickle", "torch"])
+def test_a_pickle_in_place_of_a_ticket_is_refused_and_never_run(tmp_path: Path, how: str) -> None:
+    path, trap = tmp_path / "odd.safetensors", Trap(tmp_path / "sprung")
+    if how == "pickle":
+        path.write_bytes(pickle.dumps(trap))
+    else:
+        torch.save({"fc.weight": trap}, path)
+    with pytest.raises(SettingError, match=r"odd\.safetensors: "):
+        Ticket.load(path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_ticket_holds_no_pickle(tmp_path: Path) -> None:
+    TICKET.save(tmp_path / "ticket")
+    data = (tmp_path / "ticket").read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    sizes = [tensor.numel() * tensor.element_size() for tensor in [*WEIGHTS.values(), *MASK.values()]]
+    # A JSON text, and behind it the numbers, byte for byte: there is no room for anything else.
+    assert json.loads(data[8:end])["__metadata__"].keys() == {"lt_lightning"}
+    assert len(data) - end == sum(sizes)
 
 
 @pytest.mark.parametrize("wrong", [{"about": None}, {"about": [1]}, {"tokenizer": {}}, {"tokenizer": None}])
