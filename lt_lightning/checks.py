@@ -16,7 +16,11 @@ from omegaconf.errors import OmegaConfBaseException
 from lt_lightning.choices import check_strings, check_unread, fit_claims, model_claims
 from lt_lightning.config import Config, TrainerConfig
 from lt_lightning.errors import SettingError
+from lt_lightning.explanations import explain
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
+
+LARGEST = 2**31 - 1
+"""No setting needs a larger number, and libraries that count in 32 or 64 bits break on some."""
 
 
 def read_config(composed: DictConfig) -> Config:
@@ -25,15 +29,15 @@ def read_config(composed: DictConfig) -> Config:
     Raises:
         SettingError: for the first value that is missing or out of its range.
     """
-    settings = OmegaConf.create({key: composed[key] for key in composed if key != "hydra"}, flags={"struct": True})
-    known = set(setting_names())
-    for name in _names(settings):
-        if name not in known:  # `+key=value` adds what the types do not know
-            raise SettingError(no_such_setting(name))
     try:
+        settings = OmegaConf.create({key: composed[key] for key in composed if key != "hydra"}, flags={"struct": True})
+        known = set(setting_names())
+        for name in _names(settings):
+            if name not in known:  # `+key=value` adds what the types do not know
+                raise SettingError(no_such_setting(name))
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), settings))
     except OmegaConfBaseException as error:
-        raise SettingError(f"{error.full_key}: {str(error.msg or error).splitlines()[0]}") from error
+        raise SettingError(explain(error)) from error
     assert isinstance(config, Config)
     for key, value, holds, remedy in _claims(config):
         if not holds:
@@ -68,30 +72,39 @@ def _claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
     """What must hold beyond the types: the key, its value, whether it holds, and what is wrong if not."""
 
     def at_least(low: float, key: str, value: float | None) -> tuple[str, Any, bool, str]:
+        if value is not None and value > LARGEST:
+            return key, value, False, f"too large: it must be at most {LARGEST}"
         return key, value, value is None or value >= low, f"too small: it must be at least {low}"
+
+    def above_0(key: str, value: float) -> tuple[str, Any, bool, str]:
+        return key, value, 0 < value < math.inf, "not above 0" if not value > 0 else "not finite"
 
     def inside(key: str, value: float, *, with_zero: bool = False) -> tuple[str, Any, bool, str]:
         low = value >= 0 if with_zero else value > 0
         return key, value, low and value < 1, f"not between 0{' (included)' if with_zero else ''} and 1"
 
     data, model, optimizer = config.data, config.model, config.optimizer
+    parts = config.name.split("/")
+    yield "name", repr(config.name), not {"", ".", ".."} & {*parts}, "no name of a folder below outputs/; give one"
     yield "seed", config.seed, 0 <= config.seed < 2**32, "not between 0 and 4294967295"
     yield at_least(1, "data.batch_size", data.batch_size)
     yield at_least(1, "data.max_vocab", data.max_vocab)
     yield at_least(1, "data.max_length", data.max_length)
     yield at_least(1, "data.limit", data.limit)
-    yield at_least(0, "data.num_workers", data.num_workers)
+    yield "data.num_workers", data.num_workers, 0 <= data.num_workers <= 1024, "not between 0 and 1024"
     yield at_least(1, "data.train_rows", data.train_rows)
     yield at_least(1, "data.test_rows", data.test_rows)
     if data.valid_fraction is not None:
         yield inside("data.valid_fraction", data.valid_fraction)
+    yield "data.path", "''", data.path != "", "empty; give a folder with train and test files"
     lacking = data.name == "files" and data.path is None and data.hub is None
     yield "data.path", data.path, not lacking, "missing: data=files reads a folder with train and test files"
     mistaken = data.name == "PyDocs" and data.hub is not None
     yield "data.hub", data.hub, not mistaken, "not what data=pydocs reads; use data=files"
     embedding = config.embedding
+    yield "embedding.path", "''", embedding.path != "", "empty; give a .txt, .zip or .npy file of vectors"
     yield at_least(1, "embedding.dim", embedding.dim)
-    yield "embedding.std", embedding.std, embedding.std > 0, "not above 0"
+    yield above_0("embedding.std", embedding.std)
     unread = embedding.name != "glove" and embedding.path is not None
     yield (
         "embedding.path",
@@ -115,7 +128,7 @@ def _claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
     yield "model.temperature", warmth, warmth is None or 0 <= warmth < math.inf, "no number from 0 on"
     yield at_least(1, "model.sample_length", model.sample_length)
     yield from fit_claims(config)
-    yield "optimizer.lr", optimizer.lr, optimizer.lr > 0, "not above 0"
+    yield above_0("optimizer.lr", optimizer.lr)
     yield at_least(0, "optimizer.weight_decay", optimizer.weight_decay)
     yield at_least(0, "optimizer.eps", optimizer.eps)
     betas = optimizer.betas
@@ -125,6 +138,11 @@ def _claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
         yield inside("optimizer.momentum", optimizer.momentum, with_zero=True)
     yield at_least(0, "pruning.rounds", config.pruning.rounds)
     yield at_least(1, "early_stopping.patience", config.early_stopping.patience)
+    unscaled = config.trainer.gradient_clip_val and config.trainer.precision in (16, "16", "16-mixed", "bf16-mixed")
+    fits = not (optimizer.fused and unscaled)
+    yield "optimizer.fused", None, fits, "true does not go with clipping and mixed precision; use optimizer.fused=false"
+    slack = config.early_stopping.min_delta
+    yield "early_stopping.min_delta", slack, 0 <= slack < math.inf, "no number from 0 on"
     yield from _trainer_claims(config.trainer)
 
 
@@ -140,9 +158,26 @@ def _trainer_claims(trainer: TrainerConfig) -> Iterator[tuple[str, Any, bool, st
     for key, (allowed, remedy) in refused.items():
         value = getattr(trainer, key)
         yield f"trainer.{key}", value, value == allowed and type(value) is type(allowed), f"not possible here: {remedy}"
-    for key in ("limit_val_batches", "limit_test_batches"):
+    for key in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "max_steps"):
         value = getattr(trainer, key)
-        yield f"trainer.{key}", value, value != 0, "not possible here: every round is validated and tested"
+        yield f"trainer.{key}", value, value != 0, "not possible here: every round is trained, validated and tested"
+    for key in ("accumulate_grad_batches", "check_val_every_n_epoch"):
+        value = getattr(trainer, key)
+        yield f"trainer.{key}", value, value is None or value >= 1, "too small: it must be at least 1"
+    clip = trainer.gradient_clip_val
+    yield "trainer.gradient_clip_val", clip, clip is None or 0 <= clip < math.inf, "no number from 0 on"
+    sure = trainer.deterministic
+    yield "trainer.deterministic", sure, sure in (None, True, False, "warn"), "none of true, false, warn"
+    fine = trainer.logger in (None, True, False) or all(map(_is_object, _listed(trainer.logger)))
+    yield "trainer.logger", trainer.logger, fine, "neither true nor false nor an object with _target_"
+    objects = trainer.callbacks
+    fine = objects is None or all(map(_is_object, objects))
+    yield (
+        "trainer.callbacks",
+        objects,
+        fine,
+        "no list of objects; give each its _target_, as in [{_target_: my.Callback}]",
+    )
     yield from _strategy_claims(trainer.strategy)
 
 
@@ -160,6 +195,15 @@ def _strategy_claims(strategy: Any) -> Iterator[tuple[str, Any, bool, str]]:
     )
     elsewhere = any(word in words for word in ("spawn", "fork", "notebook", "xla"))
     yield "trainer.strategy", name, not elsewhere, "not supported: it starts processes in a way of its own; use ddp"
+
+
+def _is_object(value: Any) -> bool:
+    """Whether Hydra makes an object of a value."""
+    return isinstance(value, Mapping) and "_target_" in value
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def setting_names() -> list[str]:

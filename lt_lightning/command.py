@@ -5,15 +5,13 @@ Everything here runs before torch is loaded.
 
 from __future__ import annotations
 
-import difflib
 import errno
 import logging
 import os
-import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 import lt_lightning
 from lt_lightning.errors import SettingError
@@ -48,8 +46,10 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
     from omegaconf.errors import OmegaConfBaseException
 
     from lt_lightning.config import register_schema
+    from lt_lightning.explanations import explain
     from lt_lightning.resuming import resumed_arguments
 
+    check_flags(sys.argv[1:])
     register_schema()
     try:
         sys.argv[1:] = resumed_arguments(sys.argv[1:])
@@ -70,9 +70,30 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
             raise
         fail(f"{error.filename or 'a file'}: cannot be written ({error.strerror}); make room or give leave to write")
+    except ValueError as error:
+        if not _is_from(error, "hydra"):
+            raise
+        fail(explain(error))
 
 
-def fail(message: str) -> None:
+def check_flags(words: Sequence[str]) -> None:
+    """Refuse flags that Hydra does not know in one line; its own answer has the usage of all flags as well."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    parser.error = lambda message: fail(f"{message}; settings are written key=value, --help lists flags and settings")
+    parser.parse_args(words)
+
+
+def _is_from(error: BaseException, package: str) -> bool:
+    """Whether a package raised an error, rather than what it called."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).split(".")[0] == package
+
+
+def fail(message: str) -> NoReturn:
     """Print an error for people, on one process alone, and exit with code 2."""
     if os.environ.get("LOCAL_RANK", "0") == "0":
         print(f"error: {' '.join(message.split())}", file=sys.stderr)
@@ -87,41 +108,6 @@ def hide_progress_bars_in_pipes() -> None:
 
         datasets.disable_progress_bars()
         huggingface_hub.utils.disable_progress_bars()
-
-
-def explain(error: BaseException) -> str:
-    """What Hydra and OmegaConf say in several lines, as one that names the setting and the remedy."""
-    from lt_lightning.checks import no_such_setting
-
-    text = "\n".join(str(part) for part in (error, error.__cause__) if part is not None)
-    if match := re.search(r"Could not find '(?:(.+)/)?(.+)'", text):
-        group, choice = match[1] or "config", match[2]
-        options = [name for name in re.findall(r"^\t(\S+)$", text, re.M) if not name.startswith("_")]
-        wish = f"+{group}" if group == "experiment" else group
-        close = difflib.get_close_matches(choice, options, n=1)
-        perhaps = f"; did you mean {close[0]}?" if close else ""
-        return f"{group}: there is no {choice!r}{perhaps}; choose {wish}=… from {', '.join(options)}"
-    if match := re.search(r"Could not override '(.+?)'", text):
-        key = match[1]
-        if difflib.get_close_matches(key, ["experiment"]):
-            return f"{key}: to choose an experiment write +experiment=NAME"
-        if "No match in the defaults list" in text:
-            return no_such_setting(key)
-        if "Key '" in text:
-            return no_such_setting(re.sub(r"^\++", "", key))
-    full_key = re.search(r"full_key: (\S+)", text)
-    key = full_key[1] if full_key else None
-    if key and (re.search(r"Key '.+' (is )?not in", text)):
-        return no_such_setting(key)
-    reason = next((line for line in text.splitlines() if "could not be converted" in line or "Invalid" in line), None)
-    if key and reason:
-        return f"{key}: {reason.strip()}"
-    if "parsing override" in text or "LexerNoViableAlt" in text:
-        return (
-            f"cannot read the command line: {text.splitlines()[0]}; write key=value, and quotes around odd characters"
-        )
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return f"{key + ': ' if key else ''}{lines[0]}{' ' + lines[1] if len(lines) > 1 else ''}"
 
 
 class CheckConfig:
@@ -142,8 +128,10 @@ class CheckConfig:
 
         try:
             checked = read_config(config)
+            folder = near(Path(config.hydra.run.dir))
+            check_folder(folder)
             if checked.resume is None:
-                check_free(near(Path(config.hydra.run.dir)))
+                check_free(folder)
         except SettingError as error:
             fail(str(error))
 
@@ -166,6 +154,19 @@ class LogFile(logging.FileHandler):
         """Pass over what cannot be written."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
+
+
+def check_folder(folder: Path) -> None:
+    """See that a run directory can be made.
+
+    Raises:
+        SettingError: if something else is in its way, or nothing may be written there.
+    """
+    there = next(path for path in (folder, *folder.parents, Path()) if os.path.lexists(path))
+    if not there.is_dir():
+        raise SettingError(f"hydra.run.dir: {there} is no folder; give a folder that is, or that can be made")
+    if not os.access(there, os.W_OK):
+        raise SettingError(f"hydra.run.dir: nothing may be written in {there}; give another folder")
 
 
 class TerminalHandler(logging.StreamHandler):
