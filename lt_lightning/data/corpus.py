@@ -164,8 +164,15 @@ def _columns(dataset: datasets.Dataset, where: str, config: DataConfig) -> tuple
         if column is not None and column not in dataset.column_names:
             there = ", ".join(dataset.column_names) or "none"
             raise SettingError(f"{where} has no column {column!r}; there is {there}: choose one with {key}=…")
+    if config.label_column == config.text_column:
+        raise SettingError(f"data.label_column: {config.label_column!r} is the text column as well; choose another")
     wanted = [column for column in (config.text_column, config.label_column) if column is not None]
     table = dataset.select_columns(wanted).with_format("arrow")[:]
+    try:
+        # A parquet file holds bytes, which nothing has read as text yet.
+        table.validate(full=True)  # pyright: ignore[reportAttributeAccessIssue]
+    except pa.ArrowInvalid as error:
+        raise SettingError(f"{where} has text that is not UTF-8, or is damaged; save the file anew") from error
     text = table[config.text_column]
     if pa.types.is_null(text.type):
         text = text.cast(pa.string())

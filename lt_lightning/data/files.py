@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,16 @@ def read_parquet(paths: Sequence[Path]) -> datasets.Dataset:
     tables = []
     for path in paths:
         with pq.ParquetFile(path) as file:
+            _check_names(file.schema_arrow.names)
             tables.append(file.read())
     return _dataset(pa.concat_tables(tables, promote_options="default"))
 
 
 def _find(folder: Path, split: str) -> Path:
     found = [folder / f"{split}{ending}" for ending in READERS if (folder / f"{split}{ending}").is_file()]
+    odd = [folder / f"{split}{ending}" for ending in READERS if os.path.lexists(folder / f"{split}{ending}")]
+    if not found and odd:
+        raise SettingError(f"data.path: {odd[0]} is {_what(odd[0])}; put a file there")
     if not found:
         names = sorted(path.name for path in folder.iterdir())
         there = ", ".join(names[:8]) + (", …" if len(names) > 8 else "") or "nothing"
@@ -68,6 +73,13 @@ def _find(folder: Path, split: str) -> Path:
     if len(found) > 1:
         raise SettingError(f"data.path: {folder} has {' and '.join(path.name for path in found)}; keep one of them")
     return found[0]
+
+
+def _what(path: Path) -> str:
+    """What is there in place of a file."""
+    if path.is_symlink():
+        return "a link that leads to no file"
+    return "a folder" if path.is_dir() else "a pipe or a device"
 
 
 def _read_file(path: Path) -> datasets.Dataset:
@@ -80,7 +92,8 @@ def _read_file(path: Path) -> datasets.Dataset:
             f"data.path: {path} is not UTF-8 text (it has a byte {error.object[error.start]:#x}); save it as UTF-8"
         ) from error
     except (OSError, ValueError, NotImplementedError, pa.ArrowException) as error:
-        raise SettingError(f"data.path: {path} cannot be read as {path.suffix}: {_say(error)}; mend it") from error
+        remedy = "" if ";" in _say(error) else "; mend it"
+        raise SettingError(f"data.path: {path} cannot be read as {path.suffix}: {_say(error)}{remedy}") from error
 
 
 def _read_csv(path: Path) -> datasets.Dataset:
@@ -88,7 +101,7 @@ def _read_csv(path: Path) -> datasets.Dataset:
     before = csv.field_size_limit(LONGEST_FIELD)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, strict=True)
+            lines = csv.reader(_without_nul(file), strict=True)
             try:
                 header, *rows = [row for row in lines if row] or [[]]
             except csv.Error as error:
@@ -98,27 +111,60 @@ def _read_csv(path: Path) -> datasets.Dataset:
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             raise ValueError(f"row {number} has {len(row)} fields, the first line names {len(header)}")
-    columns = {}
-    for place, name in enumerate(header):
-        columns.setdefault(name, pa.array([row[place] for row in rows], pa.large_string()))
+    _check_names([name for name in header if name])
+    columns = {name: pa.array([row[place] for row in rows], pa.large_string()) for place, name in enumerate(header)}
     return _dataset(pa.table(columns))
 
 
 def _read_jsonl(path: Path) -> datasets.Dataset:
     rows = []
     with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"line {number}, character {error.pos + 1}: {error.msg}") from error
-            if not isinstance(row, dict):
-                raise ValueError(f"line {number} is not an object in braces")
-            rows.append(row)
+        for number, line in enumerate(_without_nul(file), start=1):
+            if line.strip():
+                rows.append(_parse(line, number))
     names = dict.fromkeys(name for row in rows for name in row)
     return _dataset(pa.table({name: _column([row.get(name) for row in rows]) for name in names}))
+
+
+def _parse(line: str, number: int) -> dict[str, Any]:
+    """A row of a .jsonl.
+
+    Raises:
+        ValueError: it is none; the message has the line's number.
+    """
+    try:
+        row = json.loads(line)
+        if "\\u" in line:
+            json.dumps(row, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {number}, character {error.pos + 1}: {error.msg}") from error
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise ValueError(f"line {number} has {half!r}, which is half a character and no text") from error
+    except RecursionError as error:
+        raise ValueError(f"line {number}: too many brackets within each other") from error
+    except ValueError as error:  # Python reads no longer ones
+        raise ValueError(f"line {number} has a number of thousands of digits") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"line {number} is not an object in braces")
+    return row
+
+
+def _without_nul(lines: Iterable[str]) -> Iterator[str]:
+    """The lines, as long as they are text: zeros between the letters are what UTF-16 looks like to UTF-8.
+
+    Raises:
+        ValueError: a line has a zero.
+    """
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line:
+            raise ValueError(f"line {number} has a NUL character, as in UTF-16; save it as UTF-8")
+        yield line
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+        raise ValueError(f"two columns are called {twice[0]!r}; name each once")
 
 
 def _column(values: list[Any]) -> pa.Array:
@@ -138,7 +184,7 @@ def _dataset(table: pa.Table) -> datasets.Dataset:
 
 
 def _say(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 READERS: dict[str, Callable[[Path], datasets.Dataset]] = {

@@ -44,8 +44,12 @@ class Classes:
             known = codes >= 0
         if not known.all():
             unknown = labels[int(np.argmin(known))].as_py()
-            numbers = f"0 … {len(self.names) - 1}, " if self.numbered else ""
-            raise SettingError(f"{where}: label {unknown!r} is none of the classes: {numbers}{_some(self.names)}")
+            plain = self.names == tuple(map(str, range(len(self.names))))
+            numbers = f"0 … {len(self.names) - 1}, " if self.numbered and not plain else ""
+            raise SettingError(
+                f"{where}: label {unknown!r} is none of the classes: {numbers}{_some(self.names)}; mend the label, or "
+                "name its class too"
+            )
         return codes
 
 
