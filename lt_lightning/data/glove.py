@@ -48,7 +48,9 @@ def load_vectors(config: EmbeddingConfig, words: Sequence[str]) -> Float[Tensor,
         else:
             with _open_lines(path, config.dim) as lines:
                 vectors = _read_lines(path, lines, words, config.dim)
-    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # RuntimeError: encrypted
+    except RuntimeError as error:  # encrypted
+        raise SettingError(f"embedding.path: {path} cannot be read ({error}); unpack it, and give the .txt") from error
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise SettingError(f"embedding.path: {path} cannot be read ({error}); fetch it anew") from error
     if not found(vectors):
         raise SettingError(f"embedding.path: {path} has none of the vocabulary's {len(words):,} words; give another")
@@ -126,7 +128,10 @@ def _read_matrix(path: Path, matrix_words: Sequence[str], words: Sequence[str], 
     try:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
-        raise SettingError(f"embedding.path: {path} is not a .npy file of numbers ({error}); give another") from error
+        # NumPy's own words advise to load pickles, which may do anything.
+        raise SettingError(
+            f"embedding.path: {path} is no .npy file of numbers, or a damaged one; give another"
+        ) from error
     if not isinstance(matrix, np.ndarray) or matrix.dtype.kind not in "fiu" or matrix.ndim != 2:
         raise SettingError(f"embedding.path: {path} is not a matrix of numbers; give a .npy file of a row a word")
     if matrix.shape[1] != dim:
@@ -141,7 +146,11 @@ def _read_matrix(path: Path, matrix_words: Sequence[str], words: Sequence[str], 
     vectors = np.full((len(words), dim), np.nan, dtype=np.float32)
     if pairs:
         rows, places = map(list, zip(*pairs, strict=True))
-        vectors[rows] = matrix[places]
+        with np.errstate(over="ignore"):
+            vectors[rows] = matrix[places]
+        if np.isinf(vectors).any():
+            word = words[int(np.isinf(vectors).any(axis=1).argmax())]
+            raise SettingError(f"embedding.path: {path} has numbers for {word!r} that are too large; give another")
     return torch.from_numpy(vectors)
 
 
