@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -180,8 +181,13 @@ def _play_round(
             log.warning("%s; the round is played from its beginning", damage)
         if epochs:
             display.say(f"going on with round {round} after epoch {epochs}")
-    trainer.fit(learner, datamodule=data, ckpt_path=kept, weights_only=True)
-    tested = trainer.test(learner, datamodule=data, verbose=False)[0]
+    try:
+        trainer.fit(learner, datamodule=data, ckpt_path=kept, weights_only=True)
+        if not history.epochs:
+            raise SettingError(f"trainer: round {round} ended before its first epoch did; give it more time (max_time)")
+        tested = trainer.test(learner, datamodule=data, verbose=False)[0]
+    except MisconfigurationException as error:  # such as a share of the batches that is less than one batch
+        raise SettingError(f"trainer: {str(error).splitlines()[0]}") from error
     of = history.epochs[(best.epoch or len(history.epochs)) - 1]
     mask = pruning.mask
     record = Record(
@@ -232,7 +238,10 @@ def make_trainer(
             arguments["plugins"] = [environment, *(others if isinstance(others, list) else [others])]
         return pl.Trainer(**{"default_root_dir": run, **arguments}, callbacks=callbacks)
     except (MisconfigurationException, InstantiationException, ValueError, TypeError) as error:
-        raise SettingError(f"trainer: {str(error).splitlines()[0]}") from error
+        said = str(error).splitlines()[0].replace(", set env var HYDRA_FULL_ERROR=1 to see chained exception.", "")
+        # In another order each time, as it is a set's.
+        said = re.sub(r"Available names are: .*", "Use auto, cpu, gpu or another that Lightning knows.", said)
+        raise SettingError(f"trainer: {said}") from error
 
 
 def _layers(round: int, mask: Mask) -> list[LayerRecord]:
