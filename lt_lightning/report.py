@@ -4,10 +4,12 @@ matplotlib is imported only once there is something to draw, so that `--help` an
 """
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from lt_lightning.errors import SettingError
 from lt_lightning.results.runs import is_run, read_run
@@ -25,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 2 where something could not be drawn; the rest is drawn nevertheless.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m lt_lightning.report",
         description="Draw the figures and report.html of a run; of several runs, a comparison: means over seeds, "
         "grouped by the settings that differ.",
@@ -54,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "the first to the last)",
     )
     given = parser.parse_args(arguments)
-    one = len(given.runs) == 1 and (is_run(given.runs[0]) or not given.runs[0].is_dir())
+    one = len(given.runs) == 1 and (is_run(given.runs[0]) or not os.path.isdir(given.runs[0]))  # noqa: PTH112
     if one and is_run(given.runs[0]) and given.output is not None:
         parser.error("--output is for comparisons; the report of a run goes into its directory")
     try:
@@ -70,9 +72,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2 if complaints else 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the command line in one line, without the usage of all flags."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and exit with code 2."""
+        print(f"{' '.join(message.split())}; --help says what can be given", file=sys.stderr)
+        raise SystemExit(2)
+
+
 def _rounds(text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"\d+(,\d+)*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of rounds, such as 0,3,6")
+    if not re.fullmatch(r"\d{1,9}(,\d{1,9})*", text):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no list of rounds, such as 0,3,6")
     rounds = tuple(sorted(set(map(int, text.split(",")))))
     if len(rounds) > MOST_CHOSEN:
         raise argparse.ArgumentTypeError(f"{len(rounds)} rounds are more than one figure holds; choose {MOST_CHOSEN}")

@@ -55,5 +55,5 @@ def writing_to(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = error.filename or folder
+        where = error.filename2 or error.filename or folder  # of a move, the place that it was for
         raise WriteError(f"{where}: cannot be written ({error.strerror}); make room or give leave to write") from None

@@ -300,5 +300,6 @@ def _parse(kind: type[Row], readers: dict[str, Callable[[str], Any]], header: li
             try:
                 values[name] = readers[name](text)
             except ValueError:
-                raise ValueError(f"{name} cannot be {text if len(text) <= 40 else f'{text[:37]}...'!r}") from None
+                shown = repr(text) if len(text) <= 40 else f"{text[:39]!r}…"
+                raise ValueError(f"{name} cannot be {shown}") from None
     return kind(**values)

@@ -1,6 +1,7 @@
 """A run directory, read: its rows, and `run.json` as it is."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,8 @@ class Run:
 
 def is_run(folder: Path) -> bool:
     """Whether a folder is a run directory, of a whole run or of a damaged one."""
-    return (folder / "run.json").exists() or (folder / "results.csv").exists()
+    # os.path knows an answer for every path; pathlib raises for one that is too long.
+    return os.path.exists(folder / "run.json") or os.path.exists(folder / "results.csv")  # noqa: PTH110
 
 
 def read_run(folder: Path) -> Run:
@@ -67,7 +69,9 @@ def read_run(folder: Path) -> Run:
     Raises:
         SettingError: there is no such folder, it is no run, `run.json` is damaged, or no sound round is left.
     """
-    if not folder.is_dir():
+    if os.path.isfile(folder):  # noqa: PTH113
+        raise SettingError(f"{folder}: is a file; give a run directory, outputs/<experiment>/<date>_<time>")
+    if not os.path.isdir(folder):  # noqa: PTH112
         raise SettingError(f"{folder}: no such folder; give a run directory, outputs/<experiment>/<date>_<time>")
     if not is_run(folder):
         raise SettingError(f"{folder}: not a run directory, it has no run.json; {_instead(folder)}")
