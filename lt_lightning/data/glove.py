@@ -130,7 +130,7 @@ def _read_matrix(path: Path, matrix_words: Sequence[str], words: Sequence[str], 
     except ValueError as error:
         # NumPy's own words advise to load pickles, which may do anything.
         raise SettingError(
-            f"embedding.path: {path} is no .npy file of numbers, or a damaged one; give another"
+            f"embedding.path: {path} is not a .npy file of numbers, or a damaged one; give another"
         ) from error
     if not isinstance(matrix, np.ndarray) or matrix.dtype.kind not in "fiu" or matrix.ndim != 2:
         raise SettingError(f"embedding.path: {path} is not a matrix of numbers; give a .npy file of a row a word")

@@ -1,0 +1,67 @@
+"""Settings that only the data, the network or the machine can refuse."""
+
+from observing import Kind
+from samples import CSV, LOG, corpus_case
+
+BEGUN = (*LOG, "run/run.json")
+"""What a run leaves that stopped in its first round."""
+
+CASES = (
+    corpus_case(
+        "no such machine: `trainer.accelerator=abacus`", CSV, ["trainer", "abacus"], "trainer.accelerator=abacus"
+    ),
+    corpus_case("no device: `trainer.devices=0`", CSV, ["trainer", "devices=0"], "trainer.devices=0"),
+    corpus_case("no such precision: `trainer.precision=17`", CSV, ["trainer", "17"], "trainer.precision=17"),
+    corpus_case(
+        "no such clipping: `trainer.gradient_clip_algorithm=some`",
+        CSV,
+        ["trainer", "some"],
+        "trainer.gradient_clip_algorithm=some",
+    ),
+    corpus_case("no such duration: `trainer.max_time=soon`", CSV, ["trainer", "soon"], "trainer.max_time=soon"),
+    corpus_case(
+        "a callback from nowhere", CSV, ["trainer", "nowhere.Thing"], "trainer.callbacks=[{_target_:nowhere.Thing}]"
+    ),
+    corpus_case(
+        "less than a batch: `trainer.limit_train_batches=0.01`",
+        CSV,
+        ["limit_train_batches"],
+        "trainer.limit_train_batches=0.01",
+        leaves=BEGUN,
+    ),
+    corpus_case(
+        "no time: `trainer.max_time=00:00:00:00`",
+        CSV,
+        ["trainer", "max_time"],
+        "trainer.max_time=00:00:00:00",
+        leaves=BEGUN,
+    ),
+    corpus_case(
+        "a pattern of no parameter: `pruning.include=[conv]`",
+        CSV,
+        ["pruning.include", "'conv'", "fc.weight"],
+        "pruning.include=[conv]",
+        leaves=BEGUN,
+    ),
+    corpus_case(
+        "nothing left to prune: `pruning.exclude=['*']`",
+        CSV,
+        ["pruning", "exclude"],
+        "pruning.exclude=['*']",
+        leaves=BEGUN,
+    ),
+    corpus_case(
+        "a rewind to steps that there are not: `pruning.rewind=step:99`",
+        CSV,
+        ["pruning.rewind", "step:99"],
+        "pruning.rewind=step:99",
+        leaves=BEGUN,
+    ),
+)
+
+KIND = Kind(
+    7,
+    "Settings that the data or the machine refuse",
+    "Given to `python -m lt_lightning.train data=files data.path=corpus`, with a sound corpus.",
+    CASES,
+)
