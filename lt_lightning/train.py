@@ -43,9 +43,8 @@ def task(composed: DictConfig) -> None:
     try:
         config = read_config(composed)
         hide_progress_bars_in_pipes()
-        with hold(run) if is_first(os.environ) else nullcontext():
-            logs = {key: _plain(getattr(hydra, key)) for key in ("job_logging", "verbose")}
-            _play(Job(config, run, tuple(hydra.overrides.task), logs))
+        logs = {key: _plain(getattr(hydra, key)) for key in ("job_logging", "verbose")}
+        _run(Job(config, run, tuple(hydra.overrides.task), logs))
     except (SettingError, LotteryError) as error:
         message = f"pruning.{error}" if isinstance(error, LotteryError) else str(error)
         if isinstance(error, ResumableError) and (run / "run.json").exists():
@@ -65,30 +64,38 @@ def task(composed: DictConfig) -> None:
         raise
 
 
-def _play(job: Job) -> None:
-    """Play the rounds that are not on disk yet."""
+def _run(job: Job) -> None:
+    """Read the data, and play the rounds in as many processes as are asked for."""
     processes = count_processes(job.config.trainer, os.environ)
     corpus = load(job.config)
-    # Of a sweep that goes on, some jobs may never have started.
-    if job.config.resume is not None and is_begun(job.run):
-        standing = find_standing(job.run)
-        check_same(job.run, job.config, dict(corpus.fingerprints), standing)
-        for damage in filter(None, (describe_before(job.run)[1], *standing.damages)):
-            log.warning("%s; going on %s", damage, _where(standing))
-        if is_complete(job.run, job.config, standing):
-            print(f"{job.run}: all {job.config.pruning.rounds} rounds are done; to go on, give more pruning.rounds")
-            return
-        job = replace(job, resuming=True)
     find_vectors(job.config.embedding)  # fetches, or says what is missing, at once
-    if processes:
-        from lt_lightning.supervisor import supervise
+    with hold(job.run) if is_first(os.environ) else nullcontext():
+        # Of a sweep that goes on, some jobs may never have started.
+        if job.config.resume is not None and is_begun(job.run):
+            if _is_over(job, corpus):
+                return
+            job = replace(job, resuming=True)
+        if processes:
+            from lt_lightning.supervisor import supervise
 
-        del corpus  # each process reads it again, from the cache that is warm by now
-        supervise(job, processes)
-    else:
-        from lt_lightning.experiment import run_experiment
+            del corpus  # each process reads it again, from the cache that is warm by now
+            supervise(job, processes)
+        else:
+            from lt_lightning.experiment import run_experiment
 
-        run_experiment(job.config, corpus, job.run, job.command, resuming=job.resuming)
+            run_experiment(job.config, corpus, job.run, job.command, resuming=job.resuming)
+
+
+def _is_over(job: Job, corpus: Corpus | PairCorpus) -> bool:
+    """Check that a run can go on as it is asked to, say what is damaged, and whether nothing is left to do."""
+    standing = find_standing(job.run)
+    check_same(job.run, job.config, dict(corpus.fingerprints), standing)
+    for damage in filter(None, (describe_before(job.run)[1], *standing.damages)):
+        log.warning("%s; going on %s", damage, _where(standing))
+    if is_complete(job.run, job.config, standing):
+        print(f"{job.run}: all {job.config.pruning.rounds} rounds are done; to go on, give more pruning.rounds")
+        return True
+    return False
 
 
 def _where(standing: Standing) -> str:
