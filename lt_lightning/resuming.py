@@ -123,6 +123,8 @@ def describe_before(run: Path) -> tuple[Mapping[str, Any], str | None]:
     try:
         return read_description(run / "run.json"), None
     except SettingError as error:
+        if not (run / ".hydra" / "overrides.yaml").is_file() or not (run / ".hydra" / "config.yaml").is_file():
+            raise
         damage = str(error).rpartition(";")[0]
         noted = {name: _read_yaml(run / ".hydra" / f"{name}.yaml") for name in ("overrides", "config")}
         if not isinstance(noted["overrides"], list):

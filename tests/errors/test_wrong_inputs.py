@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -9,6 +11,8 @@ from pathlib import Path
 import pytest
 from document import COMMAND, PAGE, kinds, page
 from observing import Case, Outcome, observe, report, train
+
+from lt_lightning.results.files import write_whole
 
 CASES = {(kind.title, case.wrong): case for kind in kinds() for case in kind.cases}
 KEYS = [pytest.param(key, id=f"{key[0]}: {key[1]}"[:90]) for key in CASES]
@@ -18,14 +22,18 @@ Watch = Callable[[tuple[str, str]], tuple[Case, Outcome, Path]]
 
 @pytest.fixture(scope="module")
 def watch(tmp_path_factory: pytest.TempPathFactory) -> Watch:
-    """Makes a case and says what came of it; each once."""
-    seen: dict[tuple[str, str], tuple[Case, Outcome, Path]] = {}
+    """Makes a case and says what came of it; each once, whichever of several test processes made it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "outcomes"
+    shared.mkdir(exist_ok=True)
 
     def watch(key: tuple[str, str]) -> tuple[Case, Outcome, Path]:
-        if key not in seen:
+        known = shared / f"{list(CASES).index(key)}.pickle"
+        if not known.exists():
             folder = tmp_path_factory.mktemp("case").resolve()
-            seen[key] = CASES[key], observe(CASES[key], folder), folder
-        return seen[key]
+            write_whole(known, pickle.dumps((observe(CASES[key], folder), folder)))
+        outcome, folder = pickle.loads(known.read_bytes())
+        return CASES[key], outcome, folder
 
     return watch
 

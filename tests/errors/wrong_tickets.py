@@ -1,6 +1,5 @@
 """Wrong tickets."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,11 @@ from observing import Case, Kind, load_ticket
 from safetensors.torch import save
 
 from lt_lightning.lottery import Mask
+from lt_lightning.results.sealed import write_sealed
 from lt_lightning.results.tickets import Ticket
 
 WEIGHTS = {"w": torch.ones(2), "mask/w": torch.tensor([True, False])}
-SAYS = {"format": "lt-lightning ticket", "version": "1", "about": {}, "tokenizer": "{}"}
+SAYS = {"format": "lt-lightning ticket", "version": "2", "about": {}, "tokenizer": "{}"}
 
 
 def _ticket(wrong: str, damage: Callable[[Path], object], *names: str) -> Case:
@@ -34,7 +34,7 @@ def _bytes(change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
 
 def _says(tensors: dict[str, torch.Tensor] = WEIGHTS, **says: Any) -> Callable[[Path], object]:
     """Another ticket, which says of itself what ours does, but for these."""
-    return _bytes(lambda _: save(tensors, {"ticket": json.dumps({**SAYS, **says})}))
+    return lambda path: write_sealed(path, tensors, {**SAYS, **says})
 
 
 def _folder(path: Path) -> None:
@@ -44,19 +44,21 @@ def _folder(path: Path) -> None:
 
 CASES = (
     _ticket("no such file", Path.unlink, "no such file"),
-    _ticket("a folder", _folder, "no such file"),
-    _ticket("an empty file", _bytes(lambda _: b""), "damaged"),
-    _ticket("cut off in its weights", _bytes(lambda content: content[:-3]), "damaged"),
-    _ticket("cut off in its header", _bytes(lambda content: content[:30]), "damaged"),
-    _ticket("a bit of its length is wrong", _bytes(lambda content: content[:7] + b"\x80" + content[8:]), "damaged"),
+    _ticket("a folder", _folder, "not a file"),
+    _ticket("an empty file", _bytes(lambda _: b""), "cut off"),
+    _ticket("cut off in its weights", _bytes(lambda content: content[:-3]), "cut off"),
+    _ticket("cut off in its header", _bytes(lambda content: content[:30]), "cut off"),
+    _ticket("a bit of its length is wrong", _bytes(lambda content: content[:7] + b"\x80" + content[8:]), "cut off"),
     _ticket("a bit of its header is wrong", _bytes(lambda content: content[:20] + b"\xff" + content[21:]), "damaged"),
-    _ticket("weights that `torch.save` wrote", lambda path: torch.save({"w": torch.ones(2)}, path), "no ticket"),
-    _ticket("weights of someone else's", _bytes(lambda _: save(WEIGHTS)), "no ticket"),
-    _ticket("another version", _says(version="99"), "version 1"),
-    _ticket("another format", _says(format="a lot"), "version 1"),
-    _ticket("no JSON in it", _bytes(lambda _: save(WEIGHTS, {"ticket": "{"})), "no ticket"),
-    _ticket("100,000 brackets", _bytes(lambda _: save(WEIGHTS, {"ticket": "[" * 100_000})), "no ticket"),
-    _ticket("nothing about itself", _says(about=None), "says of itself"),
+    _ticket("a bit of its weights is wrong", _bytes(lambda content: content[:-1] + b"\x01"), "checksum"),
+    _ticket("a bit of its words is wrong", _bytes(lambda content: content.replace(b'"{}', b'"{|')), "checksum"),
+    _ticket("weights that `torch.save` wrote", lambda path: torch.save({"w": torch.ones(2)}, path), "safetensors"),
+    _ticket("weights of someone else's", _bytes(lambda _: save(WEIGHTS)), "no lt-lightning ticket"),
+    _ticket("another version", _says(version="99"), "version '99'", "version '2'"),
+    _ticket("another format", _says(format="a lot"), "'a lot'", "lt-lightning ticket"),
+    _ticket("no JSON in it", _bytes(lambda _: save(WEIGHTS, {"lt_lightning": "{"})), "damaged"),
+    _ticket("100,000 brackets", _bytes(lambda _: save(WEIGHTS, {"lt_lightning": "[" * 100_000})), "damaged"),
+    _ticket("nothing about itself", _says(about=None), "settings"),
     _ticket("no words", _says(tokenizer=None), "words"),
     _ticket("a mask of numbers", _says({"w": torch.ones(2), "mask/w": torch.ones(2)}), "mask of 'w'"),
     _ticket("a mask of another shape", _says({"w": torch.ones(2), "mask/w": torch.ones(3) > 0}), "mask of 'w'"),

@@ -1,0 +1,92 @@
+"""Runs that cannot be gone on with as it is asked."""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from observing import Case, Kind, train
+from samples import CSV, make_corpus
+
+Change = Callable[[Path], object]
+
+SETTINGS = ("model.dropout=0",)
+LOG = ("run/train.log", "run/state/lock")
+
+
+def _case(wrong: str, change: Change, names: Sequence[str], *arguments: str, leaves: Sequence[str] = LOG) -> Case:
+    """A small run of one round that is over; then something happens, and it is to go on."""
+
+    def make(folder: Path) -> list[str]:
+        corpus = make_corpus(folder, {"train.csv": CSV, "test.csv": CSV})
+        train([*corpus, *SETTINGS])
+        (folder / "run" / "train.log").unlink()
+        change(folder)
+        return [] if arguments[0] == "again" else list(arguments)
+
+    return Case(wrong, make, tuple(names), _resume if arguments[0] != "again" else _start, tuple(leaves))
+
+
+def _resume(arguments: Sequence[str]) -> None:
+    """`python -m lt_lightning.train` with these arguments alone."""
+    import sys
+    from unittest.mock import patch
+
+    from lt_lightning.command import run_hydra
+    from lt_lightning.train import task
+
+    with patch.object(sys, "argv", ["lt_lightning.train", *arguments]):
+        run_hydra(task)
+
+
+def _start(arguments: Sequence[str]) -> None:
+    train(["data=files", "data.path=corpus", "model=cnn", "model.filters=2", *SETTINGS])
+
+
+def _nothing(folder: Path) -> None:
+    """The run is as it was."""
+
+
+def _another_row(folder: Path) -> None:
+    with (folder / "corpus" / "test.csv").open("a") as file:
+        file.write("one more film,a\n")
+
+
+def _processes(folder: Path) -> None:
+    path = folder / "run" / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "processes": 2}))
+
+
+CASES = (
+    _case("no such folder", _nothing, ["resume", "nowhere", "no such folder"], "resume=nowhere", leaves=()),
+    _case("a folder that is no run", _nothing, ["resume", "corpus", "no run.json"], "resume=corpus", leaves=()),
+    _case("a folder with runs in it", _nothing, ["resume", "no run.json", "run"], "resume=.", leaves=()),
+    _case("nothing", _nothing, ["resume", "give one run directory"], "resume=", leaves=()),
+    _case("two runs", _nothing, ["resume", "give one run directory"], "resume=run", "resume=corpus", leaves=()),
+    _case("a run, as a sweep", _nothing, ["resume", "leave out -m"], "-m", "resume=run", leaves=()),
+    _case("another seed", _nothing, ["resume", "seed was 0, not 1"], "resume=run", "seed=1"),
+    _case(
+        "three other settings",
+        _nothing,
+        ["seed was 0, not 1", "optimizer.lr was 0.001, not 0.1", "pruning.rewind was init, not last"],
+        *("resume=run", "seed=1", "optimizer.lr=0.1", "pruning.rewind=last"),
+    ),
+    _case("other data", _another_row, ["resume", "corpus", "test differs"], "resume=run"),
+    _case("another number of processes", _processes, ["trainer.devices", "2 processes"], "resume=run"),
+    _case(
+        "`run.json` damaged, and what Hydra noted gone",
+        lambda folder: ((folder / "run/run.json").write_text("{"), shutil.rmtree(folder / "run/.hydra")),
+        ["run/run.json", "restore"],
+        "resume=run",
+        leaves=(),
+    ),
+    _case("its records gone", lambda folder: shutil.rmtree(folder / "run/state"), ["state", "restore"], "resume=run"),
+    _case("another run in its directory", _nothing, ["hydra.run.dir", "run", "resume=run"], "again", leaves=()),
+)
+
+KIND = Kind(
+    10,
+    "Going on with a run",
+    "Given to `python -m lt_lightning.train`, once the run in `run` is over.",
+    CASES,
+)
