@@ -52,7 +52,7 @@ from lt_lightning.results.holding import STATE
 from lt_lightning.results.metrics import Metric, metric_of
 from lt_lightning.results.records import ConfusionRecord, LayerRecord, Record
 from lt_lightning.results.report import draw_report
-from lt_lightning.results.rounds import PlayedRound, find_standing, ticket_path, write_round, write_tables
+from lt_lightning.results.rounds import PlayedRound, drop_rounds, find_standing, ticket_path, write_round, write_tables
 from lt_lightning.results.tables import parameter_table
 from lt_lightning.results.tickets import Ticket
 from lt_lightning.resuming import check_free, describe_before, without_resume
@@ -114,6 +114,8 @@ def run_experiment(
         if not resuming:
             check_free(run)
         with writing_to(run):
+            drop_rounds(run, first=len(played))
+            drop_checkpoints(run / STATE, keep=len(played))
             write_description(run, description)
             write_tables(run, played)
     console = Console(highlight=False, quiet=not is_writer)
@@ -128,7 +130,7 @@ def run_experiment(
                 with writing_to(run):
                     write_round(run, played[-1])
                     write_tables(run, played)
-                    drop_checkpoints(run / STATE, round)
+                    drop_checkpoints(run / STATE)
             display.show_round(played[-1].record)
             if isinstance(learner.task, LanguageModel):
                 display.say("\n".join(f"  sample: {one.given}{one.answer}" for one in played[-1].examples))

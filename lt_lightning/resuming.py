@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,10 +126,11 @@ def describe_before(run: Path) -> tuple[Mapping[str, Any], str | None]:
         if not (run / ".hydra" / "overrides.yaml").is_file() or not (run / ".hydra" / "config.yaml").is_file():
             raise
         damage = str(error).rpartition(";")[0]
-        noted = {name: _read_yaml(run / ".hydra" / f"{name}.yaml") for name in ("overrides", "config")}
-        if not isinstance(noted["overrides"], list):
+        command = _read_yaml(run / ".hydra" / "overrides.yaml")
+        if not isinstance(command, list):
             raise
-        return {"command": noted["overrides"], "config": noted["config"]}, f"{damage}; it is written anew"
+        config = _read_yaml(run / ".hydra" / "config.yaml", resolve=True)
+        return {"command": command, "config": config}, f"{damage}; it is written anew"
 
 
 def is_complete(run: Path, config: Config, standing: Standing) -> bool:
@@ -222,21 +223,17 @@ def _swept(path: Path) -> list[str]:
     return [str(argument) for argument in (*overrides["task"], *of_hydra)]
 
 
-def _read_yaml(path: Path) -> Any:
+def _read_yaml(path: Path, *, resolve: bool = False) -> Any:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
     try:
-        return OmegaConf.to_container(OmegaConf.load(path))
+        return OmegaConf.to_container(OmegaConf.load(path), resolve=resolve)
     except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
         raise SettingError(f"{path}: cannot be read ({str(error).splitlines()[0]}); restore it from a copy") from None
 
 
 def _instead(folder: Path) -> str:
-    first = next(_runs_below(folder), None)
+    first = min((path.parent for path in folder.glob("*/run.json")), default=None)
     return f"give one of the runs in it, e.g. {first}" if first else "give outputs/<experiment>/<date>_<time>"
-
-
-def _runs_below(folder: Path) -> Iterator[Path]:
-    yield from sorted(path.parent for path in folder.glob("*/run.json"))

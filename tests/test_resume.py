@@ -200,6 +200,8 @@ def test_a_damaged_run_goes_on_from_the_last_sound_round_to_what_it_was(
     run = shutil.copytree(whole, tmp_path / "run")
     for name in harmed:
         flip(run / name)
+    play(run, "pruning.rounds=1", resuming=True)
+    assert len(find_standing(run).rounds) == 2  # nothing is left of what came after the damage
     play(run, resuming=True)
     assert outcome(run) == outcome(whole)
     assert find_standing(run).damages == ()

@@ -122,11 +122,11 @@ def find_checkpoint(folder: Path, round: int) -> tuple[Path | None, int, list[st
     return None, 0, damages
 
 
-def drop_checkpoints(folder: Path, round: int) -> None:
-    """Remove what was kept of a round, and of those before it, once the round itself is on record."""
+def drop_checkpoints(folder: Path, keep: int | None = None) -> None:
+    """Remove what was kept of rounds, but for the round `keep`."""
     for path in kept_checkpoints(folder):
         match = _NAME.fullmatch(path.name)
-        if match is not None and int(match[1]) <= round:
+        if match is not None and int(match[1]) != keep:
             path.unlink(missing_ok=True)
 
 

@@ -162,6 +162,13 @@ def has_records(run: Path) -> bool:
     return bool(_numbers(run))
 
 
+def drop_rounds(run: Path, first: int) -> None:
+    """Take the rounds from `first` on off the record: they follow from one that is to be played again."""
+    for number in _numbers(run):
+        if number >= first:
+            _path(run, number).unlink(missing_ok=True)
+
+
 def _recorded(run: Path) -> Iterator[PlayedRound]:
     """The rounds on record, one after the other.
 

@@ -18,8 +18,8 @@ CSV = "text,label\n" + "".join(f"{text},{label}\n" for text, label in zip(TEXTS,
 Content = str | bytes | pa.Table | Sequence[Mapping[str, Any]] | Callable[[Path], object]
 """What a file holds: text, bytes, a table, the rows of a .jsonl; or what makes the file, or something in its place."""
 
-LOG = ("run/.hydra/*", "run/train.log")
-"""What a run leaves that stopped at its data: the settings, and the traceback."""
+LOG = ("run/.hydra/*", "run/train.log", "run/state/lock")
+"""What a run leaves that stopped at its data: the settings, the traceback, perhaps the file that held the directory."""
 
 
 def fill(path: Path, content: Content) -> None:
