@@ -34,15 +34,25 @@ from lt_lightning.results.records import (
     read_records,
 )
 from lt_lightning.results.report import draw_run
+from lt_lightning.results.rounds import read_round
 from lt_lightning.results.runs import read_run
 from lt_lightning.results.sealed import read_seal
 from lt_lightning.results.tickets import Ticket
-from trials.mutations import BYTEWISE, Mutation, change_cell, change_header, change_json, sealed_anew
+from trials.mutations import (
+    BYTEWISE,
+    Mutation,
+    change_cell,
+    change_header,
+    change_json,
+    sealed_anew,
+    sealed_json_anew,
+)
 
 TABLES = {
     "results": Record, "layers": LayerRecord, "epochs": EpochRecord, "confusion": ConfusionRecord,
     "examples": ExampleRecord,
 }  # fmt: skip
+ROUND = "state/round_00.json"
 SECONDS = 10.0
 """A file that is not read by then has hung its reader."""
 TIMES = 64
@@ -77,6 +87,9 @@ def cases(run: Path) -> dict[str, list[Case]]:
         ],
         "run.json": [Case("run.json", name, how, True) for name, how in {**BYTEWISE, "value": change_json}.items()],
     }
+    if (run / ROUND).exists():
+        found[ROUND] = [Case(ROUND, name, how, False) for name, how in {**BYTEWISE, "value": change_json}.items()]
+        found[ROUND].append(Case(ROUND, "value, sealed anew", sealed_json_anew, True))
     for name in TABLES:
         if (run / f"{name}.csv").exists():
             made = {**BYTEWISE, "cell": change_cell}
@@ -102,6 +115,9 @@ def read(run: Path, case: Case, drawn: bool) -> None:
     if case.file.endswith(".safetensors"):
         Ticket.load(run / case.file)
         read_seal(run / case.file)
+        return
+    if case.file == ROUND:
+        read_round(run / case.file, 0)
         return
     found = read_run(run)
     render_page(found, [])
@@ -159,7 +175,8 @@ def attempt(run: Path, case: Case, whole: bytes, damaged: bytes, drawn: bool = F
         Failure: neither.
     """
     (run / case.file).write_bytes(damaged)
-    files = [case.file] if case.file.endswith(".safetensors") else ["run.json", *(f"{name}.csv" for name in TABLES)]
+    alone = case.file == ROUND or case.file.endswith(".safetensors")
+    files = [case.file] if alone else ["run.json", *(f"{name}.csv" for name in TABLES)]
     size = sum((run / name).stat().st_size for name in files if (run / name).exists())
     try:
         with watched(size, SECONDS * (10 if drawn else 1)):

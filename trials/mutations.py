@@ -11,6 +11,8 @@ from random import Random
 from types import MappingProxyType
 from typing import Any
 
+from lt_lightning.results.rounds import seal_json
+
 Mutation = Callable[[bytes, Random], bytes]
 
 # Numbers at which readers slip: around the ends of integers, and around safetensors' longest header.
@@ -153,6 +155,19 @@ def sealed_anew(mutation: Mutation) -> Mutation:
         return damaged[:start] + sha256(blank).hexdigest().encode() + damaged[end:]
 
     return mutate
+
+
+def sealed_json_anew(data: bytes, chance: Random) -> bytes:
+    """Another value at some place of a JSON object that holds its checksum, and a checksum that fits."""
+    text = change_json(data, chance)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(content, dict):
+        return text
+    content.pop("sha256", None)
+    return seal_json(content)
 
 
 def _dump(value: Any) -> str:

@@ -98,9 +98,7 @@ def write_round(run: Path, played: PlayedRound) -> None:
     Raises:
         OSError: if the file cannot be written.
     """
-    content = {"format": _FORMAT, "version": _VERSION, **asdict(played)}
-    sealed = json.dumps({**content, "sha256": _digest(content)})
-    write_whole(_path(run, played.record.round), sealed + "\n")
+    write_whole(_path(run, played.record.round), seal_json({"format": _FORMAT, "version": _VERSION, **asdict(played)}))
 
 
 def write_tables(run: Path, rounds: Sequence[PlayedRound]) -> None:
@@ -176,7 +174,7 @@ def _recorded(run: Path) -> Iterator[PlayedRound]:
         SettingError: at the first that is missing or damaged.
     """
     for number in range(max(_numbers(run), default=-1) + 1):
-        yield _read(_path(run, number), number)
+        yield read_round(_path(run, number), number)
 
 
 def _numbers(run: Path) -> list[int]:
@@ -213,32 +211,43 @@ def _compare_seals(path: Path, seal: str) -> None:
         raise SettingError(f"{path}: sound, but not the file that the run wrote there")
 
 
-def _digest(content: Mapping[str, Any]) -> str:
-    # Through JSON and back, so that tuples are lists on both sides.
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def seal_json(content: Mapping[str, Any]) -> bytes:
+    """The one text of a JSON object that holds its own checksum, as its last value.
+
+    >>> seal_json({"round": 1}).decode().strip()
+    '{"round": 1, "sha256": "e4efddf83021d110e595718fe5deacd60f8c00e4a9597a2c4385e77b0ec18c59"}'
+    """
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return json.dumps({**content, "sha256": digest}).encode() + b"\n"
 
 
-def _read(path: Path, number: int) -> PlayedRound:
+def read_round(path: Path, number: int) -> PlayedRound:
     """Read the record of a round.
+
+    Args:
+        path: a file that `write_round` wrote.
+        number: the round that it must be of.
 
     Raises:
         SettingError: if it is not there, or damaged.
     """
+    if not path.is_file():
+        raise SettingError(f"{path}: no such file, but later rounds are there")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        seal = content.pop("sha256")
-        if seal != _digest(content) or (content["format"], content["version"]) != (_FORMAT, _VERSION):
+        text = path.read_bytes()
+        content = json.loads(text)
+        del content["sha256"]
+        if seal_json(content) != text or (content["format"], content["version"]) != (_FORMAT, _VERSION):
             raise ValueError
         rows = {name: tuple(map(_maker(kind), content[name])) for name, kind in _TABLES.items()}
         played = PlayedRound(**rows, ticket=content["ticket"], rewind=content["rewind"])
         if played.record.round != number:
             raise ValueError
-    except FileNotFoundError:
-        raise SettingError(f"{path}: no such file, but later rounds are there") from None
+        _render([played])
     except OSError as error:
         raise SettingError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
-        raise SettingError(f"{path}: changed since it was written, its checksum does not fit") from None
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError):
+        raise SettingError(f"{path}: cut off or changed since it was written: its checksum does not fit") from None
     return played
 
 
