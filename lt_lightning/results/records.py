@@ -300,6 +300,5 @@ def _parse(kind: type[Row], readers: dict[str, Callable[[str], Any]], header: li
             try:
                 values[name] = readers[name](text)
             except ValueError:
-                shown = repr(text) if len(text) <= 40 else f"{text[:39]!r}…"
-                raise ValueError(f"{name} cannot be {shown}") from None
+                raise ValueError(f"{name} cannot be {text if len(text) <= 40 else f'{text[:37]}...'!r}") from None
     return kind(**values)

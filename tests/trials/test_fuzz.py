@@ -13,10 +13,11 @@ import torch
 
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
-from lt_lightning.results.records import ExampleRecord, write_records
+from lt_lightning.results.records import ExampleRecord, read_records, write_records
+from lt_lightning.results.rounds import PlayedRound, write_round
 from lt_lightning.results.sealed import read_seal
 from lt_lightning.results.tickets import Ticket
-from trials.fuzz import Case, Failure, attempt, cases, fuzz
+from trials.fuzz import TABLES, Case, Failure, attempt, cases, fuzz
 from trials.mutations import change_header, flip, sealed_anew
 
 REAL = Path(__file__).parents[2] / "docs/results/hihello/init_0"
@@ -28,12 +29,19 @@ def run(tmp_path: Path) -> Path:
     """Three rounds of a real run; the documentation keeps everything but its tickets, so with one of this test's."""
     run = tmp_path / "run"
     shutil.copytree(REAL, run)
+    (run / "state").mkdir()
     for path in run.glob("*.csv"):
         lines = path.read_text().splitlines(keepends=True)
         path.write_text("".join(line for line in lines if line.partition(",")[0] in ("round", "0", "1", "2")))
     write_records(run / "examples.csv", [ExampleRecord(0, 'a "b",\n', "ihello", "ihellö")])
     weights = {"fc.weight": torch.randn(4, 3), "fc.bias": torch.zeros(4)}
     Ticket(weights, Mask({"fc.weight": weights["fc.weight"] > 0}), {"round": 0}, '{"model": {}}').save(run / TICKET)
+    there = {name: kind for name, kind in TABLES.items() if (run / f"{name}.csv").exists()}
+    rows = {
+        name: tuple(row for row in read_records(run / f"{name}.csv", there[name]) if not row.round) for name in there
+    }
+    tables = {name: rows.get(name, ()) for name in TABLES}
+    write_round(run, PlayedRound(**tables, ticket=read_seal(run / TICKET), rewind=None))
     return run
 
 
@@ -41,7 +49,7 @@ def run(tmp_path: Path) -> Path:
 def test_every_mutant_is_read_or_refused(run: Path, count: int) -> None:
     said: list[str] = []
     assert fuzz(run, count, seed=count, say=said.append) == 0, said
-    counts = re.fullmatch(rf"{count:,} mutants of 6 files: ([\d,]+) read, ([\d,]+) refused, 0 failed", said[-1])
+    counts = re.fullmatch(rf"{count:,} mutants of 7 files: ([\d,]+) read, ([\d,]+) refused, 0 failed", said[-1])
     assert counts is not None
     assert all(int(number.replace(",", "")) > 100 for number in counts.groups())
 
@@ -93,7 +101,7 @@ def test_what_must_not_happen_is_told_with_the_mutants_number(
     monkeypatch.setattr("trials.fuzz.choose", lambda found, chance: for_tickets[1]() or found[TICKET][0])
     assert fuzz(run, 1, seed=0, first=8, say=lines.append) == 1
     assert re.match(rf"--first 8 --count 1 --seed 0: {TICKET}, nothing: .*{said}", lines[0])
-    assert lines[-1] == "1 mutants of 6 files: 0 read, 0 refused, 1 failed"
+    assert lines[-1] == "1 mutants of 7 files: 0 read, 0 refused, 1 failed"
 
 
 def test_a_mutant_that_is_sealed_anew_has_a_seal_that_fits(run: Path) -> None:
