@@ -60,5 +60,5 @@ def ag_news() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow ones first, so that no worker is left alone with them at the end; last what is about all others' work."""
+    """The slow ones first, so that no worker is left alone with them; last what is about the others' work."""
     items.sort(key=lambda item: (item.name.startswith("test_the_page_says"), item.get_closest_marker("slow") is None))
