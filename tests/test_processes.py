@@ -22,6 +22,7 @@ from lt_lightning.experiment import run_experiment
 from lt_lightning.processes import Job, count_processes
 from lt_lightning.results.records import Record, read_records
 from lt_lightning.supervisor import supervise
+from trials.kills import outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
@@ -193,6 +194,28 @@ def test_a_supervisor_that_is_killed_as_they_start_takes_them_along(
 
 
 @pytest.mark.slow
+def test_a_run_in_two_processes_that_was_killed_goes_on_to_the_same_bytes(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    common = ["trainer=ddp_cpu", "model.dropout=0.5", "trainer.max_epochs=30", "test_on=best"]
+    whole = start(*common, "hydra.run.dir=whole")
+    assert (whole.wait(120), whole.communicate()[1]) == (0, "")
+    killed = start(*common, "hydra.run.dir=killed")
+    assert wait_for(lambda: list((tmp_path / "killed/state").glob("round_01_epoch_*.ckpt")), 60)
+    ranks = workers(killed.pid)
+    os.kill(ranks[1], signal.SIGKILL)
+    _, errors = killed.communicate(timeout=60)
+    assert errors.endswith("; go on with: python -m lt_lightning.train resume=killed\n")
+    resumed = subprocess.run(
+        [sys.executable, "-m", "lt_lightning.train", "resume=killed"], cwd=tmp_path, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert "going on with round 1 after epoch" in resumed.stdout
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
+
+
+@pytest.mark.slow
 def test_a_rank_that_is_killed_before_they_meet_ends_the_run(start: Callable[..., subprocess.Popen[str]]) -> None:
     process = start(*ENDLESS)
     assert wait_for(lambda: len(workers(process.pid)) == 2, 60)
@@ -213,8 +236,10 @@ def test_an_interrupt_from_the_keyboard_is_the_supervisors_affair(
     time.sleep(0.5)
     assert all(is_running(pid) for pid in ranks)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
-    assert process.returncode != 0
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert errors.startswith("stopped by Ctrl-C: go on with: python -m lt_lightning.train resume=outputs/endless/")
+    assert errors.count("\n") == 1
     assert not any(is_running(pid) for pid in ranks)
 
 

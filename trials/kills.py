@@ -96,8 +96,8 @@ def kill_at_random(process: int, run: Path, rng: random.Random, duration: float)
     Returns:
         Whether it was still running.
     """
-    ends = time.monotonic() + rng.uniform(0, duration)
-    changes = rng.randrange(1, 60) if rng.random() < 0.5 else None
+    ends = time.monotonic() + rng.uniform(0, 0.8 * duration)
+    changes = rng.randrange(1, 30) if rng.random() < 0.5 else None
     seen = _names(run)
     while changes is None or changes > 0:
         if changes is None and time.monotonic() > ends:
@@ -123,7 +123,7 @@ def outcome(run: Path) -> dict[str, bytes]:
 
 
 def try_run(name: str, settings: Sequence[str], kills: int, folder: Path, rng: random.Random) -> list[str]:
-    """Play one of the runs with so many kills.
+    """Play one of the runs, again and again from the beginning if need be, until it was killed so many times.
 
     Returns:
         What went wrong; nothing, if all is well.
@@ -134,15 +134,15 @@ def try_run(name: str, settings: Sequence[str], kills: int, folder: Path, rng: r
     if code := finish(start([*common, f"hydra.run.dir={whole}"], log)):
         return [f"{name}: exit code {code} without a kill; see {log}"]
     duration = time.monotonic() - began
-    done, fruitless = 0, 0
-    while done < kills and fruitless < 5:
+    done, ended = 0, 0
+    while done < kills:
         # Before Hydra has noted the command, there is nothing to go on with but the command itself.
         known = (run / "run.json").exists() or (run / ".hydra/overrides.yaml").exists()
         process = start([f"resume={run}"] if known else [*common, f"hydra.run.dir={run}"], log)
         if kill_at_random(process, run, rng, duration):
             done += 1
-        else:  # it has finished: once more from the beginning
-            fruitless += 1
+        else:  # it has come to its end
+            ended += 1
             if outcome(run) != outcome(whole):
                 return [f"{name}: not the same after {done} kills; see {run}"]
             shutil.rmtree(run)
@@ -151,7 +151,7 @@ def try_run(name: str, settings: Sequence[str], kills: int, folder: Path, rng: r
         return [f"{name}: exit code {code} after {done} kills; see {log}"]
     differing = [file for file, content in outcome(whole).items() if outcome(run).get(file) != content]
     damages = [line for line in log.read_text(encoding="utf-8").splitlines() if "WARNING" in line]
-    print(f"{name}: {done} kills, {fruitless} runs to the end, {'differs' if differing else 'the same'}", flush=True)
+    print(f"{name}: {done} kills, {ended + 1} runs to the end, {'differs' if differing else 'the same'}", flush=True)
     return [f"{name}: {file} differs after {done} kills" for file in differing] + [
         f"{name}: said to be damaged: {line}" for line in damages
     ]
