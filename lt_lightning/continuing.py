@@ -69,20 +69,24 @@ def resume_description(before: Mapping[str, Any], current: Mapping[str, Any]) ->
             f"trainer.devices: the run was shared by {then} processes, now {processes} would share it, each with "
             "batches of its own; give as many as then"
         )
-    versions = before.get("versions")
-    versions = versions if isinstance(versions, Mapping) else {}
-    changes = {
-        name: (versions.get(name), version)
-        for name, version in current["versions"].items()
-        if versions.get(name) != version
-    }
-    if before.get("device") != current["device"]:
-        changes["device"] = (before.get("device"), current["device"])
-    remarks = [
-        f"resume: {name} was {was}, is {is_}: numbers may differ from those of a run that was not interrupted"
-        for name, (was, is_) in changes.items()
-    ]
+    changes = _changes(before, current)
+    remarks = []
+    if changes is None:
+        remarks.append("resume: with which versions the run began is not known any more: numbers may differ")
+    elif changes:
+        named = "; ".join(f"{name} was {was}, is {is_}" for name, (was, is_) in changes.items())
+        remarks.append(f"resume: {named}: numbers may differ from those of a run that was not interrupted")
     earlier = before.get("resumed")
-    resumed = {"at": now(), "changes": {name: {"was": was, "is": is_} for name, (was, is_) in changes.items()}}
+    resumed = {"at": now(), "changes": changes and {name: list(pair) for name, pair in changes.items()}}
     kept = {key: before[key] for key in ("started", "versions", "device") if key in before}
     return {**current, **kept, "resumed": [*(earlier if isinstance(earlier, list) else []), resumed]}, remarks
+
+
+def _changes(before: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, tuple[Any, Any]] | None:
+    """Versions and device that are not what they were; None where that is not known."""
+    versions = before.get("versions")
+    if not isinstance(versions, Mapping):
+        return None
+    was = {**versions, "device": before.get("device")}
+    is_ = {**current["versions"], "device": current["device"]}
+    return {name: (was.get(name), value) for name, value in is_.items() if was.get(name) != value}

@@ -93,7 +93,9 @@ def _is_over(job: Job, corpus: Corpus | PairCorpus) -> bool:
     for damage in filter(None, (describe_before(job.run)[1], *standing.damages)):
         log.warning("%s; going on %s", damage, _where(standing))
     if is_complete(job.run, job.config, standing):
-        print(f"{job.run}: all {job.config.pruning.rounds} rounds are done; to go on, give more pruning.rounds")
+        last = job.config.pruning.rounds
+        done = f"rounds 0 to {last} are" if last else "round 0 is"
+        print(f"{job.run}: nothing to do, {done} done; to go on, give more pruning.rounds")
         return True
     return False
 

@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 
 from lt_lightning.callbacks.round_checkpoint import kept_checkpoints
 from lt_lightning.config import Config
+from lt_lightning.continuing import resume_description
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment import run_experiment
@@ -262,6 +263,25 @@ def test_without_run_json_a_run_goes_on_with_what_hydra_noted(
         check_same(run, configure(*overrides, "seed=7"), {}, find_standing(run))
 
 
+def test_what_is_not_as_it_was_is_said_in_a_line_and_put_on_record() -> None:
+    now = {"processes": 1, "versions": {"torch": "2.13.0", "numpy": "2.4"}, "device": "cpu (2 threads)"}
+    same, none = resume_description(now, now)
+    assert (same["resumed"][0]["changes"], none) == ({}, [])
+    other = {**now, "versions": {"torch": "2.12.0", "numpy": "2.4"}, "device": "cpu (1 threads)", "started": "then"}
+    description, (remark,) = resume_description(other, now)
+    assert remark == (
+        "resume: torch was 2.12.0, is 2.13.0; device was cpu (1 threads), is cpu (2 threads): numbers may differ from "
+        "those of a run that was not interrupted"
+    )
+    assert description["resumed"][0]["changes"]["torch"] == ["2.12.0", "2.13.0"]
+    assert (description["versions"], description["started"]) == (other["versions"], "then")
+    again, _ = resume_description(description, now)
+    assert len(again["resumed"]) == 2
+    assert "not known any more" in resume_description({}, now)[1][0]
+    with pytest.raises(SettingError, match=r"trainer\.devices: the run was shared by 2 processes, now 1 "):
+        resume_description({**now, "processes": 2}, now)
+
+
 def test_what_a_killed_process_had_begun_to_write_is_cleared_away(tmp_path: Path) -> None:
     (tmp_path / "tickets").mkdir()
     (tmp_path / "tickets" / ".round_00.safetensors.4711.tmp").write_bytes(b"half")
@@ -436,7 +456,7 @@ def test_a_finished_run_is_left_alone_and_a_refused_one_too(corpus: Path, tmp_pa
     before = files()
     again = train("resume=run", folder=tmp_path)
     assert again.returncode == 0
-    assert again.stdout == "run: all 1 rounds are done; to go on, give more pruning.rounds\n"
+    assert again.stdout == "run: nothing to do, rounds 0 to 1 are done; to go on, give more pruning.rounds\n"
     other = train("resume=run", "optimizer.lr=0.5", "seed=1", folder=tmp_path)
     assert other.returncode == 2
     assert other.stderr == (
