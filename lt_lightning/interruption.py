@@ -27,7 +27,7 @@ class Interruption(BaseException):
     def __init__(self, signum: int) -> None:
         self.signal = signal.Signals(signum)
         self.code = 128 + signum
-        self.advice = "nothing was written yet; start it again"
+        self.advice = "start it again; what has left a folder goes on by resume=FOLDER"
         super().__init__(self.signal.name)
 
     def __str__(self) -> str:
