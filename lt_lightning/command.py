@@ -15,7 +15,8 @@ from typing import Any, NoReturn, TextIO
 
 import lt_lightning
 from lt_lightning.errors import SettingError
-from lt_lightning.interruption import Interruption, listen
+from lt_lightning.interruption import interruption, listen
+from lt_lightning.results.files import writing_to
 
 
 def config_folder() -> str:
@@ -35,7 +36,10 @@ def run_hydra(task: Callable[[Any], None]) -> None:
     listen()
     try:
         _run_hydra(task)
-    except Interruption as stopped:
+    except BaseException as error:
+        stopped = interruption(error)
+        if stopped is None:
+            raise
         print(stopped, file=sys.stderr)
         raise SystemExit(stopped.code) from None
 
@@ -136,15 +140,27 @@ class CheckConfig:
             fail(str(error))
 
     def on_multirun_start(self, config: Any, **_: Any) -> None:
-        """Refuse to put a sweep over another one."""
-        from lt_lightning.resuming import check_free, near
+        """Refuse to put a sweep over another one, and put on record what starts this one."""
+        from lt_lightning.resuming import check_free, near, write_sweep
 
+        if config.resume is not None:
+            return
         folder = near(Path(config.hydra.sweep.dir))
         try:
-            for run in sorted(folder.glob("*/run.json")) if config.resume is None else ():
+            for run in sorted(folder.glob("*/run.json")):
                 check_free(run.parent, "hydra.sweep.dir", folder)
+            with writing_to(folder):
+                write_sweep(folder, config.hydra.overrides.task, config.hydra.overrides.hydra)
         except SettingError as error:
             fail(str(error))
+
+    def on_multirun_end(self, config: Any, **_: Any) -> None:
+        """Put on record what the sweep has gone on with, now that no job has refused it."""
+        from lt_lightning.resuming import write_sweep
+
+        if config.resume is not None:
+            with writing_to(folder := Path(config.hydra.sweep.dir)):
+                write_sweep(folder, config.hydra.overrides.task, config.hydra.overrides.hydra)
 
 
 class LogFile(logging.FileHandler):

@@ -11,6 +11,7 @@ from torch import nn
 from lt_lightning.callbacks import PruningCallback
 from lt_lightning.errors import SettingError
 from lt_lightning.results.description import now
+from lt_lightning.results.facts import look_up
 from lt_lightning.results.rounds import PlayedRound, rewind_path, ticket_path
 from lt_lightning.results.sealed import read_sealed, write_sealed
 from lt_lightning.results.tickets import Ticket
@@ -28,6 +29,7 @@ def take_up(run: Path, played: Sequence[PlayedRound], network: nn.Module, prunin
         return
     last = played[-1].record.round
     ticket = Ticket.load(ticket_path(run, last))
+    network.to(next(weight.dtype for weight in ticket.weights.values() if weight.is_floating_point()))
     network.load_state_dict(dict(ticket.weights))
     weights = read_sealed(rewind_path(run), _FORMAT, _VERSION)[0] if played[0].rewind is not None else None
     # A file has an order of its own; among equal scores it is the order of the parameters that decides.
@@ -61,7 +63,7 @@ def resume_description(before: Mapping[str, Any], current: Mapping[str, Any]) ->
         The description, and a line for each thing that is not as it was and may change numbers.
 
     Raises:
-        SettingError: if another number of processes shares the work.
+        SettingError: if another number of processes shares the work, or word vectors are others.
     """
     then, processes = before.get("processes"), current["processes"]
     if then is not None and then != processes:
@@ -69,6 +71,9 @@ def resume_description(before: Mapping[str, Any], current: Mapping[str, Any]) ->
             f"trainer.devices: the run was shared by {then} processes, now {processes} would share it, each with "
             "batches of its own; give as many as then"
         )
+    vectors = look_up(before, "vocabulary.vectors")
+    if "vocabulary" in before and vectors != current["vocabulary"]["vectors"]:
+        raise SettingError("embedding.path: the vectors are not those of then; bring these back, or start another run")
     changes = _changes(before, current)
     remarks = []
     if changes is None:

@@ -52,7 +52,14 @@ from lt_lightning.results.holding import STATE
 from lt_lightning.results.metrics import Metric, metric_of
 from lt_lightning.results.records import ConfusionRecord, LayerRecord, Record
 from lt_lightning.results.report import draw_report
-from lt_lightning.results.rounds import PlayedRound, drop_rounds, find_standing, ticket_path, write_round, write_tables
+from lt_lightning.results.rounds import (
+    PlayedRound,
+    find_standing,
+    set_aside_rounds,
+    ticket_path,
+    write_round,
+    write_tables,
+)
 from lt_lightning.results.tables import parameter_table
 from lt_lightning.results.tickets import Ticket
 from lt_lightning.resuming import check_free, describe_before, without_resume
@@ -114,8 +121,9 @@ def run_experiment(
         if not resuming:
             check_free(run)
         with writing_to(run):
-            drop_rounds(run, first=len(played))
-            drop_checkpoints(run / STATE, keep=len(played))
+            set_aside_rounds(run, first=len(played))
+            drop_checkpoints(run / STATE, keep=len(played) if resuming else None)
+            (run / "report.html").unlink(missing_ok=True)  # of fewer rounds; a run is over once there is one of all
             write_description(run, description)
             write_tables(run, played)
     console = Console(highlight=False, quiet=not is_writer)
@@ -183,6 +191,9 @@ def _play_round(
             log.warning("%s; the round is played from its beginning", damage)
         if epochs:
             display.say(f"going on with round {round} after epoch {epochs}")
+    data.epoch = epochs
+    if kept is not None:
+        trainer.precision_plugin.convert_module(learner)  # a checkpoint's weights come in the fit's precision
     try:
         trainer.fit(learner, datamodule=data, ckpt_path=kept, weights_only=True)
         if not history.epochs:

@@ -27,24 +27,62 @@ class Interruption(BaseException):
     def __init__(self, signum: int) -> None:
         self.signal = signal.Signals(signum)
         self.code = 128 + signum
-        self.advice = "start it again; what has left a folder goes on by resume=FOLDER"
+        self.advice = "start it again; what has left a folder already goes on by resume=FOLDER"
         super().__init__(self.signal.name)
 
     def __str__(self) -> str:
         return f"stopped by {_SPOKEN[self.signal]}: {self.advice}"
 
 
+class _Asked:
+    """The handler that is in place once the program was asked to stop: being asked again, it ends at once."""
+
+    def __init__(self, signum: int) -> None:
+        self.signum = signum
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        os._exit(128 + signum)
+
+
 def listen() -> None:
-    """From now on raise an `Interruption` in the main thread on Ctrl-C and SIGTERM. A second one ends the process."""
+    """From now on raise an `Interruption` in the main thread on Ctrl-C and SIGTERM. A second one ends the process.
+
+    Processes that are forked off, such as those that load data, leave Ctrl-C to this one, and end on SIGTERM.
+    """
     for signum in _SPOKEN:
         signal.signal(signum, _interrupt)
+    listener = os.getpid()
+
+    def leave_to_it() -> None:
+        if os.getppid() == listener:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    os.register_at_fork(after_in_child=leave_to_it)
+
+
+def interruption(error: BaseException) -> Interruption | None:
+    """The interruption that an error is, or that it came of: what is stopped in its midst fails in many ways."""
+    if isinstance(error, Interruption):
+        return error
+    signum = _asked()
+    return None if signum is None else Interruption(signum)
+
+
+def stop_if_asked() -> None:
+    """Raise the `Interruption` again that was swallowed, as by a destructor in which it happened to be raised."""
+    signum = _asked()
+    if signum is not None:
+        raise Interruption(signum)
+
+
+def _asked() -> int | None:
+    """The signal that asked the program to stop; None if none did."""
+    handler = signal.getsignal(signal.SIGINT)
+    return handler.signum if isinstance(handler, _Asked) else None
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     for other in _SPOKEN:
-        signal.signal(other, _leave)
+        signal.signal(other, _Asked(signum))
     raise Interruption(signum)
-
-
-def _leave(signum: int, frame: FrameType | None) -> None:
-    os._exit(128 + signum)

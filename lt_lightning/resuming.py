@@ -15,21 +15,26 @@ from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import SettingError
 from lt_lightning.results.facts import look_up
+from lt_lightning.results.files import write_whole
 from lt_lightning.results.grouping import flat_settings, show_setting
+from lt_lightning.results.holding import STATE
 from lt_lightning.results.rounds import has_records
-from lt_lightning.results.runs import read_description
+from lt_lightning.results.runs import read_description, suggest_run
 
 if TYPE_CHECKING:
     from lt_lightning.config import Config
     from lt_lightning.results.rounds import Standing
 
+SWEEP = "sweep.json"
+"""The record of what started a sweep, in the sweep's folder."""
+
 _RESUME = re.compile(r"\+{0,2}resume=(.*)", re.DOTALL)
 
-# What may change from one part of a run to the next: how long it goes on, where the data lies (whose fingerprint must
-# be the same), and what Lightning says of it.
+# What may change from one part of a run to the next: how long it goes on, where data and vectors lie (their
+# fingerprints must be the same), and what Lightning says of it.
 _FREE = frozenset(
     {
-        "pruning.rounds", "data.path", "data.num_workers",
+        "pruning.rounds", "data.path", "embedding.path", "data.num_workers",
         *(
             f"trainer.{key}"
             for key in (
@@ -51,32 +56,52 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
         SettingError: if the folder is no run and no sweep, or its command cannot be read.
     """
     given = [_unquoted(match[1]) for argument in arguments if (match := _RESUME.fullmatch(argument))]
-    now = [argument for argument in arguments if not _RESUME.fullmatch(argument)]
+    rest = [argument for argument in arguments if not _RESUME.fullmatch(argument)]
     if not given:
-        return now
+        return rest
     if len(given) > 1 or given[0] in ("", "null"):
         raise SettingError("resume: give one run directory, outputs/<experiment>/<date>_<time>, or one sweep's folder")
     folder = Path(given[0])
+    if "${" in given[0]:
+        raise SettingError(f"resume: {folder}: no folder may be called so, ${{ stands for a setting; rename it")
     if not folder.is_dir():
         raise SettingError(
             f"resume: {folder}: no such folder; give a run directory, outputs/<experiment>/<date>_<time>"
         )
-    is_sweep = (folder / "multirun.yaml").is_file()
-    if not is_sweep and {"-m", "--multirun"} & set(now):
+    now = _overrides(rest)
+    flags = [argument for argument in rest if argument not in now]
+    is_sweep = any((folder / name).is_file() for name in (SWEEP, "multirun.yaml"))
+    if not is_sweep and {"-m", "--multirun"} & set(flags):
         raise SettingError(f"resume: {folder} is one run; leave out -m, or give the folder of a sweep")
-    before = _swept(folder / "multirun.yaml") if is_sweep else _commanded(folder)
-    before = [argument for argument in before if not _RESUME.fullmatch(argument)]
-    said = {_key(argument) for argument in now}
+    before = without_resume(_swept(folder) if is_sweep else _commanded(folder))
+    for key in {_key(argument) for argument in now} & (_swept_keys(before) if is_sweep else set()):
+        raise SettingError(
+            f"{key}: {folder} sweeps over it, and other values would number its jobs anew; start another sweep for them"
+        )
+    said = {_key(argument): argument for argument in now}
     place = ["hydra.mode=MULTIRUN", f"hydra.sweep.dir={_quoted(folder)}"]
     if not is_sweep:
         place = ["hydra.mode=RUN", f"hydra.run.dir={_quoted(folder)}"]
+    # In their places, as the order of what is swept over is the order of the jobs; and together, behind the flags.
+    merged = dict.fromkeys([*(said.get(_key(argument), argument) for argument in before), *now])
     return [
-        *(argument for argument in before if _key(argument) not in said),
-        *now,
+        *flags,
+        *merged,
         *place,
         "hydra.output_subdir=null",  # what Hydra wrote there stays as it was
         f"resume={_quoted(folder)}",
     ]
+
+
+def write_sweep(folder: Path, task: Sequence[str], hydra: Sequence[str]) -> None:
+    """Put on record what started a sweep; Hydra's own record is written again whenever the sweep goes on.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {"task": without_resume(task), "hydra": list(hydra)}
+    write_whole(folder / SWEEP, json.dumps(record, indent=2) + "\n")
 
 
 def check_free(run: Path, key: str = "hydra.run.dir", folder: Path | None = None) -> None:
@@ -85,7 +110,7 @@ def check_free(run: Path, key: str = "hydra.run.dir", folder: Path | None = None
     Raises:
         SettingError: if it holds one, naming the setting that says where.
     """
-    if (run / "run.json").exists():
+    if is_begun(run):
         whole = folder or run
         raise SettingError(f"{key}: {run} holds a run already; go on with it by resume={whole}, or give another folder")
 
@@ -108,7 +133,8 @@ def without_resume(overrides: Sequence[str]) -> list[str]:
 
 def is_begun(run: Path) -> bool:
     """Whether a directory holds the beginning of a run, and not just the note of the command that was to start it."""
-    return (run / "run.json").exists() or has_records(run)
+    traces = ("run.json", "results.csv", f"{STATE}/round_*", "tickets/round_*")
+    return any(True for trace in traces for _ in run.glob(trace))
 
 
 def describe_before(run: Path) -> tuple[Mapping[str, Any], str | None]:
@@ -121,7 +147,10 @@ def describe_before(run: Path) -> tuple[Mapping[str, Any], str | None]:
         SettingError: if neither is there.
     """
     try:
-        return read_description(run / "run.json"), None
+        description = read_description(run / "run.json")
+        if isinstance(description.get("command"), list) and isinstance(description.get("config"), Mapping):
+            return description, None
+        raise SettingError(f"{run / 'run.json'}: does not say what command started the run; restore it from a copy")
     except SettingError as error:
         if not (run / ".hydra" / "overrides.yaml").is_file() or not (run / ".hydra" / "config.yaml").is_file():
             raise
@@ -198,29 +227,47 @@ def _unquoted(text: str) -> str:
 
 
 def _quoted(folder: Path) -> str:
-    """A path as Hydra's grammar takes it, whatever it holds."""
-    return "'" + str(folder).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    """A path as Hydra's grammar takes it, whatever it holds: a backslash counts before a quote alone."""
+    text = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), str(folder))
+    return f"'{text}'"
 
 
 def _commanded(run: Path) -> list[str]:
     """The overrides that started a run."""
     if not (run / "run.json").exists() and not (run / ".hydra" / "overrides.yaml").exists():
-        raise SettingError(f"resume: {run} is no run directory, it has no run.json; {_instead(run)}")
-    command = describe_before(run)[0].get("command")
-    if isinstance(command, list) and all(isinstance(argument, str) for argument in command):
-        return command
-    raise SettingError(f"{run / 'run.json'}: does not say what command started the run; restore it from a copy")
+        raise SettingError(f"resume: {run} is no run directory, it has no run.json; {suggest_run(run)}")
+    return [str(argument) for argument in describe_before(run)[0]["command"]]
 
 
-def _swept(path: Path) -> list[str]:
+def _swept(folder: Path) -> list[str]:
     """The overrides that started a sweep, without those that say where it lies."""
-    recorded = _read_yaml(path)
-    overrides = look_up(recorded, "hydra.overrides") if isinstance(recorded, Mapping) else None
+    path = folder / SWEEP
+    if path.exists():
+        overrides = read_description(path)
+    else:
+        path = folder / "multirun.yaml"
+        recorded = _read_yaml(path)
+        overrides = look_up(recorded, "hydra.overrides") if isinstance(recorded, Mapping) else None
     if not isinstance(overrides, Mapping) or not isinstance(overrides.get("task"), list):
         raise SettingError(f"{path}: does not say what command started the sweep; restore it from a copy")
     ours = ("hydra.mode", "hydra.sweep.dir", "hydra.output_subdir")
     of_hydra = [argument for argument in overrides.get("hydra") or [] if _key(str(argument)) not in ours]
     return [str(argument) for argument in (*overrides["task"], *of_hydra)]
+
+
+def _swept_keys(arguments: Sequence[str]) -> set[str]:
+    """The settings that a sweep tries several values of."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parsed = zip(arguments, OverridesParser.create().parse_overrides(list(arguments)), strict=True)
+    return {_key(argument) for argument, override in parsed if override.is_sweep_override()}
+
+
+def _overrides(arguments: Sequence[str]) -> list[str]:
+    """The settings on a command line, without flags such as `--config-dir FOLDER`."""
+    from hydra._internal.utils import get_args_parser
+
+    return get_args_parser().parse_args(list(arguments)).overrides
 
 
 def _read_yaml(path: Path, *, resolve: bool = False) -> Any:
@@ -232,8 +279,3 @@ def _read_yaml(path: Path, *, resolve: bool = False) -> Any:
         return OmegaConf.to_container(OmegaConf.load(path), resolve=resolve)
     except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
         raise SettingError(f"{path}: cannot be read ({str(error).splitlines()[0]}); restore it from a copy") from None
-
-
-def _instead(folder: Path) -> str:
-    first = min((path.parent for path in folder.glob("*/run.json")), default=None)
-    return f"give one of the runs in it, e.g. {first}" if first else "give outputs/<experiment>/<date>_<time>"

@@ -185,7 +185,7 @@ def _reason(processes: Sequence[_Process]) -> Exception:
 def _killed(process: _Process) -> ResumableError:
     assert process.signal is not None
     memory = process.signal == signal.SIGKILL
-    why = ", as happens when memory runs out; use a smaller data.batch_size, or fewer devices" if memory else ""
+    why = ", as happens when memory runs out" if memory else ""
     return ResumableError(
         f"trainer.devices: rank {process.place.rank} of {process.place.count} processes was killed by signal "
         f"{process.signal.value} ({process.signal.name}){why}; the others were stopped, what was finished is kept"

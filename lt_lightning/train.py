@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lt_lightning.command import fail, hide_progress_bars_in_pipes, run_hydra
 from lt_lightning.data.vector_files import find_vectors
 from lt_lightning.errors import ResumableError, SettingError
-from lt_lightning.interruption import Interruption
+from lt_lightning.interruption import interruption, stop_if_asked
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.processes import Job, count_processes, is_first
 from lt_lightning.results.holding import hold
@@ -41,13 +41,20 @@ def task(composed: DictConfig) -> None:
     in_sweep = hydra.mode == RunMode.MULTIRUN
     run = near(Path(hydra.runtime.output_dir))
     try:
+        stop_if_asked()
         config = read_config(composed)
         hide_progress_bars_in_pipes()
         logs = {key: _plain(getattr(hydra, key)) for key in ("job_logging", "verbose")}
         _run(Job(config, run, tuple(hydra.overrides.task), logs))
-    except (SettingError, LotteryError) as error:
+    except BaseException as error:
+        if (stopped := interruption(error)) is not None:
+            log.info("stopped by %s", stopped.signal.name)
+            stopped.advice = how_to_go_on(Path(hydra.sweep.dir) if in_sweep else run)
+            raise stopped from None
+        if not isinstance(error, (SettingError, LotteryError)):
+            raise
         message = f"pruning.{error}" if isinstance(error, LotteryError) else str(error)
-        if isinstance(error, ResumableError) and (run / "run.json").exists():
+        if isinstance(error, ResumableError) and is_begun(run):
             message = f"{message}; {how_to_go_on(run)}"
         # At INFO the traceback goes to the log alone: the terminal shows warnings and worse.
         log.info("stopped: %s", message, exc_info=error)
@@ -55,13 +62,6 @@ def task(composed: DictConfig) -> None:
             log.warning("job %s: %s", hydra.job.num, message)
             raise SettingError(message) from error  # the other jobs of the sweep go on
         fail(message)
-    except Interruption as stopped:
-        log.info("stopped by %s", stopped.signal.name)
-        if in_sweep:
-            stopped.advice = how_to_go_on(Path(hydra.sweep.dir))
-        elif (run / "run.json").exists():
-            stopped.advice = how_to_go_on(run)
-        raise
 
 
 def _run(job: Job) -> None:
@@ -95,7 +95,8 @@ def _is_over(job: Job, corpus: Corpus | PairCorpus) -> bool:
     if is_complete(job.run, job.config, standing):
         last = job.config.pruning.rounds
         done = f"rounds 0 to {last} are" if last else "round 0 is"
-        print(f"{job.run}: nothing to do, {done} done; to go on, give more pruning.rounds")
+        if is_first(os.environ):
+            print(f"{job.run}: nothing to do, {done} done; to go on, give more pruning.rounds")
         return True
     return False
 

@@ -66,6 +66,10 @@ class Failure(BaseException):
     """What must never happen. No Exception, so that no reader takes it for one of its own."""
 
 
+class MemoryFailure(Failure):
+    """A reader takes too much memory."""
+
+
 @dataclass(frozen=True)
 class Case:
     """A mutant: which file of the run, what was done to it, and whether it may be read although it is damaged."""
@@ -157,7 +161,7 @@ def watched(size: int, seconds: float) -> Iterator[None]:
     taken, risen = tracemalloc.get_traced_memory()[1] - before, _most_resident() - resident
     for bytes_, most in ((taken, TIMES * size + ALLOWANCE), (risen, TIMES * (size + ALLOWANCE))):
         if bytes_ > most:
-            raise Failure(f"{bytes_:,} bytes of memory for {size:,} bytes of files, more than {most:,}")
+            raise MemoryFailure(f"{bytes_:,} bytes of memory for {size:,} bytes of files, more than {most:,}")
 
 
 def _most_resident() -> int:
@@ -231,7 +235,11 @@ def fuzz(
             # Drawing takes what matplotlib takes, and to count that takes longer than to draw.
             (tracemalloc.stop if drawn else tracemalloc.start)()
             try:
-                outcomes[attempt(copy, case, contents[case.file], damaged, drawn)] += 1
+                try:
+                    outcome = attempt(copy, case, contents[case.file], damaged, drawn)
+                except MemoryFailure:  # what is loaded once, whenever that is, is no mutant's doing
+                    outcome = attempt(copy, case, contents[case.file], damaged, drawn)
+                outcomes[outcome] += 1
             except Failure as failure:
                 outcomes["failed"] += 1
                 said = " ".join(ascii(str(failure)).split())[:300]

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from lt_lightning.interruption import stop_if_asked
 from lt_lightning.results.metrics import ACCURACY, Metric
 from lt_lightning.results.records import Record
 from lt_lightning.results.tables import round_header, round_line, round_row
@@ -141,7 +142,8 @@ class ProgressCallback(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the bar, if it is time."""
+        """Move the bar, if it is time; see that nobody has asked to stop without being heard."""
+        stop_if_asked()
         now = time.monotonic()
         if now - self._shown >= REFRESH_SECONDS:
             self._shown = now

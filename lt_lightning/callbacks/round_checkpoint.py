@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import pickle
 import re
 import time
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 
+from lt_lightning.errors import SettingError
 from lt_lightning.results.files import write_whole, writing_to
 
 _NAME = re.compile(r"round_(\d+)_epoch_(\d+)_([0-9a-f]{64})\.ckpt")
@@ -42,6 +44,7 @@ class RoundCheckpoint(Checkpoint):
         self._began = time.perf_counter()
         self._should_stop = False
         self._max_steps = -1
+        self._files = _WholeFiles()
 
     @property
     def seconds(self) -> float:
@@ -74,7 +77,7 @@ class RoundCheckpoint(Checkpoint):
             return
         self._should_stop = trainer.should_stop
         usual = trainer.strategy.checkpoint_io
-        trainer.strategy.checkpoint_io = _WholeFiles()
+        trainer.strategy.checkpoint_io = self._files
         try:
             with writing_to(self._folder):
                 name = f"round_{self._round:02}_epoch_{trainer.current_epoch + 1:03}"
@@ -86,9 +89,14 @@ class RoundCheckpoint(Checkpoint):
 class _WholeFiles(TorchCheckpointIO):
     """Writes a checkpoint whole or not at all, under a name that ends in its checksum, in place of older ones."""
 
+    _is_plain = False
+
     def save_checkpoint(self, checkpoint: Mapping[str, Any], path: Any, storage_options: Any | None = None) -> None:
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
+        if not self._is_plain:
+            _require_plain(buffer)
+            self._is_plain = True
         content = buffer.getbuffer()
         path = Path(path)
         older = kept_checkpoints(path.parent)
@@ -97,6 +105,23 @@ class _WholeFiles(TorchCheckpointIO):
         for one in older:
             if one != new:
                 one.unlink()
+
+
+def _require_plain(buffer: io.BytesIO) -> None:
+    """See that a checkpoint can be read again: nothing in it may need code to be run.
+
+    Raises:
+        SettingError: if something does; only a callback of the user's can have put it there.
+    """
+    buffer.seek(0)
+    try:
+        torch.load(buffer, weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        raise SettingError(
+            f"trainer.callbacks: the state of one of them holds {found[1] if found else 'objects'}; only plain values "
+            "and tensors are read back when a run goes on: give these in its state_dict, or leave it out"
+        ) from error
 
 
 def kept_checkpoints(folder: Path) -> list[Path]:
@@ -116,9 +141,12 @@ def find_checkpoint(folder: Path, round: int) -> tuple[Path | None, int, list[st
         match = _NAME.fullmatch(path.name)
         if match is None or int(match[1]) != round:
             continue
-        if hashlib.sha256(path.read_bytes()).hexdigest() == match[3]:
-            return path, int(match[2]), damages
-        damages.append(f"{path}: cut off or changed since it was written: its checksum does not fit its name")
+        try:
+            if hashlib.sha256(path.read_bytes()).hexdigest() == match[3]:
+                return path, int(match[2]), damages
+            damages.append(f"{path}: cut off or changed since it was written: its checksum does not fit its name")
+        except OSError as error:
+            damages.append(f"{path}: cannot be read ({error.strerror})")
     return None, 0, damages
 
 

@@ -24,6 +24,7 @@ def load_batches(
     data: DataConfig,
     trainer: pl.Trainer | None,
     shuffle: tuple[int, int] | None,
+    epoch: int = 0,
 ) -> DataLoader[Rows]:
     """Hand out rows batch by batch.
 
@@ -33,6 +34,8 @@ def load_batches(
         data: the `data` group; says how large batches are.
         trainer: knows how many processes share the rows, and which of them this is; None for a single one.
         shuffle: `(seed, round)` to shuffle by; None for a fixed order.
+        epoch: the first epoch that is shuffled; Lightning says when the next begins, but not soon enough for loaders
+            that work ahead.
     """
     sampler = LengthBuckets(
         lengths,
@@ -41,5 +44,6 @@ def load_batches(
         processes=trainer.world_size if trainer else 1,
         rank=trainer.global_rank if trainer else 0,
     )
+    sampler.set_epoch(epoch)
     # The sampler gives whole batches (batch_size=None): a batch is one look-up in memory, not one a row.
     return DataLoader(batched, sampler=sampler, batch_size=None, num_workers=data.num_workers)  # pyright: ignore[reportArgumentType]

@@ -48,6 +48,7 @@ class TextDataModule(pl.LightningDataModule):
         vectors: pre-trained word vectors, NaN for a word without; None if embeddings start at random.
         words_found: how many words have one; None likewise.
         round: the round whose shuffles the training loader draws; whoever runs the rounds sets it.
+        epoch: the epoch of it that is drawn first; not 0 where a round goes on.
 
     Raises:
         SettingError: if the corpus is too small to split, or the vectors cannot be had.
@@ -57,7 +58,7 @@ class TextDataModule(pl.LightningDataModule):
         super().__init__()
         self._config = data
         self._seed = seed
-        self.round = 0
+        self.round = self.epoch = 0
         self.corpus = corpus
         cache = cache_folder()
         assert data.valid_fraction is not None and data.max_vocab is not None  # texts have them
@@ -105,4 +106,4 @@ class TextDataModule(pl.LightningDataModule):
 
     def _loader(self, part: str, shuffle: tuple[int, int] | None) -> DataLoader[Batch]:
         texts = self.texts[part]
-        return load_batches(BatchedTexts(texts), texts.lengths, self._config, self.trainer, shuffle)
+        return load_batches(BatchedTexts(texts), texts.lengths, self._config, self.trainer, shuffle, self.epoch)

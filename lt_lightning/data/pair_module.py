@@ -90,13 +90,14 @@ class PairDataModule(pl.LightningDataModule):
         vectors: None: letters have no pre-trained vectors.
         words_found: None likewise.
         round: the round whose shuffles the training loader draws; whoever runs the rounds sets it.
+        epoch: the epoch of it that is drawn first; not 0 where a round goes on.
     """
 
     def __init__(self, corpus: PairCorpus, data: DataConfig, seed: int) -> None:
         super().__init__()
         self._config = data
         self._seed = seed
-        self.round = 0
+        self.round = self.epoch = 0
         self.corpus = corpus
         self.tokenizer: Tokenizer = letter_tokenizer(corpus.alphabet)
         self.words: list[str] = list(corpus.alphabet)
@@ -124,7 +125,7 @@ class PairDataModule(pl.LightningDataModule):
 
     def _loader(self, part: str, shuffle: tuple[int, int] | None) -> DataLoader[PairBatch]:
         pairs = self.pairs[part]
-        return load_batches(pairs, pairs.target_lengths, self._config, self.trainer, shuffle)
+        return load_batches(pairs, pairs.target_lengths, self._config, self.trainer, shuffle, self.epoch)
 
     def _encode(self, pairs: Sequence[tuple[str, str]]) -> BatchedPairs:
         given, expected = zip(*pairs, strict=True)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from lt_lightning.results.files import write_whole
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from lt_lightning.config import Config
     from lt_lightning.data.module import TextDataModule
     from lt_lightning.data.pair_module import PairDataModule
@@ -70,7 +73,7 @@ def describe_run(
             "class_names": list(class_names),
             "dropped": dict(corpus.dropped),
         },
-        "vocabulary": {"words": len(data.words), "embedding_found": data.words_found},
+        "vocabulary": {"words": len(data.words), "embedding_found": data.words_found, "vectors": _digest(data.vectors)},
         "baseline": baseline,
         "network": network,
         "parameters": parameters,
@@ -91,6 +94,11 @@ def write_description(run: Path, description: Mapping[str, Any]) -> None:
 def now() -> str:
     """The time, to the second, with its zone (ISO 8601)."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _digest(vectors: Tensor | None) -> str | None:
+    """What tells pre-trained vectors from others."""
+    return None if vectors is None else sha256(vectors.numpy().tobytes()).hexdigest()
 
 
 def _version(package: str) -> str | None:

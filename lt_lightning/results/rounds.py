@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -160,11 +161,21 @@ def has_records(run: Path) -> bool:
     return bool(_numbers(run))
 
 
-def drop_rounds(run: Path, first: int) -> None:
-    """Take the rounds from `first` on off the record: they follow from one that is to be played again."""
-    for number in _numbers(run):
-        if number >= first:
-            _path(run, number).unlink(missing_ok=True)
+def set_aside_rounds(run: Path, first: int) -> None:
+    """Take the rounds from `first` on off the record: they follow from one that is to be played again.
+
+    Nothing is lost: their records, and the tables with their rows, are put into `state/before_TIME`.
+    """
+    later = [number for number in _numbers(run) if number >= first]
+    if not later:
+        return
+    folder = run / STATE / f"before_{datetime.now(timezone.utc):%Y-%m-%d_%H-%M-%S-%f}"
+    folder.mkdir()
+    for name, content in _tables(run).items():
+        if content is not None:
+            write_whole(folder / f"{name}.csv", content)
+    for number in later:
+        _path(run, number).replace(folder / _path(run, number).name)
 
 
 def _recorded(run: Path) -> Iterator[PlayedRound]:

@@ -74,7 +74,7 @@ def read_run(folder: Path) -> Run:
     if not os.path.isdir(folder):  # noqa: PTH112
         raise SettingError(f"{folder}: no such folder; give a run directory, outputs/<experiment>/<date>_<time>")
     if not is_run(folder):
-        raise SettingError(f"{folder}: not a run directory, it has no run.json; {_instead(folder)}")
+        raise SettingError(f"{folder}: not a run directory, it has no run.json; {suggest_run(folder)}")
     described = read_description(folder / "run.json")
     records, damages = _read_rounds(folder / "results.csv", bool(described.get("finished")))
     tables: list[list[Any]] = []
@@ -132,7 +132,8 @@ def _weight(row: Any) -> int:
     return row.count if isinstance(row, ConfusionRecord) else 1
 
 
-def _instead(folder: Path) -> str:
+def suggest_run(folder: Path) -> str:
+    """What to say to whoever gave a folder that is no run: one of those in it, or where runs lie."""
     inside = sorted(path.parent for path in folder.glob("*/run.json"))
     if not inside:
         return "give a run directory, outputs/<experiment>/<date>_<time>"
