@@ -74,10 +74,13 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
     if not is_sweep and {"-m", "--multirun"} & set(flags):
         raise SettingError(f"resume: {folder} is one run; leave out -m, or give the folder of a sweep")
     before = without_resume(_swept(folder) if is_sweep else _commanded(folder))
-    for key in {_key(argument) for argument in now} & (_swept_keys(before) if is_sweep else set()):
-        raise SettingError(
-            f"{key}: {folder} sweeps over it, and other values would number its jobs anew; start another sweep for them"
-        )
+    for argument in now if is_sweep else ():
+        # Of one run it is seen whether a setting differs; of a sweep some jobs may not have begun.
+        if argument not in before and not _is_free(_key(argument)):
+            raise SettingError(
+                f"{_key(argument)}: the sweep {folder} goes on with the settings that it began with; leave it out, or "
+                "start another sweep"
+            )
     said = {_key(argument): argument for argument in now}
     place = ["hydra.mode=MULTIRUN", f"hydra.sweep.dir={_quoted(folder)}"]
     if not is_sweep:
@@ -253,14 +256,6 @@ def _swept(folder: Path) -> list[str]:
     ours = ("hydra.mode", "hydra.sweep.dir", "hydra.output_subdir")
     of_hydra = [argument for argument in overrides.get("hydra") or [] if _key(str(argument)) not in ours]
     return [str(argument) for argument in (*overrides["task"], *of_hydra)]
-
-
-def _swept_keys(arguments: Sequence[str]) -> set[str]:
-    """The settings that a sweep tries several values of."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    parsed = zip(arguments, OverridesParser.create().parse_overrides(list(arguments)), strict=True)
-    return {_key(argument) for argument, override in parsed if override.is_sweep_override()}
 
 
 def _overrides(arguments: Sequence[str]) -> list[str]:

@@ -1,0 +1,194 @@
+"""A file that is damaged is named, and the run goes on from what is sound."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from cutting import EPOCHS, STEPS, Play, StopError
+from omegaconf import OmegaConf
+
+from lt_lightning.callbacks.round_checkpoint import kept_checkpoints
+from lt_lightning.config import Config
+from lt_lightning.continuing import resume_description
+from lt_lightning.data.corpus import load_corpus
+from lt_lightning.errors import SettingError
+from lt_lightning.results.holding import hold
+from lt_lightning.results.rounds import find_standing
+from lt_lightning.resuming import check_same, describe_before, is_begun, resumed_arguments
+from trials.kills import SMALL, outcome
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("harm", [flip, cut, empty, Path.unlink], ids=["flipped", "cut", "emptied", "removed"])
+@pytest.mark.parametrize(
+    ("name", "rounds_left"),
+    [
+        ("tickets/round_02.safetensors", 2),
+        ("tickets/round_00.safetensors", 0),
+        ("state/round_01.json", 1),
+        ("state/rewind.safetensors", 0),
+        ("results.csv", 3),
+        ("layers.csv", 3),
+        ("confusion.csv", 3),
+    ],
+)
+def test_damage_is_noticed_and_named(
+    whole: Path, tmp_path: Path, name: str, rounds_left: int, harm: Callable[[Path], None]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    harm(run / name)
+    standing = find_standing(run)
+    assert len(standing.rounds) == rounds_left
+    assert len(standing.damages) == 1
+    assert standing.damages[0].startswith(f"{run / name}: ")
+
+
+@pytest.mark.parametrize("harmed", [("tickets/round_01.safetensors",), ("results.csv", "state/round_02.json")])
+def test_a_damaged_run_goes_on_from_the_last_sound_round_to_what_it_was(
+    whole: Path, play: Play, tmp_path: Path, harmed: Sequence[str]
+) -> None:
+    run = shutil.copytree(whole, tmp_path / "run")
+    for name in harmed:
+        flip(run / name)
+    play(run, "pruning.rounds=1", resuming=True)
+    assert len(find_standing(run).rounds) == 2  # nothing is left of what came after the damage
+    play(run, resuming=True)
+    assert outcome(run) == outcome(whole)
+    assert find_standing(run).damages == ()
+
+
+@pytest.mark.parametrize("harm", [flip, cut, empty], ids=["flipped", "cut", "emptied"])
+def test_a_damaged_checkpoint_is_named_and_its_round_played_from_the_beginning(
+    whole: Path, play: Play, tmp_path: Path, steps: list[int], caplog: Any, harm: Callable[[Path], None]
+) -> None:
+    run = tmp_path / "run"
+    steps[1] = (EPOCHS + 1) * STEPS + 1
+    with pytest.raises(StopError):
+        play(run)
+    (kept,) = kept_checkpoints(run / "state")
+    harm(kept)
+    steps[:] = [0, sys.maxsize]
+    play(run, resuming=True)
+    assert steps[0] == 2 * EPOCHS * STEPS
+    assert f"{kept}: cut off or changed since it was written" in caplog.text
+    assert outcome(run) == outcome(whole)
+
+
+def test_checkpoints_hold_plain_values_alone(play: Play, tmp_path: Path, steps: list[int]) -> None:
+    steps[1] = 2 * STEPS
+    with pytest.raises(StopError):
+        play(tmp_path / "run", "early_stopping.patience=3", "test_on=best")
+    (kept,) = kept_checkpoints(tmp_path / "run" / "state")
+    assert torch.load(kept, weights_only=True)["epoch"] == 1
+
+
+def test_a_ticket_of_another_run_is_no_ticket_of_this_one(whole: Path, play: Play, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    shutil.copy(run / "tickets/round_01.safetensors", run / "tickets/round_02.safetensors")
+    assert "round_02.safetensors: sound, but not the file that the run wrote" in find_standing(run).damages[0]
+
+
+@pytest.mark.parametrize("harm", [flip, cut, empty, Path.unlink], ids=["flipped", "cut", "emptied", "removed"])
+def test_without_run_json_a_run_goes_on_with_what_hydra_noted(
+    whole: Path, corpus: Path, configure: Callable[..., Config], tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    run = shutil.copytree(whole, tmp_path / "run")
+    overrides = ["data=files", f"data.path={corpus}", *SMALL]
+    (run / ".hydra").mkdir()
+    OmegaConf.save(OmegaConf.create(overrides), run / ".hydra" / "overrides.yaml")
+    OmegaConf.save(OmegaConf.structured(configure(*overrides)), run / ".hydra" / "config.yaml")
+    text = (run / "run.json").read_text(encoding="utf-8")
+    (run / "run.json").write_text(text.replace("{", "[", 1) if harm is flip else text, encoding="utf-8")
+    if harm is not flip:
+        harm(run / "run.json")
+    assert resumed_arguments([f"resume={run}"])[: len(overrides)] == overrides
+    _, damage = describe_before(run)
+    assert damage is not None and damage.startswith(f"{run / 'run.json'}: ")
+    assert is_begun(run)
+    config = configure(*overrides)
+    check_same(run, config, dict(load_corpus(config.data).fingerprints), find_standing(run))
+    with pytest.raises(SettingError, match="seed was 0, not 7"):
+        check_same(run, configure(*overrides, "seed=7"), {}, find_standing(run))
+
+
+def test_what_is_not_as_it_was_is_said_in_a_line_and_put_on_record() -> None:
+    now = {"processes": 1, "versions": {"torch": "2.13.0", "numpy": "2.4"}, "device": "cpu (2 threads)"}
+    same, none = resume_description(now, now)
+    assert (same["resumed"][0]["changes"], none) == ({}, [])
+    other = {**now, "versions": {"torch": "2.12.0", "numpy": "2.4"}, "device": "cpu (1 threads)", "started": "then"}
+    description, (remark,) = resume_description(other, now)
+    assert remark == (
+        "resume: torch was 2.12.0, is 2.13.0; device was cpu (1 threads), is cpu (2 threads): numbers may differ from "
+        "those of a run that was not interrupted"
+    )
+    assert description["resumed"][0]["changes"]["torch"] == ["2.12.0", "2.13.0"]
+    assert (description["versions"], description["started"]) == (other["versions"], "then")
+    again, _ = resume_description(description, now)
+    assert len(again["resumed"]) == 2
+    assert "not known any more" in resume_description({}, now)[1][0]
+    with pytest.raises(SettingError, match=r"trainer\.devices: the run was shared by 2 processes, now 1 "):
+        resume_description({**now, "processes": 2}, now)
+
+
+def test_what_a_killed_process_had_begun_to_write_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / "tickets").mkdir()
+    (tmp_path / "tickets" / ".round_00.safetensors.4711.tmp").write_bytes(b"half")
+    (tmp_path / "notes.tmp").write_bytes(b"somebody's")
+    with hold(tmp_path):
+        assert not list((tmp_path / "tickets").iterdir())
+        assert (tmp_path / "notes.tmp").exists()
+
+
+@pytest.mark.parametrize(
+    "left", ["run.json", "results.csv", "state/round_00_epoch_001_x.ckpt", "tickets/round_00.safetensors"]
+)
+def test_whatever_is_left_of_a_run_no_other_is_put_over_it(play: Play, tmp_path: Path, left: str) -> None:
+    (tmp_path / "run" / left).parent.mkdir(parents=True)
+    (tmp_path / "run" / left).touch()
+    with pytest.raises(SettingError, match="holds a run already; go on with it by resume="):
+        play(tmp_path / "run")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [Path(left).name]
+
+
+def test_rounds_that_are_played_again_are_set_aside_not_thrown_away(whole: Path, play: Play, tmp_path: Path) -> None:
+    run = shutil.copytree(whole, tmp_path / "run")
+    flip(run / "tickets" / "round_00.safetensors")
+    play(run, resuming=True)
+    (aside,) = (run / "state").glob("before_*")
+    kept = {path.name: path.read_bytes() for path in aside.iterdir()}
+    assert {name for name in kept if name.endswith(".json")} == {f"round_{number:02}.json" for number in range(3)}
+    assert kept["results.csv"] == (whole / "results.csv").read_bytes()
+
+
+def test_a_callback_whose_state_could_not_be_read_back_is_refused_at_once(play: Play, tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(
+        "from datetime import timedelta\nimport pytorch_lightning as pl\n\nclass Odd(pl.Callback):\n"
+        "    def state_dict(self):\n        return {'since': timedelta(1)}\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        with pytest.raises(SettingError, match=r"trainer\.callbacks: .* holds datetime\.timedelta; only plain values"):
+            play(tmp_path / "run", "trainer.callbacks=[{_target_: odd.Odd}]")

@@ -1,0 +1,122 @@
+"""`resume=` and signals, as a person meets them at the command line."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cutting import train
+
+from lt_lightning.errors import SettingError
+from lt_lightning.results.holding import hold
+from lt_lightning.results.records import EpochRecord, Record, read_records
+from trials.kills import SMALL, outcome
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("signum", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+def test_a_signal_is_a_line_that_says_how_to_go_on(
+    whole: Path, corpus: Path, tmp_path: Path, signum: signal.Signals, name: str
+) -> None:
+    # As in a terminal, where a key press reaches all processes of a command, those that load data too.
+    command = [sys.executable, "-m", "lt_lightning.train", "data=files", f"data.path={corpus}", *SMALL]
+    with subprocess.Popen(
+        [*command, "data.num_workers=1", "hydra.run.dir=run"], cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, start_new_session=True,
+    ) as process:  # fmt: skip
+        ends = time.monotonic() + 100
+        while not (tmp_path / "run/results.csv").exists() and time.monotonic() < ends:
+            time.sleep(0.01)
+        os.killpg(process.pid, signum)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signum
+    assert said == f"stopped by {name}: go on with: python -m lt_lightning.train resume=run\n"
+    resumed = train("resume=run", folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert not resumed.stderr
+    assert outcome(tmp_path / "run") == outcome(whole)
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_left_alone_and_a_refused_one_too(corpus: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    common = ("data=files", f"data.path={corpus}", *SMALL[:-2], "trainer.max_epochs=1", "pruning.rounds=1")
+    assert train(*common, "hydra.run.dir=run", folder=tmp_path).returncode == 0
+
+    def files() -> dict[Path, tuple[bytes, int]]:
+        kept = [path for path in run.rglob("*") if path.is_file() and path.name not in ("train.log", "lock")]
+        return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in kept}
+
+    before = files()
+    again = train("resume=run", folder=tmp_path)
+    assert again.returncode == 0
+    assert again.stdout == "run: nothing to do, rounds 0 to 1 are done; to go on, give more pruning.rounds\n"
+    other = train("resume=run", "optimizer.lr=0.5", "seed=1", folder=tmp_path)
+    assert other.returncode == 2
+    assert other.stderr == (
+        "error: resume: run: seed was 0, not 1; optimizer.lr was 0.02, not 0.5: go on with the settings of then, or "
+        "start another run\n"
+    )
+    taken = train(*common, "hydra.run.dir=run", folder=tmp_path)
+    assert taken.stderr == (
+        "error: hydra.run.dir: run holds a run already; go on with it by resume=run, or give another folder\n"
+    )
+    with hold(run):
+        held = train("resume=run", folder=tmp_path)
+    assert held.returncode == 2
+    assert f"error: run: in use by process {os.getpid()} on " in held.stderr
+    assert files() == before
+    more = train("resume=run", "pruning.rounds=2", folder=tmp_path)
+    assert more.returncode == 0, more.stderr
+    assert [record.round for record in read_records(run / "results.csv", Record)] == [0, 1, 2]
+    assert {epoch.round for epoch in read_records(run / "epochs.csv", EpochRecord)} == {0, 1, 2}
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_with_the_jobs_that_are_not_done(corpus: Path, tmp_path: Path) -> None:
+    common = ("data=files", f"data.path={corpus}", *SMALL[:-2], "trainer.max_epochs=1", "pruning.rounds=1")
+    swept = train("-m", *common, "seed=0,1,2", "hydra.sweep.dir=sweep", folder=tmp_path)
+    assert swept.returncode == 0, swept.stderr
+    whole = {job: outcome(tmp_path / "sweep" / job) for job in "012"}
+    first = (tmp_path / "sweep/0/run.json").read_bytes()
+    (tmp_path / "sweep/1/tickets/round_01.safetensors").unlink()
+    shutil.rmtree(tmp_path / "sweep/2")
+    refused = train("resume=sweep", "optimizer.lr=0.5", folder=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(
+        "error: optimizer.lr: the sweep sweep goes on with the settings that it began with; "
+    )
+    resumed = train("resume=sweep", folder=tmp_path)  # which has not learned anything from it
+    assert resumed.returncode == 0, resumed.stderr
+    assert {job: outcome(tmp_path / "sweep" / job) for job in "012"} == whole
+    assert (tmp_path / "sweep/0/run.json").read_bytes() == first
+    assert "going on after round 0" in resumed.stderr
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "trials.kills", "--kills", "20"]
+    tried = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+    assert tried.stdout.endswith("20 kills, and no number has changed\n")
+
+
+def test_a_second_process_is_told_who_holds_the_directory(tmp_path: Path) -> None:
+    holding = "import sys, time; from pathlib import Path; from lt_lightning.results.holding import hold\n"
+    holding += "with hold(Path('run')): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", holding], cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"held\n"
+        with pytest.raises(SettingError, match=f"run: in use by process {process.pid} on .*, which started at 20"):
+            hold(tmp_path / "run").__enter__()
+        process.kill()  # whatever ends a process ends its hold
+        process.wait()
+        with hold(tmp_path / "run"):
+            pass

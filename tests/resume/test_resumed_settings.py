@@ -1,0 +1,116 @@
+"""What may change from one part of a run to the next, and what must not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cutting import Play
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from lt_lightning.config import Config
+from lt_lightning.continuing import resume_description
+from lt_lightning.data.corpus import load_corpus
+from lt_lightning.errors import SettingError
+from lt_lightning.results.rounds import find_standing
+from lt_lightning.resuming import check_same, resumed_arguments, write_sweep
+from trials.kills import SMALL
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
+
+
+def test_settings_that_matter_are_refused_each_by_name(
+    whole: Path, corpus: Path, configure: Callable[..., Config]
+) -> None:
+    def refused(*overrides: str) -> str:
+        config = configure("data=files", f"data.path={corpus}", *SMALL, *overrides)
+        with pytest.raises(SettingError) as error:
+            check_same(whole, config, dict(load_corpus(config.data).fingerprints), find_standing(whole))
+        return str(error.value)
+
+    said = refused("optimizer.lr=0.5", "seed=3", "pruning.exclude=[fc.*]")
+    assert said.startswith(f"resume: {whole}: seed was 0, not 3; optimizer.lr was 0.02, not 0.5; pruning.exclude was ")
+    assert "pruning.rounds: 1 is less than the 2 rounds that" in refused("pruning.rounds=1")
+    assert "data.limit was null, not 50" in refused("data.limit=50")
+
+
+def test_settings_that_change_no_number_may_change(
+    whole: Path, corpus: Path, configure: Callable[..., Config], tmp_path: Path
+) -> None:
+    moved = shutil.copytree(corpus, tmp_path / "moved")
+    config = configure(
+        "data=files", f"data.path={moved}", *SMALL, "data.num_workers=1", "trainer.log_every_n_steps=3",
+        "pruning.rounds=9",
+    )  # fmt: skip
+    check_same(whole, config, dict(load_corpus(config.data).fingerprints), find_standing(whole))
+
+
+def test_another_corpus_is_refused(whole: Path, corpus: Path, configure: Callable[..., Config], tmp_path: Path) -> None:
+    other = shutil.copytree(corpus, tmp_path / "other")
+    with (other / "test.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"text": "one more cat", "label": "animals"}\n')
+    config = configure("data=files", f"data.path={other}", *SMALL)
+    with pytest.raises(SettingError, match=r"the corpus is not the one of then \(test differs\)"):
+        check_same(whole, config, dict(load_corpus(config.data).fingerprints), find_standing(whole))
+
+
+def test_rounds_without_a_record_are_never_overwritten(
+    whole: Path, corpus: Path, configure: Callable[..., Config], tmp_path: Path
+) -> None:
+    run = shutil.copytree(whole, tmp_path / "run")
+    shutil.rmtree(run / "state")
+    config = configure("data=files", f"data.path={corpus}", *SMALL)
+    with pytest.raises(SettingError, match="no record of them in its folder state"):
+        check_same(run, config, dict(load_corpus(config.data).fingerprints), find_standing(run))
+
+
+def test_a_resumed_command_is_that_of_then_and_what_is_said_now(whole: Path, play: Play, tmp_path: Path) -> None:
+    run = play(tmp_path / "a run, 'quoted'", "pruning.rounds=0", "trainer.max_epochs=1", "seed=4")
+    merged = resumed_arguments([f"resume={run}", "pruning.rounds=2"])
+    assert merged[:3] == ["pruning.rounds=2", "trainer.max_epochs=1", "seed=4"]
+    read = {override.key_or_group: override.value() for override in OverridesParser.create().parse_overrides(merged)}
+    assert read["hydra.run.dir"] == read["resume"] == str(run)
+    assert resumed_arguments(["seed=1", "-m"]) == ["seed=1", "-m"]
+
+
+@pytest.mark.parametrize("name", ["a b", "it's", "a\\b", "a\\'b\\", "x=1,y=[2]", "(5%)#~", "ünï"])
+def test_a_run_directory_may_have_any_name(tmp_path: Path, name: str) -> None:
+    run = tmp_path / name
+    (run / ".hydra").mkdir(parents=True)
+    (run / ".hydra/overrides.yaml").write_text("- seed=1\n")
+    (run / ".hydra/config.yaml").write_text("seed: 1\n")
+    read = OverridesParser.create().parse_overrides(resumed_arguments([f"resume={run}"]))
+    assert {one.key_or_group: one.value() for one in read}["hydra.run.dir"] == str(run)
+
+
+def test_settings_keep_their_places_and_flags_come_first(tmp_path: Path) -> None:
+    write_sweep(tmp_path, ["seed=0,1", "pruning.rounds=2", "pruning.rewind=init,last"], ["hydra/launcher=basic"])
+    merged = resumed_arguments(["--config-dir", "conf", f"resume={tmp_path}", "pruning.rounds=4"])
+    assert merged[:6] == [
+        "--config-dir", "conf", "seed=0,1", "pruning.rounds=4", "pruning.rewind=init,last", "hydra/launcher=basic",
+    ]  # fmt: skip
+    with pytest.raises(SettingError, match=r"seed: the sweep .* goes on with the settings that it began with"):
+        resumed_arguments([f"resume={tmp_path}", "seed=0,1,2"])
+
+
+def test_other_word_vectors_are_refused_wherever_they_lie() -> None:
+    now = {"processes": 1, "versions": {}, "device": "cpu", "vocabulary": {"vectors": "one"}}
+    resume_description(now, now)
+    with pytest.raises(SettingError, match=r"embedding\.path: the vectors are not those of then"):
+        resume_description({**now, "vocabulary": {"vectors": "another"}}, now)
+
+
+def test_a_run_says_which_vectors_it_began_with(play: Play, tmp_path: Path) -> None:
+    digests = []
+    for number in (1, 2):
+        (tmp_path / f"{number}.txt").write_text(f"cat {number} 0 0 0 0 0\ndog 1 1 1 1 1 1\n")
+        run = play(
+            tmp_path / f"run_{number}", "embedding=glove", f"embedding.path={tmp_path / f'{number}.txt'}",
+            "embedding.dim=6", "pruning.rounds=0", "trainer.max_epochs=1",
+        )  # fmt: skip
+        digests.append(json.loads((run / "run.json").read_text())["vocabulary"]["vectors"])
+    assert len(digests[0]) == 64
+    assert digests[0] != digests[1]

@@ -1,0 +1,80 @@
+"""Where there is no room a run stops, loses nothing, and goes on once there is some."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cutting import Play, train
+
+from lt_lightning.results.files import WriteError
+from lt_lightning.results.records import Record, read_records
+from lt_lightning.results.rounds import find_standing
+from trials.kills import SMALL, outcome
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
+
+
+Room = Callable[[int | None], None]
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    """Sets how many kilobytes there are on a disk of its own at `tmp_path/run`; None: plenty."""
+    run = tmp_path / "run"
+    run.mkdir()
+
+    def set_room(kilobytes: int | None, how: str = "remount,") -> bool:
+        options = f"{how}size={kilobytes or 64 * 1024}k"
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(run)]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    if shutil.which("mount") is None or not set_room(None, how=""):
+        pytest.skip("needs leave to mount a small disk")
+    yield set_room
+    subprocess.run(["umount", str(run)], check=True)
+
+
+@pytest.mark.parametrize("kilobytes", [8, 24, 48, 64])
+def test_without_room_a_run_stops_with_what_it_has_and_goes_on_once_there_is_some(
+    whole: Path, play: Play, tmp_path: Path, room: Room, kilobytes: int
+) -> None:
+    run = tmp_path / "run"
+    room(kilobytes)
+    with pytest.raises(WriteError, match=r"cannot be written \(.*\); make room"):
+        play(run)
+    standing = find_standing(run)
+    assert not standing.damages
+    if (run / "results.csv").exists():
+        assert len(read_records(run / "results.csv", Record)) in (len(standing.rounds), len(standing.rounds) - 1)
+    assert not list(run.rglob("*.tmp"))
+    room(None)
+    play(run, resuming=(run / "run.json").exists())
+    assert outcome(run) == outcome(whole)
+
+
+@pytest.mark.slow
+def test_files_that_may_not_grow_are_a_line_and_nothing_is_lost(whole: Path, corpus: Path, tmp_path: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, resource.RLIM_INFINITY))
+
+    command = [sys.executable, "-m", "lt_lightning.train", "data=files", f"data.path={corpus}", *SMALL]
+    stopped = subprocess.run(
+        [*command, "hydra.run.dir=run"], cwd=tmp_path, text=True, capture_output=True, preexec_fn=limit, check=False
+    )
+    assert stopped.returncode == 2
+    assert stopped.stderr.startswith("error: ")
+    assert stopped.stderr.endswith(
+        "cannot be written (File too large); make room or give leave to write; go on with: python -m "
+        "lt_lightning.train resume=run\n"
+    )
+    assert stopped.stderr.count("\n") == 1
+    assert not find_standing(tmp_path / "run").damages
+    resumed = train("resume=run", folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert outcome(tmp_path / "run") == outcome(whole)
