@@ -137,7 +137,11 @@ def suggest_run(folder: Path) -> str:
     inside = sorted(path.parent for path in folder.glob("*/run.json"))
     if not inside:
         return "give a run directory, outputs/<experiment>/<date>_<time>"
-    return f"give one of the {len(inside)} runs in it, e.g. {inside[0]}"
+    return (
+        f"give one of the {len(inside)} runs in it, e.g. {inside[0]}"
+        if inside[1:]
+        else f"give the one in it, {inside[0]}"
+    )
 
 
 def read_description(path: Path) -> Mapping[str, Any]:
