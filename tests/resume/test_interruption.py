@@ -51,7 +51,12 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("settings", SETTINGS)
+QUICK = ("early_stopping", "recurrent", "workers")
+
+
+@pytest.mark.parametrize(
+    "settings", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SETTINGS]
+)
 def test_under_any_settings_a_run_that_is_cut_off_changes_nothing(
     play: Play, tmp_path: Path, steps: list[int], settings: str
 ) -> None:

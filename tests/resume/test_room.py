@@ -40,7 +40,9 @@ def room(tmp_path: Path) -> Iterator[Room]:
     subprocess.run(["umount", str(run)], check=True)
 
 
-@pytest.mark.parametrize("kilobytes", [8, 24, 48, 64])
+@pytest.mark.parametrize(
+    "kilobytes", [8, 48, pytest.param(24, marks=pytest.mark.slow), pytest.param(64, marks=pytest.mark.slow)]
+)
 def test_without_room_a_run_stops_with_what_it_has_and_goes_on_once_there_is_some(
     whole: Path, play: Play, tmp_path: Path, room: Room, kilobytes: int
 ) -> None:
