@@ -155,7 +155,7 @@ def test_a_run_on_pairs_is_described_like_one_on_texts(module_of, data_config, r
     )
     assert list(of_texts) == list(of_pairs)
     assert of_texts["corpus"]["fingerprint"] == texts.corpus.fingerprints
-    assert of_pairs["vocabulary"] == {"words": 5, "embedding_found": None}
+    assert of_pairs["vocabulary"] == {"words": 5, "embedding_found": None, "vectors": None}
     assert of_pairs["corpus"] == {
         "name": "some",
         "source": "here",
