@@ -71,7 +71,7 @@ def test_states_as_logits_keep_the_loss_above_its_floor_however_long_it_is_train
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-@pytest.mark.parametrize("given", ["onehot", "embedding"])
+@pytest.mark.parametrize("given", ["onehot", pytest.param("embedding", marks=pytest.mark.slow)])
 def test_with_a_linear_head_the_loss_falls_below_a_hundredth_within_100_epochs(
     play: Play, cell: str, given: str
 ) -> None:
@@ -113,7 +113,9 @@ def test_several_pairs_are_learned_in_one_batch(play: Play) -> None:
 
 
 @pytest.mark.parametrize("rewind", ["init", "random", "last", "epoch:1", "step:1", "none"])
-@pytest.mark.parametrize("experiment", SMALL)
+@pytest.mark.parametrize(
+    "experiment", [name if name == "hihello" else pytest.param(name, marks=pytest.mark.slow) for name in SMALL]
+)
 def test_every_experiment_is_a_lottery_under_every_rewind(play: Play, experiment: str, rewind: str) -> None:
     settings = [*SMALL[experiment], "pruning.rounds=2", "pruning.amount=0.5", f"pruning.rewind={rewind}"]
     run = play(experiment, *settings, report=rewind == "init")

@@ -43,6 +43,7 @@ def test_there_are_many_cases_and_none_twice() -> None:
     assert [kind.place for kind in kinds()] == list(range(1, len(kinds()) + 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS)
 def test_a_wrong_input_is_one_line_that_names_it_and_nothing_is_lost(watch: Watch, key: tuple[str, str]) -> None:
     case, outcome, folder = watch(key)
@@ -66,6 +67,7 @@ def test_a_wrong_input_is_one_line_that_names_it_and_nothing_is_lost(watch: Watc
         assert not text.startswith("usage:")
 
 
+@pytest.mark.slow
 def test_the_page_says_what_the_program_says_now(watch: Watch) -> None:
     now = page({key: watch(key)[1] for key in CASES})
     assert PAGE.read_text(encoding="utf-8") == now, f"run `{COMMAND}` to write {PAGE.name} anew"

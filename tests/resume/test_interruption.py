@@ -51,7 +51,7 @@ SETTINGS = {
 }
 
 
-QUICK = ("early_stopping", "recurrent", "workers")
+QUICK = ("early_stopping", "workers")
 
 
 @pytest.mark.parametrize(
