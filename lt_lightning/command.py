@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TextIO
 import lt_lightning
 from lt_lightning.errors import SettingError
 from lt_lightning.interruption import interruption, listen
-from lt_lightning.results.files import writing_to
+from lt_lightning.results.files import unwritable, writing_to
 
 
 def config_folder() -> str:
@@ -73,7 +73,7 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
             raise
-        fail(f"{error.filename or 'a file'}: cannot be written ({error.strerror}); make room or give leave to write")
+        fail(str(unwritable(error, "a file")))
     except ValueError as error:
         if not _is_from(error, "hydra"):
             raise

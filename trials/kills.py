@@ -88,6 +88,12 @@ def start(arguments: Sequence[str], log: Path) -> int:
         os._exit(code)
 
 
+def go_on(run: Path, command: Sequence[str], log: Path) -> int:
+    """Resume a run, or start it where there is nothing to go on with but the command: Hydra has not noted it yet."""
+    known = (run / "run.json").exists() or (run / ".hydra/overrides.yaml").exists()
+    return start([f"resume={run}"] if known else [*command, f"hydra.run.dir={run}"], log)
+
+
 def finish(process: int) -> int:
     """Wait for a process; its exit code, negative for a signal."""
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
@@ -142,9 +148,7 @@ def try_run(name: str, settings: Sequence[str], kills: int, folder: Path, rng: r
     duration = time.monotonic() - began
     done, ended = 0, 0
     while done < kills:
-        # Before Hydra has noted the command, there is nothing to go on with but the command itself.
-        known = (run / "run.json").exists() or (run / ".hydra/overrides.yaml").exists()
-        process = start([f"resume={run}"] if known else [*common, f"hydra.run.dir={run}"], log)
+        process = go_on(run, common, log)
         if kill_at_random(process, run, rng, duration):
             done += 1
         else:  # it has come to its end
@@ -152,8 +156,7 @@ def try_run(name: str, settings: Sequence[str], kills: int, folder: Path, rng: r
             if outcome(run) != outcome(whole):
                 return [f"{name}: not the same after {done} kills; see {run}"]
             shutil.rmtree(run)
-    known = (run / "run.json").exists() or (run / ".hydra/overrides.yaml").exists()
-    if code := finish(start([f"resume={run}"] if known else [*common, f"hydra.run.dir={run}"], log)):
+    if code := finish(go_on(run, common, log)):
         return [f"{name}: exit code {code} after {done} kills; see {log}"]
     differing = [file for file, content in outcome(whole).items() if outcome(run).get(file) != content]
     damages = [line for line in log.read_text(encoding="utf-8").splitlines() if "WARNING" in line]

@@ -57,5 +57,10 @@ def writing_to(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = error.filename2 or error.filename or folder  # of a move, the place that it was for
-        raise WriteError(f"{where}: cannot be written ({error.strerror}); make room or give leave to write") from None
+        raise unwritable(error, folder) from None
+
+
+def unwritable(error: OSError, place: Path | str) -> WriteError:
+    """What to say of something that could not be written; of where, if the error does not know it."""
+    where = error.filename2 or error.filename or place  # of a move, the place that it was for
+    return WriteError(f"{where}: cannot be written ({error.strerror}); make room or give leave to write")

@@ -7,12 +7,12 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from lt_lightning.errors import SettingError
+from lt_lightning.results.description import now
 from lt_lightning.results.files import clear_temporaries, write_whole, writing_to
 
 STATE = "state"
@@ -43,8 +43,7 @@ def hold(run: Path) -> Iterator[None]:
             ) from None
     try:
         with writing_to(run):
-            started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            who = {"process": os.getpid(), "machine": platform.node(), "started": started}
+            who = {"process": os.getpid(), "machine": platform.node(), "started": now()}
             clear_temporaries(run)
             write_whole(holder, json.dumps(who) + "\n")
         yield

@@ -27,6 +27,7 @@ from lt_lightning.results.records import (
     LayerRecord,
     Record,
     render_records,
+    write_records,
 )
 from lt_lightning.results.sealed import read_seal
 
@@ -108,10 +109,10 @@ def write_tables(run: Path, rounds: Sequence[PlayedRound]) -> None:
     Raises:
         OSError: if a file cannot be written.
     """
-    for name, content in reversed(_render(rounds).items()):
+    for name in reversed(tuple(_TABLES)):
         path = run / f"{name}.csv"
-        if content is not None:
-            write_whole(path, content)
+        if rows := _rows(rounds, name):
+            write_records(path, rows)
         else:
             path.unlink(missing_ok=True)
 
@@ -128,13 +129,10 @@ def find_standing(run: Path) -> Standing:
             rounds.append(played)
     except SettingError as error:
         damages.append(str(error))
-    there, content, before = _tables(run), _render(rounds), _render(rounds[:-1])
-    stale = tuple(f"{name}.csv" for name in _TABLES if there[name] != content[name])
-    # A run that was killed between its record of a round and a table has not lost anything.
-    changed = [name for name in _TABLES if there[name] not in (content[name], before[name])]
+    stale, changed = _compare_tables(run, rounds)
     if not damages:
-        damages += [f"{run / f'{name}.csv'}: {_fault(there[name])}; it is written anew" for name in changed]
-    return Standing(tuple(rounds), tuple(damages), stale)
+        damages += [f"{said}; it is written anew" for said in changed]
+    return Standing(tuple(rounds), tuple(damages), tuple(stale))
 
 
 def find_changed_tables(run: Path) -> list[str]:
@@ -147,13 +145,8 @@ def find_changed_tables(run: Path) -> list[str]:
         rounds += _recorded(run)
     except SettingError as error:
         return [str(error)]
-    there, content, before = _tables(run), _render(rounds), _render(rounds[:-1])
-    advice = f"python -m lt_lightning.train resume={run} writes it anew"
-    return [
-        f"{run / f'{name}.csv'}: {_fault(there[name])}; {advice}"
-        for name in _TABLES
-        if rounds and there[name] not in (content[name], before[name])
-    ]
+    _, changed = _compare_tables(run, rounds)
+    return [f"{said}; python -m lt_lightning.train resume={run} writes it anew" for said in changed if rounds]
 
 
 def has_records(run: Path) -> bool:
@@ -199,8 +192,14 @@ def _tables(run: Path) -> dict[str, bytes | None]:
     return {name: path.read_bytes() if path.is_file() else None for name, path in paths.items()}
 
 
-def _fault(content: bytes | None) -> str:
-    return "no such file" if content is None else "changed since it was written"
+def _compare_tables(run: Path, rounds: Sequence[PlayedRound]) -> tuple[list[str], list[str]]:
+    """The tables that do not say what the rounds say, and of those that are damaged, which and how."""
+    there, content, before = _tables(run), _render(rounds), _render(rounds[:-1])
+    stale = [name for name in _TABLES if there[name] != content[name]]
+    # A run that was killed between its record of a round and a table has not lost anything.
+    changed = [name for name in stale if there[name] != before[name]]
+    fault = {name: "no such file" if there[name] is None else "changed since it was written" for name in changed}
+    return [f"{name}.csv" for name in stale], [f"{run / f'{name}.csv'}: {fault[name]}" for name in changed]
 
 
 def _path(run: Path, number: int) -> Path:
@@ -209,8 +208,11 @@ def _path(run: Path, number: int) -> Path:
 
 def _render(rounds: Sequence[PlayedRound]) -> dict[str, bytes | None]:
     """The tables as they should be; None for one that should not be there."""
-    rows = {name: [row for played in rounds for row in getattr(played, name)] for name in _TABLES}
-    return {name: render_records(records) if records else None for name, records in rows.items()}
+    return {name: render_records(rows) if (rows := _rows(rounds, name)) else None for name in _TABLES}
+
+
+def _rows(rounds: Sequence[PlayedRound], name: str) -> list[Any]:
+    return [row for played in rounds for row in getattr(played, name)]
 
 
 def _compare_seals(path: Path, seal: str) -> None:

@@ -159,15 +159,15 @@ def test_the_only_member_of_an_archive_is_read_whatever_its_name(load, tmp_path)
     assert same(load(zipped(tmp_path, {"folder/mine.txt": LINES, "mine.bin": "x"}), name="mine.zip"), VECTORS)
 
 
-@pytest.mark.parametrize("name", ["../../evil.txt", "/tmp/evil-absolute.txt", "C:\\evil.txt", "a/../../evil.txt"])
+@pytest.mark.parametrize("name", ["../../evil.txt", "{folder}/evil.txt", "C:\\evil.txt", "a/../../evil.txt"])
 def test_a_member_that_points_outside_the_archive_is_read_and_nothing_is_written(load, tmp_path, name):
     inside = tmp_path / "deep/down"
     inside.mkdir(parents=True)
-    content = zipped(tmp_path, {name: LINES})
+    content = zipped(tmp_path, {name.format(folder=tmp_path): LINES})
     before = set(tmp_path.rglob("*"))
     assert same(load(content, name="deep/down/glove.zip"), VECTORS)
     assert set(tmp_path.rglob("*")) == before | {inside / "glove.zip"}
-    assert not Path("/tmp/evil-absolute.txt").exists()
+    assert not list(tmp_path.rglob("*evil*"))
 
 
 class Trap:
