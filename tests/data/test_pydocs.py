@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import datasets
@@ -187,11 +187,24 @@ def all_fake(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(built_in, "installed", lambda library, _: ("1.0", roots[library]))
 
 
-def test_making_the_corpus_shows_no_bar_and_leaves_the_process_as_it_was(all_fake, tmp_path, capfd):
+@pytest.fixture(params=["shown", "hidden"])
+def progress_bars(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Let the process show the bars of `datasets`, or hide them, and set them back as they were."""
+    before = datasets.are_progress_bars_disabled()
+    _set_progress_bars(request.param == "hidden")
+    yield request.param
+    _set_progress_bars(before)
+
+
+def _set_progress_bars(hidden: bool) -> None:
+    (datasets.disable_progress_bars if hidden else datasets.enable_progress_bars)()
+
+
+def test_making_the_corpus_shows_no_bar_and_leaves_the_process_as_it_was(all_fake, progress_bars, tmp_path, capfd):
     load_pydocs(tmp_path / "cache")
     assert capfd.readouterr() == ("", "")
     assert gc.isenabled()
-    assert not datasets.are_progress_bars_disabled()
+    assert datasets.are_progress_bars_disabled() == (progress_bars == "hidden")
 
 
 def test_the_process_that_comes_second_takes_what_the_first_wrote(all_fake, tmp_path, monkeypatch):
