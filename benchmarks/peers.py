@@ -28,6 +28,7 @@ from lt_lightning.lottery import Freezer, Mask
 from lt_lightning.models import Learner, MultiCNN
 from lt_lightning.models.build import build_optimizer
 from lt_lightning.models.learner import cross_entropy
+from lt_lightning.models.living_adam import LivingAdam
 
 Step = Callable[[Batch], object]
 
@@ -94,8 +95,10 @@ def ours(start: Start) -> Step:
     """What this project does in a step, without Lightning around it."""
     network = copy.deepcopy(start.network)
     optimizer = build_optimizer(start.config.optimizer, network.parameters())
+    network.embedding.sparse = isinstance(optimizer, LivingAdam)  # as `Learner` does for a single process
     freezer = Freezer(dict(network.named_parameters()), start.mask)
     freezer.watch([optimizer])
+    freezer.tell(network)
 
     def step(batch: Batch) -> None:
         loss = cross_entropy(network(batch.ids, batch.lengths), batch.labels)

@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lt_lightning.choices import check_strings, check_unread, fit_claims, model_claims
+from lt_lightning.choices import KERNELS, check_strings, check_unread, fit_claims, model_claims
 from lt_lightning.config import Config, TrainerConfig
 from lt_lightning.errors import SettingError
 from lt_lightning.explanations import explain
@@ -134,6 +134,8 @@ def _claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
     betas = optimizer.betas
     fine = betas is None or (len(betas) == 2 and all(0 <= beta < 1 for beta in betas))
     yield "optimizer.betas", betas, fine, "no pair of numbers in [0, 1)"
+    known = optimizer.kernel in (None, *KERNELS)
+    yield "optimizer.kernel", optimizer.kernel, known, f"none of {', '.join(KERNELS)}"
     if optimizer.momentum is not None:
         yield inside("optimizer.momentum", optimizer.momentum, with_zero=True)
     yield at_least(0, "pruning.rounds", config.pruning.rounds)

@@ -17,7 +17,7 @@ def _reads(needed: str, optional: str = "") -> dict[str, bool]:
     return dict.fromkeys(needed.split(), True) | dict.fromkeys(optional.split(), False)
 
 
-_CNN = _reads("dropout filters widths initializer")
+_CNN = _reads("dropout filters widths initializer kernel")
 _TEXTS = _reads("text_column valid_fraction max_vocab", "label_column class_names limit max_length")
 _READ: dict[str, tuple[str, dict[str, dict[str, bool]]]] = {
     "model": (
@@ -34,7 +34,7 @@ _READ: dict[str, tuple[str, dict[str, dict[str, bool]]]] = {
     ),
     "optimizer": (
         "name",
-        {"adam": _reads("betas eps"), "adamw": _reads("betas eps"), "sgd": _reads("momentum")},
+        {"adam": _reads("betas eps kernel"), "adamw": _reads("betas eps kernel"), "sgd": _reads("momentum")},
     ),
     "data": (
         "kind",
@@ -85,6 +85,7 @@ def check_strings(config: Config) -> None:
     check_model(config.model, letters, letters)
 
 
+KERNELS = ("fast", "reference")
 _CELLS = ("rnn", "gru", "lstm", "gru_chung")
 _BACKENDS = ("torch", "equations")
 
@@ -93,6 +94,7 @@ def model_claims(model: ModelConfig) -> Iterator[tuple[str, Any, bool, str]]:
     """What the keys of the networks may be."""
     known = {
         "initializer": ("xavier", "xavier_2d"),
+        "kernel": KERNELS,
         "cell": (*_CELLS, "none") if model.name == "tagger" else _CELLS,
         "backend": _BACKENDS,
         "input": ("onehot", "embedding"),

@@ -90,6 +90,7 @@ class ModelConfig:
     filters: Optional[int] = None
     widths: Optional[List[int]] = None
     initializer: Optional[str] = None
+    kernel: Optional[str] = None
     cell: Optional[str] = None
     hidden: Optional[int] = None
     layers: Optional[int] = None
@@ -113,6 +114,7 @@ class OptimizerConfig:
     betas: Optional[List[float]] = None
     eps: Optional[float] = None
     momentum: Optional[float] = None
+    kernel: Optional[str] = None
     fused: bool = MISSING
 
 

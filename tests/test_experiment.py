@@ -200,6 +200,20 @@ def test_the_same_seed_gives_the_same_results(play: Play, rewind: str) -> None:
         assert ticket.read_bytes() == (second / "tickets" / ticket.name).read_bytes()
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_the_fast_kernels_give_the_numbers_of_the_reference_to_rounding(play: Play, optimizer: str) -> None:
+    common = ["pruning.rounds=6", "pruning.amount=0.5", "trainer.max_epochs=2", "trainer.precision=64-true"]
+    common += [f"optimizer={optimizer}", "model.dropout=0.0"]
+    fast, reference = play(*common), play(*common, "model.kernel=reference", "optimizer.kernel=reference")
+    for ours, theirs in zip(without_seconds(fast), without_seconds(reference), strict=True):
+        for key, value in vars(ours).items():
+            assert value == (value and pytest.approx(getattr(theirs, key), rel=0, abs=1e-9)), key
+    for mine, other in zip(tickets(fast), tickets(reference), strict=True):
+        assert mine.mask == other.mask
+        for name, weight in mine.weights.items():
+            torch.testing.assert_close(weight, other.weights[name], rtol=0, atol=1e-9)
+
+
 def test_another_seed_gives_other_results(play: Play, run: Path) -> None:
     other = play("pruning.rounds=0", "trainer.max_epochs=2", "seed=6")
     assert without_seconds(other)[0] != without_seconds(run)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytorch_lightning as pl
@@ -47,7 +48,7 @@ class PruningCallback(pl.Callback):
         self._lottery = Lottery(Settings(**settings), initialize)
         self._submodule = submodule
         self._freezer: Freezer | None = None
-        self._handles: list[Any] = []
+        self._told = ExitStack()
 
     @property
     def state_key(self) -> str:
@@ -78,7 +79,10 @@ class PruningCallback(pl.Callback):
         """Take hold of the optimizers, whose state a checkpoint may just have filled."""
         self._check_reachable(trainer)
         if self._freezer is not None:
-            self._handles = self._freezer.watch(trainer.optimizers)
+            for handle in self._freezer.watch(trainer.optimizers):
+                self._told.callback(handle.remove)
+            self._freezer.tell(self.module(pl_module))
+            self._told.callback(self._freezer.tell, self.module(pl_module), over=True)
 
     def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Freeze the gradients at once where a module steps, and may clip, by hand."""
@@ -129,9 +133,7 @@ class PruningCallback(pl.Callback):
         self._lottery.load_state_dict(state_dict)
 
     def _release(self) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
+        self._told.close()
         self._freezer = None
 
     def _check_reachable(self, trainer: pl.Trainer) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor, optim
+from torch import Tensor, nn, optim
 
 from lt_lightning.lottery.mask import Mask
 
@@ -26,6 +27,19 @@ _KEEPS_ZEROS = frozenset(
 )
 
 
+@runtime_checkable
+class SkipsPruned(Protocol):
+    """A module, or an optimizer, that does less where it is told that entries are pruned.
+
+    A module has a method `skip_pruned(alive)` with boolean tensors by the names of its own parameters, or None to leave
+    nothing out any more; an optimizer has one with boolean tensors by parameter, and moves no pruned entry then. Both
+    may rely on pruned entries being zero.
+    """
+
+    def skip_pruned(self, alive: Any) -> None:
+        """Leave pruned entries out from now on."""
+
+
 class Freezer:
     """Holds the pruned entries of one module still for one round.
 
@@ -40,6 +54,7 @@ class Freezer:
 
     def __init__(self, params: Mapping[str, Tensor], mask: Mask) -> None:
         pruned = [name for name, alive in mask.counts.items() if alive < mask[name].numel()]
+        self._alive = {name: mask[name] for name in pruned}
         self._params = [params[name] for name in pruned]
         self._bits = [_as_bits(mask[name].to(params[name].device), params[name]) for name in pruned]
 
@@ -72,8 +87,23 @@ class Freezer:
                 else:
                     moment.masked_fill_(bits == 0, 0)  # its type may differ from the parameter's
 
+    def tell(self, module: nn.Module, *, over: bool = False) -> None:
+        """Let the parts of `module` that can (`SkipsPruned`) leave pruned entries out, until the round is over.
+
+        Args:
+            module: the one whose parameters these are, by the names that it gives them.
+            over: that it is over: weights may change now.
+        """
+        for prefix, part in module.named_modules():
+            if isinstance(part, SkipsPruned):
+                begin = f"{prefix}." if prefix else ""
+                names = [name for name in self._alive if name.startswith(begin)]
+                part.skip_pruned(None if over else {name[len(begin) :]: self._alive[name] for name in names})
+
     def watch(self, optimizers: Iterable[optim.Optimizer]) -> list[torch.utils.hooks.RemovableHandle]:
         """Make `optimizers` leave the pruned entries at zero after each of their steps.
+
+        One that skips pruned entries by itself (`SkipsPruned`) is told which they are.
 
         Returns:
             Handles; `remove()` each when the round is over.
@@ -81,7 +111,9 @@ class Freezer:
         handles = []
         for optimizer in optimizers:
             self.freeze_moments(optimizer)
-            if self._params and not _keeps_zeros(optimizer):
+            if isinstance(optimizer, SkipsPruned):
+                optimizer.skip_pruned(dict(zip(self._params, self._alive.values(), strict=True)))
+            elif self._params and not _keeps_zeros(optimizer):
                 handles.append(optimizer.register_step_post_hook(lambda *_: self.freeze_weights()))
         return handles
 
@@ -112,5 +144,7 @@ def _keep(numbers: Tensor, bits: Tensor) -> None:
 def _masked_sparse(grad: Tensor, bits: Tensor) -> Tensor:
     """The sparse gradient `grad`, as of an embedding with `sparse=True`, with its pruned entries at zero."""
     grad = grad.coalesce()
-    _keep(grad.values(), bits[tuple(grad.indices())])  # the values themselves, not a copy
+    places = grad.indices()
+    # A mask of rows is a copy of whole rows; the values are changed themselves.
+    _keep(grad.values(), bits.index_select(0, places[0]) if len(places) == 1 else bits[tuple(places)])
     return grad

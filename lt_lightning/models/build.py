@@ -13,6 +13,7 @@ from lt_lightning.models.convolutional import BinaryCNN, MultiCNN
 from lt_lightning.models.embedding import LetterEmbedding, OneHot, WordEmbedding
 from lt_lightning.models.encoder_decoder import EncoderDecoder
 from lt_lightning.models.learner import Learner
+from lt_lightning.models.living_adam import LivingAdam
 from lt_lightning.models.recurrent import RecurrentClassifier
 from lt_lightning.models.tagger import Tagger
 from lt_lightning.models.tasks import Classification, LanguageModel, SequenceToSequence, Tagging
@@ -66,6 +67,7 @@ def _classifier(
         )
     common |= {
         "filters": model.filters, "widths": model.widths, "initializer": model.initializer, "dropout": model.dropout,
+        "kernel": model.kernel,
     }  # fmt: skip
     return BinaryCNN(words, **common) if classes == 2 else MultiCNN(words, classes, **common)
 
@@ -94,9 +96,20 @@ def _recurrent(model: ModelConfig) -> dict[str, Any]:
 
 def build_optimizer(settings: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
     """The optimizer that the settings ask for, over `parameters`."""
+    params = list(parameters)
+    if settings.kernel == "fast" and LivingAdam.serves(params):
+        assert settings.betas is not None and settings.eps is not None
+        return LivingAdam(
+            params,
+            settings.lr,
+            (settings.betas[0], settings.betas[1]),
+            settings.eps,
+            settings.weight_decay,
+            decoupled=settings.name == "adamw",
+        )
     common = {"lr": settings.lr, "weight_decay": settings.weight_decay, "fused": settings.fused}
     if settings.name == "sgd":
-        return optim.SGD(parameters, momentum=settings.momentum or 0.0, **common)
+        return optim.SGD(params, momentum=settings.momentum or 0.0, **common)
     assert settings.betas is not None and settings.eps is not None
     kind = {"adam": optim.Adam, "adamw": optim.AdamW}[settings.name]
-    return kind(parameters, betas=(settings.betas[0], settings.betas[1]), eps=settings.eps, **common)
+    return kind(params, betas=(settings.betas[0], settings.betas[1]), eps=settings.eps, **common)

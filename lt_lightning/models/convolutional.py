@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,20 +12,22 @@ from torch import Tensor, nn
 
 from lt_lightning.data.vocabulary import PADDING
 from lt_lightning.models.embedding import WordEmbedding
-from lt_lightning.models.windows import can_share_words, max_over_distinct_words
+from lt_lightning.models.windows import Living, max_over_windows, runs_compiled
 
 WIDTHS = (3, 4, 5)
 """How many neighbouring words a filter sees, by default."""
 Initializer = Literal["xavier", "xavier_2d"]
 """How filters are drawn."""
+Kernel = Literal["fast", "reference"]
+"""How features are computed."""
 
 
-class MultiCNN(nn.Module):
-    """A convolutional classifier with one logit a class.
+class TextCNN(nn.Module):
+    """What `MultiCNN` and `BinaryCNN` share: everything but the number of logits.
 
     Args:
         words: the size of the vocabulary.
-        classes: the number of classes.
+        logits: how many.
         dim: the length of a word's vector.
         filters: the number of filters of each width.
         widths: how many words a filter sees.
@@ -35,86 +37,86 @@ class MultiCNN(nn.Module):
         initializer: `xavier`, Xavier-normal with a window's fans; `xavier_2d`, with those of the same filters written
             as Conv2d over a picture of one channel, whose fan-out is `dim` times as large: weights about a seventh
             as large with 100 dimensions.
+        kernel: `fast`, or `reference`: layer after layer, the same numbers but for rounding; see `max_over_time`.
+    """
+
+    def __init__(
+        self,
+        words: int,
+        logits: int,
+        *,
+        dim: int = 100,
+        filters: int = 100,
+        widths: Sequence[int] = WIDTHS,
+        dropout: float = 0.5,
+        vectors: Float[Tensor, "words dim"] | None = None,
+        embedding_std: float = 1.0,
+        initializer: Initializer = "xavier",
+        kernel: Kernel = "fast",
+    ) -> None:
+        super().__init__()
+        self._initializer: Initializer = initializer
+        self._kernel: Kernel = kernel
+        self._living: Living | None = None
+        self.embedding = WordEmbedding(words, dim, vectors, embedding_std)
+        self.convs = nn.ModuleList(nn.Conv1d(dim, filters, width) for width in widths)
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(filters * len(widths), logits)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all weights afresh."""
+        self.embedding.reset_parameters()
+        _initialize(self.convs, self.fc, self._initializer)
+
+    def skip_pruned(self, alive: Mapping[str, Tensor] | None) -> None:
+        """Leave pruned entries out of the arithmetic from now on: they must be zero, and stay so.
+
+        Args:
+            alive: boolean tensors by parameter name; whoever has none is all alive. None: leave nothing out.
+        """
+        names = [f"convs.{number}.weight" for number in range(len(self.convs))]
+        self._living = None if alive is None else Living.of(alive.get("embedding.weight"), [*map(alive.get, names)])
+
+    def forward(
+        self, ids: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]
+    ) -> Float[Tensor, "batch logits"]:
+        """The logits of each text.
+
+        Args:
+            ids: word ids, each row filled up with `<pad>`.
+            lengths: the number of words in each row.
+        """
+        features = max_over_time(self.embedding, self.convs, ids, lengths, kernel=self._kernel, living=self._living)
+        return self.fc(self.dropout(features))
+
+
+class MultiCNN(TextCNN):
+    """A convolutional classifier with one logit a class; arguments as for `TextCNN`, with `classes` for `logits`.
 
     Example:
         >>> sum(parameter.numel() for parameter in MultiCNN(50_002, 4).parameters())
         5121704
     """
 
-    def __init__(
-        self,
-        words: int,
-        classes: int,
-        *,
-        dim: int = 100,
-        filters: int = 100,
-        widths: Sequence[int] = WIDTHS,
-        dropout: float = 0.5,
-        vectors: Float[Tensor, "words dim"] | None = None,
-        embedding_std: float = 1.0,
-        initializer: Initializer = "xavier",
-    ) -> None:
-        super().__init__()
-        self._initializer: Initializer = initializer
-        self.embedding = WordEmbedding(words, dim, vectors, embedding_std)
-        self.convs = nn.ModuleList(nn.Conv1d(dim, filters, width) for width in widths)
-        self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(filters * len(widths), classes)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw all weights afresh."""
-        self.embedding.reset_parameters()
-        _initialize(self.convs, self.fc, self._initializer)
-
-    def forward(
-        self, ids: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]
-    ) -> Float[Tensor, "batch classes"]:
-        """One logit a class for each text.
-
-        Args:
-            ids: word ids, each row filled up with `<pad>`.
-            lengths: the number of words in each row.
-        """
-        return self.fc(self.dropout(max_over_time(self.embedding, self.convs, ids, lengths)))
+    def __init__(self, words: int, classes: int, **settings: Any) -> None:
+        super().__init__(words, classes, **settings)
 
 
-class BinaryCNN(nn.Module):
-    """A convolutional classifier with a single logit, that of class 1; arguments as for `MultiCNN`.
+class BinaryCNN(TextCNN):
+    """A convolutional classifier with a single logit, that of class 1; arguments as for `TextCNN`, without `logits`.
 
     Example:
         >>> sum(parameter.numel() for parameter in BinaryCNN(50_002).parameters())
         5120801
     """
 
-    def __init__(
-        self,
-        words: int,
-        *,
-        dim: int = 100,
-        filters: int = 100,
-        widths: Sequence[int] = WIDTHS,
-        dropout: float = 0.5,
-        vectors: Float[Tensor, "words dim"] | None = None,
-        embedding_std: float = 1.0,
-        initializer: Initializer = "xavier",
-    ) -> None:
-        super().__init__()
-        self._initializer: Initializer = initializer
-        self.embedding = WordEmbedding(words, dim, vectors, embedding_std)
-        self.convs = nn.ModuleList(nn.Conv1d(dim, filters, width) for width in widths)
-        self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(filters * len(widths), 1)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw all weights afresh."""
-        self.embedding.reset_parameters()
-        _initialize(self.convs, self.fc, self._initializer)
+    def __init__(self, words: int, **settings: Any) -> None:
+        super().__init__(words, 1, **settings)
 
     def forward(self, ids: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]) -> Float[Tensor, " batch"]:
-        """The logit of class 1 for each text; arguments as for `MultiCNN.forward`."""
-        return self.fc(self.dropout(max_over_time(self.embedding, self.convs, ids, lengths))).squeeze(1)
+        """The logit of class 1 for each text; arguments as for `TextCNN.forward`."""
+        return super().forward(ids, lengths).squeeze(1)
 
 
 def max_over_time(
@@ -122,20 +124,30 @@ def max_over_time(
     convs: Iterable[nn.Module],
     ids: Int64[Tensor, "batch length"],
     lengths: Int64[Tensor, " batch"],
+    *,
+    kernel: Kernel = "fast",
+    living: Living | None = None,
 ) -> Float[Tensor, "batch features"]:
     """The strongest answer of each filter anywhere in the text, after ReLU.
 
     Only windows that lie inside the text compete, so that padding never wins and the result does not depend on it. A
     text shorter than a filter has one window, which starts at its first word and runs into the zeros of the padding.
 
-    On the CPU `max_over_distinct_words` finds the same numbers faster than layer after layer does.
+    Args:
+        embedding: gives words their vectors.
+        convs: the filters.
+        ids: word ids, each row filled up with `<pad>`.
+        lengths: the number of words in each row.
+        kernel: `fast`: the same numbers, but for rounding, by `max_over_windows` where it serves (on the CPU);
+            `reference`: by `max_over_layers`, always.
+        living: which entries are worth looking at, for `max_over_windows`.
     """
     layers = [conv for conv in convs if isinstance(conv, nn.Conv1d)]
     widest = max(conv.kernel_size[0] for conv in layers)
     if ids.shape[1] < widest:
         ids = F.pad(ids, (0, widest - ids.shape[1]), value=PADDING)
-    if len(ids) and can_share_words(embedding, layers):
-        return max_over_distinct_words(embedding, layers, ids, lengths)
+    if kernel == "fast" and len(ids) and runs_compiled(embedding, layers):
+        return max_over_windows(embedding, layers, ids, lengths, living)
     return max_over_layers(embedding, layers, ids, lengths)
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from lt_lightning.data.vocabulary import PADDING, UNKNOWN
+from lt_lightning.kernels.windows import find_distinct, sum_by_place
 
 
 class WordEmbedding(nn.Embedding):
@@ -38,6 +43,42 @@ class WordEmbedding(nn.Embedding):
             vectors = self._vectors.to(self.weight)
             self.weight.copy_(torch.where(vectors.isnan(), self.weight, vectors))
         self.weight[[UNKNOWN, PADDING]] = 0
+
+    def forward(self, input: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape dim"]:
+        """The vectors of words; with `sparse=True` the gradient of `weight` is a sparse tensor of their rows."""
+        if self.sparse and self.weight.device.type == "cpu" and input.numel():
+            vectors = _SparseLookUp.apply(input, self.padding_idx, self.weight)
+            assert isinstance(vectors, Tensor)
+            return vectors
+        return super().forward(input)
+
+
+class _SparseLookUp(torch.autograd.Function):
+    """`F.embedding` whose gradient has each word's row once, in order: nobody has to add up and sort later."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, ids: Int64[Tensor, "*shape"], padding: int, weight: Float[Tensor, "words dim"]
+    ) -> Float[Tensor, "*shape dim"]:
+        """The vectors."""
+        ctx.save_for_backward(ids)
+        ctx.padding, ctx.words = padding, len(weight)
+        return F.embedding(ids, weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]: once_differentiable's types say less
+        ctx: Any, gradient: Float[Tensor, "*shape dim"]
+    ) -> tuple[None, None, Tensor]:
+        """The gradient of the weight."""
+        ids = ctx.saved_tensors[0].reshape(1, -1).numpy()
+        found, places = find_distinct(ids, np.array([ids.size]), 0, ctx.words)
+        rows = gradient.new_zeros(len(found), gradient.shape[-1])
+        sum_by_place(gradient.reshape(ids.size, -1).contiguous().numpy(), places[0], rows.numpy())
+        words = torch.from_numpy(found)
+        rows[words == ctx.padding] = 0
+        shape = (ctx.words, rows.shape[1])
+        return None, None, torch.sparse_coo_tensor(words[None], rows, shape, check_invariants=False, is_coalesced=True)
 
 
 class LetterEmbedding(nn.Embedding):

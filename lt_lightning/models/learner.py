@@ -15,6 +15,8 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
 
+from lt_lightning.models.embedding import WordEmbedding
+from lt_lightning.models.living_adam import LivingAdam
 from lt_lightning.models.tasks import Answers, Classification, Task, predicted_classes
 
 
@@ -65,8 +67,13 @@ class Learner(pl.LightningModule):
         return self.network(*inputs)
 
     def configure_optimizers(self) -> Optimizer:
-        """A fresh optimizer for the fit."""
-        return self._make_optimizer(self.parameters())
+        """A fresh optimizer for the fit; if it can take them, embeddings have sparse gradients."""
+        optimizer = self._make_optimizer(self.parameters())
+        sparse = isinstance(optimizer, LivingAdam) and takes_sparse_gradients(self.trainer)
+        for module in self.network.modules():
+            if isinstance(module, WordEmbedding):
+                module.sparse = sparse
+        return optimizer
 
     def on_train_epoch_start(self) -> None:
         """Forget the last epoch's loss."""
@@ -120,6 +127,11 @@ class Learner(pl.LightningModule):
         self.confusion = self.test_confusion.compute().cpu()
         for metric in (self.test_loss, self.test_metrics, self.test_confusion, self.test_exact):
             metric.reset()
+
+
+def takes_sparse_gradients(trainer: pl.Trainer) -> bool:
+    """Whether all that a Trainer does with gradients it can do with sparse ones too: not averaging and clipping."""
+    return trainer.world_size == 1 and not trainer.gradient_clip_val
 
 
 def _mean() -> MeanMetric:

@@ -1,26 +1,59 @@
-"""Maximum over time on the CPU: the same numbers as embedding and convolving every word, from a fraction of the work.
+"""Maximum over time on the CPU: the numbers of embedding, convolution and maximum, from a fraction of the work.
 
-Forward, a filter meets each *distinct* word of the batch once: its answer to a window is the sum of its answers to the
-words at their positions in it. Backward, its gradient flows to the one window of each text that won, and nowhere else.
+Which way a filter meets the words is chosen anew for each batch and each width, by what it would cost:
+
+- dense: a matrix product of the distinct words and the filters, then look-ups;
+- where few entries of the embedding live, a sparse product in its place;
+- where few weights of the filters live as well, no product: the living ones are added up one by one.
+
+All give the same numbers but for rounding. The loops, and why they are fast, are in `lt_lightning.kernels.windows`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeGuard
 
+import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-STRETCH = 8
-"""How many windows in a row are compared at once."""
+from lt_lightning.kernels import windows as kernels
+from lt_lightning.kernels.living import Array, LivingFilters, LivingRows
+
+SPARSE_ROWS = 0.2
+"""Below this density the words' living entries are multiplied one by one; measured, as are the next two."""
+SPARSE_FILTERS = 0.05
+"""Below this density the way back visits living weights alone."""
+EVENT = 12
+"""Adding up one living product at its window costs as much as so many entries of a table of answers."""
 
 
-def can_share_words(embedding: nn.Embedding, convs: Sequence[nn.Conv1d]) -> bool:
-    """Whether `max_over_distinct_words` serves these layers: on the CPU, in float32 or float64, with dense gradients.
+@dataclass(frozen=True)
+class Living:
+    """Which entries live, where so few do that it pays to know them.
+
+    Attributes:
+        rows: those of the embedding; None where too many live.
+        filters: those of each convolution; None likewise.
+    """
+
+    rows: LivingRows | None
+    filters: tuple[LivingFilters | None, ...]
+
+    @classmethod
+    def of(cls, embedding: Tensor | None, convs: Sequence[Tensor | None]) -> Living:
+        """From masks, of the embedding `(words, dim)` and the filters `(filters, dim, width)`; None: all live."""
+        rows = LivingRows.of(embedding.cpu().numpy()) if _is_below(embedding, SPARSE_ROWS) else None
+        filters = (LivingFilters.of(one.cpu().numpy()) if _is_below(one, SPARSE_FILTERS) else None for one in convs)
+        return cls(rows, tuple(filters))
+
+
+def runs_compiled(embedding: nn.Embedding, convs: Sequence[nn.Conv1d]) -> bool:
+    """Whether `max_over_windows` serves these layers: on the CPU, in float32 or float64.
 
     A layer with a hook must be called as a module, so it does not serve that.
     """
@@ -30,60 +63,88 @@ def can_share_words(embedding: nn.Embedding, convs: Sequence[nn.Conv1d]) -> bool
         not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
-        and not (embedding.sparse or embedding.scale_grad_by_freq or embedding.max_norm is not None)
+        and not (embedding.scale_grad_by_freq or embedding.max_norm is not None)
         and not any(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks for layer in layers)
         and (kinds == {("cpu", torch.strided, torch.float32)} or kinds == {("cpu", torch.strided, torch.float64)})
     )
 
 
-def max_over_distinct_words(
+def max_over_windows(
     embedding: nn.Embedding,
     convs: Sequence[nn.Conv1d],
     ids: Int64[Tensor, "batch length"],
     lengths: Int64[Tensor, " batch"],
+    living: Living | None = None,
 ) -> Float[Tensor, "batch features"]:
     """The strongest answer of each filter anywhere in the text, after ReLU.
 
     Args:
-        embedding: gives words their vectors.
-        convs: the filters; see `can_share_words`.
+        embedding: gives words their vectors. With `sparse=True` the gradient of its weight is a sparse tensor, of the
+            rows of the batch's words.
+        convs: the filters; see `runs_compiled`.
         ids: word ids of at least one text, at least as many in a row as the widest filter sees.
         lengths: the number of words in each row.
+        living: which entries live; all others must be zero, and get no gradient where it is not dense anyway.
+
+    Raises:
+        IndexError: a word id is not in the vocabulary.
     """
-    parameters = _parameters(convs)
-    if torch.is_grad_enabled() and any(p is not None and p.requires_grad for p in [embedding.weight, *parameters]):
-        features = _MaxOverDistinctWords.apply(ids, lengths, embedding.padding_idx, embedding.weight, *parameters)
-        assert isinstance(features, Tensor)
-        return features
-    words, places = ids.unique(return_inverse=True)
-    vectors = embedding.weight.index_select(0, words)
-    maxima = [_add_bias(_answers(vectors, places, lengths, conv.weight).amax(dim=(1, 2)), conv.bias) for conv in convs]
-    return torch.cat(maxima, dim=1).relu_()
+    how = _How(embedding.padding_idx, embedding.sparse, living or Living(None, (None,) * len(convs)))
+    features = _MaxOverWindows.apply(ids, lengths, how, embedding.weight, *_parameters(convs))
+    assert isinstance(features, Tensor)
+    return features
 
 
-class _MaxOverDistinctWords(torch.autograd.Function):
-    """`max_over_distinct_words`, with a way back."""
+class _How(NamedTuple):
+    """What the function below is told besides tensors."""
+
+    padding: int | None
+    sparse: bool
+    living: Living
+
+
+class _Words(NamedTuple):
+    """The distinct words of a batch.
+
+    Attributes:
+        ids: ascending.
+        places: (batch, length) which of them each word is.
+        vectors: (distinct, dim).
+        entries: their living entries, if the embedding is sparse: where each word's begin, their dimensions, values.
+        living_reads: how many living entries are read, each as often as its word.
+    """
+
+    ids: Array
+    places: Array
+    vectors: Array
+    entries: tuple[Array, Array, Array] | None
+    living_reads: int
+
+
+class _MaxOverWindows(torch.autograd.Function):
+    """`max_over_windows`, with a way back."""
 
     @staticmethod
     def forward(
         ctx: Any,
         ids: Int64[Tensor, "batch length"],
         lengths: Int64[Tensor, " batch"],
-        padding: int | None,
+        how: _How,
         embedding: Float[Tensor, "words dim"],
         *parameters: Tensor | None,
     ) -> Float[Tensor, "batch features"]:
         """The features; `parameters` are weight and bias of each convolution in turn."""
-        words, places = ids.unique(return_inverse=True)
-        vectors = embedding.index_select(0, words)
+        pairs = list(_pairs(parameters))
+        words = _find_words(ids, lengths, embedding, max(weight.shape[2] for weight, _ in pairs), how.living.rows)
+        counts = lengths.contiguous().numpy()
         maxima, winners = [], []
-        for weight, bias in _pairs(parameters):
-            strongest, winner = _strongest(_answers(vectors, places, lengths, weight))
-            maxima.append(_add_bias(strongest, bias))
+        for (weight, bias), living in zip(pairs, how.living.filters, strict=True):
+            strongest, winner = _strongest(words, counts, weight, living)
+            maxima.append(strongest if bias is None else strongest + bias)
             winners.append(winner)
         features = torch.cat(maxima, dim=1).relu_()
-        ctx.save_for_backward(words, places, vectors, features, *winners, *parameters[::2])
-        ctx.padding, ctx.vocabulary = padding, len(embedding)
+        ctx.save_for_backward(features, *(weight for weight, _ in pairs))
+        ctx.words, ctx.winners, ctx.how, ctx.vocabulary = words, winners, how, len(embedding)
         return features
 
     @staticmethod
@@ -92,95 +153,96 @@ class _MaxOverDistinctWords(torch.autograd.Function):
         ctx: Any, gradient: Float[Tensor, "batch features"]
     ) -> tuple[Tensor | None, ...]:
         """The gradients of the embedding and of each convolution's weight and bias."""
-        words, places, vectors, features, *rest = ctx.saved_tensors
-        winners, weights = rest[: len(rest) // 2], rest[len(rest) // 2 :]
+        features, *weights = ctx.saved_tensors
+        words: _Words = ctx.words
         gradient = gradient.masked_fill(features <= 0, 0)  # as ReLU: none at 0
-        gradients, seen, shares = [], [], []
-        for number, (winner, weight, part) in enumerate(
-            zip(winners, weights, gradient.split([len(weight) for weight in weights], dim=1), strict=True)
-        ):
-            filters, _, width = weight.shape
-            # What each filter saw in the window that won: a row for each of its positions, a column for each text.
-            steps = winner[:, :, None] + torch.arange(width)
-            seen.append(places.gather(1, steps.flatten(1)).T)
-            shares.append(part.T.repeat_interleave(width, dim=0))
+        by_vector = np.zeros_like(words.vectors)
+        gradients: list[Tensor | None] = []
+        parts = gradient.split([len(weight) for weight in weights], dim=1)
+        convs = zip(weights, parts, ctx.winners, ctx.how.living.filters, strict=True)
+        for number, (weight, part, winner, living) in enumerate(convs):
+            by_weight = _go_back(words, part.contiguous().numpy(), winner, weight, living, by_vector)
             needs_weight, needs_bias = ctx.needs_input_grad[4 + 2 * number : 6 + 2 * number]
-            if needs_weight:
-                by_position = F.embedding_bag(seen[-1], vectors, mode="sum", per_sample_weights=shares[-1])
-                gradients.append(by_position.view(filters, width, -1).transpose(1, 2).contiguous())
-            else:
-                gradients.append(None)
+            gradients.append(by_weight if needs_weight else None)
             gradients.append(part.sum(dim=0) if needs_bias else None)
         if not ctx.needs_input_grad[3]:
             return None, None, None, None, *gradients
-        by_position = torch.cat([weight.transpose(1, 2).flatten(0, 1) for weight in weights])
-        by_word = _sum_by_word(by_position, words[torch.cat(seen)], torch.cat(shares), ctx.vocabulary)
-        if ctx.padding is not None:
-            by_word[ctx.padding] = 0
+        by_vector[words.ids == ctx.how.padding] = 0
+        if words.entries is not None:
+            kernels.keep_living(by_vector, *words.entries[:2])
+        rows, ids = torch.from_numpy(by_vector), torch.from_numpy(words.ids)
+        shape = (ctx.vocabulary, rows.shape[1])
+        if ctx.how.sparse:
+            by_word = torch.sparse_coo_tensor(ids[None], rows, shape, check_invariants=False, is_coalesced=True)
+        else:
+            by_word = rows.new_zeros(shape).index_copy_(0, ids, rows)
         return None, None, None, by_word, *gradients
 
 
-def _answers(
-    vectors: Float[Tensor, "distinct dim"],
-    places: Int64[Tensor, "batch length"],
-    lengths: Int64[Tensor, " batch"],
-    weight: Float[Tensor, "filters dim width"],
-) -> Float[Tensor, "batch stretches stretch filters"]:
-    """What the filters answer to each window, without their bias; −∞ to a window that leaves its text.
-
-    Args:
-        vectors: those of the distinct words.
-        places: which of them each word is.
-        lengths: the number of words in each row.
-        weight: the filters, of one width.
-    """
-    filters, dim, width = weight.shape
-    by_position = (vectors @ weight.permute(1, 2, 0).reshape(dim, width * filters)).view(-1, filters)
-    windows = places.shape[1] - width + 1
-    stretches = -(-windows // STRETCH)
-    places = F.pad(places, (0, stretches * STRETCH - windows))
-    rows = torch.add(torch.arange(width), places.unfold(1, width, 1), alpha=width)
-    answers = F.embedding_bag(rows.flatten(0, 1), by_position, mode="sum")
-    # Whole rows of few windows, found first: a mask as large as the answers would cost more than they did.
-    answers.index_fill_(0, _outside(rows.shape[1], windows, lengths - width).flatten().nonzero().squeeze(1), -torch.inf)
-    return answers.view(len(places), stretches, STRETCH, filters)
-
-
-def _outside(count: int, windows: int, last: Int64[Tensor, " batch"]) -> Bool[Tensor, "batch count"]:
-    """Which of `count` windows do not compete: those after the last inside the text, but never the first."""
-    return torch.arange(count) > last.clamp(0, windows - 1)[:, None]
+def _find_words(ids: Tensor, lengths: Tensor, embedding: Tensor, widest: int, living: LivingRows | None) -> _Words:
+    weight, counts = embedding.detach(), lengths.contiguous().numpy()
+    found, places = kernels.find_distinct(ids.contiguous().numpy(), counts, widest, len(weight))
+    vectors = weight.index_select(0, torch.from_numpy(found)).numpy()
+    if living is None:
+        return _Words(found, places, vectors, None, 0)
+    entries = kernels.gather_living(vectors, found, *living)
+    return _Words(found, places, vectors, entries, kernels.count_living(entries[0], places, counts, widest))
 
 
 def _strongest(
-    answers: Float[Tensor, "batch stretches stretch filters"],
-) -> tuple[Float[Tensor, "batch filters"], Int64[Tensor, "batch filters"]]:
-    """The maximum over windows, and the first window that has it.
+    words: _Words, lengths: Array, weight: Float[Tensor, "filters dim width"], living: LivingFilters | None
+) -> tuple[Float[Tensor, "batch filters"], Array]:
+    """The maxima of filters of one width, and the first window that has each."""
+    filters, dim, width = weight.shape
+    maxima = weight.new_empty(len(words.places), filters)
+    winners = np.empty(maxima.shape, np.int32)
+    if words.entries is not None and living is not None:
+        events = words.living_reads * len(living.forth) / dim
+        if events * EVENT < words.places.size * filters * width:
+            weights = weight.detach().reshape(-1).numpy()[living.forth]
+            kernels.strongest_of_living(
+                *words.entries, living.dim_starts, living.shifts, weights,
+                words.places, lengths, width, maxima.numpy(), winners,
+            )  # fmt: skip
+            return maxima, winners
+    flat = weight.detach().permute(1, 2, 0).reshape(dim, width * filters)
+    if words.entries is not None:
+        table = flat.new_empty(len(words.ids), width * filters)
+        kernels.answer_living(*words.entries, flat.numpy(), table.numpy())
+    else:
+        table = torch.from_numpy(words.vectors) @ flat
+    kernels.strongest_of_table(table.view(-1, width, filters).numpy(), words.places, lengths, maxima.numpy(), winners)
+    return maxima, winners
 
-    A maximum alone is vectorized where one with its index is not: so first the stretch that has it, then the window.
-    """
-    strongest, stretch = answers.amax(dim=2).max(dim=1)
-    there = stretch[:, None, None].expand(-1, 1, answers.shape[2], -1)
-    return strongest, stretch * answers.shape[2] + answers.gather(1, there).squeeze(1).max(dim=1).indices
+
+def _go_back(
+    words: _Words,
+    gradient: Array,
+    winners: Array,
+    weight: Float[Tensor, "filters dim width"],
+    living: LivingFilters | None,
+    by_vector: Array,
+) -> Float[Tensor, "filters dim width"]:
+    """The gradient of filters of one width; that of the words is added to `by_vector`."""
+    weight = weight.detach()
+    if living is not None:
+        by_weight = torch.zeros_like(weight)
+        flat = by_weight.view(-1).numpy()
+        sums = np.zeros(len(living.back), flat.dtype)
+        kernels.backward_living(
+            gradient, winners, words.places, words.vectors, living.filter_starts, living.dims, living.positions,
+            weight.reshape(-1).numpy()[living.back], by_vector, sums,
+        )  # fmt: skip
+        flat[living.back] = sums
+        return by_weight
+    turned = weight.transpose(1, 2).contiguous()
+    by_turned = torch.zeros_like(turned)
+    kernels.backward_dense(gradient, winners, words.places, words.vectors, turned.numpy(), by_vector, by_turned.numpy())
+    return by_turned.transpose(1, 2).contiguous()
 
 
-def _sum_by_word(
-    rows: Float[Tensor, "rows dim"], words: Int64[Tensor, "rows batch"], shares: Float[Tensor, "rows batch"], count: int
-) -> Float[Tensor, "count dim"]:
-    """For each of `count` words the sum of the rows that it is in, each times its share.
-
-    Sorted, so that each row of the result, of which there may be very many, is written once, and in a fixed order.
-    """
-    order = words.flatten().int().argsort(stable=True)
-    counts = words.flatten().bincount(minlength=count)
-    which = torch.arange(len(rows)).repeat_interleave(words.shape[1])[order]
-    starts = counts.cumsum(0) - counts
-    return F.embedding_bag(which, rows, starts, mode="sum", per_sample_weights=shares.flatten()[order])
-
-
-def _add_bias(
-    strongest: Float[Tensor, "batch filters"], bias: Float[Tensor, " filters"] | None
-) -> Float[Tensor, "batch filters"]:
-    return strongest if bias is None else strongest + bias
+def _is_below(alive: Tensor | None, density: float) -> TypeGuard[Tensor]:
+    return alive is not None and int(alive.sum()) < density * alive.numel()
 
 
 def _parameters(convs: Sequence[nn.Conv1d]) -> list[Tensor | None]:

@@ -1,6 +1,7 @@
-"""`max_over_distinct_words` against the layers that it stands for, against their definition, and against itself."""
+"""`max_over_windows` against the layers that it stands for, against their definition, and against itself."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 import torch
@@ -9,21 +10,28 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from lt_lightning.data.vocabulary import PADDING
+from lt_lightning.kernels.windows import STRETCH
+from lt_lightning.lottery import Freezer, Mask, prune
 from lt_lightning.models import BinaryCNN, MultiCNN
 from lt_lightning.models import convolutional as convolutional_module
+from lt_lightning.models import windows as windows_module
 from lt_lightning.models.convolutional import max_over_layers, max_over_time
 from lt_lightning.models.embedding import WordEmbedding
-from lt_lightning.models.windows import STRETCH, can_share_words, max_over_distinct_words
+from lt_lightning.models.windows import Living, max_over_windows, runs_compiled
 
 WORDS, DIM, FILTERS = 30, 7, 5
 Layers = tuple[WordEmbedding, list[nn.Conv1d]]
 
 
 def layers(
-    widths: Sequence[int] = (3, 4, 5), dtype: torch.dtype = torch.float64, bias: bool = True, seed: int = 0
+    widths: Sequence[int] = (3, 4, 5),
+    dtype: torch.dtype = torch.float64,
+    bias: bool = True,
+    seed: int = 0,
+    words: int = WORDS,
 ) -> Layers:
     torch.manual_seed(seed)
-    embedding = WordEmbedding(WORDS, DIM).to(dtype)
+    embedding = WordEmbedding(words, DIM).to(dtype)
     embedding.reset_parameters()
     # Each width with a number of filters of its own.
     return embedding, [nn.Conv1d(DIM, FILTERS + width, width, bias=bias, dtype=dtype) for width in widths]
@@ -83,7 +91,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
     parameters = [embedding.weight, *(p for conv in convs for p in conv.parameters())]
 
     def features(*_: Tensor) -> Tensor:
-        return max_over_distinct_words(embedding, convs, ids, lengths)
+        return max_over_windows(embedding, convs, ids, lengths)
 
     # Finite differences move the row of padding too, which gets no gradient by definition; so take it out of this one.
     embedding.padding_idx = None
@@ -131,7 +139,7 @@ def test_a_filter_that_never_answers_above_zero_gets_no_gradient() -> None:
 
 
 def test_of_equal_windows_the_first_wins() -> None:
-    embedding, convs = layers((1,))
+    embedding, convs = layers((1,), words=2 + 3 * STRETCH)
     with torch.no_grad():
         embedding.weight[2:] = 1.0
         convs[0].weight.abs_()
@@ -197,24 +205,23 @@ def test_networks_take_the_fast_way_on_the_cpu(network: MultiCNN | BinaryCNN, mo
 
 def test_other_numbers_other_gradients_and_hooks_are_left_to_the_layers() -> None:
     embedding, convs = layers()
-    assert can_share_words(embedding, convs)
-    assert can_share_words(embedding.float(), [conv.float() for conv in convs])
+    assert runs_compiled(embedding, convs)
+    assert runs_compiled(embedding.float(), [conv.float() for conv in convs])
     with torch.autocast("cpu", torch.bfloat16):
-        assert not can_share_words(embedding, convs)
+        assert not runs_compiled(embedding, convs)
         assert max_over_time(embedding, convs, *texts(9, 4)).dtype == torch.bfloat16
-    assert not can_share_words(nn.Embedding(WORDS, DIM, sparse=True), convs)
-    assert not can_share_words(nn.Embedding(WORDS, DIM, max_norm=1.0), convs)
-    assert not can_share_words(nn.Embedding(WORDS, DIM, scale_grad_by_freq=True), convs)
-    assert not can_share_words(embedding.double(), convs)
-    assert not can_share_words(embedding.bfloat16(), [conv.bfloat16() for conv in convs])
-    assert not can_share_words(embedding.to("meta"), [conv.to("meta") for conv in convs])
+    assert not runs_compiled(nn.Embedding(WORDS, DIM, max_norm=1.0), convs)
+    assert not runs_compiled(nn.Embedding(WORDS, DIM, scale_grad_by_freq=True), convs)
+    assert not runs_compiled(embedding.double(), convs)
+    assert not runs_compiled(embedding.bfloat16(), [conv.bfloat16() for conv in convs])
+    assert not runs_compiled(embedding.to("meta"), [conv.to("meta") for conv in convs])
     embedding, convs = layers()
     calls = []
     handle = convs[0].register_forward_hook(lambda *_: calls.append(1))
     max_over_time(embedding, convs, *texts(9, 4))
     assert calls
     handle.remove()
-    assert can_share_words(embedding, convs)
+    assert runs_compiled(embedding, convs)
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
@@ -223,3 +230,108 @@ def test_a_network_that_is_traced_is_traced_layer_by_layer() -> None:
     ids, lengths = texts(9, 6)
     traced = torch.jit.trace(network, (ids, lengths))
     torch.testing.assert_close(traced(ids, lengths), network(ids, lengths))
+
+
+# Pruned: every way to the same numbers.
+
+
+WAYS = {
+    "dense": {"SPARSE_ROWS": 0.0, "SPARSE_FILTERS": 0.0},
+    "sparse words": {"SPARSE_ROWS": 2.0, "SPARSE_FILTERS": 0.0},
+    "sparse filters": {"SPARSE_ROWS": 0.0, "SPARSE_FILTERS": 2.0},
+    "sparse words and filters": {"SPARSE_ROWS": 2.0, "SPARSE_FILTERS": 2.0, "EVENT": 0},
+    "as it chooses": {},
+}
+
+
+def pruned(embedding: WordEmbedding, convs: list[nn.Conv1d], density: float, seed: int) -> Living:
+    """Prune at random, and say what is left."""
+    generator = torch.Generator().manual_seed(seed)
+    alive = []
+    with torch.no_grad():
+        for layer in (embedding, *convs):
+            alive.append(torch.rand(layer.weight.shape, generator=generator) < density)
+            layer.weight[~alive[-1]] = 0
+    return Living.of(alive[0], alive[1:])
+
+
+@pytest.mark.parametrize("way", WAYS)
+@settings(max_examples=25, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 3 * STRETCH), min_size=1, max_size=5),
+    widths=st.lists(st.integers(1, 6), min_size=1, max_size=3),
+    density=st.sampled_from([0.0, 0.02, 0.3, 0.9, 1.0]),
+    sparse=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_whatever_is_pruned_and_whichever_way_the_living_have_the_layers_numbers(
+    way: str, lengths: list[int], widths: list[int], density: float, sparse: bool, seed: int
+) -> None:
+    embedding, convs = layers(widths, seed=seed)
+    batch = texts(*lengths, padding=seed % 3, seed=seed)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in WAYS[way].items():
+            patch.setattr(windows_module, name, value)
+        living = pruned(embedding, convs, density, seed)
+        theirs = learn(max_over_layers, embedding, convs, batch)
+        embedding.sparse = sparse
+        ours = learn(partial(max_over_time, living=living), embedding, convs, batch)
+    assert ours[1].is_sparse == sparse
+    ours[1] = ours[1].to_dense()
+    torch.testing.assert_close(ours[0], theirs[0], rtol=0, atol=1e-12)
+    weights = zip([ours[1], *ours[2::2]], [theirs[1], *theirs[2::2]], (embedding, *convs), strict=True)
+    for mine, other, layer in weights:
+        alive = layer.weight.detach() != 0
+        torch.testing.assert_close(mine * alive, other * alive, rtol=0, atol=1e-12)
+    for mine, other in zip(ours[3::2], theirs[3::2], strict=True):  # biases
+        torch.testing.assert_close(mine, other, rtol=0, atol=1e-12)
+
+
+def test_a_living_entry_that_is_zero_gets_its_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in WAYS["sparse words and filters"].items():
+        monkeypatch.setattr(windows_module, name, value)
+    embedding, convs = layers((3,))
+    with torch.no_grad():
+        convs[0].weight[0] = 0
+        convs[0].bias.fill_(1.0)
+    living = Living.of(torch.ones_like(embedding.weight, dtype=torch.bool), [torch.ones_like(convs[0].weight) > 0])
+    weight = learn(partial(max_over_time, living=living), embedding, convs, texts(9, 12))[2]
+    assert weight[0].all()
+
+
+def test_a_network_leaves_out_what_it_is_told_is_pruned_until_the_round_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network, batch = MultiCNN(WORDS, 3, dim=DIM, filters=FILTERS).eval(), texts(9, 31, 2)
+    weights = dict(network.named_parameters())
+    mask = prune({name: w.detach().abs() for name, w in weights.items()}, Mask.ones(weights), 0.97)
+    mask.apply_(weights)
+    expected = network(*batch)
+    freezer = Freezer(weights, mask)
+    with monkeypatch.context() as patch:
+        patch.setattr(windows_module, "EVENT", 0)
+        patch.delattr("lt_lightning.kernels.windows.strongest_of_table")
+        freezer.tell(network)
+        torch.testing.assert_close(network(*batch), expected)
+    freezer.tell(network, over=True)
+    with torch.no_grad():
+        for weight in weights.values():
+            weight.fill_(0.5)
+    assert (network(*batch) != expected).all()
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 7), (3, 2, 4)])
+def test_sparse_gradients_of_look_ups_are_the_dense_ones(shape: tuple[int, ...]) -> None:
+    embedding = WordEmbedding(WORDS, DIM).double()
+    ids = torch.randint(0, 6, shape, generator=torch.Generator().manual_seed(0))
+    ids.view(-1)[1] = PADDING
+    upstream = torch.randn(*shape, DIM, dtype=torch.float64)
+    (dense,) = torch.autograd.grad(embedding(ids), embedding.weight, upstream)
+    embedding.sparse = True
+    (sparse,) = torch.autograd.grad(embedding(ids), embedding.weight, upstream)
+    assert sparse.is_sparse
+    assert sparse.is_coalesced()
+    assert sparse.indices()[0].tolist() == ids.unique().tolist()
+    torch.testing.assert_close(sparse.to_dense(), dense, rtol=0, atol=1e-12)
+    with pytest.raises(IndexError):
+        embedding(torch.tensor([WORDS]))

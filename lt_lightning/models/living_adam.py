@@ -1,0 +1,165 @@
+"""Adam that pays for living entries alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn, optim
+
+from lt_lightning.kernels import adam as kernels
+from lt_lightning.kernels.living import Array
+
+PACKED = 0.4
+"""Below this density a parameter's moments are kept for its living entries alone: less memory, and less time."""
+
+
+class LivingAdam(optim.Optimizer):
+    """Adam, or AdamW, whose time and memory fall with the density of what it trains.
+
+    Its numbers are those of `torch.optim.Adam` and `AdamW` on gradients that are zero where an entry is pruned, but for
+    rounding. It works on the CPU, on float32 and float64, and takes sparse gradients (of an embedding with
+    `sparse=True`) without making them dense. Unlike `torch.optim.SparseAdam` it moves every living entry at every
+    step, as Adam does: one without a gradient follows its momentum.
+
+    Args:
+        params: parameters, or groups of them.
+        lr: the learning rate.
+        betas: the decay of the mean and of the mean square of the gradients.
+        eps: added to the root of the mean square.
+        weight_decay: an L2 penalty, or, decoupled, the share of a weight that a step takes away, times `lr`.
+        decoupled: AdamW in place of Adam.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        decoupled: bool = False,
+    ) -> None:
+        settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "decoupled": decoupled}
+        self._living: dict[Tensor, _Entries] = {}
+        super().__init__(params, settings)
+
+    @staticmethod
+    def serves(params: Iterable[Tensor]) -> bool:
+        """Whether it can train such parameters."""
+        return all(
+            param.device.type == "cpu" and param.dtype in (torch.float32, torch.float64) and param.is_contiguous()
+            for param in params
+        )
+
+    def skip_pruned(self, alive: Mapping[Tensor, Tensor]) -> None:
+        """Leave pruned entries out from now on: they must be zero, and stay so.
+
+        Args:
+            alive: boolean tensors by parameter; whoever has none is all alive.
+        """
+        self._living = {
+            param: _Entries(one, param.dtype) for param, one in alive.items() if int(one.sum()) < PACKED * one.numel()
+        }
+        for param, state in self.state.items():
+            for name in ("exp_avg", "exp_avg_sq"):
+                state[name] = _laid_out(state[name], param, self._living.get(param), alive.get(param))
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take a step; what `closure` gives, if there is one, is returned."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is not None:
+                    self._update(param, group)
+                    torch.autograd.graph.increment_version(param)  # it was changed behind autograd's back
+        return loss
+
+    def _update(self, param: Tensor, group: dict[str, Any]) -> None:
+        living, state = self._living.get(param), self.state[param]
+        if not state:
+            moments = param.new_zeros(param.shape if living is None else len(living.entries))
+            state.update(step=0, exp_avg=moments, exp_avg_sq=moments.clone())
+        state["step"] += 1
+        rates = _rates(group, state["step"], param.dtype)
+        means, squares = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
+        assert param.grad is not None
+        if param.grad.is_sparse:
+            grad = param.grad.coalesce()
+            rows, slopes = grad.indices()[0].numpy(), grad.values().contiguous().numpy()
+            if living is None:
+                kernels.update_rows(param.detach().numpy(), rows, slopes, means, squares, rates)
+                return
+            starts = living.starts(len(param))
+            kernels.gather_rows(rows, slopes, starts, living.entries, living.slopes)
+            living.update(param, means, squares, rates)
+            kernels.clear_rows(rows, starts, living.slopes)
+            return
+        slopes = param.grad.detach().contiguous().view(-1).numpy()
+        if living is None:
+            weights = param.detach().view(-1).numpy()
+            kernels.update_all(weights, slopes, means.reshape(-1), squares.reshape(-1), rates)
+        else:
+            kernels.gather(slopes, living.entries, living.slopes)
+            living.update(param, means, squares, rates)
+            living.slopes.fill(0)
+
+
+class _Entries:
+    """The living entries of one parameter.
+
+    Attributes:
+        entries: where they are, in order.
+        slopes: room for their gradients; zero between the steps.
+    """
+
+    def __init__(self, alive: Tensor, dtype: torch.dtype) -> None:
+        flat = alive.reshape(-1).numpy()
+        self.entries: Array = flat.nonzero()[0].astype(np.uint32 if len(flat) < 2**32 else np.int64)
+        self.slopes: Array = torch.zeros(len(self.entries), dtype=dtype).numpy()
+        self._size = len(flat)
+        self._starts: Array | None = None
+
+    def starts(self, rows: int) -> Array:
+        """Where each row's entries begin."""
+        if self._starts is None:
+            ends = np.arange(rows + 1) * (self._size // rows)
+            self._starts = np.searchsorted(self.entries, ends.astype(self.entries.dtype))
+        return self._starts
+
+    def update(self, param: Tensor, means: Array, squares: Array, rates: tuple[Any, ...]) -> None:
+        """Take a step with `slopes`."""
+        kernels.update_living(param.detach().view(-1).numpy(), self.entries, self.slopes, means, squares, rates)
+
+
+def _rates(group: Mapping[str, Any], step: int, dtype: torch.dtype) -> tuple[Any, ...]:
+    """What `kernels.adam` calls by this name, computed in double precision."""
+    (beta1, beta2), lr, decay = group["betas"], float(group["lr"]), group["weight_decay"]
+    kind = np.float64 if dtype == torch.float64 else np.float32
+    return tuple(
+        kind(number)
+        for number in (
+            beta1, 1 - beta1, beta2, 1 - beta2, lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step), group["eps"],
+            0.0 if group["decoupled"] else decay, 1 - lr * decay if group["decoupled"] else 1.0,
+        )
+    )  # fmt: skip
+
+
+def _laid_out(moments: Tensor, param: Tensor, living: _Entries | None, alive: Tensor | None) -> Tensor:
+    """Moments of a checkpoint, or of another mask, as this mask has them."""
+    if living is None:
+        if moments.shape == param.shape:
+            return moments
+        assert alive is not None
+        dense = moments.new_zeros(param.shape)
+        dense[alive] = moments
+        return dense
+    return moments[alive] if moments.shape == param.shape else moments

@@ -1,0 +1,188 @@
+"""`LivingAdam` against torch's Adam and AdamW on masked gradients."""
+
+from __future__ import annotations
+
+import copy
+import io
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn, optim
+
+from lt_lightning.lottery import Freezer, Mask
+from lt_lightning.models.living_adam import PACKED, LivingAdam
+
+ROWS, COLUMNS = 13, 4
+STEPS = 6
+
+
+def network(dtype: torch.dtype = torch.float64, seed: int = 0) -> nn.ParameterDict:
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {"table": (ROWS, COLUMNS), "filters": (3, 2, 5), "bias": (3,)}
+    return nn.ParameterDict(
+        {name: nn.Parameter(torch.randn(shape, generator=generator).to(dtype)) for name, shape in shapes.items()}
+    )
+
+
+def random_mask(params: nn.ParameterDict, density: float, seed: int = 1) -> Mask:
+    generator = torch.Generator().manual_seed(seed)
+    return Mask({name: torch.rand(param.shape, generator=generator) < density for name, param in params.items()})
+
+
+def gradients(params: nn.ParameterDict, step: int, *, sparse: bool = False) -> dict[str, Tensor]:
+    """Those of a step, the table's in few rows."""
+    generator = torch.Generator().manual_seed(100 + step)
+    drawn = {name: torch.randn(param.shape, generator=generator).to(param.dtype) for name, param in params.items()}
+    rows = torch.randperm(ROWS, generator=generator)[:3].sort().values
+    few = torch.zeros_like(drawn["table"]).index_copy_(0, rows, drawn["table"][rows])
+    drawn["table"] = torch.sparse_coo_tensor(rows[None], few[rows], few.shape, check_invariants=True) if sparse else few
+    return drawn
+
+
+def train(
+    params: nn.ParameterDict,
+    optimizer: optim.Optimizer,
+    mask: Mask,
+    *,
+    sparse: bool = False,
+    steps: range = range(STEPS),
+) -> None:
+    freezer = Freezer(dict(params.items()), mask)
+    handles = freezer.watch([optimizer])
+    for step in steps:
+        for name, gradient in gradients(params, step, sparse=sparse).items():
+            params[name].grad = gradient
+        freezer.freeze_gradients()
+        optimizer.step()
+    for handle in handles:
+        handle.remove()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    density=st.sampled_from([0.0, 0.03, 0.3, 0.39, 0.41, 0.8, 1.0]),
+    sparse=st.booleans(),
+    decoupled=st.booleans(),
+    decay=st.sampled_from([0.0, 0.1]),
+    betas=st.sampled_from([(0.9, 0.999), (0.0, 0.5), (0.99, 0.9)]),
+    seed=st.integers(0, 100),
+)
+def test_weights_are_those_of_torchs_adam_on_masked_gradients(
+    density: float, sparse: bool, decoupled: bool, decay: float, betas: tuple[float, float], seed: int
+) -> None:
+    ours, theirs = network(seed=seed), network(seed=seed)
+    mask = random_mask(ours, density, seed)
+    for params in (ours, theirs):
+        mask.apply_(dict(params.items()))
+    common = {"lr": 0.03, "betas": betas, "eps": 1e-6, "weight_decay": decay}
+    kind = optim.AdamW if decoupled else optim.Adam
+    train(ours, LivingAdam(ours.values(), **common, decoupled=decoupled), mask, sparse=sparse)
+    train(theirs, kind(theirs.values(), **common), mask)
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-12)
+        assert not ours[name][~mask[name]].any()
+
+
+def test_in_single_precision_they_are_torchs_to_rounding() -> None:
+    ours, theirs = network(torch.float32), network(torch.float32)
+    mask = Mask.ones(ours)
+    train(ours, LivingAdam(ours.values()), mask, sparse=True)
+    train(theirs, optim.Adam(theirs.values(), fused=True), mask)
+    for name in ours:
+        assert ours[name].dtype == torch.float32
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-6, atol=1e-6)
+
+
+def test_an_entry_whose_word_is_gone_follows_its_momentum_as_adam_has_it() -> None:
+    # torch.optim.SparseAdam, for one, would leave it alone.
+    params = network()
+    optimizer = LivingAdam([params["table"]])
+    params["table"].grad = gradients(params, 0, sparse=True)["table"]
+    touched = params["table"].grad.indices()[0]
+    optimizer.step()
+    before = params["table"].detach().clone()
+    nothing = torch.sparse_coo_tensor(
+        torch.zeros(1, 0, dtype=torch.int64), torch.zeros(0, COLUMNS).double(), before.shape
+    )
+    params["table"].grad = nothing
+    optimizer.step()
+    moved = (params["table"].detach() != before).any(dim=1)
+    assert moved.nonzero().flatten().tolist() == touched.tolist()
+
+
+def test_the_memory_of_its_state_falls_with_density() -> None:
+    def size(density: float) -> int:
+        params = network()
+        mask = random_mask(params, density)
+        optimizer = LivingAdam(params.values())
+        train(params, optimizer, mask)
+        return sum(v.numel() for state in optimizer.state.values() for v in state.values() if isinstance(v, Tensor))
+
+    assert size(1.0) == 2 * (ROWS * COLUMNS + 30 + 3)
+    mask = random_mask(network(), 0.1)
+    assert size(0.1) == 2 * mask.alive
+    assert size(0.0) == 0
+
+
+@pytest.mark.parametrize("density", [1.0, 0.2])
+def test_it_goes_on_from_its_state_as_if_it_had_not_stopped(density: float) -> None:
+    whole, cut = network(), network()
+    mask = random_mask(whole, density)
+    for params in (whole, cut):
+        mask.apply_(dict(params.items()))
+    train(whole, LivingAdam(whole.values()), mask)
+    first = LivingAdam(cut.values())
+    train(cut, first, mask, steps=range(3))
+    kept = io.BytesIO()
+    torch.save(first.state_dict(), kept)
+    kept.seek(0)
+    second = LivingAdam(cut.values())
+    second.load_state_dict(torch.load(kept, weights_only=True))
+    train(cut, second, mask, steps=range(3, STEPS))
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+def test_a_mask_that_comes_later_takes_the_moments_that_are_there() -> None:
+    params, like = network(), network()
+    mask = random_mask(params, PACKED / 2)
+    optimizer, theirs = LivingAdam(params.values()), optim.Adam(like.values())
+    for one, by in ((params, optimizer), (like, theirs)):
+        train(one, by, Mask.ones(one))
+        mask.apply_(dict(one.items()))
+        train(one, by, mask)
+    for name in params:
+        torch.testing.assert_close(params[name], like[name], rtol=0, atol=1e-12)
+
+
+def test_autograd_notices_that_weights_have_changed() -> None:
+    params = network()
+    squared = (params["bias"] ** 2).sum()
+    params["bias"].grad = torch.ones_like(params["bias"])
+    LivingAdam([params["bias"]]).step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        squared.backward()
+
+
+def test_it_serves_plain_numbers_on_the_cpu() -> None:
+    assert LivingAdam.serves(network(torch.float32).values())
+    assert LivingAdam.serves(network(torch.float64).values())
+    assert not LivingAdam.serves(network(torch.bfloat16).values())
+    assert not LivingAdam.serves([torch.empty(3, 4).T])
+    assert not LivingAdam.serves([torch.empty(3, device="meta")])
+
+
+def test_a_closure_is_asked_for_the_loss_with_gradients() -> None:
+    params = copy.deepcopy(network())
+    optimizer = LivingAdam(params.values(), lr=0.1)
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        loss = sum((param**2).sum() for param in params.values())
+        assert isinstance(loss, Tensor)
+        loss.backward()
+        return loss.item()
+
+    losses = [optimizer.step(closure) for _ in range(20)]
+    assert losses == sorted(losses, reverse=True)
