@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from lt_lightning.callbacks import PruningCallback
 from lt_lightning.config import Config
@@ -79,6 +80,29 @@ def notebook(start: Start) -> Step:
     return step
 
 
+def torch_prune(start: Start) -> Step:
+    """`torch.nn.utils.prune`, which Lightning's `ModelPruning` uses: each look at a weight makes it from two others."""
+    network = PlainCNN(start, map(PictureConv, _convs(start)))
+    for name, alive in start.mask.items():
+        part, _, parameter = name.rpartition(".")
+        prune.custom_from_mask(network.get_submodule(part), parameter, _as_picture(alive))
+    return _unpruned(network, torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr))
+
+
+def multiplied(start: Start) -> Step:
+    """The way of open_lth: before each forward pass every parameter is multiplied with its mask."""
+    network = PlainCNN(start, map(PictureConv, _convs(start)))
+    masks = {name: _as_picture(alive).float() for name, alive in start.mask.items()}
+    take = _unpruned(network, torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr))
+
+    def step(batch: Batch) -> None:
+        for name, parameter in network.named_parameters():
+            parameter.data *= masks[name]
+        take(batch)
+
+    return step
+
+
 def conv2d(start: Start) -> Step:
     """No pruning: the notebook's network and optimizer, and nothing else."""
     network = PlainCNN(start, map(PictureConv, _convs(start)))
@@ -113,6 +137,8 @@ def ours(start: Start) -> Step:
 PEERS: Mapping[str, Callable[[Start], Step]] = MappingProxyType(
     {
         NOTEBOOK: notebook,
+        "torch.nn.utils.prune": torch_prune,
+        "masks multiplied in (open_lth)": multiplied,
         "no pruning: Conv2d, default Adam": conv2d,
         "no pruning: Conv1d, fused Adam": conv1d,
         OURS: ours,
