@@ -31,7 +31,8 @@ from lt_lightning.models.build import build_optimizer
 from lt_lightning.models.learner import cross_entropy
 from lt_lightning.models.living_adam import LivingAdam
 
-Step = Callable[[Batch], object]
+Step = Callable[[Batch], float | Tensor]
+"""Takes a step and gives the loss before it; a tensor, unless it is the peer's habit to ask for the number."""
 
 NOTEBOOK, OURS, LIGHTNING = "the notebook's loop", "ours", "ours, in Lightning's Trainer"
 """The names of those that others are measured by; `LIGHTNING` is that of `fit`."""
@@ -63,19 +64,20 @@ def notebook(start: Start) -> Step:
     network = PlainCNN(start, map(PictureConv, _convs(start)))
     optimizer = torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr)
     masks = {name: _as_picture(alive).float().numpy() for name, alive in start.mask.items()}
+    accuracies: list[float] = []
 
-    def step(batch: Batch) -> tuple[float, float]:
+    def step(batch: Batch) -> float:
         optimizer.zero_grad()
         logits = network(batch.ids)
         loss = F.cross_entropy(logits, batch.labels)
-        accuracy = (logits.argmax(dim=1) == batch.labels).sum().float() / len(batch.labels)
+        accuracies.append((logits.argmax(dim=1) == batch.labels).sum().float().item() / len(batch.labels))
         loss.backward()
         for name, parameter in network.named_parameters():
             assert parameter.grad is not None
             gradient = parameter.grad.cpu().numpy()
             parameter.grad = torch.from_numpy(np.where(masks[name] == 0, 0, gradient)).to(parameter.device)
         optimizer.step()
-        return loss.item(), accuracy.item()
+        return loss.item()
 
     return step
 
@@ -95,10 +97,10 @@ def multiplied(start: Start) -> Step:
     masks = {name: _as_picture(alive).float() for name, alive in start.mask.items()}
     take = _unpruned(network, torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr))
 
-    def step(batch: Batch) -> None:
+    def step(batch: Batch) -> float | Tensor:
         for name, parameter in network.named_parameters():
             parameter.data *= masks[name]
-        take(batch)
+        return take(batch)
 
     return step
 
@@ -124,12 +126,13 @@ def ours(start: Start) -> Step:
     freezer.watch([optimizer])
     freezer.tell(network)
 
-    def step(batch: Batch) -> None:
+    def step(batch: Batch) -> Tensor:
         loss = cross_entropy(network(batch.ids, batch.lengths), batch.labels)
         optimizer.zero_grad()
         loss.backward()
         freezer.freeze_gradients()
         optimizer.step()
+        return loss.detach()
 
     return step
 
@@ -167,10 +170,12 @@ def _convs(start: Start) -> list[nn.Conv1d]:
 
 
 def _unpruned(network: nn.Module, optimizer: torch.optim.Optimizer) -> Step:
-    def step(batch: Batch) -> None:
+    def step(batch: Batch) -> Tensor:
         optimizer.zero_grad()
-        F.cross_entropy(network(batch.ids), batch.labels).backward()
+        loss = F.cross_entropy(network(batch.ids), batch.labels)
+        loss.backward()
         optimizer.step()
+        return loss.detach()
 
     return step
 

@@ -77,19 +77,20 @@ class LivingAdam(optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
+            rates = _Rates(group)
             for param in group["params"]:
                 if param.grad is not None:
-                    self._update(param, group)
+                    self._update(param, rates)
                     torch.autograd.graph.increment_version(param)  # it was changed behind autograd's back
         return loss
 
-    def _update(self, param: Tensor, group: dict[str, Any]) -> None:
+    def _update(self, param: Tensor, all_rates: _Rates) -> None:
         living, state = self._living.get(param), self.state[param]
         if not state:
             moments = param.new_zeros(param.shape if living is None else len(living.entries))
             state.update(step=0, exp_avg=moments, exp_avg_sq=moments.clone())
         state["step"] += 1
-        rates = _rates(group, state["step"], param.dtype)
+        rates = all_rates[state["step"], param.dtype]
         means, squares = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
         assert param.grad is not None
         if param.grad.is_sparse:
@@ -140,17 +141,22 @@ class _Entries:
         kernels.update_living(param.detach().view(-1).numpy(), self.entries, self.slopes, means, squares, rates)
 
 
-def _rates(group: Mapping[str, Any], step: int, dtype: torch.dtype) -> tuple[Any, ...]:
-    """What `kernels.adam` calls by this name, computed in double precision."""
-    (beta1, beta2), lr, decay = group["betas"], float(group["lr"]), group["weight_decay"]
-    kind = np.float64 if dtype == torch.float64 else np.float32
-    return tuple(
-        kind(number)
-        for number in (
-            beta1, 1 - beta1, beta2, 1 - beta2, lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step), group["eps"],
-            0.0 if group["decoupled"] else decay, 1 - lr * decay if group["decoupled"] else 1.0,
-        )
-    )  # fmt: skip
+class _Rates(dict[tuple[int, torch.dtype], tuple[Any, ...]]):
+    """What `kernels.adam` calls by this name, by step and type; computed in double precision, once."""
+
+    def __init__(self, group: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._group = group
+
+    def __missing__(self, key: tuple[int, torch.dtype]) -> tuple[Any, ...]:
+        step, dtype = key
+        (beta1, beta2), lr, decay = (self._group[name] for name in ("betas", "lr", "weight_decay"))
+        penalty, left = (0.0, 1 - lr * decay) if self._group["decoupled"] else (decay, 1.0)
+        size, scale = lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)
+        kind = np.float64 if dtype == torch.float64 else np.float32
+        numbers = (beta1, 1 - beta1, beta2, 1 - beta2, size, scale, self._group["eps"], penalty, left)
+        self[key] = tuple(map(kind, numbers))
+        return self[key]
 
 
 def _laid_out(moments: Tensor, param: Tensor, living: _Entries | None, alive: Tensor | None) -> Tensor:
