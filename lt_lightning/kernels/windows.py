@@ -59,6 +59,16 @@ def find_distinct(ids, lengths, widest, vocabulary):
 
 
 @compiled
+def take(matrix, rows):
+    """Some rows of a matrix, one below the other."""
+    taken = np.empty((len(rows), matrix.shape[1]), matrix.dtype)
+    for i in range(len(rows)):
+        for c in range(matrix.shape[1]):
+            taken[i, c] = matrix[rows[i], c]
+    return taken
+
+
+@compiled
 def strongest_of_table(table, places, lengths, maxima, winners):
     """The strongest answer of each filter in each row, and the first window that has it.
 

@@ -182,7 +182,7 @@ class _MaxOverWindows(torch.autograd.Function):
 def _find_words(ids: Tensor, lengths: Tensor, embedding: Tensor, widest: int, living: LivingRows | None) -> _Words:
     weight, counts = embedding.detach(), lengths.contiguous().numpy()
     found, places = kernels.find_distinct(ids.contiguous().numpy(), counts, widest, len(weight))
-    vectors = weight.index_select(0, torch.from_numpy(found)).numpy()
+    vectors = kernels.take(weight.numpy(), found)
     if living is None:
         return _Words(found, places, vectors, None, 0)
     entries = kernels.gather_living(vectors, found, *living)
@@ -226,17 +226,16 @@ def _go_back(
     """The gradient of filters of one width; that of the words is added to `by_vector`."""
     weight = weight.detach()
     if living is not None:
-        by_weight = torch.zeros_like(weight)
-        flat = by_weight.view(-1).numpy()
+        flat = np.zeros(weight.numel(), words.vectors.dtype)
         sums = np.zeros(len(living.back), flat.dtype)
         kernels.backward_living(
             gradient, winners, words.places, words.vectors, living.filter_starts, living.dims, living.positions,
             weight.reshape(-1).numpy()[living.back], by_vector, sums,
         )  # fmt: skip
         flat[living.back] = sums
-        return by_weight
+        return torch.from_numpy(flat).view(weight.shape)
     turned = weight.transpose(1, 2).contiguous()
-    by_turned = torch.zeros_like(turned)
+    by_turned = torch.from_numpy(np.zeros_like(turned.numpy()))
     kernels.backward_dense(gradient, winners, words.places, words.vectors, turned.numpy(), by_vector, by_turned.numpy())
     return by_turned.transpose(1, 2).contiguous()
 
