@@ -19,13 +19,13 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.nn.utils import prune
+from torch.nn.utils.prune import custom_from_mask
 
 from lt_lightning.callbacks import PruningCallback
 from lt_lightning.config import Config
 from lt_lightning.data.batches import Batch
 from lt_lightning.data.vocabulary import PADDING
-from lt_lightning.lottery import Freezer, Mask
+from lt_lightning.lottery import Freezer, Mask, prune
 from lt_lightning.models import Learner, MultiCNN
 from lt_lightning.models.build import build_optimizer
 from lt_lightning.models.learner import cross_entropy
@@ -34,7 +34,8 @@ from lt_lightning.models.living_adam import LivingAdam
 Step = Callable[[Batch], float | Tensor]
 """Takes a step and gives the loss before it; a tensor, unless it is the peer's habit to ask for the number."""
 
-NOTEBOOK, OURS, LIGHTNING = "the notebook's loop", "ours", "ours, in Lightning's Trainer"
+NOTEBOOK, CONV1D = "the notebook's loop", "no pruning: Conv1d, fused Adam"
+OURS, LIGHTNING = "ours", "ours, in Lightning's Trainer"
 """The names of those that others are measured by; `LIGHTNING` is that of `fit`."""
 
 
@@ -53,6 +54,23 @@ class Start:
     network: MultiCNN
     mask: Mask
     classes: int
+
+
+def begin(config: Config, words: int, classes: int, sparsity: float) -> Start:
+    """A network with its first weights, the smallest of each parameter pruned at one go."""
+    assert config.model.filters is not None and config.model.widths is not None and config.model.dropout is not None
+    network = MultiCNN(
+        words,
+        classes,
+        dim=config.embedding.dim,
+        filters=config.model.filters,
+        widths=config.model.widths,
+        dropout=config.model.dropout,
+    )
+    weights = dict(network.named_parameters())
+    mask = prune({name: weight.detach().abs() for name, weight in weights.items()}, Mask.ones(weights), sparsity)
+    mask.apply_(weights)
+    return Start(config, network, mask, classes)
 
 
 def notebook(start: Start) -> Step:
@@ -87,7 +105,7 @@ def torch_prune(start: Start) -> Step:
     network = PlainCNN(start, map(PictureConv, _convs(start)))
     for name, alive in start.mask.items():
         part, _, parameter = name.rpartition(".")
-        prune.custom_from_mask(network.get_submodule(part), parameter, _as_picture(alive))
+        custom_from_mask(network.get_submodule(part), parameter, _as_picture(alive))
     return _unpruned(network, torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr))
 
 
@@ -143,7 +161,7 @@ PEERS: Mapping[str, Callable[[Start], Step]] = MappingProxyType(
         "torch.nn.utils.prune": torch_prune,
         "masks multiplied in (open_lth)": multiplied,
         "no pruning: Conv2d, default Adam": conv2d,
-        "no pruning: Conv1d, fused Adam": conv1d,
+        CONV1D: conv1d,
         OURS: ours,
     }
 )

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
 
 from benchmarks.measuring import Spread, describe_machine, spread, take_turns
-from benchmarks.peers import LIGHTNING, NOTEBOOK, OURS, PEERS, Start, fit
+from benchmarks.peers import LIGHTNING, NOTEBOOK, OURS, PEERS, Start, begin, fit
 from lt_lightning.checks import read_config
 from lt_lightning.command import config_folder, fail, hide_progress_bars_in_pipes
 from lt_lightning.config import Config, register_schema
@@ -24,8 +24,6 @@ from lt_lightning.data.corpus import load_corpus
 from lt_lightning.data.module import TextDataModule
 from lt_lightning.data.vocabulary import PADDING, SPECIAL_WORDS
 from lt_lightning.errors import SettingError
-from lt_lightning.lottery import Mask, prune
-from lt_lightning.models import MultiCNN
 from lt_lightning.results.files import write_whole
 
 AG_NEWS = Path(__file__).parents[2] / "shared/data/ag_news"
@@ -115,23 +113,6 @@ def wide_enough(config: Config, batch: Batch) -> Batch:
     """The batch, filled up to the widest filter: not every peer can look at less."""
     lacking = max(config.model.widths or [0]) - batch.ids.shape[1]
     return batch._replace(ids=F.pad(batch.ids, (0, max(0, lacking)), value=PADDING))
-
-
-def begin(config: Config, words: int, classes: int, sparsity: float) -> Start:
-    """A network with its first weights, the smallest of each parameter pruned at one go."""
-    assert config.model.filters is not None and config.model.widths is not None and config.model.dropout is not None
-    network = MultiCNN(
-        words,
-        classes,
-        dim=config.embedding.dim,
-        filters=config.model.filters,
-        widths=config.model.widths,
-        dropout=config.model.dropout,
-    )
-    weights = dict(network.named_parameters())
-    mask = prune({name: weight.detach().abs() for name, weight in weights.items()}, Mask.ones(weights), sparsity)
-    mask.apply_(weights)
-    return Start(config, network, mask, classes)
 
 
 class Loader:

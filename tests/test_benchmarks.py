@@ -42,7 +42,7 @@ def test_all_peers_take_the_same_steps(folder: Path, sparsity: float) -> None:
     config.model.dropout = 0.0
     data = TextDataModule(load_corpus(config.data), config.data, config.embedding, config.seed)
     torch.manual_seed(0)
-    start = step.begin(config, options.words, 3, sparsity)
+    start = peers.begin(config, options.words, 3, sparsity)
     steps = {name: make(start) for name, make in peers.PEERS.items()}
     for batch in data.train_dataloader():
         losses = {name: float(take(batch)) for name, take in steps.items()}
