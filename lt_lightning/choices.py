@@ -26,7 +26,7 @@ _READ: dict[str, tuple[str, dict[str, dict[str, bool]]]] = {
             "cnn": _CNN,
             "binary_cnn": _CNN,
             "multi_cnn": _CNN,
-            "birnn": _reads("cell hidden layers backend bidirectional dropout"),
+            "birnn": _reads("cell hidden layers backend bidirectional dropout kernel"),
             "tagger": _reads("cell layers backend input head unroll", "hidden"),
             "char_lm": _reads("cell hidden layers backend dropout temperature sample_length", "prompt"),
             "seq2seq": _reads("cell hidden layers backend dropout"),

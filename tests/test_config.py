@@ -112,6 +112,13 @@ def test_bilstm_is_one_setting_of_birnn(configure: Callable[..., Config]) -> Non
     assert configure("model=bilstm").model == configure("model=birnn", "model.cell=lstm").model
 
 
+def test_a_kernel_is_one_of_two(configure: Callable[..., Config]) -> None:
+    assert configure("model=bilstm").model.kernel == "fast"
+    assert configure("model=bilstm", "model.kernel=reference").model.kernel == "reference"
+    with pytest.raises(SettingError, match=r"model\.kernel: quick is none of fast, reference"):
+        configure("model=bilstm", "model.kernel=quick")
+
+
 @pytest.mark.parametrize("study", sorted(path.stem for path in (CONF / "experiment").glob("study_*.yaml")))
 def test_a_study_sweeps_three_rewinds_and_at_least_three_seeds_without_a_flag(study: str) -> None:
     register_schema()

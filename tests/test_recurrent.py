@@ -143,9 +143,10 @@ def test_the_same_seed_gives_the_same_numbers_and_answers(play: Play, experiment
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_classifiers_from_the_equations_train_as_torchs_do(play: Play, model: str, cell: str) -> None:
     settings = ["data.limit=60", f"model={model}", f"model.cell={cell}", "model.hidden=5", "model.dropout=0"]
-    settings += ["pruning.rounds=1", "trainer.max_epochs=1", "model.layers=2"]
+    # In single precision the last digit of a weight may decide whether it is pruned.
+    settings += ["pruning.rounds=1", "trainer.max_epochs=1", "model.layers=2", "trainer.precision=64-true"]
     ours, theirs = (losses(play("names", *settings, f"model.backend={of}")) for of in ("equations", "torch"))
-    assert ours == pytest.approx(theirs, abs=1e-5)
+    assert ours == pytest.approx(theirs, abs=1e-6)
 
 
 @pytest.mark.slow

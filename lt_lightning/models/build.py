@@ -62,9 +62,8 @@ def _classifier(
     common: dict[str, Any] = {"dim": embedding.dim, "vectors": vectors, "embedding_std": embedding.std}
     if model.name == "birnn":
         logits = None if classes == 2 else classes
-        return RecurrentClassifier(
-            words, logits, bidirectional=bool(model.bidirectional), **_recurrent(model), **common
-        )
+        common |= {"bidirectional": bool(model.bidirectional), "kernel": model.kernel}
+        return RecurrentClassifier(words, logits, **_recurrent(model), **common)
     common |= {
         "filters": model.filters, "widths": model.widths, "initializer": model.initializer, "dropout": model.dropout,
         "kernel": model.kernel,

@@ -7,13 +7,17 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from lt_lightning.models.embedding import WordEmbedding
+from lt_lightning.models.ragged import can_step, read_ragged
 from lt_lightning.models.unrolled import Recurrent, draw_recurrent_weights
 
 Backend = Literal["torch", "equations"]
 """Whose recurrent layers: torch's, or those of `unrolled`; with the same weights they give the same numbers."""
+
+Kernel = Literal["fast", "reference"]
+"""How torch's layers read texts of different lengths: step by step (`ragged`) where that serves, or always packed."""
 
 State = Any
 """What a layer carries from step to step: `(layers · directions, batch, hidden)`; of an LSTM two of them, h and c."""
@@ -66,6 +70,8 @@ def run_recurrent(
     inputs: Float[Tensor, "batch length inputs"],
     lengths: Int64[Tensor, " batch"] | None = None,
     state: State = None,
+    *,
+    kernel: Kernel = "fast",
 ) -> tuple[Float[Tensor, "batch length features"], State]:
     """Read a batch of sequences.
 
@@ -74,6 +80,8 @@ def run_recurrent(
         inputs: what is read; what lies beyond a row's length counts for nothing.
         lengths: the steps of each row, at least 1; None where all are of full length.
         state: where to start from; None for zeros.
+        kernel: how torch's layers read rows of different lengths; the numbers are the same to rounding, but for the
+            dropout between layers, which the two draw in different orders.
 
     Returns:
         The last layer's states after each step, zero beyond a row's length, and all layers' states after its last.
@@ -82,10 +90,34 @@ def run_recurrent(
         return layers(inputs, lengths, state)
     if lengths is None:
         return layers(inputs, state)
-    # Packing makes a row's last state, and the start of the backward direction, those of its own last step.
-    packed = pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
-    outputs, state = layers(packed, state)
+    if kernel == "fast" and can_step(layers, inputs, state):
+        outputs, state = read_ragged(layers, inputs, lengths, state)
+        assert outputs is not None
+        return outputs, state
+    outputs, state = _run_packed(layers, inputs, lengths, state)
     return pad_packed_sequence(outputs, batch_first=True, total_length=inputs.shape[1])[0], state
+
+
+def read_to_end(
+    layers: nn.Module,
+    inputs: Float[Tensor, "batch length inputs"],
+    lengths: Int64[Tensor, " batch"],
+    *,
+    kernel: Kernel = "fast",
+) -> State:
+    """All layers' states after each row's last step: what `run_recurrent` gives second, for who needs nothing else."""
+    if not isinstance(layers, nn.RNNBase):
+        return layers(inputs, lengths)[1]
+    if kernel == "fast" and can_step(layers, inputs, None):
+        return read_ragged(layers, inputs, lengths, outputs=False)[1]
+    return _run_packed(layers, inputs, lengths, None)[1]
+
+
+def _run_packed(layers: nn.RNNBase, inputs: Tensor, lengths: Tensor, state: State) -> tuple[PackedSequence, State]:
+    # Packing makes a row's last state, and the start of the backward direction, those of its own last step. It wants
+    # lengths on the host: on a GPU, where cuDNN takes packed rows and nothing is faster, that waits for the device.
+    packed = pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    return layers(packed, state)
 
 
 class RecurrentClassifier(nn.Module):
@@ -106,6 +138,7 @@ class RecurrentClassifier(nn.Module):
         dropout: the share dropped in training: of the vectors, between the layers, and of the last states.
         vectors: pre-trained word vectors; see `WordEmbedding`.
         embedding_std: the standard deviation of word vectors that are drawn.
+        kernel: how torch's layers read texts; see `run_recurrent`.
     """
 
     def __init__(
@@ -122,11 +155,13 @@ class RecurrentClassifier(nn.Module):
         dropout: float = 0.5,
         vectors: Float[Tensor, "words dim"] | None = None,
         embedding_std: float = 1.0,
+        kernel: Kernel = "fast",
     ) -> None:
         super().__init__()
         self.title = f"{'Bi' if bidirectional else ''}{TITLES[cell]}"
         self.classes = classes
         self.bidirectional = bidirectional
+        self.kernel: Kernel = kernel
         self.embedding = WordEmbedding(words, dim, vectors, embedding_std)
         self.rnn = build_recurrent(cell, backend, dim, hidden, layers, bidirectional=bidirectional, dropout=dropout)
         self.dropout = nn.Dropout(dropout)
@@ -150,7 +185,7 @@ class RecurrentClassifier(nn.Module):
             lengths: the number of words in each row; a text without words is read as one `<pad>`.
         """
         vectors = self.dropout(self.embedding(ids))
-        _, state = run_recurrent(self.rnn, vectors, lengths.clamp(min=1))
+        state = read_to_end(self.rnn, vectors, lengths.clamp(min=1), kernel=self.kernel)
         states = state[0] if isinstance(state, tuple) else state
         last = torch.cat([states[-2], states[-1]], dim=1) if self.bidirectional else states[-1]
         logits = self.fc(self.dropout(last))

@@ -151,6 +151,14 @@ def test_settings_build_the_network_they_name(
     assert logits.shape == ((3,) if classes == 2 else (3, classes))
 
 
+@pytest.mark.parametrize("kernel", ["fast", "reference"])
+def test_settings_choose_the_kernel_of_a_recurrent_classifier(configure: Callable[..., Config], kernel: str) -> None:
+    config = configure("model=birnn", f"model.kernel={kernel}", "embedding.dim=10")
+    built = build_learner(config.model, config.embedding, config.optimizer, words=30, classes=4, vectors=None)
+    assert isinstance(built.network, RecurrentClassifier)
+    assert built.network.kernel == kernel
+
+
 @pytest.mark.parametrize(
     ("model", "classes", "remedy"), [("multi_cnn", 2, "binary_cnn"), ("binary_cnn", 4, "multi_cnn")]
 )

@@ -1,0 +1,286 @@
+"""`read_ragged` against torch's packed layers: outputs, last states, and the gradients of all that has one."""
+
+import math
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from lt_lightning.models import RecurrentClassifier
+from lt_lightning.models import recurrent as recurrent_module
+from lt_lightning.models.ragged import arrange, can_step, read_ragged
+from lt_lightning.models.recurrent import build_recurrent, read_to_end, run_recurrent
+
+INPUT, HIDDEN = 3, 4
+LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+LENGTHS = torch.tensor([3, 7, 1, 5, 7])
+
+
+def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
+
+
+def layers_of(
+    cell: str, layers: int = 1, bidirectional: bool = True, dtype: torch.dtype = torch.float64, **more
+) -> nn.RNNBase:
+    """With weights and biases drawn as torch draws them, none of them zero."""
+    torch.manual_seed(layers)
+    return LAYERS[cell](INPUT, HIDDEN, layers, batch_first=True, bidirectional=bidirectional, dtype=dtype, **more)
+
+
+def first_state(theirs: nn.RNNBase, batch: int, dtype: torch.dtype) -> list[Tensor]:
+    runs = theirs.num_layers * (1 + theirs.bidirectional)
+    return [normal(runs, batch, HIDDEN, seed=7 + kind, dtype=dtype) for kind in range(1 + (theirs.mode == "LSTM"))]
+
+
+def packed(theirs: nn.RNNBase, inputs: Tensor, lengths: Tensor, state: object) -> tuple[Tensor, object]:
+    rows = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+    outputs, state = theirs(rows, state)
+    return pad_packed_sequence(outputs, batch_first=True, total_length=inputs.shape[1])[0], state
+
+
+def weights_of(results: Sequence[Tensor]) -> list[Tensor]:
+    """What each result's gradient begins with: the same for the last states whether or not outputs come before."""
+    places = range(len(results), 0, -1)
+    return [normal(*one.shape, seed=5 + at, dtype=one.dtype) for at, one in zip(places, results, strict=True)]
+
+
+def learn(
+    function, theirs: nn.RNNBase, inputs: Tensor, lengths: Tensor, state: list[Tensor], only_states: bool = False
+) -> list[Tensor]:
+    """Outputs, last states, and the gradients of the inputs, the first state and each parameter."""
+    sources = [tensor.clone().requires_grad_() for tensor in (inputs, *state)]
+    given_state = None if not state else sources[1] if len(state) == 1 else tuple(sources[1:])
+    outputs, last = function(theirs, sources[0], lengths, given_state)
+    results = [*([] if only_states else [outputs]), *([last] if isinstance(last, Tensor) else last)]
+    upstream = [
+        normal(*result.shape, seed=5 + len(results) - at, dtype=result.dtype) for at, result in enumerate(results)
+    ]
+    return [*results, *torch.autograd.grad(results, [*sources, *theirs.parameters()], upstream)]
+
+
+def assert_all_close(ours: list[Tensor], theirs: list[Tensor], atol: float) -> None:
+    """To `atol`, or to that share of the largest entry where it is above 1, as gradients summed over texts may be."""
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=atol * max(1.0, float(other.detach().abs().max())))
+
+
+@pytest.mark.parametrize("given_state", [False, True], ids=["zero_state", "given_state"])
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["one_way", "both_ways"])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("cell", LAYERS)
+@pytest.mark.parametrize(("dtype", "atol"), [(torch.float64, 1e-12), (torch.float32, 1e-6)], ids=["double", "single"])
+def test_outputs_states_and_gradients_equal_the_packed_forms(
+    dtype: torch.dtype, atol: float, cell: str, layers: int, bidirectional: bool, given_state: bool
+) -> None:
+    theirs = layers_of(cell, layers, bidirectional, dtype)
+    inputs = normal(len(LENGTHS), 8, INPUT, dtype=dtype)
+    state = first_state(theirs, len(LENGTHS), dtype) if given_state else []
+    ours = learn(read_ragged, theirs, inputs, LENGTHS, state)
+    assert_all_close(ours, learn(packed, theirs, inputs, LENGTHS, state), atol)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    cell=st.sampled_from(sorted(LAYERS)),
+    lengths=st.lists(st.integers(1, 12), min_size=1, max_size=6),
+    padding=st.integers(0, 3),
+    layers=st.integers(1, 2),
+    bidirectional=st.booleans(),
+    only_states=st.booleans(),
+)
+def test_any_lengths_in_any_order_equal_the_packed_form(
+    cell: str, lengths: list[int], padding: int, layers: int, bidirectional: bool, only_states: bool
+) -> None:
+    theirs = layers_of(cell, layers, bidirectional)
+    inputs = normal(len(lengths), max(lengths) + padding, INPUT, seed=len(lengths))
+
+    def ours(*given_to: object) -> tuple[Tensor | None, object]:
+        return read_ragged(*given_to, outputs=not only_states)  # pyright: ignore
+
+    arguments = theirs, inputs, torch.tensor(lengths), first_state(theirs, len(lengths), torch.float64), only_states
+    assert_all_close(learn(ours, *arguments), learn(packed, *arguments), 1e-12)
+
+
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=7), padding=st.integers(0, 2))
+def test_positions_lie_step_after_step_each_once(lengths: list[int], padding: int) -> None:
+    width = max(lengths) + padding
+    ragged = arrange(torch.tensor(lengths), width)
+    words = [divmod(place, width) for place in ragged.places.tolist()]
+    assert sorted(words) == [(row, at) for row, length in enumerate(lengths) for at in range(length)]
+    assert [at for _, at in words] == sorted(at for _, at in words)
+    assert ragged.counts == [sum(length > at for length in lengths) for at in range(max(lengths))]
+    for (row, at), mirror in zip(words, ragged.mirror.tolist(), strict=True):
+        assert words[mirror] == (row, lengths[row] - 1 - at)
+    later = [word for word in words if word[1] > 0]
+    assert [words[place] for place in ragged.before.tolist()] == [(row, at - 1) for row, at in later]
+
+
+@pytest.mark.parametrize("lengths", [[0, 2], [2, 6]])
+def test_lengths_that_no_text_can_have_are_refused(lengths: list[int]) -> None:
+    with pytest.raises(ValueError, match="each must be in 1 … 5"):
+        arrange(torch.tensor(lengths), 5)
+
+
+@pytest.mark.parametrize("cell", LAYERS)
+def test_what_lies_beyond_a_text_is_not_looked_at_and_gets_no_gradient(cell: str) -> None:
+    theirs = layers_of(cell, 2)
+    inputs = normal(len(LENGTHS), 7, INPUT)
+    outside = torch.arange(7) >= LENGTHS[:, None]
+    clean = learn(read_ragged, theirs, inputs, LENGTHS, [])
+    dirty = learn(read_ragged, theirs, inputs.masked_fill(outside[:, :, None], math.nan), LENGTHS, [])
+    assert all(torch.equal(one, other) for one, other in zip(clean, dirty, strict=True))
+    assert not clean[0][outside].any()  # the outputs
+    assert not clean[3 if cell == "lstm" else 2][outside].any()  # the gradient of the inputs
+
+
+@pytest.mark.parametrize("cell", LAYERS)
+def test_a_long_texts_gradients_fade_as_the_packed_forms_do(cell: str) -> None:
+    """Past the place where single precision ends: what is dropped there is nothing beside what is kept."""
+    theirs = layers_of(cell, 2, dtype=torch.float32)
+    with torch.no_grad():
+        for name, weight in theirs.named_parameters():
+            weight.mul_(0.5 if name.startswith("weight_hh") else 1.0)
+    lengths = torch.tensor([200, 600, 600, 120])
+    inputs = normal(4, 600, INPUT, dtype=torch.float32)
+    ours = learn(lambda *asked: read_ragged(*asked, outputs=False), theirs, inputs, lengths, [], True)
+    expected = learn(packed, theirs, inputs, lengths, [], True)
+    assert_all_close(ours, expected, 1e-6)
+    at = 2 if cell == "lstm" else 1
+    assert ours[at][1, 0].any() and not ours[at][1, 300].any()  # the ends and the middle of a long text
+    counts = expected[at].abs() > 1e-24
+    torch.testing.assert_close(ours[at][counts], expected[at][counts], rtol=1e-2, atol=0)
+    assert ours[at][ours[at] != 0].abs().min() > torch.finfo(torch.float32).tiny
+
+
+@pytest.mark.parametrize("cell", LAYERS)
+def test_a_way_back_can_be_gone_twice(cell: str) -> None:
+    theirs = layers_of(cell, 2)
+    inputs = normal(len(LENGTHS), 7, INPUT).requires_grad_()
+    total = read_ragged(theirs, inputs, LENGTHS)[0].square().sum()
+    once = torch.autograd.grad(total, list(theirs.parameters()), retain_graph=True)
+    again = torch.autograd.grad(total, list(theirs.parameters()))
+    assert all(torch.equal(one, other) for one, other in zip(once, again, strict=True))
+
+
+def test_frozen_inputs_and_weights_cost_no_gradient_and_change_no_other() -> None:
+    theirs = layers_of("lstm", 2)
+    inputs = normal(len(LENGTHS), 7, INPUT)
+    everything = learn(read_ragged, theirs, inputs, LENGTHS, [])[4:]
+    theirs.get_parameter("weight_ih_l0").requires_grad_(False)
+    rest = [weight for weight in theirs.parameters() if weight.requires_grad]
+    outputs, last = read_ragged(theirs, inputs, LENGTHS)
+    results = [outputs, *last]
+    for gradient, expected in zip(torch.autograd.grad(results, rest, weights_of(results)), everything[1:], strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-12)
+
+
+def test_dropout_between_layers_is_drawn_from_the_seed_and_only_in_training() -> None:
+    theirs = layers_of("lstm", 2, dropout=0.5)
+    inputs = normal(len(LENGTHS), 7, INPUT)
+
+    def outputs(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        return read_ragged(theirs, inputs, LENGTHS)[0]
+
+    assert torch.equal(outputs(1), outputs(1))
+    assert not torch.equal(outputs(1), outputs(2))
+    theirs.eval()
+    assert torch.equal(outputs(1), outputs(2))
+
+
+def test_dropout_drops_the_asked_share_and_keeps_the_mean() -> None:
+    theirs = nn.RNN(1, 1, 2, batch_first=True, dropout=0.25)
+    with torch.no_grad():  # the first layer says tanh(2) at each place, the second tanh of a hundredth of what arrives
+        for name, weight in theirs.named_parameters():
+            weight.fill_({"bias_ih_l0": 2.0, "weight_ih_l1": 0.01}.get(name, 0.0))
+    torch.manual_seed(0)
+    outputs = read_ragged(theirs, torch.zeros(40, 100, 1), torch.full((40,), 100))[0]
+    assert (outputs == 0).float().mean().item() == pytest.approx(0.25, abs=0.03)
+    assert outputs.max().item() == pytest.approx(math.tanh(0.01 * math.tanh(2) / 0.75), abs=1e-6)
+
+
+def test_predictions_do_not_depend_on_the_company_or_on_padding() -> None:
+    network = RecurrentClassifier(40, 3, dim=8, hidden=6).double().eval()
+    ids = torch.randint(2, 40, (5, 9), generator=torch.Generator().manual_seed(0))
+    lengths = torch.tensor([9, 1, 4, 0, 6])
+    ids[torch.arange(9) >= lengths[:, None]] = 0
+    with torch.no_grad():
+        together = network(ids, lengths)
+        for row, length in enumerate(lengths.tolist()):
+            alone = network(ids[row : row + 1, : max(1, length)], lengths[row : row + 1])
+            torch.testing.assert_close(alone[0], together[row], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("cell", LAYERS)
+def test_kernels_train_the_same_classifier(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stepped = []
+    monkeypatch.setattr(recurrent_module, "read_ragged", lambda *a, **k: stepped.append(1) or read_ragged(*a, **k))
+    ids = torch.randint(2, 40, (6, 11), generator=torch.Generator().manual_seed(0))
+    lengths = torch.tensor([11, 1, 4, 8, 6, 11])
+    ids[torch.arange(11) >= lengths[:, None]] = 0
+    trained = {}
+    for kernel, calls in (("fast", 5), ("reference", 0)):
+        torch.manual_seed(0)
+        network = RecurrentClassifier(40, 3, cell=cell, dim=8, hidden=6, dropout=0.0, kernel=kernel).double()
+        optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+        stepped.clear()
+        for _ in range(5):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(ids, lengths), lengths % 3).backward()
+            optimizer.step()
+        assert len(stepped) == calls
+        trained[kernel] = network.state_dict()
+    for name, weight in trained["fast"].items():
+        torch.testing.assert_close(weight, trained["reference"][name], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("kernel", ["fast", "reference"])
+def test_reading_to_the_end_leaves_out_nothing_but_the_outputs(kernel) -> None:
+    layers = build_recurrent("lstm", "torch", INPUT, HIDDEN, 2, bidirectional=True)
+    inputs = normal(len(LENGTHS), 7, INPUT, dtype=torch.float32)
+    expected = run_recurrent(layers, inputs, LENGTHS, kernel=kernel)[1]
+    for one, other in zip(read_to_end(layers, inputs, LENGTHS, kernel=kernel), expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        nn.LSTM(INPUT, HIDDEN, batch_first=True, proj_size=2),
+        nn.LSTM(INPUT, HIDDEN, batch_first=True, bias=False),
+        nn.RNN(INPUT, HIDDEN, batch_first=True, nonlinearity="relu"),
+    ],
+    ids=["projected", "without_biases", "relu"],
+)
+def test_layers_that_it_does_not_serve_are_read_packed(layers: nn.RNNBase) -> None:
+    inputs = normal(len(LENGTHS), 7, INPUT, dtype=torch.float32)
+    assert not can_step(layers, inputs, None)
+    outputs, _ = run_recurrent(layers, inputs, LENGTHS)
+    assert torch.equal(outputs, packed(layers, inputs, LENGTHS, None)[0])
+
+
+def test_mixed_precision_and_hooks_are_left_to_torch() -> None:
+    layers, inputs = layers_of("gru", dtype=torch.float32), normal(len(LENGTHS), 7, INPUT, dtype=torch.float32)
+    assert can_step(layers, inputs, None)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not can_step(layers, inputs, None)
+        outputs, _ = run_recurrent(layers, inputs, LENGTHS)
+    assert outputs.isfinite().all()
+    seen = []
+    layers.register_forward_hook(lambda *_: seen.append(1))
+    run_recurrent(layers, inputs, LENGTHS)
+    assert seen == [1]
+
+
+def test_without_gradients_the_numbers_are_the_same() -> None:
+    theirs = layers_of("lstm", 2)
+    inputs = normal(len(LENGTHS), 7, INPUT)
+    expected = read_ragged(theirs, inputs, LENGTHS)[0]
+    for switch in (torch.no_grad, torch.inference_mode):
+        with switch():
+            assert torch.equal(read_ragged(theirs, inputs, LENGTHS)[0], expected)
