@@ -67,10 +67,15 @@ def begin(config: Config, words: int, classes: int, sparsity: float) -> Start:
         widths=config.model.widths,
         dropout=config.model.dropout,
     )
+    return Start(config, network, prune_at_once(network, sparsity), classes)
+
+
+def prune_at_once(network: nn.Module, sparsity: float) -> Mask:
+    """Zero the smallest entries of each parameter, and say which are alive."""
     weights = dict(network.named_parameters())
     mask = prune({name: weight.detach().abs() for name, weight in weights.items()}, Mask.ones(weights), sparsity)
     mask.apply_(weights)
-    return Start(config, network, mask, classes)
+    return mask
 
 
 def notebook(start: Start) -> Step:

@@ -1,4 +1,4 @@
-"""Time one training step: `python -m benchmarks.step [--data FOLDER] [--sparsity 0 0.9885] [--json FILE] …`."""
+"""Time one training step: `python -m benchmarks.step [--model cnn|bilstm] [--data FOLDER] [--json FILE] …`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
+from time import perf_counter
 
 import torch
 import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
 
+from benchmarks import recurrent_peers
 from benchmarks.measuring import Spread, describe_machine, spread, take_turns
 from benchmarks.peers import LIGHTNING, NOTEBOOK, OURS, PEERS, Start, begin, fit
 from lt_lightning.checks import read_config
@@ -28,8 +30,6 @@ from lt_lightning.results.files import write_whole
 
 AG_NEWS = Path(__file__).parents[2] / "shared/data/ag_news"
 """Where AG News lies beside a checkout, if it does."""
-WARM_UP = 8
-"""Steps before the first that counts."""
 PACKAGES = ("torch", "pytorch-lightning", "numpy")
 
 
@@ -41,18 +41,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     silence()
     config = settings(options)
     data = TextDataModule(load_corpus(config.data), config.data, config.embedding, config.seed)
-    batches = [wide_enough(config, batch) for batch in islice(cycle(data.train_dataloader()), WARM_UP + options.steps)]
+    batches = [
+        wide_enough(config, batch) for batch in islice(cycle(data.train_dataloader()), options.warm_up + options.steps)
+    ]
     machine = describe_machine(PACKAGES)
     text = describe_text(options, data, batches)
     print("\n".join([*(f"{key}: {value}" for key, value in machine.items()), f"text: {text}"]))
     tables = []
     for sparsity in options.sparsity:
-        start = begin(config, options.words, len(data.corpus.class_names), sparsity)
-        seconds = measure(start, batches)
-        rows = summarize(seconds)
-        around = spread([1000 * (a - b) for a, b in zip(seconds[LIGHTNING], seconds[OURS], strict=True)])
-        print(f"\n{start.mask.sparsity:.2%} of {start.mask.total:,} parameters pruned\n\n{table(rows)}\n")
-        print(f"Lightning around our step: {around.format(1)} ms", flush=True)
+        if options.model == "bilstm":
+            start = recurrent_peers.begin(config, options.words, len(data.corpus.class_names), sparsity)
+            seconds, base = measure_recurrent(start, batches, options.warm_up), recurrent_peers.PACKED
+        else:
+            start = begin(config, options.words, len(data.corpus.class_names), sparsity)
+            seconds, base = measure(start, batches, options.warm_up), NOTEBOOK
+        rows = summarize(seconds, base)
+        print(
+            f"\n{start.mask.sparsity:.2%} of {start.mask.total:,} parameters pruned\n\n{table(rows, base)}\n",
+            flush=True,
+        )
+        if LIGHTNING in seconds:
+            around = spread([1000 * (a - b) for a, b in zip(seconds[LIGHTNING], seconds[OURS], strict=True)])
+            print(f"Lightning around our step: {around.format(1)} ms", flush=True)
         summary = {name: {key: value._asdict() for key, value in row.items()} for name, row in rows.items()}
         tables.append({"sparsity": start.mask.sparsity, "summary": summary, "seconds": seconds})
     machine["load_after"] = describe_machine(())["load"]
@@ -69,17 +79,19 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         SettingError: if one is out of its range, or there is no text.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=__doc__)
+    parser.add_argument("--model", choices=["cnn", "bilstm"], default="cnn", help="whose step (%(default)s)")
     parser.add_argument("--data", type=Path, help="a folder that data.path takes (default: ../shared/data/ag_news)")
     parser.add_argument("--words", type=int, default=50_002, help="rows of the embedding (%(default)s)")
     parser.add_argument("--batch-size", type=int, default=64, help="texts a step (%(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="torch's threads (%(default)s)")
     parser.add_argument("--steps", type=int, default=100, help="steps that count, of each peer (%(default)s)")
+    parser.add_argument("--warm-up", type=int, default=8, help="steps before the first that counts (%(default)s)")
     parser.add_argument(
         "--sparsity", type=float, nargs="+", default=[0.0, 0.9885], help="shares of the entries to prune (%(default)s)"
     )
     parser.add_argument("--json", type=Path, help="where to keep all numbers")
     options = parser.parse_args(arguments)
-    for name, least in (("words", 3), ("batch_size", 1), ("threads", 1), ("steps", 2)):
+    for name, least in (("words", 3), ("batch_size", 1), ("threads", 1), ("steps", 2), ("warm_up", 0)):
         if getattr(options, name) < least:
             raise SettingError(f"--{name.replace('_', '-')}: {getattr(options, name)} is too small; at least {least}")
     for sparsity in options.sparsity:
@@ -102,7 +114,8 @@ def settings(options: argparse.Namespace) -> Config:
     """The project's own settings for a run on this text."""
     register_schema()
     known = options.words - len(SPECIAL_WORDS)
-    wishes = ["data=files", "model=multi_cnn", "trainer=cpu", f"data.max_vocab={known}"]
+    model = {"cnn": "multi_cnn", "bilstm": "bilstm"}[options.model]
+    wishes = ["data=files", f"model={model}", "trainer=cpu", f"data.max_vocab={known}"]
     with initialize_config_dir(config_folder(), version_base="1.3"):
         composed = compose("config", [*wishes, f"data.batch_size={options.batch_size}"])
     composed.data.path = str(options.data)  # not on the command line, where a path would have to be quoted
@@ -129,32 +142,45 @@ class Loader:
         return self._count
 
 
-def measure(start: Start, batches: Sequence[Batch]) -> dict[str, list[float]]:
+def measure_recurrent(start: recurrent_peers.Start, batches: Sequence[Batch], warm_up: int) -> dict[str, list[float]]:
+    """The seconds of each step that counts, by peer."""
+    steps = {name: make(start) for name, make in recurrent_peers.PEERS.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for turn, batch in enumerate(batches):
+        first = turn % len(steps)
+        for name in [*steps][first:] + [*steps][:first]:
+            began = perf_counter()
+            steps[name](batch)
+            seconds[name].append(perf_counter() - began)
+    return {name: numbers[warm_up:] for name, numbers in seconds.items()}
+
+
+def measure(start: Start, batches: Sequence[Batch], warm_up: int) -> dict[str, list[float]]:
     """The seconds of each step that counts, by peer: the peers take their steps between those of a Trainer's fit."""
     steps = {name: make(start) for name, make in PEERS.items()}
     seconds: dict[str, list[float]] = {name: [] for name in [*steps, LIGHTNING]}
     # A Trainer does not ask for a piece after the last: one more batch, so that the last step that counts has its time.
     turns = take_turns([*batches, batches[0]], steps, LIGHTNING, seconds)
     fit(start, Loader(turns, len(batches) + 1))
-    return {name: numbers[WARM_UP : len(batches)] for name, numbers in seconds.items()}
+    return {name: numbers[warm_up : len(batches)] for name, numbers in seconds.items()}
 
 
-def summarize(seconds: Mapping[str, Sequence[float]]) -> dict[str, dict[str, Spread]]:
-    """For each peer the milliseconds a step, and its ratio to the notebook's step on the same batch."""
-    base = seconds[NOTEBOOK]
+def summarize(seconds: Mapping[str, Sequence[float]], base: str) -> dict[str, dict[str, Spread]]:
+    """For each peer the milliseconds a step, and its ratio to the step of `base` on the same batch."""
     return {
         name: {
             "milliseconds": spread([1000 * number for number in numbers]),
-            "ratio": spread([number / other for number, other in zip(numbers, base, strict=True)]),
+            "ratio": spread([number / other for number, other in zip(numbers, seconds[base], strict=True)]),
         }
         for name, numbers in seconds.items()
     }
 
 
-def table(rows: Mapping[str, Mapping[str, Spread]]) -> str:
+def table(rows: Mapping[str, Mapping[str, Spread]], base: str) -> str:
     """The summary in Markdown."""
     width = max(len(name) for name in rows)
-    lines = [f"| {'one step':{width}} | ms: median (quartiles) | of the notebook's |", f"|{'-' * (width + 2)}|---|---|"]
+    of = "the notebook's" if base == NOTEBOOK else "the packed step's"
+    lines = [f"| {'one step':{width}} | ms: median (quartiles) | of {of} |", f"|{'-' * (width + 2)}|---|---|"]
     for name, row in rows.items():
         lines.append(f"| {name:{width}} | {row['milliseconds'].format(1)} | {row['ratio'].format(2)} |")
     return "\n".join(lines)

@@ -1,0 +1,128 @@
+"""Ways to do one training step of a bidirectional LSTM over texts of different lengths: ours and torch's.
+
+What `peers` is to the CNN: functions that are given where all start from and return their step, each with its own copy
+of the weights. All train the same network with the same optimizer and differ in how the recurrent layers read.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.peers import prune_at_once
+from lt_lightning.config import Config
+from lt_lightning.data.batches import Batch
+from lt_lightning.lottery import Freezer, Mask
+from lt_lightning.models import RecurrentClassifier
+from lt_lightning.models.build import build_optimizer
+from lt_lightning.models.learner import cross_entropy
+from lt_lightning.models.recurrent import Kernel
+
+Step = Callable[[Batch], object]
+
+PACKED, OURS = "packed (model.kernel=reference)", "ours"
+"""The names of the step that others are measured by, and of ours."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where all peers start from.
+
+    Attributes:
+        config: the settings, as `conf/` has them.
+        network: the network with its first weights, pruned.
+        mask: which of them are alive.
+    """
+
+    config: Config
+    network: RecurrentClassifier
+    mask: Mask
+
+
+def begin(config: Config, words: int, classes: int, sparsity: float) -> Start:
+    """A network with its first weights, the smallest of each parameter pruned at one go."""
+    model = config.model
+    assert model.hidden is not None and model.layers is not None and model.dropout is not None
+    network = RecurrentClassifier(
+        words,
+        None if classes == 2 else classes,
+        dim=config.embedding.dim,
+        hidden=model.hidden,
+        layers=model.layers,
+        dropout=model.dropout,
+    )
+    return Start(config, network, prune_at_once(network, sparsity))
+
+
+def packed(start: Start) -> Step:
+    """Torch's layers over packed texts: exact, and what most people write."""
+    return _step(start, _with_kernel(start, "reference"))
+
+
+def padded(start: Start) -> Step:
+    """Torch's layers over padding as if it were words: another function, shown for its cost."""
+    network = _with_kernel(start, "reference")
+    network.forward = lambda ids, lengths: _read_padding(network, ids)
+    return _step(start, network)
+
+
+def ours(start: Start) -> Step:
+    """What this project does in a step, without Lightning around it."""
+    return _step(start, _with_kernel(start, "fast"))
+
+
+def passes(start: Start, kernel: Kernel) -> Step:
+    """Forward and backward alone: no optimizer."""
+    network = _with_kernel(start, kernel)
+
+    def step(batch: Batch) -> None:
+        network.zero_grad()
+        cross_entropy(network(batch.ids, batch.lengths), batch.labels).backward()
+
+    return step
+
+
+PEERS: Mapping[str, Callable[[Start], Step]] = MappingProxyType(
+    {
+        PACKED: packed,
+        OURS: ours,
+        "padding read as words": padded,
+        "packed, no optimizer": lambda start: passes(start, "reference"),
+        "ours, no optimizer": lambda start: passes(start, "fast"),
+    }
+)
+"""All peers by name."""
+
+
+def _with_kernel(start: Start, kernel: Kernel) -> RecurrentClassifier:
+    network = copy.deepcopy(start.network)
+    network.kernel = kernel
+    return network
+
+
+def _read_padding(network: RecurrentClassifier, ids: Tensor) -> Tensor:
+    assert isinstance(network.rnn, nn.RNNBase)
+    _, state = network.rnn(network.dropout(network.embedding(ids)))
+    states = state[0] if isinstance(state, tuple) else state
+    logits = network.fc(network.dropout(torch.cat([states[-2], states[-1]], dim=1)))
+    return logits if network.classes else logits.squeeze(1)
+
+
+def _step(start: Start, network: nn.Module) -> Step:
+    optimizer = build_optimizer(start.config.optimizer, network.parameters())
+    freezer = Freezer(dict(network.named_parameters()), start.mask)
+    freezer.watch([optimizer])
+
+    def step(batch: Batch) -> None:
+        loss = cross_entropy(network(batch.ids, batch.lengths), batch.labels)
+        optimizer.zero_grad()
+        loss.backward()
+        freezer.freeze_gradients()
+        optimizer.step()
+
+    return step
