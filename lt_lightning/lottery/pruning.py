@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lt_lightning.lottery.mask import Mask
+from lt_lightning.lottery.ranks import values_of_ranks
 from lt_lightning.lottery.settings import LotteryError, Scope, Threshold
 
 
@@ -80,26 +81,41 @@ def _global(scores: Mapping[str, Tensor], mask: Mask, amount: float) -> Mask:
 
 def _without_lowest(scores: Tensor, alive: Tensor, amount: float) -> Tensor:
     """`alive` less the round(amount × alive) entries of the lowest scores."""
-    positions = alive.reshape(-1).nonzero().squeeze(1)
-    count = round(amount * len(positions))
-    kept = alive.reshape(-1).clone()
-    if count:
-        living = scores.reshape(-1)[positions]
-        # Selection, not a sort: find the highest score that goes, then let ties at that score go by position.
-        limit = living.kthvalue(count).values
-        below, ties = (~living.isnan(), living.isnan()) if limit.isnan() else (living < limit, living == limit)
-        kept[positions[below]] = False
-        kept[positions[ties.nonzero().squeeze(1)[: count - int(below.sum())]]] = False
-    return kept.view(alive.shape)
+    count = round(amount * int(alive.count_nonzero()))
+    if not count:
+        return alive.clone(memory_format=torch.contiguous_format)
+    # Selection, not a sort: find the highest score that goes.
+    limit = values_of_ranks(scores.reshape(-1), alive.reshape(-1), [count])[0]
+    gone = alive & (scores <= limit)
+    if limit.isnan() or int(gone.count_nonzero()) > count:
+        gone = _first_of_equals(scores, alive, limit, count)
+    return alive & ~gone
+
+
+def _first_of_equals(scores: Tensor, alive: Tensor, limit: Tensor, count: int) -> Tensor:
+    """The `count` living entries that go where more than one has the score `limit`: of these, the first."""
+    below, ties = (~scores.isnan(), scores.isnan()) if limit.isnan() else (scores < limit, scores == limit)
+    gone = (alive & below).reshape(-1)
+    positions = (alive & ties).reshape(-1).nonzero().squeeze(1)
+    gone[positions[: count - int(gone.count_nonzero())]] = True
+    return gone.view(alive.shape)
 
 
 def _without_low_percentile(scores: Tensor, alive: Tensor, amount: float) -> Tensor:
     """`alive` less the entries strictly below the percentile of the non-zero scores."""
-    values = scores[scores != 0]
-    if not values.numel():
-        return alive.clone()
+    nonzero = scores != 0
+    count = int(nonzero.count_nonzero())
+    if not count:
+        return alive.clone(memory_format=torch.contiguous_format)
     # torch.quantile stops at 2²⁴ entries; the two order statistics around the percentile are all that is needed.
-    index = amount * (values.numel() - 1)
-    low = values.kthvalue(int(index) + 1).values.double()
-    high = values.kthvalue(min(int(index) + 2, values.numel())).values.double()
-    return alive & ~(scores.double() < low + (high - low) * (index - int(index)))
+    index = amount * (count - 1)
+    ranks = [int(index) + 1, min(int(index) + 2, count)]
+    low, high = (value.double() for value in values_of_ranks(scores.reshape(-1), nonzero.reshape(-1), ranks))
+    return alive & ~_below(scores, low + (high - low) * (index - int(index)))
+
+
+def _below(scores: Tensor, limit: Tensor) -> Tensor:
+    """Which scores are below a limit in double precision, without a copy of them in that precision."""
+    near = limit.to(scores.dtype)
+    # Their type has no number between the limit and the nearest that it has.
+    return scores <= near if near.double() < limit else scores < near
