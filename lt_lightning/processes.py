@@ -13,6 +13,7 @@ from typing import Any
 
 from lt_lightning.config import Config, TrainerConfig
 from lt_lightning.errors import SettingError
+from lt_lightning.imports import load_lightning
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def count_processes(trainer: TrainerConfig, environ: Mapping[str, str]) -> int:
 
 def _ask_lightning(trainer: TrainerConfig) -> int:
     """What `auto`, -1, a list of devices or a strategy that is an object come to on this machine."""
+    load_lightning()
     from pytorch_lightning.strategies import ParallelStrategy
 
     from lt_lightning.experiment import make_trainer

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lt_lightning.command import fail, hide_progress_bars_in_pipes, run_hydra
 from lt_lightning.data.vector_files import find_vectors
 from lt_lightning.errors import ResumableError, SettingError
+from lt_lightning.imports import load_lightning
 from lt_lightning.interruption import interruption, stop_if_asked
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.processes import Job, count_processes, is_first
@@ -81,6 +82,7 @@ def _run(job: Job) -> None:
             del corpus  # each process reads it again, from the cache that is warm by now
             supervise(job, processes)
         else:
+            load_lightning()
             from lt_lightning.experiment import run_experiment
 
             run_experiment(job.config, corpus, job.run, job.command, resuming=job.resuming)

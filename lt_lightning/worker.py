@@ -19,6 +19,7 @@ import traceback
 from typing import NoReturn
 
 from lt_lightning.errors import ResumableError, SettingError
+from lt_lightning.imports import load_lightning
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.processes import Job, Place
 from lt_lightning.supervisor import SHOW_CURSOR
@@ -51,6 +52,7 @@ def _play(job: Job, place: Place) -> None:
     hide_progress_bars_in_pipes()
     corpus = load(job.config)
 
+    load_lightning()
     import torch.distributed
     from pytorch_lightning.utilities import rank_zero_only
 

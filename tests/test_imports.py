@@ -1,0 +1,44 @@
+"""Lightning imported quickly is Lightning all the same, and SciPy is there for everyone else."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import gc, json, sys
+{before}
+from lt_lightning.imports import load_lightning
+load_lightning()
+import pytorch_lightning, torchmetrics
+loaded = [name for name in sys.modules if name.split(".")[0] == "scipy"]
+collects = gc.isenabled()
+import scipy.signal
+from torchmetrics.functional.audio import permutation_invariant_training  # it works with SciPy
+from torchmetrics.functional import signal_noise_ratio
+import torch
+best, order = permutation_invariant_training(torch.rand(1, 3, 8), torch.rand(1, 3, 8), signal_noise_ratio)
+print(json.dumps([len(loaded), collects, len(scipy.signal.windows.hamming(5)), sorted(order[0].tolist())]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "expects_scipy"), [("", False), ("import scipy.signal", True)])
+def test_scipy_is_passed_over_while_lightning_loads_and_found_afterwards(before: str, expects_scipy: bool) -> None:
+    program = PROGRAM.format(before=before)
+    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    loaded, collects, taps, order = json.loads(ran.stdout)
+    assert bool(loaded) == expects_scipy
+    assert (collects, taps, order) == (True, 5, [0, 1, 2])
+
+
+def test_loading_again_changes_nothing() -> None:
+    import pytorch_lightning
+
+    from lt_lightning.imports import load_lightning
+
+    there = dict(sys.modules)
+    load_lightning()
+    assert dict(sys.modules) == there
+    assert sys.modules["pytorch_lightning"] is pytorch_lightning
