@@ -74,11 +74,11 @@ def check_strings(config: Config) -> None:
     Raises:
         SettingError: naming what is wrong with them.
     """
-    from lt_lightning.data.pairs import check_equal_lengths, find_alphabet
-
     data = config.data
     if not data.kind.is_pairs:
         return
+    from lt_lightning.data.pairs import check_equal_lengths, find_alphabet  # waits for NumPy
+
     letters = len(find_alphabet(data))
     if data.kind is DataKind.pairs and config.model.name == "tagger":
         check_equal_lengths(data.pairs)
