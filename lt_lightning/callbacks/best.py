@@ -7,9 +7,11 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
+from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.lottery.rewinding import restore, snapshot
 
 
+@only_its_own_hooks
 class BestWeights(pl.Callback):
     """Give a fit's module, when training ends, the weights of its lowest validation loss.
 

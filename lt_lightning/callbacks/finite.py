@@ -8,9 +8,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.errors import SettingError
 
 
+@only_its_own_hooks
 class FiniteLossCallback(pl.Callback):
     """Stop at the first loss of a round that is NaN or infinite, in training, validation or test.
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.models.learner import Learner
 from lt_lightning.results.records import EpochRecord
 
 
+@only_its_own_hooks
 class History(pl.Callback):
     """Collects an `EpochRecord` an epoch from a `Learner`.
 

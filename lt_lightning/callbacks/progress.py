@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.interruption import stop_if_asked
 from lt_lightning.results.metrics import ACCURACY, Metric
 from lt_lightning.results.records import Record
@@ -131,6 +132,7 @@ class RoundsDisplay:
         return f"{hours}:{minutes:02}:{seconds:02} left"
 
 
+@only_its_own_hooks
 class ProgressCallback(pl.Callback):
     """Tells a `RoundsDisplay` how far the fit of one round is."""
 

@@ -16,12 +16,14 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 
+from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.errors import SettingError
 from lt_lightning.results.files import write_whole, writing_to
 
 _NAME = re.compile(r"round_(\d+)_epoch_(\d+)_([0-9a-f]{64})\.ckpt")
 
 
+@only_its_own_hooks
 class RoundCheckpoint(Checkpoint):
     """Saves a round's state after each of its epochs but the last, and only the newest.
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.lottery import derive_seed
 
 
+@only_its_own_hooks
 class EpochSeeds(pl.Callback):
     """Seeds all generators anew as each epoch starts: an epoch draws the same dropout whether or not the run stopped
     and went on before it, however often something was logged, and whatever the loaders drew.

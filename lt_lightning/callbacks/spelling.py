@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 import pytorch_lightning as pl
 
 from lt_lightning.callbacks.history import History
+from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.callbacks.progress import RoundsDisplay
 from lt_lightning.results.tables import loss
 
 
+@only_its_own_hooks
 class SpellingCallback(pl.Callback):
     """Prints a line an epoch: the validation loss, and the strings that the network then answers.
 

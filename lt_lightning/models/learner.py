@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,11 +11,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
 
 from lt_lightning.models.embedding import WordEmbedding
 from lt_lightning.models.living_adam import LivingAdam
+from lt_lightning.models.mean import Mean
 from lt_lightning.models.tasks import Answers, Classification, Task, predicted_classes
 
 
@@ -50,17 +50,24 @@ class Learner(pl.LightningModule):
         self.network = network
         self.task: Task = task or Classification()
         self._make_optimizer = optimizer
-        self.train_loss = _mean()
+        self.train_loss = Mean()
         metrics = {
             "acc": MulticlassAccuracy(classes, average="micro", validate_args=False),
             "f1": MulticlassF1Score(classes, average="macro", validate_args=False),
         }
-        self.valid_loss, self.test_loss = _mean(), _mean()
+        self.valid_loss, self.test_loss = Mean(), Mean()
         self.valid_metrics = MetricCollection(metrics, prefix="valid_")
         self.test_metrics = MetricCollection(metrics, prefix="test_").clone()
         self.test_confusion = MulticlassConfusionMatrix(classes, validate_args=False)
-        self.test_exact = _mean()
+        self.test_exact = Mean()
         self.confusion = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Note the hook that runs, which Lightning does some 50 times a step, without asking if it is a parameter."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """The network's logits."""
@@ -84,7 +91,7 @@ class Learner(pl.LightningModule):
         answers = self.task.answer(self.network, batch)
         loss = cross_entropy(answers.logits, answers.targets)
         count = len(answers.targets)
-        self.train_loss.update(loss.detach(), count)
+        self.train_loss.add(loss.detach() * count, count)
         # Processes average their gradients; a process with fewer answers of the global batch must count for less.
         share = count * self.trainer.world_size / answers.everywhere
         return loss if share == 1 else loss * share
@@ -96,7 +103,8 @@ class Learner(pl.LightningModule):
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Count a batch of the validation part."""
         answers = self.task.answer(self.network, batch)
-        self.valid_loss.update(cross_entropy(answers.logits, answers.targets), len(answers.targets))
+        count = len(answers.targets)
+        self.valid_loss.add(cross_entropy(answers.logits, answers.targets) * count, count)
         self.valid_metrics.update(predicted_classes(answers.logits), answers.targets)
 
     def on_validation_epoch_end(self) -> None:
@@ -109,11 +117,13 @@ class Learner(pl.LightningModule):
         """Count a batch of the test split."""
         answers = self.task.answer(self.network, batch)
         predicted = self.task.predict(self.network, batch, answers)
-        self.test_loss.update(cross_entropy(answers.logits, answers.targets), len(answers.targets))
+        count = len(answers.targets)
+        self.test_loss.add(cross_entropy(answers.logits, answers.targets) * count, count)
         self.test_metrics.update(predicted, answers.targets)
         self.test_confusion.update(predicted, answers.targets)
         if self.task.has_exact:
-            self.test_exact.update(exact_rows(predicted, answers).float())
+            exact = exact_rows(predicted, answers)
+            self.test_exact.add(exact.sum(), len(exact))
 
     def on_test_epoch_end(self) -> None:
         """Log what the test split came to."""
@@ -132,11 +142,6 @@ class Learner(pl.LightningModule):
 def takes_sparse_gradients(trainer: pl.Trainer) -> bool:
     """Whether all that a Trainer does with gradients it can do with sparse ones too: not averaging and clipping."""
     return trainer.world_size == 1 and not trainer.gradient_clip_val
-
-
-def _mean() -> MeanMetric:
-    """A weighted mean that is NaN where a value is: torchmetrics' own would leave such values out."""
-    return MeanMetric(nan_strategy=math.nan)
 
 
 def cross_entropy(

@@ -1,0 +1,73 @@
+"""`Mean` against sums by hand, and over processes."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from lt_lightning.models.mean import Mean
+
+
+@given(st.lists(st.tuples(st.integers(-1000, 1000), st.integers(1, 60)), min_size=1, max_size=20))
+def test_a_mean_of_batches_is_that_of_all_their_numbers(batches):
+    mean = Mean()
+    for value, count in batches:
+        mean.add(torch.tensor(float(value * count)), count)
+    exact = Fraction(sum(value * count for value, count in batches), sum(count for _, count in batches))
+    assert float(mean.compute()) == pytest.approx(float(exact), rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_one_number_that_is_none_shows_in_the_mean(bad):
+    mean = Mean()
+    for value in (1.0, bad, 2.0):
+        mean.add(torch.tensor(value), 1)
+    assert float(mean.compute()) == pytest.approx(bad, nan_ok=True)
+
+
+def test_nothing_has_no_mean_also_after_it_was_forgotten():
+    mean = Mean()
+    assert mean.compute().isnan()
+    mean.add(torch.tensor(3.0), 1)
+    mean.reset()
+    assert mean.compute().isnan()
+    mean.add(torch.tensor(5.0), 2)
+    assert float(mean.compute()) == 2.5
+
+
+def test_half_precision_is_summed_in_single_and_counts_do_not_saturate():
+    mean = Mean()
+    for _ in range(1000):
+        mean.add(torch.tensor(1.0, dtype=torch.bfloat16) * 64, 64)
+    assert float(mean.compute()) == 1.0  # bfloat16 would stop at 16,384
+
+
+def test_taking_a_number_in_asks_the_device_for_nothing_and_keeps_no_graph():
+    loss = torch.ones((), device="meta", requires_grad=True) * 2  # whose values nobody can ask for
+    mean = Mean()
+    mean.add(loss, 64)
+    mean.add(loss, 64)
+    assert not mean.compute().requires_grad
+
+
+def _on_a_rank(rank: int, folder: str, answers: Tensor) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    mean = Mean()
+    for step in range(rank + 1):
+        mean.add(torch.tensor(float(10 * rank + step)) * 3, 3)
+    answers[rank] = mean.compute()
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_processes_have_one_mean_of_all_their_numbers(tmp_path: Path):
+    answers = torch.zeros(2).share_memory_()
+    torch.multiprocessing.spawn(_on_a_rank, (str(tmp_path), answers), nprocs=2)  # pyright: ignore[reportPrivateImportUsage]
+    assert answers.tolist() == [7.0, 7.0]  # of 0, 10 and 11
