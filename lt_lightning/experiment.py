@@ -185,7 +185,8 @@ def _play_round(
         callbacks.append(EarlyStopping("valid_loss", stopping.min_delta, stopping.patience or 0, mode="min"))
     trainer = make_trainer(config.trainer, callbacks, run, environment)
     (run / STATE).mkdir(exist_ok=True)
-    saver = RoundCheckpoint(run / STATE, round)
+    # From round 1 on the weights to rewind to are on disk already; `take_up` reads them.
+    saver = RoundCheckpoint(run / STATE, round, without=pruning.state_key if round else None)
     trainer.callbacks.append(saver)  # pyright: ignore[reportAttributeAccessIssue]
     kept, epochs, damages = find_checkpoint(run / STATE, round)
     if trainer.is_global_zero:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import pickle
 import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytorch_lightning as pl
 import torch
@@ -18,7 +17,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.errors import SettingError
-from lt_lightning.results.files import write_whole, writing_to
+from lt_lightning.results.files import write_whole_by, writing_to
 
 _NAME = re.compile(r"round_(\d+)_epoch_(\d+)_([0-9a-f]{64})\.ckpt")
 
@@ -34,19 +33,21 @@ class RoundCheckpoint(Checkpoint):
     Args:
         folder: where to; it must exist.
         round: the round.
+        without: the `state_key` of a `PruningCallback` whose weights to rewind to are kept elsewhere: they are left
+            out here, once an epoch, and the callback that takes the file up must have them already.
 
     Attributes:
         seconds: what the round took so far, also before it was interrupted.
     """
 
-    def __init__(self, folder: Path, round: int) -> None:
+    def __init__(self, folder: Path, round: int, without: str | None = None) -> None:
         self._folder = folder
         self._round = round
         self._before = 0.0
         self._began = time.perf_counter()
         self._should_stop = False
         self._max_steps = -1
-        self._files = _WholeFiles()
+        self._files = _WholeFiles(without)
 
     @property
     def seconds(self) -> float:
@@ -91,33 +92,84 @@ class RoundCheckpoint(Checkpoint):
 class _WholeFiles(TorchCheckpointIO):
     """Writes a checkpoint whole or not at all, under a name that ends in its checksum, in place of older ones."""
 
-    _is_plain = False
+    def __init__(self, without: str | None) -> None:
+        self._without = without
+        self._is_plain = False
 
     def save_checkpoint(self, checkpoint: Mapping[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        if not self._is_plain:
-            _require_plain(buffer)
-            self._is_plain = True
-        content = buffer.getbuffer()
         path = Path(path)
         older = kept_checkpoints(path.parent)
-        new = path.with_name(f"{path.name}_{hashlib.sha256(content).hexdigest()}.ckpt")
-        write_whole(new, content)
+        written: list[Path] = []
+
+        def write(file: BinaryIO) -> Path:
+            stream = _Hashed(file)
+            torch.save(self._shortened(checkpoint), stream)
+            if not self._is_plain:
+                _require_plain(Path(file.name))
+                self._is_plain = True
+            written.append(path.with_name(f"{path.name}_{stream.close()}.ckpt"))
+            return written[0]
+
+        write_whole_by(write, path)
         for one in older:
-            if one != new:
+            if one not in written:
                 one.unlink()
 
+    def _shortened(self, checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+        if self._without is None:
+            return checkpoint
+        states = dict(checkpoint["callbacks"])
+        state = states[self._without]
+        states[self._without] = {key: value for key, value in state.items() if key != "rewind_weights"}
+        return {**checkpoint, "callbacks": states}
 
-def _require_plain(buffer: io.BytesIO) -> None:
+
+class _Hashed:
+    """Hands on what is written to it, and knows its checksum: no second copy of it is needed in memory.
+
+    torch's writer answers an error with one of its own, so the error waits until it has done.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._sha = hashlib.sha256()
+        self._error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        self._sha.update(data)
+        try:
+            if self._error is None:
+                self._file.write(data)
+        except OSError as error:
+            self._error = error
+        return len(data)
+
+    def flush(self) -> None:
+        try:
+            if self._error is None:
+                self._file.flush()
+        except OSError as error:
+            self._error = error
+
+    def close(self) -> str:
+        """The checksum.
+
+        Raises:
+            OSError: if something could not be written.
+        """
+        if self._error is not None:
+            raise self._error
+        return self._sha.hexdigest()
+
+
+def _require_plain(path: Path) -> None:
     """See that a checkpoint can be read again: nothing in it may need code to be run.
 
     Raises:
         SettingError: if something does; only a callback of the user's can have put it there.
     """
-    buffer.seek(0)
     try:
-        torch.load(buffer, weights_only=True)
+        torch.load(path, weights_only=True, mmap=True)  # the tensors themselves are not read
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         raise SettingError(

@@ -153,8 +153,8 @@ class Lottery:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
+        """Take up what `state_dict` gave; where it was left without `rewind_weights`, those that are here stay."""
         self.round = state["round"]
         self.training = state["training"]
         self.mask = Mask(state["mask"])
-        self._rewind_weights = state["rewind_weights"]
+        self._rewind_weights = state.get("rewind_weights", self._rewind_weights)

@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from lt_lightning.errors import ResumableError
 
@@ -13,26 +14,44 @@ class WriteError(ResumableError):
     """Something cannot be written: for want of room, or of leave. What was written before is still there."""
 
 
-def write_whole(path: Path, content: str | bytes | memoryview) -> None:
+def write_whole(path: Path, *content: str | bytes | memoryview) -> None:
     """Put `content` at `path`, so that a reader finds the old file or the new one, never a part of either.
 
     Args:
         path: the file; its folder must exist.
-        content: all of it. Text is written as UTF-8, its line ends untouched.
+        content: all of it, in one piece or several. Text is written as UTF-8, its line ends untouched.
 
     Raises:
         OSError: the folder is missing or not writable, or the disk is full; what was at `path` is still there.
     """
-    data = content.encode() if isinstance(content, str) else content
+
+    def write(file: BinaryIO) -> Path:
+        for piece in content:
+            file.write(piece.encode() if isinstance(piece, str) else piece)
+        return path
+
+    write_whole_by(write, path)
+
+
+def write_whole_by(write: Callable[[BinaryIO], Path], path: Path) -> None:
+    """As `write_whole`, where the content is not in memory, or its name comes of it.
+
+    Args:
+        write: is given a file to fill, and returns the path at which it is to appear.
+        path: in the same folder; what the error that the file cannot be written is about.
+
+    Raises:
+        OSError: likewise.
+    """
     # In the same folder, since a rename is atomic only within one file system. Opened like any other file, unlike
     # one from `tempfile`, so that colleagues can read the result as far as the umask lets them.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            final = write(file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary.replace(final)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None:

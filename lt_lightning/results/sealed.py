@@ -47,9 +47,7 @@ def write_sealed(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str
     """
     from safetensors.torch import save
 
-    # Copies, as safetensors refuses tensors that share memory.
-    copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    plain = save(copies)
+    plain = save(_apart(tensors))
     end = 8 + struct.unpack("<Q", plain[:8])[0]
     # One entry: safetensors writes several in an order of its own each time.
     entries = {_ENTRY: _dump({"sha256": _UNSEALED, **content})}
@@ -59,7 +57,7 @@ def write_sealed(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str
     start = struct.pack("<Q", len(header)) + header
     body = memoryview(plain)[end:]
     seal = _seal_of(start, body)
-    write_whole(path, b"".join([start[: _SEAL.start], seal.encode(), start[_SEAL.stop :], body]))
+    write_whole(path, start[: _SEAL.start], seal.encode(), start[_SEAL.stop :], body)
     return seal
 
 
@@ -155,6 +153,20 @@ def _content(path: Path, header: bytes, expected: tuple[str, str] | None) -> dic
             f"{expected[1]!r}; give such a file, or write it again"
         )
     return content
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU, each in memory of its own, as safetensors wants them; copied only where they are not."""
+    found, places = {}, set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        memory = tensor.untyped_storage()
+        if memory.data_ptr() in places or memory.nbytes() != tensor.numel() * tensor.element_size():
+            tensor = tensor.clone()
+            memory = tensor.untyped_storage()
+        places.add(memory.data_ptr())
+        found[name] = tensor
+    return found
 
 
 def _seal_of(start: bytes, body: bytes | memoryview = b"") -> str:
