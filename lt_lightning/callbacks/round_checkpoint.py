@@ -103,7 +103,7 @@ class _WholeFiles(TorchCheckpointIO):
 
         def write(file: BinaryIO) -> Path:
             stream = _Hashed(file)
-            torch.save(self._shortened(checkpoint), stream)
+            torch.save(self._shortened(checkpoint), stream)  # pyright: ignore[reportArgumentType]  (it writes, no more)
             if not self._is_plain:
                 _require_plain(Path(file.name))
                 self._is_plain = True

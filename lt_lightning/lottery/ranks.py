@@ -34,6 +34,9 @@ def values_of_ranks(values: Tensor, among: Tensor, ranks: Sequence[int]) -> list
         [tensor(2.), tensor(nan)]
     """
     count = _count(among)
+    if 8 * count < len(values):  # it costs about two passes to gather few
+        values = values[among]
+        among = torch.ones_like(values, dtype=torch.bool)
     while len(values) > 4 * SAMPLE:
         # An odd stride, so that rows of an even length do not show the same few columns again and again.
         stride = len(values) // SAMPLE | 1

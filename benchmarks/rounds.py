@@ -1,0 +1,276 @@
+"""Time what a round costs besides its steps: `python -m benchmarks.rounds [--words 50002] [--json FILE] …`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra import compose, initialize_config_dir
+from rich.console import Console
+
+from benchmarks.measuring import Spread, describe_machine, spread, take_turns
+from benchmarks.pruning_peers import PERCENTILE_PEERS, PRUNING_PEERS
+from benchmarks.step import Loader, silence
+from lt_lightning.callbacks import (
+    AgreementCallback,
+    EpochSeeds,
+    FiniteLossCallback,
+    History,
+    PruningCallback,
+    RoundCheckpoint,
+)
+from lt_lightning.callbacks.progress import ProgressCallback, RoundsDisplay
+from lt_lightning.checks import lottery_settings, read_config
+from lt_lightning.command import config_folder, fail
+from lt_lightning.config import Config, register_schema
+from lt_lightning.data.batches import Batch
+from lt_lightning.data.corpus import load_corpus
+from lt_lightning.errors import SettingError
+from lt_lightning.experiment import make_trainer, run_experiment
+from lt_lightning.lottery import Freezer, Lottery, Mask, prunable_parameters
+from lt_lightning.models import Learner, MultiCNN
+from lt_lightning.models.build import build_optimizer
+from lt_lightning.models.learner import cross_entropy
+from lt_lightning.results.files import write_whole
+from lt_lightning.results.rounds import ticket_path, write_tables
+from lt_lightning.results.tickets import Ticket
+
+PACKAGES = ("torch", "pytorch-lightning", "numpy")
+BARE, LIGHTNING = "the loop itself", "in a Trainer, with a round's callbacks"
+STEPS, WARM_UP = 300, 20
+WORDS_A_TEXT = 25
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line, measure, print the tables, and write the JSON if it is asked for."""
+    options = parse(arguments)
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    silence()
+    machine = describe_machine(PACKAGES)
+    print("\n".join(f"{key}: {value}" for key, value in machine.items()), flush=True)
+    result: dict[str, Any] = {}
+    for density in options.density:
+        seconds = time_pruning(options.words, density, options.times)
+        print(f"\n{table(f'pruning a fifth of {density:.2%} living', seconds, '60 for prune')}", flush=True)
+        result[f"pruning at density {density}"] = seconds
+    with tempfile.TemporaryDirectory() as scratch:
+        seconds = time_rounds(options, Path(scratch))
+        print(f"\n{table('a round', seconds, '1000 for all but the work')}", flush=True)
+        result["rounds"] = seconds
+        seconds = time_steps(settings([]), Path(scratch), options.steps)
+        print(f"\n{table('a step of a tiny network', seconds, '')}")
+        around = [a - b for a, b in zip(seconds[LIGHTNING], seconds[BARE], strict=True)]
+        print(f"\nLightning around a step: {spread([1000 * one for one in around]).format(2)} ms", flush=True)
+        result["steps"] = seconds
+    machine["load_after"] = describe_machine(())["load"]
+    if options.json:
+        asked = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
+        content = {"benchmark": "rounds", "options": asked, "machine": machine, "seconds": result}
+        write_whole(options.json, json.dumps(content, indent=2) + "\n")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options, checked.
+
+    Raises:
+        SettingError: if one is out of its range.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.rounds", description=__doc__)
+    parser.add_argument("--words", type=int, default=50_002, help="rows of the embedding (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds that are played and count (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=3, help="epochs of each (%(default)s)")
+    parser.add_argument("--times", type=int, default=7, help="how often each part is done alone (%(default)s)")
+    parser.add_argument("--steps", type=int, default=STEPS, help="steps of the tiny network (%(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="torch's threads (%(default)s)")
+    parser.add_argument(
+        "--density", type=float, nargs="+", default=[1.0, 0.5, 0.01], help="shares that live (%(default)s)"
+    )
+    parser.add_argument("--json", type=Path, help="where to keep all numbers")
+    options = parser.parse_args(arguments)
+    leasts = {"words": 30, "rounds": 2, "epochs": 1, "times": 2, "steps": 2, "threads": 1}
+    for name, least in leasts.items():
+        if getattr(options, name) < least:
+            raise SettingError(f"--{name}: {getattr(options, name)} is too small; at least {least}")
+    for density in options.density:
+        if not 0 < density <= 1:
+            raise SettingError(f"--density: {density} is not above 0 and at most 1")
+    if options.json and not options.json.absolute().parent.is_dir():
+        raise SettingError(f"--json: there is no folder {options.json.absolute().parent}; make it first")
+    return options
+
+
+def time_pruning(words: int, density: float, times: int) -> dict[str, list[float]]:
+    """The seconds of each way to prune the same weights, by turns."""
+    weights = {name: weight.detach() for name, weight in MultiCNN(words, 4).named_parameters()}
+    mask = Mask({name: torch.rand(weight.shape) < density for name, weight in weights.items()})
+    mask.apply_(weights)
+    return by_turns(
+        {name: partial(peer, weights, mask, 0.2) for name, peer in {**PRUNING_PEERS, **PERCENTILE_PEERS}.items()},
+        times,
+    )
+
+
+def by_turns(parts: Mapping[str, Callable[[], object]], times: int) -> dict[str, list[float]]:
+    """The seconds of each part, each done once more than counts."""
+    seconds: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(times + 1):
+        for name, part in parts.items():
+            began = perf_counter()
+            part()
+            seconds[name].append(perf_counter() - began)
+    return {name: numbers[1:] for name, numbers in seconds.items()}
+
+
+def time_rounds(options: argparse.Namespace, scratch: Path) -> dict[str, list[float]]:
+    """The seconds of a round's parts: of a real run, and one by one."""
+    folder, clock, run = scratch / "texts", scratch / "clock", scratch / "run"
+    write_texts(folder, options.words - 2)
+    wishes = [
+        f"data.max_vocab={options.words - 2}", "data.valid_fraction=0.02", "trainer.limit_train_batches=2",
+        "trainer.limit_val_batches=1", "trainer.limit_test_batches=1", f"trainer.max_epochs={options.epochs}",
+        f"pruning.rounds={options.rounds + 1}",
+    ]  # fmt: skip
+    config = settings(wishes)
+    config.data.path = str(folder)
+    config.trainer.callbacks = [{"_target_": "benchmarks.round_clock.RoundClock", "path": str(clock)}]
+    run.mkdir()
+    run_experiment(config, load_corpus(config.data), run, [])
+    seconds = sum_rounds(clock.read_text())
+    config.trainer.callbacks = None
+    return seconds | time_parts(config, run, options.times)
+
+
+def sum_rounds(clock: str) -> dict[str, list[float]]:
+    """What the events of a run come to, by round, but for the first and the last, after which the report is drawn."""
+    events = [(name, float(time)) for name, time in (line.split() for line in clock.splitlines())]
+    starts = [time for name, time in events if name == "setup_fit"]
+    rows: dict[str, list[float]] = {}
+    for begin, end in pairwise(starts[1:]):
+        within = [(name, time) for name, time in events if begin <= time < end]
+        work = _between(within, "work_begins", "work_ends")
+        found = {
+            "a round": end - begin,
+            "its work: steps, validation, test": work,
+            "all but the work": end - begin - work,
+            "of it between epochs": _between(within, "epoch_ended", "epoch_begins"),
+        }
+        for name, value in found.items():
+            rows.setdefault(name, []).append(value)
+    return rows
+
+
+def _between(events: Sequence[tuple[str, float]], first: str, second: str) -> float:
+    """The time that passes from each event `first` to the next `second`."""
+    total, began = 0.0, None
+    for name, time in events:
+        if name == first:
+            began = time
+        elif name == second and began is not None:
+            total, began = total + time - began, None
+    return total
+
+
+def time_parts(config: Config, run: Path, times: int) -> dict[str, list[float]]:
+    """The seconds of what a round does around its steps, one by one, on the run's last ticket."""
+    from lt_lightning.results.rounds import find_standing
+
+    ticket = Ticket.load(ticket_path(run, config.pruning.rounds))
+    played = find_standing(run).rounds
+    network = MultiCNN(ticket.weights["embedding.weight"].shape[0], len(ticket.about["class_names"]))
+    lottery = Lottery(lottery_settings(config))
+    lottery.begin_round(network)
+    lottery.end_round(network)
+
+    def prune_and_rewind() -> None:
+        lottery.begin_round(network)
+        lottery.freezer(network)
+        lottery.end_round(network)
+
+    alone = by_turns(
+        {
+            "alone: a Trainer": lambda: make_trainer(config.trainer, [], run),
+            "alone: pruning, rewinding, a freezer": prune_and_rewind,
+            "alone: the ticket": lambda: ticket.save(run / "again.safetensors"),
+            "alone: the tables": lambda: write_tables(run, played),
+        },
+        times,
+    )
+    assert prunable_parameters(network).keys() == lottery.mask.keys()
+    return alone
+
+
+def time_steps(config: Config, scratch: Path, steps: int) -> dict[str, list[float]]:
+    """The seconds of steps that cost next to nothing, in a loop and in a Trainer, by turns."""
+    batch = Batch(torch.randint(2, 50, (4, 6)), torch.full((4,), 6), torch.randint(0, 4, (4,)), 4, 24)
+    learner = Learner(_tiny(), 4, partial(build_optimizer, config.optimizer))
+    network = _tiny()
+    optimizer = build_optimizer(config.optimizer, network.parameters())
+    freezer = Freezer(dict(network.named_parameters()), Mask.ones(network.named_parameters()))
+
+    def step(batch: Batch) -> None:
+        loss = cross_entropy(network(batch.ids, batch.lengths), batch.labels)
+        optimizer.zero_grad()
+        loss.backward()
+        freezer.freeze_gradients()
+        optimizer.step()
+
+    display = RoundsDisplay("", 0, 1, Console(quiet=True))
+    callbacks: list[pl.Callback] = [
+        FiniteLossCallback(0), PruningCallback(submodule="network"), AgreementCallback(), EpochSeeds(0, 0), History(0),
+        ProgressCallback(display, 0),
+    ]  # fmt: skip
+    config.trainer.max_epochs = 1
+    trainer = make_trainer(config.trainer, callbacks, scratch)
+    trainer.callbacks.append(RoundCheckpoint(scratch, 0))  # pyright: ignore[reportAttributeAccessIssue]
+    seconds: dict[str, list[float]] = {BARE: [], LIGHTNING: []}
+    work = [batch] * (WARM_UP + steps + 1)  # the Trainer does not ask for a piece after the last
+    trainer.fit(learner, Loader(take_turns(work, {BARE: step}, LIGHTNING, seconds), len(work)))
+    return {name: numbers[WARM_UP : WARM_UP + steps] for name, numbers in seconds.items()}
+
+
+def _tiny() -> MultiCNN:
+    return MultiCNN(50, 4, dim=4, filters=2, widths=[3])
+
+
+def settings(wishes: Sequence[str]) -> Config:
+    """The project's own settings for a run of MultiCNN on texts in files."""
+    register_schema()
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        return read_config(compose("config", ["data=files", "data.path=.", "model=multi_cnn", "trainer=cpu", *wishes]))
+
+
+def write_texts(folder: Path, words: int) -> None:
+    """A corpus in whose training part each of so many words stands, whatever rows are drawn to validate."""
+    folder.mkdir()
+    rows = [range(begin, begin + WORDS_A_TEXT) for begin in range(0, words, WORDS_A_TEXT)]
+    for split, part in (("train", rows * (2 + 200 // len(rows))), ("test", (8 * rows)[:8])):
+        with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as file:
+            for number, row in enumerate(part):
+                text = " ".join(f"w{word}" for word in row)
+                file.write(json.dumps({"text": text, "label": "abcd"[number % 4]}) + "\n")
+
+
+def table(title: str, seconds: Mapping[str, Sequence[float]], bar: str) -> str:
+    """The milliseconds in Markdown."""
+    summary: dict[str, Spread] = {name: spread([1000 * one for one in numbers]) for name, numbers in seconds.items()}
+    width = max(map(len, [title, *summary]))
+    heading = f"ms: median (quartiles){f'; bar {bar}' if bar else ''}"
+    lines = [f"| {title:{width}} | {heading} |", f"|{'-' * (width + 2)}|---|"]
+    return "\n".join([*lines, *(f"| {name:{width}} | {numbers.format(2)} |" for name, numbers in summary.items())])
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SettingError as error:
+        fail(str(error))

@@ -1,0 +1,171 @@
+"""Time whole commands from Enter to the answer: `python -m benchmarks.start [--times 5] [--json FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from types import MappingProxyType
+from typing import Any
+
+from benchmarks.measuring import Spread, describe_machine, spread
+from lt_lightning.command import fail
+from lt_lightning.errors import SettingError
+from lt_lightning.results.files import write_whole
+
+TRAIN = ("-m", "lt_lightning.train")
+FIRST_STEP = "first training step"
+HOOK = "trainer.callbacks=[{_target_: benchmarks.first_step.FirstStep}]"
+"""Ends a run, by a setting that any user has, once its first step is done."""
+
+COMMANDS: Mapping[str, tuple[Sequence[str], int, float | None]] = MappingProxyType(
+    {
+        "--help": ((*TRAIN, "--help"), 0, 1.0),
+        "--cfg job": ((*TRAIN, "--cfg", "job"), 0, 1.0),
+        "a rejected value": ((*TRAIN, "pruning.amount=2"), 2, 1.0),
+        "an unknown setting": ((*TRAIN, "+pruning.amonut=0.2"), 2, 1.0),
+        FIRST_STEP: (TRAIN, 0, 8.0),
+        "import torch": (("-c", "import torch"), 0, None),
+        "import pytorch_lightning": (("-c", "import pytorch_lightning"), 0, None),
+    }
+)
+"""What is timed: what Python is given, the exit code that it must come to, and the bar in seconds, if there is one."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line, measure, print the tables, and write the JSON if it is asked for."""
+    options = parse(arguments)
+    machine = describe_machine(("torch", "pytorch-lightning", "torchmetrics", "datasets", "hydra-core"))
+    print("\n".join(f"{key}: {value}" for key, value in machine.items()), flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        commands = {name: complete(name, options.settings, Path(scratch)) for name in options.only}
+        for command in commands.values():
+            run(command)  # caches of bytecode, of the disk and of the corpus fill
+        seconds: dict[str, list[float]] = {name: [] for name in commands}
+        for _ in range(options.times):
+            for name, command in commands.items():
+                seconds[name].append(run(command))
+        shares = {name: imports(command) for name, command in commands.items() if name == FIRST_STEP}
+    summary = {name: spread(numbers) for name, numbers in seconds.items()}
+    print(f"\n{table(summary)}")
+    for name, share in shares.items():
+        print(f"\n{describe_imports(name, share)}", flush=True)
+    machine["load_after"] = describe_machine(())["load"]
+    if options.json:
+        asked = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
+        result = {
+            "benchmark": "start",
+            "options": asked,
+            "machine": machine,
+            "summary": {name: numbers._asdict() for name, numbers in summary.items()},
+            "imports": shares,
+            "seconds": seconds,
+        }
+        write_whole(options.json, json.dumps(result, indent=2) + "\n")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options, checked.
+
+    Raises:
+        SettingError: if one is out of its range.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.start", description=__doc__)
+    parser.add_argument("--times", type=int, default=5, help="how often each command runs (%(default)s)")
+    parser.add_argument(
+        "--only", nargs="+", choices=COMMANDS, default=list(COMMANDS), metavar="NAME", help="which of them (all)"
+    )
+    parser.add_argument(
+        "--settings", nargs="+", default=["+experiment=quickstart"], metavar="KEY=VALUE",
+        help="the run whose first step is waited for (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--json", type=Path, help="where to keep all numbers")
+    options = parser.parse_args(arguments)
+    if options.times < 2:
+        raise SettingError(f"--times: {options.times} is too small; at least 2")
+    if options.json and not options.json.absolute().parent.is_dir():
+        raise SettingError(f"--json: there is no folder {options.json.absolute().parent}; make it first")
+    return options
+
+
+def complete(name: str, settings: Sequence[str], scratch: Path) -> tuple[list[str], int]:
+    """A command as it is run, and the exit code that it must come to."""
+    words, code, _ = COMMANDS[name]
+    if name == FIRST_STEP:
+        words = (*words, *settings, HOOK, f"hydra.run.dir='{scratch}/${{now:%H%M%S%f}}'")  # another each time
+    return [sys.executable, *words], code
+
+
+def run(command: tuple[Sequence[str], int]) -> float:
+    """Run a command.
+
+    Returns:
+        The seconds from its start to its end.
+
+    Raises:
+        SettingError: if it does not come to the exit code that it must come to.
+    """
+    words, code = command
+    began = perf_counter()
+    ran = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    seconds = perf_counter() - began
+    if ran.returncode != code:
+        said = (ran.stderr.strip().splitlines() or ["nothing"])[-1]
+        raise SettingError(f"{' '.join(words[1:])}: ended with {ran.returncode}, not {code}, and said: {said}")
+    return seconds
+
+
+def imports(command: tuple[Sequence[str], int]) -> dict[str, float]:
+    """The seconds that each package's modules take to import, without those that they import; the largest first.
+
+    Python's own measurement of it (`-X importtime`) makes imports slower by a tenth or two.
+    """
+    words, _ = command
+    ran = subprocess.run(
+        [words[0], "-X", "importtime", *words[1:]], capture_output=True, text=True, check=False,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    return sum_imports(ran.stderr)
+
+
+def sum_imports(lines: str) -> dict[str, float]:
+    r"""The same, of what Python printed.
+
+    >>> sum_imports("import time:  2000 |  3000 |   json.decoder\nimport time:  500 |  900 | json\nother words")
+    {'json': 0.0025}
+    """
+    found: Counter[str] = Counter()
+    for microseconds, module in re.findall(r"^import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)$", lines, re.M):
+        found[module.split(".")[0]] += int(microseconds)
+    return {package: total / 1e6 for package, total in found.most_common()}
+
+
+def table(summary: Mapping[str, Spread]) -> str:
+    """The summary in Markdown."""
+    width = max(map(len, summary))
+    lines = [f"| {'command':{width}} | seconds: median (quartiles) | bar |", f"|{'-' * (width + 2)}|---|---|"]
+    for name, numbers in summary.items():
+        bar = COMMANDS[name][2]
+        lines.append(f"| {name:{width}} | {numbers.format(2)} | {'' if bar is None else f'≤ {bar:g}'} |")
+    return "\n".join(lines)
+
+
+def describe_imports(name: str, share: Mapping[str, Any], most: int = 12) -> str:
+    """Which packages' imports a command waits for."""
+    parts = [f"{package} {seconds:.2f}" for package, seconds in list(share.items())[:most]]
+    rest = sum(list(share.values())[most:])
+    return f"imports until the {name}: {sum(share.values()):.2f} s: {', '.join(parts)}, others {rest:.2f}"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SettingError as error:
+        fail(str(error))
