@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.errors import SettingError
-from lt_lightning.results.files import write_whole_by, writing_to
+from lt_lightning.results.files import open_whole, writing_to
 
 _NAME = re.compile(r"round_(\d+)_epoch_(\d+)_([0-9a-f]{64})\.ckpt")
 
@@ -99,20 +99,16 @@ class _WholeFiles(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: Mapping[str, Any], path: Any, storage_options: Any | None = None) -> None:
         path = Path(path)
         older = kept_checkpoints(path.parent)
-        written: list[Path] = []
-
-        def write(file: BinaryIO) -> Path:
+        names: list[str] = []
+        with open_whole(path, lambda: names[0]) as file:
             stream = _Hashed(file)
             torch.save(self._shortened(checkpoint), stream)  # pyright: ignore[reportArgumentType]  (it writes, no more)
             if not self._is_plain:
                 _require_plain(Path(file.name))
                 self._is_plain = True
-            written.append(path.with_name(f"{path.name}_{stream.close()}.ckpt"))
-            return written[0]
-
-        write_whole_by(write, path)
+            names.append(f"{path.name}_{stream.close()}.ckpt")
         for one in older:
-            if one not in written:
+            if one.name not in names:
                 one.unlink()
 
     def _shortened(self, checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,8 +5,10 @@
 - `pairs`: strings that are given and strings that should come out, checked, or random (`reversal`), of the letters of
   an `alphabet`;
 - `splits`: which training rows are kept, and which of them validate;
-- `vocabulary`: tokenizers, and the words that the training part is made of;
+- `numbering`: texts cut into words, all of them numbered, in one pass;
+- `vocabulary`: which of the words are known, and the tokenizer that knows them;
 - `encoding`: texts as one flat tensor of ids;
+- `kept`: the cache of arrays, whole and checked;
 - `batches`: buckets of similar lengths, shuffled by (seed, round, epoch), and `loaders` that hand them out;
 - `vector_files`: where pre-trained vectors lie;
 - `glove`: pre-trained vectors for the vocabulary;

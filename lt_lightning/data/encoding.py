@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Mapping
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,13 +13,16 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Int32, Int64
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from lt_lightning.config import Splitter
-from lt_lightning.data.vocabulary import cutter
+from lt_lightning.data.kept import Arrays, recall_or_make
+from lt_lightning.data.numbering import NumberedTexts, number_words
 
-log = logging.getLogger(__name__)
+# Raise it with every change to `numbering` that changes what texts become: caches of the old are then not read.
+FORMAT = 1
+BATCH = 1000
+"""So many texts are cut at a time."""
 
 
 class EncodedTexts(NamedTuple):
@@ -41,52 +44,92 @@ class EncodedTexts(NamedTuple):
         return self.offsets.diff()
 
 
-def encode(
-    texts: datasets.Dataset, tokenizer: Tokenizer, splitter: Splitter, max_length: int | None, cache: Path
-) -> EncodedTexts:
-    """Turn a split into word ids; the second time they come from the cache.
+def read_words(texts: datasets.Dataset, splitter: Splitter, cache: Path) -> NumberedTexts:
+    """Cut all texts of a split into words and number these; the second time they come from the cache.
+
+    What is kept depends on the texts alone, so that runs with other seeds, limits and sizes of vocabularies share it.
 
     Args:
-        texts: a dataset with the columns `text` and `label`.
-        tokenizer: as `build_tokenizer` makes it.
+        texts: a dataset with the column `text`.
         splitter: how its texts fall into words.
-        max_length: keep so many words of each text; None for all.
-        cache: the folder where the ids are kept, under a fingerprint of all of the above.
+        cache: the folder where the words are kept, under a fingerprint of the texts and the splitter.
+
+    Raises:
+        SettingError: if spaCy is asked for, not installed, and nothing kept.
     """
-    recipe = f"{texts._fingerprint}|{splitter.value}|{max_length}|{tokenizer.to_str()}"
+    # What is a letter, and its lower case, is for the libraries to say.
+    libraries = ["tokenizers", "spacy"] if splitter is Splitter.spacy else ["tokenizers"]
+    recipe = f"{FORMAT}|{texts._fingerprint}|{splitter.value}|{[*map(_version, libraries)]}"
     fingerprint = hashlib.blake2b(recipe.encode(), digest_size=16).hexdigest()
-    cut = cutter(splitter)
-    pretokenized = splitter is Splitter.spacy
 
-    def ids_of(batch: Mapping[str, list[str]]) -> dict[str, list[list[int]]]:
-        encodings = tokenizer.encode_batch_fast(cut(batch["text"]), is_pretokenized=pretokenized)
-        return {"ids": [encoding.ids[:max_length] for encoding in encodings]}
+    def make() -> Arrays:
+        words, ids, offsets = number_words(_batches(texts), splitter)
+        _, places, letters = words.buffers()
+        return {
+            "ids": ids,
+            "offsets": offsets,
+            "word_places": np.frombuffer(places, np.int64)[: len(words) + 1],
+            "word_letters": np.frombuffer(letters or b"", np.uint8),
+        }
 
-    def tokenise(*, reuse: bool) -> pa.ListArray:
-        encoded = texts.map(
-            ids_of,
-            batched=True,
-            remove_columns=texts.column_names,
-            features=datasets.Features({"ids": datasets.List(datasets.Value("int32"))}),
-            load_from_cache_file=reuse,
-            new_fingerprint=fingerprint,
-            cache_file_name=str(cache / f"ids-{fingerprint}.arrow"),
-            desc="Tokenising",
-        )
-        ids = encoded.with_format("arrow")[:]["ids"].combine_chunks()
-        ids.validate(full=True)
-        if len(ids) != len(texts):
-            raise pa.ArrowInvalid(f"{len(ids)} rows for {len(texts)} texts")
-        return ids
+    kept = recall_or_make(cache / f"words-{fingerprint}.safetensors", make, "word ids")
+    places, letters = pa.py_buffer(kept["word_places"]), pa.py_buffer(kept["word_letters"])
+    words = pa.LargeStringArray.from_buffers(len(kept["word_places"]) - 1, places, letters)
+    return NumberedTexts(words, kept["ids"], kept["offsets"])
 
-    try:
-        ids = tokenise(reuse=True)
-    except (pa.ArrowException, OSError) as error:
-        log.warning("the cache of word ids is damaged (%s); tokenising again", error)
-        ids = tokenise(reuse=False)
-    labels = texts.with_format("arrow")[:]["label"]
+
+def encode(
+    texts: NumberedTexts,
+    numbers: Int32[np.ndarray, " words"],
+    labels: Int64[np.ndarray, " rows"],
+    rows: Int64[np.ndarray, " some"],
+    max_length: int | None,
+) -> EncodedTexts:
+    """Give words the ids that they have in a vocabulary.
+
+    Args:
+        texts: a whole split.
+        numbers: the id of each of its words.
+        labels: the class of each of its rows.
+        rows: which of them to encode, in ascending order, none twice.
+        max_length: keep so many words of each text; None for all.
+    """
+    ids, lengths = take_rows(texts, rows, max_length)
     return EncodedTexts(
-        torch.from_numpy(ids.flatten().to_numpy().copy()),
-        torch.from_numpy(ids.offsets.to_numpy().astype(np.int64) - ids.offsets[0].as_py()),
-        torch.from_numpy(labels.to_numpy().copy()),
+        torch.from_numpy(numbers[ids]),
+        torch.from_numpy(np.concatenate([[0], lengths.cumsum()])),
+        torch.from_numpy(labels[rows]),
     )
+
+
+def take_rows(
+    texts: NumberedTexts, rows: Int64[np.ndarray, " some"], max_length: int | None = None
+) -> tuple[Int32[np.ndarray, " ids"], Int64[np.ndarray, " some"]]:
+    """The words of some rows.
+
+    Args:
+        texts: a whole split.
+        rows: which of them, in ascending order, none twice.
+        max_length: take so many words of each text; None for all.
+
+    Returns:
+        Their numbers, one row after another, and how many each row has.
+    """
+    lengths = np.diff(texts.offsets)
+    kept = np.zeros_like(lengths)
+    kept[rows] = lengths[rows] if max_length is None else lengths[rows].clip(max=max_length)
+    # A byte a word, in turns: so many words of a row are kept, so many are not.
+    turns = np.stack([kept, lengths - kept], axis=1).reshape(-1)
+    return texts.ids[np.repeat(np.tile([True, False], len(lengths)), turns)], kept[rows]
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _batches(texts: datasets.Dataset) -> Iterator[list[str]]:
+    for batch in texts.with_format("arrow").iter(BATCH):
+        yield batch["text"].to_pylist()  # pyright: ignore

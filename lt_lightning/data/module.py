@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import datasets
 import numpy as np
 import pytorch_lightning as pl
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -15,11 +16,11 @@ from torch.utils.data import DataLoader
 from lt_lightning.config import Splitter
 from lt_lightning.data.batches import Batch, BatchedTexts
 from lt_lightning.data.corpus import Corpus, cache_folder
-from lt_lightning.data.encoding import EncodedTexts, encode
+from lt_lightning.data.encoding import EncodedTexts, encode, read_words, take_rows
 from lt_lightning.data.glove import found, load_vectors
 from lt_lightning.data.loaders import load_batches
 from lt_lightning.data.splits import stratified_split
-from lt_lightning.data.vocabulary import build_tokenizer, vocabulary
+from lt_lightning.data.vocabulary import SPECIAL_WORDS, choose_words, make_tokenizer, number_of_each
 from lt_lightning.lottery.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -63,24 +64,21 @@ class TextDataModule(pl.LightningDataModule):
         cache = cache_folder()
         assert data.valid_fraction is not None and data.max_vocab is not None  # texts have them
         splits = corpus.splits
-        labels = splits["train"].with_format("numpy")["label"][:]
-        train, valid = stratified_split(np.asarray(labels), data.valid_fraction, derive_seed(seed, "valid"), data.limit)
-        parts = {
-            "train": splits["train"].select(train),
-            "valid": splits["train"].select(valid),
-            "test": splits["test"],
-        }
+        labels = {split: _labels(splits[split]) for split in ("train", "test")}
+        train, valid = stratified_split(labels["train"], data.valid_fraction, derive_seed(seed, "valid"), data.limit)
+        parts = {"train": ("train", train), "valid": ("train", valid), "test": ("test", np.arange(len(labels["test"])))}
+        read = {split: read_words(splits[split], data.tokenizer, cache) for split in labels}
         # Words are the training part's: the validation part shows what unknown words cost. Letters are few, and known
         # nearly all in any part; counted in all rows, they keep their numbers whichever rows the seed draws.
-        counted = splits["train"] if data.tokenizer is Splitter.letters else parts["train"]
-        self.tokenizer: Tokenizer = build_tokenizer(
-            (batch["text"] for batch in counted.iter(1000)),  # pyright: ignore
-            data.tokenizer,
-            data.max_vocab,
-        )
-        self.words: list[str] = vocabulary(self.tokenizer)
+        counted = read["train"].ids if data.tokenizer is Splitter.letters else take_rows(read["train"], train)[0]
+        counts = np.bincount(counted, minlength=len(read["train"].words))
+        known = choose_words(read["train"].words, counts, data.max_vocab)
+        self.words: list[str] = [*SPECIAL_WORDS, *known.to_pylist()]
+        self.tokenizer: Tokenizer = make_tokenizer(self.words[len(SPECIAL_WORDS) :], data.tokenizer)
+        numbers = {split: number_of_each(texts.words, known) for split, texts in read.items()}
         self.texts: dict[str, EncodedTexts] = {
-            part: encode(rows, self.tokenizer, data.tokenizer, data.max_length, cache) for part, rows in parts.items()
+            part: encode(read[split], numbers[split], labels[split], rows, data.max_length)
+            for part, (split, rows) in parts.items()
         }
         self.vectors: Float[Tensor, "words dim"] | None = load_vectors(embedding, self.words)
         self.words_found: int | None = None if self.vectors is None else found(self.vectors)
@@ -107,3 +105,7 @@ class TextDataModule(pl.LightningDataModule):
     def _loader(self, part: str, shuffle: tuple[int, int] | None) -> DataLoader[Batch]:
         texts = self.texts[part]
         return load_batches(BatchedTexts(texts), texts.lengths, self._config, self.trainer, shuffle, self.epoch)
+
+
+def _labels(rows: datasets.Dataset) -> Int64[np.ndarray, " rows"]:
+    return rows.with_format("arrow")[:]["label"].to_numpy()

@@ -7,9 +7,13 @@ Documentation: https://huggingface.co/docs/tokenizers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Int32, Int64
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from lt_lightning.config import Splitter
 from lt_lightning.errors import SettingError
@@ -22,23 +26,44 @@ SPECIAL_WORDS = ("<unk>", "<pad>")
 """The words of these ids."""
 
 
-def build_tokenizer(texts: Iterable[Sequence[str]], splitter: Splitter, max_words: int) -> Tokenizer:
-    """Count the words of `texts` and number the most frequent; of equally frequent ones the first in code point order.
+def choose_words(
+    words: pa.LargeStringArray, counts: Int64[np.ndarray, " words"], max_words: int
+) -> pa.LargeStringArray:
+    """The most frequent words, most frequent first; of equally frequent ones the first in code point order.
 
     Args:
-        texts: batches of texts.
+        words: different words, in code point order.
+        counts: how often each was counted; what never was is not chosen.
+        max_words: the largest number of words, `<unk>` and `<pad>` not counted.
+    """
+    order = np.argsort(-counts, kind="stable")[: min(max_words, np.count_nonzero(counts))]
+    return words.take(pa.array(order))
+
+
+def number_of_each(words: pa.LargeStringArray, known: pa.LargeStringArray) -> Int32[np.ndarray, " words"]:
+    """The number that each of `words` has where the vocabulary is `known`: behind the special words, or `<unk>`'s."""
+    places = pc.index_in(words, known)  # pyright: ignore[reportAttributeAccessIssue]
+    numbers = pc.fill_null(places, UNKNOWN - len(SPECIAL_WORDS))  # pyright: ignore[reportAttributeAccessIssue]
+    return numbers.to_numpy().astype(np.int32) + np.int32(len(SPECIAL_WORDS))
+
+
+def make_tokenizer(words: Sequence[str], splitter: Splitter) -> Tokenizer:
+    """The tokenizer that knows these words.
+
+    Args:
+        words: the vocabulary without `<unk>` and `<pad>`, in the order of the ids.
         splitter: `words`: runs of characters between white space, punctuation marks apart; `spacy`: spaCy's blank
             English tokenizer; either way in lower case. `letters`: every Unicode character as it stands, spaces and
             line breaks too.
-        max_words: the largest number of words, `<unk>` and `<pad>` not counted.
 
     Returns:
-        A tokenizer that maps words it does not know to `<unk>`; feed it what `cutter(splitter)` makes of texts.
-
-    Raises:
-        SettingError: if spaCy is asked for and not installed.
+        A tokenizer that maps words it does not know to `<unk>`. With `spacy`, feed it what `spacy_words` makes of
+        texts.
     """
-    tokenizer = Tokenizer(models.WordLevel({}, unk_token=SPECIAL_WORDS[UNKNOWN]))
+    # The special words are the model's rather than added tokens, which would be recognised in texts: a text that speaks
+    # of "<pad>" would then have padding in its middle.
+    numbers = {word: number for number, word in enumerate([*SPECIAL_WORDS, *words])}
+    tokenizer = Tokenizer(models.WordLevel(numbers, unk_token=SPECIAL_WORDS[UNKNOWN]))
     if splitter is Splitter.letters:
         tokenizer.pre_tokenizer = every_letter()
     else:
@@ -47,12 +72,6 @@ def build_tokenizer(texts: Iterable[Sequence[str]], splitter: Splitter, max_word
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation("isolated")]
         )
-    trainer = trainers.WordLevelTrainer(vocab_size=max_words, special_tokens=[], show_progress=False)
-    tokenizer.train_from_iterator(_training_input(texts, cutter(splitter)), trainer)
-    # The special words are given to the model rather than to the trainer, which would have them recognised in texts:
-    # a text that speaks of "<pad>" would then have padding in its middle.
-    numbers = {word: number for number, word in enumerate([*SPECIAL_WORDS, *vocabulary(tokenizer)])}
-    tokenizer.model = models.WordLevel(numbers, unk_token=SPECIAL_WORDS[UNKNOWN])
     return tokenizer
 
 
@@ -61,18 +80,12 @@ def every_letter() -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")  # a dot would leave line breaks together
 
 
-Cutter = Callable[[Sequence[str]], "list[str] | list[list[str]]"]
-"""Makes of texts what a tokenizer takes: the texts themselves, or lists of words."""
-
-
-def cutter(splitter: Splitter) -> Cutter:
-    """What has to be done to texts before the tokenizer: nothing, or spaCy's part, cutting them into words.
+def spacy_words() -> Callable[[str], list[str]]:
+    """What cuts a text into spaCy's words, as they are written.
 
     Raises:
-        SettingError: if spaCy is asked for and not installed.
+        SettingError: if spaCy is not installed.
     """
-    if splitter is not Splitter.spacy:
-        return list
     try:
         import spacy  # pyright: ignore[reportMissingImports]
     except ImportError as error:
@@ -80,16 +93,4 @@ def cutter(splitter: Splitter) -> Cutter:
             'data.tokenizer: spacy is not installed; pip install "lt-lightning[spacy]", or use data.tokenizer=words'
         ) from error
     tokenize = spacy.blank("en").tokenizer
-    return lambda texts: [[token.text for token in tokenize(text) if not token.is_space] for text in texts]
-
-
-def vocabulary(tokenizer: Tokenizer) -> list[str]:
-    """The words in the order of their ids."""
-    ids = tokenizer.get_vocab()
-    return sorted(ids, key=ids.__getitem__)
-
-
-def _training_input(texts: Iterable[Sequence[str]], cut: Cutter) -> Iterator[list[str]]:
-    for batch in texts:
-        # Words that are cut already are each a text of one word to the trainer.
-        yield [word for piece in cut(batch) for word in ([piece] if isinstance(piece, str) else piece)]
+    return lambda text: [token.text for token in tokenize(text) if not token.is_space]

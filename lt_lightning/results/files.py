@@ -24,34 +24,31 @@ def write_whole(path: Path, *content: str | bytes | memoryview) -> None:
     Raises:
         OSError: the folder is missing or not writable, or the disk is full; what was at `path` is still there.
     """
-
-    def write(file: BinaryIO) -> Path:
+    with open_whole(path) as file:
         for piece in content:
             file.write(piece.encode() if isinstance(piece, str) else piece)
-        return path
-
-    write_whole_by(write, path)
 
 
-def write_whole_by(write: Callable[[BinaryIO], Path], path: Path) -> None:
-    """As `write_whole`, where the content is not in memory, or its name comes of it.
+@contextmanager
+def open_whole(path: Path, name: Callable[[], str] | None = None) -> Iterator[BinaryIO]:
+    """A file to write whose content is at `path` once it is all there; for what is too large to hold in memory.
 
     Args:
-        write: is given a file to fill, and returns the path at which it is to appear.
-        path: in the same folder; what the error that the file cannot be written is about.
+        path: the file; its folder must exist.
+        name: gives the file another name once its content is there, such as one made of its checksum.
 
     Raises:
-        OSError: likewise.
+        OSError: as `write_whole` does.
     """
     # In the same folder, since a rename is atomic only within one file system. Opened like any other file, unlike
     # one from `tempfile`, so that colleagues can read the result as far as the umask lets them.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            final = write(file)
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(final)
+        temporary.replace(path if name is None else path.with_name(name()))
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None:

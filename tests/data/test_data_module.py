@@ -187,12 +187,29 @@ def test_without_vectors_nothing_is_found_or_missed(module_of):
 def test_the_second_time_ids_come_from_the_cache(module_of, own_cache, monkeypatch):
     first = module_of()
     files = {path: path.stat().st_mtime_ns for path in own_cache.iterdir()}
-    assert len(files) == 3
-    monkeypatch.setattr("lt_lightning.data.encoding.cutter", lambda _: lambda _: pytest.fail("tokenised again"))
+    assert len(files) == 2
+    monkeypatch.setattr("lt_lightning.data.encoding.number_words", lambda *_: pytest.fail("cut again"))
     again = module_of()
     assert {path: path.stat().st_mtime_ns for path in own_cache.iterdir()} == files
     for part in first.texts:
         assert rows_of_part(again, part) == rows_of_part(first, part)
+
+
+def test_other_seeds_and_limits_cut_nothing_anew(module_of, own_cache, monkeypatch):
+    changes = [{"seed": 3}, {"limit": 50}, {"valid_fraction": 0.5}, {"max_vocab": 7}, {"max_length": 2}]
+    alone = []
+    for change in changes:
+        alone.append(module_of(**change))
+        for path in own_cache.iterdir():
+            path.unlink()
+    module_of()
+    monkeypatch.setattr("lt_lightning.data.encoding.number_words", lambda *_: pytest.fail("cut again"))
+    for change, expected in zip(changes, alone, strict=True):
+        data = module_of(**change)
+        assert data.words == expected.words
+        assert data.tokenizer.to_str() == expected.tokenizer.to_str()
+        for part in ("train", "valid", "test"):
+            assert rows_of_part(data, part) == rows_of_part(expected, part)
 
 
 CODE = """

@@ -1,23 +1,28 @@
-"""Ids: each text's words as the tokenizer numbers them, worked out once, and worked out anew when anything changed."""
+"""Ids: each text's words as the tokenizer numbers them; words are cut once, and anew when texts changed."""
 
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+from building import build_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from lt_lightning.config import Splitter
 from lt_lightning.data import encoding
-from lt_lightning.data.encoding import EncodedTexts, encode
-from lt_lightning.data.vocabulary import build_tokenizer, cutter, vocabulary
+from lt_lightning.data.encoding import EncodedTexts, encode, read_words
+from lt_lightning.data.numbering import NumberedTexts, number_words
+from lt_lightning.data.vocabulary import number_of_each
 
 TEXTS = [f"text {number} of many, " + "word " * (number % 7) for number in range(2500)]
 
@@ -30,23 +35,40 @@ def dataset(texts: list[str]) -> datasets.Dataset:
     )
 
 
+def encoded(
+    texts: list[str],
+    tokenizer: Tokenizer,
+    splitter: Splitter = Splitter.words,
+    max_length: int | None = None,
+    rows: list[int] | None = None,
+) -> EncodedTexts:
+    """Texts in the ids of a tokenizer."""
+    numbered = number_words([texts], splitter)
+    known = [tokenizer.id_to_token(number) for number in range(2, tokenizer.get_vocab_size())]
+    labels = np.arange(len(texts)) % 2
+    chosen = np.arange(len(texts)) if rows is None else np.array(rows, dtype=np.int64)
+    numbers = number_of_each(numbered.words, pa.array(known, pa.large_string()))
+    return encode(numbered, numbers, labels, chosen, max_length)
+
+
 def rows_of(texts: EncodedTexts) -> list[list[int]]:
     return [texts.ids[start:end].tolist() for start, end in zip(texts.offsets[:-1], texts.offsets[1:], strict=True)]
 
 
 @pytest.fixture
 def counted(monkeypatch) -> list[int]:
-    """How many texts each tokenisation was given."""
+    """How many texts were cut, batch by batch."""
     counts = []
 
-    def counting(splitter: Splitter):
-        def cut(texts):
-            counts.append(len(texts))
-            return cutter(splitter)(texts)
+    def counting(texts, splitter):
+        def count():
+            for batch in texts:
+                counts.append(len(batch))
+                yield batch
 
-        return cut
+        return number_words(count(), splitter)
 
-    monkeypatch.setattr(encoding, "cutter", counting)
+    monkeypatch.setattr(encoding, "number_words", counting)
     return counts
 
 
@@ -60,9 +82,23 @@ def cache_of(tmp_path: Path) -> Path:
     return tmp_path / "ids"
 
 
-def test_texts_become_one_flat_tensor_with_offsets(tmp_path):
+def same(one: NumberedTexts, other: NumberedTexts) -> bool:
+    return (
+        one.words.equals(other.words)
+        and np.array_equal(one.ids, other.ids)
+        and np.array_equal(one.offsets, other.offsets)
+    )
+
+
+def words_of(texts: NumberedTexts) -> list[list[str]]:
+    words = texts.words.to_pylist()
+    bounds = zip(texts.offsets[:-1], texts.offsets[1:], strict=True)
+    return [[words[number] for number in texts.ids[start:end]] for start, end in bounds]
+
+
+def test_texts_become_one_flat_tensor_with_offsets():
     tokenizer = build_tokenizer([["b a", "a"]], Splitter.words, 1000)
-    texts = encode(dataset(["a b", "", "zebra a", "b"]), tokenizer, Splitter.words, None, cache_of(tmp_path))
+    texts = encoded(["a b", "", "zebra a", "b"], tokenizer)
     assert texts.ids.tolist() == [2, 3, 0, 2, 3]
     assert texts.offsets.tolist() == [0, 2, 2, 4, 5]
     assert texts.lengths.tolist() == [2, 0, 2, 1]
@@ -71,122 +107,150 @@ def test_texts_become_one_flat_tensor_with_offsets(tmp_path):
 
 
 @pytest.mark.parametrize("max_length", [None, 1, 4, 1000])
-def test_ids_are_the_tokenizer_s_cut_to_the_length(tmp_path, tokenizer, max_length):
-    texts = encode(dataset(TEXTS), tokenizer, Splitter.words, max_length, cache_of(tmp_path))
+def test_ids_are_the_tokenizer_s_cut_to_the_length(tokenizer, max_length):
+    texts = encoded(TEXTS, tokenizer, max_length=max_length)
     assert rows_of(texts) == [tokenizer.encode(text).ids[:max_length] for text in TEXTS]
 
 
-@settings(max_examples=30)
-@given(st.lists(st.text(max_size=30), min_size=1, max_size=30))
-def test_any_texts_are_encoded(tmp_path_factory, texts):
+@settings(max_examples=50)
+@given(st.lists(st.text(max_size=30), min_size=1, max_size=30), st.none() | st.integers(1, 5), st.data())
+def test_any_rows_of_any_texts_are_encoded(texts, max_length, data):
+    rows = sorted(data.draw(st.sets(st.integers(0, len(texts) - 1))))
     tokenizer = build_tokenizer([texts[::2]], Splitter.words, 20)
-    encoded = encode(dataset(texts), tokenizer, Splitter.words, None, tmp_path_factory.mktemp("ids"))
-    assert rows_of(encoded) == [tokenizer.encode(text).ids for text in texts]
+    some = encoded(texts, tokenizer, max_length=max_length, rows=rows)
+    assert rows_of(some) == [tokenizer.encode(texts[row]).ids[:max_length] for row in rows]
+    assert some.labels.tolist() == [row % 2 for row in rows]
 
 
 @pytest.mark.parametrize("max_length", [None, 4])
-def test_letters_are_encoded_letter_by_letter(tmp_path, max_length):
+def test_letters_are_encoded_letter_by_letter(max_length):
     texts = ["Two words\n", "<pad>", "", " a"]
     tokenizer = build_tokenizer([texts], Splitter.letters, 1000)
-    encoded = encode(dataset(texts), tokenizer, Splitter.letters, max_length, cache_of(tmp_path))
-    letters = vocabulary(tokenizer)
-    assert ["".join(letters[number] for number in ids) for ids in rows_of(encoded)] == [t[:max_length] for t in texts]
+    ids = rows_of(encoded(texts, tokenizer, Splitter.letters, max_length))
+    assert ["".join(map(tokenizer.id_to_token, row)) for row in ids] == [text[:max_length] for text in texts]
 
 
-def test_a_selection_of_rows_is_encoded_as_selected(tmp_path, tokenizer):
+# The cache.
+
+
+def test_a_selection_of_rows_is_read_as_selected(tmp_path):
     rows = np.array([7, 3, 2000, 3])
-    texts = encode(dataset(TEXTS).select(rows), tokenizer, Splitter.words, None, cache_of(tmp_path))
-    assert rows_of(texts) == [tokenizer.encode(TEXTS[row]).ids for row in rows]
-    assert texts.labels.tolist() == [row % 2 for row in rows]
+    texts = read_words(dataset(TEXTS).select(rows), Splitter.words, cache_of(tmp_path))
+    assert words_of(texts) == [TEXTS[row].replace(",", " ,").split() for row in rows]
 
 
-def test_the_second_time_nothing_is_tokenised(tmp_path, tokenizer, counted):
-    first = encode(dataset(TEXTS), tokenizer, Splitter.words, None, cache_of(tmp_path))
+@pytest.mark.parametrize("splitter", [Splitter.words, Splitter.letters])
+def test_the_second_time_nothing_is_cut(tmp_path, counted, splitter):
+    first = read_words(dataset(TEXTS), splitter, cache_of(tmp_path))
     assert sum(counted) == len(TEXTS)
-    again = encode(dataset(TEXTS), tokenizer, Splitter.words, None, cache_of(tmp_path))
+    again = read_words(dataset(TEXTS), splitter, cache_of(tmp_path))
     assert sum(counted) == len(TEXTS)
-    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    assert same(first, again)
+    assert same(again, number_words([TEXTS], splitter))
 
 
-def test_what_is_changed_is_tokenised_anew(tmp_path, tokenizer, counted):
-    rows, cache = dataset(TEXTS), cache_of(tmp_path)
-    other_words = build_tokenizer([TEXTS], Splitter.words, 5)
-    encode(rows, tokenizer, Splitter.words, None, cache)
-    for texts, words, max_length in [
-        (rows, tokenizer, 3),
-        (rows, other_words, None),
-        (dataset([*TEXTS[:-1], "other"]), tokenizer, None),
-        (rows.select(range(2500)), tokenizer, 2),
+def test_texts_without_any_word_are_kept_too(tmp_path, counted):
+    for _ in range(2):
+        texts = read_words(dataset([" ", ""]), Splitter.words, cache_of(tmp_path))
+        assert words_of(texts) == [[], []]
+        assert sum(counted) == 2
+
+
+def test_what_is_changed_is_cut_anew(tmp_path, counted):
+    cache = cache_of(tmp_path)
+    read_words(dataset(TEXTS), Splitter.words, cache)
+    for texts, splitter in [
+        (TEXTS, Splitter.letters),
+        ([*TEXTS[:-1], "other"], Splitter.words),
+        (TEXTS[:-1], Splitter.words),
     ]:
         counted.clear()
-        encoded = encode(texts, words, Splitter.words, max_length, cache)
-        assert sum(counted) == len(TEXTS)
-        assert rows_of(encoded) == [words.encode(text).ids[:max_length] for text in texts["text"]]
+        assert same(read_words(dataset(texts), splitter, cache), number_words([texts], splitter))
+        assert sum(counted) == len(texts)
 
 
-def test_labels_are_never_the_cache_s(tmp_path, tokenizer, counted):
-    rows = dataset(TEXTS)
-    encode(rows, tokenizer, Splitter.words, None, cache_of(tmp_path))
-    swapped = datasets.Dataset(
-        rows.data.table.set_column(1, "label", [[1 - label for label in rows["label"]]]), fingerprint=rows._fingerprint
-    )
-    texts = encode(swapped, tokenizer, Splitter.words, None, cache_of(tmp_path))
-    assert sum(counted) == len(TEXTS)
-    assert texts.labels.tolist() == [1 - number % 2 for number in range(len(TEXTS))]
+def test_another_version_of_the_tokenizers_is_asked_anew(tmp_path, counted, monkeypatch):
+    read_words(dataset(TEXTS), Splitter.words, cache_of(tmp_path))
+    monkeypatch.setattr(encoding, "version", lambda library: f"another {library}")
+    read_words(dataset(TEXTS), Splitter.words, cache_of(tmp_path))
+    assert sum(counted) == 2 * len(TEXTS)
 
 
-@pytest.mark.parametrize("damage", ["empty", "junk", "cut short", "cut at a batch"])
-def test_a_damaged_cache_is_replaced(tmp_path, tokenizer, counted, caplog, damage):
+def damaged(content: bytes, other: bytes, damage: str) -> bytes:
+    middle = len(content) // 2
+    return {
+        "empty": b"",
+        "junk": b"junk" * 100,
+        "no header": b"\xff" * len(content),
+        "cut short": content[:middle],
+        "longer": content + b"\0",
+        "a bit": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+        "a hole": content[:middle] + bytes(100) + content[middle + 100 :],
+        "another's": other,
+    }[damage]
+
+
+@pytest.mark.parametrize(
+    "damage", ["empty", "junk", "no header", "cut short", "longer", "a bit", "a hole", "another's"]
+)
+def test_a_damaged_cache_is_replaced(tmp_path, counted, caplog, damage):
     cache = cache_of(tmp_path)
-    whole = encode(dataset(TEXTS), tokenizer, Splitter.words, None, cache)
+    whole = read_words(dataset(TEXTS), Splitter.words, cache)
     [file] = cache.iterdir()
-    content = file.read_bytes()
-    shorter = encode(dataset(TEXTS[:1000]), tokenizer, Splitter.words, 1, tmp_path)  # another valid file, of fewer rows
-    assert len(shorter.labels) == 1000
-    [other] = tmp_path.glob("*.arrow")
-    file.write_bytes(
-        {
-            "empty": b"",
-            "junk": b"junk" * 100,
-            "cut short": content[: len(content) // 2],
-            "cut at a batch": other.read_bytes(),
-        }[damage]
-    )
-    for tokenised in (len(TEXTS), 0):  # once, and then the cache is good again
+    read_words(dataset(TEXTS[:1000]), Splitter.words, tmp_path)  # another whole file, of fewer rows
+    [other] = tmp_path.glob("*.safetensors")
+    file.write_bytes(damaged(file.read_bytes(), other.read_bytes(), damage))
+    for times in (1, 0):  # once, and then the cache is good again
         counted.clear()
         with caplog.at_level(logging.WARNING):
-            again = encode(dataset(TEXTS), tokenizer, Splitter.words, None, cache)
-        assert sum(counted) == tokenised
-        assert all(torch.equal(one, other) for one, other in zip(whole, again, strict=True))
+            again = read_words(dataset(TEXTS), Splitter.words, cache)
+        assert sum(counted) == times * len(TEXTS)
+        assert same(again, number_words([TEXTS], Splitter.words))
     assert [message.split(" (")[0] for message in caplog.messages] == ["the cache of word ids is damaged"]
+    assert "\n" not in caplog.text.strip()
+    assert words_of(whole) == words_of(again)
 
 
-@pytest.mark.slow
-def test_two_processes_at_once_get_the_same_ids_and_leave_one_file(tmp_path, tokenizer):
-    (tmp_path / "texts").write_text("\n".join(TEXTS))
-    (tmp_path / "tokenizer").write_text(tokenizer.to_str())
-    code = """
+def test_what_cannot_be_kept_is_used_all_the_same(tmp_path, caplog):
+    texts = read_words(dataset(TEXTS), Splitter.words, tmp_path / "no such folder")
+    assert same(texts, number_words([TEXTS], Splitter.words))
+    assert [message.split(" (")[0] for message in caplog.messages] == ["word ids cannot be kept"]
+
+
+def test_what_is_kept_is_mapped_and_not_loaded(tmp_path):
+    for _ in range(2):
+        texts = read_words(dataset(TEXTS), Splitter.words, cache_of(tmp_path))
+    assert isinstance(texts.ids.base, np.memmap) or isinstance(texts.ids, np.memmap)
+    assert not texts.ids.flags.writeable
+
+
+CODE = """
 import sys
 from pathlib import Path
 import datasets
-from tokenizers import Tokenizer
 from lt_lightning.config import Splitter
-from lt_lightning.data.encoding import encode
+from lt_lightning.data.encoding import read_words
 folder = Path(sys.argv[1])
-names = datasets.ClassLabel(names=["a", "b"])
-texts = (folder / "texts").read_text().split("\\n")
-rows = datasets.Dataset.from_dict(
-    {"text": texts, "label": [number % 2 for number in range(len(texts))]},
-    features=datasets.Features({"text": datasets.Value("large_string"), "label": names}),
-)
-encoded = encode(rows, Tokenizer.from_file(str(folder / "tokenizer")), Splitter.words, None, folder / "ids")
-print(encoded.ids.sum().item(), encoded.offsets.sum().item())
+rows = datasets.Dataset.from_dict({"text": (folder / "texts").read_text().split("\\n")})
+read = read_words(rows, Splitter.words, folder / "ids")
+print(read.ids.sum(), read.offsets.sum(), len(read.words))
 """
+
+
+@pytest.mark.slow
+def test_two_processes_at_once_get_the_same_words_and_leave_one_file(tmp_path):
+    (tmp_path / "texts").write_text("\n".join(TEXTS))
     cache_of(tmp_path)
     processes = [
-        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) for _ in "ab"
+        subprocess.Popen(
+            [sys.executable, "-c", CODE, str(tmp_path)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )
+        for seed in "12"
     ]
     said = {process.communicate()[0] for process in processes}
-    here = encode(dataset(TEXTS), tokenizer, Splitter.words, None, cache_of(tmp_path))
-    assert said == {f"{here.ids.sum()} {here.offsets.sum()}\n"}
+    here = number_words([TEXTS], Splitter.words)
+    assert said == {f"{here.ids.sum()} {here.offsets.sum()} {len(here.words)}\n"}
     assert len(list((tmp_path / "ids").iterdir())) == 1

@@ -6,12 +6,19 @@ import sys
 from collections import Counter
 
 import pytest
+from building import build_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from lt_lightning.config import Splitter
-from lt_lightning.data.vocabulary import PADDING, UNKNOWN, build_tokenizer, cutter, vocabulary
+from lt_lightning.data.vocabulary import PADDING, UNKNOWN, spacy_words
+
+
+def vocabulary(tokenizer: Tokenizer) -> list[str]:
+    """The words in the order of their ids."""
+    ids = tokenizer.get_vocab()
+    return sorted(ids, key=ids.__getitem__)
 
 
 def words_of(text: str, tokenizer: Tokenizer | None = None) -> list[str]:
@@ -129,9 +136,9 @@ def test_spacy_that_is_not_installed_is_named_with_the_remedy(monkeypatch, refus
 def test_spacy_cuts_as_its_blank_english_tokenizer_does():
     spacy = pytest.importorskip("spacy")
     text = "Don't  stop\n\nthe U.S. <pad>, e.g. $3.50!"
-    cut = cutter(Splitter.spacy)
+    cut = spacy_words()
     tokenizer = build_tokenizer([[text, "the end"]], Splitter.spacy, 1000)
-    encoding = tokenizer.encode_batch_fast(cut([text]), is_pretokenized=True)[0]
+    encoding = tokenizer.encode(cut(text), is_pretokenized=True)
     words = [vocabulary(tokenizer)[number] for number in encoding.ids]
     assert words == [str(token).lower() for token in spacy.blank("en")(text) if not str(token).isspace()]
     assert words[:6] == ["do", "n't", "stop", "the", "u.s.", "<"]
