@@ -5,6 +5,8 @@ GloVe 6B: Pennington, Socher and Manning 2014, https://nlp.stanford.edu/projects
 
 from __future__ import annotations
 
+import hashlib
+import json
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,11 +20,45 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from lt_lightning.data.kept import Arrays, recall_or_make
 from lt_lightning.data.vector_files import find_vectors
 from lt_lightning.errors import SettingError
 
 if TYPE_CHECKING:
     from lt_lightning.config import EmbeddingConfig
+
+
+FORMAT = 1
+"""Raise it with every change that changes the vectors that a file gives: caches of the old are then not read."""
+
+
+def recall_vectors(config: EmbeddingConfig, words: Sequence[str], cache: Path) -> Float[Tensor, "words dim"] | None:
+    """The vectors of `load_vectors`; for the same words of the same file they come from the cache the second time.
+
+    Args:
+        config: the `embedding` group.
+        words: the vocabulary.
+        cache: the folder where vectors are kept, under a fingerprint of the words and of where and when the file was
+            written. A matrix is kept nowhere else: it is read as fast where it is.
+
+    Raises:
+        SettingError: as `load_vectors` does.
+    """
+    path = find_vectors(config)
+    if path is None or path.suffix == ".npy":
+        return load_vectors(config, words)
+    file = path.resolve()
+    about = file.stat()
+    recipe = json.dumps([FORMAT, str(file), about.st_size, about.st_mtime_ns, config.dim, *words])
+    fingerprint = hashlib.blake2b(recipe.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+    def make() -> Arrays:
+        vectors = load_vectors(config, words)
+        assert vectors is not None
+        return {"vectors": vectors.numpy()}
+
+    kept = recall_or_make(cache / f"vectors-{fingerprint}.safetensors", make, "word vectors")
+    return torch.from_numpy(np.array(kept["vectors"]))
 
 
 def load_vectors(config: EmbeddingConfig, words: Sequence[str]) -> Float[Tensor, "words dim"] | None:

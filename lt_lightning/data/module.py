@@ -17,7 +17,7 @@ from lt_lightning.config import Splitter
 from lt_lightning.data.batches import Batch, BatchedTexts
 from lt_lightning.data.corpus import Corpus, cache_folder
 from lt_lightning.data.encoding import EncodedTexts, encode, read_words, take_rows
-from lt_lightning.data.glove import found, load_vectors
+from lt_lightning.data.glove import found, recall_vectors
 from lt_lightning.data.loaders import load_batches
 from lt_lightning.data.splits import stratified_split
 from lt_lightning.data.vocabulary import SPECIAL_WORDS, choose_words, make_tokenizer, number_of_each
@@ -80,7 +80,7 @@ class TextDataModule(pl.LightningDataModule):
             part: encode(read[split], numbers[split], labels[split], rows, data.max_length)
             for part, (split, rows) in parts.items()
         }
-        self.vectors: Float[Tensor, "words dim"] | None = load_vectors(embedding, self.words)
+        self.vectors: Float[Tensor, "words dim"] | None = recall_vectors(embedding, self.words, cache)
         self.words_found: int | None = None if self.vectors is None else found(self.vectors)
         if self.words_found is not None:
             log.info("%s has %d of the vocabulary's %d words", embedding.name, self.words_found, len(self.words))

@@ -18,8 +18,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lt_lightning.data import hub
-from lt_lightning.data.glove import found, load_vectors
+from lt_lightning.data import glove, hub
+from lt_lightning.data.glove import found, load_vectors, recall_vectors
 from lt_lightning.data.vector_files import PACKAGE
 
 WORDS = ["<unk>", "<pad>", "the", "naïve", "zebra"]
@@ -131,6 +131,88 @@ def test_a_path_that_is_no_file_is_named(embedding_config, tmp_path, refused):
     for path in (tmp_path, tmp_path / "none.txt"):
         with refused("embedding.path", str(path), "is no file"):
             load_vectors(embedding_config(path=str(path)), WORDS)
+
+
+# The cache.
+
+
+@pytest.fixture
+def read(monkeypatch) -> list[int]:
+    """How many words' vectors were read from a file, time by time."""
+    sizes = []
+
+    def counting(config, words):
+        sizes.append(len(words))
+        return load_vectors(config, words)
+
+    monkeypatch.setattr(glove, "load_vectors", counting)
+    return sizes
+
+
+@pytest.mark.parametrize("name", ["vectors.txt", "vectors.zip"])
+def test_the_second_time_vectors_come_from_the_cache(tmp_path, embedding_config, read, name):
+    path = tmp_path / name
+    path.write_bytes(zipped(tmp_path, {"a.3d.txt": LINES}) if name.endswith(".zip") else LINES.encode())
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for _ in range(2):
+        vectors = recall_vectors(embedding_config(path=str(path)), WORDS, cache)
+        assert same(vectors, VECTORS)
+        assert vectors is not None
+        vectors += 1  # theirs to change: what is kept is not
+    assert read == [len(WORDS)]
+
+
+def test_other_words_and_other_files_are_read_anew(tmp_path, embedding_config, read):
+    path = tmp_path / "vectors.txt"
+    path.write_text(LINES)
+    config = embedding_config(path=str(path))
+    recall_vectors(config, WORDS, tmp_path)
+    turned = recall_vectors(config, WORDS[::-1], tmp_path)
+    assert same(turned, VECTORS.flip(0))
+    path.write_text(LINES.replace("0.5", "0.7"))  # of the same length
+    os.utime(path, ns=(1, 1))
+    changed = recall_vectors(config, WORDS, tmp_path)
+    assert changed is not None
+    assert changed[2].tolist() == torch.tensor([0.7, -1, 2e-3]).tolist()
+    path.with_name("other.txt").write_text("the 7 8 9\n")
+    other = recall_vectors(embedding_config(path=str(path.with_name("other.txt"))), WORDS, tmp_path)
+    assert other is not None
+    assert other[2].tolist() == [7, 8, 9]
+    assert len(read) == 4
+
+
+def test_what_is_wrong_is_said_each_time_and_not_kept(tmp_path, embedding_config, refused):
+    path = tmp_path / "vectors.txt"
+    path.write_text(LINES.replace("0.5", "x"))
+    for _ in range(2):
+        with refused("vectors.txt, line 1: not a word and 3 numbers"):
+            recall_vectors(embedding_config(path=str(path)), WORDS, tmp_path)
+    path.write_text(LINES)
+    recall_vectors(embedding_config(path=str(path)), WORDS, tmp_path)
+    with refused("embedding.dim: 4", "set embedding.dim=3"):  # what is kept for one width is not given for another
+        recall_vectors(embedding_config(path=str(path), dim=4), WORDS, tmp_path)
+
+
+def test_damaged_vectors_are_read_from_the_file_again(tmp_path, embedding_config, read, caplog):
+    path, cache = tmp_path / "vectors.txt", tmp_path / "cache"
+    path.write_text(LINES)
+    cache.mkdir()
+    recall_vectors(embedding_config(path=str(path)), WORDS, cache)
+    [file] = cache.iterdir()
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+    for _ in range(2):
+        assert same(recall_vectors(embedding_config(path=str(path)), WORDS, cache), VECTORS)
+    assert len(read) == 2
+    assert [message.split(" (")[0] for message in caplog.messages] == ["the cache of word vectors is damaged"]
+
+
+def test_a_matrix_is_read_where_it_is(tmp_path, embedding_config):
+    path = save_matrix(tmp_path, MATRIX, "the\nof\nnaïve\nthe")
+    assert same(recall_vectors(embedding_config(path=str(path)), WORDS, tmp_path / "nowhere"), VECTORS)
+    assert recall_vectors(embedding_config(name="random"), WORDS, tmp_path / "nowhere") is None
 
 
 # Archives.
