@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from lt_lightning.data.libraries import LIBRARY_NAME, definitions, parsed_files
+from lt_lightning.data.libraries import definitions, mask_libraries, parsed_files
 
 # Stands for every name of every library. It is a word, so that sentences still read, and the same one for all four:
 # that a library is named here may be known, which one may not.
@@ -28,14 +28,15 @@ _ASIDE = re.compile(r"\.\.(?:\s|$)|:\w[^:`]*:(?:\s|$)")  # other directives, com
 _TERM = re.compile(r"`*\*{0,2}\w+`*(?:, ?\S+)* : ")  # x, y : int
 _UNREAD_SECTIONS = frozenset({"references", "reference", "bibliography", "see also"})
 
-# Inline markup, and what is left of it.
+# Inline markup: what each kind holds (most texts hold none, which is found out much faster), the pattern, and what is
+# left.
 _MARKUP = (
-    (re.compile(r"(?<=\])_(?!\w)"), ""),  # of a reference to a footnote: [1]_
-    (re.compile(r"(?<!`)(?:(?::[\w+.-]+)+:)?`([^`<]+?)\s*<[^`>]*>`_*(?!`)"), r"\1"),  # roles and links with a title
-    (re.compile(r"``(.*?)``"), r"\1"),  # literals
-    (re.compile(r"(?:(?::[\w+.-]+)+:)?`[~!.]*([^`]*)`_*"), r"\1"),  # roles, links and names
-    (re.compile(r"(?<![\w*])\*{1,2}(\w[^*]*)\*{1,2}(?![\w*])"), r"\1"),  # emphasis
-    (re.compile(r"<?https?://[^\s>]+>?"), ""),
+    ("]_", re.compile(r"(?<=\])_(?!\w)"), ""),  # of a reference to a footnote: [1]_
+    ("<", re.compile(r"(?<!`)(?:(?::[\w+.-]+)+:)?`([^`<]+?)\s*<[^`>]*>`_*(?!`)"), r"\1"),  # roles, links with a title
+    ("``", re.compile(r"``(.*?)``"), r"\1"),  # literals
+    ("`", re.compile(r"(?:(?::[\w+.-]+)+:)?`[~!.]*([^`]*)`_*"), r"\1"),  # roles, links and names
+    ("*", re.compile(r"(?<![\w*])\*{1,2}(\w[^*]*)\*{1,2}(?![\w*])"), r"\1"),  # emphasis
+    ("://", re.compile(r"<?https?://[^\s>]+>?"), ""),
 )
 
 
@@ -66,11 +67,12 @@ def paragraphs(docstring: str) -> Iterator[str]:
         text = " ".join(block)
         if len(text.split()) < MIN_WORDS:  # most blocks: spare them the rest
             continue
-        for pattern, kept in _MARKUP:
-            text = pattern.sub(kept, text)
-        words = LIBRARY_NAME.sub(MASK, text).split()
+        for mark, pattern, kept in _MARKUP:
+            if mark in text:
+                text = pattern.sub(kept, text)
+        words = mask_libraries(text, MASK).split()
         characters = "".join(words)
-        letters = sum(character.isalpha() for character in characters)
+        letters = sum(map(str.isalpha, characters))
         if len(words) >= MIN_WORDS and letters >= MIN_LETTERS * len(characters):
             yield " ".join(words)
 

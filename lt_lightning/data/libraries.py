@@ -35,6 +35,16 @@ LIBRARY_NAME = re.compile(
 """Finds any name of any library."""
 
 
+def mask_libraries(text: str, mask: str) -> str:
+    """Put `mask` in place of every name of any library."""
+    # Most texts name none, which is found out much faster in lower case; of ASCII alone, since elsewhere there are
+    # letters that are the same as others in some case and not in this (ſ).
+    lowered = text.lower()
+    if text.isascii() and not any(name in lowered for names in LIBRARIES.values() for name in names):
+        return text
+    return LIBRARY_NAME.sub(mask, text)
+
+
 def installed(library: str, data: str) -> tuple[str, Path]:
     """Say which version of a library is installed, and where.
 
@@ -84,10 +94,13 @@ Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 """A class, a function or a method."""
 
 
+_BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")  # in the order of the source
+
+
 def definitions(node: ast.AST) -> Iterator[Definition]:
     """Yield the classes, functions and methods inside a node, outer ones first, in the order of the source."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, Definition):
-            yield child
-        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):  # nothing else holds a definition
+    for block in _BLOCKS:  # of statements, handlers and cases: nothing else holds a definition
+        for child in getattr(node, block, ()):
+            if isinstance(child, Definition):
+                yield child
             yield from definitions(child)

@@ -6,8 +6,17 @@ import ast
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from lt_lightning.data.libraries import LIBRARIES, LIBRARY_NAME, definitions, installed, parsed_files
+from lt_lightning.data.libraries import (
+    LIBRARIES,
+    LIBRARY_NAME,
+    definitions,
+    installed,
+    mask_libraries,
+    parsed_files,
+)
 
 SOURCE = """
 class A:
@@ -59,3 +68,29 @@ def test_each_library_is_installed_and_named(library):
 def test_a_library_that_is_not_installed_is_named_with_who_asks_and_the_remedy(refused):
     with refused("data=names reads no_such_library's source", "pip install no_such_library"):
         installed("no_such_library", "names")
+
+
+PIECES = [
+    "sympy",
+    "NX",
+    "pd",
+    "Mpl",
+    "matplotLIB",
+    "ſympy",
+    "networK\u212ax",
+    "ſymPy",
+    " ",
+    "_",
+    ".",
+    "x",
+    "é",
+    "2",
+    "plt,",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES)).map("".join) | st.text(max_size=30))
+@example("NETWOR\u212aX and \u017fympy, in letters that are the same as others in capitals alone")
+@example("no library, complt")
+def test_names_are_masked_wherever_the_pattern_finds_them(text):
+    assert mask_libraries(text, "library") == LIBRARY_NAME.sub("library", text)
