@@ -105,7 +105,7 @@ def _answers(learner: Learner, data: PairDataModule, round: int) -> list[Example
     """What the network answers to some pairs of the test part, evenly spread over it."""
     pairs = data.corpus.splits["test"]
     rows = torch.linspace(0, len(pairs) - 1, min(MOST, len(pairs))).round().long()
-    batch = data.pairs["test"][Share(rows, len(rows), int(data.pairs["test"].target_lengths[rows].sum()))]
+    batch = data.pairs["test"][Share(rows, len(rows), int(data.pairs["test"].lengths[rows].sum()))]
     batch = learner.transfer_batch_to_device(batch, learner.device, 0)
     if isinstance(learner.network, EncoderDecoder):
         # It ends its strings itself, and may go on for too long.

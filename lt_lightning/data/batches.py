@@ -50,52 +50,97 @@ class Share(NamedTuple):
 
 
 class FlatRows(NamedTuple):
-    """Rows of ids, one after another.
+    """Rows of ids, one after another, on any device.
 
     Attributes:
         ids: all ids.
         offsets: row r is `ids[offsets[r]:offsets[r + 1]]`.
+        lengths: the number of ids of each row, always on the CPU: how wide a batch is must be known without waiting for
+            a device that is still at work on the last one.
     """
 
     ids: Int32[Tensor, " ids"]
     offsets: Int64[Tensor, " rows_and_1"]
+    lengths: Int64[Tensor, " rows"]
+
+    @classmethod
+    def of(cls, ids: Int32[Tensor, " ids"], offsets: Int64[Tensor, " rows_and_1"]) -> FlatRows:
+        """The rows of tensors on the CPU."""
+        return cls(ids, offsets, offsets.diff())
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory they take on a device."""
+        return self.ids.nbytes + self.offsets.nbytes
+
+    def to(self, device: torch.device) -> FlatRows:
+        """The same rows on a device."""
+        return self._replace(ids=self.ids.to(device), offsets=self.offsets.to(device))
 
     def padded(
         self, rows: Int64[Tensor, " share"], padding: int
     ) -> tuple[Int64[Tensor, "share length"], Int64[Tensor, " share"]]:
-        """Look up these rows.
+        """Look up these rows, without waiting for the device that they are on.
 
         Args:
-            rows: which.
+            rows: which; on the CPU.
             padding: the id that fills them up to the longest; where all are empty, to a length of one.
 
         Returns:
             Their ids, and how many each has.
         """
-        starts, ends = self.offsets[rows], self.offsets[rows + 1]
-        lengths = ends - starts
-        places = torch.arange(max(1, int(lengths.max())))
-        outside = places >= lengths[:, None]
+        device = self.ids.device
+        longest = int(self.lengths.index_select(0, rows).max())
+        rows = rows.to(device, non_blocking=True)
+        starts = self.offsets.index_select(0, rows)
+        lengths = self.offsets.index_select(0, rows + 1) - starts
+        places = torch.arange(max(1, longest), device=device)
         # Where no row has an id, there must still be one to look up before it is overwritten.
-        ids = self.ids if len(self.ids) else torch.tensor([padding], dtype=torch.int32)
+        ids = self.ids if len(self.ids) else torch.full((1,), padding, dtype=torch.int32, device=device)
         # Padding reads the last id of all, harmlessly, before it is overwritten: no row reaches past the end.
         positions = (starts[:, None] + places).clamp_(max=len(ids) - 1)
-        return ids[positions].long().masked_fill_(outside, padding), lengths
+        found = ids.index_select(0, positions.flatten()).view_as(positions).long()
+        return found.masked_fill_(places >= lengths[:, None], padding), lengths
 
 
 class BatchedTexts(Dataset[Batch]):
-    """Texts that are looked up a batch at a time: `texts[share]` is the batch of these rows."""
+    """Texts that are looked up a batch at a time: `texts[share]` is the batch of these rows.
 
-    def __init__(self, texts: EncodedTexts) -> None:
-        self.texts = texts
-        self._rows = FlatRows(texts.ids, texts.offsets)
+    Args:
+        rows: the texts' word ids.
+        labels: the class of each, on the same device.
+    """
+
+    def __init__(self, rows: FlatRows, labels: Int64[Tensor, " rows"]) -> None:
+        self._rows = rows
+        self._labels = labels
+
+    @classmethod
+    def of(cls, texts: EncodedTexts) -> BatchedTexts:
+        """Texts on the CPU."""
+        return cls(FlatRows.of(texts.ids, texts.offsets), texts.labels)
+
+    @property
+    def lengths(self) -> Int64[Tensor, " rows"]:
+        """The number of words of each row, on the CPU."""
+        return self._rows.lengths
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory the texts take on a device."""
+        return self._rows.nbytes + self._labels.nbytes
+
+    def to(self, device: torch.device) -> BatchedTexts:
+        """The same texts on a device; so are the batches that are looked up."""
+        return BatchedTexts(self._rows.to(device), self._labels.to(device))
 
     def __len__(self) -> int:
-        return len(self.texts.labels)
+        return len(self._labels)
 
     def __getitem__(self, share: Share) -> Batch:
         ids, lengths = self._rows.padded(share.rows, PADDING)
-        return Batch(ids, lengths, self.texts.labels[share.rows], share.global_rows, share.global_words)
+        labels = self._labels.index_select(0, share.rows.to(self._labels.device, non_blocking=True))
+        return Batch(ids, lengths, labels, share.global_rows, share.global_words)
 
 
 def check_rows(rows: Mapping[str, int], processes: int) -> None:
@@ -155,8 +200,12 @@ class LengthBuckets(Sampler[Share]):
         return len(self._cuts())
 
     def __iter__(self) -> Iterator[Share]:
-        for rows in self._global_batches():
-            yield Share(rows[self._rank :: self._processes], len(rows), int(self._lengths[rows].sum()))
+        batches = self._global_batches()
+        words_up_to = self._lengths[torch.cat(batches)].cumsum(0)
+        last = torch.tensor([*map(len, batches)]).cumsum(0) - 1
+        words = words_up_to[last].diff(prepend=words_up_to.new_zeros(1)).tolist()
+        for rows, global_words in zip(batches, words, strict=True):
+            yield Share(rows[self._rank :: self._processes], len(rows), global_words)
 
     def _cuts(self) -> list[int]:
         """The sizes of the global batches; a last one with fewer rows than processes joins the one before it."""

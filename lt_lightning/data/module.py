@@ -103,8 +103,8 @@ class TextDataModule(pl.LightningDataModule):
         return self._loader("test", None)
 
     def _loader(self, part: str, shuffle: tuple[int, int] | None) -> DataLoader[Batch]:
-        texts = self.texts[part]
-        return load_batches(BatchedTexts(texts), texts.lengths, self._config, self.trainer, shuffle, self.epoch)
+        texts = BatchedTexts.of(self.texts[part])
+        return load_batches(texts, self._config, self.trainer, shuffle, self.epoch)
 
 
 def _labels(rows: datasets.Dataset) -> Int64[np.ndarray, " rows"]:

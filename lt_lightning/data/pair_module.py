@@ -57,12 +57,21 @@ class BatchedPairs(Dataset[PairBatch]):
         self._padding = padding
 
     @property
-    def target_lengths(self) -> Int64[Tensor, " rows"]:
-        """The number of letters that should come out, row by row."""
-        return self.targets.offsets.diff()
+    def lengths(self) -> Int64[Tensor, " rows"]:
+        """The number of letters that should come out, row by row, on the CPU."""
+        return self.targets.lengths
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory the pairs take on a device."""
+        return self.sources.nbytes + self.targets.nbytes
+
+    def to(self, device: torch.device) -> BatchedPairs:
+        """The same pairs on a device; so are the batches that are looked up."""
+        return BatchedPairs(self.sources.to(device), self.targets.to(device), self._padding)
 
     def __len__(self) -> int:
-        return len(self.target_lengths)
+        return len(self.lengths)
 
     def __getitem__(self, share: Share) -> PairBatch:
         return PairBatch(
@@ -124,8 +133,7 @@ class PairDataModule(pl.LightningDataModule):
         return self._loader("test", None)
 
     def _loader(self, part: str, shuffle: tuple[int, int] | None) -> DataLoader[PairBatch]:
-        pairs = self.pairs[part]
-        return load_batches(pairs, pairs.target_lengths, self._config, self.trainer, shuffle, self.epoch)
+        return load_batches(self.pairs[part], self._config, self.trainer, shuffle, self.epoch)
 
     def _encode(self, pairs: Sequence[tuple[str, str]]) -> BatchedPairs:
         given, expected = zip(*pairs, strict=True)
@@ -134,7 +142,7 @@ class PairDataModule(pl.LightningDataModule):
     def _flatten(self, strings: Sequence[str]) -> FlatRows:
         ids = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(strings)]
         lengths = torch.tensor([0, *map(len, ids)])
-        return FlatRows(torch.tensor([*chain.from_iterable(ids)], dtype=torch.int32), lengths.cumsum(0))
+        return FlatRows.of(torch.tensor([*chain.from_iterable(ids)], dtype=torch.int32), lengths.cumsum(0))
 
 
 def letter_tokenizer(alphabet: str) -> Tokenizer:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader
 
-from lt_lightning.data.batches import Batch, BatchedTexts, LengthBuckets
+from lt_lightning.data import loaders
+from lt_lightning.data.batches import Batch, BatchedTexts, LengthBuckets, Share
 from lt_lightning.data.encoding import EncodedTexts
+from lt_lightning.data.loaders import fits, load_batches
 from lt_lightning.data.vocabulary import PADDING
 
 
@@ -143,7 +148,7 @@ def test_fewer_rows_than_processes_are_refused_with_the_remedy(rows, refused):
 @given(lengths_of_texts, batch_sizes, process_counts, shuffles)
 def test_a_batch_holds_its_rows_words_and_padding_beyond_them(lengths, batch_size, processes, shuffle):
     texts = encoded(lengths)
-    batches = BatchedTexts(texts)
+    batches = BatchedTexts.of(texts)
     assert len(batches) == len(lengths)
     for of_rank in shares(lengths, batch_size, shuffle, processes):
         for share in of_rank:
@@ -161,7 +166,7 @@ def test_a_batch_holds_its_rows_words_and_padding_beyond_them(lengths, batch_siz
 def test_texts_without_any_word_are_padding():
     texts = encoded([0, 0])
     [[share]] = shares([0, 0], 2)
-    batch = BatchedTexts(texts)[share]
+    batch = BatchedTexts.of(texts)[share]
     assert batch.ids.tolist() == [[PADDING], [PADDING]]
     assert batch.lengths.tolist() == [0, 0]
     assert (batch.global_rows, batch.global_words) == (2, 0)
@@ -171,11 +176,89 @@ def test_texts_without_any_word_are_padding():
 def test_a_data_loader_hands_out_the_batches_as_they_are(workers):
     texts = encoded([3, 1, 2, 5, 4])
     sampler = LengthBuckets(texts.lengths, 2, shuffle=(0, 0))
-    loader = DataLoader(BatchedTexts(texts), sampler=sampler, batch_size=None, num_workers=workers)
+    loader = DataLoader(BatchedTexts.of(texts), sampler=sampler, batch_size=None, num_workers=workers)
     batches = list(loader)
     assert len(loader) == len(batches) == 3
     assert all(isinstance(batch, Batch) for batch in batches)
     for batch, share in zip(batches, sampler, strict=True):
         assert all(
-            torch.equal(one, other) for one, other in zip(batch[:3], BatchedTexts(texts)[share][:3], strict=True)
+            torch.equal(one, other) for one, other in zip(batch[:3], BatchedTexts.of(texts)[share][:3], strict=True)
         )
+
+
+# On a device. There is none that every machine has but `meta`, whose tensors have shapes and no values: whatever asks
+# for a value of one fails, as it would have to wait for a real device.
+
+
+class Crossings(TorchDispatchMode):
+    """Sees that nothing is read from a device, and that what is sent to it is not waited for."""
+
+    sent = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is torch.ops.aten._to_copy.default and kwargs.get("device", args[0].device) != args[0].device:
+            assert args[0].device.type == "cpu", "read from a device"
+            assert kwargs.get("non_blocking"), "waited for"
+            self.sent += args[0].numel()
+        on_device = any(isinstance(value, torch.Tensor) and value.device.type == "meta" for value in args)
+        assert not (on_device and func is torch.ops.aten._local_scalar_dense.default), "asked for a value"
+        return func(*args, **kwargs)
+
+
+@given(lengths_of_texts, batch_sizes, shuffles)
+def test_nothing_is_asked_of_a_device_and_only_the_rows_are_sent_to_it(lengths, batch_size, shuffle):
+    texts = BatchedTexts.of(encoded(lengths))
+    resident = texts.to(torch.device("meta"))
+    assert torch.equal(resident.lengths, torch.tensor(lengths))
+    [dealt] = shares(lengths, batch_size, shuffle)
+    for share in dealt:
+        with Crossings() as crossings:
+            batch = resident[share]
+        assert crossings.sent == 2 * len(share.rows)  # for the ids, and for the labels
+        assert {tensor.device.type for tensor in batch[:3]} == {"meta"}
+        expected = texts[share]
+        assert [(tensor.shape, tensor.dtype) for tensor in batch[:3]] == [(t.shape, t.dtype) for t in expected[:3]]
+        assert batch[3:] == expected[3:]
+
+
+def test_what_reads_from_a_device_is_seen():
+    """The witness above can see."""
+    meta = torch.ones(3, device="meta")
+    with pytest.raises((AssertionError, RuntimeError, NotImplementedError)), Crossings():
+        int(meta.max())
+    with pytest.raises(AssertionError, match="waited for"), Crossings():
+        torch.ones(3).to("meta")
+
+
+def trainer_on(device: str) -> SimpleNamespace:
+    return SimpleNamespace(world_size=1, global_rank=0, strategy=SimpleNamespace(root_device=torch.device(device)))
+
+
+def test_rows_that_fit_are_looked_up_on_the_device_by_no_other_process(monkeypatch, data_config):
+    monkeypatch.setattr(loaders, "fits", lambda nbytes, device: device.type == "meta" and nbytes < 10_000)
+    config = data_config(num_workers=2)
+    for rows, device, expected in ((20, "meta", "meta"), (20, "cpu", "cpu"), (2000, "meta", "cpu")):
+        texts = BatchedTexts.of(encoded([3] * rows))
+        loader = load_batches(texts, config, trainer_on(device), (0, 0))  # pyright: ignore
+        assert loader.num_workers == (0 if expected == "meta" else 2)
+        assert loader.dataset[Share(torch.tensor([0]), 1, 3)].ids.device.type == expected  # pyright: ignore
+
+
+def test_a_quarter_of_what_is_free_on_a_gpu_is_room_enough(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (4000, 90_000))
+    assert fits(1000, torch.device("cuda", 1))
+    assert not fits(1001, torch.device("cuda", 1))
+    assert not fits(1, torch.device("cpu"))
+    texts = BatchedTexts.of(encoded([3] * 10))
+    assert texts.nbytes == 4 * 30 + 8 * 11 + 8 * 10
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_batches_on_a_gpu_are_those_of_the_cpu():
+    texts = BatchedTexts.of(encoded([3, 1, 0, 5, 4] * 20))
+    resident = texts.to(torch.device("cuda"))
+    for share in LengthBuckets(texts.lengths, 8, shuffle=(0, 0)):
+        for one, other in zip(resident[share][:3], texts[share][:3], strict=True):
+            assert one.is_cuda
+            assert torch.equal(one.cpu(), other)

@@ -20,6 +20,8 @@ from lt_lightning.data.vocabulary import PADDING, UNKNOWN
 
 ROWS = 200
 
+CPU = SimpleNamespace(root_device=torch.device("cpu"))
+
 
 @pytest.fixture
 def corpus(data_config, rows_of):
@@ -158,7 +160,7 @@ def test_processes_share_every_step(module_of):
     data = module_of()
     seen: list[int] = []
     for rank in range(2):
-        data.trainer = SimpleNamespace(world_size=2, global_rank=rank)  # pyright: ignore
+        data.trainer = SimpleNamespace(world_size=2, global_rank=rank, strategy=CPU)  # pyright: ignore
         seen += [int(row[0]) for batch in data.train_dataloader() for row in batch.ids]
     data.trainer = None  # pyright: ignore
     alone = [int(row[0]) for batch in data.train_dataloader() for row in batch.ids]

@@ -19,6 +19,8 @@ from lt_lightning.results.description import describe_run
 ALPHABET = "edcba"
 LOADERS = {"train": "train_dataloader", "valid": "val_dataloader", "test": "test_dataloader"}
 
+CPU = SimpleNamespace(root_device=torch.device("cpu"))
+
 
 def some_pairs(rows: int) -> tuple[tuple[str, str], ...]:
     """Strings of one to nine letters, and the same with each letter doubled."""
@@ -118,7 +120,7 @@ def test_processes_share_every_step(module_of, processes):
     data = module_of()
     dealt = []
     for rank in range(processes):
-        data.trainer = SimpleNamespace(world_size=processes, global_rank=rank)  # pyright: ignore
+        data.trainer = SimpleNamespace(world_size=processes, global_rank=rank, strategy=CPU)  # pyright: ignore
         dealt.append(list(data.train_dataloader()))
     assert Counter(pair for of_rank in dealt for batch in of_rank for pair in spelled(data, batch)) == Counter(
         data.corpus.splits["train"]
@@ -134,7 +136,7 @@ def test_a_single_pair_is_a_batch_but_not_for_two_processes(module_of, refused):
     assert batch.sources.tolist() == [[4, 3]]
     assert batch.targets.tolist() == [[4, 3, 2]]
     assert (batch.global_rows, batch.global_letters) == (1, 3)
-    data.trainer = SimpleNamespace(world_size=2, global_rank=0)  # pyright: ignore
+    data.trainer = SimpleNamespace(world_size=2, global_rank=0, strategy=CPU)  # pyright: ignore
     with refused("1 row for 2 processes", "trainer.devices=1"):
         data.train_dataloader()
 
