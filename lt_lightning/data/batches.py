@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Int32, Int64
 from torch import Tensor
@@ -49,6 +50,10 @@ class Share(NamedTuple):
     global_words: int
 
 
+Padded = tuple[Int64[Tensor, "share length"], Int64[Tensor, " share"]]
+"""Ids of rows of one width, and how many each row has."""
+
+
 class FlatRows(NamedTuple):
     """Rows of ids, one after another, on any device.
 
@@ -77,10 +82,8 @@ class FlatRows(NamedTuple):
         """The same rows on a device."""
         return self._replace(ids=self.ids.to(device), offsets=self.offsets.to(device))
 
-    def padded(
-        self, rows: Int64[Tensor, " share"], padding: int
-    ) -> tuple[Int64[Tensor, "share length"], Int64[Tensor, " share"]]:
-        """Look up these rows, without waiting for the device that they are on.
+    def padded(self, rows: Int64[Tensor, " share"], padding: int) -> Padded:
+        """Look up these rows, where they are.
 
         Args:
             rows: which; on the CPU.
@@ -89,18 +92,33 @@ class FlatRows(NamedTuple):
         Returns:
             Their ids, and how many each has.
         """
-        device = self.ids.device
-        longest = int(self.lengths.index_select(0, rows).max())
-        rows = rows.to(device, non_blocking=True)
-        starts = self.offsets.index_select(0, rows)
-        lengths = self.offsets.index_select(0, rows + 1) - starts
-        places = torch.arange(max(1, longest), device=device)
-        # Where no row has an id, there must still be one to look up before it is overwritten.
-        ids = self.ids if len(self.ids) else torch.full((1,), padding, dtype=torch.int32, device=device)
-        # Padding reads the last id of all, harmlessly, before it is overwritten: no row reaches past the end.
-        positions = (starts[:, None] + places).clamp_(max=len(ids) - 1)
-        found = ids.index_select(0, positions.flatten()).view_as(positions).long()
-        return found.masked_fill_(places >= lengths[:, None], padding), lengths
+        return copy_rows(self, rows, padding) if self.ids.device.type == "cpu" else gather_rows(self, rows, padding)
+
+
+def copy_rows(all_rows: FlatRows, rows: Int64[Tensor, " share"], padding: int) -> Padded:
+    """`FlatRows.padded` on the CPU, row by row: after a step little is in the caches, and this needs little else."""
+    chosen, ids = rows.numpy(), all_rows.ids.numpy()
+    starts, lengths = all_rows.offsets.numpy()[chosen], all_rows.lengths.numpy()[chosen]
+    padded = np.full((len(chosen), max(1, lengths.max())), padding, np.int64)
+    for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
+        padded[row, :length] = ids[start : start + length]
+    return torch.from_numpy(padded), torch.from_numpy(lengths)
+
+
+def gather_rows(all_rows: FlatRows, rows: Int64[Tensor, " share"], padding: int) -> Padded:
+    """`FlatRows.padded` on any other device: all rows at once, without waiting for it."""
+    device = all_rows.ids.device
+    longest = int(all_rows.lengths.index_select(0, rows).max())
+    rows = rows.to(device, non_blocking=True)
+    starts = all_rows.offsets.index_select(0, rows)
+    lengths = all_rows.offsets.index_select(0, rows + 1) - starts
+    places = torch.arange(max(1, longest), device=device)
+    # Where no row has an id, there must still be one to look up before it is overwritten.
+    ids = all_rows.ids if len(all_rows.ids) else torch.full((1,), padding, dtype=torch.int32, device=device)
+    # Padding reads the last id of all, harmlessly, before it is overwritten: no row reaches past the end.
+    positions = (starts[:, None] + places).clamp_(max=len(ids) - 1)
+    found = ids.index_select(0, positions.flatten()).view_as(positions).long()
+    return found.masked_fill_(places >= lengths[:, None], padding), lengths
 
 
 class BatchedTexts(Dataset[Batch]):
@@ -205,7 +223,8 @@ class LengthBuckets(Sampler[Share]):
         last = torch.tensor([*map(len, batches)]).cumsum(0) - 1
         words = words_up_to[last].diff(prepend=words_up_to.new_zeros(1)).tolist()
         for rows, global_words in zip(batches, words, strict=True):
-            yield Share(rows[self._rank :: self._processes], len(rows), global_words)
+            share = rows if self._processes == 1 else rows[self._rank :: self._processes]
+            yield Share(share, len(rows), global_words)
 
     def _cuts(self) -> list[int]:
         """The sizes of the global batches; a last one with fewer rows than processes joins the one before it."""

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader
 
 from lt_lightning.data import loaders
-from lt_lightning.data.batches import Batch, BatchedTexts, LengthBuckets, Share
+from lt_lightning.data.batches import Batch, BatchedTexts, FlatRows, LengthBuckets, Share, copy_rows, gather_rows
 from lt_lightning.data.encoding import EncodedTexts
 from lt_lightning.data.loaders import fits, load_batches
 from lt_lightning.data.vocabulary import PADDING
@@ -220,6 +220,16 @@ def test_nothing_is_asked_of_a_device_and_only_the_rows_are_sent_to_it(lengths, 
         expected = texts[share]
         assert [(tensor.shape, tensor.dtype) for tensor in batch[:3]] == [(t.shape, t.dtype) for t in expected[:3]]
         assert batch[3:] == expected[3:]
+
+
+@given(lengths_of_texts, st.data())
+def test_rows_are_gathered_on_a_device_as_they_are_copied_on_the_cpu(lengths, data):
+    texts = encoded(lengths)
+    rows = torch.tensor(data.draw(st.lists(st.integers(0, len(lengths) - 1), min_size=1)))
+    flat = FlatRows.of(texts.ids, texts.offsets)
+    for gathered, copied in zip(gather_rows(flat, rows, 7), copy_rows(flat, rows, 7), strict=True):
+        assert torch.equal(gathered, copied)
+        assert gathered.dtype == copied.dtype == torch.int64
 
 
 def test_what_reads_from_a_device_is_seen():
