@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import NamedTuple
 from unittest.mock import patch
 
@@ -49,6 +49,7 @@ class Rows(NamedTuple):
         title: what it is about.
         unit: of the numbers.
         numbers: of each way to do it, turn by turn.
+        processor: the seconds of all cores together, likewise; on a busy machine they are nearer to what it takes.
         bars: what each of ours should take at most, where that was set.
         notes: what else there is to know, a line each.
     """
@@ -56,6 +57,7 @@ class Rows(NamedTuple):
     title: str
     unit: str
     numbers: Mapping[str, Sequence[float]]
+    processor: Mapping[str, Sequence[float]]
     bars: Mapping[str, float]
     notes: Sequence[str] = ()
 
@@ -148,7 +150,7 @@ def read_texts(config: Config, corpus: Corpus, cache: Path, turns: int, notes: S
 
     train, test = (corpus.splits[split] for split in ("train", "test"))
     first, second, other = "ours, from nothing", "ours, from the cache", "ours, from the cache, another seed"
-    seconds = by_turns(
+    times = by_turns(
         {
             first: lambda: load(fresh=True),
             second: lambda: load(fresh=False),
@@ -158,7 +160,7 @@ def read_texts(config: Config, corpus: Corpus, cache: Path, turns: int, notes: S
         },
         turns,
     )
-    return Rows("Texts to ids", "s", seconds, {first: 6, second: 1}, notes)
+    return Rows("Texts to ids", "s", *times, {first: 6, second: 1}, notes)
 
 
 def make_batches(config: Config, data: TextDataModule, count: int) -> Rows:
@@ -189,7 +191,7 @@ def make_batches(config: Config, data: TextDataModule, count: int) -> Rows:
         f"between steps, after which little is in the caches: {100 * share.median:.1f} % of batch and step (bar: 3 %)",
         f"an epoch of {batches:,} batches without steps, its shuffle and all: {epoch:.3f} ms each",
     ]
-    return Rows(f"A batch of {config.data.batch_size}, at {SPARSITY:.2%} sparsity", "ms", times, {}, notes)
+    return Rows(f"A batch of {config.data.batch_size}, at {SPARSITY:.2%} sparsity", "ms", times, {}, {}, notes)
 
 
 def read_vectors(words: Sequence[str], lines: int, scratch: Path, turns: int) -> Rows:
@@ -205,7 +207,7 @@ def read_vectors(words: Sequence[str], lines: int, scratch: Path, turns: int) ->
         recall_vectors(config, words, cache)
 
     first, second, part = "ours, from the file", "ours, from the cache", lines // PART
-    seconds = by_turns(
+    times = by_turns(
         {
             first: lambda: load(fresh=True),
             second: lambda: load(fresh=False),
@@ -216,7 +218,7 @@ def read_vectors(words: Sequence[str], lines: int, scratch: Path, turns: int) ->
     )
     note = f"{lines:,} lines of {DIM} numbers, {path.stat().st_size / 1e6:.0f} MB; a vocabulary of {len(words):,} words"
     path.unlink()
-    return Rows("Word vectors", "s", seconds, {first: 6, second: 0.3}, [note])
+    return Rows("Word vectors", "s", *times, {first: 6, second: 0.3}, [note])
 
 
 def harvest(folder: Path, turns: int) -> Rows:
@@ -228,31 +230,37 @@ def harvest(folder: Path, turns: int) -> Rows:
             shutil.rmtree(folder, ignore_errors=True)
         load_pydocs(folder)
 
-    seconds = by_turns({first: lambda: load(fresh=True), second: lambda: load(fresh=False)}, turns)
-    return Rows("PyDocs", "s", seconds, {first: 15, second: 0.5})
+    times = by_turns({first: lambda: load(fresh=True), second: lambda: load(fresh=False)}, turns)
+    return Rows("PyDocs", "s", *times, {first: 15, second: 0.5})
 
 
-def by_turns(peers: Peers, turns: int) -> dict[str, list[float]]:
-    """The seconds of each, turn by turn; in the same order each time, as what is kept must have been made."""
+def by_turns(peers: Peers, turns: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """The seconds of each, turn by turn, and those of all cores together.
+
+    Each turn is in the same order, as what comes from the cache must have been made.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in peers}
+    processor: dict[str, list[float]] = {name: [] for name in peers}
     for _ in range(turns):
         for name, work in peers.items():
-            began = perf_counter()
+            began, busy = perf_counter(), process_time()
             work()
             seconds[name].append(perf_counter() - began)
-    return seconds
+            processor[name].append(process_time() - busy)
+    return seconds, processor
 
 
 def show(rows: Rows) -> str:
     """A table in Markdown, and its notes."""
     width = max(map(len, [*rows.numbers, rows.title]))
     lines = [
-        f"| {rows.title:{width}} | {rows.unit}: median (quartiles) | best | bar |",
-        f"|{'-' * (width + 2)}|---|---|---|",
+        f"| {rows.title:{width}} | {rows.unit}: median (quartiles) | best | of all cores | bar |",
+        f"|{'-' * (width + 2)}|---|---|---|---|",
     ]
     for name, numbers in rows.numbers.items():
         bar = f"{rows.bars[name]:g}" if name in rows.bars else ""
-        lines.append(f"| {name:{width}} | {spread(numbers).format(3)} | {min(numbers):.3f} | {bar} |")
+        busy = f"{spread(rows.processor[name]).median:.3f}" if name in rows.processor else ""
+        lines.append(f"| {name:{width}} | {spread(numbers).format(3)} | {min(numbers):.3f} | {busy} | {bar} |")
     return "\n".join([*lines, *(["", *rows.notes] if rows.notes else [])])
 
 
