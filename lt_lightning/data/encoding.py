@@ -55,7 +55,7 @@ def read_words(texts: datasets.Dataset, splitter: Splitter, cache: Path) -> Numb
         cache: the folder where the words are kept, under a fingerprint of the texts and the splitter.
 
     Raises:
-        SettingError: if spaCy is asked for, not installed, and nothing kept.
+        SettingError: if spaCy is asked for and not installed.
     """
     # What is a letter, and its lower case, is for the libraries to say.
     libraries = ["tokenizers", "spacy"] if splitter is Splitter.spacy else ["tokenizers"]

@@ -82,7 +82,8 @@ def recall(path: Path) -> Arrays:
         size = sum(array.nbytes for array in arrays.values())
     except DamagedError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:  # whatever junk may lead to
+    # Whatever junk may lead to.
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise DamagedError("it is not what was written") from error
     if not right or size != len(content):
         raise DamagedError("its checksum does not fit")

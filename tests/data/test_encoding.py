@@ -182,6 +182,7 @@ def damaged(content: bytes, other: bytes, damage: str) -> bytes:
         "empty": b"",
         "junk": b"junk" * 100,
         "no header": b"\xff" * len(content),
+        "brackets": (30_000).to_bytes(8, "little") + b"[" * 30_000,
         "cut short": content[:middle],
         "longer": content + b"\0",
         "a bit": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
@@ -191,7 +192,7 @@ def damaged(content: bytes, other: bytes, damage: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "damage", ["empty", "junk", "no header", "cut short", "longer", "a bit", "a hole", "another's"]
+    "damage", ["empty", "junk", "no header", "brackets", "cut short", "longer", "a bit", "a hole", "another's"]
 )
 def test_a_damaged_cache_is_replaced(tmp_path, counted, caplog, damage):
     cache = cache_of(tmp_path)
