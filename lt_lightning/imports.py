@@ -1,4 +1,4 @@
-"""torch and Lightning, imported in two thirds of the time that `import` takes."""
+"""torch and Lightning, imported in about half the time that `import` takes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def load_lightning() -> None:
     """Import Lightning, and with it torch, before anything else does.
 
     torchmetrics, which Lightning imports, imports all of `scipy.signal` to give it back a name that it had once
-    (`hamming`): a quarter of all the time. Here it meets a stand-in that has the name already; afterwards SciPy is
+    (`hamming`), and the time goes there. Here it meets a stand-in that has the name already; afterwards SciPy is
     there for whoever wants it. Nor does the garbage collector look through what is imported, then or ever: none of it
     is garbage.
     """

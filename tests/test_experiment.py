@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from lt_lightning.config import Config
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.data.module import TextDataModule
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment import run_experiment
+from lt_lightning.experiment import Unprofiled, make_trainer, run_experiment
 from lt_lightning.models import build_learner
 from lt_lightning.models.learner import predicted_classes
 from lt_lightning.results.records import ConfusionRecord, EpochRecord, LayerRecord, Record, read_records
@@ -302,3 +303,14 @@ def test_a_sweep_keeps_each_job_in_a_directory_of_its_own(corpus: Path, tmp_path
         ("random", 0), ("random", 1), ("init", 0), ("init", 1),
     ]  # fmt: skip
     assert all((sweep / str(job) / "report.html").exists() for job in range(4))
+
+
+def test_nothing_is_profiled_unless_somebody_asks_for_it(configure: Callable[..., Config], tmp_path: Path) -> None:
+    silent = make_trainer(configure("trainer=cpu").trainer, [], tmp_path).profiler
+    assert isinstance(silent, Unprofiled)
+    with silent.profile("one"), silent.profile("another"):
+        pass
+    simple: Any = make_trainer(configure("trainer=cpu", "trainer.profiler=simple").trainer, [], tmp_path).profiler
+    with simple.profile("one"):
+        pass
+    assert len(simple.recorded_durations["one"]) == 1
