@@ -20,8 +20,8 @@ import torch
 from benchmarks.data_inputs import write_articles, write_vectors
 from benchmarks.data_peers import collate_rows, count_in_python, load_text, read_every_line, train_tokenizer
 from benchmarks.measuring import describe_machine, spread
-from benchmarks.peers import ours
-from benchmarks.step import AG_NEWS, WARM_UP, begin, settings, silence, wide_enough
+from benchmarks.peers import begin, ours
+from benchmarks.step import AG_NEWS, settings, silence, wide_enough
 from lt_lightning.command import fail
 from lt_lightning.config import Config, EmbeddingConfig
 from lt_lightning.data.corpus import Corpus, load_corpus
@@ -31,6 +31,8 @@ from lt_lightning.data.pydocs import load_pydocs
 from lt_lightning.errors import SettingError
 from lt_lightning.results.files import write_whole
 
+WARM_UP = 8
+"""Batches before the first that counts."""
 PACKAGES = ("torch", "tokenizers", "datasets", "pyarrow", "numpy")
 DIM = 100
 TABLES = ("texts", "batches", "vectors", "pydocs")

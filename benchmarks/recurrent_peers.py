@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import torch
@@ -102,6 +102,7 @@ PEERS: Mapping[str, Callable[[Start], Step]] = MappingProxyType(
 def _with_kernel(start: Start, kernel: Kernel) -> RecurrentClassifier:
     network = copy.deepcopy(start.network)
     network.kernel = kernel
+    network.embedding.sparse = kernel == "fast"  # as `Learner` does where the optimizer takes sparse gradients
     return network
 
 
@@ -113,8 +114,9 @@ def _read_padding(network: RecurrentClassifier, ids: Tensor) -> Tensor:
     return logits if network.classes else logits.squeeze(1)
 
 
-def _step(start: Start, network: nn.Module) -> Step:
-    optimizer = build_optimizer(start.config.optimizer, network.parameters())
+def _step(start: Start, network: RecurrentClassifier) -> Step:
+    kernel = "fast" if network.embedding.sparse else "reference"
+    optimizer = build_optimizer(replace(start.config.optimizer, kernel=kernel), network.parameters())
     freezer = Freezer(dict(network.named_parameters()), start.mask)
     freezer.watch([optimizer])
 
