@@ -119,7 +119,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def measure(options: argparse.Namespace, scratch: Path) -> Iterator[Rows]:
     """The tables, one after another."""
     about = write_articles(scratch, options.data, options.articles)
-    config = settings(argparse.Namespace(words=50_002, batch_size=64, data=scratch))
+    config = settings(scratch)
     began = perf_counter()
     corpus = load_corpus(config.data)
     notes = [

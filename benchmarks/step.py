@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     silence()
-    config = settings(options)
+    config = settings(options.data, options.words, options.batch_size, options.model)
     data = TextDataModule(load_corpus(config.data), config.data, config.embedding, config.seed)
     batches = [
         wide_enough(config, batch) for batch in islice(cycle(data.train_dataloader()), options.warm_up + options.steps)
@@ -110,15 +110,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def settings(options: argparse.Namespace) -> Config:
-    """The project's own settings for a run on this text."""
+def settings(data: Path, words: int = 50_002, batch_size: int = 64, model: str = "cnn") -> Config:
+    """The project's own settings for a run on the text in a folder, of so many words and texts a step."""
     register_schema()
-    known = options.words - len(SPECIAL_WORDS)
-    model = {"cnn": "multi_cnn", "bilstm": "bilstm"}[options.model]
-    wishes = ["data=files", f"model={model}", "trainer=cpu", f"data.max_vocab={known}"]
+    name = {"cnn": "multi_cnn", "bilstm": "bilstm"}[model]
+    wishes = ["data=files", f"model={name}", "trainer=cpu", f"data.max_vocab={words - len(SPECIAL_WORDS)}"]
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        composed = compose("config", [*wishes, f"data.batch_size={options.batch_size}"])
-    composed.data.path = str(options.data)  # not on the command line, where a path would have to be quoted
+        composed = compose("config", [*wishes, f"data.batch_size={batch_size}"])
+    composed.data.path = str(data)  # not on the command line, where a path would have to be quoted
     return read_config(composed)
 
 

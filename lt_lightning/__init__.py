@@ -13,4 +13,4 @@ goes on with a run that was stopped (`resuming`, `continuing`, `interruption`); 
 one run (`processes`, `supervisor`, `worker`, `environment`).
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

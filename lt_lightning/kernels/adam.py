@@ -34,8 +34,13 @@ def update_all(weights, slopes, means, squares, rates):
 
 
 @compiled
-def update_rows(weights, rows, slopes, means, squares, rates):
+def update_rows(weights, rows, slopes, means, squares, rates, step, rests, may_rest):
     """Every entry of a matrix of whose rows few have a gradient, in place.
+
+    Without a gradient the steps that momentum still makes get smaller and smaller, if β₁ ≤ β₂ and nothing decays the
+    weights: step t + 1 is at most A(β₁) / √A(β₂) of step t, with A(β) = (β + … + βᵗ) / (1 + β + … + βᵗ), which is below
+    1 and grows with β. So once a step is too small to change any weight of a row, no later one will: the row rests, and
+    is not even read, until it has a gradient again. Then its moments make up for the steps in between.
 
     Args:
         weights: (all rows, columns).
@@ -44,22 +49,49 @@ def update_rows(weights, rows, slopes, means, squares, rates):
         means: (all rows, columns), the first moments.
         squares: (all rows, columns), the second moments.
         rates: see above.
+        step: the number of this step.
+        rests: (all rows,) int64, since which step each row rests; -1: it does not.
+        may_rest: whether rows may begin to.
     """
     count, columns = weights.shape
     nothing = rates[0] * 0
     following = 0
     for r in range(count):
         if following < len(rows) and rows[following] == r:
+            if rests[r] >= 0:
+                catch_up(means, squares, r, rates, step - 1 - rests[r])
+                rests[r] = -1
             for c in range(columns):
                 weights[r, c], means[r, c], squares[r, c] = updated(
                     weights[r, c], slopes[following, c], means[r, c], squares[r, c], rates
                 )
             following += 1
-        else:
+        elif rests[r] < 0:
+            moved = 0
             for c in range(columns):
-                weights[r, c], means[r, c], squares[r, c] = updated(
-                    weights[r, c], nothing, means[r, c], squares[r, c], rates
-                )
+                before = weights[r, c]
+                weights[r, c], means[r, c], squares[r, c] = updated(before, nothing, means[r, c], squares[r, c], rates)
+                moved += weights[r, c] != before
+            if may_rest and moved == 0:
+                rests[r] = step
+
+
+@compiled
+def catch_up(means, squares, row, rates, steps):
+    """Let the moments of a row decay as they would have in so many steps without a gradient."""
+    beta1, beta2 = rates[0] ** steps, rates[2] ** steps
+    for c in range(means.shape[1]):
+        means[row, c] *= beta1
+        squares[row, c] *= beta2
+
+
+@compiled
+def end_rests(means, squares, rates, step, rests):
+    """Let all rows that rest make up for the steps until now; none rests any more."""
+    for r in range(len(rests)):
+        if rests[r] >= 0:
+            catch_up(means, squares, r, rates, step - rests[r])
+            rests[r] = -1
 
 
 @compiled

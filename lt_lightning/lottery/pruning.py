@@ -81,9 +81,16 @@ def _global(scores: Mapping[str, Tensor], mask: Mask, amount: float) -> Mask:
 
 def _without_lowest(scores: Tensor, alive: Tensor, amount: float) -> Tensor:
     """`alive` less the round(amount × alive) entries of the lowest scores."""
-    count = round(amount * int(alive.count_nonzero()))
+    living = int(alive.count_nonzero())
+    count = round(amount * living)
     if not count:
         return alive.clone(memory_format=torch.contiguous_format)
+    if 8 * living < alive.numel():  # few are gathered sooner than all are compared
+        positions = alive.reshape(-1).nonzero().squeeze(1)
+        among = scores.reshape(-1)[positions]
+        kept = torch.zeros(alive.numel(), dtype=torch.bool, device=alive.device)
+        kept[positions] = _without_lowest(among, torch.ones_like(among, dtype=torch.bool), amount)
+        return kept.view(alive.shape)
     # Selection, not a sort: find the highest score that goes.
     limit = values_of_ranks(scores.reshape(-1), alive.reshape(-1), [count])[0]
     gone = alive & (scores <= limit)

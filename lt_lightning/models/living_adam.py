@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,11 @@ class LivingAdam(optim.Optimizer):
     ) -> None:
         settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "decoupled": decoupled}
         self._living: dict[Tensor, _Entries] = {}
+        self._resting: dict[Tensor, _Resting] = {}
         super().__init__(params, settings)
+        # A checkpoint holds moments as Adam has them; and who goes on from it must find what we go on with.
+        self.register_state_dict_pre_hook(lambda _: self._end_rests())
+        self.register_load_state_dict_pre_hook(lambda *_: self._resting.clear())
 
     @staticmethod
     def serves(params: Iterable[Tensor]) -> bool:
@@ -65,6 +70,7 @@ class LivingAdam(optim.Optimizer):
         self._living = {
             param: _Entries(one, param.dtype) for param, one in alive.items() if int(one.sum()) < PACKED * one.numel()
         }
+        self._end_rests()
         for param, state in self.state.items():
             for name in ("exp_avg", "exp_avg_sq"):
                 state[name] = _laid_out(state[name], param, self._living.get(param), alive.get(param))
@@ -89,15 +95,17 @@ class LivingAdam(optim.Optimizer):
         if not state:
             moments = param.new_zeros(param.shape if living is None else len(living.entries))
             state.update(step=0, exp_avg=moments, exp_avg_sq=moments.clone())
+        assert param.grad is not None
+        if param in self._resting and not param.grad.is_sparse:
+            self._end_rests()
         state["step"] += 1
         rates = all_rates[state["step"], param.dtype]
         means, squares = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
-        assert param.grad is not None
         if param.grad.is_sparse:
             grad = param.grad.coalesce()
             rows, slopes = grad.indices()[0].numpy(), grad.values().contiguous().numpy()
             if living is None:
-                kernels.update_rows(param.detach().numpy(), rows, slopes, means, squares, rates)
+                self._update_rows(param, rows, slopes, all_rates)
                 return
             starts = living.starts(len(param))
             kernels.gather_rows(rows, slopes, starts, living.entries, living.slopes)
@@ -112,6 +120,37 @@ class LivingAdam(optim.Optimizer):
             kernels.gather(slopes, living.entries, living.slopes)
             living.update(param, means, squares, rates)
             living.slopes.fill(0)
+
+    def _update_rows(self, param: Tensor, rows: Array, slopes: Array, all_rates: _Rates) -> None:
+        """Take a step where few rows have a gradient."""
+        group, state = all_rates.group, self.state[param]
+        resting = self._resting.setdefault(param, _Resting(np.full(len(param), -1), group["lr"]))
+        rates = all_rates[state["step"], param.dtype]
+        moments = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
+        if group["lr"] > resting.lr:  # steps may be large enough again
+            kernels.end_rests(*moments, rates, state["step"] - 1, resting.since)
+        resting.lr = group["lr"]
+        may_rest = group["betas"][0] <= group["betas"][1] and not group["weight_decay"]
+        weights, step = param.detach().numpy(), state["step"]
+        kernels.update_rows(weights, rows, slopes, *moments, rates, step, resting.since, may_rest)
+
+    def _end_rests(self) -> None:
+        """Bring all moments up to date."""
+        for group in self.param_groups:
+            rates = _Rates(group)
+            for param in group["params"]:
+                if param in self._resting:
+                    since, state = self._resting.pop(param).since, self.state[param]
+                    moments = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
+                    kernels.end_rests(*moments, rates[state["step"], param.dtype], state["step"], since)
+
+
+@dataclass
+class _Resting:
+    """Which rows of a parameter rest: since which step, -1 for those that do not; and the learning rate of the last."""
+
+    since: Array
+    lr: float
 
 
 class _Entries:
@@ -146,15 +185,15 @@ class _Rates(dict[tuple[int, torch.dtype], tuple[Any, ...]]):
 
     def __init__(self, group: Mapping[str, Any]) -> None:
         super().__init__()
-        self._group = group
+        self.group = group
 
     def __missing__(self, key: tuple[int, torch.dtype]) -> tuple[Any, ...]:
         step, dtype = key
-        (beta1, beta2), lr, decay = (self._group[name] for name in ("betas", "lr", "weight_decay"))
-        penalty, left = (0.0, 1 - lr * decay) if self._group["decoupled"] else (decay, 1.0)
+        (beta1, beta2), lr, decay = (self.group[name] for name in ("betas", "lr", "weight_decay"))
+        penalty, left = (0.0, 1 - lr * decay) if self.group["decoupled"] else (decay, 1.0)
         size, scale = lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)
         kind = np.float64 if dtype == torch.float64 else np.float32
-        numbers = (beta1, 1 - beta1, beta2, 1 - beta2, size, scale, self._group["eps"], penalty, left)
+        numbers = (beta1, 1 - beta1, beta2, 1 - beta2, size, scale, self.group["eps"], penalty, left)
         self[key] = tuple(map(kind, numbers))
         return self[key]
 

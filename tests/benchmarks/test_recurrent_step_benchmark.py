@@ -36,10 +36,10 @@ def test_every_peers_steps_are_timed_and_kept(folder: Path, tmp_path: Path, caps
 
 
 def test_ours_and_the_packed_step_give_the_same_weights(folder: Path) -> None:
-    config = step.settings(step.parse(options(folder)))
+    config = step.settings(folder, words=10, batch_size=4, model="bilstm")
     config.model.hidden, config.model.dropout = 8, 0.0
     torch.manual_seed(0)
-    start = step.begin_recurrent(config, 10, 2, 0.0)
+    start = recurrent_peers.begin(config, 10, 2, 0.0)
     start.network.double()
     batch = Batch(torch.tensor([[2, 3, 4], [5, 0, 0]]), torch.tensor([3, 1]), torch.tensor([0, 1]), 2, 4)
     networks = {}

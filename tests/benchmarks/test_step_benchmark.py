@@ -37,12 +37,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.7, 0.97])
 def test_all_peers_take_the_same_steps(folder: Path, sparsity: float) -> None:
-    options = step.parse(["--data", str(folder), "--words", "40", "--batch-size", "8"])
-    config = step.settings(options)
+    config = step.settings(folder, words=40, batch_size=8)
     config.model.dropout = 0.0
     data = TextDataModule(load_corpus(config.data), config.data, config.embedding, config.seed)
     torch.manual_seed(0)
-    start = peers.begin(config, options.words, 3, sparsity)
+    start = peers.begin(config, 40, 3, sparsity)
     steps = {name: make(start) for name, make in peers.PEERS.items()}
     for batch in data.train_dataloader():
         losses = {name: float(take(batch)) for name, take in steps.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn, optim
 
+from lt_lightning.kernels import adam as kernels
 from lt_lightning.lottery import Freezer, Mask
 from lt_lightning.models.living_adam import PACKED, LivingAdam
 
@@ -107,6 +109,79 @@ def test_an_entry_whose_word_is_gone_follows_its_momentum_as_adam_has_it() -> No
     optimizer.step()
     moved = (params["table"].detach() != before).any(dim=1)
     assert moved.nonzero().flatten().tolist() == touched.tolist()
+
+
+RARE = 400
+"""Steps that are enough for the step of a weight without a gradient to fade to nothing, and for its row to rest."""
+
+
+def often_and_rarely(optimizer: optim.Optimizer, table: nn.Parameter, *, sparse: bool, steps: int = RARE) -> None:
+    """Row 0 has a gradient at each step, row 1 at the first and at the last, row 2 at the first, the others never."""
+    for step in range(steps):
+        gradient = torch.zeros_like(table)
+        rows = [0, 1, 2] if step == 0 else [0, 1] if step == steps - 1 else [0]
+        gradient[rows] = torch.randn(len(rows), COLUMNS, generator=torch.Generator().manual_seed(step)).to(table.dtype)
+        table.grad = gradient.to_sparse(1) if sparse else gradient
+        optimizer.step()
+
+
+@pytest.mark.parametrize("change", [None, "a larger learning rate", "a gradient everywhere", "a checkpoint"])
+def test_rows_that_rested_go_on_as_if_they_had_not(change: str | None) -> None:
+    ours, theirs = network(torch.float32)["table"], network(torch.float32)["table"]
+    for table, sparse in ((ours, True), (theirs, False)):
+        kind = LivingAdam if sparse else optim.Adam
+        optimizer = kind([table])
+        often_and_rarely(optimizer, table, sparse=sparse)
+        if change == "a larger learning rate":
+            optimizer.param_groups[0]["lr"] = 1.0
+        elif change == "a gradient everywhere":
+            table.grad = torch.ones_like(table)
+            optimizer.step()
+        elif change == "a checkpoint":
+            kept = copy.deepcopy(optimizer.state_dict())
+            optimizer = kind([table])
+            optimizer.load_state_dict(kept)
+        often_and_rarely(optimizer, table, sparse=sparse, steps=5)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("betas", "decay", "resting"),
+    [((0.9, 0.999), 0.0, ROWS - 2), ((0.999, 0.9), 0.0, 0), ((0.9, 0.999), 0.1, 0)],
+)
+def test_rows_rest_only_where_no_later_step_can_move_them(
+    betas: tuple[float, float], decay: float, resting: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = network(torch.float32)["table"]
+    optimizer = LivingAdam([table], betas=betas, weight_decay=decay, decoupled=True)
+    often_and_rarely(optimizer, table, sparse=True, steps=RARE - 1)
+    seen: list[int] = []
+    original = kernels.end_rests
+
+    def end_rests(*given: Any) -> None:
+        seen.append(int((given[-1] >= 0).sum()))
+        original(*given)
+
+    monkeypatch.setattr(kernels, "end_rests", end_rests)
+    moments = optimizer.state_dict()["state"][0]
+    assert seen == [resting]
+    assert moments["exp_avg_sq"][1:3].all()  # not forgotten, and brought up to date
+
+
+def test_a_step_without_a_gradient_is_never_longer_than_the_one_before_it() -> None:
+    # What rests is sure to be of no effect only because of this; the claim in exact terms is beside the loop.
+    for beta1, beta2 in ((0.9, 0.999), (0.5, 0.5), (0.99, 0.999), (0.0, 0.9)):
+        for moment in (1e-8, 1e-3, 1.0):
+            weight = nn.Parameter(torch.zeros(1, 1, dtype=torch.float64))
+            optimizer = optim.Adam([weight], betas=(beta1, beta2))
+            weight.grad = torch.full_like(weight, moment)
+            steps = []
+            for _ in range(200):
+                before = weight.item()
+                optimizer.step()
+                steps.append(abs(weight.item() - before))
+                weight.grad.zero_()
+            assert steps == sorted(steps, reverse=True)
 
 
 def test_the_memory_of_its_state_falls_with_density() -> None:
