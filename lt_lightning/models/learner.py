@@ -76,11 +76,17 @@ class Learner(pl.LightningModule):
     def configure_optimizers(self) -> Optimizer:
         """A fresh optimizer for the fit; if it can take them, embeddings have sparse gradients."""
         optimizer = self._make_optimizer(self.parameters())
-        sparse = isinstance(optimizer, LivingAdam) and takes_sparse_gradients(self.trainer)
+        self._make_gradients_sparse(isinstance(optimizer, LivingAdam) and takes_sparse_gradients(self.trainer))
+        return optimizer
+
+    def teardown(self, stage: str) -> None:
+        """Leave embeddings as any optimizer can train them."""
+        self._make_gradients_sparse(False)
+
+    def _make_gradients_sparse(self, sparse: bool) -> None:
         for module in self.network.modules():
             if isinstance(module, WordEmbedding):
                 module.sparse = sparse
-        return optimizer
 
     def on_train_epoch_start(self) -> None:
         """Forget the last epoch's loss."""
