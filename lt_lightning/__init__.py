@@ -1,10 +1,11 @@
 """A lottery-ticket laboratory for text classifiers on PyTorch Lightning.
 
-The package has five parts; imports point one way, towards `lottery`:
+The package has six parts; imports point one way, towards `lottery` and `kernels`:
 
 - `lottery`: the algorithm in plain torch: masks, criteria, pruning, rewinding, rounds;
 - `callbacks`: when, in a Lightning fit, the algorithm acts;
 - `models`: networks and the LightningModule that trains them;
+- `kernels`: compiled loops on plain arrays, for `models`;
 - `data`: from text to batches;
 - `results`: what a run leaves behind.
 
