@@ -194,7 +194,8 @@ class _Rates(dict[tuple[int, torch.dtype], tuple[Any, ...]]):
         size, scale = lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)
         kind = np.float64 if dtype == torch.float64 else np.float32
         numbers = (beta1, 1 - beta1, beta2, 1 - beta2, size, scale, self.group["eps"], penalty, left)
-        self[key] = tuple(map(kind, numbers))
+        with np.errstate(over="ignore"):  # a learning rate beyond all numbers is the loss's affair
+            self[key] = tuple(map(kind, numbers))
         return self[key]
 
 
