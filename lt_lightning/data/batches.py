@@ -18,6 +18,7 @@ from torch.utils.data import Dataset, Sampler
 from lt_lightning.data.encoding import EncodedTexts
 from lt_lightning.data.vocabulary import PADDING
 from lt_lightning.errors import SettingError
+from lt_lightning.kernels import rows as kernels
 from lt_lightning.lottery.seeds import derive_seed
 
 POOL = 64
@@ -97,11 +98,10 @@ class FlatRows(NamedTuple):
 
 def copy_rows(all_rows: FlatRows, rows: Int64[Tensor, " share"], padding: int) -> Padded:
     """`FlatRows.padded` on the CPU, row by row: after a step little is in the caches, and this needs little else."""
-    chosen, ids = rows.numpy(), all_rows.ids.numpy()
+    chosen = rows.numpy()
     starts, lengths = all_rows.offsets.numpy()[chosen], all_rows.lengths.numpy()[chosen]
-    padded = np.full((len(chosen), max(1, lengths.max())), padding, np.int64)
-    for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
-        padded[row, :length] = ids[start : start + length]
+    padded = np.empty((len(chosen), max(1, lengths.max())), np.int64)
+    kernels.copy_rows(all_rows.ids.numpy(), starts, lengths, padding, padded)
     return torch.from_numpy(padded), torch.from_numpy(lengths)
 
 
