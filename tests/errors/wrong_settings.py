@@ -35,6 +35,11 @@ CASES = (
     _case("a width of 0", ["model.widths=[3,0]"], "model.widths", "0"),
     _case("a pattern that is no list", ["pruning.include=*"], "pruning.include", "list"),
     _case("neither true nor false", ["optimizer.fused=maybe"], "optimizer.fused", "maybe", "true nor false"),
+    _case("a kernel that there is not", ["model.kernel=quick"], "model.kernel", "quick", "fast", "reference"),
+    _case("an optimizer's that there is not", ["optimizer.kernel=quick"], "optimizer.kernel", "quick", "reference"),
+    _case(
+        "one where there is but one", ["optimizer=sgd", "optimizer.kernel=fast"], "optimizer.kernel", "optimizer=sgd"
+    ),
     _case("none of the choices", ["test_on=first"], "test_on", "first", "last", "best"),
     _case("a rewind that there is not", ["pruning.rewind=start"], "pruning.rewind", "start", "init"),
     _case("a rewind to before the start", ["pruning.rewind=epoch:-1"], "pruning.rewind", "epoch:-1"),
