@@ -46,6 +46,10 @@ _FREE = frozenset(
 )  # fmt: skip
 
 
+_ONCE = {"model.kernel": "reference", "optimizer.kernel": "reference"}
+"""What runs did that are older than a setting."""
+
+
 def resumed_arguments(arguments: Sequence[str]) -> list[str]:
     """The command line of the run, or sweep, that `resume=FOLDER` names; what is said now counts instead of what was.
 
@@ -188,6 +192,7 @@ def check_same(run: Path, config: Config, fingerprints: Mapping[str, str], stand
     before, now = (
         flat_settings(settings) for settings in (look_up(description, "config"), json.loads(json.dumps(asdict(config))))
     )
+    before = {**{key: value for key, value in _ONCE.items() if now.get(key) is not None}, **before}
     differences = [
         f"{key} was {show_setting(before.get(key))}, not {show_setting(now.get(key))}"
         for key in dict.fromkeys([*now, *before])

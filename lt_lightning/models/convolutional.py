@@ -78,6 +78,13 @@ class TextCNN(nn.Module):
         names = [f"convs.{number}.weight" for number in range(len(self.convs))]
         self._living = None if alive is None else Living.of(alive.get("embedding.weight"), [*map(alive.get, names)])
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_living": None}  # whoever has a copy may change its weights
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        self._living = None
+        super()._load_from_state_dict(*arguments)
+
     def forward(
         self, ids: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]
     ) -> Float[Tensor, "batch logits"]:

@@ -46,7 +46,8 @@ class WordEmbedding(nn.Embedding):
 
     def forward(self, input: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape dim"]:
         """The vectors of words; with `sparse=True` the gradient of `weight` is a sparse tensor of their rows."""
-        if self.sparse and self.weight.device.type == "cpu" and input.numel():
+        trains = self.sparse and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        if trains and self.weight.device.type == "cpu" and input.numel():
             vectors = _SparseLookUp.apply(input, self.padding_idx, self.weight)
             assert isinstance(vectors, Tensor)
             return vectors

@@ -74,10 +74,13 @@ class Learner(pl.LightningModule):
         return self.network(*inputs)
 
     def configure_optimizers(self) -> Optimizer:
-        """A fresh optimizer for the fit; if it can take them, embeddings have sparse gradients."""
-        optimizer = self._make_optimizer(self.parameters())
-        self._make_gradients_sparse(isinstance(optimizer, LivingAdam) and takes_sparse_gradients(self.trainer))
-        return optimizer
+        """A fresh optimizer for the fit."""
+        return self._make_optimizer(self.parameters())
+
+    def on_train_start(self) -> None:
+        """Let embeddings have sparse gradients, if whoever meets them can take them."""
+        ours = all(isinstance(optimizer, LivingAdam) for optimizer in self.trainer.optimizers)
+        self._make_gradients_sparse(ours and takes_sparse_gradients(self.trainer, self))
 
     def teardown(self, stage: str) -> None:
         """Leave embeddings as any optimizer can train them."""
@@ -145,9 +148,20 @@ class Learner(pl.LightningModule):
             metric.reset()
 
 
-def takes_sparse_gradients(trainer: pl.Trainer) -> bool:
-    """Whether all that a Trainer does with gradients it can do with sparse ones too: not averaging and clipping."""
-    return trainer.world_size == 1 and not trainer.gradient_clip_val
+def takes_sparse_gradients(trainer: pl.Trainer, module: pl.LightningModule) -> bool:
+    """Whether all that look at gradients in a fit can look at sparse ones.
+
+    Averaging and clipping cannot, and of callbacks and modules that come from elsewhere nobody knows.
+    """
+    everyone: list[pl.Callback] = trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]
+    others = [one for one in everyone if not type(one).__module__.startswith("lt_lightning.")]
+    look = any(getattr(type(one), hook) is not getattr(pl.Callback, hook) for one in others for hook in _GRADIENT_HOOKS)
+    hooks = (*_GRADIENT_HOOKS, "configure_gradient_clipping", "optimizer_step")
+    look |= any(getattr(type(module), hook) is not getattr(pl.LightningModule, hook) for hook in hooks)
+    return trainer.world_size == 1 and not trainer.gradient_clip_val and not look
+
+
+_GRADIENT_HOOKS = ("on_after_backward", "on_before_optimizer_step", "on_before_zero_grad")
 
 
 def cross_entropy(

@@ -45,13 +45,12 @@ class LivingAdam(optim.Optimizer):
         *,
         decoupled: bool = False,
     ) -> None:
+        if not (lr >= 0 and eps >= 0 and weight_decay >= 0 and all(0 <= beta < 1 for beta in betas)):
+            raise ValueError(f"lr {lr}, betas {betas}, eps {eps}, weight_decay {weight_decay}: one is out of its range")
         settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "decoupled": decoupled}
         self._living: dict[Tensor, _Entries] = {}
         self._resting: dict[Tensor, _Resting] = {}
         super().__init__(params, settings)
-        # A checkpoint holds moments as Adam has them; and who goes on from it must find what we go on with.
-        self.register_state_dict_pre_hook(lambda _: self._end_rests())
-        self.register_load_state_dict_pre_hook(lambda *_: self._resting.clear())
 
     @staticmethod
     def serves(params: Iterable[Tensor]) -> bool:
@@ -65,15 +64,31 @@ class LivingAdam(optim.Optimizer):
         """Leave pruned entries out from now on: they must be zero, and stay so.
 
         Args:
-            alive: boolean tensors by parameter; whoever has none is all alive.
+            alive: boolean tensors by parameter; what was said of others before still holds.
         """
-        self._living = {
-            param: _Entries(one, param.dtype) for param, one in alive.items() if int(one.sum()) < PACKED * one.numel()
-        }
         self._end_rests()
-        for param, state in self.state.items():
+        for param, mask in alive.items():
+            before, state = self._living.pop(param, None), self.state.get(param, {})
+            if int(mask.sum()) < PACKED * mask.numel():
+                self._living[param] = _Entries(mask, param.dtype)
             for name in ("exp_avg", "exp_avg_sq"):
-                state[name] = _laid_out(state[name], param, self._living.get(param), alive.get(param))
+                if name in state:
+                    dense = _dense(state[name], param, before or self._living.get(param))
+                    state[name] = dense[mask] if param in self._living else dense.masked_fill_(~mask, 0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, all moments up to date; where few entries live they are those of the living ones, in order."""
+        self._end_rests()
+        return super().state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave, under the same mask."""
+        self._resting.clear()
+        super().load_state_dict(state_dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._end_rests()
+        return {**super().__getstate__(), "_living": self._living, "_resting": {}}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -124,33 +139,42 @@ class LivingAdam(optim.Optimizer):
     def _update_rows(self, param: Tensor, rows: Array, slopes: Array, all_rates: _Rates) -> None:
         """Take a step where few rows have a gradient."""
         group, state = all_rates.group, self.state[param]
-        resting = self._resting.setdefault(param, _Resting(np.full(len(param), -1), group["lr"]))
-        rates = all_rates[state["step"], param.dtype]
+        step, rates = state["step"], all_rates[state["step"], param.dtype]
         moments = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
-        if group["lr"] > resting.lr:  # steps may be large enough again
-            kernels.end_rests(*moments, rates, state["step"] - 1, resting.since)
-        resting.lr = group["lr"]
+        others = {key: value for key, value in group.items() if key not in ("params", "lr")}
+        resting = self._resting.get(param)
+        if resting is None:
+            resting = self._resting[param] = _Resting(np.full(len(param), -1), group["lr"], others, rates)
+        elif group["lr"] > resting.lr or others != resting.others:  # steps may be large enough again
+            kernels.end_rests(*moments, resting.rates, step - 1, resting.since)
+        resting.lr, resting.others, resting.rates = group["lr"], others, rates
         may_rest = group["betas"][0] <= group["betas"][1] and not group["weight_decay"]
-        weights, step = param.detach().numpy(), state["step"]
-        kernels.update_rows(weights, rows, slopes, *moments, rates, step, resting.since, may_rest)
+        kernels.update_rows(param.detach().numpy(), rows, slopes, *moments, rates, step, resting.since, may_rest)
 
     def _end_rests(self) -> None:
         """Bring all moments up to date."""
-        for group in self.param_groups:
-            rates = _Rates(group)
-            for param in group["params"]:
-                if param in self._resting:
-                    since, state = self._resting.pop(param).since, self.state[param]
-                    moments = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
-                    kernels.end_rests(*moments, rates[state["step"], param.dtype], state["step"], since)
+        for param, resting in self._resting.items():
+            state = self.state[param]
+            moments = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
+            kernels.end_rests(*moments, resting.rates, state["step"], resting.since)
+        self._resting.clear()
 
 
 @dataclass
 class _Resting:
-    """Which rows of a parameter rest: since which step, -1 for those that do not; and the learning rate of the last."""
+    """Which rows of a parameter rest.
+
+    Attributes:
+        since: after which step, -1 for those that do not.
+        lr: the learning rate of the last step.
+        others: its other settings.
+        rates: what came of them.
+    """
 
     since: Array
     lr: float
+    others: dict[str, Any]
+    rates: tuple[Any, ...]
 
 
 class _Entries:
@@ -199,13 +223,16 @@ class _Rates(dict[tuple[int, torch.dtype], tuple[Any, ...]]):
         return self[key]
 
 
-def _laid_out(moments: Tensor, param: Tensor, living: _Entries | None, alive: Tensor | None) -> Tensor:
-    """Moments of a checkpoint, or of another mask, as this mask has them."""
-    if living is None:
-        if moments.shape == param.shape:
-            return moments
-        assert alive is not None
-        dense = moments.new_zeros(param.shape)
-        dense[alive] = moments
-        return dense
-    return moments[alive] if moments.shape == param.shape else moments
+def _dense(moments: Tensor, param: Tensor, living: _Entries | None) -> Tensor:
+    """Moments of all entries, from those of the living ones.
+
+    Raises:
+        ValueError: if they are of another mask.
+    """
+    if moments.shape == param.shape:
+        return moments
+    if living is None or len(moments) != len(living.entries):
+        raise ValueError(f"{len(moments)} moments for a parameter of shape {tuple(param.shape)} under another mask")
+    dense = moments.new_zeros(param.numel())
+    dense[torch.from_numpy(living.entries.astype(np.int64))] = moments
+    return dense.view(param.shape)

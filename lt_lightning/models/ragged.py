@@ -76,7 +76,8 @@ def can_step(layers: nn.RNNBase, inputs: Tensor, state: Any) -> bool:
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
-        and not (layers._forward_hooks or layers._forward_pre_hooks or layers._backward_hooks)
+        and not (layers._forward_hooks or layers._forward_pre_hooks)
+        and not (layers._backward_hooks or layers._backward_pre_hooks)
         and (kinds == {("cpu", torch.float32)} or kinds == {("cpu", torch.float64)})
     )
 

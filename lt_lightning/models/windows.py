@@ -58,13 +58,14 @@ def runs_compiled(embedding: nn.Embedding, convs: Sequence[nn.Conv1d]) -> bool:
     A layer with a hook must be called as a module, so it does not serve that.
     """
     layers = [embedding, *convs]
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     kinds = {(p.device.type, p.layout, p.dtype) for p in (embedding.weight, *_parameters(convs)) if p is not None}
     return (
         not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
         and not (embedding.scale_grad_by_freq or embedding.max_norm is not None)
-        and not any(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks for layer in layers)
+        and not any(getattr(layer, kind) for layer in layers for kind in hooks)
         and (kinds == {("cpu", torch.strided, torch.float32)} or kinds == {("cpu", torch.strided, torch.float64)})
     )
 
@@ -87,8 +88,13 @@ def max_over_windows(
         living: which entries live; all others must be zero, and get no gradient where it is not dense anyway.
 
     Raises:
-        IndexError: a word id is not in the vocabulary.
+        IndexError: a word id inside a text is not in the vocabulary.
+        ValueError: there is not a length for each text, or what lives is of another vocabulary.
     """
+    if lengths.shape != ids.shape[:1]:
+        raise ValueError(f"lengths of shape {tuple(lengths.shape)} for {len(ids)} texts")
+    if living is not None and living.rows is not None and len(living.rows.starts) != len(embedding.weight) + 1:
+        raise ValueError(f"{len(living.rows.starts) - 1} rows that live, of {len(embedding.weight)} words")
     how = _How(embedding.padding_idx, embedding.sparse, living or Living(None, (None,) * len(convs)))
     features = _MaxOverWindows.apply(ids, lengths, how, embedding.weight, *_parameters(convs))
     assert isinstance(features, Tensor)

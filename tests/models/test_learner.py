@@ -1,6 +1,7 @@
 """The LightningModule's numbers, against NumPy."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.models import BinaryCNN, Learner, MultiCNN, RecurrentClassifier, build_learner
 from lt_lightning.models.build import build_optimizer
 from lt_lightning.models.learner import cross_entropy, predicted_classes
+from lt_lightning.models.living_adam import LivingAdam
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec")
 
@@ -189,3 +191,55 @@ def test_optimizers_step_as_torchs_unfused_ones(configure: Callable[..., Config]
             network(inputs).square().sum().backward()
             step.step()
     torch.testing.assert_close(ours.weight, theirs.weight)
+
+
+class Watcher(pl.Callback):
+    """Notes whether the embedding's gradient is sparse."""
+
+    def __init__(self) -> None:
+        self.seen: list[bool] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        self.seen.append(pl_module.network.embedding.weight.grad.is_sparse)
+
+
+class Meddler(Watcher):
+    """Does to gradients what can be done to dense ones alone."""
+
+    def on_before_optimizer_step(self, *given: Any) -> None:
+        nn.utils.clip_grad_norm_(given[1].parameters(), 1.0)
+
+
+class Clipping(Learner):
+    """Clips by itself."""
+
+    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        self.clip_gradients(optimizer, gradient_clip_val=1.0, gradient_clip_algorithm="norm")
+
+
+@pytest.mark.parametrize(
+    ("kind", "callback", "settings", "sparse"),
+    [
+        (Learner, Watcher, {}, True),
+        (Learner, Watcher, {"accumulate_grad_batches": 2}, True),
+        (Learner, Watcher, {"gradient_clip_val": 1.0}, False),
+        (Learner, Meddler, {}, False),
+        (Clipping, Watcher, {}, False),
+    ],
+)
+def test_gradients_are_sparse_where_all_who_look_at_them_can_take_it(
+    kind: type[Learner], callback: type[Watcher], settings: dict[str, Any], sparse: bool
+) -> None:
+    network = MultiCNN(9, 3, dim=4, filters=2)
+    learner = kind(network, 3, LivingAdam)
+    watcher = callback()
+    fitted = pl.Trainer(
+        accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, callbacks=[watcher], **settings,
+    )  # fmt: skip
+    fitted.fit(learner, batches([0, 1, 2, 1], [2, 2]), batches([0, 1], [2]))
+    assert sparse in watcher.seen
+    assert (not sparse) not in watcher.seen
+    # Whoever trains the network next need not know.
+    network(torch.tensor([[2, 3]]), torch.tensor([2])).sum().backward()
+    torch.optim.Adam(network.parameters()).step()

@@ -228,6 +228,53 @@ def test_a_mask_that_comes_later_takes_the_moments_that_are_there() -> None:
         torch.testing.assert_close(params[name], like[name], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(("first", "second"), [(0.3, 0.1), (0.1, 0.3), (0.3, 0.8), (0.8, 0.3), (0.9, 0.5)])
+def test_one_mask_after_another_is_as_adam_has_them(first: float, second: float) -> None:
+    ours, theirs = network(), network()
+    masks = [random_mask(ours, density, seed) for seed, density in enumerate((first, second))]
+    for params, optimizer in ((ours, LivingAdam(ours.values())), (theirs, optim.Adam(theirs.values()))):
+        for mask in masks:
+            mask.apply_(dict(params.items()))
+            train(params, optimizer, mask, sparse=isinstance(optimizer, LivingAdam))
+            assert all(not params[name][~mask[name]].any() for name in params)
+    for name in ours:
+        living = masks[0][name] & masks[1][name]
+        torch.testing.assert_close(ours[name][living], theirs[name][living], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("change", [{"weight_decay": 0.1}, {"betas": (0.5, 0.6)}, {"eps": 1e-3}, {"lr": 1e-4}])
+def test_settings_may_change_while_rows_rest(change: dict[str, Any]) -> None:
+    ours, theirs = network(torch.float32)["table"], network(torch.float32)["table"]
+    for table, sparse in ((ours, True), (theirs, False)):
+        optimizer = (LivingAdam if sparse else optim.Adam)([table])
+        for changed in ({}, change):
+            optimizer.param_groups[0].update(changed)
+            often_and_rarely(optimizer, table, sparse=sparse)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("density", [1.0, 0.2])
+def test_a_copy_goes_on_as_the_optimizer_itself(density: float) -> None:
+    params = network()
+    mask = random_mask(params, density)
+    mask.apply_(dict(params.items()))
+    optimizer = LivingAdam(params.values())
+    train(params, optimizer, mask, sparse=True)
+    copied, other = copy.deepcopy((params, optimizer))
+    for one, by in ((params, optimizer), (copied, other)):
+        for name, gradient in gradients(one, 7, sparse=True).items():
+            one[name].grad = gradient
+        by.step()
+    assert all(torch.equal(params[name], copied[name]) for name in params)
+    assert all(not copied[name][~mask[name]].any() for name in params) or density == 1.0
+
+
+@pytest.mark.parametrize("wrong", [{"lr": -1.0}, {"betas": (1.0, 0.9)}, {"betas": (0.9, 2.0)}, {"eps": -1.0}])
+def test_settings_out_of_their_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="out of its range"):
+        LivingAdam(network().values(), **wrong)
+
+
 def test_autograd_notices_that_weights_have_changed() -> None:
     params = network()
     squared = (params["bias"] ** 2).sum()

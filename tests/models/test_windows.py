@@ -1,5 +1,6 @@
 """`max_over_windows` against the layers that it stands for, against their definition, and against itself."""
 
+import copy
 from collections.abc import Sequence
 from functools import partial
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
 from torch import Tensor, nn
 
 from lt_lightning.data.vocabulary import PADDING
@@ -335,3 +337,28 @@ def test_sparse_gradients_of_look_ups_are_the_dense_ones(shape: tuple[int, ...])
     torch.testing.assert_close(sparse.to_dense(), dense, rtol=0, atol=1e-12)
     with pytest.raises(IndexError):
         embedding(torch.tensor([WORDS]))
+
+
+def test_a_copy_of_a_network_looks_at_all_of_its_weights() -> None:
+    network, batch = MultiCNN(WORDS, 3, dim=DIM, filters=FILTERS).eval(), texts(9, 31, 2)
+    weights = {name: weight.clone() for name, weight in network.state_dict().items()}
+    parameters = dict(network.named_parameters())
+    expected = network(*batch)
+    mask = prune({name: w.detach().abs() for name, w in parameters.items()}, Mask.ones(parameters), 0.97)
+    mask.apply_(parameters)
+    Freezer(parameters, mask).tell(network)
+    copied = copy.deepcopy(network)
+    for one in (copied, network):
+        one.load_state_dict(weights)
+        torch.testing.assert_close(one(*batch), expected)
+
+
+def test_lengths_and_rows_that_do_not_fit_are_refused() -> None:
+    embedding, convs = layers()
+    ids, lengths = texts(9, 4)
+    for wrong in (lengths[:1], torch.cat([lengths, lengths]), lengths[:, None]):
+        with pytest.raises((ValueError, TypeCheckError), match="lengths"):
+            max_over_windows(embedding, convs, ids, wrong)
+    other = Living.of(torch.zeros(WORDS + 1, DIM, dtype=torch.bool), [None] * 3)
+    with pytest.raises(ValueError, match=f"{WORDS + 1} rows that live, of {WORDS} words"):
+        max_over_windows(embedding, convs, ids, lengths, other)

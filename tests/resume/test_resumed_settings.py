@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,24 @@ def test_settings_that_matter_are_refused_each_by_name(
     assert said.startswith(f"resume: {whole}: seed was 0, not 3; optimizer.lr was 0.02, not 0.5; pruning.exclude was ")
     assert "pruning.rounds: 1 is less than the 2 rounds that" in refused("pruning.rounds=1")
     assert "data.limit was null, not 50" in refused("data.limit=50")
+
+
+def test_a_run_that_is_older_than_a_setting_goes_on_with_what_it_did(
+    whole: Path, corpus: Path, configure: Callable[..., Config], tmp_path: Path
+) -> None:
+    run = shutil.copytree(whole, tmp_path / "run")
+    for name in ("run.json", ".hydra/config.yaml"):
+        if (run / name).exists():
+            (run / name).write_text(re.sub(r'(,\s*)?"kernel": "fast"', "", (run / name).read_text()))
+    assert "kernel" not in (run / "run.json").read_text()
+
+    def check(*overrides: str) -> None:
+        config = configure("data=files", f"data.path={corpus}", *SMALL, *overrides)
+        check_same(run, config, dict(load_corpus(config.data).fingerprints), find_standing(run))
+
+    check("model.kernel=reference", "optimizer.kernel=reference")
+    with pytest.raises(SettingError, match=r"model\.kernel was reference, not fast; optimizer\.kernel was reference"):
+        check()
 
 
 def test_settings_that_change_no_number_may_change(
