@@ -24,7 +24,7 @@ from torch.autograd.function import once_differentiable
 from lt_lightning.kernels import windows as kernels
 from lt_lightning.kernels.living import Array, LivingFilters, LivingRows
 
-SPARSE_ROWS = 0.2
+SPARSE_ROWS = 0.06
 """Below this density the words' living entries are multiplied one by one; measured, as are the next two."""
 SPARSE_FILTERS = 0.05
 """Below this density the way back visits living weights alone."""
