@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ import torch
 
 from benchmarks.data_inputs import write_articles, write_vectors
 from benchmarks.data_peers import collate_rows, count_in_python, load_text, read_every_line, train_tokenizer
-from benchmarks.measuring import describe_machine, spread
+from benchmarks.measuring import check_options, keep, show_machine, spread
 from benchmarks.peers import begin, ours
 from benchmarks.step import AG_NEWS, settings, silence, wide_enough
 from lt_lightning.command import fail
@@ -29,7 +28,6 @@ from lt_lightning.data.glove import recall_vectors
 from lt_lightning.data.module import TextDataModule
 from lt_lightning.data.pydocs import load_pydocs
 from lt_lightning.errors import SettingError
-from lt_lightning.results.files import write_whole
 
 WARM_UP = 8
 """Batches before the first that counts."""
@@ -70,18 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     silence()
-    machine = describe_machine(PACKAGES)
-    print("\n".join(f"{key}: {value}" for key, value in machine.items()), flush=True)
+    machine = show_machine(PACKAGES)
     tables = []
     with tempfile.TemporaryDirectory(prefix="lt-lightning-") as scratch:
         for table in measure(options, Path(scratch)):
             print(f"\n{show(table)}", flush=True)
             tables.append(table._asdict())
-    machine["load_after"] = describe_machine(())["load"]
-    if options.json:
-        asked = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
-        result = {"benchmark": "data", "options": asked, "machine": machine, "tables": tables}
-        write_whole(options.json, json.dumps(result, indent=2) + "\n")
+    keep("data", options, machine, tables=tables)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -104,15 +97,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=TABLES, default=TABLES, help="which tables (all)")
     parser.add_argument("--json", type=Path, help="where to keep all numbers")
     options = parser.parse_args(arguments)
-    for name, least in (("articles", 100), ("lines", PART), ("batches", 2), ("turns", 2), ("threads", 1)):
-        if getattr(options, name) < least:
-            raise SettingError(f"--{name}: {getattr(options, name)} is too small; at least {least}")
+    check_options(options, {"articles": 100, "lines": PART, "batches": 2, "turns": 2, "threads": 1})
     if options.data is not None and not (options.data / "train.parquet").is_file():
         raise SettingError(f"--data: there is no {options.data}/train.parquet; name a folder with train and test")
     if options.data is None and AG_NEWS.is_dir():
         options.data = AG_NEWS
-    if options.json and not options.json.absolute().parent.is_dir():
-        raise SettingError(f"--json: there is no folder {options.json.absolute().parent}; make it first")
     return options
 
 

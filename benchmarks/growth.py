@@ -7,7 +7,6 @@ law, so that any size can be had; `benchmarks.step` times real ones.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from benchmarks.measuring import describe_machine, spread, take_turns
+from benchmarks.measuring import check_options, keep, show_machine, spread, take_turns
 from benchmarks.peers import CONV1D, NOTEBOOK, OURS, PEERS, Start, begin
 from lt_lightning.checks import read_config
 from lt_lightning.command import config_folder, fail
@@ -28,7 +27,6 @@ from lt_lightning.config import Config, register_schema
 from lt_lightning.data.batches import Batch
 from lt_lightning.data.vocabulary import SPECIAL_WORDS
 from lt_lightning.errors import SettingError
-from lt_lightning.results.files import write_whole
 from lt_lightning.results.style import BLUE, GREEN, INK, ORANGE, styled, titled_figure
 
 WARM_UP = 3
@@ -73,11 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--figure", type=Path, help="where to draw it")
     parser.add_argument("--json", type=Path, help="where to keep all numbers")
     options = parser.parse_args(arguments)
-    if min(options.steps - 1, options.threads, options.values) < 1:
-        raise SettingError("--steps must be at least 2, --threads and --values at least 1")
+    check_options(options, {"steps": 2, "threads": 1, "values": 1})
     torch.set_num_threads(options.threads)
-    machine = describe_machine(("torch", "numpy", "numba"))
-    print("\n".join(f"{key}: {value}" for key, value in machine.items()), flush=True)
+    machine = show_machine(("torch", "numpy", "numba"))
     config, measured = settings(), []
     for axis in options.axis:
         title, values = AXES[axis]
@@ -85,15 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for value in values[: options.values]:
             size = replace(Size(), **{axis: type(getattr(Size(), axis))(value)})
             row = {name: spread(times) for name, times in measure(config, size, options.steps).items()}
-            print(
-                f"| {value:,} | " + " | ".join(row[name].format(1) if name in row else "" for name in LINES) + " |",
-                flush=True,
-            )
+            cells = [row[name].format(1) if name in row else "" for name in LINES]
+            print(f"| {value:,} | {' | '.join(cells)} |", flush=True)
             measured.append({"axis": axis, **asdict(size), "ms": {name: one._asdict() for name, one in row.items()}})
-    if options.json:
-        write_whole(
-            options.json, json.dumps({"benchmark": "growth", "machine": machine, "rows": measured}, indent=2) + "\n"
-        )
+    keep("growth", options, machine, rows=measured)
     if options.figure:
         with styled():
             draw(measured, options.axis).savefig(options.figure, dpi=150)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +15,9 @@ from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
 
 import torch
+
+from lt_lightning.errors import SettingError
+from lt_lightning.results.files import write_whole
 
 Work = TypeVar("Work")
 
@@ -78,6 +83,35 @@ def describe_machine(packages: Sequence[str]) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {package: version(package) for package in packages},
     }
+
+
+def show_machine(packages: Sequence[str]) -> dict[str, Any]:
+    """`describe_machine`, printed as well."""
+    machine = describe_machine(packages)
+    print("\n".join(f"{key}: {value}" for key, value in machine.items()), flush=True)
+    return machine
+
+
+def check_options(options: argparse.Namespace, leasts: Mapping[str, float]) -> None:
+    """See that numbers are large enough, and that the JSON can be written.
+
+    Raises:
+        SettingError: naming the option.
+    """
+    for name, least in leasts.items():
+        if getattr(options, name) < least:
+            raise SettingError(f"--{name.replace('_', '-')}: {getattr(options, name)} is too small; at least {least}")
+    if options.json and not options.json.absolute().parent.is_dir():
+        raise SettingError(f"--json: there is no folder {options.json.absolute().parent}; make it first")
+
+
+def keep(benchmark: str, options: argparse.Namespace, machine: Mapping[str, Any], **numbers: Any) -> None:
+    """Write what was measured to the file that `--json` names, if it does, with what was asked for and on what."""
+    if options.json:
+        asked = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
+        machine = {**machine, "load_after": describe_machine(())["load"]}
+        result = {"benchmark": benchmark, "options": asked, "machine": machine, **numbers}
+        write_whole(options.json, json.dumps(result, indent=2) + "\n")
 
 
 def _processor() -> str:

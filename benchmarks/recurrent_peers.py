@@ -14,7 +14,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from benchmarks.peers import prune_at_once
+from benchmarks.peers import prune_at_once, training_step
 from lt_lightning.config import Config
 from lt_lightning.data.batches import Batch
 from lt_lightning.lottery import Freezer, Mask
@@ -119,12 +119,4 @@ def _step(start: Start, network: RecurrentClassifier) -> Step:
     optimizer = build_optimizer(replace(start.config.optimizer, kernel=kernel), network.parameters())
     freezer = Freezer(dict(network.named_parameters()), start.mask)
     freezer.watch([optimizer])
-
-    def step(batch: Batch) -> None:
-        loss = cross_entropy(network(batch.ids, batch.lengths), batch.labels)
-        optimizer.zero_grad()
-        loss.backward()
-        freezer.freeze_gradients()
-        optimizer.step()
-
-    return step
+    return training_step(network, optimizer, freezer)

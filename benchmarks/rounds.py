@@ -17,7 +17,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from rich.console import Console
 
-from benchmarks.measuring import Spread, describe_machine, spread, take_turns
+from benchmarks.measuring import Spread, check_options, keep, show_machine, spread, take_turns
+from benchmarks.peers import training_step
 from benchmarks.pruning_peers import PERCENTILE_PEERS, PRUNING_PEERS
 from benchmarks.step import Loader, silence
 from lt_lightning.callbacks import (
@@ -39,8 +40,6 @@ from lt_lightning.experiment import make_trainer, run_experiment
 from lt_lightning.lottery import Freezer, Lottery, Mask, prunable_parameters
 from lt_lightning.models import Learner, MultiCNN
 from lt_lightning.models.build import build_optimizer
-from lt_lightning.models.learner import cross_entropy
-from lt_lightning.results.files import write_whole
 from lt_lightning.results.rounds import ticket_path, write_tables
 from lt_lightning.results.tickets import Ticket
 
@@ -56,8 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     silence()
-    machine = describe_machine(PACKAGES)
-    print("\n".join(f"{key}: {value}" for key, value in machine.items()), flush=True)
+    machine = show_machine(PACKAGES)
     result: dict[str, Any] = {}
     for density in options.density:
         seconds = time_pruning(options.words, density, options.times)
@@ -72,11 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         around = [a - b for a, b in zip(seconds[LIGHTNING], seconds[BARE], strict=True)]
         print(f"\nLightning around a step: {spread([1000 * one for one in around]).format(2)} ms", flush=True)
         result["steps"] = seconds
-    machine["load_after"] = describe_machine(())["load"]
-    if options.json:
-        asked = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
-        content = {"benchmark": "rounds", "options": asked, "machine": machine, "seconds": result}
-        write_whole(options.json, json.dumps(content, indent=2) + "\n")
+    keep("rounds", options, machine, seconds=result)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -97,15 +91,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, help="where to keep all numbers")
     options = parser.parse_args(arguments)
-    leasts = {"words": 30, "rounds": 2, "epochs": 1, "times": 2, "steps": 2, "threads": 1}
-    for name, least in leasts.items():
-        if getattr(options, name) < least:
-            raise SettingError(f"--{name}: {getattr(options, name)} is too small; at least {least}")
+    check_options(options, {"words": 30, "rounds": 2, "epochs": 1, "times": 2, "steps": 2, "threads": 1})
     for density in options.density:
         if not 0 < density <= 1:
             raise SettingError(f"--density: {density} is not above 0 and at most 1")
-    if options.json and not options.json.absolute().parent.is_dir():
-        raise SettingError(f"--json: there is no folder {options.json.absolute().parent}; make it first")
     return options
 
 
@@ -217,13 +206,7 @@ def time_steps(config: Config, scratch: Path, steps: int) -> dict[str, list[floa
     optimizer = build_optimizer(config.optimizer, network.parameters())
     freezer = Freezer(dict(network.named_parameters()), Mask.ones(network.named_parameters()))
 
-    def step(batch: Batch) -> None:
-        loss = cross_entropy(network(batch.ids, batch.lengths), batch.labels)
-        optimizer.zero_grad()
-        loss.backward()
-        freezer.freeze_gradients()
-        optimizer.step()
-
+    step = training_step(network, optimizer, freezer)
     display = RoundsDisplay("", 0, 1, Console(quiet=True))
     callbacks: list[pl.Callback] = [
         FiniteLossCallback(0), PruningCallback(submodule="network"), AgreementCallback(), EpochSeeds(0, 0), History(0),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import subprocess
 import sys
@@ -15,10 +14,9 @@ from time import perf_counter
 from types import MappingProxyType
 from typing import Any
 
-from benchmarks.measuring import Spread, describe_machine, spread
+from benchmarks.measuring import Spread, check_options, keep, show_machine, spread
 from lt_lightning.command import fail
 from lt_lightning.errors import SettingError
-from lt_lightning.results.files import write_whole
 
 TRAIN = ("-m", "lt_lightning.train")
 FIRST_STEP = "first training step"
@@ -42,8 +40,7 @@ COMMANDS: Mapping[str, tuple[Sequence[str], int, float | None]] = MappingProxyTy
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, measure, print the tables, and write the JSON if it is asked for."""
     options = parse(arguments)
-    machine = describe_machine(("torch", "pytorch-lightning", "torchmetrics", "datasets", "hydra-core"))
-    print("\n".join(f"{key}: {value}" for key, value in machine.items()), flush=True)
+    machine = show_machine(("torch", "pytorch-lightning", "torchmetrics", "datasets", "hydra-core"))
     with tempfile.TemporaryDirectory() as scratch:
         commands = {name: complete(name, options.settings, Path(scratch)) for name in options.only}
         for command in commands.values():
@@ -57,18 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"\n{table(summary)}")
     for name, share in shares.items():
         print(f"\n{describe_imports(name, share)}", flush=True)
-    machine["load_after"] = describe_machine(())["load"]
-    if options.json:
-        asked = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
-        result = {
-            "benchmark": "start",
-            "options": asked,
-            "machine": machine,
-            "summary": {name: numbers._asdict() for name, numbers in summary.items()},
-            "imports": shares,
-            "seconds": seconds,
-        }
-        write_whole(options.json, json.dumps(result, indent=2) + "\n")
+    numbers = {name: one._asdict() for name, one in summary.items()}
+    keep("start", options, machine, summary=numbers, imports=shares, seconds=seconds)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -88,10 +75,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--json", type=Path, help="where to keep all numbers")
     options = parser.parse_args(arguments)
-    if options.times < 2:
-        raise SettingError(f"--times: {options.times} is too small; at least 2")
-    if options.json and not options.json.absolute().parent.is_dir():
-        raise SettingError(f"--json: there is no folder {options.json.absolute().parent}; make it first")
+    check_options(options, {"times": 2})
     return options
 
 

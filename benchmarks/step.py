@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
 
 from benchmarks import recurrent_peers
-from benchmarks.measuring import Spread, describe_machine, spread, take_turns
+from benchmarks.measuring import Spread, check_options, keep, show_machine, spread, take_turns
 from benchmarks.peers import LIGHTNING, NOTEBOOK, OURS, PEERS, Start, begin, fit
 from lt_lightning.checks import read_config
 from lt_lightning.command import config_folder, fail, hide_progress_bars_in_pipes
@@ -26,7 +25,6 @@ from lt_lightning.data.corpus import load_corpus
 from lt_lightning.data.module import TextDataModule
 from lt_lightning.data.vocabulary import PADDING, SPECIAL_WORDS
 from lt_lightning.errors import SettingError
-from lt_lightning.results.files import write_whole
 
 AG_NEWS = Path(__file__).parents[2] / "shared/data/ag_news"
 """Where AG News lies beside a checkout, if it does."""
@@ -44,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     batches = [
         wide_enough(config, batch) for batch in islice(cycle(data.train_dataloader()), options.warm_up + options.steps)
     ]
-    machine = describe_machine(PACKAGES)
+    machine = show_machine(PACKAGES)
     text = describe_text(options, data, batches)
-    print("\n".join([*(f"{key}: {value}" for key, value in machine.items()), f"text: {text}"]))
+    print(f"text: {text}", flush=True)
     tables = []
     for sparsity in options.sparsity:
         if options.model == "bilstm":
@@ -65,11 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"Lightning around our step: {around.format(1)} ms", flush=True)
         summary = {name: {key: value._asdict() for key, value in row.items()} for name, row in rows.items()}
         tables.append({"sparsity": start.mask.sparsity, "summary": summary, "seconds": seconds})
-    machine["load_after"] = describe_machine(())["load"]
-    if options.json:
-        asked = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
-        result = {"benchmark": "step", "options": asked, "machine": machine, "text": text, "tables": tables}
-        write_whole(options.json, json.dumps(result, indent=2) + "\n")
+    keep("step", options, machine, text=text, tables=tables)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -91,9 +85,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, help="where to keep all numbers")
     options = parser.parse_args(arguments)
-    for name, least in (("words", 3), ("batch_size", 1), ("threads", 1), ("steps", 2), ("warm_up", 0)):
-        if getattr(options, name) < least:
-            raise SettingError(f"--{name.replace('_', '-')}: {getattr(options, name)} is too small; at least {least}")
+    check_options(options, {"words": 3, "batch_size": 1, "threads": 1, "steps": 2, "warm_up": 0})
     for sparsity in options.sparsity:
         if not 0 <= sparsity <= 1:
             raise SettingError(f"--sparsity: {sparsity} is not between 0 and 1")
@@ -105,8 +97,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         options.data = AG_NEWS
     if not options.data.is_dir():
         raise SettingError(f"--data: there is no folder {options.data}; name one that data.path takes")
-    if options.json and not options.json.absolute().parent.is_dir():
-        raise SettingError(f"--json: there is no folder {options.json.absolute().parent}; make it first")
     return options
 
 

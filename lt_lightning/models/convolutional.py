@@ -37,8 +37,8 @@ class TextCNN(nn.Module):
         initializer: `xavier`, Xavier-normal with a window's fans; `xavier_2d`, with those of the same filters written
             as Conv2d over a picture of one channel, whose fan-out is `dim` times as large: weights about a seventh
             as large with 100 dimensions.
-        kernel: `fast`, or `reference`: layer after layer, the same numbers but for rounding; see `max_over_time`. Second
-            derivatives, and `torch.func`, need `reference`.
+        kernel: `fast`, or `reference`: layer after layer, the same numbers but for rounding; see `max_over_time`.
+            Second derivatives, and `torch.func`, need `reference`.
     """
 
     def __init__(
