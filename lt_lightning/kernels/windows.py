@@ -278,19 +278,6 @@ def backward_living(gradient, winners, places, vectors, starts, dims, positions,
 
 
 @compiled
-def keep_living(numbers, begins, dims):
-    """Set to zero all but the living entries of (distinct, dim) numbers; see `gather_living`."""
-    kept = np.empty(numbers.shape[1], numbers.dtype)
-    for i in range(len(numbers)):
-        row = numbers[i]
-        for k in range(begins[i], begins[i + 1]):
-            kept[dims[k]] = row[dims[k]]
-        row[:] = 0
-        for k in range(begins[i], begins[i + 1]):
-            row[dims[k]] = kept[dims[k]]
-
-
-@compiled
 def sum_by_place(rows, places, sums):
     """Add up what belongs to the same word.
 

@@ -6,7 +6,7 @@ weights in `reset_parameters()`, so that they can be drawn again.
 - `embedding`: words and letters as vectors;
 - `convolutional`, with `windows`, its arithmetic on the CPU: classifiers with maximum over time;
 - `cells`: recurrent layers from their equations; `recurrent`: these or torch's, and a classifier made of them;
-  `ragged`, with `gates`: how torch's read texts of different lengths on the CPU;
+  `ragged`, with `gates`: how torch's read texts of different lengths on the CPU; `replacing`: when that may be;
 - `tagger`, `encoder_decoder`: strings answered letter by letter, and with strings; `sampling`: text made up;
 - `ngram`: what a language model has to be better than;
 - `tasks`: what is asked of a network, and what it answers; `learner`: the LightningModule;

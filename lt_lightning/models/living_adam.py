@@ -115,7 +115,7 @@ class LivingAdam(optim.Optimizer):
             self._end_rests()
         state["step"] += 1
         rates = all_rates[state["step"], param.dtype]
-        means, squares = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
+        means, squares = self._moments(param)
         if param.grad.is_sparse:
             grad = param.grad.coalesce()
             rows, slopes = grad.indices()[0].numpy(), grad.values().contiguous().numpy()
@@ -139,8 +139,7 @@ class LivingAdam(optim.Optimizer):
     def _update_rows(self, param: Tensor, rows: Array, slopes: Array, all_rates: _Rates) -> None:
         """Take a step where few rows have a gradient."""
         group, state = all_rates.group, self.state[param]
-        step, rates = state["step"], all_rates[state["step"], param.dtype]
-        moments = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
+        step, rates, moments = state["step"], all_rates[state["step"], param.dtype], self._moments(param)
         others = {key: value for key, value in group.items() if key not in ("params", "lr")}
         resting = self._resting.get(param)
         if resting is None:
@@ -154,10 +153,12 @@ class LivingAdam(optim.Optimizer):
     def _end_rests(self) -> None:
         """Bring all moments up to date."""
         for param, resting in self._resting.items():
-            state = self.state[param]
-            moments = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
-            kernels.end_rests(*moments, resting.rates, state["step"], resting.since)
+            kernels.end_rests(*self._moments(param), resting.rates, self.state[param]["step"], resting.since)
         self._resting.clear()
+
+    def _moments(self, param: Tensor) -> tuple[Array, Array]:
+        state = self.state[param]
+        return state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
 
 
 @dataclass

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from lt_lightning.models.gates import GATES
+from lt_lightning.models.replacing import can_replace
 
 LOOK = 8
 """After how many steps going back it is looked whether there is still a gradient."""
@@ -63,23 +64,10 @@ def arrange(lengths: Int64[Tensor, " batch"], width: int) -> Ragged:
 
 
 def can_step(layers: nn.RNNBase, inputs: Tensor, state: Any) -> bool:
-    """Whether `read_ragged` serves these layers: on the CPU, in float32 or float64, with biases and torch's own cells.
-
-    A layer with a hook must be called as a module, so it does not serve that.
-    """
+    """Whether `read_ragged` serves these layers: where `can_replace` says so, with biases and torch's own cells."""
     given = () if state is None else (state,) if isinstance(state, Tensor) else tuple(state)
-    kinds = {(tensor.device.type, tensor.dtype) for tensor in (inputs, *given, *layers.parameters())}
-    return (
-        layers.mode in GATES
-        and layers.bias
-        and layers.proj_size == 0
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
-        and not (layers._forward_hooks or layers._forward_pre_hooks)
-        and not (layers._backward_hooks or layers._backward_pre_hooks)
-        and (kinds == {("cpu", torch.float32)} or kinds == {("cpu", torch.float64)})
-    )
+    usual = layers.mode in GATES and layers.bias and layers.proj_size == 0
+    return usual and can_replace([layers], (inputs, *given, *layers.parameters()))
 
 
 def read_ragged(

@@ -23,6 +23,7 @@ from torch.autograd.function import once_differentiable
 
 from lt_lightning.kernels import windows as kernels
 from lt_lightning.kernels.living import Array, LivingFilters, LivingRows
+from lt_lightning.models.replacing import can_replace
 
 SPARSE_ROWS = 0.06
 """Below this density the words' living entries are multiplied one by one; measured, as are the next two."""
@@ -53,21 +54,10 @@ class Living:
 
 
 def runs_compiled(embedding: nn.Embedding, convs: Sequence[nn.Conv1d]) -> bool:
-    """Whether `max_over_windows` serves these layers: on the CPU, in float32 or float64.
-
-    A layer with a hook must be called as a module, so it does not serve that.
-    """
-    layers = [embedding, *convs]
-    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    kinds = {(p.device.type, p.layout, p.dtype) for p in (embedding.weight, *_parameters(convs)) if p is not None}
-    return (
-        not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
-        and not (embedding.scale_grad_by_freq or embedding.max_norm is not None)
-        and not any(getattr(layer, kind) for layer in layers for kind in hooks)
-        and (kinds == {("cpu", torch.strided, torch.float32)} or kinds == {("cpu", torch.strided, torch.float64)})
-    )
+    """Whether `max_over_windows` serves these layers: where `can_replace` says so, with torch's usual gradients."""
+    parameters = [p for p in (embedding.weight, *_parameters(convs)) if p is not None]
+    usual = not embedding.scale_grad_by_freq and embedding.max_norm is None
+    return usual and can_replace([embedding, *convs], parameters)
 
 
 def max_over_windows(
@@ -85,7 +75,7 @@ def max_over_windows(
         convs: the filters; see `runs_compiled`.
         ids: word ids of at least one text, at least as many in a row as the widest filter sees.
         lengths: the number of words in each row.
-        living: which entries live; all others must be zero, and get no gradient where it is not dense anyway.
+        living: which entries live; all others must be zero, and their gradients are anything.
 
     Raises:
         IndexError: a word id inside a text is not in the vocabulary.
@@ -174,8 +164,6 @@ class _MaxOverWindows(torch.autograd.Function):
         if not ctx.needs_input_grad[3]:
             return None, None, None, None, *gradients
         by_vector[words.ids == ctx.how.padding] = 0
-        if words.entries is not None:
-            kernels.keep_living(by_vector, *words.entries[:2])
         rows, ids = torch.from_numpy(by_vector), torch.from_numpy(words.ids)
         shape = (ctx.vocabulary, rows.shape[1])
         if ctx.how.sparse:
