@@ -14,13 +14,12 @@ from typing import NamedTuple
 from unittest.mock import patch
 
 import numpy as np
-import torch
 
 from benchmarks.data_inputs import write_articles, write_vectors
 from benchmarks.data_peers import collate_rows, count_in_python, load_text, read_every_line, train_tokenizer
-from benchmarks.measuring import check_options, keep, show_machine, spread
+from benchmarks.measuring import check_options, keep, spread
 from benchmarks.peers import begin, ours
-from benchmarks.step import AG_NEWS, settings, silence, wide_enough
+from benchmarks.step import AG_NEWS, set_up, settings, wide_enough
 from lt_lightning.command import fail
 from lt_lightning.config import Config, EmbeddingConfig
 from lt_lightning.data.corpus import Corpus, load_corpus
@@ -65,10 +64,7 @@ class Rows(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, measure, print the tables, and write the JSON if it is asked for."""
     options = parse(arguments)
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    silence()
-    machine = show_machine(PACKAGES)
+    machine = set_up(options.threads, PACKAGES)
     tables = []
     with tempfile.TemporaryDirectory(prefix="lt-lightning-") as scratch:
         for table in measure(options, Path(scratch)):

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 from benchmarks.measuring import check_options, keep, show_machine, spread, take_turns
-from benchmarks.peers import CONV1D, NOTEBOOK, OURS, PEERS, Start, begin
+from benchmarks.peers import CONV1D, NOTEBOOK, OURS, PEERS, begin
 from lt_lightning.checks import read_config
 from lt_lightning.command import config_folder, fail
 from lt_lightning.config import Config, register_schema
@@ -103,7 +103,7 @@ def measure(config: Config, size: Size, steps: int) -> dict[str, list[float]]:
     for name, (_, _, density) in LINES.items():
         if density == 1.0 or size.density == 1.0:
             torch.manual_seed(0)
-            start: Start = begin(config, size.vocabulary, 4, 1 - density * size.density)
+            start = begin(config, size.vocabulary, 4, 1 - density * size.density)
             takers[name] = PEERS[name if name in PEERS else OURS](start)
     batches = draw_batches(size, WARM_UP + steps)
     seconds: dict[str, list[float]] = {name: [] for name in [*takers, ""]}

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
+from typing import Generic, TypeVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -39,8 +40,11 @@ OURS, LIGHTNING = "ours", "ours, in Lightning's Trainer"
 """The names of those that others are measured by; `LIGHTNING` is that of `fit`."""
 
 
+Network = TypeVar("Network", bound=nn.Module)
+
+
 @dataclass(frozen=True)
-class Start:
+class Start(Generic[Network]):
     """Where all peers start from.
 
     Attributes:
@@ -51,12 +55,12 @@ class Start:
     """
 
     config: Config
-    network: MultiCNN
+    network: Network
     mask: Mask
     classes: int
 
 
-def begin(config: Config, words: int, classes: int, sparsity: float) -> Start:
+def begin(config: Config, words: int, classes: int, sparsity: float) -> Start[MultiCNN]:
     """A network with its first weights, the smallest of each parameter pruned at one go."""
     assert config.model.filters is not None and config.model.widths is not None and config.model.dropout is not None
     network = MultiCNN(
@@ -78,7 +82,7 @@ def prune_at_once(network: nn.Module, sparsity: float) -> Mask:
     return mask
 
 
-def notebook(start: Start) -> Step:
+def notebook(start: Start[MultiCNN]) -> Step:
     """The step of the notebook that this project grew out of, in words of our own.
 
     Conv2d over (batch, 1, length, dim); each gradient goes to NumPy, is masked there and comes back; loss and accuracy
@@ -105,7 +109,7 @@ def notebook(start: Start) -> Step:
     return step
 
 
-def torch_prune(start: Start) -> Step:
+def torch_prune(start: Start[MultiCNN]) -> Step:
     """`torch.nn.utils.prune`, which Lightning's `ModelPruning` uses: each look at a weight makes it from two others."""
     network = PlainCNN(start, map(PictureConv, _convs(start)))
     for name, alive in start.mask.items():
@@ -114,7 +118,7 @@ def torch_prune(start: Start) -> Step:
     return _unpruned(network, torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr))
 
 
-def multiplied(start: Start) -> Step:
+def multiplied(start: Start[MultiCNN]) -> Step:
     """The way of open_lth: before each forward pass every parameter is multiplied with its mask."""
     network = PlainCNN(start, map(PictureConv, _convs(start)))
     masks = {name: _as_picture(alive).float() for name, alive in start.mask.items()}
@@ -128,19 +132,19 @@ def multiplied(start: Start) -> Step:
     return step
 
 
-def conv2d(start: Start) -> Step:
+def conv2d(start: Start[MultiCNN]) -> Step:
     """No pruning: the notebook's network and optimizer, and nothing else."""
     network = PlainCNN(start, map(PictureConv, _convs(start)))
     return _unpruned(network, torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr))
 
 
-def conv1d(start: Start) -> Step:
+def conv1d(start: Start[MultiCNN]) -> Step:
     """No pruning: what the mathematics costs in plain torch."""
     network = PlainCNN(start, map(SequenceConv, _convs(start)))
     return _unpruned(network, torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr, fused=True))
 
 
-def ours(start: Start) -> Step:
+def ours(start: Start[MultiCNN]) -> Step:
     """What this project does in a step, without Lightning around it."""
     network = copy.deepcopy(start.network)
     optimizer = build_optimizer(start.config.optimizer, network.parameters())
@@ -165,7 +169,7 @@ def training_step(network: nn.Module, optimizer: torch.optim.Optimizer, freezer:
     return step
 
 
-PEERS: Mapping[str, Callable[[Start], Step]] = MappingProxyType(
+PEERS: Mapping[str, Callable[[Start[MultiCNN]], Step]] = MappingProxyType(
     {
         NOTEBOOK: notebook,
         "torch.nn.utils.prune": torch_prune,
@@ -178,7 +182,7 @@ PEERS: Mapping[str, Callable[[Start], Step]] = MappingProxyType(
 """All peers by name, but Lightning: it does not take a step, it runs the whole loop; see `fit`."""
 
 
-def fit(start: Start, batches: object) -> None:
+def fit(start: Start[MultiCNN], batches: object) -> None:
     """What users get: a `Trainer` that fits a `Learner` under the `PruningCallback`, one epoch of `batches`.
 
     Args:
@@ -193,7 +197,7 @@ def fit(start: Start, batches: object) -> None:
     pl.Trainer(**{**settings, "max_epochs": 1}, callbacks=[pruning]).fit(classifier, batches)
 
 
-def _convs(start: Start) -> list[nn.Conv1d]:
+def _convs(start: Start[MultiCNN]) -> list[nn.Conv1d]:
     return [conv for conv in start.network.convs if isinstance(conv, nn.Conv1d)]
 
 
@@ -216,7 +220,7 @@ class PlainCNN(nn.Module):
         convs: each gives answers (batch, filters, windows) to vectors (batch, length, dim).
     """
 
-    def __init__(self, start: Start, convs: Iterable[nn.Module]) -> None:
+    def __init__(self, start: Start[MultiCNN], convs: Iterable[nn.Module]) -> None:
         super().__init__()
         vectors = start.network.embedding.weight.detach().clone()
         self.embedding = nn.Embedding.from_pretrained(vectors, freeze=False, padding_idx=PADDING)

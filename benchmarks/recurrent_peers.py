@@ -8,43 +8,26 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.peers import prune_at_once, training_step
+from benchmarks.peers import Start, Step, prune_at_once, training_step
 from lt_lightning.config import Config
 from lt_lightning.data.batches import Batch
-from lt_lightning.lottery import Freezer, Mask
+from lt_lightning.lottery import Freezer
 from lt_lightning.models import RecurrentClassifier
 from lt_lightning.models.build import build_optimizer
 from lt_lightning.models.learner import cross_entropy
 from lt_lightning.models.recurrent import Kernel
 
-Step = Callable[[Batch], object]
-
 PACKED, OURS = "packed (model.kernel=reference)", "ours"
 """The names of the step that others are measured by, and of ours."""
 
 
-@dataclass(frozen=True)
-class Start:
-    """Where all peers start from.
-
-    Attributes:
-        config: the settings, as `conf/` has them.
-        network: the network with its first weights, pruned.
-        mask: which of them are alive.
-    """
-
-    config: Config
-    network: RecurrentClassifier
-    mask: Mask
-
-
-def begin(config: Config, words: int, classes: int, sparsity: float) -> Start:
+def begin(config: Config, words: int, classes: int, sparsity: float) -> Start[RecurrentClassifier]:
     """A network with its first weights, the smallest of each parameter pruned at one go."""
     model = config.model
     assert model.hidden is not None and model.layers is not None and model.dropout is not None
@@ -56,38 +39,40 @@ def begin(config: Config, words: int, classes: int, sparsity: float) -> Start:
         layers=model.layers,
         dropout=model.dropout,
     )
-    return Start(config, network, prune_at_once(network, sparsity))
+    return Start(config, network, prune_at_once(network, sparsity), classes)
 
 
-def packed(start: Start) -> Step:
+def packed(start: Start[RecurrentClassifier]) -> Step:
     """Torch's layers over packed texts: exact, and what most people write."""
     return _step(start, _with_kernel(start, "reference"))
 
 
-def padded(start: Start) -> Step:
+def padded(start: Start[RecurrentClassifier]) -> Step:
     """Torch's layers over padding as if it were words: another function, shown for its cost."""
     network = _with_kernel(start, "reference")
     network.forward = lambda ids, lengths: _read_padding(network, ids)
     return _step(start, network)
 
 
-def ours(start: Start) -> Step:
+def ours(start: Start[RecurrentClassifier]) -> Step:
     """What this project does in a step, without Lightning around it."""
     return _step(start, _with_kernel(start, "fast"))
 
 
-def passes(start: Start, kernel: Kernel) -> Step:
+def passes(start: Start[RecurrentClassifier], kernel: Kernel) -> Step:
     """Forward and backward alone: no optimizer."""
     network = _with_kernel(start, kernel)
 
-    def step(batch: Batch) -> None:
+    def step(batch: Batch) -> Tensor:
         network.zero_grad()
-        cross_entropy(network(batch.ids, batch.lengths), batch.labels).backward()
+        loss = cross_entropy(network(batch.ids, batch.lengths), batch.labels)
+        loss.backward()
+        return loss.detach()
 
     return step
 
 
-PEERS: Mapping[str, Callable[[Start], Step]] = MappingProxyType(
+PEERS: Mapping[str, Callable[[Start[RecurrentClassifier]], Step]] = MappingProxyType(
     {
         PACKED: packed,
         OURS: ours,
@@ -99,7 +84,7 @@ PEERS: Mapping[str, Callable[[Start], Step]] = MappingProxyType(
 """All peers by name."""
 
 
-def _with_kernel(start: Start, kernel: Kernel) -> RecurrentClassifier:
+def _with_kernel(start: Start[RecurrentClassifier], kernel: Kernel) -> RecurrentClassifier:
     network = copy.deepcopy(start.network)
     network.kernel = kernel
     network.embedding.sparse = kernel == "fast"  # as `Learner` does where the optimizer takes sparse gradients
@@ -114,7 +99,7 @@ def _read_padding(network: RecurrentClassifier, ids: Tensor) -> Tensor:
     return logits if network.classes else logits.squeeze(1)
 
 
-def _step(start: Start, network: RecurrentClassifier) -> Step:
+def _step(start: Start[RecurrentClassifier], network: RecurrentClassifier) -> Step:
     kernel = "fast" if network.embedding.sparse else "reference"
     optimizer = build_optimizer(replace(start.config.optimizer, kernel=kernel), network.parameters())
     freezer = Freezer(dict(network.named_parameters()), start.mask)

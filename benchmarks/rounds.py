@@ -17,10 +17,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from rich.console import Console
 
-from benchmarks.measuring import Spread, check_options, keep, show_machine, spread, take_turns
+from benchmarks.measuring import Spread, check_options, keep, spread, take_turns
 from benchmarks.peers import training_step
 from benchmarks.pruning_peers import PERCENTILE_PEERS, PRUNING_PEERS
-from benchmarks.step import Loader, silence
+from benchmarks.step import Loader, set_up
 from lt_lightning.callbacks import (
     AgreementCallback,
     EpochSeeds,
@@ -52,10 +52,7 @@ WORDS_A_TEXT = 25
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, measure, print the tables, and write the JSON if it is asked for."""
     options = parse(arguments)
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    silence()
-    machine = show_machine(PACKAGES)
+    machine = set_up(options.threads, PACKAGES)
     result: dict[str, Any] = {}
     for density in options.density:
         seconds = time_pruning(options.words, density, options.times)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +26,7 @@ from lt_lightning.data.corpus import load_corpus
 from lt_lightning.data.module import TextDataModule
 from lt_lightning.data.vocabulary import PADDING, SPECIAL_WORDS
 from lt_lightning.errors import SettingError
+from lt_lightning.models import MultiCNN
 
 AG_NEWS = Path(__file__).parents[2] / "shared/data/ag_news"
 """Where AG News lies beside a checkout, if it does."""
@@ -34,15 +36,12 @@ PACKAGES = ("torch", "pytorch-lightning", "numpy")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, measure, print the tables, and write the JSON if it is asked for."""
     options = parse(arguments)
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    silence()
+    machine = set_up(options.threads, PACKAGES)
     config = settings(options.data, options.words, options.batch_size, options.model)
     data = TextDataModule(load_corpus(config.data), config.data, config.embedding, config.seed)
     batches = [
         wide_enough(config, batch) for batch in islice(cycle(data.train_dataloader()), options.warm_up + options.steps)
     ]
-    machine = show_machine(PACKAGES)
     text = describe_text(options, data, batches)
     print(f"text: {text}", flush=True)
     tables = []
@@ -144,7 +143,7 @@ def measure_recurrent(start: recurrent_peers.Start, batches: Sequence[Batch], wa
     return {name: numbers[warm_up:] for name, numbers in seconds.items()}
 
 
-def measure(start: Start, batches: Sequence[Batch], warm_up: int) -> dict[str, list[float]]:
+def measure(start: Start[MultiCNN], batches: Sequence[Batch], warm_up: int) -> dict[str, list[float]]:
     """The seconds of each step that counts, by peer: the peers take their steps between those of a Trainer's fit."""
     steps = {name: make(start) for name, make in PEERS.items()}
     seconds: dict[str, list[float]] = {name: [] for name in [*steps, LIGHTNING]}
@@ -184,6 +183,14 @@ def describe_text(options: argparse.Namespace, data: TextDataModule, batches: Se
         f"{options.data}, {data.rows['train']:,} training rows, {known:,} words{rest}; {options.steps} steps of "
         f"{options.batch_size} texts, {places:.0f} words long on average with their padding"
     )
+
+
+def set_up(threads: int, packages: Sequence[str]) -> dict[str, Any]:
+    """So many threads, one seed, no words but numbers; the machine is shown and returned."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    silence()
+    return show_machine(packages)
 
 
 def silence() -> None:
