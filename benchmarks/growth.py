@@ -25,7 +25,7 @@ from lt_lightning.checks import read_config
 from lt_lightning.command import config_folder, fail
 from lt_lightning.config import Config, register_schema
 from lt_lightning.data.batches import Batch
-from lt_lightning.data.vocabulary import SPECIAL_WORDS
+from lt_lightning.data.cutting import SPECIAL_WORDS
 from lt_lightning.errors import SettingError
 from lt_lightning.results.style import BLUE, GREEN, INK, ORANGE, styled, titled_figure
 

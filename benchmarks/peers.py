@@ -25,7 +25,7 @@ from torch.nn.utils.prune import custom_from_mask
 from lt_lightning.callbacks import PruningCallback
 from lt_lightning.config import Config
 from lt_lightning.data.batches import Batch
-from lt_lightning.data.vocabulary import PADDING
+from lt_lightning.data.cutting import PADDING
 from lt_lightning.lottery import Freezer, Mask, prune
 from lt_lightning.models import Learner, MultiCNN
 from lt_lightning.models.build import build_optimizer

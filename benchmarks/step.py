@@ -23,8 +23,8 @@ from lt_lightning.command import config_folder, fail, hide_progress_bars_in_pipe
 from lt_lightning.config import Config, register_schema
 from lt_lightning.data.batches import Batch
 from lt_lightning.data.corpus import load_corpus
+from lt_lightning.data.cutting import PADDING, SPECIAL_WORDS
 from lt_lightning.data.module import TextDataModule
-from lt_lightning.data.vocabulary import PADDING, SPECIAL_WORDS
 from lt_lightning.errors import SettingError
 from lt_lightning.models import MultiCNN
 

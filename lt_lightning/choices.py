@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lt_lightning.config import Config, DataKind, ModelConfig, Splitter
+from lt_lightning.config import Config, DataKind, ModelConfig
+from lt_lightning.data.splitter import Splitter
 from lt_lightning.errors import SettingError
 
 

@@ -12,20 +12,14 @@ from typing import Any, List, Optional, Union
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from lt_lightning.data.splitter import Splitter
+
 
 class TestOn(str, Enum):
     """Which weights of a round are tested, kept as its ticket and pruned next."""
 
     last = "last"
     best = "best"
-
-
-class Splitter(str, Enum):
-    """How texts fall into words; letters are words too."""
-
-    words = "words"
-    spacy = "spacy"
-    letters = "letters"
 
 
 class DataKind(str, Enum):

@@ -8,9 +8,9 @@ import torch
 
 from lt_lightning.config import ModelConfig
 from lt_lightning.data.batches import Share
+from lt_lightning.data.cutting import PADDING, SPECIAL_WORDS
 from lt_lightning.data.module import TextDataModule
 from lt_lightning.data.pair_module import PairDataModule
-from lt_lightning.data.vocabulary import PADDING, SPECIAL_WORDS
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import derive_seed
 from lt_lightning.models.encoder_decoder import EncoderDecoder

@@ -35,14 +35,15 @@ from lt_lightning.callbacks.progress import ProgressCallback, RoundsDisplay
 from lt_lightning.callbacks.round_checkpoint import drop_checkpoints, find_checkpoint
 from lt_lightning.callbacks.spelling import SpellingCallback
 from lt_lightning.checks import lottery_settings
-from lt_lightning.config import Config, Splitter, TestOn, TrainerConfig
+from lt_lightning.config import Config, TestOn, TrainerConfig
 from lt_lightning.continuing import resume_description, save_rewind_weights, take_up
 from lt_lightning.data.batches import check_rows
 from lt_lightning.data.corpus import Corpus
+from lt_lightning.data.cutting import SPECIAL_WORDS
 from lt_lightning.data.module import TextDataModule
 from lt_lightning.data.pair_module import PairDataModule
 from lt_lightning.data.pairs import PairCorpus
-from lt_lightning.data.vocabulary import SPECIAL_WORDS
+from lt_lightning.data.splitter import Splitter
 from lt_lightning.errors import SettingError
 from lt_lightning.examples import DataModule, check_prompt, find_baseline, show_examples, target_names
 from lt_lightning.lottery import Mask, derive_seed

@@ -5,8 +5,9 @@
 - `pairs`: strings that are given and strings that should come out, checked, or random (`reversal`), of the letters of
   an `alphabet`;
 - `splits`: which training rows are kept, and which of them validate;
+- `cutting`: how texts fall into words (`splitter` names the ways), and the tokenizer that knows some of them;
 - `numbering`: texts cut into words, all of them numbered, in one pass;
-- `vocabulary`: which of the words are known, and the tokenizer that knows them;
+- `vocabulary`: which of the words are known;
 - `encoding`: texts as one flat tensor of ids;
 - `kept`: the cache of arrays, whole and checked;
 - `batches`: buckets of similar lengths, shuffled by (seed, round, epoch), and `loaders` that hand them out;

@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Int32, Int64
 from torch import Tensor
 
-from lt_lightning.config import Splitter
 from lt_lightning.data.kept import Arrays, recall_or_make
 from lt_lightning.data.numbering import NumberedTexts, number_words
+from lt_lightning.data.splitter import Splitter
 
 # Raise it with every change to `numbering` that changes what texts become: caches of the old are then not read.
 FORMAT = 1

@@ -1,24 +1,18 @@
-"""Texts cut into words and every word numbered, in one pass, before anyone asks which words a network shall know.
-
-What a tokenizer of `vocabulary` would make of a text, bit for bit, at several times its speed: it is asked once for
-each character what it does to it, lower-casing or standing apart, and the rest is done to thousands of texts as one
-string. That is possible as it looks at each character on its own, which the tests try for all that Unicode has.
-"""
+"""Texts cut into words and every word numbered, in one pass, before anyone asks which words a network shall know."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Int32, Int64
-from tokenizers import Tokenizer
 
-from lt_lightning.config import Splitter
-from lt_lightning.data.vocabulary import make_tokenizer, spacy_words
+from lt_lightning.data.cutting import END, Cutter, cutter
+from lt_lightning.data.splitter import Splitter
 
 CODE_POINTS = 0x110000
 PIECE = 1 << 20
@@ -50,55 +44,6 @@ def number_words(texts: Iterable[Sequence[str]], splitter: Splitter) -> Numbered
         SettingError: if spaCy is asked for and not installed.
     """
     return _number_letters(texts) if splitter is Splitter.letters else _number_cut(texts, cutter(splitter))
-
-
-END = "\n"
-"""Ends a text among the words of several; no word is a line break, unless words are letters."""
-Cutter = Callable[[Sequence[str]], "list[str]"]
-"""Makes of texts the words of all of them, one after another; `END` after each text, empty strings anywhere."""
-
-
-def cutter(splitter: Splitter) -> Cutter:
-    """What cuts texts into words.
-
-    Raises:
-        SettingError: if spaCy is asked for and not installed.
-    """
-    tokenizer = make_tokenizer([], splitter)
-    if splitter is Splitter.spacy:
-        split, lower = spacy_words(), tokenizer.normalizer.normalize_str
-        return lambda texts: [word for text in texts for word in (*map(lower, split(text)), END)]
-    instead = _Instead(tokenizer)
-    ascii_marks = [mark for mark in map(chr, range(128)) if mark != END and instead[mark] not in (mark, mark.lower())]
-
-    def cut(texts: Sequence[str]) -> list[str]:
-        whole = "".join([f"{text.replace(END, ' ')} {END} " for text in texts])
-        if whole.isascii():
-            whole, characters = whole.lower(), ascii_marks
-        else:
-            characters = {character for character in set(whole) if instead[character] != character} - {END}
-        for character in characters:
-            whole = whole.replace(character, instead[character])
-        return whole.split(" ")
-
-    return cut
-
-
-class _Instead(dict[str, str]):
-    """What to write instead of a character, so that a text need only be cut at its spaces; asked when one turns up."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__()
-        self._lower = tokenizer.normalizer.normalize_str
-        self._cut = tokenizer.pre_tokenizer.pre_tokenize_str
-
-    def __missing__(self, character: str) -> str:
-        self[character] = "".join(map(self._apart, self._lower(character)))
-        return self[character]
-
-    def _apart(self, character: str) -> str:
-        pieces = [piece for piece, _ in self._cut(f"a{character}a")]
-        return {1: character, 2: " ", 3: f" {character} "}[len(pieces)]
 
 
 def _number_cut(texts: Iterable[Sequence[str]], cut: Cutter) -> NumberedTexts:

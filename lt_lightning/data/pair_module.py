@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lt_lightning.data.batches import FlatRows, Share
+from lt_lightning.data.cutting import every_letter
 from lt_lightning.data.loaders import load_batches
 from lt_lightning.data.pairs import PairCorpus
-from lt_lightning.data.vocabulary import every_letter
 
 if TYPE_CHECKING:
     from lt_lightning.config import DataConfig

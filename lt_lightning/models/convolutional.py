@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from lt_lightning.data.vocabulary import PADDING
+from lt_lightning.data.cutting import PADDING
 from lt_lightning.models.embedding import WordEmbedding
 from lt_lightning.models.windows import Living, max_over_windows, runs_compiled
 

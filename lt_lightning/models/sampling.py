@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lt_lightning.data.vocabulary import PADDING, UNKNOWN
+from lt_lightning.data.cutting import PADDING, UNKNOWN
 from lt_lightning.models.tagger import Tagger
 
 

@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader
 
 from lt_lightning.data import loaders
 from lt_lightning.data.batches import Batch, BatchedTexts, FlatRows, LengthBuckets, Share, copy_rows, gather_rows
+from lt_lightning.data.cutting import PADDING
 from lt_lightning.data.encoding import EncodedTexts
 from lt_lightning.data.loaders import fits, load_batches
-from lt_lightning.data.vocabulary import PADDING
 
 
 def encoded(lengths: list[int]) -> EncodedTexts:

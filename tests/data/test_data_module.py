@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from lt_lightning.config import Splitter
 from lt_lightning.data.corpus import load_corpus, make_corpus
+from lt_lightning.data.cutting import PADDING, UNKNOWN
 from lt_lightning.data.module import TextDataModule
-from lt_lightning.data.vocabulary import PADDING, UNKNOWN
+from lt_lightning.data.splitter import Splitter
 
 ROWS = 200
 
@@ -217,7 +217,8 @@ def test_other_seeds_and_limits_cut_nothing_anew(module_of, own_cache, monkeypat
 CODE = """
 import sys
 from pathlib import Path
-from lt_lightning.config import DataConfig, DataKind, EmbeddingConfig, Splitter
+from lt_lightning.config import DataConfig, DataKind, EmbeddingConfig
+from lt_lightning.data.splitter import Splitter
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.data.module import TextDataModule
 config = DataConfig(name="files", kind=DataKind.texts, path=sys.argv[1], text_column="text", label_column="label",

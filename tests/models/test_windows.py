@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 from torch import Tensor, nn
 
-from lt_lightning.data.vocabulary import PADDING
+from lt_lightning.data.cutting import PADDING
 from lt_lightning.kernels.windows import STRETCH
 from lt_lightning.lottery import Freezer, Mask, prune
 from lt_lightning.models import BinaryCNN, MultiCNN
