@@ -40,8 +40,8 @@ from lt_lightning.experiment import make_trainer, run_experiment
 from lt_lightning.lottery import Freezer, Lottery, Mask, prunable_parameters
 from lt_lightning.models import Learner, MultiCNN
 from lt_lightning.models.build import build_optimizer
+from lt_lightning.results.round_tickets import RoundTicket
 from lt_lightning.results.rounds import ticket_path, write_tables
-from lt_lightning.results.tickets import Ticket
 
 PACKAGES = ("torch", "pytorch-lightning", "numpy")
 BARE, LIGHTNING = "the loop itself", "in a Trainer, with a round's callbacks"
@@ -170,7 +170,7 @@ def time_parts(config: Config, run: Path, times: int) -> dict[str, list[float]]:
     """The seconds of what a round does around its steps, one by one, on the run's last ticket."""
     from lt_lightning.results.rounds import find_standing
 
-    ticket = Ticket.load(ticket_path(run, config.pruning.rounds))
+    ticket = RoundTicket.load(ticket_path(run, config.pruning.rounds))
     played = find_standing(run).rounds
     network = MultiCNN(ticket.weights["embedding.weight"].shape[0], len(ticket.about["class_names"]))
     lottery = Lottery(lottery_settings(config))

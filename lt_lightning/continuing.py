@@ -12,9 +12,9 @@ from lt_lightning.callbacks import PruningCallback
 from lt_lightning.errors import SettingError
 from lt_lightning.results.description import now
 from lt_lightning.results.facts import look_up
+from lt_lightning.results.round_tickets import RoundTicket
 from lt_lightning.results.rounds import PlayedRound, rewind_path, ticket_path
-from lt_lightning.results.sealed import read_sealed, write_sealed
-from lt_lightning.results.tickets import Ticket
+from lt_lightning.results.sealed_tensors import read_sealed, write_sealed
 
 _FORMAT, _VERSION = "lt-lightning rewind weights", "1"
 
@@ -28,7 +28,7 @@ def take_up(run: Path, played: Sequence[PlayedRound], network: nn.Module, prunin
     if not played:
         return
     last = played[-1].record.round
-    ticket = Ticket.load(ticket_path(run, last))
+    ticket = RoundTicket.load(ticket_path(run, last))
     network.to(next(weight.dtype for weight in ticket.weights.values() if weight.is_floating_point()))
     network.load_state_dict(dict(ticket.weights))
     weights = read_sealed(rewind_path(run), _FORMAT, _VERSION)[0] if played[0].rewind is not None else None

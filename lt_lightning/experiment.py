@@ -55,6 +55,7 @@ from lt_lightning.results.holding import STATE
 from lt_lightning.results.metrics import Metric, metric_of
 from lt_lightning.results.records import ConfusionRecord, LayerRecord, Record
 from lt_lightning.results.report import draw_report
+from lt_lightning.results.round_tickets import RoundTicket
 from lt_lightning.results.rounds import (
     PlayedRound,
     find_standing,
@@ -64,7 +65,6 @@ from lt_lightning.results.rounds import (
     write_tables,
 )
 from lt_lightning.results.tables import parameter_table
-from lt_lightning.results.tickets import Ticket
 from lt_lightning.resuming import check_free, describe_before, without_resume
 
 log = logging.getLogger(__name__)
@@ -288,7 +288,7 @@ def _confusion(round: int, learner: Learner) -> list[ConfusionRecord]:
     ]
 
 
-def _ticket(config: Config, data: DataModule, learner: Learner, mask: Mask, record: Record) -> Ticket:
+def _ticket(config: Config, data: DataModule, learner: Learner, mask: Mask, record: Record) -> RoundTicket:
     about = {
         # Without its duration: the same seed gives the same file.
         **{key: value for key, value in vars(record).items() if key != "seconds" and value is not None},
@@ -302,7 +302,7 @@ def _ticket(config: Config, data: DataModule, learner: Learner, mask: Mask, reco
         "max_length": config.data.max_length,
         "seed": config.seed,
     }
-    return Ticket(learner.network.state_dict(), mask, about, data.tokenizer.to_str())
+    return RoundTicket(learner.network.state_dict(), mask, about, data.tokenizer.to_str())
 
 
 def _describe(

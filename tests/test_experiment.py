@@ -24,7 +24,7 @@ from lt_lightning.experiment import Unprofiled, make_trainer, run_experiment
 from lt_lightning.models import build_learner
 from lt_lightning.models.learner import predicted_classes
 from lt_lightning.results.records import ConfusionRecord, EpochRecord, LayerRecord, Record, read_records
-from lt_lightning.results.tickets import Ticket
+from lt_lightning.results.round_tickets import RoundTicket
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
@@ -78,8 +78,8 @@ def without_seconds(run: Path) -> list[Record]:
     return [dataclasses.replace(record, seconds=0.0) for record in read_records(run / "results.csv", Record)]
 
 
-def tickets(run: Path) -> list[Ticket]:
-    return [Ticket.load(path) for path in sorted((run / "tickets").iterdir())]
+def tickets(run: Path) -> list[RoundTicket]:
+    return [RoundTicket.load(path) for path in sorted((run / "tickets").iterdir())]
 
 
 def test_a_run_leaves_the_files_of_the_design(run: Path) -> None:

@@ -11,8 +11,8 @@ from lt_lightning.data.corpus import load_corpus
 from lt_lightning.data.pairs import load_pairs
 from lt_lightning.experiment import run_experiment
 from lt_lightning.results.records import EpochRecord, ExampleRecord, Record, read_records
+from lt_lightning.results.round_tickets import RoundTicket
 from lt_lightning.results.runs import read_description
-from lt_lightning.results.tickets import Ticket
 
 Play = Callable[..., Path]
 
@@ -122,7 +122,7 @@ def test_every_experiment_is_a_lottery_under_every_rewind(play: Play, experiment
     records = read_records(run / "results.csv", Record)
     assert [record.sparsity for record in records] == pytest.approx([0, 0.5, 0.75], abs=0.04)
     for record in records:
-        ticket = Ticket.load(run / f"tickets/round_{record.round:02}.safetensors")
+        ticket = RoundTicket.load(run / f"tickets/round_{record.round:02}.safetensors")
         assert all(not ticket.weights[name][~alive].any() for name, alive in ticket.mask.items())
     task = read_description(run / "run.json")["task"]
     assert [record.test_perplexity is not None for record in records] == [task == "language model"] * 3

@@ -34,10 +34,10 @@ from lt_lightning.results.records import (
     read_records,
 )
 from lt_lightning.results.report import draw_run
+from lt_lightning.results.round_tickets import RoundTicket
 from lt_lightning.results.rounds import read_round
 from lt_lightning.results.runs import read_run
 from lt_lightning.results.sealed import read_seal
-from lt_lightning.results.tickets import Ticket
 from trials.mutations import (
     BYTEWISE,
     Mutation,
@@ -117,7 +117,7 @@ def read(run: Path, case: Case, drawn: bool) -> None:
         Failure: a reader takes what it must refuse.
     """
     if case.file.endswith(".safetensors"):
-        Ticket.load(run / case.file)
+        RoundTicket.load(run / case.file)
         read_seal(run / case.file)
         return
     if case.file == ROUND:

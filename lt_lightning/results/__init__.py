@@ -1,11 +1,11 @@
 """What a run leaves behind, and what is made of it.
 
-A run writes `run.json` (`description`), a ticket (`tickets`) and rows of its tables (`records`) a round; the rows are
-shown as plain text (`tables`). Its task says what rounds are judged by (`metrics`), hence which won (`winners`),
-and what its things are called (`wording`). From a run directory (`runs`) a report is drawn (`report`): figures
-(`figures`, `confusion_figures`, their look in `style`) and a page (`page`, `examples`, made of what `frame` has) that
-also puts `run.json` into words (`facts`). Whatever is written is written whole or not at all (`files`); tensors are
-written with a checksum inside (`sealed`).
+A run writes `run.json` (`description`), a ticket (`round_tickets`) and rows of its tables (`records`) a round; the
+rows are shown as plain text (`tables`). Its task says what rounds are judged by (`metrics`), hence which won
+(`winners`), and what its things are called (`wording`). From a run directory (`runs`) a report is drawn (`report`):
+figures (`figures`, `confusion_figures`, their look in `style`) and a page (`page`, `examples`, made of what `frame`
+has) that also puts `run.json` into words (`facts`). Whatever is written is written whole or not at all (`files`);
+tensors are written with a checksum inside (`sealed`, `sealed_tensors`).
 
 Several runs, found below folders (`folders`), are gathered (`study`) in groups of equal settings (`grouping`) and
 compared (`comparison`) by means over seeds (`statistics`): `comparison_report` writes figures (`comparison_pictures`,

@@ -4,7 +4,7 @@ The file has one entry of metadata, `lt_lightning`: JSON of the content, whose `
 and first in it `sha256`, the seal: the digest of the whole file with zeros where the seal stands. So no bit can change
 unnoticed. There is no pickle in it, and other programs read it as what it is, a safetensors file.
 
-Checking a seal imports the standard library alone. Format: https://huggingface.co/docs/safetensors
+Imports the standard library alone: what tensors become of the bytes is for others (`sealed_tensors`). Format: https://huggingface.co/docs/safetensors
 """
 
 from __future__ import annotations
@@ -12,16 +12,13 @@ from __future__ import annotations
 import json
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lt_lightning.errors import SettingError
 from lt_lightning.results.files import write_whole
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _ENTRY = "lt_lightning"
 # What every header starts with, so that the seal has one place in every file; 8 bytes before it say its length.
@@ -31,12 +28,13 @@ _UNSEALED = "0" * 64
 _LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 
 
-def write_sealed(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> str:
-    """Write a sealed file, whole or not at all. The same tensors and content are the same file.
+def seal(path: Path, plain: bytes, names: Iterable[str], content: Mapping[str, Any]) -> str:
+    """Write a safetensors file with a seal, whole or not at all. The same values are the same file.
 
     Args:
         path: the file; its folder must exist.
-        tensors: of any shapes, on any device, tied ones too.
+        plain: a safetensors file, as that library writes it.
+        names: its tensors', in the order in which the file is to name them.
         content: plain JSON values; `format` and `version` among them say what the file is.
 
     Returns:
@@ -45,23 +43,20 @@ def write_sealed(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str
     Raises:
         OSError: the file cannot be written.
     """
-    from safetensors.torch import save
-
-    plain = save(_apart(tensors))
     end = 8 + struct.unpack("<Q", plain[:8])[0]
     # One entry: safetensors writes several in an order of its own each time.
     entries = {_ENTRY: _dump({"sha256": _UNSEALED, **content})}
     places = json.loads(plain[8:end])
-    header = _dump({"__metadata__": entries, **{name: places[name] for name in tensors}}).encode()
+    header = _dump({"__metadata__": entries, **{name: places[name] for name in names}}).encode()
     header += b" " * (-len(header) % 8)
     start = struct.pack("<Q", len(header)) + header
     body = memoryview(plain)[end:]
-    seal = _seal_of(start, body)
-    write_whole(path, start[: _SEAL.start], seal.encode(), start[_SEAL.stop :], body)
-    return seal
+    digest = _seal_of(start, body)
+    write_whole(path, start[: _SEAL.start], digest.encode(), start[_SEAL.stop :], body)
+    return digest
 
 
-def read_sealed(path: Path, format: str, version: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def unseal(path: Path, format: str, version: str) -> tuple[dict[str, Any], dict[str, Any], bytes]:
     """Read a sealed file and check its seal.
 
     Args:
@@ -70,27 +65,15 @@ def read_sealed(path: Path, format: str, version: str) -> tuple[dict[str, Tensor
         version: the version of that format.
 
     Returns:
-        The tensors, on the CPU and in their order, and the content.
+        The content; the header's entry of each tensor, in their order, not yet known to be of sense; the whole file.
 
     Raises:
         SettingError: there is no such file, it is something else, or it is damaged.
     """
     _, content, data = _read(path, (format, version))
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        tensors = load(data)
-    # Sealed, but not by `write_sealed`: types, sizes or places that no tensor has.
-    except (SafetensorError, AssertionError, KeyError, OverflowError, RuntimeError, TypeError, ValueError) as error:
-        raise _damaged(path, f"no tensors can be made of it, {_quoted(error)}") from error
-    for name, tensor in tensors.items():
-        if tensor.dtype == torch.bool and (tensor.view(torch.uint8) > 1).any():
-            raise _damaged(path, f"{_quoted(name)} has values that are neither true nor false")
-    # safetensors gives them in another order each time.
     places = json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
-    return {name: tensors[name] for name in places if name != "__metadata__"}, content
+    del places["__metadata__"]
+    return content, places, data
 
 
 def read_seal(path: Path) -> str:
@@ -116,7 +99,7 @@ def _read(path: Path, expected: tuple[str, str] | None) -> tuple[str, dict[str, 
             # The header first, so that a large file of another kind is refused before all of it is in memory.
             length = int.from_bytes(file.read(8), "little")
             if about.st_size < 8 or length > min(about.st_size - 8, _LONGEST_HEADER):
-                raise _damaged(path, "not a safetensors file, or cut off")
+                raise damaged(path, "not a safetensors file, or cut off")
             content = _content(path, file.read(length), expected)
             file.seek(0)
             data = file.read(about.st_size)
@@ -130,7 +113,7 @@ def _read(path: Path, expected: tuple[str, str] | None) -> tuple[str, dict[str, 
         raise SettingError(f"{str(path)!r}: not the name of a file ({error}); give another") from None
     seal = data[_SEAL].decode("ascii", errors="replace")
     if len(data) < about.st_size or seal != content.pop("sha256", None) or seal != _seal_of(data):
-        raise _damaged(path, "cut off or changed since it was written: its checksum does not fit")
+        raise damaged(path, "cut off or changed since it was written: its checksum does not fit")
     return seal, content, data
 
 
@@ -142,31 +125,17 @@ def _content(path: Path, header: bytes, expected: tuple[str, str] | None) -> dic
         entry = kept.get(_ENTRY) if isinstance(kept, dict) else None
         content = json.loads(entry) if isinstance(entry, str) else None
     except (ValueError, RecursionError):
-        raise _damaged(path, "not a safetensors file, or damaged") from None
+        raise damaged(path, "not a safetensors file, or damaged") from None
     kind, version = (content.get("format"), content.get("version")) if isinstance(content, dict) else (None, None)
     if not (isinstance(content, dict) and isinstance(kind, str) and isinstance(version, str)):
         named = "sealed file" if expected is None else expected[0]
         raise SettingError(f"{path}: no {named} of this version of the project; give one, or write it again")
     if expected is not None and (kind, version) != expected:
         raise SettingError(
-            f"{path}: {_quoted(kind)} of version {_quoted(version)}, not {expected[0]!r} of version "
+            f"{path}: {quoted(kind)} of version {quoted(version)}, not {expected[0]!r} of version "
             f"{expected[1]!r}; give such a file, or write it again"
         )
     return content
-
-
-def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors on the CPU, each in memory of its own, as safetensors wants them; copied only where they are not."""
-    found, places = {}, set()
-    for name, tensor in tensors.items():
-        tensor = tensor.detach().cpu().contiguous()
-        memory = tensor.untyped_storage()
-        if memory.data_ptr() in places or memory.nbytes() != tensor.numel() * tensor.element_size():
-            tensor = tensor.clone()
-            memory = tensor.untyped_storage()
-        places.add(memory.data_ptr())
-        found[name] = tensor
-    return found
 
 
 def _seal_of(start: bytes, body: bytes | memoryview = b"") -> str:
@@ -177,11 +146,12 @@ def _seal_of(start: bytes, body: bytes | memoryview = b"") -> str:
     return digest.hexdigest()
 
 
-def _damaged(path: Path, what: str) -> SettingError:
+def damaged(path: Path, what: str) -> SettingError:
+    """What to say of a file that is not as it was written."""
     return SettingError(f"{path}: {what}; restore it from a copy, or write it again")
 
 
-def _quoted(value: str | Exception) -> str:
+def quoted(value: str | Exception) -> str:
     """What a file holds, or a library says about it, short and in one line."""
     text = ascii(str(value))
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -98,12 +98,12 @@ def report(arguments: Sequence[str]) -> int:
 
 
 def load_ticket(arguments: Sequence[str]) -> int:
-    """A program that reads a ticket by `Ticket.load`, and says what that raises."""
+    """A program that reads a ticket by `RoundTicket.load`, and says what that raises."""
     from lt_lightning.errors import SettingError
-    from lt_lightning.results.tickets import Ticket
+    from lt_lightning.results.round_tickets import RoundTicket
 
     try:
-        Ticket.load(Path(arguments[0]))
+        RoundTicket.load(Path(arguments[0]))
     except SettingError as error:
         print(error, file=sys.stderr)
         return 2

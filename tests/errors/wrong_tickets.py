@@ -9,8 +9,8 @@ from observing import Case, Kind, load_ticket
 from safetensors.torch import save
 
 from lt_lightning.lottery import Mask
-from lt_lightning.results.sealed import write_sealed
-from lt_lightning.results.tickets import Ticket
+from lt_lightning.results.round_tickets import RoundTicket
+from lt_lightning.results.sealed_tensors import write_sealed
 
 WEIGHTS = {"w": torch.ones(2), "mask/w": torch.tensor([True, False])}
 SAYS = {"format": "lt-lightning ticket", "version": "2", "about": {}, "tokenizer": "{}"}
@@ -21,7 +21,7 @@ def _ticket(wrong: str, damage: Callable[[Path], object], *names: str) -> Case:
 
     def make(folder: Path) -> list[str]:
         path = folder / "round_00.safetensors"
-        Ticket({"w": torch.tensor([1.0, 0.0])}, Mask({"w": torch.tensor([True, False])}), {}, "{}").save(path)
+        RoundTicket({"w": torch.tensor([1.0, 0.0])}, Mask({"w": torch.tensor([True, False])}), {}, "{}").save(path)
         damage(path)
         return [path.name]
 
@@ -65,4 +65,4 @@ CASES = (
     _ticket("a mask of no weights", _says({"mask/w": torch.ones(2) > 0}), "mask of 'w'"),
 )
 
-KIND = Kind(8, "Tickets", "Given to `Ticket.load`, by whatever reads a ticket.", CASES)
+KIND = Kind(8, "Tickets", "Given to `RoundTicket.load`, by whatever reads a ticket.", CASES)

@@ -14,9 +14,9 @@ import torch
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
 from lt_lightning.results.records import ExampleRecord, read_records, write_records
+from lt_lightning.results.round_tickets import RoundTicket
 from lt_lightning.results.rounds import PlayedRound, write_round
 from lt_lightning.results.sealed import read_seal
-from lt_lightning.results.tickets import Ticket
 from trials.fuzz import TABLES, Case, Failure, attempt, cases, fuzz
 from trials.mutations import change_header, flip, sealed_anew
 
@@ -35,7 +35,9 @@ def run(tmp_path: Path) -> Path:
         path.write_text("".join(line for line in lines if line.partition(",")[0] in ("round", "0", "1", "2")))
     write_records(run / "examples.csv", [ExampleRecord(0, 'a "b",\n', "ihello", "ihellö")])
     weights = {"fc.weight": torch.randn(4, 3), "fc.bias": torch.zeros(4)}
-    Ticket(weights, Mask({"fc.weight": weights["fc.weight"] > 0}), {"round": 0}, '{"model": {}}').save(run / TICKET)
+    RoundTicket(weights, Mask({"fc.weight": weights["fc.weight"] > 0}), {"round": 0}, '{"model": {}}').save(
+        run / TICKET
+    )
     there = {name: kind for name, kind in TABLES.items() if (run / f"{name}.csv").exists()}
     rows = {
         name: tuple(row for row in read_records(run / f"{name}.csv", there[name]) if not row.round) for name in there
@@ -73,7 +75,7 @@ def test_a_damaged_ticket_that_is_read_is_a_failure(run: Path, monkeypatch: pyte
     other = flip(data, Random(0))
     assert outcome(run, data) == "read"
     assert outcome(run, other) == "refused"
-    monkeypatch.setattr("trials.fuzz.Ticket.load", lambda path: path)
+    monkeypatch.setattr("trials.fuzz.RoundTicket.load", lambda path: path)
     monkeypatch.setattr("trials.fuzz.read_seal", lambda path: path)
     with pytest.raises(Failure, match="read as if it were whole"):
         outcome(run, other)

@@ -1,4 +1,4 @@
-"""Tickets: a mask, the weights that it leaves, and what is needed to use them, in one sealed file (`sealed`).
+"""Round tickets: a mask, the weights that it leaves, what is needed to use them, as a run writes them (`sealed`).
 
 The file holds each parameter and buffer of the network under its own name, zeros where the mask says, and each mask as
 booleans under `mask/NAME`. Its content is `about` (round, results, model settings, class names) and `tokenizer` (JSON
@@ -17,14 +17,14 @@ from torch import Tensor
 
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
-from lt_lightning.results.sealed import read_sealed, write_sealed
+from lt_lightning.results.sealed_tensors import read_sealed, write_sealed
 
 FORMAT, VERSION = "lt-lightning ticket", "2"
 _MASK = "mask/"
 
 
 @dataclass(frozen=True)
-class Ticket:
+class RoundTicket:
     """What a round trained.
 
     Attributes:
@@ -47,7 +47,7 @@ class Ticket:
         return write_sealed(path, tensors, content)
 
     @classmethod
-    def load(cls, path: Path) -> Ticket:
+    def load(cls, path: Path) -> RoundTicket:
         """Read a ticket.
 
         Raises:

@@ -12,18 +12,18 @@ from safetensors.torch import save
 
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
-from lt_lightning.results.sealed import write_sealed
-from lt_lightning.results.tickets import FORMAT, VERSION, Ticket
+from lt_lightning.results.round_tickets import FORMAT, VERSION, RoundTicket
+from lt_lightning.results.sealed_tensors import write_sealed
 
 WEIGHTS = {"fc.weight": torch.tensor([[0.5, 0.0], [0.0, -1.0]]), "fc.bias": torch.tensor(0.25)}
 MASK = Mask({"fc.weight": WEIGHTS["fc.weight"] != 0})
-TICKET = Ticket(WEIGHTS, MASK, {"round": 3, "test_loss": float("inf"), "class_names": ["a", "b"]}, '{"model": {}}')
+TICKET = RoundTicket(WEIGHTS, MASK, {"round": 3, "test_loss": float("inf"), "class_names": ["a", "b"]}, '{"model": {}}')
 CONTENT = {"format": FORMAT, "version": VERSION, "about": {}, "tokenizer": "{}"}
 
 
 def test_a_ticket_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     TICKET.save(tmp_path / "tickets/round_03.safetensors")
-    loaded = Ticket.load(tmp_path / "tickets/round_03.safetensors")
+    loaded = RoundTicket.load(tmp_path / "tickets/round_03.safetensors")
     assert (loaded.mask, loaded.about, loaded.tokenizer) == (TICKET.mask, TICKET.about, TICKET.tokenizer)
     assert loaded.weights.keys() == WEIGHTS.keys()
     assert all(torch.equal(loaded.weights[name], weight) for name, weight in WEIGHTS.items())
@@ -43,7 +43,7 @@ def test_a_file_that_is_no_ticket_is_refused_by_name(tmp_path: Path, damage: str
     }[damage]
     path.write_bytes(damaged)
     with pytest.raises(SettingError, match=rf"broken\.safetensors: .*{reason}.*; "):
-        Ticket.load(path)
+        RoundTicket.load(path)
 
 
 class Trap:
@@ -64,7 +64,7 @@ def test_a_pickle_in_place_of_a_ticket_is_refused_and_never_run(tmp_path: Path, 
     else:
         torch.save({"fc.weight": trap}, path)
     with pytest.raises(SettingError, match=r"odd\.safetensors: "):
-        Ticket.load(path)
+        RoundTicket.load(path)
     assert not (tmp_path / "sprung").exists()
 
 
@@ -82,7 +82,7 @@ def test_a_ticket_holds_no_pickle(tmp_path: Path) -> None:
 def test_a_ticket_without_its_settings_or_words_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
     write_sealed(tmp_path / "odd", WEIGHTS, CONTENT | wrong)
     with pytest.raises(SettingError, match=r"odd: a ticket without its settings or its words; "):
-        Ticket.load(tmp_path / "odd")
+        RoundTicket.load(tmp_path / "odd")
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ def test_a_ticket_without_its_settings_or_words_is_refused(tmp_path: Path, wrong
 def test_a_mask_that_fits_no_weight_is_refused(tmp_path: Path, mask: dict[str, torch.Tensor]) -> None:
     write_sealed(tmp_path / "odd", WEIGHTS | mask, CONTENT)
     with pytest.raises(SettingError, match=r"odd: a ticket with a mask of '.*' that fits no weight; "):
-        Ticket.load(tmp_path / "odd")
+        RoundTicket.load(tmp_path / "odd")
