@@ -9,8 +9,8 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from lt_lightning.command_line import Parser
 from lt_lightning.errors import SettingError
 from lt_lightning.results.runs import is_run, read_run
 
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 2 where something could not be drawn; the rest is drawn nevertheless.
     """
-    parser = _Parser(
+    parser = Parser(
         prog="python -m lt_lightning.report",
         description="Draw the figures and report.html of a run; of several runs, a comparison: means over seeds, "
         "grouped by the settings that differ.",
@@ -70,15 +70,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for complaint in complaints:
         print(" ".join(complaint.split()), file=sys.stderr)
     return 2 if complaints else 0
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with the command line in one line, without the usage of all flags."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the line and exit with code 2."""
-        print(f"{' '.join(message.split())}; --help says what can be given", file=sys.stderr)
-        raise SystemExit(2)
 
 
 def _rounds(text: str) -> tuple[int, ...]:

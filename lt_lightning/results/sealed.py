@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lt_lightning.errors import SettingError
 from lt_lightning.results.files import write_whole
@@ -26,6 +26,37 @@ _OPENING = b'{"__metadata__":{"lt_lightning":"{\\"sha256\\":\\"'
 _SEAL = slice(8 + len(_OPENING), 8 + len(_OPENING) + 64)
 _UNSEALED = "0" * 64
 _LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
+
+
+class Sealed(NamedTuple):
+    """A sealed file that is as it was written.
+
+    Attributes:
+        seal: its checksum, 64 hexadecimal digits.
+        content: its plain values.
+        header: what it says of each tensor, in order: `dtype`, `shape`, `data_offsets`; not yet known to make sense.
+        tensors: their bytes, in which `data_offsets` count.
+        data: all bytes of the file.
+    """
+
+    seal: str
+    content: dict[str, Any]
+    header: dict[str, Any]
+    tensors: memoryview
+    data: bytes
+
+
+class OtherFormatError(SettingError):
+    """A sealed file of this project, but of another format, or version of it, than the one that is wanted.
+
+    Attributes:
+        kind: its format.
+        version: the version of it.
+    """
+
+    def __init__(self, message: str, kind: str, version: str) -> None:
+        super().__init__(message)
+        self.kind, self.version = kind, version
 
 
 def seal(path: Path, plain: bytes, names: Iterable[str], content: Mapping[str, Any]) -> str:
@@ -56,7 +87,7 @@ def seal(path: Path, plain: bytes, names: Iterable[str], content: Mapping[str, A
     return digest
 
 
-def unseal(path: Path, format: str, version: str) -> tuple[dict[str, Any], dict[str, Any], bytes]:
+def unseal(path: Path, format: str, version: str) -> Sealed:
     """Read a sealed file and check its seal.
 
     Args:
@@ -64,16 +95,15 @@ def unseal(path: Path, format: str, version: str) -> tuple[dict[str, Any], dict[
         format: what its content must call itself.
         version: the version of that format.
 
-    Returns:
-        The content; the header's entry of each tensor, in their order, not yet known to be of sense; the whole file.
-
     Raises:
+        OtherFormatError: it is a sealed file of another format or version.
         SettingError: there is no such file, it is something else, or it is damaged.
     """
-    _, content, data = _read(path, (format, version))
-    places = json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
-    del places["__metadata__"]
-    return content, places, data
+    seal, content, data = _read(path, (format, version))
+    end = 8 + struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:end])
+    del header["__metadata__"]
+    return Sealed(seal, content, header, memoryview(data)[end:], data)
 
 
 def read_seal(path: Path) -> str:
@@ -131,9 +161,11 @@ def _content(path: Path, header: bytes, expected: tuple[str, str] | None) -> dic
         named = "sealed file" if expected is None else expected[0]
         raise SettingError(f"{path}: no {named} of this version of the project; give one, or write it again")
     if expected is not None and (kind, version) != expected:
-        raise SettingError(
+        raise OtherFormatError(
             f"{path}: {quoted(kind)} of version {quoted(version)}, not {expected[0]!r} of version "
-            f"{expected[1]!r}; give such a file, or write it again"
+            f"{expected[1]!r}; give such a file, or write it again",
+            kind,
+            version,
         )
     return content
 

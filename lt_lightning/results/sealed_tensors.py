@@ -45,16 +45,18 @@ def read_sealed(path: Path, format: str, version: str) -> tuple[dict[str, Tensor
     Raises:
         SettingError: there is no such file, it is something else, or it is damaged.
     """
-    content, places, data = unseal(path, format, version)
+    file = unseal(path, format, version)
     try:
-        tensors = load(data)
+        tensors = load(file.data)
     # Sealed, but not by `write_sealed`: types, sizes or places that no tensor has.
     except (SafetensorError, AssertionError, KeyError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise damaged(path, f"no tensors can be made of it, {quoted(error)}") from error
     for name, tensor in tensors.items():
         if tensor.dtype == torch.bool and (tensor.view(torch.uint8) > 1).any():
             raise damaged(path, f"{quoted(name)} has values that are neither true nor false")
-    return {name: tensors[name] for name in places}, content  # safetensors gives them in another order each time
+    return {
+        name: tensors[name] for name in file.header
+    }, file.content  # safetensors gives them in another order each time
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,9 @@
+"""Packed tickets: one small file that holds all that is needed to predict, and prediction in NumPy.
+
+- `places`: which entries of a tensor live, in a byte or so each;
+- `format`: the file, as `docs/ticket-format.md` has it for other languages; `arrays`: what lies in it; `shapes`: what
+  must.
+
+What lives here imports NumPy, `tokenizers` and the standard library alone: neither torch nor jaxtyping nor the
+configuration, each of which would cost a good part of the time from a process's start to its first answer.
+"""

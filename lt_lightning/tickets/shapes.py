@@ -1,0 +1,81 @@
+"""What a ticket says of its network, and which parameters follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lt_lightning.data.splitter import Splitter
+
+CONVOLUTIONAL = ("cnn", "binary_cnn", "multi_cnn")
+"""What the settings call convolution and maximum over time."""
+RECURRENT = "birnn"
+"""What they call a classifier that reads a text to its end."""
+BLOCKS = {"rnn": 1, "gru": 3, "gru_chung": 3, "lstm": 4}
+"""How many blocks of rows a cell's matrices have."""
+_MOST = 1 << 24
+"""No size is larger."""
+
+
+def check_about(about: Mapping[str, Any]) -> None:
+    """See that a ticket says what its network needs.
+
+    Raises:
+        ValueError: it does not; the message says what is wrong.
+    """
+    names = about.get("class_names")
+    if not isinstance(names, list) or len(names) < 2 or not all(isinstance(name, str) for name in names):
+        raise ValueError("its class_names are no list of two names or more")
+    if about.get("splitter") not in [splitter.value for splitter in Splitter]:
+        raise ValueError(f"its splitter {about.get('splitter')!a} is none of {', '.join(Splitter.__members__)}")
+    if about.get("max_length") is not None:
+        _size(about, "max_length")
+    model = about.get("model")
+    if not isinstance(model, Mapping) or model.get("name") not in (*CONVOLUTIONAL, RECURRENT):
+        name = model.get("name") if isinstance(model, Mapping) else model
+        raise ValueError(f"its model {name!a} is no classifier of texts that this version knows")
+
+
+def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The names and shapes of all parameters of the network that a ticket speaks of, as torch has them.
+
+    Args:
+        about: what the ticket says, after `check_about`.
+
+    Raises:
+        ValueError: a setting that they depend on is missing or no size.
+    """
+    dim, model = _size(about, "embedding_dim"), about["model"]
+    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (_size(about, "words"), dim)}
+    features = 0
+    if model["name"] == RECURRENT:
+        cell, hidden = model.get("cell"), _size(model, "hidden")
+        if cell not in BLOCKS:
+            raise ValueError(f"its cell {cell!a} is none of {', '.join(BLOCKS)}")
+        if not isinstance(model.get("bidirectional"), bool):
+            raise ValueError("it does not say whether it is bidirectional")
+        ways = ("", "_reverse") if model["bidirectional"] else ("",)
+        features, rows = hidden * len(ways), BLOCKS[cell] * hidden
+        for layer in range(_size(model, "layers")):
+            for way in ways:
+                shapes[f"rnn.weight_ih_l{layer}{way}"] = (rows, features if layer else dim)
+                shapes[f"rnn.weight_hh_l{layer}{way}"] = (rows, hidden)
+                shapes[f"rnn.bias_ih_l{layer}{way}"] = shapes[f"rnn.bias_hh_l{layer}{way}"] = (rows,)
+    else:
+        filters, widths = _size(model, "filters"), model.get("widths")
+        if not isinstance(widths, list) or not widths:
+            raise ValueError("its widths are no list")
+        for place in range(len(widths)):
+            shapes[f"convs.{place}.weight"] = (filters, dim, _size({"width": widths[place]}, "width"))
+            shapes[f"convs.{place}.bias"] = (filters,)
+        features = filters * len(widths)
+    classes = len(about["class_names"])
+    logits = 1 if classes == 2 else classes
+    return {**shapes, "fc.weight": (logits, features), "fc.bias": (logits,)}
+
+
+def _size(values: Mapping[str, Any], key: str) -> int:
+    value = values.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _MOST:
+        raise ValueError(f"its {key} is {value!a}, which is no size")
+    return value
