@@ -12,11 +12,9 @@ from lt_lightning.callbacks import PruningCallback
 from lt_lightning.errors import SettingError
 from lt_lightning.results.description import now
 from lt_lightning.results.facts import look_up
+from lt_lightning.results.rewind_weights import read_rewind_weights, write_rewind_weights
 from lt_lightning.results.round_tickets import RoundTicket
-from lt_lightning.results.rounds import PlayedRound, rewind_path, ticket_path
-from lt_lightning.results.sealed_tensors import read_sealed, write_sealed
-
-_FORMAT, _VERSION = "lt-lightning rewind weights", "1"
+from lt_lightning.results.rounds import PlayedRound, ticket_path
 
 
 def take_up(run: Path, played: Sequence[PlayedRound], network: nn.Module, pruning: PruningCallback) -> None:
@@ -31,7 +29,7 @@ def take_up(run: Path, played: Sequence[PlayedRound], network: nn.Module, prunin
     ticket = RoundTicket.load(ticket_path(run, last))
     network.to(next(weight.dtype for weight in ticket.weights.values() if weight.is_floating_point()))
     network.load_state_dict(dict(ticket.weights))
-    weights = read_sealed(rewind_path(run), _FORMAT, _VERSION)[0] if played[0].rewind is not None else None
+    weights = read_rewind_weights(run) if played[0].rewind is not None else None
     # A file has an order of its own; among equal scores it is the order of the parameters that decides.
     mask = {name: ticket.mask[name] for name, _ in network.named_parameters() if name in ticket.mask}
     pruning.load_state_dict({"round": last, "training": False, "mask": mask, "rewind_weights": weights})
@@ -49,7 +47,7 @@ def save_rewind_weights(run: Path, pruning: PruningCallback) -> str | None:
     weights = pruning.state_dict()["rewind_weights"]
     if weights is None:
         return None
-    return write_sealed(rewind_path(run), weights, {"format": _FORMAT, "version": _VERSION})
+    return write_rewind_weights(run, weights)
 
 
 def resume_description(before: Mapping[str, Any], current: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -124,8 +124,9 @@ def metric_figure(
     subtitle: str = "",
     metric: Metric = ACCURACY,
     baseline: Baseline | None = None,
+    ticket: Record | None = None,
 ) -> Figure:
-    """What rounds are judged by against density, with the full network's value and the smallest winning ticket.
+    """What rounds are judged by against density, with the full network's value and one ticket ringed.
 
     Args:
         records: the rounds from round 0 on. Rounds with nothing left alive have no place on a logarithmic axis.
@@ -133,6 +134,7 @@ def metric_figure(
         subtitle: of which run: corpus, model, rewind, seed.
         metric: what rounds are judged by.
         baseline: what a simple model reaches, if that is known.
+        ticket: the round to ring; None: the smallest winning ticket's, if there is one.
     """
     drawn = [record for record in records if record.alive]
     winner = smallest_winner(drawn, metric)
@@ -145,12 +147,14 @@ def metric_figure(
         axes.plot(densities, values, color=BLUE, marker="o", markersize=4.5)
         density_axis(axes, min(densities, default=100))
         axes.set_ylabel(metric.axis)
-        if winner is not None:
-            _mark(axes, winner, metric)
+        if ticket is not None and ticket.alive:
+            _mark(axes, ticket, metric, "this ticket")
+        elif winner is not None:
+            _mark(axes, winner, metric, "smallest winning ticket")
     return figure
 
 
-def _mark(axes: Axes, winner: Record, metric: Metric) -> None:
+def _mark(axes: Axes, winner: Record, metric: Metric, called: str) -> None:
     """Ring a ticket and say what it is, in a strip above all lines, where no run's curve can cross the words."""
     density, value = 100 * winner.density, metric.scale * metric.read(winner)
     said = with_unit(metric.read(winner), metric)
@@ -159,7 +163,7 @@ def _mark(axes: Axes, winner: Record, metric: Metric) -> None:
     axes.plot(density, value, linestyle="", marker="o", markersize=11, markeredgecolor=VERMILLION, fillstyle="none")
     right = axes.transLimits.transform(axes.transScale.transform((density, value)))[0] > 0.5
     axes.annotate(
-        f"smallest winning ticket\n{said} with {percent(winner.density)} alive",
+        f"{called}\n{said} with {percent(winner.density)} alive",
         (density, value),
         xytext=(density, high + 0.15 * (high - low)),
         ha="right" if right else "left",

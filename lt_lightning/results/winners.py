@@ -24,6 +24,11 @@ def smallest_winner(records: Sequence[Record], metric: Metric = ACCURACY) -> Rec
     return min(winners, key=lambda record: record.density, default=None)
 
 
+def sparsest_within(records: Sequence[Record], sparsity: float) -> Record | None:
+    """The sparsest round of which at most this share is pruned; None where all are sparser."""
+    return max((one for one in records if one.sparsity <= sparsity), key=lambda one: one.sparsity, default=None)
+
+
 def telling_rounds(records: Sequence[Record], metric: Metric = ACCURACY) -> dict[int, str]:
     """The rounds to look at closely, and what they are: the full network and its smallest winner or best ticket."""
     winner, best = smallest_winner(records, metric), best_ticket(records, metric)

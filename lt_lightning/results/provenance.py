@@ -1,0 +1,33 @@
+"""Where a ticket comes from: what a run's records say of it that the round's own file does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lt_lightning.results.facts import look_up
+from lt_lightning.results.records import Record
+from lt_lightning.results.runs import Run
+
+
+def describe_origin(run: Run, record: Record) -> dict[str, Any]:
+    """What a packed ticket says of its run, as plain values; None for what `run.json` does not say.
+
+    The folder's name alone says which run it was: where it lies is nobody's business.
+    """
+    said = run.description
+    folder = run.folder.resolve()
+    in_sweep = folder.name.isdigit()
+    pruning = look_up(said, "config.pruning")
+    kept = ("amount", "criterion", "scope", "threshold", "rewind")
+    return {
+        "run": f"{folder.parent.name}/{folder.name}" if in_sweep else folder.name,
+        "started": said.get("started"),
+        "network": said.get("network"),
+        "rows": look_up(said, "corpus.rows"),
+        "fingerprint": look_up(said, "corpus.fingerprint"),
+        "embedding": look_up(said, "config.embedding.name"),
+        "pruning": {key: pruning.get(key) for key in kept} if isinstance(pruning, dict) else None,
+        "versions": {name: look_up(said, f"versions.{name}") for name in ("lt-lightning", "torch")},
+        "full_test_acc": run.records[0].test_acc,
+        "density": record.density,
+    }

@@ -1,0 +1,210 @@
+"""A packed ticket reads back as it was written, by us and by what the document says; what does not fit is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from packing import CNN, RNN, make_packed
+from safetensors.numpy import load_file, save
+
+from lt_lightning.errors import SettingError
+from lt_lightning.results.sealed import seal
+from lt_lightning.tickets.format import FORMAT, VERSION, Packed, Parameter
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "ticket-format.md"
+
+
+def same(one: Packed, other: Packed) -> bool:
+    assert one.about == other.about
+    assert one.words == other.words
+    np.testing.assert_array_equal(one.word_ids, other.word_ids)
+    assert one.parameters.keys() == other.parameters.keys()
+    for name, parameter in one.parameters.items():
+        theirs = other.parameters[name]
+        assert (parameter.shape, parameter.prunable) == (theirs.shape, theirs.prunable)
+        assert parameter.values.dtype == theirs.values.dtype
+        np.testing.assert_array_equal(parameter.values, theirs.values)
+        assert (parameter.places is None) == (theirs.places is None)
+        np.testing.assert_array_equal(parameter.dense(), theirs.dense())
+    assert (one.first is None) == (other.first is None)
+    for name, values in (one.first or {}).items():
+        assert other.first is not None
+        np.testing.assert_array_equal(values, other.first[name])
+    return True
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.sampled_from([CNN, RNN]),
+    st.integers(3, 40),
+    st.integers(2, 4),
+    st.floats(0, 1),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 99),
+)
+def test_what_is_written_is_read(tmp_path, model, words, classes, density, unknown, first, seed):
+    packed = make_packed(model, words=words, classes=classes, density=density, unknown=unknown, first=first, seed=seed)
+    path = tmp_path / "ticket.safetensors"
+    mark = packed.save(path)
+    loaded = Packed.load(path)
+    assert same(packed, loaded)
+    assert loaded.seal == mark
+    assert packed.save(tmp_path / "again.safetensors") == mark
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+@pytest.mark.parametrize("density", [0.02, 0.4, 1.0])
+def test_the_document_s_program_reads_the_same(density, unknown, tmp_path):
+    packed = make_packed(RNN, words=300, density=density, unknown=unknown)
+    path = tmp_path / "ticket.safetensors"
+    packed.save(path)
+    program = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[0]
+    names: dict[str, Any] = {}
+    exec(program.replace('open(path, "rb").read()', "__import__('pathlib').Path(path).read_bytes()"), names)
+    about, weights, words = names["read"](path)
+    assert about["class_names"] == packed.about["class_names"]
+    assert words == dict(zip(packed.words, packed.word_ids.tolist(), strict=True))
+    assert weights.keys() == packed.parameters.keys()
+    for name, weight in weights.items():
+        np.testing.assert_array_equal(weight, packed.parameters[name].dense())
+
+
+def test_a_dead_row_takes_no_room(tmp_path):
+    packed = make_packed(words=5000, dim=50, density=0.002)
+    path = tmp_path / "ticket.safetensors"
+    packed.save(path)
+    held = load_file(path)
+    living = {name: parameter.values.nbytes for name, parameter in packed.parameters.items()}
+    assert {name: held[name].nbytes for name in living} == living
+    assert "w3" not in packed.words or 3 in packed.word_ids
+
+
+def test_rounded_weights_stay_of_their_type(tmp_path):
+    packed = make_packed()
+    halves = {name: replace(one, values=one.values.astype(np.float16)) for name, one in packed.parameters.items()}
+    path = tmp_path / "ticket.safetensors"
+    replace(packed, parameters=halves).save(path)
+    loaded = Packed.load(path)
+    assert {one.values.dtype.name for one in loaded.parameters.values()} == {"float16"}
+    assert loaded.parameters["fc.bias"].dense().dtype == np.float32
+
+
+def rewritten(path: Path, arrays: dict[str, np.ndarray | None] | None = None, **said: Any) -> Path:
+    """A sound ticket with other arrays and another content, and the seal of that."""
+    make_packed(unknown=True).save(path)
+    held = load_file(path)
+    start = int.from_bytes(path.read_bytes()[:8], "little")
+    content = json.loads(json.loads(path.read_bytes()[8 : 8 + start])["__metadata__"]["lt_lightning"])
+    del content["sha256"]
+    changed = {name: array for name, array in {**held, **(arrays or {})}.items() if array is not None}
+    seal(path, save(changed), changed, {**content, **said})
+    return path
+
+
+def bytes_of(*numbers: int) -> np.ndarray:
+    return np.array(numbers, np.uint8)
+
+
+def words(*names: Any) -> np.ndarray:
+    return np.frombuffer(zlib.compress(json.dumps(names).encode()), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said", "message"),
+    [
+        ({"fc.weight": None}, {}, "'fc.weight' has no values"),
+        ({"fc.weight": np.ones(3, np.float32)}, {}, "'fc.weight' has values of shape"),
+        ({"fc.weight": np.ones(18, np.uint8)}, {}, "'fc.weight' has no values"),
+        ({"fc.bias": np.array([1, np.nan, 1], np.float32)}, {}, "not finite"),
+        ({"fc.bias": np.ones((3, 1), np.float32)}, {}, "'fc.bias' has values of shape"),
+        ({"fc.weight/gaps": bytes_of(200)}, {}, "the places of 'fc.weight'"),
+        ({"words": None}, {}, "no words"),
+        ({"words": bytes_of(1, 2, 3)}, {}, "words cannot be read"),
+        ({"words": np.frombuffer(zlib.compress(b"[" * 100_000), np.uint8)}, {}, "words cannot be read"),
+        ({"words": words("a", "b", 3, "d", "e", "f", "g")}, {}, "no list of words"),
+        ({"words": words("a", "a", "c", "d", "e", "f", "g")}, {}, "6 different words for 7 ids"),
+        ({"words": words("a")}, {}, "1 different words for 7 ids"),
+        ({"first/fc.bias": np.ones(3, np.float32)}, {}, "some parameters only"),
+        ({"first/fc.bias": np.ones(4, np.float32)}, {}, "not as many"),
+        ({}, {"words": 10}, "embedding.weight"),
+        ({}, {"words": "9"}, "its words is '9'"),
+        ({}, {"words": -1}, "no size"),
+        ({}, {"words": True}, "no size"),
+        ({}, {"words": 10**12}, "no size"),
+        ({}, {"embedding_dim": 6}, "'embedding.weight' has the shape [9, 5], its settings ask for [9, 6]"),
+        ({}, {"class_names": ["a", "b"]}, "'fc.weight' has the shape"),
+        ({}, {"class_names": "abc"}, "class_names"),
+        ({}, {"class_names": ["a"]}, "class_names"),
+        ({}, {"splitter": "bytes"}, "splitter 'bytes'"),
+        ({}, {"max_length": 0}, "max_length"),
+        ({}, {"model": None}, "model None"),
+        ({}, {"model": {**CNN, "name": "char_lm"}}, "model 'char_lm'"),
+        ({}, {"model": {**CNN, "widths": [2, 3, 4]}}, "parameters are not those"),
+        ({}, {"model": {**CNN, "widths": [3, 3]}}, "'convs.0.weight' has the shape"),
+        ({}, {"model": {**CNN, "widths": 3}}, "widths"),
+        ({}, {"model": {**RNN, "cell": "lru"}}, "cell 'lru'"),
+        ({}, {"model": {**RNN, "bidirectional": None}}, "bidirectional"),
+        ({}, {"model": RNN}, "parameters are not those"),
+        ({}, {"parameters": None}, "parameters are not those"),
+        ({}, {"parameters": {}}, "parameters are not those"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_file_whose_parts_do_not_agree_is_refused_in_a_line(arrays, said, message, tmp_path):
+    path = rewritten(tmp_path / "ticket.safetensors", arrays, **said)
+    with pytest.raises(SettingError) as caught:
+        Packed.load(path)
+    line = str(caught.value)
+    assert line.startswith(f"{path}: a ticket whose parts do not agree: ")
+    assert message in line
+    assert "; restore it" in line
+    assert "\n" not in line
+
+
+def test_a_file_of_another_version_says_which_and_what_to_do(tmp_path):
+    path = rewritten(tmp_path / "ticket.safetensors", version="2")
+    with pytest.raises(SettingError, match=r"format version '2', this program reads version '1'; export it again"):
+        Packed.load(path)
+
+
+def test_a_run_s_own_ticket_is_told_how_it_is_packed(tmp_path):
+    (tmp_path / "tickets").mkdir()
+    path = rewritten(tmp_path / "tickets" / "round_03.safetensors", format="lt-lightning ticket", version="2")
+    with pytest.raises(SettingError, match=rf"python -m lt_lightning.export {tmp_path} --round 3"):
+        Packed.load(path)
+    elsewhere = path.rename(tmp_path / "mine.safetensors")
+    with pytest.raises(SettingError, match=r"python -m lt_lightning.export RUN --round N"):
+        Packed.load(elsewhere)
+
+
+def test_the_constants_are_those_of_the_document() -> None:
+    assert f"`{FORMAT}`, `{VERSION}`" in DOCUMENT.read_text(encoding="utf-8")
+
+
+def test_every_byte_counts(tmp_path):
+    path = tmp_path / "ticket.safetensors"
+    make_packed().save(path)
+    sound = path.read_bytes()
+    for place in range(0, len(sound), 37):
+        path.write_bytes(sound[:place] + bytes([sound[place] ^ 4]) + sound[place + 1 :])
+        with pytest.raises(SettingError):
+            Packed.load(path)
+    for end in range(0, len(sound), 101):
+        path.write_bytes(sound[:end])
+        with pytest.raises(SettingError):
+            Packed.load(path)
+
+
+def test_a_parameter_s_dead_entries_are_zero() -> None:
+    parameter = Parameter((2, 3), np.array([1.5, -2], np.float32), np.array([1, 5]), prunable=True)
+    np.testing.assert_array_equal(parameter.dense(), [[0, 1.5, 0], [0, 0, -2]])
