@@ -1,0 +1,153 @@
+"""Pack a run's ticket into one file: `python -m lt_lightning.export RUN [--round N] [-o FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lt_lightning.command_line import Parser
+from lt_lightning.errors import SettingError
+from lt_lightning.results.files import writing_to
+from lt_lightning.results.records import Record
+from lt_lightning.results.runs import Run, read_run
+from lt_lightning.results.tables import percent
+from lt_lightning.results.winners import smallest_winner, sparsest_within
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Export a ticket, and print where it is.
+
+    Args:
+        arguments: those of the command line; None takes them from there.
+
+    Returns:
+        The exit code: 0, or 2 where something was wrong.
+    """
+    given = _parser().parse_args(arguments)
+    try:
+        run = read_run(given.run)
+        for damage in run.damages:
+            print(damage, file=sys.stderr)
+        record = choose_round(run, given.round, given.max_sparsity, smallest=given.smallest_winning)
+        from lt_lightning.exporting import Wishes, export
+
+        name = f"round_{record.round:02}" + ("_half" if given.half else "")
+        path = given.output or run.folder / "export" / name / "ticket.safetensors"
+        wishes = Wishes(given.half, given.first_weights, given.onnx, given.state_dict, given.data)
+        with writing_to(path.parent):
+            export(run, record, path, wishes)
+    except SettingError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 2
+    winner = smallest_winner(run.records, run.metric)
+    chosen = given.round is not None or given.max_sparsity is not None or given.smallest_winning
+    if not chosen and winner is not None and winner != record:
+        print(
+            f"\nThis is the last round's ticket. The smallest winning one is round {winner.round}'s, with "
+            f"{percent(winner.density)} alive and {percent(winner.test_acc)}: --smallest-winning"
+        )
+    return 0
+
+
+def choose_round(run: Run, number: int | None, sparsity: float | None, *, smallest: bool) -> Record:
+    """The round to export: one that is asked for, or the last.
+
+    Args:
+        run: the run.
+        number: the round's number.
+        sparsity: at most this share may be pruned; the sparsest such round is taken.
+        smallest: the smallest winning ticket.
+
+    Raises:
+        SettingError: there is none such; the message says what there is.
+    """
+    last = run.records[-1].round
+    if number is not None:
+        if number > last:
+            raise SettingError(f"--round: {run.folder} has no round {number}; give one from 0 to {last}")
+        return run.records[number]
+    if sparsity is not None:
+        found = sparsest_within(run.records, sparsity)
+        if found is None:
+            least = percent(run.records[0].sparsity)
+            raise SettingError(f"--max-sparsity: every round of {run.folder} is sparser; the least sparse has {least}")
+        return found
+    if smallest:
+        found = smallest_winner(run.records, run.metric)
+        if found is None:
+            raise SettingError(
+                f"--smallest-winning: no ticket of {run.folder} is as good as the whole network; give --round or "
+                "--max-sparsity"
+            )
+        return found
+    return run.records[-1]
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m lt_lightning.export",
+        description="Pack the ticket of a round into one small file, with all that is needed to predict, and a model "
+        "card beside it. Without a choice of round, the last.",
+    )
+    parser.add_argument("run", metavar="RUN", type=Path, help="a run directory, outputs/<experiment>/<date>_<time>")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--round", metavar="N", type=_whole, help="the ticket of this round; 0 is the whole network")
+    which.add_argument(
+        "--smallest-winning", action="store_true", help="the sparsest ticket that is as good as the whole network"
+    )
+    which.add_argument(
+        "--max-sparsity",
+        metavar="S",
+        type=_share,
+        help="the sparsest ticket of which at most this share is pruned, 0 … 1",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="where the ticket goes (default: RUN/export/round_NN/ticket.safetensors)",
+    )
+    parser.add_argument(
+        "--half",
+        action="store_true",
+        help="round weights to float16, and measure the test accuracy that they have then",
+    )
+    parser.add_argument(
+        "--data", metavar="FOLDER", type=Path, help="where the run's corpus lies now, if it was moved; for --half"
+    )
+    parser.add_argument(
+        "--first-weights",
+        action="store_true",
+        help="keep the survivors' first weights in the file too, for pruning.ticket with pruning.rewind=init on "
+        "machines that draw others from the same seed",
+    )
+    parser.add_argument("--onnx", action="store_true", help="beside it, the network as a dense ONNX graph ([onnx])")
+    parser.add_argument(
+        "--state-dict",
+        action="store_true",
+        help="beside it, a dense safetensors file of plain weights, and tokenizer.json",
+    )
+    return parser
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 7):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no round, such as 0 or 12")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no share between 0 and 1, such as 0.95")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Wrong wishes for a packed ticket, and runs that have none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from observing import Case, Kind
+from wrong_runs import make_run
+
+from lt_lightning.data.cutting import make_tokenizer
+from lt_lightning.data.splitter import Splitter
+from lt_lightning.lottery import Mask
+from lt_lightning.models import BinaryCNN
+from lt_lightning.results.round_tickets import RoundTicket
+
+Change = Callable[[Path], object]
+
+
+def export(arguments: Sequence[str]) -> int:
+    """`python -m lt_lightning.export`."""
+    from lt_lightning.export import main
+
+    return main(arguments)
+
+
+def make_ticket_run(run: Path, **changes: Any) -> None:
+    """Two rounds of a network of four words, with their tickets."""
+    make_run(run, **changes)
+    torch.manual_seed(0)
+    weights = BinaryCNN(4, dim=2, filters=2, widths=[2]).state_dict()
+    for round in range(2):
+        about = {
+            "round": round, "sparsity": 0.1 * round, "alive": 10 - round, "total": 10, "test_acc": 0.5, "seed": 0,
+            "model": {"name": "cnn", "filters": 2, "widths": [2]}, "embedding_dim": 2, "class_names": ["a", "b"],
+            "splitter": "words", "max_length": None, "corpus": "PyDocs", "experiment": "quickstart",
+        }  # fmt: skip
+        tokenizer = make_tokenizer(["cat", "dog"], Splitter.words).to_str()
+        RoundTicket(weights, Mask.ones(weights), about, tokenizer).save(run / f"tickets/round_{round:02}.safetensors")
+
+
+def _case(wrong: str, names: Sequence[str], *arguments: str, change: Change = lambda _: None, **changes: Any) -> Case:
+    def make(folder: Path) -> list[str]:
+        make_ticket_run(folder / "run", **changes)
+        change(folder)
+        return list(arguments)
+
+    return Case(wrong, make, tuple(names), export)
+
+
+def _cut(folder: Path) -> None:
+    path = folder / "run/tickets/round_01.safetensors"
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def _swapped(folder: Path) -> None:
+    (folder / "run/tickets/round_00.safetensors").replace(folder / "run/tickets/round_01.safetensors")
+
+
+CASES = (
+    _case("no run", ["RUN"]),
+    _case("no such folder", ["none", "no such folder"], "none"),
+    _case("a folder that is no run", ["not a run directory"], "empty",
+          change=lambda folder: (folder / "empty").mkdir()),
+    _case("a ticket instead of a run", ["is a file"], "run/tickets/round_00.safetensors"),
+    _case("a round that was not played", ["--round", "from 0 to 1"], "run", "--round", "2"),
+    _case("a round that is no number", ["--round", "last"], "run", "--round", "last"),
+    _case("a round below zero", ["--round"], "run", "--round=-1"),
+    _case("two choices of a round", ["--smallest-winning"], "run", "--round", "1", "--smallest-winning"),
+    _case("sparsity in per cent", ["--max-sparsity", "95"], "run", "--max-sparsity", "95"),
+    _case("sparsity that is no number", ["--max-sparsity"], "run", "--max-sparsity", "nan"),
+    _case("a flag that there is not", ["--smalest"], "run", "--smalest-winning"),
+    _case("another task", ["'language model'", "classifiers"], "run", task="language model"),
+    _case("a folder to write to", ["--output", "out/ticket.safetensors"], "run", "-o", "out",
+          change=lambda folder: (folder / "out").mkdir()),
+    _case("something else in the file's place", ["notes.txt", "another name"], "run", "-o", "notes.txt",
+          change=lambda folder: (folder / "notes.txt").write_text("mine")),
+    _case("a file where a folder should be", ["notes.txt"], "run", "-o", "notes.txt/ticket.safetensors",
+          change=lambda folder: (folder / "notes.txt").write_text("mine")),
+    _case("a ticket called README.md", ["README.md", "another name"], "run", "-o", "README.md"),
+    _case("no ticket of that round", ["round_01.safetensors", "no such file"], "run",
+          change=lambda folder: (folder / "run/tickets/round_01.safetensors").unlink()),
+    _case("a ticket that is cut off", ["round_01.safetensors", "cut off"], "run", change=_cut),
+    _case("a ticket of another round in its place", ["round_01.safetensors", "another round"], "run", change=_swapped),
+    _case("first weights that nobody kept", ["--first-weights"], "run", "--first-weights"),
+    _case("to measure rounded weights on data that has gone", ["data.path"], "run", "--half",
+          config={"pruning": {"rewind": "init"}, "data": {"name": "files", "kind": "texts", "path": "gone"}}),
+)  # fmt: skip
+
+KIND = Kind(
+    12, "Exports",
+    "Given to `python -m lt_lightning.export`; `run` has two rounds of a classifier, neither of which wins.", CASES,
+)  # fmt: skip

@@ -1,0 +1,201 @@
+"""`export` packs a run's ticket: the round that is asked for, its weights, its words, and a card that says so."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lt_lightning import Ticket
+from lt_lightning.config import Config
+from lt_lightning.data.corpus import load_corpus
+from lt_lightning.data.module import TextDataModule
+from lt_lightning.experiment import run_experiment
+from lt_lightning.export import main
+from lt_lightning.lottery import derive_seed
+from lt_lightning.models import build_learner
+from lt_lightning.results.records import Record, read_records
+from lt_lightning.results.rewind_weights import read_rewind_weights
+from lt_lightning.results.round_tickets import RoundTicket
+from lt_lightning.results.rounds import ticket_path
+from lt_lightning.tickets.format import Packed
+from lt_lightning.transfer.first_weights import first_values
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
+
+ANIMALS, TOOLS, COMMON = ["cat", "dog", "cow", "hen"], ["saw", "drill", "nail", "file"], ["the", "a", "old", "is", "."]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of texts, a few of them empty or of one word."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(0)
+    for split, rows in (("train", 90), ("test", 41)):
+        lines = []
+        for row in range(rows):
+            theme = (ANIMALS, TOOLS)[row % 2]
+            words = [str(rng.choice(theme if rng.random() < 0.4 else COMMON)) for _ in range(row % 9)]
+            lines.append(json.dumps({"text": " ".join(words), "label": ("animals", "tools")[row % 2]}))
+        (folder / f"{split}.jsonl").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def play(
+    corpus: Path, configure: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    def play(*overrides: str) -> Path:
+        small = ("data=files", f"data.path={corpus}", "trainer=cpu", "embedding.dim=6", "trainer.max_epochs=2")
+        config = configure(*small, "pruning.rounds=2", "pruning.amount=0.5", "optimizer.lr=0.02", "seed=3", *overrides)
+        run = tmp_path_factory.mktemp("run")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
+            run_experiment(config, load_corpus(config.data), run, list(overrides))
+        return run
+
+    return play
+
+
+@pytest.fixture(scope="module")
+def run(play: Callable[..., Path]) -> Path:
+    return play("model=cnn", "model.filters=4")
+
+
+@pytest.fixture(scope="module")
+def exported(run: Path) -> Path:
+    assert main([str(run)]) == 0
+    return run / "export" / "round_02" / "ticket.safetensors"
+
+
+def test_the_last_round_s_weights_are_in_the_file(run, exported):
+    packed, ticket = Packed.load(exported), RoundTicket.load(ticket_path(run, 2))
+    for name, weight in ticket.weights.items():
+        np.testing.assert_array_equal(packed.parameters[name].dense(), weight.numpy())
+    record = read_records(run / "results.csv", Record)[2]
+    assert packed.about["test_acc"] == record.test_acc
+    assert packed.about["alive"] == record.alive == sum(len(one.values) for one in packed.parameters.values())
+    assert packed.about["class_names"] == ["animals", "tools"]
+    assert packed.about["run"] == run.resolve().name
+
+
+def test_a_ticket_answers_as_its_run_s_test_did(run, exported, corpus):
+    rows = [json.loads(line) for line in (corpus / "test.jsonl").read_text().splitlines()]
+    ticket = Ticket.load(exported)
+    taken = ticket.predict([row["text"] for row in rows]).argmax(axis=1)
+    right = [ticket.class_names[number] == row["label"] for number, row in zip(taken, rows, strict=True)]
+    assert np.mean(right) == pytest.approx(read_records(run / "results.csv", Record)[2].test_acc, abs=1e-7)
+
+
+@pytest.mark.parametrize("choice", [["--round", "1"], ["--max-sparsity", "0.6"]])
+def test_a_round_can_be_chosen_by_its_number_or_its_sparsity(choice, run, tmp_path):
+    path = tmp_path / "deep" / "mine.safetensors"
+    assert main([str(run), *choice, "-o", str(path)]) == 0
+    assert Packed.load(path).about["round"] == 1
+
+
+def test_the_smallest_winning_ticket_is_the_sparsest_that_is_as_good(run, tmp_path, capsys):
+    records = read_records(run / "results.csv", Record)
+    winners = [record.round for record in records[1:] if record.test_acc >= records[0].test_acc]
+    path = tmp_path / "mine.safetensors"
+    code = main([str(run), "--smallest-winning", "-o", str(path)])
+    if winners:
+        assert code == 0
+        assert Packed.load(path).about["round"] == max(winners)
+    else:
+        assert code == 2
+        assert "no ticket" in capsys.readouterr().err
+
+
+def test_the_same_ticket_is_the_same_file(run, exported, tmp_path):
+    assert main([str(run), "-o", str(tmp_path / "again.safetensors")]) == 0
+    assert (tmp_path / "again.safetensors").read_bytes() == exported.read_bytes()
+
+
+def test_half_is_half_as_large_and_says_how_good_it_is(run, exported, corpus, tmp_path, capsys):
+    path = tmp_path / "half.safetensors"
+    assert main([str(run), "--half", "-o", str(path)]) == 0
+    packed = Packed.load(path)
+    assert {one.values.dtype for one in packed.parameters.values()} == {np.dtype(np.float16)}
+    rows = [json.loads(line) for line in (corpus / "test.jsonl").read_text().splitlines()]
+    taken = Ticket.load(path).predict([row["text"] for row in rows]).argmax(axis=1)
+    right = np.mean([("animals", "tools")[number] == row["label"] for number, row in zip(taken, rows, strict=True)])
+    assert packed.about["half_test_acc"] == right
+    assert f"{100 * right:.2f} % with weights rounded" in capsys.readouterr().out
+    assert Packed.load(exported).about.get("half_test_acc") is None
+
+
+def test_half_is_measured_on_the_run_s_corpus_alone(run, tmp_path, capsys):
+    other = tmp_path / "other"
+    other.mkdir()
+    for split in ("train", "test"):
+        rows = [{"text": f"cat {row}", "label": ("animals", "tools")[row % 2]} for row in range(20)]
+        (other / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert main([str(run), "--half", "--data", str(other), "-o", str(tmp_path / "half.safetensors")]) == 2
+    assert "is not the one that the run was tested on" in capsys.readouterr().err
+    assert not (tmp_path / "half.safetensors").exists()
+
+
+@pytest.mark.parametrize("rewind", ["init", "random", "last"])
+def test_the_first_weights_can_be_drawn_again_whatever_the_rewind(rewind, play, corpus, tmp_path, configure):
+    run = play("model=cnn", "model.filters=4", f"pruning.rewind={rewind}", "pruning.rounds=1")
+    path = tmp_path / "ticket.safetensors"
+    assert main([str(run), "-o", str(path)]) == 0
+    packed = Packed.load(path)
+    assert packed.first is None
+    import torch
+
+    config = configure("data=files", f"data.path={corpus}", "model=cnn", "model.filters=4", "embedding.dim=6")
+    torch.manual_seed(derive_seed(3, "network"))
+    words = len(TextDataModule(load_corpus(config.data), config.data, config.embedding, 3).words)
+    learner = build_learner(config.model, config.embedding, config.optimizer, words=words, classes=2)
+    first = first_values(packed, path)
+    for name, weight in learner.network.state_dict().items():
+        one = packed.parameters[name]
+        places = slice(None) if one.places is None else one.places
+        np.testing.assert_array_equal(first[name], weight.numpy().reshape(-1)[places])
+
+
+def test_first_weights_can_be_put_into_the_file(run, tmp_path):
+    path = tmp_path / "ticket.safetensors"
+    assert main([str(run), "--first-weights", "-o", str(path)]) == 0
+    packed, kept = Packed.load(path), read_rewind_weights(run)
+    assert packed.first is not None
+    for name, values in packed.first.items():
+        one = packed.parameters[name]
+        places = slice(None) if one.places is None else one.places
+        np.testing.assert_array_equal(values, kept[name].numpy().reshape(-1)[places])
+
+
+def test_the_card_lies_beside_the_file_and_says_what_is_true(run, exported):
+    card = exported.with_name("README.md").read_text(encoding="utf-8")
+    records = read_records(run / "results.csv", Record)
+    assert f"| test accuracy | {100 * records[2].test_acc:.2f} % |" in card
+    assert f"{exported.stat().st_size:,} bytes" in card
+    assert "animals, tools" in card
+    pictures = re.findall(r"\]\(([^)]+\.png)\)", card)
+    assert [(exported.parent / name).read_bytes()[:4] for name in pictures] == [b"\x89PNG"]
+    header = card.split("---\n")[1]
+    assert json.loads(re.findall("pipeline_tag: (.*)", header)[0]) == "text-classification"
+
+
+def test_a_readme_of_something_else_stays_as_it_is(run, tmp_path):
+    (tmp_path / "README.md").write_text("# My project")
+    path = tmp_path / "mine.safetensors"
+    assert main([str(run), "-o", str(path)]) == 0
+    assert (tmp_path / "README.md").read_text() == "# My project"
+    assert "mine.safetensors" in (tmp_path / "mine.README.md").read_text(encoding="utf-8")
+
+
+def test_a_recurrent_network_of_letters_is_packed_too(play, corpus, tmp_path):
+    run = play("model=birnn", "model.cell=gru", "model.hidden=5", "data.tokenizer=letters", "pruning.rounds=1")
+    path = tmp_path / "letters.safetensors"
+    assert main([str(run), "-o", str(path)]) == 0
+    rows = [json.loads(line) for line in (corpus / "test.jsonl").read_text().splitlines()]
+    taken = Ticket.load(path).predict([row["text"] for row in rows]).argmax(axis=1)
+    right = [("animals", "tools")[number] == row["label"] for number, row in zip(taken, rows, strict=True)]
+    assert np.mean(right) == pytest.approx(read_records(run / "results.csv", Record)[1].test_acc, abs=1e-7)
