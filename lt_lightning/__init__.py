@@ -14,4 +14,4 @@ goes on with a run that was stopped (`resuming`, `continuing`, `interruption`); 
 one run (`processes`, `supervisor`, `worker`, `environment`).
 """
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
