@@ -26,7 +26,7 @@ def read_arrays(header: Mapping[str, Any], tensors: memoryview) -> dict[str, np.
 
 def _array(name: str, said: Any, tensors: memoryview) -> np.ndarray:
     known = isinstance(said, Mapping) and said.keys() == {"dtype", "shape", "data_offsets"}
-    if not known or said["dtype"] not in _TYPES:
+    if not known or said["dtype"] not in tuple(_TYPES):
         raise ValueError(f"{name!a} is no array of a type that tickets have")
     kind, shape, offsets = np.dtype(_TYPES[said["dtype"]]), said["shape"], said["data_offsets"]
     if not all(

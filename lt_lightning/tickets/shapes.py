@@ -50,7 +50,7 @@ def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     features = 0
     if model["name"] == RECURRENT:
         cell, hidden = model.get("cell"), _size(model, "hidden")
-        if cell not in BLOCKS:
+        if cell not in tuple(BLOCKS):
             raise ValueError(f"its cell {cell!a} is none of {', '.join(BLOCKS)}")
         if not isinstance(model.get("bidirectional"), bool):
             raise ValueError("it does not say whether it is bidirectional")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from safetensors.numpy import load_file, save
 from lt_lightning.errors import SettingError
 from lt_lightning.results.sealed import seal
 from lt_lightning.tickets.format import FORMAT, VERSION, Packed, Parameter
+from trials.mutations import BYTEWISE, change_header, sealed_anew
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "ticket-format.md"
 
@@ -208,3 +211,20 @@ def test_every_byte_counts(tmp_path):
 def test_a_parameter_s_dead_entries_are_zero() -> None:
     parameter = Parameter((2, 3), np.array([1.5, -2], np.float32), np.array([1, 5]), prunable=True)
     np.testing.assert_array_equal(parameter.dense(), [[0, 1.5, 0], [0, 0, -2]])
+
+
+def test_a_mutant_that_is_sealed_anew_is_read_or_refused_in_a_line(tmp_path):
+    path = tmp_path / "ticket.safetensors"
+    make_packed(unknown=True, first=True).save(path)
+    sound, outcomes = path.read_bytes(), Counter[str]()
+    for number in range(1500):
+        chance = Random(number)
+        mutation = sealed_anew(chance.choice([*BYTEWISE.values(), change_header, change_header]))
+        path.write_bytes(mutation(sound, chance))
+        try:
+            Packed.load(path)
+            outcomes["read"] += 1
+        except SettingError as error:
+            outcomes["refused" if len(str(error).splitlines()) == 1 else "several lines"] += 1
+    assert outcomes.keys() == {"read", "refused"}
+    assert min(outcomes["read"], outcomes["refused"]) > 30
