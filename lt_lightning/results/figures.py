@@ -279,17 +279,31 @@ def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
         OSError: they cannot be written.
     """
     png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
+    _save(figure, png, svg)
+    return png, svg
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG (200 dots an inch).
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _save(figure, path)
+
+
+def _save(figure: Figure, *paths: Path) -> None:
+    """Write a figure to files, each in the form that its name ends with."""
     # Without these, an SVG says when it was drawn, and points at the web.
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    about = {".png": None, ".svg": dict.fromkeys(("Date", "Creator", "Format", "Type"))}
     with styled({"svg.hashsalt": "lt-lightning"}), warnings.catch_warnings():
         # A name in letters that the font lacks is drawn as boxes, which says it well enough.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         _settle(figure)
-        for path, metadata in ((png, None), (svg, nothing)):
+        for path in paths:
             drawn = io.BytesIO()
-            figure.savefig(drawn, format=path.suffix[1:], dpi=200, metadata=metadata)
+            figure.savefig(drawn, format=path.suffix[1:], dpi=200, metadata=about[path.suffix])
             write_whole(path, drawn.getvalue())
-    return png, svg
 
 
 def _settle(figure: Figure) -> None:

@@ -38,7 +38,7 @@ def write_card(run: Run, packed: Packed, path: Path, dense_bytes: int) -> Path:
     Raises:
         OSError: it cannot be written.
     """
-    from lt_lightning.results.figures import metric_figure, save_figure
+    from lt_lightning.results.figures import metric_figure, save_png
 
     figure = metric_figure(
         run.records,
@@ -47,7 +47,8 @@ def write_card(run: Run, packed: Packed, path: Path, dense_bytes: int) -> Path:
         run.metric,
         ticket=run.records[packed.about["round"]],
     )
-    picture, _ = save_figure(figure, path.with_name(f"{path.stem}_accuracy"))
+    picture = path.with_name(f"{path.stem}_accuracy.png")
+    save_png(figure, picture)
     card = _free_place(path)
     write_whole(card, card_text(packed, path, picture.name, dense_bytes))
     return card
