@@ -10,16 +10,16 @@ import pytorch_lightning as pl
 from torch import nn
 from torch.optim import Optimizer
 
-from lt_lightning.lottery import Freezer, Lottery, LotteryError, Mask, Settings
+from lt_lightning.lottery import Freezer, Lottery, LotteryError, Mask, Settings, Start
 
 
 class PruningCallback(pl.Callback):
     """Play a lottery with any LightningModule: one `Trainer.fit` is one round.
 
-    The first fit trains the whole network. As each later fit starts, the callback prunes the share `amount` of the
-    entries still alive and rewinds the survivors; while a fit runs, pruned entries get no gradient (clipping does not
-    count them) and stay exactly 0.0, whatever the optimizer; as it ends, the callback keeps what the next round
-    needs. Use the same callback and the same module in every fit, and a new Trainer for each:
+    The first fit trains the whole network, or what `start` leaves of it. As each later fit starts, the callback prunes
+    the share `amount` of the entries still alive and rewinds the survivors; while a fit runs, pruned entries get no
+    gradient (clipping does not count them) and stay exactly 0.0, whatever the optimizer; as it ends, the callback keeps
+    what the next round needs. Use the same callback and the same module in every fit, and a new Trainer for each:
 
         pruning = PruningCallback(amount=0.2, rewind="init")
         for round in range(5):
@@ -35,6 +35,8 @@ class PruningCallback(pl.Callback):
             names and patterns are relative to it.
         initialize: what draws the weights of the part again for `rewind="random"`; by default its `reset_parameters`
             methods (see `lt_lightning.lottery.reinitialize`).
+        start: a mask, and weights, that the first fit begins with instead of the whole network: a ticket from
+            elsewhere.
         settings: `amount`, `criterion`, `scope`, `threshold`, `rewind`, `include`, `exclude` and `seed`, as in
             `lt_lightning.lottery.Settings`, which has their defaults.
 
@@ -43,9 +45,14 @@ class PruningCallback(pl.Callback):
     """
 
     def __init__(
-        self, *, submodule: str = "", initialize: Callable[[nn.Module], None] | None = None, **settings: Any
+        self,
+        *,
+        submodule: str = "",
+        initialize: Callable[[nn.Module], None] | None = None,
+        start: Start | None = None,
+        **settings: Any,
     ) -> None:
-        self._lottery = Lottery(Settings(**settings), initialize)
+        self._lottery = Lottery(Settings(**settings), initialize, start)
         self._submodule = submodule
         self._freezer: Freezer | None = None
         self._told = ExitStack()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lt_lightning.lottery.settings import LotteryError as LotteryError
     from lt_lightning.lottery.settings import Rewind as Rewind
     from lt_lightning.lottery.settings import Settings as Settings
+    from lt_lightning.lottery.starting import Start as Start
 
 _HOME = {
     "CRITERIA": "criteria",
@@ -29,6 +30,7 @@ _HOME = {
     "Mask": "mask",
     "Rewind": "settings",
     "Settings": "settings",
+    "Start": "starting",
     "derive_seed": "seeds",
     "prunable_parameters": "selection",
     "prune": "pruning",

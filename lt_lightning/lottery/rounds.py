@@ -29,6 +29,7 @@ from lt_lightning.lottery.rewinding import reinitialize, restore, snapshot
 from lt_lightning.lottery.seeds import derive_seed
 from lt_lightning.lottery.selection import matching_parameters, prunable_parameters
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
+from lt_lightning.lottery.starting import Start
 
 
 class Lottery:
@@ -37,6 +38,7 @@ class Lottery:
     Args:
         settings: how each round prunes and rewinds.
         initialize: how `rewind=random` draws weights again; see `reinitialize`.
+        start: the mask and the weights that round 0 begins with; None: it trains the whole module as it is.
 
     Attributes:
         round: the round that is trained now or was last; -1 before the first.
@@ -44,13 +46,19 @@ class Lottery:
         training: whether the round has begun and not ended.
     """
 
-    def __init__(self, settings: Settings, initialize: Callable[[nn.Module], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        initialize: Callable[[nn.Module], None] | None = None,
+        start: Start | None = None,
+    ) -> None:
         self.settings = settings
         self.rewind = Rewind.parse(settings.rewind)
         self.round = -1
         self.mask = Mask({})
         self.training = False
         self._initialize = initialize
+        self._start = start
         self._rewind_weights: dict[str, Tensor] | None = None
 
     def parameters(self, module: nn.Module) -> dict[str, nn.Parameter]:
@@ -64,10 +72,12 @@ class Lottery:
     def begin_round(self, module: nn.Module) -> None:
         """Start the next round: the first takes `module` as it is, each later one prunes and rewinds it.
 
-        A round that was begun and never ended is begun again: its mask stays, and so do the weights.
+        The first gives it the start's weights and mask, if there is one. A round that was begun and never ended is
+        begun again: its mask stays, and so do the weights.
 
         Raises:
-            LotteryError: if the settings do not fit `module`, or round 0 never reached the rewinding point.
+            LotteryError: if the settings or the start do not fit `module`, or round 0 never reached the rewinding
+                point.
         """
         params = self.parameters(module)
         if self.round < 0:
@@ -91,9 +101,9 @@ class Lottery:
                 # That a part cannot be drawn again is said now, not after a round of training.
                 reinitialize(module, seed=0, redraw=self.settings.redraw)
                 restore(module, first)
+        self.mask = Mask.ones(params) if self._start is None else self._start.begin_(module, params)
         if self.rewind.at_start:
             self._rewind_weights = snapshot(module)
-        self.mask = Mask.ones(params)
         self.round = 0
 
     def observe(self, module: nn.Module, *, epochs: int | None = None, steps: int | None = None) -> None:

@@ -1,0 +1,65 @@
+"""Where a lottery begins that is not to begin with the whole network: a mask, and weights to go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from lt_lightning.lottery.mask import Mask
+from lt_lightning.lottery.rewinding import restore
+from lt_lightning.lottery.settings import LotteryError
+
+
+@dataclass(frozen=True)
+class Start:
+    """A ticket that somebody else found, for round 0 to begin with.
+
+    Attributes:
+        mask: what is alive in round 0, for some of the parameters that are pruned; the others begin whole.
+        weights: what some parameters and buffers begin with, by name; the others keep the values that they have.
+    """
+
+    mask: Mask
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @torch.no_grad()
+    def begin_(self, module: nn.Module, params: Mapping[str, nn.Parameter]) -> Mask:
+        """Give `module` these weights times this mask, in place.
+
+        Args:
+            module: what is trained.
+            params: those of its parameters that are pruned.
+
+        Returns:
+            The mask of all of `params`, where they are.
+
+        Raises:
+            LotteryError: if the mask is of a parameter that is not pruned, or of another shape; if the weights are of
+                something that the module does not have. It is then as it was.
+        """
+        whole = Mask.ones(params)
+        for name, alive in self.mask.items():
+            if name not in whole:
+                raise LotteryError(
+                    f"start: the mask names {name!r}, which is none of the parameters that are pruned: "
+                    f"{', '.join(whole)}; leave it out, or prune it"
+                )
+            _require_shape("mask", name, alive, whole[name])
+        there = module.state_dict(keep_vars=True)
+        for name, value in self.weights.items():
+            if name not in there:
+                raise LotteryError(f"start: there are weights of {name!r}, which the module does not have")
+            _require_shape("weight", name, value, there[name])
+        restore(module, self.weights)
+        mask = Mask({**whole, **{name: alive.to(params[name].device) for name, alive in self.mask.items()}})
+        mask.apply_(params)
+        return mask
+
+
+def _require_shape(what: str, name: str, given: Tensor, there: Tensor) -> None:
+    if given.shape != there.shape:
+        shapes = f"{tuple(given.shape)}, the module's {tuple(there.shape)}"
+        raise LotteryError(f"start: the {what} of {name!r} has shape {shapes}: they are of different models")
