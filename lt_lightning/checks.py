@@ -18,6 +18,13 @@ from lt_lightning.config import Config, TrainerConfig
 from lt_lightning.errors import SettingError
 from lt_lightning.explanations import explain
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
+from lt_lightning.tickets.shapes import CONVOLUTIONAL, RECURRENT
+
+NO_TICKET = (
+    "missing; make a ticket of a run's round, python -m lt_lightning.export RUN --round N -o FILE, and give "
+    "pruning.ticket=FILE"
+)
+"""What to say where a run is to start from a ticket and is given none."""
 
 LARGEST = 2**31 - 1
 """No setting needs a larger number, and libraries that count in 32 or 64 bits break on some."""
@@ -57,7 +64,7 @@ def lottery_settings(config: Config) -> Settings:
     Raises:
         LotteryError: if a value is out of its range.
     """
-    pruning = {key: value for key, value in vars(config.pruning).items() if key != "rounds"}
+    pruning = {key: value for key, value in vars(config.pruning).items() if key not in ("rounds", "ticket")}
     settings = Settings(**pruning, seed=config.seed)
     rewind = Rewind.parse(settings.rewind)
     if rewind.point == "epoch" and rewind.at and rewind.at > config.trainer.max_epochs:
@@ -139,6 +146,9 @@ def _claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
     if optimizer.momentum is not None:
         yield inside("optimizer.momentum", optimizer.momentum, with_zero=True)
     yield at_least(0, "pruning.rounds", config.pruning.rounds)
+    yield "pruning.ticket", None, config.pruning.ticket != "", NO_TICKET
+    packs = config.pruning.ticket is None or model.name in (*CONVOLUTIONAL, RECURRENT)
+    yield "pruning.ticket", None, packs, f"only classifiers of texts have tickets, not model={model.name}; leave it out"
     yield at_least(1, "early_stopping.patience", config.early_stopping.patience)
     unscaled = config.trainer.gradient_clip_val and config.trainer.precision in (16, "16", "16-mixed", "bf16-mixed")
     fits = not (optimizer.fused and unscaled)

@@ -129,6 +129,7 @@ class CheckConfig:
         """Refuse what `read_config` refuses; SystemExit, as Hydra swallows a callback's other errors."""
         from lt_lightning.checks import read_config
         from lt_lightning.resuming import check_free, near
+        from lt_lightning.transfer.fitting import read_ticket
 
         try:
             checked = read_config(config)
@@ -136,15 +137,20 @@ class CheckConfig:
             check_folder(folder)
             if checked.resume is None:
                 check_free(folder)
+                read_ticket(checked)
         except SettingError as error:
             fail(str(error))
 
     def on_multirun_start(self, config: Any, **_: Any) -> None:
-        """Refuse to put a sweep over another one, and put on record what starts this one."""
+        """Refuse a sweep over another one, or without the ticket that all jobs need; put on record what starts it."""
+        from lt_lightning.checks import NO_TICKET
         from lt_lightning.resuming import check_free, near, write_sweep
 
         if config.resume is not None:
             return
+        given = config.hydra.overrides.task
+        if config.pruning.ticket == "" and not any("pruning.ticket=" in argument for argument in given):
+            fail(f"pruning.ticket: {NO_TICKET}")  # once, and not in every job
         folder = near(Path(config.hydra.sweep.dir))
         try:
             for run in sorted(folder.glob("*/run.json")):

@@ -114,7 +114,7 @@ class OptimizerConfig:
 
 @dataclass
 class PruningConfig:
-    """The `pruning` group: how many rounds, and what `lottery.Settings` asks."""
+    """The `pruning` group: how many rounds, from which ticket on, and what `lottery.Settings` asks."""
 
     rounds: int = MISSING
     amount: float = MISSING
@@ -125,6 +125,7 @@ class PruningConfig:
     include: List[str] = MISSING
     exclude: List[str] = MISSING
     redraw: List[str] = MISSING
+    ticket: Optional[str] = None
 
 
 @dataclass

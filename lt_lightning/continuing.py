@@ -61,7 +61,7 @@ def resume_description(before: Mapping[str, Any], current: Mapping[str, Any]) ->
         The description, and a line for each thing that is not as it was and may change numbers.
 
     Raises:
-        SettingError: if another number of processes shares the work, or word vectors are others.
+        SettingError: if another number of processes shares the work, or word vectors or the ticket are others.
     """
     then, processes = before.get("processes"), current["processes"]
     if then is not None and then != processes:
@@ -72,6 +72,7 @@ def resume_description(before: Mapping[str, Any], current: Mapping[str, Any]) ->
     vectors = look_up(before, "vocabulary.vectors")
     if "vocabulary" in before and vectors != current["vocabulary"]["vectors"]:
         raise SettingError("embedding.path: the vectors are not those of then; bring these back, or start another run")
+    origin = _origin(before.get("ticket"), current.get("ticket"))
     changes = _changes(before, current)
     remarks = []
     if changes is None:
@@ -82,7 +83,23 @@ def resume_description(before: Mapping[str, Any], current: Mapping[str, Any]) ->
     earlier = before.get("resumed")
     resumed = {"at": now(), "changes": changes and {name: list(pair) for name, pair in changes.items()}}
     kept = {key: before[key] for key in ("started", "versions", "device") if key in before}
-    return {**current, **kept, "resumed": [*(earlier if isinstance(earlier, list) else []), resumed]}, remarks
+    times = [*(earlier if isinstance(earlier, list) else []), resumed]
+    return {**current, **kept, "ticket": origin, "resumed": times}, remarks
+
+
+def _origin(then: Any, now: Any) -> Any:
+    """The ticket that a run started from.
+
+    Args:
+        then: what `run.json` said of it.
+        now: what is known of the file; None once round 0 is over, when it may be gone.
+    """
+    if isinstance(then, Mapping) and now is not None and then.get("seal") != now["seal"]:
+        raise SettingError(
+            f"pruning.ticket: {now['file']} is not the file that round 0 began with; bring that one back, or start "
+            "another run"
+        )
+    return then if now is None else now
 
 
 def _changes(before: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, tuple[Any, Any]] | None:

@@ -53,6 +53,7 @@ from lt_lightning.results.description import describe_run, now, write_descriptio
 from lt_lightning.results.files import writing_to
 from lt_lightning.results.holding import STATE
 from lt_lightning.results.metrics import Metric, metric_of
+from lt_lightning.results.origins import transfer_line
 from lt_lightning.results.records import ConfusionRecord, LayerRecord, Record
 from lt_lightning.results.report import draw_report
 from lt_lightning.results.round_tickets import RoundTicket
@@ -66,6 +67,7 @@ from lt_lightning.results.rounds import (
 )
 from lt_lightning.results.tables import parameter_table
 from lt_lightning.resuming import check_free, describe_before, without_resume
+from lt_lightning.transfer.starting import find_start
 
 log = logging.getLogger(__name__)
 
@@ -110,13 +112,14 @@ def run_experiment(
         vectors=data.vectors,
     )
     check_prompt(config.model, data)
-    pruning = PruningCallback(submodule="network", **vars(lottery_settings(config)))
-    description = _describe(config, data, command, learner, run, environment)
+    played: list[PlayedRound] = list(find_standing(run).rounds) if resuming else []
+    # Once round 0 is over, all that is left of the ticket is in the run's own.
+    start, origin = (None, None) if played else find_start(config, learner.network, data.words)
+    pruning = PruningCallback(submodule="network", start=start, **vars(lottery_settings(config)))
+    description = {**_describe(config, data, command, learner, run, environment), "ticket": origin}
     check_rows(data.rows, description["processes"])
-    played: list[PlayedRound] = []
     if resuming:
         description, remarks = resume_description(describe_before(run)[0], description)
-        played = list(find_standing(run).rounds)
         take_up(run, played, learner.network, pruning)
         for remark in remarks if is_writer else ():
             log.warning(remark)
@@ -355,11 +358,12 @@ def _summary(config: Config, data: DataModule, description: dict[str, Any], metr
     if config.data.tokenizer is Splitter.letters:
         words = f"{len(set(data.words) - set(SPECIAL_WORDS)):,} letters"
     baseline = description["baseline"]
+    origin = transfer_line(description)
     beat = f"\nto be beaten: {baseline['name']}, {baseline['value']:.4f} {metric.name}" if baseline else ""
     return (
         f"{data.corpus.name}: {rows} rows{classes}, {words}{found}\n"
         f"{description['network']}: {description['parameters']:,} parameters; {rounds}, rewind {pruning.rewind}, "
-        f"seed {config.seed}{beat}"
+        f"seed {config.seed}{origin and chr(10) + origin}{beat}"
     )
 
 

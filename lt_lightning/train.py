@@ -20,6 +20,7 @@ from lt_lightning.processes import Job, count_processes, is_first
 from lt_lightning.results.holding import hold
 from lt_lightning.results.rounds import Standing, find_standing
 from lt_lightning.resuming import check_same, describe_before, how_to_go_on, is_begun, is_complete, near
+from lt_lightning.transfer.fitting import read_ticket
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -68,11 +69,12 @@ def task(composed: DictConfig) -> None:
 def _run(job: Job) -> None:
     """Read the data, and play the rounds in as many processes as are asked for."""
     processes = count_processes(job.config.trainer, os.environ)
+    if not _goes_on(job):
+        read_ticket(job.config)  # says at once what is wrong with it
     corpus = load(job.config)
     find_vectors(job.config.embedding)  # fetches, or says what is missing, at once
     with hold(job.run) if is_first(os.environ) else nullcontext():
-        # Of a sweep that goes on, some jobs may never have started.
-        if job.config.resume is not None and is_begun(job.run):
+        if _goes_on(job):
             if _is_over(job, corpus):
                 return
             job = replace(job, resuming=True)
@@ -88,12 +90,19 @@ def _run(job: Job) -> None:
             run_experiment(job.config, corpus, job.run, job.command, resuming=job.resuming)
 
 
+def _goes_on(job: Job) -> bool:
+    """Whether the run has begun before; of a sweep that goes on, some jobs may never have started."""
+    return job.config.resume is not None and is_begun(job.run)
+
+
 def _is_over(job: Job, corpus: Corpus | PairCorpus) -> bool:
     """Check that a run can go on as it is asked to, say what is damaged, and whether nothing is left to do."""
     standing = find_standing(job.run)
     check_same(job.run, job.config, dict(corpus.fingerprints), standing)
     for damage in filter(None, (describe_before(job.run)[1], *standing.damages)):
         log.warning("%s; going on %s", damage, _where(standing))
+    if not standing.rounds:
+        read_ticket(job.config)
     if is_complete(job.run, job.config, standing):
         last = job.config.pruning.rounds
         done = f"rounds 0 to {last} are" if last else "round 0 is"

@@ -33,7 +33,7 @@ def test_the_lotterys_defaults_and_the_configurations_are_the_same(configure: Ca
         if field.name != "seed":
             default = getattr(defaults, field.name)
             assert pruning[field.name] == (list(default) if isinstance(default, tuple) else default)
-    assert {field.name for field in dataclasses.fields(PruningConfig)} - {"rounds"} < {
+    assert {field.name for field in dataclasses.fields(PruningConfig)} - {"rounds", "ticket"} < {
         field.name for field in dataclasses.fields(Settings)
     }
 
@@ -81,7 +81,8 @@ PAIRS = {"hihello", "seq2seq", "study_hihello", "study_seq2seq"}
 def test_any_experiment_runs_on_other_data_with_one_more_word(
     configure: Callable[..., Config], experiment: str, data: str
 ) -> None:
-    config = configure(f"+experiment={experiment}", f"data={data}")
+    given = ["pruning.ticket=FILE"] if experiment.startswith("transfer") else []
+    config = configure(f"+experiment={experiment}", f"data={data}", *given)
     assert config.data.name == {"pydocs": "PyDocs", "agnews": "AG News", "imdb": "IMDB"}[data]
     assert config.model.name in ("cnn", "birnn", "char_lm")  # these fit any number of classes
 
@@ -127,6 +128,23 @@ def test_a_study_sweeps_three_rewinds_and_at_least_three_seeds_without_a_flag(st
     assert hydra.mode == RunMode.MULTIRUN
     assert hydra.sweeper.params["pruning.rewind"] == "init,last,random"
     assert len(set(hydra.sweeper.params.seed.split(","))) >= 3
+
+
+@pytest.mark.parametrize(("experiment", "study"), [(f"transfer_{of}", f"study_{of}") for of in ("imdb", "agnews")])
+def test_a_transfer_is_its_study_without_rounds_and_asks_for_a_ticket(
+    configure: Callable[..., Config], experiment: str, study: str
+) -> None:
+    with pytest.raises(SettingError, match=r"^pruning\.ticket: missing; .* lt_lightning\.export RUN"):
+        configure(f"+experiment={experiment}")
+    config = configure(f"+experiment={experiment}", "pruning.ticket=t_${seed}.safetensors", "seed=2")
+    assert (config.pruning.ticket, config.pruning.rounds) == ("t_2.safetensors", 0)
+    like = configure(f"+experiment={study}", "seed=2")
+    like.name, like.pruning.rounds, like.pruning.ticket = experiment, 0, config.pruning.ticket
+    assert config == like
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        hydra = compose("config", [f"+experiment={experiment}"], return_hydra_config=True).hydra
+    assert hydra.mode == RunMode.MULTIRUN
+    assert hydra.sweeper.params == {"pruning.rewind": "init,random", "seed": "0,1,2"}
 
 
 def test_every_key_has_a_comment() -> None:

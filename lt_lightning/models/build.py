@@ -53,12 +53,14 @@ def build_learner(
     if model.name == "seq2seq":
         network = EncoderDecoder(words, dim=embedding.dim, embedding_std=embedding.std, **_recurrent(model))
         return Learner(network, words + 1, make_optimizer, SequenceToSequence(network.end))
-    return Learner(_classifier(model, embedding, words, classes, vectors), classes, make_optimizer, Classification())
+    network = build_classifier(model, embedding, words=words, classes=classes, vectors=vectors)
+    return Learner(network, classes, make_optimizer, Classification())
 
 
-def _classifier(
-    model: ModelConfig, embedding: EmbeddingConfig, words: int, classes: int, vectors: Tensor | None
+def build_classifier(
+    model: ModelConfig, embedding: EmbeddingConfig, *, words: int, classes: int, vectors: Tensor | None = None
 ) -> nn.Module:
+    """The network that tells classes of texts apart; see `build_learner`."""
     common: dict[str, Any] = {"dim": embedding.dim, "vectors": vectors, "embedding_std": embedding.std}
     if model.name == "birnn":
         logits = None if classes == 2 else classes

@@ -1,0 +1,78 @@
+"""Whether a ticket fits the run that is to start from it; needs neither torch nor Lightning, so it is said at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lt_lightning.errors import SettingError
+from lt_lightning.results.grouping import show_setting
+from lt_lightning.tickets.shapes import CONVOLUTIONAL, RECURRENT
+
+if TYPE_CHECKING:
+    from lt_lightning.config import Config
+    from lt_lightning.tickets.format import Packed
+
+_SHAPING = {"cnn": ("filters", "widths"), RECURRENT: ("cell", "hidden", "layers", "bidirectional")}
+"""The settings of each kind of network that say which parameters it has, of which shapes and for which equations."""
+
+
+def read_ticket(config: Config) -> Packed | None:
+    """The ticket that a run is to start from, or None.
+
+    Raises:
+        SettingError: if there is no such file, it is no ticket, its network is not the run's, or it lacks the weights
+            to rewind to.
+    """
+    if config.pruning.ticket is None:
+        return None
+    from lt_lightning.tickets.format import Packed  # waits for NumPy
+
+    path = Path(config.pruning.ticket)
+    try:
+        packed = Packed.load(path)
+    except SettingError as error:
+        raise SettingError(f"pruning.ticket: {error}") from error
+    check_fit(path, packed.about, config)
+    if config.pruning.rewind == "init" and packed.first is None and packed.about.get("first") is None:
+        raise SettingError(
+            f"pruning.ticket: {path} does not tell the weights that its run began with; export it with "
+            "--first-weights, or use pruning.rewind=random or none"
+        )
+    return packed
+
+
+def check_fit(path: Path, about: Mapping[str, Any], config: Config) -> None:
+    """See that the network of a ticket is that of a run, but for vocabulary and classes.
+
+    Args:
+        path: the ticket's file, for the message.
+        about: what it says of itself.
+        config: the run's settings.
+
+    Raises:
+        SettingError: naming the first setting that differs, and both values.
+    """
+    for key, here, there in _compared(about, config):
+        if here != there:
+            here, there = show_setting(here), show_setting(there)
+            remedy = f"give {key}={there.replace(' ', '')}, or another pruning.ticket"
+            raise SettingError(f"{key}: {here}, but the network of the ticket {path} has {there}; {remedy}")
+
+
+def _compared(about: Mapping[str, Any], config: Config) -> Iterator[tuple[str, Any, Any]]:
+    """Settings that must agree: the key, the run's value, the ticket's."""
+    theirs: Mapping[str, Any] = about["model"]
+    here, there = (_kind(name) for name in (config.model.name, theirs["name"]))
+    yield "model", here, there
+    for key in _SHAPING[here]:
+        ours = getattr(config.model, key)
+        yield f"model.{key}", ours, theirs.get(key)
+    yield "embedding.dim", config.embedding.dim, about["embedding_dim"]
+    yield "data.tokenizer", config.data.tokenizer.value, about["splitter"]
+
+
+def _kind(name: str) -> str:
+    # Which of these a network is, is a matter of its classes, and so of its last layer alone.
+    return "cnn" if name in CONVOLUTIONAL else name
