@@ -1,0 +1,105 @@
+"""The convolutional network of a ticket answers what torch's does, whatever lives, whatever the texts."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ticket_networks import answer, pack, prune
+
+from lt_lightning.models import BinaryCNN, MultiCNN
+from lt_lightning.tickets import convolution
+from lt_lightning.tickets.convolution import Convolution
+
+WORDS, DIM = 300, 20
+DENSITIES = (1.0, 0.5, 0.2, 0.05, 0.0115, 0.002, 0.0)
+
+
+def network(density: float, filters: int = 12, widths: Sequence[int] = (3, 4, 5), seed: int = 0) -> MultiCNN:
+    network = MultiCNN(WORDS, 4, dim=DIM, filters=filters, widths=widths, kernel="reference")
+    prune(network, density, seed)
+    return network
+
+
+def draw(lengths: Sequence[int], seed: int = 0) -> list[list[int]]:
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, WORDS, length).tolist() for length in lengths]
+
+
+def logits(ticket: Convolution, texts: Sequence[Sequence[int]]) -> np.ndarray:
+    return ticket.logits([np.array(text, np.int32) for text in texts])
+
+
+RAGGED = (0, 1, 2, 3, 4, 5, 6, 7, 30, 1, 0, 200, 2, 5)
+
+
+@pytest.mark.parametrize("density", DENSITIES)
+@pytest.mark.parametrize("filters", [2, 12, 60])
+@pytest.mark.parametrize("keeps", [True, False])
+def test_logits_are_those_of_torch(density: float, filters: int, keeps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution, "KEPT", 10**9 if keeps else 0)
+    theirs = network(density, filters)
+    ours, texts = Convolution(pack(theirs, "cnn", 4)), draw(RAGGED)
+    np.testing.assert_allclose(logits(ours, texts), answer(theirs, texts), rtol=0, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(st.lists(st.integers(0, WORDS - 1), max_size=14), min_size=1, max_size=8),
+    st.sampled_from(DENSITIES),
+    st.sampled_from([(3, 4, 5), (1,), (2, 7), (5, 3, 3), (6,)]),
+    st.integers(0, 3),
+)
+def test_logits_are_those_of_torch_for_any_texts_and_widths(
+    texts: list[list[int]], density: float, widths: tuple[int, ...], seed: int
+) -> None:
+    theirs = network(density, 4, widths, seed)
+    ours = Convolution(pack(theirs, "cnn", 4))
+    np.testing.assert_allclose(logits(ours, texts), answer(theirs, texts), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_pieces_and_blocks_change_nothing(keeps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs, texts = network(0.5), draw([4, 900, 0, 3, 700, 2, 2, 256, 1])
+    monkeypatch.setattr(convolution, "KEPT", 10**9 if keeps else 0)
+    monkeypatch.setattr(convolution, "PIECE", 300)
+    monkeypatch.setattr(convolution, "BLOCK", 1)  # the smallest block is taken
+    ours = Convolution(pack(theirs, "cnn", 4))
+    np.testing.assert_allclose(logits(ours, texts), answer(theirs, texts), rtol=0, atol=1e-5)
+    alone = np.concatenate([logits(ours, [text]) for text in texts])
+    np.testing.assert_allclose(alone, answer(theirs, texts), rtol=0, atol=1e-5)
+
+
+def test_a_single_logit_is_that_of_torch() -> None:
+    theirs = BinaryCNN(WORDS, dim=DIM, filters=6)
+    prune(theirs, 0.3)
+    texts = draw(RAGGED)
+    found = logits(Convolution(pack(theirs, "cnn", 2)), texts)
+    assert found.shape == (len(texts), 1)
+    np.testing.assert_allclose(found, answer(theirs, texts), rtol=0, atol=1e-5)
+
+
+def test_no_texts_have_no_logits() -> None:
+    assert Convolution(pack(network(0.1), "cnn", 4)).logits([]).shape == (0, 4)
+
+
+def test_half_precision_is_read_as_the_numbers_that_it_holds() -> None:
+    theirs, texts = network(0.4), draw(RAGGED)
+    ticket = pack(theirs, "cnn", 4, half=True)
+    theirs.half().float()
+    np.testing.assert_allclose(logits(Convolution(ticket), texts), answer(theirs, texts), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("density", "megabytes"), [(0.0115, 8), (1.0, 45)])
+def test_a_very_long_text_takes_little_more_memory_than_its_words(density: float, megabytes: int) -> None:
+    ours = Convolution(pack(network(density, 100), "cnn", 4))
+    words = np.random.default_rng(0).integers(0, WORDS, 300_000).astype(np.int32)
+    tracemalloc.start()
+    ours.logits([words])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < megabytes * 1e6  # all windows' values would be 360 MB
