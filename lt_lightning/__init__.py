@@ -14,4 +14,22 @@ goes on with a run that was stopped (`resuming`, `continuing`, `interruption`); 
 one run (`processes`, `supervisor`, `worker`, `environment`).
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lt_lightning.tickets import Ticket
+
+__all__ = ["Ticket", "__version__"]
+
 __version__ = "0.4.0"
+
+
+def __getattr__(name: str) -> Any:
+    """`Ticket`, imported once it is asked for: settings are checked, and refused, without NumPy."""
+    if name == "Ticket":
+        from lt_lightning.tickets import Ticket
+
+        return Ticket
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
