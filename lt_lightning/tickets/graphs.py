@@ -108,7 +108,8 @@ def _positions_below(graph: _Graph, of: str, axis: int, ends: str) -> str:
 
 def _max_over_time(graph: _Graph, packed: Packed) -> str:
     """The features `(batch, features)` of a convolutional network."""
-    convs = [name for name in packed.parameters if name.startswith("convs.") and name.endswith(".weight")]
+    count = sum(name.startswith("convs.") and name.endswith(".weight") for name in packed.parameters)
+    convs = [f"convs.{number}.weight" for number in range(count)]
     widths = [packed.parameters[name].shape[2] for name in convs]
     vectors = graph.add("Transpose", _vectors(graph, packed, max(widths)), perm=[0, 2, 1])
     features = []
@@ -116,8 +117,8 @@ def _max_over_time(graph: _Graph, packed: Packed) -> str:
         bias = graph.keep(packed, name.replace("weight", "bias"))
         windows = graph.add("Conv", vectors, graph.keep(packed, name), bias, kernel_shape=[width])
         # Windows that end within the text, and of a short one the first.
-        count = graph.add("Max", graph.add("Sub", "lengths", graph.value(width - 1)), graph.value(1))
-        inside = graph.add("Unsqueeze", _positions_below(graph, windows, 2, count), graph.value([1]))
+        ends = graph.add("Max", graph.add("Sub", "lengths", graph.value(width - 1)), graph.value(1))
+        inside = graph.add("Unsqueeze", _positions_below(graph, windows, 2, ends), graph.value([1]))
         # Zero for all others: below zero nothing counts anyway, after ReLU.
         positive = graph.add("Where", inside, graph.add("Relu", windows), graph.value(0, np.float32))
         features.append(graph.add("ReduceMax", positive, axes=[2], keepdims=0))
