@@ -43,7 +43,7 @@ def read_folder(folder: Path) -> Mapping[str, datasets.Dataset]:
         raise SettingError(
             f"data.path: {folder} is one data set, saved without splits; save a DatasetDict with train and test"
         )
-    return {split: _read_file(_find(folder, split)) for split in ("train", "test")}
+    return {split: read_file(_find(folder, split), "data.path") for split in ("train", "test")}
 
 
 def read_parquet(paths: Sequence[Path]) -> datasets.Dataset:
@@ -82,18 +82,29 @@ def _what(path: Path) -> str:
     return "a folder" if path.is_dir() else "a pipe or a device"
 
 
-def _read_file(path: Path) -> datasets.Dataset:
-    if not path.stat().st_size:
-        raise SettingError(f"data.path: {path} is empty; fill it, or give another folder")
+def read_file(path: Path, setting: str) -> datasets.Dataset:
+    """Read a file by the ending of its name, one of `READERS`.
+
+    Args:
+        path: a file that is there.
+        setting: what it was named by, for the error.
+
+    Raises:
+        SettingError: if it cannot be read.
+    """
     try:
+        if not path.stat().st_size:
+            raise SettingError(f"{setting}: {path} is empty; fill it, or give another")
         return READERS[path.suffix](path)
+    except SettingError:
+        raise
     except UnicodeDecodeError as error:
         raise SettingError(
-            f"data.path: {path} is not UTF-8 text (it has a byte {error.object[error.start]:#x}); save it as UTF-8"
+            f"{setting}: {path} is not UTF-8 text (it has a byte {error.object[error.start]:#x}); save it as UTF-8"
         ) from error
     except (OSError, ValueError, NotImplementedError, pa.ArrowException) as error:
         remedy = "" if ";" in _say(error) else "; mend it"
-        raise SettingError(f"data.path: {path} cannot be read as {path.suffix}: {_say(error)}{remedy}") from error
+        raise SettingError(f"{setting}: {path} cannot be read as {path.suffix}: {_say(error)}{remedy}") from error
 
 
 def _read_csv(path: Path) -> datasets.Dataset:

@@ -35,15 +35,9 @@ class Classes:
         Raises:
             SettingError: if a label is of no class.
         """
-        if self.numbered and pa.types.is_integer(labels.type):
-            codes = labels.to_numpy()
-            known = (codes >= 0) & (codes < len(self.names))
-        else:
-            places = pc.index_in(labels.cast(pa.large_string()), pa.array(self.names, pa.large_string()))  # pyright: ignore
-            codes = pc.fill_null(places, -1).to_numpy().astype(np.int64)
-            known = codes >= 0
-        if not known.all():
-            unknown = labels[int(np.argmin(known))].as_py()
+        codes = self.find(labels)
+        if codes.min(initial=0) < 0:
+            unknown = labels[int(np.argmin(codes >= 0))].as_py()
             plain = self.names == tuple(map(str, range(len(self.names))))
             numbers = f"0 … {len(self.names) - 1}, " if self.numbered and not plain else ""
             raise SettingError(
@@ -51,6 +45,14 @@ class Classes:
                 "name its class too"
             )
         return codes
+
+    def find(self, labels: pa.ChunkedArray) -> Int64[np.ndarray, " rows"]:
+        """The number of each label's class, and -1 for a label of none; `labels` as for `number`."""
+        if self.numbered and pa.types.is_integer(labels.type):
+            codes = labels.to_numpy()
+            return np.where((codes >= 0) & (codes < len(self.names)), codes, -1)
+        places = pc.index_in(labels.cast(pa.large_string()), pa.array(self.names, pa.large_string()))  # pyright: ignore
+        return pc.fill_null(places, -1).to_numpy().astype(np.int64)
 
 
 def tidy_labels(labels: pa.ChunkedArray, known: Sequence[str] | None, where: str) -> pa.ChunkedArray:

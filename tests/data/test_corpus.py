@@ -14,7 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lt_lightning.data.corpus import MOST_DROPPED, cache_folder, load_corpus, make_corpus
+from lt_lightning.data.corpus import cache_folder, load_corpus, make_corpus
+from lt_lightning.data.rows import MOST_DROPPED
 
 BOTH = ("train", "test")
 

@@ -1,0 +1,148 @@
+"""Texts to evaluate a ticket on, each with the number that its class has in the ticket."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import datasets
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int64
+
+from lt_lightning.data.corpus import Corpus
+from lt_lightning.data.files import read_file
+from lt_lightning.data.labels import Classes
+from lt_lightning.data.rows import finish_rows, read_columns, spell, take_filled
+from lt_lightning.data.splits import stratified_split
+from lt_lightning.errors import SettingError
+from lt_lightning.lottery.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from lt_lightning.config import DataConfig
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("test", "train", "valid")
+"""What can be chosen of a corpus."""
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """Texts and what they are.
+
+    Attributes:
+        source: where they were read from.
+        rows: the columns `text` and `label`, the numbers of the ticket's classes.
+        dropped: how many rows without text or label were left out.
+        numbers: int64 `(rows,)`: the place of each row among those that have text and label, counted from 1.
+    """
+
+    source: str
+    rows: datasets.Dataset
+    dropped: int
+    numbers: Int64[np.ndarray, " rows"]
+
+    @property
+    def labels(self) -> Int64[np.ndarray, " rows"]:
+        """The number of each row's class."""
+        return self.rows.with_format("arrow")[:]["label"].to_numpy()
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells these texts, with these labels, in this order from any others; a corpus tells its splits by it."""
+        return self.rows._fingerprint
+
+    def batches(self, size: int) -> Iterator[list[str]]:
+        """The texts, so many at a time."""
+        for batch in self.rows.with_format("arrow").iter(size):
+            yield batch["text"].to_pylist()  # pyright: ignore[reportIndexIssue, reportCallIssue, reportArgumentType]
+
+    def texts(self, rows: Sequence[int]) -> list[str]:
+        """The texts of some rows, counted from 0."""
+        return [self.rows[row]["text"] for row in rows]
+
+
+def read_labelled_file(path: Path, config: DataConfig, names: Sequence[str]) -> LabelledTexts:
+    """Read texts and labels from a single file.
+
+    Args:
+        path: a .csv, .jsonl or .parquet file.
+        config: the `data` group; its columns and class names, which are those of numbers in the file, are used.
+        names: the ticket's classes. Labels that are names are looked up among them; numbers without names are theirs.
+
+    Raises:
+        SettingError: if the file cannot be read, or a label is of no class of the ticket.
+    """
+    where = str(path)
+    columns, known = read_columns(read_file(path, "data"), where, config)
+    table = take_filled(columns, where)
+    labels = table["label"]
+    if (dropped := len(columns) - len(table)) > 0:
+        log.warning("%s: left out %d of %d rows without text or label", where, dropped, len(columns))
+    named = config.class_names or known
+    if named is not None and pa.types.is_integer(labels.type):
+        labels = spell(pa.chunked_array([Classes(tuple(named), numbered=True).number(labels, where)]), named)
+    codes = _find(labels, names, where)
+    return LabelledTexts(where, finish_rows(table["text"], codes, names), dropped, np.arange(1, len(codes) + 1))
+
+
+def take_split(corpus: Corpus, split: str, config: DataConfig, names: Sequence[str], seed: int | None) -> LabelledTexts:
+    """A part of a corpus.
+
+    Args:
+        corpus: the texts.
+        split: `test`; `train`, the training rows, those that validate included, as many as `data.limit` allows; or
+            `valid`, those of them that a run validates on.
+        config: the `data` group that the corpus was read with.
+        names: the ticket's classes; see `read_labelled_file`.
+        seed: that of the ticket's run, which drew what validates; None if the ticket does not say it.
+
+    Raises:
+        SettingError: if a label is of no class of the ticket, or it cannot be said what validates.
+    """
+    where = f"{corpus.source}: {split}"
+    rows = corpus.splits["test" if split == "test" else "train"]
+    columns = rows.with_format("arrow")[:]
+    own = columns["label"].to_numpy()
+    chosen = np.arange(len(own)) if split == "test" else _drawn(own, split, config, seed)
+    plain = corpus.class_names == tuple(map(str, range(len(corpus.class_names))))
+    labels = pa.chunked_array([own[chosen]])
+    codes = _find(labels if plain else spell(labels, corpus.class_names), names, where)
+    texts = columns["text"].take(pa.array(chosen))
+    dropped = corpus.dropped["test" if split == "test" else "train"]
+    return LabelledTexts(corpus.source, finish_rows(texts, codes, names), dropped, chosen + 1)
+
+
+def _drawn(labels: np.ndarray, split: str, config: DataConfig, seed: int | None) -> np.ndarray:
+    """Which training rows are in `train` or `valid`."""
+    if split == "train" and config.limit is None:
+        return np.arange(len(labels))
+    if seed is None:
+        raise SettingError(f"split: the ticket does not say which seed drew the {split} part; use split=test")
+    assert config.valid_fraction is not None  # texts have it
+    train, valid = stratified_split(labels, config.valid_fraction, derive_seed(seed, "valid"), config.limit)
+    return valid if split == "valid" else np.sort(np.concatenate([train, valid]))
+
+
+def _find(labels: pa.ChunkedArray, names: Sequence[str], where: str) -> Int64[np.ndarray, " rows"]:
+    """The number that each label's class has in the ticket.
+
+    Raises:
+        SettingError: if a label is none of its classes.
+    """
+    # A class may be called 3, and not be number 3.
+    by_name = {*map(str, labels.unique().to_pylist())} <= set(names)
+    codes = Classes(tuple(names), numbered=not by_name).find(labels)
+    if codes.min(initial=0) < 0:
+        unknown = str(labels[int(np.argmin(codes >= 0))].as_py())
+        short = unknown if len(unknown) <= 40 else f"{unknown[:39]}…"
+        known = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+        raise SettingError(
+            f"{where}: label {short!r} is none of the ticket's classes, {known}; leave such rows out, or name the "
+            "numbers of the file with data.class_names"
+        )
+    return codes

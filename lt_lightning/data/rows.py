@@ -1,0 +1,110 @@
+"""Rows: from a table as it was read to texts and labels, each there, and to a split that knows its own content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Int64
+
+from lt_lightning.data.labels import tidy_labels
+from lt_lightning.errors import SettingError
+
+if TYPE_CHECKING:
+    from lt_lightning.config import DataConfig
+
+MOST_DROPPED = 0.05
+"""A split that would lose more than this share of its rows is damaged, not untidy."""
+
+
+def read_columns(dataset: datasets.Dataset, where: str, config: DataConfig) -> tuple[pa.Table, list[str] | None]:
+    """The two columns that matter, `text` and `label`, and the names that the file has for its labels.
+
+    Args:
+        dataset: the rows as they were read.
+        where: what they were read from, for the error.
+        config: the `data` group; its columns are used.
+
+    Raises:
+        SettingError: if a column is not there, or not what it must be.
+    """
+    assert config.text_column is not None  # texts have it
+    for key, column in (("data.text_column", config.text_column), ("data.label_column", config.label_column)):
+        if column is not None and column not in dataset.column_names:
+            there = ", ".join(dataset.column_names) or "none"
+            raise SettingError(f"{where} has no column {column!r}; there is {there}: choose one with {key}=…")
+    if config.label_column == config.text_column:
+        raise SettingError(f"data.label_column: {config.label_column!r} is the text column as well; choose another")
+    wanted = [column for column in (config.text_column, config.label_column) if column is not None]
+    table = dataset.select_columns(wanted).with_format("arrow")[:]
+    try:
+        # A parquet file holds bytes, which nothing has read as text yet.
+        table.validate(full=True)  # pyright: ignore[reportAttributeAccessIssue]
+    except pa.ArrowInvalid as error:
+        raise SettingError(f"{where} has text that is not UTF-8, or is damaged; save the file anew") from error
+    text = table[config.text_column]
+    if pa.types.is_null(text.type):
+        text = text.cast(pa.string())
+    if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
+        raise SettingError(
+            f"{where}: column {config.text_column!r} holds {text.type}, not text; choose another data.text_column"
+        )
+    if config.label_column is None:
+        unlabelled = pa.chunked_array([np.zeros(len(text), np.int64)])
+        return pa.table({"text": text.cast(pa.large_string()), "label": unlabelled}), None
+    feature = dataset.features[config.label_column]
+    known = list(feature.names) if isinstance(feature, datasets.ClassLabel) else None
+    labels = tidy_labels(table[config.label_column], known, where)
+    return pa.table({"text": text.cast(pa.large_string()), "label": labels}), known
+
+
+def spell(labels: pa.ChunkedArray, names: Sequence[str]) -> pa.ChunkedArray:
+    """Numbers as the names that they stand for."""
+    return pc.take(pa.chunked_array([pa.array(names, pa.large_string())]), labels)
+
+
+def take_filled(table: pa.Table, where: str) -> pa.Table:
+    """The rows that have a text and a label.
+
+    Raises:
+        SettingError: if there are none, or too many have not.
+    """
+    has_text = pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(table["text"]), ""), False)  # pyright: ignore
+    filled = table.filter(pc.and_(has_text, pc.is_valid(table["label"])))  # pyright: ignore
+    if not len(filled):
+        raise SettingError(f"{where} has no row with a text and a label; there are {len(table):,} rows: mend the file")
+    missing = len(table) - len(filled)
+    if missing > MOST_DROPPED * len(table):
+        raise SettingError(
+            f"{where}: {missing:,} of {len(table):,} rows have no text or no label; up to {MOST_DROPPED:.0%} are left "
+            "out: mend the file"
+        )
+    return filled
+
+
+def finish_rows(texts: pa.ChunkedArray, codes: Int64[np.ndarray, " rows"], names: Sequence[str]) -> datasets.Dataset:
+    """A split whose labels are numbers with names and whose fingerprint is its content's.
+
+    Args:
+        texts: large strings.
+        codes: the number of each one's class.
+        names: the classes' names.
+    """
+    text = texts.combine_chunks()
+    features = datasets.Features(
+        {"text": datasets.Value("large_string"), "label": datasets.ClassLabel(names=list(names))}
+    )
+    content = pa.table({"text": text, "label": codes}, schema=features.arrow_schema)
+    # The content alone counts, not how memory holds it: offsets from zero, and the characters between them.
+    _, offset_buffer, characters = text.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int64)[text.offset : text.offset + len(text) + 1]
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update((offsets - offsets[0]).tobytes())
+    digest.update(memoryview(characters)[offsets[0] : offsets[-1]])
+    digest.update(codes.tobytes())
+    return datasets.Dataset(content, fingerprint=digest.hexdigest())
