@@ -119,7 +119,7 @@ def evaluate_ticket(ticket: Ticket, name: str, request: Request, mistakes: int =
     from lt_lightning.results.evaluation import evaluate
 
     about = ticket.packed.about
-    texts = read_texts(request, ticket.class_names, about.get("seed"))
+    texts = read_texts(request, ticket.class_names, about)
     logits = np.concatenate([ticket.logits(batch) for batch in texts.batches(BATCH)])
     found = evaluate(logits, texts.labels, mistakes)
     rows = [mistake.row for mistake in found.mistakes]

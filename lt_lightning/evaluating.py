@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 ENDINGS = (".csv", ".jsonl", ".parquet")
 """Of a single file."""
 
-_KEYS = ("path", "hub", "text_column", "label_column", "class_names", "split_names", "limit", "valid_fraction")
-_THE_TICKETS = ("tokenizer", "max_vocab", "max_length", "batch_size", "num_workers")
+_KEYS = ("path", "hub", "text_column", "label_column", "class_names", "split_names", "limit")
+_THE_TICKETS = ("tokenizer", "max_vocab", "max_length", "batch_size", "num_workers", "valid_fraction")
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ def read_request(words: Sequence[str]) -> Request:
     return Request(path.resolve().name, config, None, split or "test")
 
 
-def read_texts(request: Request, names: Sequence[str], seed: int | None) -> LabelledTexts:
+def read_texts(request: Request, names: Sequence[str], about: Mapping[str, Any]) -> LabelledTexts:
     """Read what is asked for.
 
     Args:
         request: what that is.
         names: the ticket's classes.
-        seed: that of the ticket's run; None if the ticket does not say it.
+        about: what the ticket says of itself.
 
     Raises:
         SettingError: if it cannot be had, or has labels that the ticket does not know.
@@ -93,7 +93,7 @@ def read_texts(request: Request, names: Sequence[str], seed: int | None) -> Labe
     from lt_lightning.data.corpus import load_corpus
 
     assert request.split is not None  # corpora have it
-    return take_split(load_corpus(request.data), request.split, request.data, names, seed)
+    return take_split(load_corpus(request.data), request.split, request.data, names, about)
 
 
 def _groups() -> list[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import numpy as np
@@ -71,7 +71,7 @@ def read_labelled_file(path: Path, config: DataConfig, names: Sequence[str]) -> 
 
     Args:
         path: a .csv, .jsonl or .parquet file.
-        config: the `data` group; its columns and class names, which are those of numbers in the file, are used.
+        config: the `data` group; its columns, limit, and class names, which are those of numbers in the file, are used.
         names: the ticket's classes. Labels that are names are looked up among them; numbers without names are theirs.
 
     Raises:
@@ -87,45 +87,58 @@ def read_labelled_file(path: Path, config: DataConfig, names: Sequence[str]) -> 
     if named is not None and pa.types.is_integer(labels.type):
         labels = spell(pa.chunked_array([Classes(tuple(named), numbered=True).number(labels, where)]), named)
     codes = _find(labels, names, where)
-    return LabelledTexts(where, finish_rows(table["text"], codes, names), dropped, np.arange(1, len(codes) + 1))
+    rows = _spread(len(codes), config.limit)
+    texts = table["text"].take(pa.array(rows))
+    return LabelledTexts(where, finish_rows(texts, codes[rows], names), dropped, rows + 1)
 
 
-def take_split(corpus: Corpus, split: str, config: DataConfig, names: Sequence[str], seed: int | None) -> LabelledTexts:
+def take_split(
+    corpus: Corpus, split: str, config: DataConfig, names: Sequence[str], about: Mapping[str, Any]
+) -> LabelledTexts:
     """A part of a corpus.
 
     Args:
         corpus: the texts.
-        split: `test`; `train`, the training rows, those that validate included, as many as `data.limit` allows; or
-            `valid`, those of them that a run validates on.
-        config: the `data` group that the corpus was read with.
+        split: `test`; `train`, all training rows, those that validated included; or `valid`, those of them that the
+            ticket's run validated on.
+        config: the `data` group; its limit is used.
         names: the ticket's classes; see `read_labelled_file`.
-        seed: that of the ticket's run, which drew what validates; None if the ticket does not say it.
+        about: what the ticket says of itself; of it `seed`, `rows` and `fingerprint` say what validated.
 
     Raises:
-        SettingError: if a label is of no class of the ticket, or it cannot be said what validates.
+        SettingError: if a label is of no class of the ticket, or it cannot be said what validated.
     """
-    where = f"{corpus.source}: {split}"
-    rows = corpus.splits["test" if split == "test" else "train"]
-    columns = rows.with_format("arrow")[:]
+    of = "test" if split == "test" else "train"
+    columns = corpus.splits[of].with_format("arrow")[:]
     own = columns["label"].to_numpy()
-    chosen = np.arange(len(own)) if split == "test" else _drawn(own, split, config, seed)
+    rows = _validated(corpus, own, about) if split == "valid" else np.arange(len(own))
+    rows = rows[_spread(len(rows), config.limit)]
     plain = corpus.class_names == tuple(map(str, range(len(corpus.class_names))))
-    labels = pa.chunked_array([own[chosen]])
-    codes = _find(labels if plain else spell(labels, corpus.class_names), names, where)
-    texts = columns["text"].take(pa.array(chosen))
-    dropped = corpus.dropped["test" if split == "test" else "train"]
-    return LabelledTexts(corpus.source, finish_rows(texts, codes, names), dropped, chosen + 1)
+    labels = pa.chunked_array([own[rows]])
+    codes = _find(labels if plain else spell(labels, corpus.class_names), names, f"{corpus.source}: {of}")
+    texts = columns["text"].take(pa.array(rows))
+    return LabelledTexts(corpus.source, finish_rows(texts, codes, names), corpus.dropped[of], rows + 1)
 
 
-def _drawn(labels: np.ndarray, split: str, config: DataConfig, seed: int | None) -> np.ndarray:
-    """Which training rows are in `train` or `valid`."""
-    if split == "train" and config.limit is None:
-        return np.arange(len(labels))
-    if seed is None:
-        raise SettingError(f"split: the ticket does not say which seed drew the {split} part; use split=test")
-    assert config.valid_fraction is not None  # texts have it
-    train, valid = stratified_split(labels, config.valid_fraction, derive_seed(seed, "valid"), config.limit)
-    return valid if split == "valid" else np.sort(np.concatenate([train, valid]))
+def _validated(corpus: Corpus, labels: np.ndarray, about: Mapping[str, Any]) -> np.ndarray:
+    """The training rows that a run validated on: its draw, made again from how many they were."""
+    seed, parts, content = (about.get(key) for key in ("seed", "rows", "fingerprint"))
+    train, valid = (parts.get(part) if isinstance(parts, Mapping) else None for part in ("train", "valid"))
+    if not (isinstance(seed, int) and isinstance(train, int) and isinstance(valid, int)):
+        raise SettingError("split: the ticket does not say what its run validated on; use split=test")
+    known = content.get("train") if isinstance(content, Mapping) else None
+    if known != corpus.fingerprints["train"]:
+        raise SettingError(
+            f"split: valid is a part of the rows that the ticket learned from, and {corpus.source} has others; "
+            "use split=test or split=train"
+        )
+    limit = train + valid if train + valid < len(labels) else None
+    return stratified_split(labels, valid / (train + valid), derive_seed(seed, "valid"), limit)[1]
+
+
+def _spread(count: int, limit: int | None) -> np.ndarray:
+    """The places of at most `limit` of so many rows, evenly spread: they may be sorted by class."""
+    return np.arange(count) if limit is None or limit >= count else np.arange(limit) * count // limit
 
 
 def _find(labels: pa.ChunkedArray, names: Sequence[str], where: str) -> Int64[np.ndarray, " rows"]:

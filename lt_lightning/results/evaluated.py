@@ -73,7 +73,9 @@ def agreement(evaluated: Evaluated) -> str:
     about, found = evaluated.about, evaluated.evaluation
     halved = about.get("values") == "float16" and isinstance(about.get("half_test_acc"), float)
     measured = about.get("half_test_acc" if halved else "test_acc")
-    if evaluated.fingerprint != about.get("fingerprint") or not isinstance(measured, float) or math.isnan(measured):
+    content = about.get("fingerprint")
+    tested = content.get("test") if isinstance(content, Mapping) else None
+    if evaluated.fingerprint != tested or not isinstance(measured, float) or math.isnan(measured):
         return ""
     # The run kept a share in single precision; so many rows it was.
     apart = found.right - round(measured * found.rows)
