@@ -134,6 +134,7 @@ def _measure(packed: Packed, run: Run, data: Path | None) -> float:
 def _data_settings(run: Run, data: Path | None) -> DataConfig:
     """What the run was told of its data."""
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     from lt_lightning.config import DataConfig
 
@@ -142,7 +143,11 @@ def _data_settings(run: Run, data: Path | None) -> DataConfig:
     settings = {key: value for key, value in said.items() if key in known}
     if data is not None:
         settings["path"] = str(data)
-    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(DataConfig), settings))
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(DataConfig), settings))
+    except OmegaConfBaseException:
+        path = run.folder / "run.json"
+        raise SettingError(f"{path}: does not say what data the run read; restore it, or leave out --half") from None
     assert isinstance(config, DataConfig)
     return config
 

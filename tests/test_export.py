@@ -32,14 +32,14 @@ ANIMALS, TOOLS, COMMON = ["cat", "dog", "cow", "hen"], ["saw", "drill", "nail", 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes of texts, a few of them empty or of one word."""
+    """Two classes of short texts, some of a single word."""
     folder = tmp_path_factory.mktemp("corpus")
     rng = np.random.default_rng(0)
     for split, rows in (("train", 90), ("test", 41)):
         lines = []
         for row in range(rows):
             theme = (ANIMALS, TOOLS)[row % 2]
-            words = [str(rng.choice(theme if rng.random() < 0.4 else COMMON)) for _ in range(row % 9)]
+            words = [str(rng.choice(theme if rng.random() < 0.4 else COMMON)) for _ in range(1 + row % 9)]
             lines.append(json.dumps({"text": " ".join(words), "label": ("animals", "tools")[row % 2]}))
         (folder / f"{split}.jsonl").write_text("\n".join(lines))
     return folder

@@ -59,6 +59,11 @@ def _swapped(folder: Path) -> None:
     (folder / "run/tickets/round_00.safetensors").replace(folder / "run/tickets/round_01.safetensors")
 
 
+DATA = {
+    "name": "files", "kind": "texts", "path": "gone", "tokenizer": "words", "batch_size": 64, "num_workers": 0,
+    "text_column": "text", "label_column": "label",
+}  # fmt: skip
+
 CASES = (
     _case("no run", ["RUN"]),
     _case("no such folder", ["none", "no such folder"], "none"),
@@ -85,8 +90,11 @@ CASES = (
     _case("a ticket that is cut off", ["round_01.safetensors", "cut off"], "run", change=_cut),
     _case("a ticket of another round in its place", ["round_01.safetensors", "another round"], "run", change=_swapped),
     _case("first weights that nobody kept", ["--first-weights"], "run", "--first-weights"),
-    _case("to measure rounded weights on data that has gone", ["data.path"], "run", "--half",
-          config={"pruning": {"rewind": "init"}, "data": {"name": "files", "kind": "texts", "path": "gone"}}),
+    _case("to measure rounded weights where `run.json` says too little", ["run.json", "--half"], "run", "--half"),
+    _case("to measure rounded weights on data that has gone", ["data.path", "gone"], "run", "--half",
+          config={"pruning": {"rewind": "init"}, "data": DATA}),
+    _case("to measure rounded weights on a folder that is none", ["data.path", "nowhere"],
+          "run", "--half", "--data", "nowhere", config={"pruning": {"rewind": "init"}, "data": DATA}),
 )  # fmt: skip
 
 KIND = Kind(
