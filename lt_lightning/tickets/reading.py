@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from lt_lightning.data.cutting import END, UNKNOWN, cutter
+from lt_lightning.data.cutting import END, UNKNOWN, Cutter, cutter
 from lt_lightning.data.splitter import Splitter
+from lt_lightning.errors import SettingError
 
 PIECE = 1 << 16
 """So many characters are cut at a time."""
@@ -39,7 +40,7 @@ class Reader:
         self._ids = _Ids(zip(words, ids.tolist(), strict=True))
         if splitter is not Splitter.letters:
             self._ids |= {"": _NOTHING, END: _END}
-            self._cut, self._between = cutter(splitter), _BETWEEN[splitter]
+            self._cut, self._between = _cutter(splitter), _BETWEEN[splitter]
 
     def read(self, texts: Iterable[str]) -> list[np.ndarray]:
         """The word ids of each text, (words,) int32.
@@ -90,6 +91,15 @@ class Reader:
                 if left == 0:
                     break
         return np.concatenate(parts)
+
+
+def _cutter(splitter: Splitter) -> Cutter:
+    try:
+        return cutter(splitter)
+    except SettingError as error:  # whoever only predicts cannot choose another tokenizer
+        raise SettingError(
+            'the ticket cuts texts by spaCy, which is not installed; pip install "lt-lightning[spacy]"'
+        ) from error
 
 
 class _Ids(dict[str, int]):

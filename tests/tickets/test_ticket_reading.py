@@ -83,5 +83,5 @@ def test_spacy_s_words_are_those_of_training(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_spacy_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "spacy", None)
-    with pytest.raises(SettingError, match="spacy is not installed"):
+    with pytest.raises(SettingError, match=r"spaCy, which is not installed; pip install"):
         reader(Splitter.spacy)
