@@ -1,0 +1,185 @@
+"""A run's ticket, evaluated on the run's rows, is as good as the run said; elsewhere it answers the same."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from lt_lightning import export
+from lt_lightning.config import Config
+from lt_lightning.data.corpus import load_corpus
+from lt_lightning.evaluate import main
+from lt_lightning.experiment import run_experiment
+from lt_lightning.results.records import ConfusionRecord, Record, read_records
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
+
+THEMES = {"tools": ["saw", "drill", "nail"], "animals": ["cat", "dog", "cow"], "food": ["soup", "rice", "pear"]}
+COMMON = ["the", "a", "old", "is", ".", "new"]
+LAST = 2
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of texts, some of a single word."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = random.Random(0)
+    for split, rows in (("train", 120), ("test", 61)):
+        lines = []
+        for row in range(rows):
+            label = list(THEMES)[row % 3]
+            words = [rng.choice(THEMES[label] if rng.random() < 0.3 else COMMON) for _ in range(1 + row % 8)]
+            lines.append(json.dumps({"text": " ".join(words), "label": label}))
+        (folder / f"{split}.jsonl").write_text("\n".join(lines))
+    return folder
+
+
+Play = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def play(corpus: Path, configure: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> Play:
+    """Runs an experiment, exports the ticket of its last round with all that goes with it, and gives the run."""
+
+    def play(*overrides: str) -> Path:
+        small = ("data=files", f"data.path={corpus}", "trainer=cpu", "embedding.dim=6", "trainer.max_epochs=2")
+        config = configure(*small, f"pruning.rounds={LAST}", "pruning.amount=0.3", "optimizer.lr=0.02", *overrides)
+        run = tmp_path_factory.mktemp("run")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
+            run_experiment(config, load_corpus(config.data), run, list(overrides))
+        assert export.main([str(run), "--onnx", "--state-dict"]) == 0
+        return run
+
+    return play
+
+
+@pytest.fixture(scope="module")
+def run(play: Play) -> Path:
+    return play("model=cnn", "model.filters=4", "data.limit=100", "data.valid_fraction=0.25", "seed=3")
+
+
+@pytest.fixture(scope="module")
+def letters(play: Play) -> Path:
+    return play("model=birnn", "model.cell=gru", "model.hidden=5", "data.tokenizer=letters", "data.max_length=20")
+
+
+def ticket_of(run: Path) -> Path:
+    return run / "export" / f"round_{LAST:02}" / "ticket.safetensors"
+
+
+def evaluate(run: Path, output: Path, *words: str) -> dict[str, Any]:
+    """What `evaluation.json` says afterwards."""
+    assert main([str(ticket_of(run)), *words, "-o", str(output)]) == 0
+    assert (output / "evaluation.html").exists()
+    return json.loads((output / "evaluation.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("which", ["run", "letters"])
+def test_on_the_runs_test_split_a_ticket_is_as_good_as_the_run_said(which, request, corpus, tmp_path, capsys):
+    run = request.getfixturevalue(which)
+    said = evaluate(run, tmp_path, f"data={corpus}")
+    record = read_records(run / "results.csv", Record)[LAST]
+    assert np.float32(said["accuracy"]) == np.float32(record.test_acc)
+    assert said["log_loss"] == pytest.approx(record.test_loss, rel=1e-4)
+    counts = {
+        (row.label, row.predicted): row.count
+        for row in read_records(run / "confusion.csv", ConfusionRecord)
+        if row.round == LAST
+    }
+    confusion = said["confusion"]
+    assert {(i, j): n for i, row in enumerate(confusion) for j, n in enumerate(row) if n} == counts
+    assert said["data"]["tested_by_the_run"]
+    out = capsys.readouterr().out
+    assert "The run tested on these rows, and measured the same" in out
+    assert all(letter.isprintable() or letter == "\n" for letter in out)
+    assert out.splitlines()[-1] == str(tmp_path / "evaluation.html")
+
+
+@pytest.mark.parametrize("which", ["run", "letters"])
+def test_on_what_validated_it_is_as_good_as_the_run_said(which, request, corpus, tmp_path):
+    run = request.getfixturevalue(which)
+    said = evaluate(run, tmp_path, "data=files", f"data.path={corpus}", "split=valid")
+    record = read_records(run / "results.csv", Record)[LAST]
+    assert np.float32(said["accuracy"]) == np.float32(record.valid_acc)
+    assert said["rows"] == json.loads((run / "run.json").read_text())["corpus"]["rows"]["valid"]
+    assert not said["data"]["tested_by_the_run"]
+
+
+def test_a_file_is_evaluated_as_the_split_that_it_is_and_its_classes_by_their_names(run, corpus, tmp_path):
+    whole = evaluate(run, tmp_path / "whole", f"data={corpus}")
+    file = evaluate(run, tmp_path / "file", f"data={corpus / 'test.jsonl'}")
+    assert {**file, "data": None} == {**whole, "data": None}
+    rows = [json.loads(line) for line in (corpus / "test.jsonl").read_text().splitlines()]
+    numbers = {name: number for number, name in enumerate(whole["class_names"])}
+    path = tmp_path / "numbers.csv"
+    path.write_text("body,class\n" + "".join(f"{row['text']},{numbers[row['label']]}\n" for row in rows))
+    columns = ("data.text_column=body", "data.label_column=class")
+    assert evaluate(run, tmp_path / "csv", f"data={path}", *columns)["confusion"] == whole["confusion"]
+
+
+def test_mistakes_are_rows_of_the_file_with_their_texts(run, corpus, tmp_path):
+    said = evaluate(run, tmp_path, f"data={corpus}", "--mistakes", "3")
+    assert len(said["mistakes"]) == 3
+    rows = [json.loads(line) for line in (corpus / "test.jsonl").read_text().splitlines()]
+    for mistake in said["mistakes"]:
+        row = rows[mistake["row"] - 1]
+        assert (mistake["text"], mistake["label"]) == (row["text"], row["label"])
+        assert mistake["predicted"] != row["label"]
+
+
+def test_what_is_found_goes_beside_the_ticket_where_no_folder_is_given(run, corpus):
+    before = {*ticket_of(run).parent.iterdir()}
+    assert main([str(ticket_of(run)), f"data={corpus}", "data.limit=9"]) == 0
+    (made,) = {*ticket_of(run).parent.iterdir()} - before
+    assert made.name == f"ticket_{corpus.name}_test"
+    assert json.loads((made / "evaluation.json").read_text(encoding="utf-8"))["rows"] == 9
+
+
+@pytest.mark.parametrize("which", ["run", "letters"])
+def test_what_export_gives_other_programs_is_as_good_as_the_run_said(which, request, corpus):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    run = request.getfixturevalue(which)
+    folder = ticket_of(run).parent
+    tokenizer = Tokenizer.from_file(str(folder / "ticket_tokenizer.json"))
+    rows = [json.loads(line) for line in (corpus / "test.jsonl").read_text().splitlines()]
+    texts = [tokenizer.encode(row["text"]).ids for row in rows]
+    session = onnxruntime.InferenceSession(folder / "ticket.onnx", providers=["CPUExecutionProvider"])
+    told = {key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
+    texts = [text[: told["max_length"]] for text in texts]
+    lengths = np.array([len(text) for text in texts])
+    ids = np.full((len(texts), lengths.max()), told["padding"])
+    for row, text in zip(ids, texts, strict=True):
+        row[: len(text)] = text
+    (probabilities,) = session.run(["probabilities"], {"ids": ids, "lengths": lengths})
+    taken = [told["class_names"][number] for number in probabilities.argmax(axis=1)]
+    right = np.mean([name == row["label"] for name, row in zip(taken, rows, strict=True)])
+    assert np.float32(right) == np.float32(read_records(run / "results.csv", Record)[LAST].test_acc)
+
+
+def test_torch_is_not_needed(run, corpus, tmp_path):
+    program = (
+        "import sys\nfrom lt_lightning.evaluate import main\n"
+        f"assert main({[str(ticket_of(run)), f'data={corpus}', '-o', str(tmp_path)]!r}) == 0\n"
+        "print([name for name in ('torch', 'pytorch_lightning') if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, capture_output=True, text=True)
+    assert ran.stdout.splitlines()[-1] == "[]"
+    assert ran.stderr == ""
+
+
+def test_what_is_wrong_is_one_line_and_exit_code_2(run, tmp_path, capsys):
+    assert main([str(ticket_of(run)), "data=gone.csv", "-o", str(tmp_path / "found")]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("data: gone.csv does not exist")
+    assert (printed.out, len(printed.err.splitlines())) == ("", 1)
+    assert not (tmp_path / "found").exists()
