@@ -95,4 +95,4 @@ def _difference(content: bytes, packed: Packed) -> float | None:
     for row, text in zip(ids, texts, strict=True):
         row[: len(text)] = text
     (logits,) = session.run(["logits"], {"ids": ids, "lengths": lengths})
-    return float(np.abs(logits - build_network(packed).logits(texts)).max())
+    return float(np.abs(logits - build_network(packed).logits(texts).reshape(logits.shape)).max())

@@ -65,7 +65,7 @@ def cnn(classes: int) -> tuple[nn.Module, Packed]:
     settings: dict[str, Any] = {"dim": DIM, "filters": 5, "widths": (2, 3, 5), "kernel": "reference"}
     network = BinaryCNN(WORDS, **settings) if classes == 2 else MultiCNN(WORDS, classes, **settings)
     network = pruned(network, 0.6)
-    return network, packed(network, classes, name="cnn")
+    return network, packed(network, classes, name="cnn", filters=5, widths=[2, 3, 5])
 
 
 def recurrent(cell: str, classes: int, layers: int, bidirectional: bool) -> tuple[nn.Module, Packed]:
@@ -75,7 +75,9 @@ def recurrent(cell: str, classes: int, layers: int, bidirectional: bool) -> tupl
         bidirectional=bidirectional, kernel="reference",
     )  # fmt: skip
     network = pruned(network, 0.8)
-    return network, packed(network, classes, name="birnn", cell=cell)
+    return network, packed(
+        network, classes, name="birnn", cell=cell, hidden=4, layers=layers, bidirectional=bidirectional
+    )
 
 
 NETWORKS = {
