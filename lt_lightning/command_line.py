@@ -1,10 +1,14 @@
-"""How entry points that need no Hydra read their command line."""
+"""How entry points that need no Hydra read their command line, and how they end."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import NoReturn
+
+INTERRUPTED, BROKEN_PIPE = 130, 141
+"""The exit codes of programs that Ctrl-C and SIGPIPE ended."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -14,3 +18,8 @@ class Parser(argparse.ArgumentParser):
         """Print the line and exit with code 2."""
         print(f"{' '.join(message.split())}; --help says what can be given", file=sys.stderr)
         raise SystemExit(2)
+
+
+def drop_stdout() -> None:
+    """What cannot be written is given up; or Python, as it ends, would try once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

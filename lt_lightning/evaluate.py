@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lt_lightning.command_line import Parser
+from lt_lightning.command_line import BROKEN_PIPE, INTERRUPTED, Parser, drop_stdout
 from lt_lightning.errors import SettingError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those of the command line; None takes them from there.
 
     Returns:
-        The exit code: 0, or 2 where it could not be evaluated.
+        The exit code: 0, or 2 where it could not be evaluated; 130 after Ctrl-C, 141 where nobody reads the table.
     """
     parser = Parser(
         prog="python -m lt_lightning.evaluate",
@@ -68,9 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
     # A terminal that lacks a letter of a text shows another in its place.
     encoding = sys.stdout.encoding or "utf-8"
-    print(f"{said}\n\n{page}".encode(encoding, errors="replace").decode(encoding))
+    try:
+        print(f"{said}\n\n{page}".encode(encoding, errors="replace").decode(encoding), flush=True)
+    except BrokenPipeError:
+        drop_stdout()
+        return BROKEN_PIPE
     return 0
 
 

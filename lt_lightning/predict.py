@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import codecs
 import json
-import os
 import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lt_lightning.command_line import Parser
+from lt_lightning.command_line import BROKEN_PIPE, INTERRUPTED, Parser, drop_stdout
 from lt_lightning.errors import SettingError
 
 BATCH = 256
 LETTERS = 1_000_000
 """So many characters are as good as a whole batch, however few the texts."""
-INTERRUPTED, BROKEN_PIPE = 130, 141
-"""The exit codes of programs that Ctrl-C and SIGPIPE ended."""
 
 
 class Question(NamedTuple):
@@ -69,10 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _drop_stdout()
+        drop_stdout()
         return BROKEN_PIPE
     except OSError as error:
-        _drop_stdout()
+        drop_stdout()
         print(f"stdout: answers cannot be written ({error.strerror}); send them elsewhere", file=sys.stderr)
         return 2
     return 0
@@ -169,11 +166,6 @@ def _write_utf_8() -> None:
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(encoding="utf-8", errors="backslashreplace")
-
-
-def _drop_stdout() -> None:
-    """Or Python, as it ends, would try once more to write what cannot be written."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _count(text: str) -> int:

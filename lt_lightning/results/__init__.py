@@ -11,6 +11,10 @@ Several runs, found below folders (`folders`), are gathered (`study`) in groups 
 compared (`comparison`) by means over seeds (`statistics`): `comparison_report` writes figures (`comparison_pictures`,
 drawn in `comparison_figures` and `comparison_curves`), tables (`comparison_tables`) and a page (`comparison_page`).
 
+A ticket that is tried on labelled texts (`evaluation`, what is said of it in `evaluated`) gets a report of its own
+(`evaluation_report`: `evaluation_tables`, `evaluation_figures`, `evaluation_page`). `packing` makes a packed ticket of
+a round's; `dense` what other programs read.
+
 What does not belong here: anything that trains or prunes. `records`, `metrics`, `tables`, `runs`, `facts`, `frame` and
 `page` import the standard library alone, so that reading a run does not wait for torch or matplotlib; nor does checking
 that a sealed file is whole.

@@ -94,5 +94,5 @@ def _difference(content: bytes, packed: Packed) -> float | None:
     ids = rng.integers(words, size=(len(texts), lengths.max()))
     for row, text in zip(ids, texts, strict=True):
         row[: len(text)] = text
-    (logits,) = session.run(["logits"], {"ids": ids, "lengths": lengths})
+    logits = np.asarray(session.run(["logits"], {"ids": ids, "lengths": lengths})[0])
     return float(np.abs(logits - build_network(packed).logits(texts).reshape(logits.shape)).max())
