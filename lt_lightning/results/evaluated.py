@@ -13,6 +13,8 @@ from lt_lightning.results.evaluation import Evaluation
 from lt_lightning.results.tables import percent
 
 FORMAT = "lt-lightning evaluation 1"
+LONGEST = 2000
+"""So many letters of a text are kept: it may be a book."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def as_json(evaluated: Evaluated) -> dict[str, Any]:
                 "label": names[mistake.label],
                 "predicted": names[mistake.predicted],
                 "confidence": mistake.confidence,
-                "text": text,
+                "text": text[:LONGEST],
             }
             for mistake, number, text in zip(found.mistakes, evaluated.numbers, evaluated.texts, strict=True)
         ],

@@ -70,13 +70,14 @@ def _mistakes(evaluated: Evaluated) -> str:
     mistakes, names = evaluated.evaluation.mistakes, evaluated.names
     if not mistakes:
         return ""
+    # A text stands below what is said of it: beside it, on a phone, it would be a word wide.
     rows = [
-        f"<tr>{frame.cells((f'{number:,}', percent(one.confidence)))}"
-        f"{frame.cells((names[one.label], names[one.predicted]), (0, 1))}"
-        f'<td class="text">{text_html(_beginning(text))}</td></tr>'
+        f'<tr class="lead">{frame.cells((f"{number:,}", percent(one.confidence)))}'
+        f"{frame.cells((names[one.label], names[one.predicted]), (0, 1))}</tr>\n"
+        f'<tr><td class="text" colspan="4">{text_html(_beginning(text))}</td></tr>'
         for one, number, text in zip(mistakes, evaluated.numbers, evaluated.texts, strict=True)
     ]
-    table = frame.table(("row", "confidence", "class", "taken for", "text"), rows, (2, 3, 4))
+    table = frame.table(("row", "confidence", "class", "taken for"), rows, (2, 3))
     return (
         f'<h2>Most confident mistakes</h2>\n<section class="mistakes">\n{table}\n</section>\n'
         f'<p class="note">{escape(_SURE)}</p>'

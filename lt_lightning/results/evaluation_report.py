@@ -1,6 +1,7 @@
 """What an evaluation leaves behind: `evaluation.json`, `evaluation.html` and its figures, each whole or not at all."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from lt_lightning.results.confusion import MOST_CLASSES
@@ -19,6 +20,8 @@ _ABOUT_RELIABILITY = (
     "the mark their mean confidence, and the line between them how far off it is: marks above their bars are those of "
     "a ticket that is too sure of itself. Weighted by rows, which stand below, the lines make the calibration error."
 )
+
+_WORDS = replace(OF_TEXTS, tested="rows")  # of whatever part they are
 
 
 def write_evaluation(evaluated: Evaluated, folder: Path) -> Path:
@@ -51,7 +54,7 @@ def _draw(evaluated: Evaluated, folder: Path) -> list[Picture]:
             [Panel(f"{percent(evaluated.density)} alive", evaluated.counts)], classes, title, subtitle
         )
         shows = f"{title}: {subtitle}"
-        pictures.append(save_picture(figure, folder / "confusion", shows, about_confusion(OF_TEXTS)))
+        pictures.append(save_picture(figure, folder / "confusion", shows, about_confusion(_WORDS)))
     title = "How sure, and how often right"
     figure = reliability_figure(evaluated.evaluation.bins, title, subtitle)
     pictures.append(save_picture(figure, folder / "reliability", f"{title}: {subtitle}", _ABOUT_RELIABILITY))

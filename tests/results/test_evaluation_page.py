@@ -61,7 +61,7 @@ def test_the_json_holds_all_numbers_and_null_where_there_is_none():
         (3, "a<b>", "sport"),
         (2, "a<b>", "sport"),
     ]
-    assert said["mistakes"][0]["text"] == HOSTILE
+    assert said["mistakes"][0]["text"] == HOSTILE[:2000] != HOSTILE
     assert said["data"]["tested_by_the_run"] is True
     gaps = [abs(bin["accuracy"] - bin["confidence"]) * bin["rows"] for bin in said["reliability"] if bin["rows"]]
     assert said["calibration_error"] == pytest.approx(sum(gaps) / 5)
