@@ -15,6 +15,7 @@ from lt_lightning.config import Config
 from lt_lightning.data.cutting import SPECIAL_WORDS
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask, Start, prunable_parameters
+from lt_lightning.results.facts import look_up
 from lt_lightning.tickets.format import Packed, Parameter
 from lt_lightning.transfer.first_weights import first_values
 from lt_lightning.transfer.fitting import read_ticket
@@ -67,11 +68,12 @@ def find_start(config: Config, network: nn.Module, words: Sequence[str]) -> tupl
     path, settings = Path(config.pruning.ticket), config.pruning
     prunable = prunable_parameters(network, settings.include, settings.exclude)
     transfer = carry_over(packed, path, network.state_dict(), words, prunable=prunable, rewind=settings.rewind)
-    told = ("corpus", "experiment", "run", "round", "rewind", "seed", "sparsity", "test_acc")
+    told = ("corpus", "experiment", "run", "round", "seed", "sparsity", "test_acc")
     return transfer.start, {
         "file": str(path),
         "seal": packed.seal,
         **{key: packed.about.get(key) for key in told},
+        "rewind": look_up(packed.about, "pruning.rewind"),
         "weights": transfer.weights,
         "fresh": list(transfer.fresh),
         "words": {"carried": transfer.carried_words, "living": transfer.living_words, "here": len(words)},
