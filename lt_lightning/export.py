@@ -10,6 +10,7 @@ from pathlib import Path
 from lt_lightning.command_line import Parser
 from lt_lightning.errors import SettingError
 from lt_lightning.results.files import writing_to
+from lt_lightning.results.origins import origin_of
 from lt_lightning.results.records import Record
 from lt_lightning.results.runs import Run, read_run
 from lt_lightning.results.tables import percent
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     winner = smallest_winner(run.records, run.metric)
     chosen = given.round is not None or given.max_sparsity is not None or given.smallest_winning
-    if not chosen and winner is not None and winner != record:
+    if not chosen and winner is not None and winner != record and origin_of(run.description) is None:
         print(
             f"\nThis is the last round's ticket. The smallest winning one is round {winner.round}'s, with "
             f"{percent(winner.density)} alive and {percent(winner.test_acc)}: --smallest-winning"
@@ -74,6 +75,11 @@ def choose_round(run: Run, number: int | None, sparsity: float | None, *, smalle
             least = percent(run.records[0].sparsity)
             raise SettingError(f"--max-sparsity: every round of {run.folder} is sparser; the least sparse has {least}")
         return found
+    if smallest and origin_of(run.description) is not None:
+        raise SettingError(
+            f"--smallest-winning: {run.folder} began with a ticket, so what the whole network reaches is not known; "
+            "give --round or --max-sparsity"
+        )
     if smallest:
         found = smallest_winner(run.records, run.metric)
         if found is None:

@@ -73,9 +73,9 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> None:
     print(f"ticket   {path}")
     print(f"         {size:,} bytes, {percent(size / dense)} of the whole network's {dense:,}")
     print(f"         {record.alive:,} of {record.total:,} weights alive ({percent(record.density)})")
-    print(
-        f"accuracy {percent(record.test_acc)} on the test split; the whole network {percent(run.records[0].test_acc)}"
-    )
+    full = packed.about["full_test_acc"]
+    whole = "" if full is None else f"; the whole network {percent(full)}"
+    print(f"accuracy {percent(record.test_acc)} on the test split{whole}")
     if wishes.half:
         print(f"         {percent(packed.about['half_test_acc'])} with weights rounded to float16")
     print(f"card     {card}")

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from lt_lightning.results.grouping import REWIND, Group, show_setting
 from lt_lightning.results.metrics import ACCURACY, Metric
+from lt_lightning.results.origins import origin_of
 from lt_lightning.results.statistics import Estimate, estimate
+from lt_lightning.results.wording import OF_TEXTS, Wording
 
 _ALIKE = 0.02  # densities that differ by no more, relatively, are one density
 
@@ -89,16 +91,18 @@ def winning_point(points: Sequence[Point]) -> Point | None:
     return min(winners, key=lambda point: point.density, default=None)
 
 
-def shown_ticket(points: Sequence[Point]) -> tuple[Point, str] | None:
+def shown_ticket(points: Sequence[Point], words: Wording = OF_TEXTS) -> tuple[Point, str] | None:
     """The ticket to look at closely, and what it is: the smallest winning one or, where none wins, the best."""
     winner, best = winning_point(points), best_point(points)
     if winner is not None:
-        return winner, "smallest winning ticket"
-    return None if best is None else (best, "best ticket, none wins")
+        return winner, words.winner
+    return None if best is None else (best, words.loser)
 
 
 def same_start(groups: Sequence[Group]) -> bool:
     """Whether the groups begin with the same full networks: nothing but how they are pruned differs."""
+    if any(origin_of(run.description) for group in groups for run in group.runs):
+        return False
     return all(key.startswith("pruning.") for key in groups[0].settings)
 
 

@@ -36,7 +36,7 @@ def render_comparison(study: Study, pictures: Sequence[frame.Picture], base: Pat
         base: the folder of the page, from which runs below it are named.
     """
     sections = [
-        frame.headlines(_tiles(study), _care(study.metric)),
+        frame.headlines(_tiles(study), _care(study)),
         frame.pictures(pictures),
         _groups(study),
         _paired(study),
@@ -49,11 +49,13 @@ def render_comparison(study: Study, pictures: Sequence[frame.Picture], base: Pat
     return frame.document(opening(study), sections, _FOOTER)
 
 
-def _care(metric: Metric) -> str:
+def _care(study: Study) -> str:
+    metric, words = study.metric, study.words
+    kind = "winning ticket" if words.wins == "wins" else "ticket as good"
     return (
         "All values are means over seeds; ± and intervals are two-sided 95 % Student t intervals over the seeds, and "
-        f"one seed has none. A winning ticket is a pruned network whose mean {metric.name} over all seeds of its group "
-        f"{metric.bound} {metric.that} of the group's full networks. Tickets are picked by {metric.name}, so chance "
+        f"one seed has none. A {kind} is a pruned network whose mean {metric.name} over all seeds of its group "
+        f"{metric.bound} {metric.that} of the group's {words.fulls}. Tickets are picked by {metric.name}, so chance "
         "favours them. The intervals hold for one density at a time; they are not corrected for looking at many."
     )
 
@@ -111,13 +113,17 @@ def _tiles(study: Study) -> list[tuple[str, str, str]]:
         tiles.append(("Full network", measured(full.mean, metric), f"mean {metric.name}, {width}n = {full.n}"))
     for group in study.groups[: _TILES + 1 - len(tiles)]:
         points = study.curves[group.label]
+        if len(points) == 1 and not same_start(study.groups):  # nothing is pruned further
+            about = f"mean {metric.name}, n = {points[0].test.n}"
+            tiles.append((f"{study.words.full.capitalize()}, {group.label}", plus_minus(points[0].test, metric), about))
+            continue
         winner, full = winning_point(points), points[0].test
-        label = f"Smallest winner, {group.label}"
+        label = f"{_smallest(study)}, {group.label}"
         if winner is None:
             shown = shown_ticket(points)
             if shown:
-                best = with_unit(shown[0].test.mean, metric)
-                about = f"no ticket reaches the full network's {with_unit(full.mean, metric)}; the best has {best}"
+                best, of_full = (with_unit(value, metric) for value in (shown[0].test.mean, full.mean))
+                about = f"no ticket reaches the {study.words.full}'s {of_full}; the best has {best}"
             else:
                 about = "no round of pruning has all seeds yet"
             tiles.append((label, DASH, about))
@@ -126,6 +132,10 @@ def _tiles(study: Study) -> list[tuple[str, str, str]]:
             about = f"of the weights: {reached} mean {metric.name}, n = {winner.test.n}"
             tiles.append((label, percent(winner.density), about))
     return tiles
+
+
+def _smallest(study: Study) -> str:
+    return study.words.smallest[0].upper() + study.words.smallest[1:]
 
 
 def plus_minus(one: Estimate, metric: Metric) -> str:
@@ -164,7 +174,7 @@ def _section(heading: str, table: str, note: str = "") -> str:
 
 def _groups(study: Study) -> str:
     columns = (
-        "group", "seeds", "full network", "best ticket", "its sparsity", "smallest winner", "its sparsity",
+        "group", "seeds", study.words.full, "best ticket", "its sparsity", study.words.smallest, "its sparsity",
     )  # fmt: skip
     metric = study.metric
     rows = [
@@ -225,7 +235,7 @@ def _classes(study: Study) -> str:
 
 
 def _runs(study: Study, base: Path) -> str:
-    columns = ("folder", "group", "seed", "last round", "full network", "last ticket")
+    columns = ("folder", "group", "seed", "last round", study.words.full, "last ticket")
     rows = [
         (*row[:3], str(row[3]), *(measured(value, study.metric) for value in row[4:]))
         for row in runs_table(study, base).rows

@@ -78,7 +78,7 @@ def _networks(study: Study) -> Drawn:
     metric, baseline = study.metric, shared_baseline([run.description for run in study.runs])
     curves = dict(list(study.curves.items())[:MOST_GROUPS])
     values = {with_seeds(label, points): scaled(points[0].test, metric.scale) for label, points in curves.items()}
-    title = f"{metric.title} of the full networks"
+    title = f"{metric.title} of the {study.words.fulls}"
     words = (title, _below(study), f"mean {metric.axis}")
     figure = networks_figure(values, words, levels_of(math.nan, baseline, metric))
     caption = f"{title}: the mean over the seeds of each group, with its 95 % t interval where there are several."
@@ -95,7 +95,7 @@ def _metric(study: Study) -> Drawn:
     levels = levels_of(math.nan if full is None else full, baseline, metric)
     name, figure, shows, caption = _means(study, words, lambda point: scaled(point.test, metric.scale), levels)
     if full is not None:
-        caption += f" The dashed grey line is the full networks' mean, {measured(full, metric)}"
+        caption += f" The dashed grey line is the {study.words.fulls}' mean, {measured(full, metric)}"
         alike = len({group.seeds for group in study.groups}) == 1
         caption += "." if alike else ", over all seeds; a group's own is where its line begins."
     if baseline is not None:
@@ -157,7 +157,7 @@ def _learning(study: Study, rounds: Sequence[int]) -> Drawn:
     curves = {group.label: study.curves[group.label] for group in groups}
     caption = (
         f"{study.words.valid.capitalize()} and loss on the validation part after each epoch of some rounds; in round 0 "
-        "of the full networks. Means over the seeds of each group that trained so far."
+        f"of the {study.words.fulls}. Means over the seeds of each group that trained so far."
     ) + _of_many(len(study.groups), MOST_GROUPS, "groups")
     figure = compared_learning_figure(epochs, curves, rounds, title, _below(study), study.words.valid)
     return "learning", figure, f"{title}: {_below(study)}", caption
@@ -214,7 +214,7 @@ def _confusions(study: Study) -> Iterator[Drawn]:
         if len(classes) > MOST_CLASSES:
             continue
         ticket = shown_ticket(study.curves[label])
-        densities = [1.0, ticket[0].density if ticket else 1.0]
+        densities = [study.curves[label][0].density, ticket[0].density if ticket else 1.0]
         panels = [
             Panel(f"{what}\n{percent(density)} alive", of)
             for (what, of), density in zip(counts.items(), densities, strict=False)

@@ -146,8 +146,8 @@ def confusion_runs(group: Group, study: Study) -> list[Run]:
 
 
 def _shown_rounds(group: Group, study: Study) -> dict[str, int]:
-    ticket = shown_ticket(study.curves[group.label])
-    return {"full network": 0} | ({ticket[1]: ticket[0].round} if ticket else {})
+    ticket = shown_ticket(study.curves[group.label], study.words)
+    return {study.words.full: 0} | ({ticket[1]: ticket[0].round} if ticket else {})
 
 
 def _name(folder: Path, base: Path) -> str:

@@ -9,6 +9,7 @@ from lt_lightning.results.records import ExampleRecord
 from lt_lightning.results.runs import Run
 from lt_lightning.results.tables import percent
 from lt_lightning.results.winners import telling_rounds
+from lt_lightning.results.wording import wording_of
 
 _EACH = 8  # examples of a round
 _LONGEST = 1000  # letters of a text
@@ -17,7 +18,7 @@ _NOTE = "Letters of an answer that are not those expected at their place are <ma
 
 def examples_section(run: Run) -> str:
     """What the full network, the ticket to look at and the last one make of some texts; nothing where none are kept."""
-    rounds = telling_rounds(run.records, run.metric)
+    rounds = telling_rounds(run.records, run.metric, wording_of(run.description))
     rounds.setdefault(run.records[-1].round, "last round")
     found = {round_: [row for row in run.examples if row.round == round_][:_EACH] for round_ in rounds}
     sections = [

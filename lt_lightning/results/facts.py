@@ -7,30 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from lt_lightning.results.metrics import baseline_of, metric_of
+from lt_lightning.results.origins import origin_of, ticket_title, transfer_line
+from lt_lightning.results.saying import DASH, count, look_up, say
 from lt_lightning.results.tables import with_unit
 from lt_lightning.results.wording import wording_of
-
-DASH = "–"
-_MANY = 20  # classes, versions or patterns; of more, the first so many are named
-
-
-def look_up(description: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path, or None where there is none.
-
-    >>> look_up({"config": {"pruning": {"rewind": "init"}}}, "config.pruning.rewind")
-    'init'
-    >>> look_up({"config": None}, "config.pruning.rewind") is None
-    True
-    """
-    value: Any = description
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def count(value: Any) -> str:
-    """A whole number with commas; anything else as `say` has it."""
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else say(value)
 
 
 def many(counts: Iterable[int]) -> str:
@@ -41,34 +21,6 @@ def many(counts: Iterable[int]) -> str:
     """
     found = sorted(set(counts)) or [0]
     return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
-
-
-def say(value: Any) -> str:
-    """Any value of a JSON file in words.
-
-    >>> say(None), say(1e-3), say(["World", "Sports"]), say([])
-    ('–', '0.001', 'World, Sports', 'none')
-
-    What has a name is called by it, and its other values follow; settings that are null say nothing.
-
-    >>> say({"name": "adam", "lr": 0.1, "momentum": None})
-    'adam, lr 0.1'
-    """
-    if value is None or value == "":
-        return DASH
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, Mapping):
-        value = [
-            say(item) if key == "name" else f"{key} {say(item)}" for key, item in value.items() if item is not None
-        ]
-    if isinstance(value, list):
-        named = ", ".join(map(say, value[:_MANY])) or "none"
-        return named if len(value) <= _MANY else f"{named}, … ({len(value)} in all)"
-    # JSON can hold half a character, which no file can.
-    return str(value).encode(errors="replace").decode()
 
 
 def visible(name: str) -> str:
@@ -130,9 +82,11 @@ def subtitle(description: Mapping[str, Any]) -> str:
 def summary(description: Mapping[str, Any]) -> str:
     """A run in two sentences."""
     pruning = {key: look_up(description, f"config.pruning.{key}") for key in ("criterion", "scope", "rewind")}
+    origin = origin_of(description)
     return (
         f"{say(_model(description))} on {say(_corpus(description))}, "
-        f"{count(look_up(description, 'corpus.rows.train'))} {wording_of(description).texts} to train on. "
+        f"{count(look_up(description, 'corpus.rows.train'))} {wording_of(description).texts} to train on"
+        f"{'' if origin is None else f', from a {ticket_title(origin)}'}. "
         f"Every round prunes {share(look_up(description, 'config.pruning.amount'))} of the weights still alive "
         f"({say(pruning['criterion'])}, {say(pruning['scope'])}), rewinds the others ({say(pruning['rewind'])}) "
         "and trains again."
@@ -185,6 +139,7 @@ def groups(description: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
             ("Scope", say(at("config.pruning.scope"))),
             ("Threshold", say(at("config.pruning.threshold"))),
             ("Rewind", say(at("config.pruning.rewind"))),
+            *_ticket(description),
             ("Parameters in", say(at("config.pruning.include"))),
             ("Parameters out", say(at("config.pruning.exclude"))),
             ("Redrawn by random", say(at("config.pruning.redraw"))),
@@ -199,6 +154,11 @@ def groups(description: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
             ("Versions", say(at("versions"))),
         ],
     }
+
+
+def _ticket(description: Mapping[str, Any]) -> list[tuple[str, str]]:
+    file = look_up(description, "config.pruning.ticket")
+    return [("Began with", transfer_line(description) or say(file))] if file else []
 
 
 def _resumed(times: Any) -> list[tuple[str, str]]:

@@ -24,6 +24,7 @@ from lt_lightning.results.records import EpochRecord, LayerRecord, Record
 from lt_lightning.results.style import BLUE, GREEN, INK, ORANGE, QUIET, VERMILLION, printable, styled, titled_figure
 from lt_lightning.results.tables import measured, percent, with_unit
 from lt_lightning.results.winners import smallest_winner
+from lt_lightning.results.wording import OF_TEXTS, Wording
 
 # Colour, marker and dashes of a line, in the order in which lines are taken.
 _LINES = ((INK, "o", "-"), (BLUE, "s", "--"), (GREEN, "^", "-."), (ORANGE, "D", ":"), (VERMILLION, "v", "-"))
@@ -85,15 +86,16 @@ class Level:
     dashes: Any
 
 
-def levels_of(full: float, baseline: Baseline | None, metric: Metric) -> list[Level]:
+def levels_of(full: float, baseline: Baseline | None, metric: Metric, words: Wording = OF_TEXTS) -> list[Level]:
     """The lines of a figure of what runs are judged by: the full network's value, and the baseline's.
 
     Args:
         full: the full network's; where it is no finite number, it has no line.
         baseline: the baseline, if there is one.
         metric: what the values are.
+        words: what the first of them is called.
     """
-    levels = [Level("full", "full network", metric.scale * full, measured(full, metric), (0, (5, 3)))]
+    levels = [Level("full", textwrap.fill(words.full, 18), metric.scale * full, measured(full, metric), (0, (5, 3)))]
     if baseline is not None:
         said, name = measured(baseline.value, metric), textwrap.fill(printable(baseline.name, 48), 18)
         levels.append(Level("baseline", name, metric.scale * baseline.value, said, (0, (1, 2))))
@@ -125,6 +127,7 @@ def metric_figure(
     metric: Metric = ACCURACY,
     baseline: Baseline | None = None,
     ticket: Record | None = None,
+    words: Wording = OF_TEXTS,
 ) -> Figure:
     """What rounds are judged by against density, with the full network's value and one ticket ringed.
 
@@ -135,13 +138,14 @@ def metric_figure(
         metric: what rounds are judged by.
         baseline: what a simple model reaches, if that is known.
         ticket: the round to ring; None: the smallest winning ticket's, if there is one.
+        words: what round 0 and that ticket are called.
     """
     drawn = [record for record in records if record.alive]
     winner = smallest_winner(drawn, metric)
     with styled():
         figure = titled_figure(8.4, 4.7, title, subtitle)
         axes = figure.add_subplot()
-        draw_levels(axes, levels_of(metric.read(records[0]), baseline, metric))
+        draw_levels(axes, levels_of(metric.read(records[0]), baseline, metric, words))
         densities = [100 * record.density for record in drawn]
         values = [metric.scale * metric.read(record) for record in drawn]
         axes.plot(densities, values, color=BLUE, marker="o", markersize=4.5)
@@ -150,7 +154,7 @@ def metric_figure(
         if ticket is not None and ticket.alive:
             _mark(axes, ticket, metric, "this ticket")
         elif winner is not None:
-            _mark(axes, winner, metric, "smallest winning ticket")
+            _mark(axes, winner, metric, words.winner)
     return figure
 
 

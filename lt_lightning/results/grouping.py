@@ -8,9 +8,10 @@ from typing import Any
 from lt_lightning.results import facts
 from lt_lightning.results.folders import natural
 from lt_lightning.results.metrics import Metric, task_of
+from lt_lightning.results.origins import origin_of
 from lt_lightning.results.runs import Run
 
-REWIND = "pruning.rewind"
+REWIND, TICKET = "pruning.rewind", "pruning.ticket"
 
 # Settings that do not make another experiment: where it lies, how long it goes on, what it computes on. (On how many
 # processes is another matter: each takes a batch of its own. `run.json` has their number.)
@@ -27,6 +28,9 @@ _SAME_EXPERIMENT = frozenset(
         ),
     }
 )  # fmt: skip
+
+_ORIGIN = ("corpus", "experiment", "rewind", "round")
+"""What tells tickets apart, whichever seed found them."""
 
 _REWINDS = ("init", "epoch", "step", "last", "none", "random")
 _MUST_AGREE = ("task", "corpus.name", "corpus.class_names", "corpus.fingerprint")
@@ -90,18 +94,42 @@ def _seen(run: Run, path: str) -> Any:
 def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
     """The groups, in an order that readers expect, and a line for each run that repeats another's seed."""
     settings = [_settings(run) for run in runs]
-    keys = _differing(settings)
-    members: dict[str, list[int]] = {}
-    for position, values in enumerate(settings):
-        members.setdefault(_exact([values.get(key) for key in keys]), []).append(position)
+    if _seeds_share_tickets(runs, settings):
+        settings = [
+            {**values, TICKET: facts.look_up(run.description, f"config.{TICKET}")}
+            for values, run in zip(settings, runs, strict=True)
+        ]
+    keys, members = _members(settings)
     groups, left_out = [], []
-    for positions in members.values():
+    for positions in members:
         values = {key: settings[positions[0]].get(key) for key in keys}
         kept, repeated = _one_a_seed([runs[position] for position in positions])
         groups.append(Group(_label(values), values, tuple(kept)))
         left_out += repeated
     groups.sort(key=lambda group: [_order(*setting) for setting in group.settings.items()])
     return _told_apart(groups), left_out
+
+
+def _members(settings: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[int]]]:
+    """The settings that differ, and the positions of those that have the same."""
+    keys = _differing(settings)
+    members: dict[str, list[int]] = {}
+    for position, values in enumerate(settings):
+        members.setdefault(_exact([values.get(key) for key in keys]), []).append(position)
+    return keys, list(members.values())
+
+
+def _seeds_share_tickets(runs: Sequence[Run], settings: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether runs of the same seed and settings began with several tickets of the same origin."""
+    for positions in _members(settings)[1]:
+        began = {(facts.seed(runs[one].description), _seal(runs[one])) for one in positions}
+        if len({seed for seed, _ in began}) < len(began):
+            return True
+    return False
+
+
+def _seal(run: Run) -> str:
+    return facts.say(facts.look_up(run.description, "ticket.seal"))
 
 
 def show_setting(value: Any) -> str:
@@ -114,8 +142,12 @@ def show_setting(value: Any) -> str:
 
 
 def _settings(run: Run) -> dict[str, Any]:
+    # Where a ticket lies says nothing, and each seed may have its own: it is what the ticket was found on that counts.
+    origin = origin_of(run.description)
+    ticket = {} if origin is None else {TICKET: ", ".join(facts.say(origin.get(key)) for key in _ORIGIN)}
     return {
         **flat_settings(facts.look_up(run.description, "config")),
+        **ticket,
         "processes": facts.look_up(run.description, "processes") or 1,
     }
 

@@ -14,6 +14,7 @@ from lt_lightning.results import facts
 from lt_lightning.results.files import write_whole
 from lt_lightning.results.runs import Run
 from lt_lightning.results.tables import compression, percent
+from lt_lightning.results.wording import wording_of
 from lt_lightning.tickets.format import Packed
 
 CARD = "README.md"
@@ -46,6 +47,7 @@ def write_card(run: Run, packed: Packed, path: Path, dense_bytes: int) -> Path:
         facts.subtitle(run.description),
         run.metric,
         ticket=run.records[packed.about["round"]],
+        words=wording_of(run.description),
     )
     picture = path.with_name(f"{path.stem}_accuracy.png")
     save_png(figure, picture)

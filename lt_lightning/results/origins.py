@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lt_lightning.results.facts import count, look_up, say
+from lt_lightning.results.saying import count, look_up, say
 from lt_lightning.results.tables import percent
 
 

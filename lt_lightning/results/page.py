@@ -7,11 +7,12 @@ from lt_lightning.results import facts, frame
 from lt_lightning.results.confusion import class_accuracies, classes_of, count_confusion, too_many
 from lt_lightning.results.examples import examples_section
 from lt_lightning.results.metrics import Metric
+from lt_lightning.results.origins import origin_of, ticket_title
 from lt_lightning.results.records import LayerRecord, Record, format_shape
 from lt_lightning.results.runs import Run
 from lt_lightning.results.tables import compression, measured, percent, round_cells, round_columns
 from lt_lightning.results.winners import best_ticket, is_winner, smallest_winner, telling_rounds
-from lt_lightning.results.wording import wording_of
+from lt_lightning.results.wording import Wording, wording_of
 
 _FOOTER = (
     "Drawn by lt-lightning from results.csv, layers.csv and run.json of this run. The figures lie beside this page, "
@@ -29,11 +30,12 @@ def render_page(run: Run, pictures: Sequence[frame.Picture]) -> str:
     Returns:
         The same text whenever run and pictures are the same.
     """
+    words = wording_of(run.description)
     name, summary = facts.title(run.description), facts.summary(run.description)
     sections = [
-        frame.headlines(_tiles(run.records, run.metric), _picked(run.metric)),
+        frame.headlines(_tiles(run.records, run.metric, words), _picked(run, words)),
         frame.pictures(pictures),
-        _rounds(run.records, run.metric),
+        _rounds(run.records, run.metric, words),
         examples_section(run),
         _classes(run),
         _parameters(run.layers),
@@ -56,14 +58,15 @@ def _progress(run: Run) -> str:
     return f"{done} · not finished: the run is still going, or was stopped"
 
 
-def _tiles(records: Sequence[Record], metric: Metric) -> list[tuple[str, str, str]]:
+def _tiles(records: Sequence[Record], metric: Metric, words: Wording) -> list[tuple[str, str, str]]:
     full, last = records[0], records[-1]
     best, winner = best_ticket(records, metric), smallest_winner(records, metric)
 
     def said(record: Record) -> str:
         return measured(metric.read(record), metric)
 
-    tiles = [("Full network", said(full), f"{metric.name} with all {full.total:,} weights")]
+    weights = f"all {full.total:,} weights" if full.alive == full.total else f"{percent(full.density)} of the weights"
+    tiles = [(_capital(words.full), said(full), f"{metric.name} with {weights}")]
     if best is None:
         tiles.append(("Best ticket", facts.DASH, "no round has pruned yet"))
     else:
@@ -75,11 +78,12 @@ def _tiles(records: Sequence[Record], metric: Metric) -> list[tuple[str, str, st
             )
         )
     if winner is None:
-        tiles.append(("Smallest winning ticket", facts.DASH, "no ticket does as well as the full network"))
+        none = f"no ticket does as well as the {words.full}" if best is not None else "no round has pruned yet"
+        tiles.append((_capital(words.winner), facts.DASH, none))
     else:
         tiles.append(
             (
-                "Smallest winning ticket",
+                _capital(words.winner),
                 percent(winner.density),
                 f"of the weights, {_times(winner.alive, winner.total)} smaller: "
                 f"{said(winner)} {metric.name} in round {winner.round}",
@@ -95,10 +99,17 @@ def _tiles(records: Sequence[Record], metric: Metric) -> list[tuple[str, str, st
     return tiles
 
 
-def _picked(metric: Metric) -> str:
+def _picked(run: Run, words: Wording) -> str:
+    metric, origin = run.metric, origin_of(run.description)
+    about = f"A winning ticket is a pruned network whose {metric.name} {metric.bound} the {words.full}'s."
+    if origin is not None:
+        about = (
+            f"The run began with a {escape(ticket_title(origin))}. As good as that is a ticket that was pruned further "
+            f"and whose {metric.name} {metric.bound} {metric.that} of round 0."
+        )
     return (
-        f"A winning ticket is a pruned network whose {metric.name} {metric.bound} the full network's. Both tickets are "
-        f"picked by {metric.name} from one run, so chance has a share in them; several seeds tell how large a share."
+        f"{about} Both tickets are picked by {metric.name} from one run, so chance has a share in them; several seeds "
+        "tell how large a share."
     )
 
 
@@ -106,14 +117,18 @@ def _times(alive: int, total: int) -> str:
     return compression(alive, total).replace("x", "×")
 
 
-def _rounds(records: Sequence[Record], metric: Metric) -> str:
-    words = {0: "full network"}
-    words |= {record.round: "wins" for record in records if is_winner(record, records[0], metric)}
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _rounds(records: Sequence[Record], metric: Metric, wording: Wording) -> str:
+    words = {0: wording.full}
+    words |= {record.round: wording.wins for record in records if is_winner(record, records[0], metric)}
     best, winner = best_ticket(records, metric), smallest_winner(records, metric)
     if best is not None:
         words[best.round] = "best"
     if winner is not None:
-        words[winner.round] = "best, smallest" if winner is best else "smallest winner"
+        words[winner.round] = "best, smallest" if winner is best else wording.smallest
     marked = '<tr class="winner">'
     rows = [
         f"{marked if record is winner else '<tr>'}{frame.cells(round_cells(record, metric))}"
@@ -151,7 +166,7 @@ def shown_rounds(run: Run) -> dict[int, str]:
     Where no ticket wins, the best one; none where `confusion.csv` lacks round 0.
     """
     tested = {row.round for row in run.confusion}
-    rounds = telling_rounds(run.records, run.metric)
+    rounds = telling_rounds(run.records, run.metric, wording_of(run.description))
     return {round_: title for round_, title in rounds.items() if round_ in tested} if 0 in tested else {}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lt_lightning.results.facts import look_up
+from lt_lightning.results.origins import origin_of
 from lt_lightning.results.records import Record
 from lt_lightning.results.runs import Run
 
@@ -28,6 +29,7 @@ def describe_origin(run: Run, record: Record) -> dict[str, Any]:
         "embedding": look_up(said, "config.embedding.name"),
         "pruning": {key: pruning.get(key) for key in kept} if isinstance(pruning, dict) else None,
         "versions": {name: look_up(said, f"versions.{name}") for name in ("lt-lightning", "torch")},
-        "full_test_acc": run.records[0].test_acc,
+        # A run that began with a ticket has no whole network.
+        "full_test_acc": run.records[0].test_acc if origin_of(said) is None else None,
         "density": record.density,
     }

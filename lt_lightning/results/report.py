@@ -90,12 +90,12 @@ def _draw_figures(run: Run, learning: Sequence[int]) -> list[Picture]:
         return save_picture(figure, run.folder / "figures" / name, f"{title}: {subtitle}", caption)
 
     title, about = f"{metric.title} against density", _about_metric(run, baseline)
-    pictures = [draw(metric.figure, metric_figure, run.records, title, about, metric, baseline)]
+    pictures = [draw(metric.figure, metric_figure, run.records, title, about, metric, baseline, None, words)]
     if run.layers:
         pictures.append(draw("layers", layers_figure, run.layers, "Density of each parameter (% alive)", ABOUT_LAYERS))
     if run.epochs:
         curves = [epoch for epoch in run.epochs if epoch.round in learning]
-        about = _ABOUT_LEARNING.format(valid=words.valid)
+        about = _ABOUT_LEARNING.format(valid=words.valid, full=words.full)
         pictures.append(draw("learning", learning_figure, curves, "Learning curves", about, words.valid))
     rounds = shown_rounds(run)
     counts = [count_confusion(run.confusion, round_) for round_ in rounds]
@@ -115,10 +115,11 @@ def _draw_figures(run: Run, learning: Sequence[int]) -> list[Picture]:
 
 def _about_metric(run: Run, baseline: Baseline | None) -> str:
     metric, winner = run.metric, smallest_winner(run.records, run.metric)
+    words = wording_of(run.description)
     full = measured(metric.read(run.records[0]), metric)
     caption = (
         f"{metric.title} after each round against the share of weights still alive, on a logarithmic axis: sparser to "
-        f"the right. The dashed line is the full network's {metric.short}, {full}. "
+        f"the right. The dashed line is the {metric.short} of the {words.full}, {full}. "
     )
     caption += (
         "No ticket reaches it so far."
@@ -140,9 +141,7 @@ ABOUT_LAYERS = (
     "are on a logarithmic scale, the darker the denser. Where every parameter is pruned on its own, the rows differ by "
     "rounding alone, which shows in the smallest."
 )
-_ABOUT_LEARNING = (
-    "Loss and {valid} on the validation part after each epoch of some rounds; round 0 is the full network."
-)
+_ABOUT_LEARNING = "Loss and {valid} on the validation part after each epoch of some rounds; round 0 is the {full}."
 
 
 def about_confusion(words: Wording) -> str:

@@ -11,7 +11,7 @@ from lt_lightning.results.folders import find_runs
 from lt_lightning.results.grouping import Group, comparable, group_runs
 from lt_lightning.results.metrics import Metric
 from lt_lightning.results.runs import Run, read_run
-from lt_lightning.results.wording import Wording, wording_of
+from lt_lightning.results.wording import Wording, shared_wording
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Study:
     @property
     def words(self) -> Wording:
         """What the things of the runs' task are called."""
-        return wording_of(self.runs[0].description)
+        return shared_wording([run.description for run in self.runs])
 
     @property
     def runs(self) -> tuple[Run, ...]:

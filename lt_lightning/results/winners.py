@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from lt_lightning.results.metrics import ACCURACY, Metric
 from lt_lightning.results.records import Record
+from lt_lightning.results.wording import OF_TEXTS, Wording
 
 
 def best_ticket(records: Sequence[Record], metric: Metric = ACCURACY) -> Record | None:
@@ -29,12 +30,12 @@ def sparsest_within(records: Sequence[Record], sparsity: float) -> Record | None
     return max((one for one in records if one.sparsity <= sparsity), key=lambda one: one.sparsity, default=None)
 
 
-def telling_rounds(records: Sequence[Record], metric: Metric = ACCURACY) -> dict[int, str]:
+def telling_rounds(records: Sequence[Record], metric: Metric = ACCURACY, words: Wording = OF_TEXTS) -> dict[int, str]:
     """The rounds to look at closely, and what they are: the full network and its smallest winner or best ticket."""
     winner, best = smallest_winner(records, metric), best_ticket(records, metric)
-    rounds = {0: "full network"}
+    rounds = {0: words.full}
     if winner is not None:
-        rounds[winner.round] = "smallest winning ticket"
+        rounds[winner.round] = words.winner
     elif best is not None:
-        rounds[best.round] = "best ticket, none wins"
+        rounds[best.round] = words.loser
     return rounds
