@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lt_lightning.transfer.first_weights import first_values
 
 from lt_lightning import Ticket
 from lt_lightning.config import Config
@@ -24,6 +23,7 @@ from lt_lightning.results.rewind_weights import read_rewind_weights
 from lt_lightning.results.round_tickets import RoundTicket
 from lt_lightning.results.rounds import ticket_path
 from lt_lightning.tickets.format import Packed
+from lt_lightning.transfer.first_weights import first_values
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
