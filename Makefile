@@ -12,7 +12,7 @@ help:
 	@echo "make quickstart   install into .venv and run a small lottery on PyDocs, with its report"
 	@echo "make test         install into .venv and run linters, types and all tests"
 	@echo "make lint         format, lint and check types"
-	@echo "make benchmark    time steps, data, rounds and start (needs AG News: see docs/performance.md)"
+	@echo "make benchmark    time steps, data, rounds, start and prediction (needs AG News: see docs/performance.md)"
 	@echo "make clean        remove .venv"
 
 quickstart: $(VENV)/run.stamp
@@ -34,6 +34,7 @@ benchmark: $(VENV)/run.stamp
 	$(BIN)/python -m benchmarks.data
 	$(BIN)/python -m benchmarks.rounds
 	$(BIN)/python -m benchmarks.start
+	$(BIN)/python -m benchmarks.predict
 
 clean:
 	rm -rf $(VENV)
