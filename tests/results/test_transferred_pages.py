@@ -66,7 +66,7 @@ def test_a_comparison_of_transfers_says_nothing_of_full_networks(transfer: MakeR
     ]
     assert study.left_out == ()
     assert [pair.label for pair in study.pairs] == ["rewind init − random"]
-    page = draw_comparison([folder], folder.parent / "page").read_text(encoding="utf-8")
+    page = draw_comparison([folder], folder.parent / "page")[0].read_text(encoding="utf-8")
     assert [word for word in FALSE if word in page] == []
     assert "given tickets" in page
 

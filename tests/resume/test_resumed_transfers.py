@@ -1,0 +1,105 @@
+"""A run that began with a ticket goes on: before round 0 is over only with the same file, afterwards without it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from cutting import Play, StopError
+
+from lt_lightning.config import Config
+from lt_lightning.data.corpus import load_corpus
+from lt_lightning.errors import SettingError
+from lt_lightning.results.packing import pack_ticket
+from lt_lightning.results.round_tickets import RoundTicket
+from lt_lightning.results.rounds import find_standing, ticket_path
+from lt_lightning.resuming import check_same
+from trials.kills import SMALL
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
+
+
+@pytest.fixture
+def ticket(whole: Path, tmp_path: Path) -> Path:
+    """The ticket of the last round of another run, with weights to rewind to."""
+    return packed(whole, 2, tmp_path / "ticket.safetensors")
+
+
+def packed(run: Path, number: int, path: Path) -> Path:
+    ticket = RoundTicket.load(ticket_path(run, number))
+    pack_ticket(ticket, {"first": None}, first=RoundTicket.load(ticket_path(run, 0)).weights).save(path)
+    return path
+
+
+def same_rounds(left: Path, right: Path, rounds: int) -> bool:
+    """Whether both runs have the same tickets, to the last bit."""
+    pairs = [[RoundTicket.load(ticket_path(run, number)) for run in (left, right)] for number in range(rounds)]
+    return all(
+        a.mask == b.mask and all(torch.equal(a.weights[name], b.weights[name]) for name in a.weights) for a, b in pairs
+    )
+
+
+@pytest.mark.parametrize(
+    ("stop", "rewind"), [(20, "init"), (50, "none"), (100, "init")], ids=["in round 0", "in round 1", "in round 2"]
+)
+def test_it_ends_as_if_it_had_not_been_cut_off(
+    play: Play, steps: list[int], ticket: Path, tmp_path: Path, stop: int, rewind: str
+) -> None:
+    settings = (f"pruning.ticket={ticket}", f"pruning.rewind={rewind}", "seed=4")
+    alone = play(tmp_path / "alone", *settings)
+    steps[:] = [0, stop]
+    run = tmp_path / "cut"
+    with pytest.raises(StopError):
+        play(run, *settings)
+    steps[:] = [0, 10**6]
+    origin = json.loads((run / "run.json").read_text())["ticket"]
+    if find_standing(run).rounds:
+        ticket.unlink()  # round 0 is over
+    play(run, *settings, resuming=True)
+    assert same_rounds(alone, run, 3)
+    assert json.loads((run / "run.json").read_text())["ticket"] == origin
+    assert origin["alive"] == RoundTicket.load(ticket_path(alone, 0)).mask.alive
+
+
+def test_round_nought_goes_on_only_with_the_file_that_it_began_with(
+    play: Play, steps: list[int], whole: Path, ticket: Path, tmp_path: Path
+) -> None:
+    settings = (f"pruning.ticket={ticket}", "seed=4")
+    steps[:] = [0, 20]
+    run = tmp_path / "cut"
+    with pytest.raises(StopError):
+        play(run, *settings)
+    steps[:] = [0, 10**6]
+    sound = ticket.read_bytes()
+    packed(whole, 1, ticket)
+    with pytest.raises(SettingError, match=r"pruning\.ticket: .*ticket.* is not the file that round 0 began with"):
+        play(run, *settings, resuming=True)
+    ticket.unlink()
+    with pytest.raises(SettingError, match=r"pruning\.ticket: .*ticket.*: no such file"):
+        play(run, *settings, resuming=True)
+    moved = tmp_path / "moved.safetensors"
+    moved.write_bytes(sound)
+    play(run, f"pruning.ticket={moved}", "seed=4", resuming=True)
+    assert json.loads((run / "run.json").read_text())["ticket"]["file"] == str(moved)
+
+
+def test_a_ticket_is_a_setting_that_matters(
+    play: Play, whole: Path, ticket: Path, corpus: Path, configure: Callable[..., Config], tmp_path: Path
+) -> None:
+    run = play(tmp_path / "run", f"pruning.ticket={ticket}", "pruning.rounds=0", "trainer.max_epochs=1")
+
+    def check(run: Path, *overrides: str) -> None:
+        config = configure("data=files", f"data.path={corpus}", *SMALL, *overrides)
+        check_same(run, config, dict(load_corpus(config.data).fingerprints), find_standing(run))
+
+    short = ("pruning.rounds=0", "trainer.max_epochs=1")
+    check(run, f"pruning.ticket={ticket}", *short)
+    with pytest.raises(SettingError, match=r"pruning\.ticket was .*, not null"):
+        check(run, *short)
+    with pytest.raises(SettingError, match=r"pruning\.ticket was .*, not elsewhere"):
+        check(run, "pruning.ticket=elsewhere", *short)
+    with pytest.raises(SettingError, match=r"pruning\.ticket was null, not "):
+        check(whole, f"pruning.ticket={ticket}")
