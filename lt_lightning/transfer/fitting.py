@@ -35,7 +35,7 @@ def read_ticket(config: Config) -> Packed | None:
     except SettingError as error:
         raise SettingError(f"pruning.ticket: {error}") from error
     check_fit(path, packed.about, config)
-    if config.pruning.rewind == "init" and packed.first is None and packed.about.get("first") is None:
+    if config.pruning.rewind == "init" and packed.first is None and not _can_draw(packed.about.get("first")):
         raise SettingError(
             f"pruning.ticket: {path} does not tell the weights that its run began with; export it with "
             "--first-weights, or use pruning.rewind=random or none"
@@ -59,6 +59,12 @@ def check_fit(path: Path, about: Mapping[str, Any], config: Config) -> None:
             here, there = show_setting(here), show_setting(there)
             remedy = f"give {key}={there.replace(' ', '')}, or another pruning.ticket"
             raise SettingError(f"{key}: {here}, but the network of the ticket {path} has {there}; {remedy}")
+
+
+def _can_draw(first: Any) -> bool:
+    """Whether a ticket says how to draw its first weights again."""
+    needed = {"seed": int, "words": int, "embedding_std": (int, float), "witness": Mapping}
+    return isinstance(first, Mapping) and all(isinstance(first.get(key), kind) for key, kind in needed.items())
 
 
 def _compared(about: Mapping[str, Any], config: Config) -> Iterator[tuple[str, Any, Any]]:
