@@ -78,7 +78,7 @@ def _tiles(records: Sequence[Record], metric: Metric, words: Wording) -> list[tu
             )
         )
     if winner is None:
-        none = f"no ticket does as well as the {words.full}" if best is not None else "no round has pruned yet"
+        none = f"no ticket does as well as the {words.full}" if len(records) > 1 else "no round has pruned yet"
         tiles.append((_capital(words.winner), facts.DASH, none))
     else:
         tiles.append(
