@@ -19,6 +19,7 @@ from lt_lightning.config import Config
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.evaluate import main
 from lt_lightning.experiment import run_experiment
+from lt_lightning.results.frame import Picture
 from lt_lightning.results.records import ConfusionRecord, Record, read_records
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
@@ -71,6 +72,13 @@ def run(play: Play) -> Path:
 @pytest.fixture(scope="module")
 def letters(play: Play) -> Path:
     return play("model=birnn", "model.cell=gru", "model.hidden=5", "data.tokenizer=letters", "data.max_length=20")
+
+
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take longer than all else; `test_evaluation_page` draws them."""
+    blank = Picture("<svg/>", "", "")
+    monkeypatch.setattr("lt_lightning.results.evaluation_report.save_picture", lambda *_: blank)
 
 
 def ticket_of(run: Path) -> Path:
@@ -166,6 +174,7 @@ def test_what_export_gives_other_programs_is_as_good_as_the_run_said(which, requ
     assert np.float32(right) == np.float32(read_records(run / "results.csv", Record)[LAST].test_acc)
 
 
+@pytest.mark.slow
 def test_torch_is_not_needed(run, corpus, tmp_path):
     program = (
         "import sys\nfrom lt_lightning.evaluate import main\n"
