@@ -124,10 +124,9 @@ def _validated(corpus: Corpus, labels: np.ndarray, about: Mapping[str, Any]) -> 
     """The training rows that a run validated on: its draw, made again from how many they were."""
     seed, parts, content = (about.get(key) for key in ("seed", "rows", "fingerprint"))
     train, valid = (parts.get(part) if isinstance(parts, Mapping) else None for part in ("train", "valid"))
-    if not (isinstance(seed, int) and isinstance(train, int) and isinstance(valid, int)):
+    if not (isinstance(seed, int) and isinstance(train, int) and isinstance(valid, int) and min(train, valid) > 0):
         raise SettingError("split: the ticket does not say what its run validated on; use split=test")
-    known = content.get("train") if isinstance(content, Mapping) else None
-    if known != corpus.fingerprints["train"]:
+    if not isinstance(content, Mapping) or content.get("train") != corpus.fingerprints["train"]:
         raise SettingError(
             f"split: valid is a part of the rows that the ticket learned from, and {corpus.source} has others; "
             "use split=test or split=train"

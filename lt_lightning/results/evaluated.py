@@ -77,7 +77,7 @@ def agreement(evaluated: Evaluated) -> str:
     measured = about.get("half_test_acc" if halved else "test_acc")
     content = about.get("fingerprint")
     tested = content.get("test") if isinstance(content, Mapping) else None
-    if evaluated.fingerprint != tested or not isinstance(measured, float) or math.isnan(measured):
+    if evaluated.fingerprint != tested or not isinstance(measured, float) or not math.isfinite(measured):
         return ""
     # The run kept a share in single precision; so many rows it was.
     apart = found.right - round(measured * found.rows)

@@ -146,6 +146,6 @@ def test_what_validated_is_unknown_of_another_corpus_or_another_tickets(corpus, 
     about = {"seed": 7, "rows": {"train": 42, "valid": 18}, "fingerprint": {"train": "another"}}
     with refused("split", "here has others", "split=test"):
         take_split(corpus, "valid", data_config(), corpus.class_names, about)
-    for key in ("seed", "rows"):
+    for wrong in ({"seed": None}, {"rows": None}, {"rows": {"train": 0, "valid": 0}}, {"rows": {"train": "a"}}):
         with refused("split", "does not say", "split=test"):
-            take_split(corpus, "valid", data_config(), corpus.class_names, {**about, key: None})
+            take_split(corpus, "valid", data_config(), corpus.class_names, {**about, **wrong})

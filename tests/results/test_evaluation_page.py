@@ -137,6 +137,7 @@ def test_where_nothing_can_be_written_the_line_names_the_place(tmp_path: Path):
         ({"fingerprint": "c"}, None),
         ({"about": about(fingerprint=None)}, None),
         ({"about": about(test_acc=math.nan)}, None),
+        ({"about": about(test_acc=math.inf)}, None),
         ({"about": about(test_acc=None)}, None),
     ],
 )
