@@ -111,10 +111,9 @@ def carry_over(
         raise SettingError(f"pruning.ticket: {path} has {strange[0]}, which this network lacks; give another ticket")
     rows = match_rows(words, packed.words, packed.word_ids)
     fresh = tuple(name for name, value in own.items() if not _carries(packed, name, value, prunable, path))
-    if len(fresh) == len(own):
+    if not {*prunable} - {*fresh}:
         raise SettingError(
-            f"pruning.include, pruning.exclude: nothing that {path} has pruned is pruned by this run; leave them as "
-            "they are by default"
+            f"pruning.include, pruning.exclude: nothing of {path} is pruned by this run; leave them at their defaults"
         )
     origin = _ORIGINS.get(rewind, "own")
     values = {} if origin == "own" else _values(packed, path, origin)
