@@ -130,11 +130,15 @@ def _parser() -> Parser:
         help="keep the survivors' first weights in the file too, for pruning.ticket with pruning.rewind=init on "
         "machines that draw others from the same seed",
     )
-    parser.add_argument("--onnx", action="store_true", help="beside it, the network as a dense ONNX graph ([onnx])")
+    parser.add_argument(
+        "--onnx",
+        action="store_true",
+        help="beside it, the network as a dense ONNX graph (needs the extra onnx), and a tokenizer.json",
+    )
     parser.add_argument(
         "--state-dict",
         action="store_true",
-        help="beside it, a dense safetensors file of plain weights, and tokenizer.json",
+        help="beside it, a dense safetensors file of plain weights, and a tokenizer.json",
     )
     return parser
 

@@ -66,6 +66,13 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> None:
         )
     packed = _pack(run, record, ticket, wishes)
     path.parent.mkdir(parents=True, exist_ok=True)
+    onnx, dense_file, words = _companions(path)
+    if wishes.onnx:  # first, as it may lack its library
+        _write_onnx(packed, onnx)
+    if wishes.state_dict:
+        _write_dense(ticket, dense_file)
+    if wishes.onnx or wishes.state_dict:
+        _write_words(ticket, words)
     packed.save(path)
     dense = sum(4 * weight.numel() for weight in ticket.weights.values())
     card = write_card(run, packed, path, dense)
@@ -79,10 +86,6 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> None:
     if wishes.half:
         print(f"         {percent(packed.about['half_test_acc'])} with weights rounded to float16")
     print(f"card     {card}")
-    if wishes.onnx:
-        _write_onnx(packed, path.with_suffix(".onnx"))
-    if wishes.state_dict:
-        _write_dense(ticket, path)
     print(f'try      python -m lt_lightning.predict {shlex.quote(str(path))} "a text of yours"')
 
 
@@ -92,11 +95,21 @@ def _check_place(path: Path) -> None:
         raise SettingError(f"--output: {path}: a ticket cannot be called as its card is; give another name")
     if path.is_dir():
         raise SettingError(f"--output: {path} is a folder; give a file in it, such as {path / 'ticket.safetensors'}")
+    in_the_way = [other for other in _companions(path) if other.exists()]
+    if in_the_way and not path.exists():
+        raise SettingError(f"--output: {in_the_way[0]} is there already, of something else; give another name")
     if path.exists():
         try:
             Packed.load(path)
         except SettingError:
             raise SettingError(f"--output: {path} is there already and is no ticket; give another name") from None
+
+
+def _companions(path: Path) -> tuple[Path, Path, Path]:
+    """Where the ONNX graph, the dense weights and the tokenizer of a ticket go."""
+    names = (f"{path.stem}.onnx", f"{path.stem}_dense.safetensors", f"{path.stem}_tokenizer.json")
+    onnx, dense, words = map(path.with_name, names)
+    return onnx, dense, words
 
 
 def _pack(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> Packed:
@@ -161,11 +174,15 @@ def _write_onnx(packed: Packed, path: Path) -> None:
 
 
 def _write_dense(ticket: RoundTicket, path: Path) -> None:
-    from lt_lightning.results.dense import write_state_dict, write_tokenizer
+    from lt_lightning.results.dense import write_state_dict
 
-    weights = path.with_name(f"{path.stem}_dense.safetensors")
-    words = path.with_name(f"{path.stem}_tokenizer.json")
-    write_state_dict(ticket, weights)
-    write_tokenizer(ticket, words)
-    print(f"dense    {weights}")
-    print(f"words    {words}")
+    write_state_dict(ticket, path)
+    print(f"dense    {path}")
+
+
+def _write_words(ticket: RoundTicket, path: Path) -> None:
+    """Write what makes ids of texts, without which whoever has the dense network has no use for it."""
+    from lt_lightning.results.dense import write_tokenizer
+
+    write_tokenizer(ticket, path)
+    print(f"words    {path}")
