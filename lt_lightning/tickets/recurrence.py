@@ -31,12 +31,11 @@ class Recurrence:
     """
 
     def __init__(self, packed: Packed) -> None:
-        model = packed.about["model"]
-        ways = ("", "_reverse") if model["bidirectional"] else ("",)
+        cell, names = CELLS[packed.about["model"]["cell"]], packed.parameters.keys()
+        ways = [way for way in ("", "_reverse") if f"rnn.weight_ih_l0{way}" in names]
+        layers = sum(name.startswith("rnn.weight_ih_l") for name in names) // len(ways)
         self._embedding = packed.parameters["embedding.weight"].dense()
-        self._layers = [
-            [_Way(packed, CELLS[model["cell"]], f"l{layer}{way}") for way in ways] for layer in range(model["layers"])
-        ]
+        self._layers = [[_Way(packed, cell, f"l{layer}{way}") for way in ways] for layer in range(layers)]
         self._fc, self._fc_bias = packed.parameters["fc.weight"].dense().T, packed.parameters["fc.bias"].dense()
         self._words = max(1, CHUNK // len(self._fc))
 
