@@ -1,17 +1,20 @@
 """A lottery-ticket laboratory for text classifiers on PyTorch Lightning.
 
-The package has six parts; imports point one way, towards `lottery` and `kernels`:
+The package has eight parts; imports point one way, towards `lottery` and `kernels`:
 
 - `lottery`: the algorithm in plain torch: masks, criteria, pruning, rewinding, rounds;
 - `callbacks`: when, in a Lightning fit, the algorithm acts;
 - `models`: networks and the LightningModule that trains them;
 - `kernels`: compiled loops on plain arrays, for `models`;
 - `data`: from text to batches;
-- `results`: what a run leaves behind.
+- `results`: what a run leaves behind;
+- `tickets`: a round's network in one small file, and prediction with it in NumPy;
+- `transfer`: starting a run from such a file.
 
-Beside them stand the entry points, one a file, `python -m lt_lightning.train` and `python -m lt_lightning.report`; what
-goes on with a run that was stopped (`resuming`, `continuing`, `interruption`); and what starts several processes for
-one run (`processes`, `supervisor`, `worker`, `environment`).
+Beside them stand the entry points, one a file, `python -m lt_lightning.train`, `report`, `export`, `predict` and
+`evaluate` (the work of two of them in `exporting` and `evaluating`); what goes on with a run that was stopped
+(`resuming`, `continuing`, `interruption`); and what starts several processes for one run (`processes`, `supervisor`,
+`worker`, `environment`).
 """
 
 from __future__ import annotations

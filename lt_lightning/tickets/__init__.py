@@ -10,9 +10,24 @@
 - `onnx`: the network as a file for other programs, made of `graphs`; the only ones that need the package `onnx`.
 
 What lives here imports NumPy, `tokenizers` and the standard library alone: neither torch nor jaxtyping nor the
-configuration, each of which would cost a good part of the time from a process's start to its first answer.
+configuration, each of which would cost a good part of the time from a process's start to its first answer. NumPy itself
+is waited for by those who predict alone.
 """
 
-from lt_lightning.tickets.ticket import Ticket
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lt_lightning.tickets.ticket import Ticket
 
 __all__ = ["Ticket"]
+
+
+def __getattr__(name: str) -> Any:
+    """`Ticket`, imported once it is asked for: what a ticket must hold is checked without NumPy."""
+    if name == "Ticket":
+        from lt_lightning.tickets.ticket import Ticket
+
+        return Ticket
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
