@@ -301,3 +301,19 @@ with initialize_config_dir(config_folder(), version_base="1.3"):
 print([name for name in ("torch", "pytorch_lightning", "datasets", "matplotlib", "tokenizers") if name in sys.modules])
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_run_on_texts_is_checked_without_numpy() -> None:
+    code = """
+import sys
+import lt_lightning.train
+from hydra import compose, initialize_config_dir
+from lt_lightning.command import config_folder
+from lt_lightning.checks import read_config
+from lt_lightning.config import register_schema
+register_schema()
+with initialize_config_dir(config_folder(), version_base="1.3"):
+    read_config(compose("config", ["+experiment=lt_imdb"]))
+print("numpy" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
