@@ -7,9 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lt_lightning.command_line import Parser
+from lt_lightning.command_line import BROKEN_PIPE, INTERRUPTED, Parser, drop_stdout
 from lt_lightning.errors import SettingError
-from lt_lightning.results.files import writing_to
 from lt_lightning.results.origins import origin_of
 from lt_lightning.results.records import Record
 from lt_lightning.results.runs import Run, read_run
@@ -26,7 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 2 where something was wrong.
     """
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.data is not None and not given.half:
+        parser.error("argument --data: it is for --half alone, which measures on the run's corpus")
     try:
         run = read_run(given.run)
         for damage in run.damages:
@@ -37,19 +39,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = f"round_{record.round:02}" + ("_half" if given.half else "")
         path = given.output or run.folder / "export" / name / "ticket.safetensors"
         wishes = Wishes(given.half, given.first_weights, given.onnx, given.state_dict, given.data)
-        with writing_to(path.parent):
-            export(run, record, path, wishes)
+        lines = export(run, record, path, wishes)
     except SettingError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
-    winner = smallest_winner(run.records, run.metric)
-    chosen = given.round is not None or given.max_sparsity is not None or given.smallest_winning
-    if not chosen and winner is not None and winner != record and origin_of(run.description) is None:
-        print(
-            f"\nThis is the last round's ticket. The smallest winning one is round {winner.round}'s, with "
-            f"{percent(winner.density)} alive and {percent(winner.test_acc)}: --smallest-winning"
-        )
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    if given.round is None and given.max_sparsity is None and not given.smallest_winning:
+        lines += _hint(run, record)
+    return _tell(lines)
+
+
+def _tell(lines: Sequence[str]) -> int:
+    """Print what was written, which it is whether somebody reads of it or not, and give the exit code."""
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:
+        drop_stdout()
+        return BROKEN_PIPE
+    except OSError as error:
+        drop_stdout()
+        print(f"stdout: cannot be written ({error.strerror}); all files are written nevertheless", file=sys.stderr)
+        return 2
     return 0
+
+
+def _hint(run: Run, last: Record) -> list[str]:
+    """What else there is for who did not choose."""
+    winner = smallest_winner(run.records, run.metric)
+    if winner is None or winner == last or origin_of(run.description) is not None:
+        return []
+    return [
+        "",
+        f"This is the last round's ticket. The smallest winning one is round {winner.round}'s, with "
+        f"{percent(winner.density)} alive and {percent(winner.test_acc)}: --smallest-winning",
+    ]
 
 
 def choose_round(run: Run, number: int | None, sparsity: float | None, *, smallest: bool) -> Record:

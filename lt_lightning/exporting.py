@@ -1,16 +1,21 @@
-"""What `export` does once the round is chosen: pack, measure, write, and say what was written."""
+"""What `export` does once the round is chosen: pack, measure, see that all is well, and only then write."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lt_lightning.errors import SettingError
+from lt_lightning.results.export_places import Places
 from lt_lightning.results.facts import look_up
-from lt_lightning.results.model_card import CARD, write_card
-from lt_lightning.results.packing import pack_ticket
+from lt_lightning.results.files import writing_to
+from lt_lightning.results.model_card import shell_name, write_card
+from lt_lightning.results.packing import pack_ticket, rounded
 from lt_lightning.results.provenance import describe_origin
 from lt_lightning.results.records import Record
 from lt_lightning.results.round_tickets import RoundTicket
@@ -46,70 +51,60 @@ class Wishes:
     data: Path | None = None
 
 
-def export(run: Run, record: Record, path: Path, wishes: Wishes) -> None:
-    """Write a round's ticket, its card and what else is wanted, and print what they are.
+def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
+    """Write a round's ticket, its card and what else is wanted.
+
+    Returns:
+        What was written, in lines.
 
     Raises:
-        SettingError: the run is not one of a classifier of texts, its ticket is damaged, or `path` is something else.
-        OSError: something cannot be written.
+        SettingError: the run is not one of a classifier of texts, its ticket is damaged, something else is in the way,
+            or it cannot be written.
     """
+    places = _places(path, wishes)
+    ticket = _load(run, record)
+    packed = _pack(run, record, ticket, wishes)
+    if wishes.onnx:
+        from lt_lightning.tickets.onnx import check_onnx
+
+        check_onnx(packed)
+    with writing_to(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        packed.save(path)
+        whole = sum(4 * weight.numel() for weight in ticket.weights.values())
+        write_card(run, packed, places, whole)
+        others = [*_write_others(ticket, packed, places, wishes)]
+    return [*_told(packed, places, whole), *others, f'try      python -m lt_lightning.predict {_shown(path)} "a text"']
+
+
+def _places(path: Path, wishes: Wishes) -> Places:
+    """Where everything goes, once it is seen that nothing but an earlier export is there."""
+    if path.is_dir():
+        raise SettingError(f"--output: {path} is a folder; give a file in it, such as {path / 'ticket.safetensors'}")
+    if again := path.exists():
+        try:
+            Packed.load(path)
+        except SettingError:
+            raise SettingError(f"--output: {path} is there already and is no ticket; give another name") from None
+    places = Places.beside(path)
+    others = (wishes.onnx, places.onnx), (wishes.state_dict, places.dense), (_needs_words(wishes), places.tokenizer)
+    places.check_free([places.card, places.picture, *(other for wanted, other in others if wanted)], again)
+    return places
+
+
+def _load(run: Run, record: Record) -> RoundTicket:
     task = run.description.get("task", _TASK)
     if task != _TASK:
         raise SettingError(
             f"{run.folder}: a run of the task {task!r}; only classifiers of texts can be packed; give a run of one"
         )
-    _check_place(path)
-    ticket = RoundTicket.load(ticket_path(run.folder, record.round))
+    path = ticket_path(run.folder, record.round)
+    if not path.exists():
+        raise SettingError(f"{path}: no such file, so there is nothing to pack; restore it from a copy")
+    ticket = RoundTicket.load(path)
     if ticket.about.get("round") != record.round:
-        raise SettingError(
-            f"{ticket_path(run.folder, record.round)}: the ticket of another round; restore it from a copy"
-        )
-    packed = _pack(run, record, ticket, wishes)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx, dense_file, words = _companions(path)
-    if wishes.onnx:  # first, as it may lack its library
-        _write_onnx(packed, onnx)
-    if wishes.state_dict:
-        _write_dense(ticket, dense_file)
-    if wishes.onnx or wishes.state_dict:
-        _write_words(ticket, words)
-    packed.save(path)
-    dense = sum(4 * weight.numel() for weight in ticket.weights.values())
-    card = write_card(run, packed, path, dense)
-    size = path.stat().st_size
-    print(f"ticket   {path}")
-    print(f"         {size:,} bytes, {percent(size / dense)} of the whole network's {dense:,}")
-    print(f"         {record.alive:,} of {record.total:,} weights alive ({percent(record.density)})")
-    full = packed.about["full_test_acc"]
-    whole = "" if full is None else f"; the whole network {percent(full)}"
-    print(f"accuracy {percent(record.test_acc)} on the test split{whole}")
-    if wishes.half:
-        print(f"         {percent(packed.about['half_test_acc'])} with weights rounded to float16")
-    print(f"card     {card}")
-    print(f'try      python -m lt_lightning.predict {shlex.quote(str(path))} "a text of yours"')
-
-
-def _check_place(path: Path) -> None:
-    """See that nothing but an earlier export is where the ticket is to go."""
-    if path.name == CARD:
-        raise SettingError(f"--output: {path}: a ticket cannot be called as its card is; give another name")
-    if path.is_dir():
-        raise SettingError(f"--output: {path} is a folder; give a file in it, such as {path / 'ticket.safetensors'}")
-    in_the_way = [other for other in _companions(path) if other.exists()]
-    if in_the_way and not path.exists():
-        raise SettingError(f"--output: {in_the_way[0]} is there already, of something else; give another name")
-    if path.exists():
-        try:
-            Packed.load(path)
-        except SettingError:
-            raise SettingError(f"--output: {path} is there already and is no ticket; give another name") from None
-
-
-def _companions(path: Path) -> tuple[Path, Path, Path]:
-    """Where the ONNX graph, the dense weights and the tokenizer of a ticket go."""
-    names = (f"{path.stem}.onnx", f"{path.stem}_dense.safetensors", f"{path.stem}_tokenizer.json")
-    onnx, dense, words = map(path.with_name, names)
-    return onnx, dense, words
+        raise SettingError(f"{path}: the ticket of another round; restore it from a copy")
+    return ticket
 
 
 def _pack(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> Packed:
@@ -121,15 +116,15 @@ def _pack(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> Pack
         said = f"{ticket_path(run.folder, record.round)}: {error}"
         raise SettingError(f"{said}; only the tickets of classifiers of texts can be packed") from error
     if wishes.half:
-        measured = _measure(packed, run, wishes.data)
-        packed = replace(packed, about={**packed.about, "half_test_acc": measured})
+        packed = replace(packed, about={**packed.about, "half_test_acc": _measure(packed, run, wishes.data)})
     return packed
 
 
 def _measure(packed: Packed, run: Run, data: Path | None) -> float:
     """The share of the run's test rows that a ticket gets right."""
     from lt_lightning.data.corpus import load_corpus
-    from lt_lightning.tickets.ticket import Ticket
+    from lt_lightning.results.evaluation import evaluate
+    from lt_lightning.tickets import Ticket
 
     corpus = load_corpus(_data_settings(run, data))
     found, then = corpus.fingerprints.get("test"), look_up(run.description, "corpus.fingerprint.test")
@@ -137,11 +132,9 @@ def _measure(packed: Packed, run: Run, data: Path | None) -> float:
         raise SettingError(
             f"--data: the test split of {corpus.source} is not the one that the run was tested on; give that one"
         )
-    ticket, right, rows = Ticket(packed), 0, corpus.splits["test"]
-    for batch in rows.with_format("arrow").iter(_BATCH):
-        texts, labels = batch["text"].to_pylist(), batch["label"].to_numpy()  # pyright: ignore
-        right += int((ticket.predict(texts).argmax(axis=1) == labels).sum())
-    return right / len(rows)
+    ticket, rows = Ticket(packed), corpus.splits["test"].with_format("arrow")
+    logits = np.concatenate([ticket.logits(batch["text"].to_pylist()) for batch in rows.iter(_BATCH)])  # pyright: ignore
+    return evaluate(logits, rows[:]["label"].to_numpy()).accuracy  # pyright: ignore
 
 
 def _data_settings(run: Run, data: Path | None) -> DataConfig:
@@ -165,24 +158,43 @@ def _data_settings(run: Run, data: Path | None) -> DataConfig:
     return config
 
 
-def _write_onnx(packed: Packed, path: Path) -> None:
-    from lt_lightning.tickets.onnx import write_onnx
-
-    difference = write_onnx(packed, path)
-    checked = "not checked: onnxruntime is not installed" if difference is None else f"checked to {difference:.1e}"
-    print(f"ONNX     {path} ({checked})")
+def _needs_words(wishes: Wishes) -> bool:
+    # Whoever has the dense network has no use for it without what makes ids of texts.
+    return wishes.onnx or wishes.state_dict
 
 
-def _write_dense(ticket: RoundTicket, path: Path) -> None:
-    from lt_lightning.results.dense import write_state_dict
+def _write_others(ticket: RoundTicket, packed: Packed, places: Places, wishes: Wishes) -> Iterator[str]:
+    """Write what is wanted beside the ticket; a line for each."""
+    from lt_lightning.results.dense import write_state_dict, write_tokenizer
 
-    write_state_dict(ticket, path)
-    print(f"dense    {path}")
+    if wishes.onnx:
+        from lt_lightning.tickets.onnx import write_onnx
+
+        difference = write_onnx(packed, places.onnx)
+        checked = "not checked: onnxruntime is not installed" if difference is None else f"checked to {difference:.1e}"
+        yield f"ONNX     {places.onnx} ({checked})"
+    if wishes.state_dict:
+        write_state_dict(rounded(ticket, packed) if wishes.half else ticket, places.dense)
+        yield f"dense    {places.dense}"
+    if _needs_words(wishes):
+        write_tokenizer(ticket, places.tokenizer)
+        yield f"words    {places.tokenizer}"
 
 
-def _write_words(ticket: RoundTicket, path: Path) -> None:
-    """Write what makes ids of texts, without which whoever has the dense network has no use for it."""
-    from lt_lightning.results.dense import write_tokenizer
+def _told(packed: Packed, places: Places, whole: int) -> Iterator[str]:
+    """What the ticket is, in lines."""
+    about, size = packed.about, places.ticket.stat().st_size
+    full, half = about["full_test_acc"], about.get("half_test_acc")
+    yield f"ticket   {places.ticket}"
+    yield f"         {size:,} bytes, {percent(size / whole)} of the whole network's {whole:,}"
+    yield f"         {about['alive']:,} of {about['total']:,} weights alive ({percent(1 - about['sparsity'])})"
+    beside = "" if full is None else f"; the whole network {percent(full)}"
+    yield f"accuracy {percent(about['test_acc'])} on the test split{beside}"
+    if half is not None:
+        yield f"         {percent(half)} with weights rounded to float16"
+    yield f"card     {places.card}"
 
-    write_tokenizer(ticket, path)
-    print(f"words    {path}")
+
+def _shown(path: Path) -> str:
+    """A path as it is typed in a shell."""
+    return shell_name(str(path)) if path.parent == Path() else shlex.quote(str(path))

@@ -7,34 +7,26 @@ from __future__ import annotations
 
 import json
 import shlex
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from lt_lightning.results import facts
+from lt_lightning.results.export_places import Places, mark_of
 from lt_lightning.results.files import write_whole
 from lt_lightning.results.runs import Run
 from lt_lightning.results.tables import compression, percent
 from lt_lightning.results.wording import wording_of
 from lt_lightning.tickets.format import Packed
 
-CARD = "README.md"
-_MARK = "<!-- lt-lightning's model card of {name} -->"
 
-
-def write_card(run: Run, packed: Packed, path: Path, dense_bytes: int) -> Path:
+def write_card(run: Run, packed: Packed, places: Places, whole: int) -> None:
     """Write the card and its figure beside a ticket.
-
-    The card is `README.md`, unless a README of something else lies there: that stays, and the card is called after the
-    ticket.
 
     Args:
         run: the run that the ticket is of.
         packed: the ticket.
-        path: its file.
-        dense_bytes: what the weights of the whole network take in float32.
-
-    Returns:
-        Where the card is.
+        places: where its files go; the ticket must be there.
+        whole: the bytes that the weights of the whole network take in float32.
 
     Raises:
         OSError: it cannot be written.
@@ -49,67 +41,34 @@ def write_card(run: Run, packed: Packed, path: Path, dense_bytes: int) -> Path:
         ticket=run.records[packed.about["round"]],
         words=wording_of(run.description),
     )
-    picture = path.with_name(f"{path.stem}_accuracy.png")
-    save_png(figure, picture)
-    card = _free_place(path)
-    write_whole(card, card_text(packed, path, picture.name, dense_bytes))
-    return card
+    save_png(figure, places.picture)
+    write_whole(places.card, card_text(packed, places, whole))
 
 
-def card_text(packed: Packed, path: Path, picture: str, dense_bytes: int) -> str:
-    """The card, in Markdown.
-
-    Args:
-        packed: the ticket.
-        path: its file, which must be there.
-        picture: the name of the figure beside it.
-        dense_bytes: as for `write_card`.
-    """
-    about, name = packed.about, shlex.quote(path.name)
-    size, classes = path.stat().st_size, ", ".join(_plain(one) for one in about["class_names"])
-    corpus, experiment = _plain(str(about.get("corpus"))), _plain(str(about.get("experiment")))
+def card_text(packed: Packed, places: Places, whole: int) -> str:
+    """The card, in Markdown; arguments as for `write_card`."""
+    path, about = places.ticket, packed.about
+    name, corpus = shell_name(path.name), _plain(str(about.get("corpus")))
+    classes = ", ".join(_plain(one) for one in about["class_names"])
+    density = percent(1 - about["sparsity"])
+    kind = "It is a lottery ticket, what pruning left" if about["sparsity"] else "It is all"
     header = {
         "library_name": "lt-lightning",
         "pipeline_tag": "text-classification",
         "tags": ["lottery-ticket", "pruning"],
     }
-    rows = [
-        ("test accuracy", _share(about.get("test_acc"))),
-        ("of the whole network", _share(about.get("full_test_acc"))),
-        ("weights alive", f"{about['alive']:,} of {about['total']:,} ({percent(1 - about['sparsity'])})"),
-        ("compression", compression(about["alive"], about["total"])),
-        (
-            "file",
-            f"{size:,} bytes, {percent(size / dense_bytes)} of the whole network's {dense_bytes:,}, words included",
-        ),
-        ("weights are", _values(about)),
-        ("words", f"{len(packed.words):,} listed, of {about['words']:,}; others count as unknown"),
-    ]
-    origin = [
-        ("corpus", f"{corpus}, {_rows(about.get('rows'))}"),
-        ("network", _plain(f"{about.get('network')}, {facts.say(about.get('model'))}")),
-        ("pruned", _plain(facts.say(about.get("pruning")))),
-        (
-            "run",
-            _plain(
-                f"{about.get('experiment')}, {about.get('run')}, round {about.get('round')}, seed {about.get('seed')}"
-            ),
-        ),
-        ("began", _plain(facts.moment(about.get("started")))),
-        ("versions", _plain(facts.say(about.get("versions")))),
-    ]
     return f"""---
 {chr(10).join(f"{key}: {json.dumps(value)}" for key, value in header.items())}
 ---
-{_MARK.format(name=path.name)}
-# {experiment}: a classifier with {percent(1 - about["sparsity"])} of its weights
+{mark_of(path)}
+# {_plain(str(about.get("experiment")))}: a classifier with {density} of its weights
 
-It tells apart: {classes}. It is a lottery ticket, what pruning left of a network that was trained on {corpus}, and it
-predicts with NumPy alone.
+It tells apart: {classes}. {kind} of a network that was trained on {corpus}, and it predicts
+without torch, with NumPy and a tokenizer.
 
-{_table(rows)}
+{_table(_numbers(packed, places, whole))}
 
-![Test accuracy of the run's tickets against their density; this one is ringed]({picture})
+![Test accuracy of the run's tickets against their density; this one is ringed]({places.picture.name})
 
 Whoever exported it picked the round, perhaps for the test accuracy above: on new texts expect a little less. What the
 corpus does not hold, the classifier has not learned; a text of any other kind still gets one of the classes.
@@ -128,24 +87,43 @@ ticket.predict(["a text of yours"])  # probabilities, (texts, classes)
 ticket.class_names
 ```
 
-Train it on other texts: `python -m lt_lightning.train pruning.ticket={name} …`. Other languages read the file as
+Train it on other texts: `python -m lt_lightning.train pruning.ticket=FILE …`. Other languages read the file as
 `docs/ticket-format.md` of lt-lightning says.
 
 ## Where it comes from
 
-{_table(origin)}
+{_table(_origin(about, corpus))}
 """
 
 
-def _free_place(path: Path) -> Path:
-    card = path.with_name(CARD)
-    try:
-        ours = _MARK.format(name=path.name) in card.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        ours = True
-    except (OSError, ValueError):
-        ours = False
-    return card if ours else path.with_name(f"{path.stem}.README.md")
+def _numbers(packed: Packed, places: Places, whole: int) -> list[tuple[str, str]]:
+    about, size = packed.about, places.ticket.stat().st_size
+    return [
+        ("test accuracy", _share(about.get("test_acc"))),
+        ("of the whole network", _share(about.get("full_test_acc"))),
+        ("weights alive", f"{about['alive']:,} of {about['total']:,} ({percent(1 - about['sparsity'])})"),
+        ("compression", compression(about["alive"], about["total"])),
+        ("file", f"{size:,} bytes, {percent(size / whole)} of the whole network's {whole:,}, words included"),
+        ("weights are", _values(about)),
+        ("words", f"{len(packed.words):,} listed, of {about['words']:,}; others count as unknown"),
+    ]
+
+
+def _origin(about: Mapping[str, Any], corpus: str) -> list[tuple[str, str]]:
+    run = f"{about.get('experiment')}, {about.get('run')}, round {about.get('round')}, seed {about.get('seed')}"
+    return [
+        ("corpus", f"{corpus}, {_rows(about.get('rows'))}"),
+        ("network", _plain(f"{about.get('network')}, {facts.say(about.get('model'))}")),
+        ("pruned", _plain(facts.say(about.get("pruning")))),
+        ("run", _plain(run)),
+        ("began", _plain(facts.moment(about.get("started")))),
+        ("versions", _plain(facts.say(about.get("versions")))),
+    ]
+
+
+def shell_name(name: str) -> str:
+    """A file of the working directory as it is typed in a shell: none is taken for an option."""
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
 def _table(rows: list[tuple[str, str]]) -> str:
@@ -156,7 +134,7 @@ def _share(value: Any) -> str:
     return percent(value) if isinstance(value, int | float) else facts.DASH
 
 
-def _values(about: Any) -> str:
+def _values(about: Mapping[str, Any]) -> str:
     if about["values"] == "float32":
         return "float32, as they were trained"
     measured = about.get("half_test_acc")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from lt_lightning.data.cutting import SPECIAL_WORDS, UNKNOWN
@@ -45,6 +47,12 @@ def pack_ticket(
     if first is not None:
         kept = {name: _values(first[name], parameter).astype(np.float32) for name, parameter in parameters.items()}
     return Packed(parameters, tuple(vocabulary[word] for word in ids), ids, kept, about)
+
+
+def rounded(ticket: RoundTicket, packed: Packed) -> RoundTicket:
+    """A round ticket with the weights that it has once it is packed."""
+    weights = {name: torch.from_numpy(parameter.dense()) for name, parameter in packed.parameters.items()}
+    return replace(ticket, weights=weights)
 
 
 def _parameter(weight: Tensor, mask: Mask, name: str, kind: type) -> Parameter:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,22 @@ LARGEST = 2**31 - 2**20
 
 ROWS, LONGEST = 64, 40
 """So many random texts a written file is checked with, of up to so many words."""
+
+
+def check_onnx(packed: Packed) -> None:
+    """See that a ticket can be written as an ONNX file.
+
+    Raises:
+        SettingError: `onnx` is not installed, or the ticket is too large for one such file.
+    """
+    if find_spec("onnx") is None:
+        raise SettingError('--onnx: onnx is not installed; pip install "lt-lightning[onnx]"')
+    size = sum(4 * prod(parameter.shape) for parameter in packed.parameters.values())
+    if size > LARGEST:
+        raise SettingError(
+            f"--onnx: the network has {size / 2**30:.1f} GiB of weights, and ONNX files have less than 2; use "
+            "--state-dict"
+        )
 
 
 def write_onnx(packed: Packed, path: Path) -> float | None:
@@ -41,18 +59,11 @@ def write_onnx(packed: Packed, path: Path) -> float | None:
         SettingError: `onnx` is not installed, or the ticket is too large for one such file.
         WriteError: the file cannot be written.
     """
-    try:
-        import onnx
+    check_onnx(packed)
+    import onnx
 
-        from lt_lightning.tickets.graphs import IR_VERSION, OPSET, build_graph
-    except ImportError as error:
-        raise SettingError('--onnx: onnx is not installed; pip install "lt-lightning[onnx]"') from error
-    size = sum(4 * int(np.prod(parameter.shape)) for parameter in packed.parameters.values())
-    if size > LARGEST:
-        raise SettingError(
-            f"--onnx: {path.name} would have {size / 2**30:.1f} GiB of weights, and ONNX files have less than 2; "
-            "use --state-dict"
-        )
+    from lt_lightning.tickets.graphs import IR_VERSION, OPSET, build_graph
+
     model = onnx.helper.make_model(
         build_graph(packed),
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
