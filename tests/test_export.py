@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from lt_lightning import Ticket
 from lt_lightning.config import Config
@@ -18,6 +20,7 @@ from lt_lightning.experiment import run_experiment
 from lt_lightning.export import main
 from lt_lightning.lottery import derive_seed
 from lt_lightning.models import build_learner
+from lt_lightning.predict import main as predict
 from lt_lightning.results.records import Record, read_records
 from lt_lightning.results.rewind_weights import read_rewind_weights
 from lt_lightning.results.round_tickets import RoundTicket
@@ -199,3 +202,52 @@ def test_a_recurrent_network_of_letters_is_packed_too(play, corpus, tmp_path):
     taken = Ticket.load(path).predict([row["text"] for row in rows]).argmax(axis=1)
     right = [("animals", "tools")[number] == row["label"] for number, row in zip(taken, rows, strict=True)]
     assert np.mean(right) == pytest.approx(read_records(run / "results.csv", Record)[1].test_acc, abs=1e-7)
+
+
+def test_the_card_of_a_ticket_of_a_ticket_says_what_it_began_with(play, exported, tmp_path):
+    run = play("model=cnn", "model.filters=4", f"pruning.ticket={exported}", "pruning.rounds=0")
+    path = tmp_path / "second.safetensors"
+    assert main([str(run), "-o", str(path)]) == 0
+    about = Packed.load(path).about
+    assert (about["ticket"]["round"], about["ticket"]["run"]) == (2, exported.parents[2].name)
+    assert about["full_test_acc"] is None
+    card = path.with_name("README.md").read_text(encoding="utf-8")
+    assert "It began with a ticket of files, round 2, and is what is left" in card
+    assert "whole network |" not in card
+    assert "| pruned |" not in card
+
+
+def test_nothing_of_somebody_else_s_is_written_over(run, tmp_path, capsys):
+    for name in ("mine_accuracy.png", "mine.onnx", "mine_dense.safetensors", "mine_tokenizer.json", "mine.README.md"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "README.md").write_text("# My project")
+        (folder / name).write_text("mine")
+        assert main([str(run), "-o", str(folder / "mine.safetensors"), "--onnx", "--state-dict"]) == 2
+        assert f"{folder / name} is there already" in capsys.readouterr().err
+        assert {path.name: path.read_text() for path in folder.iterdir()} == {name: "mine", "README.md": "# My project"}
+
+
+def test_files_of_one_export_never_share_a_name(run, tmp_path):
+    for name in ("x.onnx", "news.v1", "news.v2"):
+        assert main([str(run), "-o", str(tmp_path / name), "--onnx", "--state-dict"]) == 0
+    for name in ("x.onnx", "news.v1", "news.v2"):
+        assert Packed.load(tmp_path / name).about["round"] == 2
+        assert (tmp_path / f"{name}.onnx").stat().st_size > 0
+
+
+def test_rounded_weights_are_rounded_in_every_file(run, tmp_path):
+    path = tmp_path / "half.safetensors"
+    assert main([str(run), "--half", "--state-dict", "-o", str(path)]) == 0
+    for name, weight in load_file(tmp_path / "half_dense.safetensors").items():
+        np.testing.assert_array_equal(weight, Packed.load(path).parameters[name].dense())
+        np.testing.assert_array_equal(weight, weight.astype(np.float16).astype(np.float32))
+
+
+@pytest.mark.parametrize("name", ["-q.safetensors", "nä'me, x=1.safetensors", "a b.safetensors"])
+def test_the_card_s_commands_can_be_typed_whatever_the_file_is_called(name, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main([str(run), f"--output={name}"]) == 0
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    words = shlex.split(re.findall("python -m lt_lightning.predict (.*)", card)[0])
+    assert predict(words) == 0

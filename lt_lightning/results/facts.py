@@ -83,14 +83,23 @@ def summary(description: Mapping[str, Any]) -> str:
     """A run in two sentences."""
     pruning = {key: look_up(description, f"config.pruning.{key}") for key in ("criterion", "scope", "rewind")}
     origin = origin_of(description)
-    return (
-        f"{say(_model(description))} on {say(_corpus(description))}, "
-        f"{count(look_up(description, 'corpus.rows.train'))} {wording_of(description).texts} to train on"
-        f"{'' if origin is None else f', from a {ticket_title(origin)}'}. "
+    rounds = (
         f"Every round prunes {share(look_up(description, 'config.pruning.amount'))} of the weights still alive "
         f"({say(pruning['criterion'])}, {say(pruning['scope'])}), rewinds the others ({say(pruning['rewind'])}) "
         "and trains again."
     )
+    if prunes_nothing(description):
+        rounds = "It trains once, and prunes nothing."
+    return (
+        f"{say(_model(description))} on {say(_corpus(description))}, "
+        f"{count(look_up(description, 'corpus.rows.train'))} {wording_of(description).texts} to train on"
+        f"{'' if origin is None else f', from a {ticket_title(origin)}'}. {rounds}"
+    )
+
+
+def prunes_nothing(description: Mapping[str, Any]) -> bool:
+    """Whether a run was asked for round 0 alone."""
+    return look_up(description, "config.pruning.rounds") == 0
 
 
 def command(description: Mapping[str, Any]) -> str:

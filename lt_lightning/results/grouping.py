@@ -10,6 +10,7 @@ from lt_lightning.results.folders import natural
 from lt_lightning.results.metrics import Metric, task_of
 from lt_lightning.results.origins import origin_of
 from lt_lightning.results.runs import Run
+from lt_lightning.results.tables import percent
 
 REWIND, TICKET = "pruning.rewind", "pruning.ticket"
 
@@ -30,8 +31,6 @@ _SAME_EXPERIMENT = frozenset(
 )  # fmt: skip
 
 _ORIGIN = ("corpus", "experiment", "rewind", "round")
-"""What tells tickets apart, whichever seed found them."""
-
 _REWINDS = ("init", "epoch", "step", "last", "none", "random")
 _MUST_AGREE = ("task", "corpus.name", "corpus.class_names", "corpus.fingerprint")
 
@@ -94,11 +93,11 @@ def _seen(run: Run, path: str) -> Any:
 def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
     """The groups, in an order that readers expect, and a line for each run that repeats another's seed."""
     settings = [_settings(run) for run in runs]
-    if _seeds_share_tickets(runs, settings):
-        settings = [
-            {**values, TICKET: facts.look_up(run.description, f"config.{TICKET}")}
-            for values, run in zip(settings, runs, strict=True)
-        ]
+    for positions in _members(settings)[1]:
+        if _seeds_share_tickets([runs[position] for position in positions]):
+            for position in positions:
+                file = facts.look_up(runs[position].description, f"config.{TICKET}")
+                settings[position][TICKET] = f"{facts.say(file)}: {settings[position][TICKET]}"
     keys, members = _members(settings)
     groups, left_out = [], []
     for positions in members:
@@ -119,17 +118,10 @@ def _members(settings: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[lis
     return keys, list(members.values())
 
 
-def _seeds_share_tickets(runs: Sequence[Run], settings: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether runs of the same seed and settings began with several tickets of the same origin."""
-    for positions in _members(settings)[1]:
-        began = {(facts.seed(runs[one].description), _seal(runs[one])) for one in positions}
-        if len({seed for seed, _ in began}) < len(began):
-            return True
-    return False
-
-
-def _seal(run: Run) -> str:
-    return facts.say(facts.look_up(run.description, "ticket.seal"))
+def _seeds_share_tickets(runs: Sequence[Run]) -> bool:
+    """Whether some of these runs have the same seed and yet began with other tickets."""
+    began = {(facts.seed(run.description), facts.say(facts.look_up(run.description, "ticket.seal"))) for run in runs}
+    return len({seed for seed, _ in began}) < len(began)
 
 
 def show_setting(value: Any) -> str:
@@ -142,14 +134,22 @@ def show_setting(value: Any) -> str:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    # Where a ticket lies says nothing, and each seed may have its own: it is what the ticket was found on that counts.
+    # Where a ticket lies says nothing, and each seed may have its own: it is what the ticket was found on that counts,
+    # and how much of it lives.
     origin = origin_of(run.description)
-    ticket = {} if origin is None else {TICKET: ", ".join(facts.say(origin.get(key)) for key in _ORIGIN)}
     return {
         **flat_settings(facts.look_up(run.description, "config")),
-        **ticket,
+        TICKET: "none" if origin is None else _kind_of_ticket(origin),
         "processes": facts.look_up(run.description, "processes") or 1,
     }
+
+
+def _kind_of_ticket(origin: Mapping[str, Any]) -> str:
+    """What tells tickets apart, whichever seed found them."""
+    corpus, experiment, rewind, round_ = (facts.say(origin.get(key)) for key in _ORIGIN)
+    sparsity = origin.get("sparsity")
+    density = percent(1 - sparsity) if isinstance(sparsity, float) else facts.DASH
+    return f"round {round_} of {corpus}, {density} ({experiment}, {rewind})"
 
 
 def flat_settings(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _same_experiment(key: str) -> bool:
 def _label(settings: Mapping[str, Any]) -> str:
     short = [key.rpartition(".")[2] for key in settings]
     named = [
-        (_short(name if short.count(name) == 1 else key, 40), _short(show_setting(value), 40))
+        (_short(name if short.count(name) == 1 else key, 40), _short(show_setting(value), 56))
         for name, (key, value) in zip(short, settings.items(), strict=True)
     ]
     # JSON can hold half a character, which no file can.

@@ -13,6 +13,7 @@ from typing import Any
 from lt_lightning.results import facts
 from lt_lightning.results.export_places import Places, mark_of
 from lt_lightning.results.files import write_whole
+from lt_lightning.results.origins import ticket_title
 from lt_lightning.results.runs import Run
 from lt_lightning.results.tables import compression, percent
 from lt_lightning.results.wording import wording_of
@@ -52,6 +53,8 @@ def card_text(packed: Packed, places: Places, whole: int) -> str:
     classes = ", ".join(_plain(one) for one in about["class_names"])
     density = percent(1 - about["sparsity"])
     kind = "It is a lottery ticket, what pruning left" if about["sparsity"] else "It is all"
+    if about.get("ticket"):  # what pruning left of another network, on other texts perhaps
+        kind = f"It began with a {_plain(ticket_title(about['ticket']))}, and is what is left"
     header = {
         "library_name": "lt-lightning",
         "pipeline_tag": "text-classification",
@@ -100,7 +103,7 @@ def _numbers(packed: Packed, places: Places, whole: int) -> list[tuple[str, str]
     about, size = packed.about, places.ticket.stat().st_size
     return [
         ("test accuracy", _share(about.get("test_acc"))),
-        ("of the whole network", _share(about.get("full_test_acc"))),
+        *([("of the whole network", _share(full))] if (full := about.get("full_test_acc")) is not None else []),
         ("weights alive", f"{about['alive']:,} of {about['total']:,} ({percent(1 - about['sparsity'])})"),
         ("compression", compression(about["alive"], about["total"])),
         ("file", f"{size:,} bytes, {percent(size / whole)} of the whole network's {whole:,}, words included"),
@@ -114,7 +117,8 @@ def _origin(about: Mapping[str, Any], corpus: str) -> list[tuple[str, str]]:
     return [
         ("corpus", f"{corpus}, {_rows(about.get('rows'))}"),
         ("network", _plain(f"{about.get('network')}, {facts.say(about.get('model'))}")),
-        ("pruned", _plain(facts.say(about.get("pruning")))),
+        *([("began with", _plain(ticket_title(began)))] if (began := about.get("ticket")) else []),
+        *([("pruned", _plain(facts.say(about.get("pruning"))))] if about.get("round") else []),
         ("run", _plain(run)),
         ("began", _plain(facts.moment(about.get("started")))),
         ("versions", _plain(facts.say(about.get("versions")))),

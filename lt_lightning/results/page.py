@@ -33,7 +33,7 @@ def render_page(run: Run, pictures: Sequence[frame.Picture]) -> str:
     words = wording_of(run.description)
     name, summary = facts.title(run.description), facts.summary(run.description)
     sections = [
-        frame.headlines(_tiles(run.records, run.metric, words), _picked(run, words)),
+        frame.headlines(_tiles(run, words), _picked(run, words)),
         frame.pictures(pictures),
         _rounds(run.records, run.metric, words),
         examples_section(run),
@@ -58,7 +58,9 @@ def _progress(run: Run) -> str:
     return f"{done} · not finished: the run is still going, or was stopped"
 
 
-def _tiles(records: Sequence[Record], metric: Metric, words: Wording) -> list[tuple[str, str, str]]:
+def _tiles(run: Run, words: Wording) -> list[tuple[str, str, str]]:
+    records, metric = run.records, run.metric
+    nothing = "no round has pruned" if facts.prunes_nothing(run.description) else "no round has pruned yet"
     full, last = records[0], records[-1]
     best, winner = best_ticket(records, metric), smallest_winner(records, metric)
 
@@ -68,7 +70,7 @@ def _tiles(records: Sequence[Record], metric: Metric, words: Wording) -> list[tu
     weights = f"all {full.total:,} weights" if full.alive == full.total else f"{percent(full.density)} of the weights"
     tiles = [(_capital(words.full), said(full), f"{metric.name} with {weights}")]
     if best is None:
-        tiles.append(("Best ticket", facts.DASH, "no round has pruned yet"))
+        tiles.append(("Best ticket", facts.DASH, nothing))
     else:
         tiles.append(
             (
@@ -78,7 +80,7 @@ def _tiles(records: Sequence[Record], metric: Metric, words: Wording) -> list[tu
             )
         )
     if winner is None:
-        none = f"no ticket does as well as the {words.full}" if len(records) > 1 else "no round has pruned yet"
+        none = f"no ticket does as well as the {words.full}" if len(records) > 1 else nothing
         tiles.append((_capital(words.winner), facts.DASH, none))
     else:
         tiles.append(
@@ -107,6 +109,8 @@ def _picked(run: Run, words: Wording) -> str:
             f"The run began with a {escape(ticket_title(origin))}. As good as that is a ticket that was pruned further "
             f"and whose {metric.name} {metric.bound} {metric.that} of round 0."
         )
+    if len(run.records) == 1:
+        return about
     return (
         f"{about} Both tickets are picked by {metric.name} from one run, so chance has a share in them; several seeds "
         "tell how large a share."

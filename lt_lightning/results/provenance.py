@@ -9,6 +9,8 @@ from lt_lightning.results.origins import origin_of
 from lt_lightning.results.records import Record
 from lt_lightning.results.runs import Run
 
+_OF_ORIGIN = ("corpus", "experiment", "run", "round", "rewind", "sparsity", "seal")
+
 
 def describe_origin(run: Run, record: Record) -> dict[str, Any]:
     """What a packed ticket says of its run, as plain values; None for what `run.json` does not say.
@@ -18,7 +20,7 @@ def describe_origin(run: Run, record: Record) -> dict[str, Any]:
     said = run.description
     folder = run.folder.resolve()
     in_sweep = folder.name.isdigit()
-    pruning = look_up(said, "config.pruning")
+    pruning, origin = look_up(said, "config.pruning"), origin_of(said)
     kept = ("amount", "criterion", "scope", "threshold", "rewind")
     return {
         "run": f"{folder.parent.name}/{folder.name}" if in_sweep else folder.name,
@@ -30,6 +32,7 @@ def describe_origin(run: Run, record: Record) -> dict[str, Any]:
         "pruning": {key: pruning.get(key) for key in kept} if isinstance(pruning, dict) else None,
         "versions": {name: look_up(said, f"versions.{name}") for name in ("lt-lightning", "torch")},
         # A run that began with a ticket has no whole network.
-        "full_test_acc": run.records[0].test_acc if origin_of(said) is None else None,
+        "full_test_acc": run.records[0].test_acc if origin is None else None,
+        "ticket": None if origin is None else {key: origin.get(key) for key in _OF_ORIGIN},
         "density": record.density,
     }

@@ -121,8 +121,9 @@ def _about_metric(run: Run, baseline: Baseline | None) -> str:
         f"{metric.title} after each round against the share of weights still alive, on a logarithmic axis: sparser to "
         f"the right. The dashed line is the {metric.short} of the {words.full}, {full}. "
     )
+    unmarked = "Nothing is pruned." if facts.prunes_nothing(run.description) else "No ticket reaches it so far."
     caption += (
-        "No ticket reaches it so far."
+        unmarked
         if winner is None
         else f"The ring marks the sparsest ticket that reaches it: round {winner.round}, with "
         f"{percent(winner.density)} of the weights and {measured(metric.read(winner), metric)} {metric.name}."

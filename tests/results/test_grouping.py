@@ -116,7 +116,7 @@ def test_values_that_are_written_alike_are_told_apart(make_run: MakeRun) -> None
 
 def test_long_values_are_cut_in_labels_and_still_told_apart(make_run: MakeRun) -> None:
     first, second = labels(runs_of(make_run, *({"model.name": "x" * 99 + end} for end in "ab")))
-    assert first == f"name {'x' * 39}…"
+    assert first == f"name {'x' * 55}…"
     assert second == f"{first} (2)"
 
 

@@ -76,7 +76,10 @@ def test_beside_runs_of_full_networks_round_nought_is_called_what_it_is(transfer
     make_run(3, name="runs/whole", seed=0, settings={"pruning.ticket": None})
     study = gather([folder])
     assert study.words.fulls == "networks of round 0"
-    assert [row[0] for row in groups_table(study).rows] == ["ticket null", "ticket AG News, study, init, 4"]
+    assert [row[0] for row in groups_table(study).rows] == [
+        "ticket none",
+        "ticket round 4 of AG News, 2.00 % (study, init)",
+    ]
 
 
 def test_where_a_ticket_lies_makes_no_other_group_but_what_it_was_found_on_does(transfer: MakeRun) -> None:
@@ -85,8 +88,8 @@ def test_where_a_ticket_lies_makes_no_other_group_but_what_it_was_found_on_does(
     others = [read_run(transfer(1, seed, file=f"b/{seed}", round=2, seal=f"b{seed}")) for seed in (0, 1)]
     groups, left_out = group_runs([*runs, *others])
     assert {group.label: group.seeds for group in groups} == {
-        "ticket AG News, study, init, 2": ("0", "1"),
-        "ticket AG News, study, init, 4": ("0", "1", "2"),
+        "ticket round 2 of AG News, 2.00 % (study, init)": ("0", "1"),
+        "ticket round 4 of AG News, 2.00 % (study, init)": ("0", "1", "2"),
     }
     assert left_out == []
 
@@ -94,8 +97,23 @@ def test_where_a_ticket_lies_makes_no_other_group_but_what_it_was_found_on_does(
 def test_several_tickets_for_one_seed_are_told_apart_by_their_files(transfer: MakeRun) -> None:
     runs = [read_run(transfer(1, 7, file=f"t/{number}", seal=str(number))) for number in (1, 2)]
     groups, left_out = group_runs(runs)
-    assert [(group.label, group.seeds) for group in groups] == [("ticket t/1", ("7",)), ("ticket t/2", ("7",))]
+    assert [(group.label, group.seeds) for group in groups] == [
+        ("ticket t/1: round 4 of AG News, 2.00 % (study, init)", ("7",)),
+        ("ticket t/2: round 4 of AG News, 2.00 % (study, init)", ("7",)),
+    ]
     assert left_out == []
+
+
+def test_a_seed_with_two_tickets_leaves_other_groups_whole(transfer: MakeRun) -> None:
+    twice = [read_run(transfer(1, 7, file=f"t/{number}", seal=str(number))) for number in (1, 2)]
+    others = [read_run(transfer(1, seed, file=f"b/{seed}", round=2, seal=f"b{seed}")) for seed in (0, 1)]
+    assert [group.seeds for group in group_runs([*twice, *others])[0]] == [("0", "1"), ("7",), ("7",)]
+
+
+def test_tickets_of_another_density_are_another_group(transfer: MakeRun) -> None:
+    runs = [read_run(transfer(1, seed, sparsity=0.5 + 0.1 * seed)) for seed in (0, 1)]
+    labels = [group.label for group in group_runs(runs)[0]]
+    assert labels == [f"ticket round 4 of AG News, {density} % (study, init)" for density in ("40.00", "50.00")]
 
 
 def test_one_ticket_for_all_seeds_is_one_group(transfer: MakeRun) -> None:
