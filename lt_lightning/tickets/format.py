@@ -28,7 +28,10 @@ _ROUND_FORMAT = "lt-lightning ticket"
 _FORMS: tuple[Form, ...] = ("gaps", "bits")
 _WORDS, _FIRST = "words", "first/"
 _OF_FILE = ("format", "version", "parameters")
-_LONGEST_WORDS = 1 << 28  # bytes; of a small file that unpacks to more somebody means ill
+# Where a small file asks for more than this, somebody means ill. Bytes of words, however few and for each more:
+_ROOM, _ROOM_A_WORD = 1 << 22, 256
+# and numbers to be computed with, however few live and for each that does.
+_NUMBERS, _NUMBERS_A_VALUE = 1 << 26, 5000
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ class Packed:
                 raise ValueError("its parameters are not those of its model")
             arrays = read_arrays(file.header, file.tensors)
             parameters = {name: _parameter(name, shapes[name], said[name], arrays) for name in shapes}
+            _check_numbers(parameters)
             words, word_ids = _words(arrays, about["words"])
             first = _first(parameters, arrays)
         except ValueError as error:
@@ -150,6 +154,16 @@ def _parameter(name: str, shape: tuple[int, ...], said: Any, arrays: Mapping[str
     return Parameter(shape, values.reshape(-1), places, said.get("prunable") is True)
 
 
+def _check_numbers(parameters: Mapping[str, Parameter]) -> None:
+    """See that what is to be dense, all but the rows of dead words, is not out of proportion to what lives."""
+    numbers = sum(prod(one.shape) for name, one in parameters.items() if name != "embedding.weight")
+    places, (words, dim) = parameters["embedding.weight"].places, parameters["embedding.weight"].shape
+    numbers += (words if places is None else np.count_nonzero(np.diff(places // dim, prepend=-1))) * dim
+    living = sum(len(one.values) for one in parameters.values())
+    if numbers > max(_NUMBERS, living * _NUMBERS_A_VALUE):
+        raise ValueError(f"its settings ask for {numbers:,} weights, and no more than {living:,} live")
+
+
 def _places(name: str, total: int, arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
     for form in _FORMS:
         packed = arrays.get(f"{name}/{form}")
@@ -168,11 +182,14 @@ def _words(arrays: Mapping[str, np.ndarray], total: int) -> tuple[tuple[str, ...
     ids = _places(_WORDS, total - len(SPECIAL_WORDS), arrays)
     if ids is None or _WORDS not in arrays:
         raise ValueError("it has no words")
-    unzip = zlib.decompressobj()
+    longest = _ROOM + _ROOM_A_WORD * len(ids)
     try:
-        words = json.loads(unzip.decompress(arrays[_WORDS].tobytes(), _LONGEST_WORDS))
+        unzipped = zlib.decompressobj().decompress(arrays[_WORDS].tobytes(), longest + 1)
+        words = None if len(unzipped) > longest else json.loads(unzipped)
     except (zlib.error, ValueError, RecursionError):
         raise ValueError("its words cannot be read") from None
+    if len(unzipped) > longest:
+        raise ValueError(f"its {len(ids):,} words take more than {longest:,} bytes")
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ValueError("its words are no list of words")
     if len(words) != len(ids) or len({*words}) != len(words):

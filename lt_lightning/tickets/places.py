@@ -75,8 +75,8 @@ def _unpack_gaps(packed: np.ndarray, total: int) -> np.ndarray:
         raise ValueError("a gap is too long" if sizes.max() > _LONGEST else "it has more places than entries")
     shifts = 7 * (np.arange(len(packed)) - np.repeat(starts, sizes))
     gaps = np.add.reduceat((packed & 127).astype(np.int64) << shifts, starts)
-    # Each on its own first: the sum of absurd ones could come out as anything.
-    if gaps.max() >= total or (places := np.cumsum(gaps + 1) - 1)[-1] >= total:
+    # Without overflow first: the sum of absurd ones could come out as anything.
+    if gaps.sum(dtype=np.float64) > total or (places := np.cumsum(gaps + 1) - 1)[-1] >= total:
         raise ValueError("a place lies beyond the last entry")
     return places
 

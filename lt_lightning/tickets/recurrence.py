@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,11 +17,28 @@ from lt_lightning.data.cutting import PADDING
 from lt_lightning.tickets.cells import CELLS, Cell
 from lt_lightning.tickets.format import Packed
 from lt_lightning.tickets.products import product
+from lt_lightning.tickets.reaching import living_words
 
 CHUNK = 4_000_000
 """So many numbers of outputs lie in memory of each layer, about: 16 MB."""
 GATES = 1_000_000
 """So many values of gates are computed from inputs at a time."""
+
+
+class Embedding(NamedTuple):
+    """The words' vectors: dead words share one.
+
+    Attributes:
+        row_of: (words + 1,) which row is whose.
+        rows: (rows, dim).
+    """
+
+    row_of: np.ndarray
+    rows: np.ndarray
+
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """The vectors of some words, (words, dim)."""
+        return self.rows.take(self.row_of.take(ids), axis=0)
 
 
 class Recurrence:
@@ -34,7 +52,8 @@ class Recurrence:
         cell, names = CELLS[packed.about["model"]["cell"]], packed.parameters.keys()
         ways = [way for way in ("", "_reverse") if f"rnn.weight_ih_l0{way}" in names]
         layers = sum(name.startswith("rnn.weight_ih_l") for name in names) // len(ways)
-        self._embedding = packed.parameters["embedding.weight"].dense()
+        embedding = packed.parameters["embedding.weight"]
+        self._embedding = Embedding(*living_words(embedding, np.arange(embedding.shape[1])))
         self._layers = [[_Way(packed, cell, f"l{layer}{way}") for way in ways] for layer in range(layers)]
         self._fc, self._fc_bias = packed.parameters["fc.weight"].dense().T, packed.parameters["fc.bias"].dense()
         self._words = max(1, CHUNK // len(self._fc))
@@ -107,7 +126,7 @@ class _Reading:
     """Texts that are read together, the longest first."""
 
     def __init__(
-        self, texts: Sequence[np.ndarray], embedding: np.ndarray, layers: Sequence[Sequence[_Way]], words: int
+        self, texts: Sequence[np.ndarray], embedding: Embedding, layers: Sequence[Sequence[_Way]], words: int
     ) -> None:
         self._texts, self._embedding, self._layers = texts, embedding, layers
         lengths = np.array([len(text) for text in texts], np.int64)
@@ -162,7 +181,7 @@ class _Reading:
             for place, text in enumerate(inside):
                 columns[: len(text), place] = text
             ids = columns[np.arange(len(inside)) < counts[:, None]]
-        return np.ascontiguousarray(self._embedding.take(ids, axis=0).T)
+        return np.ascontiguousarray(self._embedding.of(ids).T)
 
 
 def _split(order: np.ndarray, lengths: np.ndarray, words: int) -> Iterator[np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 from lt_lightning.data.splitter import Splitter
@@ -15,6 +16,9 @@ BLOCKS = {"rnn": 1, "gru": 3, "gru_chung": 3, "lstm": 4}
 """How many blocks of rows a cell's matrices have."""
 _MOST = 1 << 24
 """No size is larger."""
+_MOST_LAYERS = 1000
+_MOST_ENTRIES = 1 << 40
+"""So many can be counted whatever is done to their places."""
 
 
 def check_about(about: Mapping[str, Any]) -> None:
@@ -26,9 +30,13 @@ def check_about(about: Mapping[str, Any]) -> None:
     names = about.get("class_names")
     if not isinstance(names, list) or len(names) < 2 or not all(isinstance(name, str) for name in names):
         raise ValueError("its class_names are no list of two names or more")
+    if len({*names}) < len(names):
+        raise ValueError("two of its class_names are the same")
     if about.get("splitter") not in [splitter.value for splitter in Splitter]:
         raise ValueError(f"its splitter {about.get('splitter')!a} is none of {', '.join(Splitter.__members__)}")
-    if about.get("max_length") is not None:
+    if "max_length" not in about:
+        raise ValueError("it does not say its max_length")
+    if about["max_length"] is not None:
         _size(about, "max_length")
     model = about.get("model")
     if not isinstance(model, Mapping) or model.get("name") not in (*CONVOLUTIONAL, RECURRENT):
@@ -46,7 +54,8 @@ def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         ValueError: a setting that they depend on is missing or no size.
     """
     dim, model = _size(about, "embedding_dim"), about["model"]
-    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (_size(about, "words"), dim)}
+    words = _size(about, "words", least=2)  # `<unk>` and `<pad>`
+    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (words, dim)}
     features = 0
     if model["name"] == RECURRENT:
         cell, hidden = model.get("cell"), _size(model, "hidden")
@@ -56,7 +65,7 @@ def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
             raise ValueError("it does not say whether it is bidirectional")
         ways = ("", "_reverse") if model["bidirectional"] else ("",)
         features, rows = hidden * len(ways), BLOCKS[cell] * hidden
-        for layer in range(_size(model, "layers")):
+        for layer in range(_size(model, "layers", most=_MOST_LAYERS)):
             for way in ways:
                 shapes[f"rnn.weight_ih_l{layer}{way}"] = (rows, features if layer else dim)
                 shapes[f"rnn.weight_hh_l{layer}{way}"] = (rows, hidden)
@@ -71,11 +80,15 @@ def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         features = filters * len(widths)
     classes = len(about["class_names"])
     logits = 1 if classes == 2 else classes
-    return {**shapes, "fc.weight": (logits, features), "fc.bias": (logits,)}
+    shapes |= {"fc.weight": (logits, features), "fc.bias": (logits,)}
+    total = sum(map(prod, shapes.values()))
+    if total > _MOST_ENTRIES:
+        raise ValueError(f"its settings ask for {total:,} weights, more than there are in any network")
+    return shapes
 
 
-def _size(values: Mapping[str, Any], key: str) -> int:
+def _size(values: Mapping[str, Any], key: str, least: int = 1, most: int = _MOST) -> int:
     value = values.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _MOST:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise ValueError(f"its {key} is {value!a}, which is no size")
     return value

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lt_lightning.data.splitter import Splitter
+from lt_lightning.errors import SettingError
 from lt_lightning.tickets.format import Packed
 from lt_lightning.tickets.network import build_network
 from lt_lightning.tickets.reading import Reader
@@ -62,6 +63,9 @@ class Ticket:
         """What the trained network gives: (texts, classes) float32 or, of two classes, class 1's, (texts,).
 
         Texts do not depend on each other, but for rounding.
+
+        Raises:
+            SettingError: if the weights are so large that an answer is no number.
         """
         logits = self._logits(texts)
         return logits[:, 0] if logits.shape[1] == 1 else logits
@@ -70,6 +74,9 @@ class Ticket:
         """How probable each class is for each text: (texts, classes) float32; each row's sum is 1.
 
         A text without words has an answer too, as have unknown words: whatever training made of them.
+
+        Raises:
+            SettingError: if the weights are so large that an answer is no number.
         """
         logits = self._logits(texts)
         if logits.shape[1] == 1:
@@ -80,5 +87,10 @@ class Ticket:
     def _logits(self, texts: Sequence[str]) -> np.ndarray:
         if isinstance(texts, str):
             raise TypeError("one text is no sequence of texts; give [text]")
-        parts = [self._network.logits(self.ids(texts[start : start + BATCH])) for start in range(0, len(texts), BATCH)]
-        return np.concatenate(parts) if parts else self._network.logits([])
+        with np.errstate(over="ignore", invalid="ignore"):  # which shows in what comes out
+            starts = range(0, len(texts), BATCH)
+            parts = [self._network.logits(self.ids(texts[start : start + BATCH])) for start in starts]
+            logits = np.concatenate(parts) if parts else self._network.logits([])
+        if not np.isfinite(logits).all():
+            raise SettingError("the ticket's weights are so large that an answer is no number; train with a lower rate")
+        return logits

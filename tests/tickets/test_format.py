@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 import zlib
 from collections import Counter
 from dataclasses import replace
@@ -20,7 +21,10 @@ from safetensors.numpy import load_file, save
 
 from lt_lightning.errors import SettingError
 from lt_lightning.results.sealed import seal
+from lt_lightning.tickets import Ticket
 from lt_lightning.tickets.format import FORMAT, VERSION, Packed, Parameter
+from lt_lightning.tickets.places import unpack
+from lt_lightning.tickets.shapes import expected_shapes
 from trials.mutations import BYTEWISE, change_header, sealed_anew
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "ticket-format.md"
@@ -137,17 +141,21 @@ def words(*names: Any) -> np.ndarray:
         ({"words": words("a", "b", 3, "d", "e", "f", "g")}, {}, "no list of words"),
         ({"words": words("a", "a", "c", "d", "e", "f", "g")}, {}, "6 different words for 7 ids"),
         ({"words": words("a")}, {}, "1 different words for 7 ids"),
+        ({"words": words("a" * (5 << 20))}, {}, "its 7 words take more than"),
         ({"first/fc.bias": np.ones(3, np.float32)}, {}, "some parameters only"),
         ({"first/fc.bias": np.ones(4, np.float32)}, {}, "not as many"),
         ({}, {"words": 10}, "embedding.weight"),
         ({}, {"words": "9"}, "its words is '9'"),
         ({}, {"words": -1}, "no size"),
         ({}, {"words": True}, "no size"),
+        ({}, {"words": 1}, "its words is 1, which is no size"),
         ({}, {"words": 10**12}, "no size"),
         ({}, {"embedding_dim": 6}, "'embedding.weight' has the shape [9, 5], its settings ask for [9, 6]"),
         ({}, {"class_names": ["a", "b"]}, "'fc.weight' has the shape"),
         ({}, {"class_names": "abc"}, "class_names"),
         ({}, {"class_names": ["a"]}, "class_names"),
+        ({}, {"class_names": ["a", "b", "a"]}, "two of its class_names are the same"),
+        ({}, {"model": {**CNN, "filters": 1 << 24}, "embedding_dim": 1 << 24}, "more than there are in any network"),
         ({}, {"splitter": "bytes"}, "splitter 'bytes'"),
         ({}, {"max_length": 0}, "max_length"),
         ({}, {"model": None}, "model None"),
@@ -158,6 +166,7 @@ def words(*names: Any) -> np.ndarray:
         ({}, {"model": {**RNN, "cell": "lru"}}, "cell 'lru'"),
         ({}, {"model": {**RNN, "bidirectional": None}}, "bidirectional"),
         ({}, {"model": RNN}, "parameters are not those"),
+        ({}, {"model": {**RNN, "layers": 1 << 22}}, "its layers is 4194304, which is no size"),
         ({}, {"parameters": None}, "parameters are not those"),
         ({}, {"parameters": {}}, "parameters are not those"),
     ],
@@ -213,16 +222,70 @@ def test_a_parameter_s_dead_entries_are_zero() -> None:
     np.testing.assert_array_equal(parameter.dense(), [[0, 1.5, 0], [0, 0, -2]])
 
 
-def test_a_mutant_that_is_sealed_anew_is_read_or_refused_in_a_line(tmp_path):
+def test_a_file_that_does_not_say_how_much_of_a_text_counts_is_refused(tmp_path):
+    packed = make_packed()
+    about = {key: value for key, value in packed.about.items() if key != "max_length"}
     path = tmp_path / "ticket.safetensors"
-    make_packed(unknown=True, first=True).save(path)
+    replace(packed, about=about).save(path)
+    with pytest.raises(SettingError, match="does not say its max_length"):
+        Ticket.load(path)
+
+
+def hollow(model: dict[str, Any], **about: Any) -> Packed:
+    """A ticket of a large network of which nothing lives."""
+    said = {**make_packed(model).about, **about}
+    dead = np.empty(0, np.int64)
+    parameters = {
+        name: Parameter(shape, np.empty(0, np.float32), dead, prunable=True)
+        for name, shape in expected_shapes(said).items()
+    }
+    return Packed(parameters, (), dead, None, said)
+
+
+@pytest.mark.parametrize(
+    ("model", "about"),
+    [({**RNN, "hidden": 1 << 13}, {}), ({**CNN, "filters": 1 << 20}, {"embedding_dim": 1000})],
+    ids=["birnn", "cnn"],
+)
+def test_a_small_file_does_not_ask_for_a_lot_of_memory(model, about, tmp_path):
+    path = tmp_path / "ticket.safetensors"
+    hollow(model, **about).save(path)
+    assert path.stat().st_size < 10_000
+    with pytest.raises(SettingError, match="weights, and no more than 0 live"):
+        Ticket.load(path)
+
+
+def test_rows_of_dead_words_take_no_memory(tmp_path):
+    path = tmp_path / "ticket.safetensors"
+    hollow(RNN, words=1 << 22, embedding_dim=1000).save(path)
+    tracemalloc.start()
+    try:
+        np.testing.assert_array_equal(Ticket.load(path).logits(["a b"]), np.zeros((1, 3)))
+        assert tracemalloc.get_traced_memory()[1] < 100e6  # as dense table they would take 16.8 GB
+    finally:
+        tracemalloc.stop()
+
+
+def test_gaps_whose_sum_overflows_are_refused() -> None:
+    # Four gaps of 2⁶² − 1 and their ends: 2⁶⁴ in all, which 64 bits take for 0.
+    with pytest.raises(ValueError, match="beyond the last entry"):
+        unpack("gaps", bytes_of(*([*[255] * 8, 63] * 4), 3), 1 << 62)
+
+
+@pytest.mark.parametrize("model", [CNN, RNN], ids=["cnn", "birnn"])
+def test_a_mutant_that_is_sealed_anew_answers_or_is_refused_in_a_line(model, tmp_path):
+    path = tmp_path / "ticket.safetensors"
+    make_packed(model, unknown=True, first=True).save(path)
     sound, outcomes = path.read_bytes(), Counter[str]()
-    for number in range(1500):
+    for number in range(1000):
         chance = Random(number)
         mutation = sealed_anew(chance.choice([*BYTEWISE.values(), change_header, change_header]))
         path.write_bytes(mutation(sound, chance))
         try:
-            Packed.load(path)
+            ticket = Ticket.load(path)
+            probabilities = ticket.predict(["w2 w3, w4 w2 of", ""])
+            assert probabilities.shape == (2, len(ticket.class_names))
+            np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
             outcomes["read"] += 1
         except SettingError as error:
             outcomes["refused" if len(str(error).splitlines()) == 1 else "several lines"] += 1
