@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lt_lightning.command_line import BROKEN_PIPE, INTERRUPTED, Parser, drop_stdout
+from lt_lightning.command_line import Parser, exit_code, write
 from lt_lightning.errors import SettingError
 
 if TYPE_CHECKING:
@@ -63,21 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="show so many of the most confident mistakes (default: 10)",
     )
     given = parser.parse_intermixed_args(arguments)
-    try:
-        page, said = _evaluate(given.ticket, given.settings, given.output, given.mistakes)
-    except SettingError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return exit_code(lambda: _show(*_evaluate(given.ticket, given.settings, given.output, given.mistakes)))
+
+
+def _show(page: Path, said: str) -> None:
     # A terminal that lacks a letter of a text shows another in its place.
     encoding = sys.stdout.encoding or "utf-8"
-    try:
-        print(f"{said}\n\n{page}".encode(encoding, errors="replace").decode(encoding), flush=True)
-    except BrokenPipeError:
-        drop_stdout()
-        return BROKEN_PIPE
-    return 0
+    write(f"{said}\n\n{page}".encode(encoding, errors="replace").decode(encoding))
 
 
 def _count(text: str) -> int:

@@ -5,20 +5,27 @@ Whatever the number of texts, no more than a batch of them is in memory.
 
 from __future__ import annotations
 
-import codecs
 import json
+import math
+import re
 import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lt_lightning.command_line import BROKEN_PIPE, INTERRUPTED, Parser, drop_stdout
+from lt_lightning.command_line import Parser, exit_code, write
 from lt_lightning.errors import SettingError
 
 BATCH = 256
 LETTERS = 1_000_000
 """So many characters are as good as a whole batch, however few the texts."""
+
+
+ANSWER = ("prediction", "probability", "probabilities")
+"""What an answer is called. What the input calls so, another ticket's answer perhaps, is kept as `previous_…`."""
+_ANSWERED = re.compile(rf"(previous_)*({'|'.join(ANSWER)})")
 
 
 class Question(NamedTuple):
@@ -39,10 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = Parser(
         prog="python -m lt_lightning.predict",
+        usage="%(prog)s [-h] [--top K] [--jsonl] [--batch N] FILE [TEXT ...]",
         description="Classify texts with a ticket: those given or, without any, each line of stdin. Prints a line a "
         "text: the most likely class and its probability, with a tab between.",
     )
-    parser.add_argument("ticket", metavar="FILE", type=Path, help="what lt_lightning.export wrote")
+    parser.add_argument("ticket", metavar="FILE", nargs="?", help="what lt_lightning.export wrote")
     parser.add_argument("texts", metavar="TEXT", nargs="*", help="a text; after -- it may begin with a dash")
     parser.add_argument("--top", metavar="K", type=_count, help="the K most likely classes (1; with --jsonl all)")
     parser.add_argument(
@@ -57,31 +65,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=_count,
         help=f"how many texts are answered together ({BATCH}; on a terminal 1); the answers are the same",
     )
-    given = parser.parse_intermixed_args(arguments)
-    try:
-        _answer_all(given)
-    except SettingError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        drop_stdout()
-        return BROKEN_PIPE
-    except OSError as error:
-        drop_stdout()
-        print(f"stdout: answers cannot be written ({error.strerror}); send them elsewhere", file=sys.stderr)
-        return 2
-    return 0
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    end = words.index("--") if "--" in words else len(words)
+    given = parser.parse_intermixed_args(words[:end])
+    # argparse, left to itself, takes what follows -- for options where FILE does too.
+    names = [*([] if given.ticket is None else [given.ticket]), *given.texts, *words[end + 1 :]]
+    if not names:
+        parser.error("the following arguments are required: FILE")
+    return exit_code(lambda: _answer_all(Path(names[0]), names[1:], given))
 
 
-def _answer_all(given: Namespace) -> None:
+def _answer_all(file: Path, texts: Sequence[str], given: Namespace) -> None:
     from lt_lightning.tickets import Ticket
 
-    ticket = Ticket.load(given.ticket)
+    ticket = Ticket.load(file)
     size = given.batch or BATCH
-    if given.texts:
-        questions = _arguments(given.texts)
+    if texts:
+        questions = _arguments(texts)
     elif sys.stdin is None:
         raise SettingError("TEXT: neither texts nor a stdin to read them from; give a TEXT")
     else:
@@ -93,10 +93,11 @@ def _answer_all(given: Namespace) -> None:
     for batch in _batches(questions, size):
         probabilities = ticket.predict([question.text for question in batch])
         orders = (-probabilities).argsort(axis=1, kind="stable")[:, : given.top or (None if given.jsonl else 1)]
+        answers: list[str] = []
         for question, row, order in zip(batch, probabilities.tolist(), orders.tolist(), strict=True):
             best = [(ticket.class_names[place], row[place]) for place in order]
-            print(_object(question, best) if given.jsonl else _line(best))
-        sys.stdout.flush()
+            answers.append(_object(question, best) if given.jsonl else _line(best))
+        write(*answers)
 
 
 def _line(best: Sequence[tuple[str, float]]) -> str:
@@ -107,8 +108,11 @@ def _line(best: Sequence[tuple[str, float]]) -> str:
 def _object(question: Question, best: Sequence[tuple[str, float]]) -> str:
     rounded = {name: round(probability, 6) for name, probability in best}
     name = best[0][0]
-    answer = {"prediction": name, "probability": rounded[name], "probabilities": rounded}
-    return json.dumps({**question.entry, **answer}, ensure_ascii=False)
+    answer = dict(zip(ANSWER, (name, rounded[name], rounded), strict=True))
+    entry = question.entry
+    if any(key in entry for key in ANSWER):
+        entry = {f"previous_{key}" if _ANSWERED.fullmatch(key) else key: value for key, value in entry.items()}
+    return json.dumps({**entry, **answer}, ensure_ascii=False, allow_nan=False)
 
 
 def _arguments(texts: Iterable[str]) -> Iterator[Question]:
@@ -119,21 +123,44 @@ def _arguments(texts: Iterable[str]) -> Iterator[Question]:
 
 
 def _lines(lines: Iterable[bytes], jsonl: bool) -> Iterator[Question]:
-    for number, line in enumerate(lines, start=1):
-        line = line.removesuffix(b"\n").removesuffix(b"\r")
-        if number == 1:
-            line = line.removeprefix(codecs.BOM_UTF8)
-        try:
-            text = line.decode()
-        except UnicodeDecodeError as error:
-            byte = f"byte {error.start + 1:,}, 0x{line[error.start]:02x}"
-            raise SettingError(f"line {number:,}: not UTF-8 ({byte}); give the texts in UTF-8") from None
-        yield _entry(text, number) if jsonl and text.startswith("{") else Question(text, {"text": text})
+    # Neither the line nor its bytes are held on to while its text is answered: they may be long.
+    try:
+        yield from map(_json_line if jsonl else _line_of_text, lines, count(1))
+    except OSError as error:
+        raise SettingError(f"stdin: cannot be read ({error.strerror}); give the texts in another way") from None
+
+
+def _line_of_text(line: bytes, number: int) -> Question:
+    text = _text(line, number)
+    return Question(text, {"text": text})
+
+
+def _json_line(line: bytes, number: int) -> Question:
+    text = _text(line, number)
+    return _entry(text, number) if text.lstrip(" \t\r").startswith("{") else Question(text, {"text": text})
+
+
+def _text(line: bytes, number: int) -> str:
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as error:
+        byte = f"byte {error.start + 1:,}, 0x{line[error.start]:02x}"
+        raise SettingError(f"line {number:,}: not UTF-8 ({byte}); give the texts in UTF-8") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    return text.removeprefix("\ufeff") if number == 1 else text
+
+
+def _number(text: str) -> float:
+    """A number of a JSON text that can be written again."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is no number that can be handed through")
+    return value
 
 
 def _entry(line: str, number: int) -> Question:
     try:
-        entry = json.loads(line)
+        entry = json.loads(line, parse_constant=_number, parse_float=_number)
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise SettingError(f"line {number:,}: begins with {{ but is no JSON object ({reason}); mend it") from None

@@ -186,6 +186,22 @@ def test_torch_is_not_needed(run, corpus, tmp_path):
     assert ran.stderr == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("where", "code", "says"),
+    [
+        (">/dev/full", 2, "stdout: cannot be written (No space left on device); send it elsewhere\n"),
+        (">&-", 2, "stdout: closed; send it to a file, or to /dev/null\n"),
+        ("| true", 141, ""),
+    ],
+)
+def test_a_stdout_that_takes_nothing_ends_it_without_a_traceback(where, code, says, run, corpus, tmp_path):
+    program = f"{sys.executable} -m lt_lightning.evaluate {ticket_of(run)} data={corpus} -o {tmp_path / 'found'}"
+    command = f"set -o pipefail; {program} {where}"
+    ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (code, says)
+
+
 def test_what_is_wrong_is_one_line_and_exit_code_2(run, tmp_path, capsys):
     assert main([str(ticket_of(run)), "data=gone.csv", "-o", str(tmp_path / "found")]) == 2
     printed = capsys.readouterr()

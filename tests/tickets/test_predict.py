@@ -115,6 +115,9 @@ def test_json_lines_name_the_top_alone_if_asked(file: Path, capsys: pytest.Captu
         (b'{"id": 3}', "line 3: a JSON object without a text"),
         (b'{"text": ["the"]}', "line 3: a JSON object without a text"),
         (b'{"text": ' + b"[" * 100_000, "line 3: begins with { but is no JSON object"),
+        (b'{"text": "the", "n": NaN}', "line 3: begins with { but is no JSON object (NaN is no number"),
+        (b'{"text": "the", "n": [-Infinity]}', "line 3: begins with { but is no JSON object (-Infinity is no number"),
+        (b'{"text": "the", "n": 1e999}', "line 3: begins with { but is no JSON object (1e999 is no number"),
         (b'{"text": "the", "n": ' + b"9" * 5000 + b"}", "line 3: begins with { but is no JSON object"),
     ],
 )
@@ -225,7 +228,53 @@ def test_a_full_disk_is_said(file: Path) -> None:
             [sys.executable, "-m", "lt_lightning.predict", str(file), "the moon"], stdout=full, stderr=subprocess.PIPE
         )
     assert ran.returncode == 2
-    assert ran.stderr == b"stdout: answers cannot be written (No space left on device); send them elsewhere\n"
+    assert ran.stderr == b"stdout: cannot be written (No space left on device); send it elsewhere\n"
+
+
+def test_a_closed_stdout_and_a_stdin_that_cannot_be_read_are_told_apart(file: Path, tmp_path: Path) -> None:
+    program = f"{sys.executable} -m lt_lightning.predict {file}"
+    ran = subprocess.run(f"{program} moon >&-", shell=True, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (2, "stdout: closed; send it to a file, or to /dev/null\n")
+    ran = subprocess.run(f"{program} 0>{tmp_path / 'other'}", shell=True, capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert ran.stderr == "stdin: cannot be read (Bad file descriptor); give the texts in another way\n"
+
+
+def test_what_follows_two_dashes_is_no_option_wherever_they_stand(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (["--", str(file), "-moon", "--"], [str(file), "--", "-moon", "--"]):
+        assert predict.main(["--top", "2", *arguments]) == 0
+        assert capsys.readouterr().out.splitlines() == lines(file, ["-moon", "--"], top=2)
+
+
+def test_a_file_whose_name_has_a_line_break_is_missed_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict.main(["no such\nfile", "moon"]) == 2
+    assert capsys.readouterr().err.startswith("no such file: no such file")
+
+
+def test_json_lines_may_be_indented(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    give(monkeypatch, b' \t{"text": "the moon", "id": 1}\n')
+    assert predict.main([str(file), "--jsonl"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["text"], answer["id"]) == ("the moon", 1)
+
+
+def test_answers_of_several_tickets_stand_behind_each_other(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = '{"text": "the moon", "prediction": "mine", "previous": 1}\n'
+    for _ in range(2):
+        give(monkeypatch, text.encode())
+        assert predict.main([str(file), "--jsonl"]) == 0
+        text = capsys.readouterr().out
+    answer = json.loads(text)
+    assert answer["previous_previous_prediction"] == "mine"
+    for name in ("prediction", "probability", "probabilities"):
+        assert answer[f"previous_{name}"] == answer[name]
+    assert (answer["previous"], answer["prediction"] in NAMES) == (1, True)
 
 
 def test_ctrl_c_ends_it_quietly(file: Path) -> None:
