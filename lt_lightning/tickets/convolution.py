@@ -22,6 +22,8 @@ KEPT = 4_000_000
 """At most so many answers are kept: 16 MB."""
 PIECE = 8192
 """So many words are read at a time, however long the texts, where answers are not kept."""
+LONG = PIECE << 4
+"""Longer texts are read by themselves and in parts, so that little but their ids is in memory."""
 BLOCK = 65_536
 """So many values of windows are computed at a time: they and the answers to be added stay in the processor's cache."""
 TOGETHER = 64
@@ -96,7 +98,12 @@ class Convolution:
         """
         strongest = np.full((len(texts), len(self._bias)), -np.inf, np.float32)
         if len(texts) and self._filters:
-            self._find_strongest(texts, strongest)
+            if max(map(len, texts)) <= LONG:
+                self._find_strongest(texts, strongest)
+            else:
+                for place, text in enumerate(texts):
+                    for part in _parts(text, self._widest):
+                        self._find_strongest([part], strongest[place : place + 1])
         # ReLU and bias after the maximum: the same numbers from a hundredth of the work.
         return np.maximum(strongest + self._bias, 0) @ self._fc + self._fc_bias
 
@@ -171,6 +178,13 @@ def _keep_strongest(strongest: np.ndarray, values: np.ndarray, starts: np.ndarra
     inside = (starts[first:last] - start).clip(min=0)
     found = np.maximum.reduceat(values, inside, axis=0)
     np.maximum(strongest[first:last], found, out=strongest[first:last])
+
+
+def _parts(text: np.ndarray, widest: int) -> Iterator[np.ndarray]:
+    """A text in parts that share so many words that each of its windows lies within one."""
+    beyond = widest - 1
+    for start in range(0, max(1, len(text) - beyond), LONG):
+        yield text[start : start + LONG + beyond]
 
 
 def _pad(text: np.ndarray, length: int) -> np.ndarray:

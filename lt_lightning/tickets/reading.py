@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -83,14 +84,14 @@ class Reader:
 
     def _join(self, pieces: Iterable[np.ndarray]) -> np.ndarray:
         """The ids of a long text, from those of its pieces; no more of these than are wanted."""
-        parts, left = [np.zeros(0, np.int32)], self._max_length
-        for part in pieces:
-            parts.append(part[:left])
+        ids, left = array("i"), self._max_length
+        for piece in pieces:
+            ids.frombytes(piece[:left].tobytes())  # grows where it lies, so that there are not two of them
             if left is not None:
-                left -= len(parts[-1])
+                left -= len(piece[:left])
                 if left == 0:
                     break
-        return np.concatenate(parts)
+        return np.frombuffer(ids, np.int32) if ids else np.zeros(0, np.int32)
 
 
 def _cutter(splitter: Splitter) -> Cutter:

@@ -47,6 +47,18 @@ def test_logits_are_those_of_torch(density: float, filters: int, keeps: bool, mo
     np.testing.assert_allclose(logits(ours, texts), answer(theirs, texts), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("keeps", [True, False])
+@pytest.mark.parametrize("long", [1, 4, 29])
+def test_texts_that_are_read_in_parts_have_torch_s_logits(
+    keeps: bool, long: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convolution, "KEPT", 10**9 if keeps else 0)
+    monkeypatch.setattr(convolution, "LONG", long)
+    theirs = network(0.2)
+    ours, texts = Convolution(pack(theirs, "cnn", 4)), draw(RAGGED)
+    np.testing.assert_allclose(logits(ours, texts), answer(theirs, texts), rtol=0, atol=1e-5)
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(st.lists(st.integers(0, WORDS - 1), max_size=14), min_size=1, max_size=8),
