@@ -148,7 +148,7 @@ class CheckConfig:
 
         if config.resume is not None:
             return
-        given = config.hydra.overrides.task
+        given = _as_typed(config.hydra.overrides.task)
         if config.pruning.ticket == "" and not any("pruning.ticket=" in argument for argument in given):
             fail(f"pruning.ticket: {NO_TICKET}")  # once, and not in every job
         folder = near(Path(config.hydra.sweep.dir))
@@ -156,7 +156,7 @@ class CheckConfig:
             for run in sorted(folder.glob("*/run.json")):
                 check_free(run.parent, "hydra.sweep.dir", folder)
             with writing_to(folder):
-                write_sweep(folder, config.hydra.overrides.task, config.hydra.overrides.hydra)
+                write_sweep(folder, given, _as_typed(config.hydra.overrides.hydra))
         except SettingError as error:
             fail(str(error))
 
@@ -166,7 +166,15 @@ class CheckConfig:
 
         if config.resume is not None:
             with writing_to(folder := Path(config.hydra.sweep.dir)):
-                write_sweep(folder, config.hydra.overrides.task, config.hydra.overrides.hydra)
+                write_sweep(folder, *(_as_typed(config.hydra.overrides[kind]) for kind in ("task", "hydra")))
+
+
+def _as_typed(overrides: Any) -> list[str]:
+    """Overrides as they were given: to go through the list would fill in `${seed}`, which differs from job to job."""
+    from omegaconf import OmegaConf
+
+    typed: Any = OmegaConf.to_container(overrides, resolve=False)
+    return typed
 
 
 class LogFile(logging.FileHandler):

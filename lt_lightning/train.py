@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +49,7 @@ def task(composed: DictConfig) -> None:
         config = read_config(composed)
         hide_progress_bars_in_pipes()
         logs = {key: _plain(getattr(hydra, key)) for key in ("job_logging", "verbose")}
-        _run(Job(config, run, tuple(hydra.overrides.task), logs))
+        _run(Job(config, run, filled_in(hydra.overrides.task), logs))
     except BaseException as error:
         if (stopped := interruption(error)) is not None:
             log.info("stopped by %s", stopped.signal.name)
@@ -125,6 +127,20 @@ def load(config: Config) -> Corpus | PairCorpus:
     corpus = load_pairs(config.data, config.seed) if config.data.kind.is_pairs else load_corpus(config.data)
     check_model(config.model, len(corpus.class_names), len(corpus.class_names))
     return corpus
+
+
+def filled_in(overrides: Iterable[str]) -> tuple[str, ...]:
+    r"""The overrides of a job, for a command that runs it again at any time: what stood for a value is that value.
+
+    What looks like an interpolation now was escaped before, and is escaped again.
+
+    Args:
+        overrides: the job's list in Hydra's configuration, which fills in each that it hands out.
+
+    >>> print(*filled_in(["seed=1", "data.path=a${b}"]))
+    seed=1 data.path=a\${b}
+    """
+    return tuple(re.sub(r"(\\*)\$\{", r"\1\1\\${", override) for override in overrides)
 
 
 def _plain(setting: Any) -> Any:

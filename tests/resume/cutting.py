@@ -5,6 +5,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from lt_lightning.results.packing import pack_ticket
+from lt_lightning.results.round_tickets import RoundTicket
+from lt_lightning.results.rounds import ticket_path
+
 STEPS = 14
 """Batches an epoch, of the 105 training rows."""
 EPOCHS = 3
@@ -15,6 +19,13 @@ def train(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the command as a person would."""
     command = [sys.executable, "-m", "lt_lightning.train", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120, check=False)
+
+
+def packed(run: Path, number: int, path: Path) -> Path:
+    """The ticket of a run's round in a file, with weights to rewind to."""
+    ticket = RoundTicket.load(ticket_path(run, number))
+    pack_ticket(ticket, {"first": None}, first=RoundTicket.load(ticket_path(run, 0)).weights).save(path)
+    return path
 
 
 class StopError(Exception):

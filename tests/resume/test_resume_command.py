@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cutting import train
+from cutting import packed, train
 
 from lt_lightning.errors import SettingError
 from lt_lightning.results.holding import hold
@@ -81,11 +81,18 @@ def test_a_finished_run_is_left_alone_and_a_refused_one_too(corpus: Path, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_sweep_goes_on_with_the_jobs_that_are_not_done(corpus: Path, tmp_path: Path) -> None:
-    common = ("data=files", f"data.path={corpus}", *SMALL[:-2], "trainer.max_epochs=1", "pruning.rounds=1")
+def test_a_sweep_goes_on_with_the_jobs_that_are_not_done(whole: Path, corpus: Path, tmp_path: Path) -> None:
+    for seed in (0, 1, 2):
+        packed(whole, seed, tmp_path / f"{seed}.safetensors")
+    common = (
+        "data=files", f"data.path={corpus}", *SMALL[:-2], "trainer.max_epochs=1", "pruning.rounds=1",
+        "pruning.ticket=${seed}.safetensors",
+    )  # fmt: skip
     swept = train("-m", *common, "seed=0,1,2", "hydra.sweep.dir=sweep", folder=tmp_path)
     assert swept.returncode == 0, swept.stderr
     whole = {job: outcome(tmp_path / "sweep" / job) for job in "012"}
+    sparsities = {read_records(tmp_path / "sweep" / job / "results.csv", Record)[0].sparsity for job in "012"}
+    assert len(sparsities) == 3  # each began with a ticket of its own
     first = (tmp_path / "sweep/0/run.json").read_bytes()
     (tmp_path / "sweep/1/tickets/round_01.safetensors").unlink()
     shutil.rmtree(tmp_path / "sweep/2")

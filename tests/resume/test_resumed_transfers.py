@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from cutting import Play, StopError
+from cutting import Play, StopError, packed
 
 from lt_lightning.config import Config
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
-from lt_lightning.results.packing import pack_ticket
 from lt_lightning.results.round_tickets import RoundTicket
 from lt_lightning.results.rounds import find_standing, ticket_path
 from lt_lightning.resuming import check_same
@@ -26,12 +25,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 def ticket(whole: Path, tmp_path: Path) -> Path:
     """The ticket of the last round of another run, with weights to rewind to."""
     return packed(whole, 2, tmp_path / "ticket.safetensors")
-
-
-def packed(run: Path, number: int, path: Path) -> Path:
-    ticket = RoundTicket.load(ticket_path(run, number))
-    pack_ticket(ticket, {"first": None}, first=RoundTicket.load(ticket_path(run, 0)).weights).save(path)
-    return path
 
 
 def same_rounds(left: Path, right: Path, rounds: int) -> bool:
