@@ -72,8 +72,9 @@ class Lottery:
     def begin_round(self, module: nn.Module) -> None:
         """Start the next round: the first takes `module` as it is, each later one prunes and rewinds it.
 
-        The first gives it the start's weights and mask, if there is one. A round that was begun and never ended is
-        begun again: its mask stays, and so do the weights.
+        If there is a start, the first gives it the start's weights and mask; under `rewind=random` all other weights
+        are drawn for it, too, as the module's own may be those that the mask was found with. A round that was begun
+        and never ended is begun again: its mask stays, and so do the weights.
 
         Raises:
             LotteryError: if the settings or the start do not fit `module`, or round 0 never reached the rewinding
@@ -94,17 +95,26 @@ class Lottery:
         self.training = True
 
     def _begin_first(self, module: nn.Module, params: dict[str, nn.Parameter]) -> None:
+        if self._start is not None:
+            self._start.check(module, params)
         if self.rewind.point == "random":
-            matching_parameters(module, "redraw", self.settings.redraw)
-            if self._initialize is None:
-                first = snapshot(module)
-                # That a part cannot be drawn again is said now, not after a round of training.
-                reinitialize(module, seed=0, redraw=self.settings.redraw)
-                restore(module, first)
+            self._draw_first(module)
         self.mask = Mask.ones(params) if self._start is None else self._start.begin_(module, params)
         if self.rewind.at_start:
             self._rewind_weights = snapshot(module)
         self.round = 0
+
+    def _draw_first(self, module: nn.Module) -> None:
+        """Draw round 0's weights where it begins with a mask; see that later rounds can draw theirs where not."""
+        matching_parameters(module, "redraw", self.settings.redraw)
+        if self._start is not None:
+            # The module may have been built from the very seed that the mask was found with.
+            self._draw(module, round=0)
+        elif self._initialize is None:
+            first = snapshot(module)
+            # That a part cannot be drawn again is said now, not after a round of training.
+            reinitialize(module, seed=0, redraw=self.settings.redraw)
+            restore(module, first)
 
     def observe(self, module: nn.Module, *, epochs: int | None = None, steps: int | None = None) -> None:
         """Take note of the weights after so many epochs or optimizer steps of the current round.
@@ -147,10 +157,13 @@ class Lottery:
 
     def _rewind(self, module: nn.Module) -> None:
         if self.rewind.point == "random":
-            seed = derive_seed(self.settings.seed, "rewind", self.round + 1)
-            reinitialize(module, seed, self._initialize, self.settings.redraw)
+            self._draw(module, self.round + 1)
         elif self._rewind_weights is not None:
             restore(module, self._rewind_weights)
+
+    def _draw(self, module: nn.Module, round: int) -> None:
+        seed = derive_seed(self.settings.seed, "rewind", round)
+        reinitialize(module, seed, self._initialize, self.settings.redraw)
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on later: plain values and tensors, on the CPU."""

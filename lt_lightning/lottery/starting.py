@@ -25,36 +25,44 @@ class Start:
     mask: Mask
     weights: Mapping[str, Tensor] = field(default_factory=dict)
 
-    @torch.no_grad()
-    def begin_(self, module: nn.Module, params: Mapping[str, nn.Parameter]) -> Mask:
-        """Give `module` these weights times this mask, in place.
+    def check(self, module: nn.Module, params: Mapping[str, nn.Parameter]) -> None:
+        """See that `module` can begin so.
 
         Args:
             module: what is trained.
             params: those of its parameters that are pruned.
 
-        Returns:
-            The mask of all of `params`, where they are.
-
         Raises:
             LotteryError: if the mask is of a parameter that is not pruned, or of another shape; if the weights are of
-                something that the module does not have. It is then as it was.
+                something that the module does not have.
         """
-        whole = Mask.ones(params)
         for name, alive in self.mask.items():
-            if name not in whole:
+            if name not in params:
                 raise LotteryError(
                     f"start: the mask names {name!r}, which is none of the parameters that are pruned: "
-                    f"{', '.join(whole)}; leave it out, or prune it"
+                    f"{', '.join(params)}; leave it out, or prune it"
                 )
-            _require_shape("mask", name, alive, whole[name])
+            _require_shape("mask", name, alive, params[name])
         there = module.state_dict(keep_vars=True)
         for name, value in self.weights.items():
             if name not in there:
                 raise LotteryError(f"start: there are weights of {name!r}, which the module does not have")
             _require_shape("weight", name, value, there[name])
+
+    @torch.no_grad()
+    def begin_(self, module: nn.Module, params: Mapping[str, nn.Parameter]) -> Mask:
+        """Give `module` these weights times this mask, in place.
+
+        Args:
+            module: what is trained, and fits; see `check`.
+            params: those of its parameters that are pruned.
+
+        Returns:
+            The mask of all of `params`, where they are.
+        """
         restore(module, self.weights)
-        mask = Mask({**whole, **{name: alive.to(params[name].device) for name, alive in self.mask.items()}})
+        whole, own = Mask.ones(params), {name: alive.to(params[name].device) for name, alive in self.mask.items()}
+        mask = Mask({**whole, **own})
         mask.apply_(params)
         return mask
 

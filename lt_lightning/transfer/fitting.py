@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import SettingError
+from lt_lightning.lottery.settings import Rewind
 from lt_lightning.results.grouping import show_setting
 from lt_lightning.tickets.shapes import CONVOLUTIONAL, RECURRENT
 
@@ -35,7 +36,8 @@ def read_ticket(config: Config) -> Packed | None:
     except SettingError as error:
         raise SettingError(f"pruning.ticket: {error}") from error
     check_fit(path, packed.about, config)
-    if config.pruning.rewind == "init" and packed.first is None and not _can_draw(packed.about.get("first")):
+    to_start = Rewind.parse(config.pruning.rewind).at_start
+    if to_start and packed.first is None and not _can_draw(packed.about.get("first")):
         raise SettingError(
             f"pruning.ticket: {path} does not tell the weights that its run began with; export it with "
             "--first-weights, or use pruning.rewind=random or none"

@@ -15,6 +15,7 @@ from lt_lightning.config import Config
 from lt_lightning.data.cutting import SPECIAL_WORDS
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask, Start, prunable_parameters
+from lt_lightning.lottery.settings import Rewind
 from lt_lightning.results.facts import look_up
 from lt_lightning.tickets.format import Packed, Parameter
 from lt_lightning.transfer.first_weights import first_values
@@ -23,8 +24,6 @@ from lt_lightning.transfer.matching import NOWHERE, match_rows, spread, take_row
 
 WORDS, HEAD = "embedding.weight", "fc."
 """The parameter whose rows are words, and how the names of the last layer's begin, whose rows are classes."""
-
-_ORIGINS = {"init": "first", "none": "trained"}
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,8 @@ def carry_over(
         own: the network's `state_dict()`, as it was drawn.
         words: the network's vocabulary, `<unk>` and `<pad>` first.
         prunable: the parameters that the run prunes.
-        rewind: the run's rewinding: `init` and `none` take the ticket's weights, anything else the run's own.
+        rewind: the run's rewinding: to the very start and `none` take the ticket's weights, anything else the run's
+            own.
 
     Raises:
         SettingError: if a parameter has another shape there, nothing carries over, or the first weights cannot be had.
@@ -115,7 +115,7 @@ def carry_over(
         raise SettingError(
             f"pruning.include, pruning.exclude: nothing of {path} is pruned by this run; leave them at their defaults"
         )
-    origin = _ORIGINS.get(rewind, "own")
+    origin = _origin(Rewind.parse(rewind))
     values = {} if origin == "own" else _values(packed, path, origin)
     masks, weights = {}, {}
     for name, value in own.items():
@@ -167,6 +167,12 @@ def _carries(packed: Packed, name: str, value: Tensor, prunable: Collection[str]
             "ticket, or another ticket"
         )
     return name in prunable or parameter.places is None
+
+
+def _origin(rewind: Rewind) -> str:
+    if rewind.at_start:
+        return "first"
+    return "trained" if rewind.point == "none" else "own"
 
 
 def _values(packed: Packed, path: Path, origin: str) -> dict[str, np.ndarray]:

@@ -51,11 +51,42 @@ def test_round_nought_begins_with_the_weights_that_were_given_times_the_mask(rew
     module, lottery = network(), Lottery(Settings(rewind=rewind), start=START)
     own, state = snapshot(module), torch.get_rng_state()
     lottery.begin_round(module)
-    assert equal(snapshot(module), expected(own))
+    begun = snapshot(module)
+    if rewind == "random":  # what is not given is drawn: none of it is what the module was built with
+        drawn = [begun[name][alive] == own[name][alive] for name, alive in lottery.mask.items() if name != "0.weight"]
+        assert not torch.cat(drawn).any()
+        own = {name: torch.where(lottery.mask[name], begun[name], own[name]) for name in own}
+    assert equal(begun, expected(own))
     assert torch.equal(torch.get_rng_state(), state)
     assert list(lottery.mask) == ["0.weight", "0.bias", "2.weight", "2.bias"]
     assert {name: torch.equal(lottery.mask[name], MASK[name]) for name in MASK} == {"0.weight": True, "0.bias": True}
     assert lottery.mask["2.weight"].all() and lottery.mask["2.bias"].all()
+
+
+def test_the_control_draws_other_weights_for_each_seed_and_each_round_and_only_what_redraw_names() -> None:
+    seen = []
+    for seed in (0, 0, 1):
+        module = network()
+        own = snapshot(module)
+        lottery = Lottery(Settings(rewind="random", redraw=["*.weight"], seed=seed), start=Start(MASK))
+        lottery.begin_round(module)
+        begun = snapshot(module)
+        assert torch.equal(begun["2.bias"], own["2.bias"])
+        assert torch.equal(begun["0.bias"], own["0.bias"] * MASK["0.bias"])
+        lottery.end_round(module)
+        lottery.begin_round(module)
+        seen += [begun["2.weight"], snapshot(module)["2.weight"]]
+    assert torch.equal(seen[0], seen[2]) and torch.equal(seen[1], seen[3])
+    assert len({tuple(weights[0].tolist()) for weights in seen}) == 4
+
+
+def test_the_control_is_refused_before_anything_is_drawn() -> None:
+    module = network()
+    before = snapshot(module)
+    lottery = Lottery(Settings(rewind="random"), start=Start(Mask({"4.bias": torch.ones(2) > 0})))
+    with pytest.raises(LotteryError, match=r"the mask names '4\.bias'"):
+        lottery.begin_round(module)
+    assert equal(snapshot(module), before)
 
 
 def test_every_mask_lies_inside_the_first_and_init_goes_back_to_the_start() -> None:
