@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lt_lightning.command_line import BROKEN_PIPE, INTERRUPTED, Parser, drop_stdout
+from lt_lightning.command_line import Parser, exit_code, write
 from lt_lightning.errors import SettingError
 from lt_lightning.results.origins import origin_of
 from lt_lightning.results.records import Record
@@ -23,45 +23,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those of the command line; None takes them from there.
 
     Returns:
-        The exit code: 0, or 2 where something was wrong.
+        The exit code; see `exit_code`.
     """
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.data is not None and not given.half:
         parser.error("argument --data: it is for --half alone, which measures on the run's corpus")
-    try:
-        run = read_run(given.run)
-        for damage in run.damages:
-            print(damage, file=sys.stderr)
-        record = choose_round(run, given.round, given.max_sparsity, smallest=given.smallest_winning)
-        from lt_lightning.exporting import Wishes, export
+    return exit_code(lambda: _export(given))
 
-        name = f"round_{record.round:02}" + ("_half" if given.half else "")
-        path = given.output or run.folder / "export" / name / "ticket.safetensors"
-        wishes = Wishes(given.half, given.first_weights, given.onnx, given.state_dict, given.data)
-        lines = export(run, record, path, wishes)
-    except SettingError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return INTERRUPTED
+
+def _export(given: argparse.Namespace) -> None:
+    run = read_run(given.run)
+    for damage in run.damages:
+        print(damage, file=sys.stderr)
+    record = choose_round(run, given.round, given.max_sparsity, smallest=given.smallest_winning)
+    from lt_lightning.exporting import Wishes, export
+
+    name = f"round_{record.round:02}" + ("_half" if given.half else "")
+    path = given.output or run.folder / "export" / name / "ticket.safetensors"
+    lines = export(run, record, path, Wishes(given.half, given.first_weights, given.onnx, given.state_dict, given.data))
     if given.round is None and given.max_sparsity is None and not given.smallest_winning:
         lines += _hint(run, record)
-    return _tell(lines)
-
-
-def _tell(lines: Sequence[str]) -> int:
-    """Print what was written, which it is whether somebody reads of it or not, and give the exit code."""
-    try:
-        print("\n".join(lines), flush=True)
-    except BrokenPipeError:
-        drop_stdout()
-        return BROKEN_PIPE
-    except OSError as error:
-        drop_stdout()
-        print(f"stdout: cannot be written ({error.strerror}); all files are written nevertheless", file=sys.stderr)
-        return 2
-    return 0
+    write(*lines)
 
 
 def _hint(run: Run, last: Record) -> list[str]:
