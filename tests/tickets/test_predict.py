@@ -278,7 +278,11 @@ def test_answers_of_several_tickets_stand_behind_each_other(
 
 
 def test_ctrl_c_ends_it_quietly(file: Path) -> None:
-    process = start([str(file), "--batch", "1"])
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # or a test in the background starts deaf ones
+    try:
+        process = start([str(file), "--batch", "1"])
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert process.stdin and process.stdout
     process.stdin.write(b"the moon\n")
     process.stdin.flush()
