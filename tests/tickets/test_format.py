@@ -244,7 +244,10 @@ def hollow(model: dict[str, Any], **about: Any) -> Packed:
 
 @pytest.mark.parametrize(
     ("model", "about"),
-    [({**RNN, "hidden": 1 << 13}, {}), ({**CNN, "filters": 1 << 20}, {"embedding_dim": 1000})],
+    [
+        pytest.param({**RNN, "hidden": 1 << 13}, {}, marks=pytest.mark.slow),
+        ({**CNN, "filters": 1 << 20}, {"embedding_dim": 1000}),
+    ],
     ids=["birnn", "cnn"],
 )
 def test_a_small_file_does_not_ask_for_a_lot_of_memory(model, about, tmp_path):
