@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.settings import Rewind
+from lt_lightning.results.facts import look_up
 from lt_lightning.results.grouping import show_setting
 from lt_lightning.tickets.shapes import CONVOLUTIONAL, RECURRENT
 
@@ -38,10 +39,7 @@ def read_ticket(config: Config) -> Packed | None:
     check_fit(path, packed.about, config)
     to_start = Rewind.parse(config.pruning.rewind).at_start
     if to_start and packed.first is None and not _can_draw(packed.about.get("first")):
-        raise SettingError(
-            f"pruning.ticket: {path} does not tell the weights that its run began with; export it with "
-            "--first-weights, or use pruning.rewind=random or none"
-        )
+        raise SettingError(f"pruning.ticket: {path} does not tell the weights that its run began with; {_remedy(packed)}")
     return packed
 
 
@@ -61,6 +59,24 @@ def check_fit(path: Path, about: Mapping[str, Any], config: Config) -> None:
             here, there = show_setting(here), show_setting(there)
             remedy = f"give {key}={there.replace(' ', '')}, or another pruning.ticket"
             raise SettingError(f"{key}: {here}, but the network of the ticket {path} has {there}; {remedy}")
+
+
+def _remedy(packed: Packed) -> str:
+    """What to do about first weights that a ticket lacks: a run keeps its own where it rewinds to them."""
+    others = "use pruning.rewind=random or none"
+    rewind, embedding = look_up(packed.about, "pruning.rewind"), packed.about.get("embedding")
+    if packed.about.get("full_test_acc", ...) is None:
+        of = "began with a ticket itself"
+    elif embedding not in (None, "random"):
+        of = f"began with the vectors of embedding={show_setting(embedding)}"
+    else:
+        return f"export it with --first-weights, or {others}"
+    if not isinstance(rewind, str) or rewind in ("init", "epoch:0", "step:0"):
+        return f"export it with --first-weights, or {others}"
+    return (
+        f"that run {of}, and with rewind {show_setting(rewind)} it kept no copy; {others}, or give a ticket of a run "
+        "with pruning.rewind=init"
+    )
 
 
 def _can_draw(first: Any) -> bool:
