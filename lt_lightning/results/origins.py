@@ -27,11 +27,10 @@ def transfer_line(description: Mapping[str, Any]) -> str:
     origin = origin_of(description)
     if origin is None:
         return ""
-    words = {key: count(look_up(origin, f"words.{key}")) for key in ("carried", "living", "here")}
     said = [
-        f"{words['carried']} of its {words['living']} living words are words here (of {words['here']})",
+        _words(origin),
         _WEIGHTS.get(str(origin.get("weights")), ""),
-        _fresh(origin.get("fresh")),
+        _fresh(origin.get("fresh"), origin.get("carried")),
         _alive(origin),
     ]
     return f"{ticket_title(origin)}: {'; '.join(filter(None, said))}"
@@ -44,16 +43,32 @@ _WEIGHTS = {
 }
 
 
-def _fresh(names: Any) -> str:
+def _words(origin: Mapping[str, Any]) -> str:
+    """How many words carry over; nothing where the whole table of them does not."""
+    fresh = origin.get("fresh")
+    if isinstance(fresh, list) and "embedding.weight" in fresh:
+        return ""
+    words = {key: count(look_up(origin, f"words.{key}")) for key in ("carried", "living", "here")}
+    return f"{words['carried']} of its {words['living']} living words are words here (of {words['here']})"
+
+
+def _fresh(names: Any, carried: Any = None) -> str:
     """What begins whole, with weights of its own.
 
     >>> _fresh(["fc.weight", "fc.bias"]), _fresh([])
     ('fc.* drawn afresh', '')
+    >>> _fresh(["fc.weight", "fc.bias", "convs.0.bias"], carried=["convs.0.weight"])
+    'fc.*, convs.0.bias drawn afresh'
     """
     if not isinstance(names, list) or not names:
         return ""
-    parts = dict.fromkeys(f"{say(name).rpartition('.')[0]}.*" for name in names)
-    return f"{say(list(parts))} drawn afresh"
+    parts = {_part(name) for name in carried} if isinstance(carried, list) else set()
+    told = dict.fromkeys(say(name) if _part(name) in parts else f"{_part(name)}.*" for name in names)
+    return f"{say(list(told))} drawn afresh"
+
+
+def _part(name: Any) -> str:
+    return say(name).rpartition(".")[0]
 
 
 def _alive(origin: Mapping[str, Any]) -> str:

@@ -34,6 +34,7 @@ class Transfer:
         start: the mask, and the weights where the run does not draw its own.
         weights: whose they are: `first`, those that the ticket's run began with; `trained`, the ticket's; `own`.
         fresh: the parameters of which nothing carries over: they begin whole, with weights of the run's own.
+        carried: the others.
         living_words: how many words of the ticket have a living entry.
         carried_words: how many of these the run knows, too.
         alive: the entries that are alive in round 0.
@@ -43,6 +44,7 @@ class Transfer:
     start: Start
     weights: str
     fresh: tuple[str, ...]
+    carried: tuple[str, ...]
     living_words: int
     carried_words: int
     alive: int
@@ -75,6 +77,7 @@ def find_start(config: Config, network: nn.Module, words: Sequence[str]) -> tupl
         "rewind": look_up(packed.about, "pruning.rewind"),
         "weights": transfer.weights,
         "fresh": list(transfer.fresh),
+        "carried": list(transfer.carried),
         "words": {"carried": transfer.carried_words, "living": transfer.living_words, "here": len(words)},
         "alive": transfer.alive,
         "total": transfer.total,
@@ -105,7 +108,7 @@ def carry_over(
             own.
 
     Raises:
-        SettingError: if a parameter has another shape there, nothing carries over, or the first weights cannot be had.
+        SettingError: if a parameter has another shape there, nothing or no word carries over, or the first weights cannot be had.
     """
     if strange := [name for name in packed.parameters if name not in own]:
         raise SettingError(f"pruning.ticket: {path} has {strange[0]}, which this network lacks; give another ticket")
@@ -136,10 +139,16 @@ def carry_over(
             weights[name] = torch.where(places, torch.from_numpy(theirs).to(value), value)
     has_life = np.asarray(living(packed.parameters[WORDS]).any(axis=1))
     has_life[: len(SPECIAL_WORDS)] = False  # everyone has these
-    carried = 0 if WORDS in fresh else int(take_rows(has_life, rows).sum())
+    known = 0 if WORDS in fresh else int(take_rows(has_life, rows).sum())
+    if not known and WORDS not in fresh:
+        raise SettingError(
+            f"pruning.ticket: none of the {int(has_life.sum()):,} living words of {path} is a word of this corpus; give "
+            "a ticket that shares some, or pruning.exclude=[embedding.*]"
+        )
     mask, total = Mask(masks), sum(own[name].numel() for name in prunable)
     alive = mask.alive + total - mask.total
-    return Transfer(Start(mask, weights), origin, fresh, int(has_life.sum()), carried, alive, total)
+    carried = tuple(name for name in own if name not in fresh)
+    return Transfer(Start(mask, weights), origin, fresh, carried, int(has_life.sum()), known, alive, total)
 
 
 def living(parameter: Parameter) -> np.ndarray:

@@ -21,23 +21,23 @@ ABOUT = {"model": MODEL, "embedding_dim": 2, "words": 4, "splitter": "words", "c
 GIVEN = "pruning.ticket=ticket.safetensors"
 
 
-def make_ticket(path: Path, knows_first: bool = True, **about: Any) -> None:
-    """A ticket of a network of the words good and film."""
+def make_ticket(path: Path, knows_first: bool = True, words: tuple[str, str] = ("good", "film"), **about: Any) -> None:
+    """A ticket of a network of two words."""
     said: dict[str, Any] = {"max_length": None, **ABOUT, "corpus": "films", "round": 3, **about}
     parameters = {
         name: Parameter(shape, np.ones(int(np.prod(shape)), np.float32), None, True)
         for name, shape in expected_shapes(said).items()
     }
     begun = {name: parameter.values for name, parameter in parameters.items()} if knows_first else None
-    Packed(parameters, ("good", "film"), np.array([2, 3]), begun, said).save(path)
+    Packed(parameters, words, np.array([2, 3]), begun, said).save(path)
 
 
 def _case(
     wrong: str, names: Sequence[str], *arguments: str, change: Change = lambda _: None, knows_first: bool = True,
-    about: Mapping[str, Any] | None = None, leaves: Sequence[str] = (),
+    about: Mapping[str, Any] | None = None, words: tuple[str, str] = ("good", "film"), leaves: Sequence[str] = (),
 ) -> Case:  # fmt: skip
     def make(folder: Path) -> list[str]:
-        make_ticket(folder / "ticket.safetensors", knows_first, **(about or {}))
+        make_ticket(folder / "ticket.safetensors", knows_first, words, **(about or {}))
         change(folder / "ticket.safetensors")
         return [*make_corpus(folder, {"train.csv": CSV, "test.csv": CSV}), *arguments]
 
@@ -68,6 +68,12 @@ CASES = (
           "model.filters=null", "data.tokenizer=letters"),
     _case("first weights that the ticket does not tell", ["pruning.ticket", "--first-weights", "pruning.rewind=random"],
           GIVEN, knows_first=False),
+    _case("first weights that nobody knows, of a run from a ticket", ["rewind random", "began with a ticket", "none"],
+          GIVEN, knows_first=False, about={"full_test_acc": None, "pruning": {"rewind": "random"}}),
+    _case("first weights that nobody knows, of a run from vectors", ["rewind last", "embedding=glove", "random"],
+          GIVEN, knows_first=False, about={"embedding": "glove", "pruning": {"rewind": "last"}}),
+    _case("a ticket without a word in common", ["pruning.ticket", "none of the 2 living words", "ticket.safetensors"],
+          GIVEN, words=("gut", "kino"), leaves=LATER),
     _case("first weights that are drawn otherwise here", ["pruning.ticket", "fc.bias", "--first-weights"], GIVEN,
           knows_first=False, about={"first": DRAWN, "model": WHOLE}, leaves=LATER),
     _case("nothing of the ticket is pruned", ["pruning.include", "ticket.safetensors"], GIVEN,

@@ -12,6 +12,7 @@ from lt_lightning.export import main as export
 from lt_lightning.results.comparison_report import draw_comparison
 from lt_lightning.results.comparison_tables import groups_table
 from lt_lightning.results.grouping import group_runs
+from lt_lightning.results.origins import transfer_line
 from lt_lightning.results.report import draw_report
 from lt_lightning.results.runs import read_run
 from lt_lightning.results.study import gather
@@ -52,6 +53,15 @@ def test_the_page_of_a_run_says_what_it_began_with(transfer: MakeRun, rounds: in
     line = "1,234 of its 5,678 living words are words here (of 50,002); the first weights of its run; fc.* drawn afresh"
     assert f"ticket of AG News, round 4: {line}; 2.10 % alive" in page
     assert ("smallest as good" in page) == (rounds > 1)
+
+
+def test_what_does_not_carry_over_is_named_as_it_is() -> None:
+    vectors = origin(fresh=["embedding.weight"], carried=["convs.0.weight", "convs.0.bias", "fc.weight", "fc.bias"])
+    assert transfer_line({"ticket": vectors}) == (
+        "ticket of AG News, round 4: the first weights of its run; embedding.* drawn afresh; 2.10 % alive"
+    )
+    biases = origin(fresh=["convs.0.bias", "fc.bias"], carried=["embedding.weight", "convs.0.weight", "fc.weight"])
+    assert "; convs.0.bias, fc.bias drawn afresh; " in transfer_line({"ticket": biases})
 
 
 @pytest.mark.parametrize("rounds", [1, 3])
