@@ -5,7 +5,7 @@ Needs neither torch nor Lightning, so that a rejected setting answers at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lt_lightning.config import Config, DataKind, ModelConfig
@@ -56,17 +56,26 @@ def check_unread(config: Config) -> None:
     Raises:
         SettingError: naming the first that nothing reads, or that something would.
     """
-    for group, (chooser, choices) in _READ.items():
-        values = vars(getattr(config, group))
-        name = str(getattr(values[chooser], "value", values[chooser]))
-        if name not in choices:
-            raise SettingError(f"{group}.{chooser}: {name!r} is none of {', '.join(choices)}; choose it with {group}=…")
-        choice = f"{group}={name}" if chooser == "name" else f"{group}.{chooser}={name}"
-        for key in sorted(set().union(*choices.values())):
-            if values[key] is None and choices[name].get(key):
-                raise SettingError(f"{group}.{key}: {choice} needs a value")
-            if values[key] is not None and key not in choices[name]:
-                raise SettingError(f"{group}.{key}: {choice} does not read it; leave it out, or null")
+    for group in _READ:
+        check_group(group, vars(getattr(config, group)))
+
+
+def check_group(group: str, values: Mapping[str, Any]) -> None:
+    """The same of one group that has several choices.
+
+    Raises:
+        SettingError: naming the first setting that nothing reads, or that something would.
+    """
+    chooser, choices = _READ[group]
+    name = str(getattr(values[chooser], "value", values[chooser]))
+    if name not in choices:
+        raise SettingError(f"{group}.{chooser}: {name!r} is none of {', '.join(choices)}; choose it with {group}=…")
+    choice = f"{group}={name}" if chooser == "name" else f"{group}.{chooser}={name}"
+    for key in sorted(set().union(*choices.values())):
+        if values[key] is None and choices[name].get(key):
+            raise SettingError(f"{group}.{key}: {choice} needs a value")
+        if values[key] is not None and key not in choices[name]:
+            raise SettingError(f"{group}.{key}: {choice} does not read it; leave it out, or null")
 
 
 def check_strings(config: Config) -> None:

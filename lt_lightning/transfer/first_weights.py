@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lt_lightning.config import EmbeddingConfig, ModelConfig
+from lt_lightning.config import EmbeddingConfig
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import derive_seed
 from lt_lightning.models.build import build_classifier
 from lt_lightning.tickets.format import Packed
+from lt_lightning.transfer.recipes import model_settings
 
 _CLOSE = 1e-6
 
@@ -41,7 +41,8 @@ def first_values(packed: Packed, path: Path) -> dict[str, np.ndarray]:
         for name, one in packed.parameters.items()
     }
     for name, witness in packed.about["first"]["witness"].items():
-        if not np.allclose(values[name][: len(witness)], witness, rtol=0, atol=_CLOSE):
+        drawn_here = values[name][: len(witness)]
+        if len(drawn_here) < len(witness) or not np.allclose(drawn_here, witness, rtol=0, atol=_CLOSE):
             raise SettingError(
                 f"pruning.ticket: this installation draws other weights of {name} than those that {path} began with; "
                 "export the ticket with --first-weights, which puts them into the file"
@@ -59,8 +60,7 @@ def draw_first_weights(about: Mapping[str, Any]) -> dict[str, Tensor]:
     Returns:
         The network's `state_dict()`.
     """
-    first, known = about["first"], {one.name for one in fields(ModelConfig)}
-    model = ModelConfig(**{key: value for key, value in about["model"].items() if key in known})
+    first, model = about["first"], model_settings(about)
     embedding = EmbeddingConfig("random", dim=about["embedding_dim"], std=first["embedding_std"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(first["seed"], "network"))

@@ -11,6 +11,7 @@ from lt_lightning.lottery.settings import Rewind
 from lt_lightning.results.facts import look_up
 from lt_lightning.results.grouping import show_setting
 from lt_lightning.tickets.shapes import CONVOLUTIONAL, RECURRENT
+from lt_lightning.transfer.recipes import check_recipe
 
 if TYPE_CHECKING:
     from lt_lightning.config import Config
@@ -37,9 +38,8 @@ def read_ticket(config: Config) -> Packed | None:
     except SettingError as error:
         raise SettingError(f"pruning.ticket: {error}") from error
     check_fit(path, packed.about, config)
-    to_start = Rewind.parse(config.pruning.rewind).at_start
-    if to_start and packed.first is None and not _can_draw(packed.about.get("first")):
-        raise SettingError(f"pruning.ticket: {path} does not tell the weights that its run began with; {_remedy(packed)}")
+    if Rewind.parse(config.pruning.rewind).at_start and packed.first is None:
+        _check_first(path, packed)
     return packed
 
 
@@ -61,28 +61,36 @@ def check_fit(path: Path, about: Mapping[str, Any], config: Config) -> None:
             raise SettingError(f"{key}: {here}, but the network of the ticket {path} has {there}; {remedy}")
 
 
-def _remedy(packed: Packed) -> str:
+def _check_first(path: Path, packed: Packed) -> None:
+    """See that the first weights of a ticket, which its file does not hold, can be drawn again."""
+    if packed.about.get("first") is None:
+        said = f"pruning.ticket: {path} does not tell the weights that its run began with"
+        raise SettingError(f"{said}; {_remedy(packed.about)}")
+    try:
+        check_recipe(packed.about, packed.parameters)
+    except ValueError as error:
+        said = f"pruning.ticket: {path} does not tell how to draw the weights that its run began with: {error}"
+        raise SettingError(f"{said}; export it again, or {_OTHERS}") from None
+
+
+_OTHERS = "use pruning.rewind=random or none"
+
+
+def _remedy(about: Mapping[str, Any]) -> str:
     """What to do about first weights that a ticket lacks: a run keeps its own where it rewinds to them."""
-    others = "use pruning.rewind=random or none"
-    rewind, embedding = look_up(packed.about, "pruning.rewind"), packed.about.get("embedding")
-    if packed.about.get("full_test_acc", ...) is None:
+    rewind, embedding = look_up(about, "pruning.rewind"), about.get("embedding")
+    if about.get("full_test_acc", ...) is None:
         of = "began with a ticket itself"
     elif embedding not in (None, "random"):
         of = f"began with the vectors of embedding={show_setting(embedding)}"
     else:
-        return f"export it with --first-weights, or {others}"
-    if not isinstance(rewind, str) or rewind in ("init", "epoch:0", "step:0"):
-        return f"export it with --first-weights, or {others}"
+        of = None
+    if of is None or not isinstance(rewind, str) or rewind in ("init", "epoch:0", "step:0"):
+        return f"export it with --first-weights, or {_OTHERS}"
     return (
-        f"that run {of}, and with rewind {show_setting(rewind)} it kept no copy; {others}, or give a ticket of a run "
+        f"that run {of}, and with rewind {show_setting(rewind)} it kept no copy; {_OTHERS}, or give a ticket of a run "
         "with pruning.rewind=init"
     )
-
-
-def _can_draw(first: Any) -> bool:
-    """Whether a ticket says how to draw its first weights again."""
-    needed = {"seed": int, "words": int, "embedding_std": (int, float), "witness": Mapping}
-    return isinstance(first, Mapping) and all(isinstance(first.get(key), kind) for key, kind in needed.items())
 
 
 def _compared(about: Mapping[str, Any], config: Config) -> Iterator[tuple[str, Any, Any]]:

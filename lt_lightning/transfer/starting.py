@@ -108,7 +108,8 @@ def carry_over(
             own.
 
     Raises:
-        SettingError: if a parameter has another shape there, nothing or no word carries over, or the first weights cannot be had.
+        SettingError: if a parameter has another shape there, nothing or no word carries over, or the first weights
+            cannot be had.
     """
     if strange := [name for name in packed.parameters if name not in own]:
         raise SettingError(f"pruning.ticket: {path} has {strange[0]}, which this network lacks; give another ticket")
@@ -142,8 +143,8 @@ def carry_over(
     known = 0 if WORDS in fresh else int(take_rows(has_life, rows).sum())
     if not known and WORDS not in fresh:
         raise SettingError(
-            f"pruning.ticket: none of the {int(has_life.sum()):,} living words of {path} is a word of this corpus; give "
-            "a ticket that shares some, or pruning.exclude=[embedding.*]"
+            f"pruning.ticket: none of the {int(has_life.sum()):,} living words of {path} is a word of this corpus; "
+            "give a ticket that shares some, or pruning.exclude=[embedding.*]"
         )
     mask, total = Mask(masks), sum(own[name].numel() for name in prunable)
     alive = mask.alive + total - mask.total

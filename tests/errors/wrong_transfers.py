@@ -45,7 +45,7 @@ def _case(
 
 
 LATER = ("run/.hydra/*", "run/train.log", "run/state/lock")
-DRAWN = {"seed": 0, "words": 4, "embedding_std": 1.0, "witness": {"fc.bias": [0.5]}}
+DRAWN = {"seed": 0, "words": 4, "embedding_std": 1.0, "witness": {name: [0.5] for name in expected_shapes(ABOUT)}}
 WHOLE = {**MODEL, "initializer": "xavier", "kernel": "fast", "dropout": 0.5}
 
 CASES = (
@@ -74,8 +74,10 @@ CASES = (
           GIVEN, knows_first=False, about={"embedding": "glove", "pruning": {"rewind": "last"}}),
     _case("a ticket without a word in common", ["pruning.ticket", "none of the 2 living words", "ticket.safetensors"],
           GIVEN, words=("gut", "kino"), leaves=LATER),
-    _case("first weights that are drawn otherwise here", ["pruning.ticket", "fc.bias", "--first-weights"], GIVEN,
+    _case("first weights that are drawn otherwise here", ["pruning.ticket", "weights of", "--first-weights"], GIVEN,
           knows_first=False, about={"first": DRAWN, "model": WHOLE}, leaves=LATER),
+    _case("first weights for other words", ["pruning.ticket", "ticket.safetensors", "5 words, the ticket has 4"], GIVEN,
+          knows_first=False, about={"first": {**DRAWN, "words": 5}, "model": WHOLE}),
     _case("nothing of the ticket is pruned", ["pruning.include", "ticket.safetensors"], GIVEN,
           "pruning.include=[fc.*]", about={"class_names": ["a", "b", "c"]}, leaves=LATER),
 )  # fmt: skip

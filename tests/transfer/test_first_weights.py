@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 from lt_lightning.errors import SettingError
 from lt_lightning.export import main as export
 from lt_lightning.tickets.format import Packed
+from lt_lightning.tickets.shapes import expected_shapes
 from lt_lightning.transfer.first_weights import draw_first_weights, first_values
+from lt_lightning.transfer.recipes import check_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
@@ -36,4 +40,70 @@ def test_weights_that_are_drawn_otherwise_are_refused(source, pack) -> None:
     packed = Packed.load(path)
     packed.about["first"]["seed"] += 1
     with pytest.raises(SettingError, match=r"draws other weights of embedding\.weight .* --first-weights"):
+        first_values(packed, path)
+
+
+MODEL = {"name": "cnn", "filters": 2, "widths": [3], "initializer": "xavier", "kernel": "fast", "dropout": 0.5}
+ABOUT = {"model": MODEL, "embedding_dim": 2, "words": 4, "splitter": "words", "class_names": ["a", "b"]}
+NAMES = [*expected_shapes(ABOUT)]
+FIRST = {"seed": 1, "words": 4, "embedding_std": 1.0, "witness": {name: [0.5, 1] for name in NAMES}}
+
+
+def test_a_sound_recipe_is_taken_whatever_the_kernel_is() -> None:
+    older = {key: value for key, value in MODEL.items() if key != "kernel"}
+    for model in (MODEL, older, {**MODEL, "a later setting": 1}):
+        about = {**ABOUT, "model": model, "first": FIRST}
+        check_recipe(about, NAMES)
+        assert list(draw_first_weights(about)) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seed": True}, "its seed is 'True'"),
+        ({"seed": -1}, "its seed"),
+        ({"seed": 2.0}, "its seed"),
+        ({"words": 5}, "it is for '5' words, the ticket has 4"),
+        ({"words": 4.0}, "it is for"),
+        ({"embedding_std": -1.0}, "its embedding_std"),
+        ({"embedding_std": float("inf")}, "its embedding_std"),
+        ({"embedding_std": None}, "its embedding_std"),
+        ({"witness": {}}, "values of each parameter"),
+        ({"witness": {"fc.bias": [0.5]}}, "values of each parameter"),
+        ({"witness": {name: [] for name in NAMES}}, "values of each parameter"),
+        ({"witness": [0.5]}, "values of each parameter"),
+        ({"witness": dict.fromkeys(NAMES, 0.5)}, "no finite numbers"),
+        ({"witness": {name: [0.5, "a"] for name in NAMES}}, "no finite numbers"),
+        ({"witness": {name: [[0.5]] for name in NAMES}}, "no finite numbers"),
+        ({"witness": {name: [float("nan")] for name in NAMES}}, "no finite numbers"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_a_line(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        check_recipe({**ABOUT, "first": {**FIRST, **changes}}, NAMES)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dropout": "much"},
+        {"dropout": None},
+        {"dropout": 1.5},
+        {"initializer": "mine"},
+        {"initializer": [1]},
+        {"kernel": {}},
+    ],
+)
+def test_a_recipe_of_settings_that_cannot_be_is_a_line(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"its model\.{next(iter(changes))}"):
+        check_recipe({**ABOUT, "model": {**MODEL, **changes}, "first": FIRST}, NAMES)
+
+
+def test_more_values_to_compare_with_than_live_are_no_match(source, pack) -> None:
+    path = pack(source, 3)
+    packed = Packed.load(path)
+    witness = packed.about["first"]["witness"]
+    name = min(witness, key=lambda name: len(packed.parameters[name].values))
+    witness[name] += [witness[name][0]] * 9
+    with pytest.raises(SettingError, match=f"draws other weights of {name}"):
         first_values(packed, path)

@@ -130,7 +130,8 @@ def test_what_the_run_does_not_prune_begins_whole_with_weights_of_its_own(play, 
 
 
 def test_where_weights_alone_are_pruned_biases_alone_are_drawn_afresh(play, source, pack) -> None:
-    run = play("three", "pruning.rounds=0", 'pruning.include=["*.weight"]', "seed=3", f"pruning.ticket={pack(source, 2)}")
+    settings = ("pruning.rounds=0", 'pruning.include=["*.weight"]', "seed=3")
+    run = play("three", *settings, f"pruning.ticket={pack(source, 2)}")
     fresh = "convs.0.bias, convs.1.bias, convs.2.bias, fc.bias"
     assert f"; {fresh} drawn afresh; " in transfer_line(run.described)
 
