@@ -9,9 +9,11 @@ from typing import Any
 from torch import nn
 
 from lt_lightning.callbacks import PruningCallback
+from lt_lightning.callbacks.round_checkpoint import find_checkpoint
 from lt_lightning.errors import SettingError
 from lt_lightning.results.description import now
 from lt_lightning.results.facts import look_up
+from lt_lightning.results.holding import STATE
 from lt_lightning.results.rewind_weights import read_rewind_weights, write_rewind_weights
 from lt_lightning.results.round_tickets import RoundTicket
 from lt_lightning.results.rounds import PlayedRound, ticket_path
@@ -75,6 +77,11 @@ def resume_description(before: Mapping[str, Any], current: Mapping[str, Any]) ->
     origin = _origin(before.get("ticket"), current.get("ticket"))
     changes = _changes(before, current)
     remarks = []
+    file = look_up(before, "config.pruning.ticket")
+    if current.get("ticket") is None and file != look_up(current, "config.pruning.ticket"):
+        config = current["config"]
+        current = {**current, "config": {**config, "pruning": {**config["pruning"], "ticket": file}}}
+        remarks.append("resume: pruning.ticket is not read any more, as round 0 is over: it stays what it was")
     if changes is None:
         remarks.append("resume: with which versions the run began is not known any more: numbers may differ")
     elif changes:
@@ -96,10 +103,28 @@ def _origin(then: Any, now: Any) -> Any:
     """
     if isinstance(then, Mapping) and now is not None and then.get("seal") != now["seal"]:
         raise SettingError(
-            f"pruning.ticket: {now['file']} is not the file that round 0 began with; bring that one back, or start "
-            "another run"
+            f"pruning.ticket: {now['file']} is not the file that round 0 began with; bring that one back, give "
+            "pruning.ticket=WHERE IT LIES NOW, or start another run"
         )
     return then if now is None else now
+
+
+def require_origin(run: Path, before: Mapping[str, Any]) -> None:
+    """See that what is left of round 0 can be told to be of the ticket that is given now.
+
+    Args:
+        run: a run from a ticket, whose round 0 is not over.
+        before: what `run.json` said; it may be lost, with the ticket's seal.
+
+    Raises:
+        SettingError: if there are weights of the middle of round 0, and nobody knows under which mask.
+    """
+    kept, _, _ = find_checkpoint(run / STATE, 0)
+    if kept is not None and not isinstance(before.get("ticket"), Mapping):
+        raise SettingError(
+            f"pruning.ticket: with which file round 0 of {run} began is not known any more; restore run.json from a "
+            f"copy, or remove {kept}, so that round 0 is played from its beginning"
+        )
 
 
 def _changes(before: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, tuple[Any, Any]] | None:

@@ -36,7 +36,7 @@ from lt_lightning.callbacks.round_checkpoint import drop_checkpoints, find_check
 from lt_lightning.callbacks.spelling import SpellingCallback
 from lt_lightning.checks import lottery_settings
 from lt_lightning.config import Config, TestOn, TrainerConfig
-from lt_lightning.continuing import resume_description, save_rewind_weights, take_up
+from lt_lightning.continuing import require_origin, resume_description, save_rewind_weights, take_up
 from lt_lightning.data.batches import check_rows
 from lt_lightning.data.corpus import Corpus
 from lt_lightning.data.cutting import SPECIAL_WORDS
@@ -119,7 +119,10 @@ def run_experiment(
     description = {**_describe(config, data, command, learner, run, environment), "ticket": origin}
     check_rows(data.rows, description["processes"])
     if resuming:
-        description, remarks = resume_description(describe_before(run)[0], description)
+        before = describe_before(run)[0]
+        if origin is not None:
+            require_origin(run, before)
+        description, remarks = resume_description(before, description)
         take_up(run, played, learner.network, pruning)
         for remark in remarks if is_writer else ():
             log.warning(remark)

@@ -195,8 +195,9 @@ def check_same(run: Path, config: Config, fingerprints: Mapping[str, str], stand
         flat_settings(settings) for settings in (look_up(description, "config"), json.loads(json.dumps(asdict(config))))
     )
     before = {**{key: value for key, value in _ONCE.items() if now.get(key) is not None}, **before}
-    if not standing.rounds and None not in (before.get(_TICKET), now[_TICKET]):
-        before[_TICKET] = now[_TICKET]  # it may have moved: its seal must be the same, see `continuing`
+    if None not in (before.get(_TICKET), now[_TICKET]):
+        # It may have moved: in round 0 its seal must be the same, see `continuing`; afterwards nobody reads it.
+        before[_TICKET] = now[_TICKET]
     differences = [
         f"{key} was {show_setting(before.get(key))}, not {show_setting(now.get(key))}"
         for key in dict.fromkeys([*now, *before])

@@ -33,6 +33,10 @@ def read_ticket(config: Config) -> Packed | None:
     from lt_lightning.tickets.format import Packed  # waits for NumPy
 
     path = Path(config.pruning.ticket)
+    if config.resume is not None and not path.exists():
+        raise SettingError(
+            f"pruning.ticket: {path}: no such file; bring it back, or give pruning.ticket=WHERE IT LIES NOW"
+        )
     try:
         packed = Packed.load(path)
     except SettingError as error:
