@@ -20,10 +20,23 @@ class Start:
     Attributes:
         mask: what is alive in round 0, for some of the parameters that are pruned; the others begin whole.
         weights: what some parameters and buffers begin with, by name; the others keep the values that they have.
+
+    Raises:
+        LotteryError: if the mask is none, and no mapping that makes one, or the weights are no finite tensors.
     """
 
     mask: Mask
     weights: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mask", _as_mask(self.mask))
+        if not isinstance(self.weights, Mapping):
+            raise LotteryError(f"start: weights are tensors by name, not {type(self.weights).__name__}")
+        for name, value in self.weights.items():
+            if not isinstance(value, Tensor):
+                raise LotteryError(f"start: the weight of {name!r} must be a tensor, not {type(value).__name__}")
+            if not value.isfinite().all():
+                raise LotteryError(f"start: the weight of {name!r} has values that are not finite")
 
     def check(self, module: nn.Module, params: Mapping[str, nn.Parameter]) -> None:
         """See that `module` can begin so.
@@ -65,6 +78,17 @@ class Start:
         mask = Mask({**whole, **own})
         mask.apply_(params)
         return mask
+
+
+def _as_mask(given: object) -> Mask:
+    if isinstance(given, Mask):
+        return given
+    if not isinstance(given, Mapping):
+        raise LotteryError(f"start: give a Mask, or boolean tensors by parameter name, not {type(given).__name__}")
+    try:
+        return Mask(given)
+    except TypeError as error:
+        raise LotteryError(f"start: {error}") from None
 
 
 def _require_shape(what: str, name: str, given: Tensor, there: Tensor) -> None:

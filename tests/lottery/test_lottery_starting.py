@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -134,3 +136,29 @@ def test_a_start_of_another_module_is_refused_and_changes_nothing(start: Start, 
         lottery.begin_round(module)
     assert equal(snapshot(module), before)
     assert lottery.round == -1
+
+
+def test_any_mapping_of_boolean_tensors_is_a_mask() -> None:
+    module, other = network(), network()
+    lottery = Lottery(Settings(), start=START)
+    lottery.begin_round(module)
+    alike = Lottery(Settings(), start=Start(dict(MASK), START.weights))  # pyright: ignore[reportArgumentType]
+    alike.begin_round(other)
+    assert alike.mask == lottery.mask
+    assert equal(snapshot(module), snapshot(other))
+
+
+@pytest.mark.parametrize(
+    ("mask", "weights", "said"),
+    [
+        ({"0.bias": torch.ones(8)}, {}, "mask of '0.bias' must be a boolean tensor"),
+        ([MASK], {}, "give a Mask, .* not list"),
+        (MASK, [torch.ones(8)], "weights are tensors by name, not list"),
+        (MASK, {"0.bias": torch.ones(8).numpy()}, "'0.bias' must be a tensor, not ndarray"),
+        (MASK, {"0.bias": torch.full((8,), torch.nan)}, "'0.bias' has values that are not finite"),
+        (MASK, {"0.bias": torch.full((8,), -torch.inf)}, "'0.bias' has values that are not finite"),
+    ],
+)
+def test_a_start_of_something_else_is_refused_as_it_is_made(mask: Any, weights: Any, said: str) -> None:
+    with pytest.raises(LotteryError, match=f"^start: .*{said}"):
+        Start(mask, weights)
