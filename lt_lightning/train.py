@@ -49,7 +49,10 @@ def task(composed: DictConfig) -> None:
         config = read_config(composed)
         hide_progress_bars_in_pipes()
         logs = {key: _plain(getattr(hydra, key)) for key in ("job_logging", "verbose")}
-        _run(Job(config, run, filled_in(hydra.overrides.task), logs))
+        job = Job(config, run, filled_in(hydra.overrides.task), logs)
+        if (in_sweep or config.resume is not None) and not _goes_on(job):
+            read_ticket(config)  # says at once what is wrong with it; of a run alone it is said before it begins
+        _run(job)
     except BaseException as error:
         if (stopped := interruption(error)) is not None:
             log.info("stopped by %s", stopped.signal.name)
@@ -71,8 +74,6 @@ def task(composed: DictConfig) -> None:
 def _run(job: Job) -> None:
     """Read the data, and play the rounds in as many processes as are asked for."""
     processes = count_processes(job.config.trainer, os.environ)
-    if not _goes_on(job):
-        read_ticket(job.config)  # says at once what is wrong with it
     corpus = load(job.config)
     find_vectors(job.config.embedding)  # fetches, or says what is missing, at once
     with hold(job.run) if is_first(os.environ) else nullcontext():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,11 @@ def read_ticket(config: Config) -> Packed | None:
     if config.resume is not None and not path.exists():
         raise SettingError(
             f"pruning.ticket: {path}: no such file; bring it back, or give pruning.ticket=WHERE IT LIES NOW"
+        )
+    if path.is_dir() and (path / "run.json").exists():
+        raise SettingError(
+            f"pruning.ticket: {path} is a run, not a ticket; pack one of its rounds: python -m lt_lightning.export "
+            f"{shlex.quote(str(path))} --round N"
         )
     try:
         packed = Packed.load(path)

@@ -54,7 +54,7 @@ def take_rows(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return taken
 
 
-def spread(values: np.ndarray, places: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+def scatter(values: np.ndarray, places: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
     """Values at their places, zeros (or false) elsewhere.
 
     Args:
@@ -62,7 +62,7 @@ def spread(values: np.ndarray, places: np.ndarray | None, shape: tuple[int, ...]
         places: (places,) int64 in C order; None: all of them.
         shape: of the result.
 
-    >>> spread(np.array([5, 6]), np.array([0, 3]), (2, 2))
+    >>> scatter(np.array([5, 6]), np.array([0, 3]), (2, 2))
     array([[5, 0],
            [0, 6]])
     """

@@ -20,7 +20,7 @@ from lt_lightning.results.facts import look_up
 from lt_lightning.tickets.format import Packed, Parameter
 from lt_lightning.transfer.first_weights import first_values
 from lt_lightning.transfer.fitting import read_ticket
-from lt_lightning.transfer.matching import NOWHERE, match_rows, spread, take_rows
+from lt_lightning.transfer.matching import NOWHERE, match_rows, scatter, take_rows
 
 WORDS, HEAD = "embedding.weight", "fc."
 """The parameter whose rows are words, and how the names of the last layer's begin, whose rows are classes."""
@@ -134,7 +134,7 @@ def carry_over(
         if name in prunable:
             masks[name] = torch.from_numpy(alive)
         if name in values:
-            theirs = spread(values[name], parameter.places, parameter.shape)
+            theirs = scatter(values[name], parameter.places, parameter.shape)
             theirs = take_rows(theirs, rows) if name == WORDS else theirs
             places = torch.from_numpy(found).reshape(-1, *[1] * (theirs.ndim - 1))
             weights[name] = torch.where(places, torch.from_numpy(theirs).to(value), value)
@@ -154,7 +154,7 @@ def carry_over(
 
 def living(parameter: Parameter) -> np.ndarray:
     """Which entries of a parameter are alive: bool, of its shape."""
-    return spread(np.ones(len(parameter.values), bool), parameter.places, parameter.shape)
+    return scatter(np.ones(len(parameter.values), bool), parameter.places, parameter.shape)
 
 
 def _carries(packed: Packed, name: str, value: Tensor, prunable: Collection[str], path: Path) -> bool:

@@ -32,6 +32,12 @@ def make_ticket(path: Path, knows_first: bool = True, words: tuple[str, str] = (
     Packed(parameters, words, np.array([2, 3]), begun, said).save(path)
 
 
+def make_run(folder: Path) -> None:
+    """What is enough to see that a folder is a run's."""
+    folder.mkdir()
+    (folder / "run.json").write_text("{}")
+
+
 def _case(
     wrong: str, names: Sequence[str], *arguments: str, change: Change = lambda _: None, knows_first: bool = True,
     about: Mapping[str, Any] | None = None, words: tuple[str, str] = ("good", "film"), leaves: Sequence[str] = (),
@@ -54,6 +60,8 @@ CASES = (
           "hydra.mode=RUN"),
     _case("no such file", ["pruning.ticket", "elsewhere.safetensors", "no such file"],
           "pruning.ticket=elsewhere.safetensors"),
+    _case("a run", ["pruning.ticket: found is a run", "python -m lt_lightning.export found --round N"],
+          "pruning.ticket=found", change=lambda path: make_run(path.parent / "found")),
     _case("a file that is no ticket", ["pruning.ticket", "corpus/train.csv"], "pruning.ticket=corpus/train.csv"),
     _case("a ticket that is cut off", ["pruning.ticket", "ticket.safetensors", "cut off"], GIVEN,
           change=lambda path: path.write_bytes(path.read_bytes()[:-5])),
@@ -76,8 +84,8 @@ CASES = (
           GIVEN, words=("gut", "kino"), leaves=LATER),
     _case("first weights that are drawn otherwise here", ["pruning.ticket", "weights of", "--first-weights"], GIVEN,
           knows_first=False, about={"first": DRAWN, "model": WHOLE}, leaves=LATER),
-    _case("first weights for other words", ["pruning.ticket", "ticket.safetensors", "5 words, the ticket has 4"], GIVEN,
-          knows_first=False, about={"first": {**DRAWN, "words": 5}, "model": WHOLE}),
+    _case("first weights for other words", ["pruning.ticket", "ticket.safetensors", "'5' words, the ticket has 4"],
+          GIVEN, knows_first=False, about={"first": {**DRAWN, "words": 5}, "model": WHOLE}),
     _case("nothing of the ticket is pruned", ["pruning.include", "ticket.safetensors"], GIVEN,
           "pruning.include=[fc.*]", about={"class_names": ["a", "b", "c"]}, leaves=LATER),
 )  # fmt: skip

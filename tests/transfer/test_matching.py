@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lt_lightning.transfer.matching import NOWHERE, match_rows, spread, take_rows
+from lt_lightning.transfer.matching import NOWHERE, match_rows, scatter, take_rows
 
 WORDS = st.lists(st.text("abc<>", max_size=3), unique=True, max_size=12)
 
@@ -28,6 +28,6 @@ def test_each_word_has_its_row_or_none(here: list[str], there: list[str], data: 
 @given(alive=st.lists(st.booleans(), min_size=6, max_size=6))
 def test_values_go_to_their_places(alive: list[bool]) -> None:
     places = np.array([place for place, lives in enumerate(alive) if lives], np.int64)
-    dense = spread(places + 1, places, (2, 3))
+    dense = scatter(places + 1, places, (2, 3))
     assert dense.reshape(-1).tolist() == [place + 1 if lives else 0 for place, lives in enumerate(alive)]
-    assert spread(np.arange(6), None, (2, 3)).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert scatter(np.arange(6), None, (2, 3)).tolist() == [[0, 1, 2], [3, 4, 5]]
