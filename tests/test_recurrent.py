@@ -64,6 +64,7 @@ def test_a_simple_network_learns_to_answer_hihell_with_ihello_above_its_floor(pl
     assert math.log(1 + 4 * math.exp(-2)) < losses(run)[-1] < 0.55  # the lecture's run ends at 0.458
 
 
+@pytest.mark.slow
 def test_states_as_logits_keep_the_loss_above_its_floor_however_long_it_is_trained(play: Play) -> None:
     run = play("hihello", "pruning.rounds=0", "trainer.max_epochs=400", "seed=1")
     floor = math.log(1 + 4 * math.exp(-2))
@@ -132,6 +133,7 @@ def test_every_experiment_is_a_lottery_under_every_rewind(play: Play, experiment
 
 
 @pytest.mark.parametrize("experiment", SMALL)
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers_and_answers(play: Play, experiment: str) -> None:
     first, second = (play(experiment, *SMALL[experiment], "pruning.rounds=1", "pruning.rewind=random") for _ in "ab")
     for name in ("epochs.csv", "layers.csv", "confusion.csv", "tickets/round_01.safetensors", "examples.csv"):
@@ -141,6 +143,7 @@ def test_the_same_seed_gives_the_same_numbers_and_answers(play: Play, experiment
 
 @pytest.mark.parametrize("model", ["birnn", "bilstm"])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.slow
 def test_classifiers_from_the_equations_train_as_torchs_do(play: Play, model: str, cell: str) -> None:
     settings = ["data.limit=60", f"model={model}", f"model.cell={cell}", "model.hidden=5", "model.dropout=0"]
     # In single precision the last digit of a weight may decide whether it is pruned.

@@ -25,6 +25,7 @@ TEXTS = ["The cat, the dog.", "A dog and a cat_tail", "no <other> words", "the e
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec")
+@pytest.mark.slow
 def test_all_that_is_asked_for_is_measured_and_kept(tmp_path, capsys):
     small = ["--articles", "200", "--lines", "400", "--batches", "2", "--turns", "2", "--threads", "1"]
     benchmark.main([*small, "--only", "texts", "batches", "vectors", "--json", str(tmp_path / "data.json")])

@@ -26,6 +26,7 @@ def run(cache: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.slow
 def test_a_damaged_cache_is_said_and_made_again(suffix: str, tmp_path: Path) -> None:
     assert run(tmp_path).stdout == "[4.0, 2.0]\n"
     kept = [path for path in tmp_path.rglob(f"*.{suffix}") if "gather-" in path.name]

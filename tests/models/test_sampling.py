@@ -26,6 +26,7 @@ def probabilities(network: Tagger, *letters: int) -> torch.Tensor:
     return logits.softmax(0)
 
 
+@pytest.mark.slow
 def test_letters_come_as_often_as_the_network_says(network: Tagger) -> None:
     drawn = Counter(tuple(sample_letters(network, [2, 3], 1, 1.0, seed)) for seed in range(4000))
     expected = probabilities(network, 2, 3)

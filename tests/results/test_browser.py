@@ -64,6 +64,7 @@ def cards(pixels: np.ndarray, x: int) -> list[np.ndarray]:
     return found
 
 
+@pytest.mark.slow
 def test_a_comparison_is_painted(page: Path) -> None:
     every_figure_is_painted(page)
     nothing_reaches_over_the_edge_of_a_phone(page)
