@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -74,7 +73,11 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
         whole = sum(4 * weight.numel() for weight in ticket.weights.values())
         write_card(run, packed, places, whole)
         others = [*_write_others(ticket, packed, places, wishes)]
-    return [*_told(packed, places, whole), *others, f'try      python -m lt_lightning.predict {_shown(path)} "a text"']
+    return [
+        *_told(packed, places, whole),
+        *others,
+        f'try      python -m lt_lightning.predict {shell_name(str(path))} "a text"',
+    ]
 
 
 def _places(path: Path, wishes: Wishes) -> Places:
@@ -193,8 +196,3 @@ def _told(packed: Packed, places: Places, whole: int) -> Iterator[str]:
     if half is not None:
         yield f"         {percent(half)} with weights rounded to float16"
     yield f"card     {places.card}"
-
-
-def _shown(path: Path) -> str:
-    """A path as it is typed in a shell."""
-    return shell_name(str(path)) if path.parent == Path() else shlex.quote(str(path))

@@ -126,7 +126,7 @@ def _origin(about: Mapping[str, Any], corpus: str) -> list[tuple[str, str]]:
 
 
 def shell_name(name: str) -> str:
-    """A file of the working directory as it is typed in a shell: none is taken for an option."""
+    """A path as it is typed in a shell: none is taken for an option."""
     return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 

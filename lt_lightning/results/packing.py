@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -34,7 +33,7 @@ def pack_ticket(
     Raises:
         ValueError: no classifier of texts, or its weights are not those of its settings.
     """
-    vocabulary = _vocabulary(ticket)
+    vocabulary = ticket.vocabulary
     about = {**ticket.about, **about, "words": len(vocabulary), "values": "float16" if half else "float32"}
     check_about(about)
     shapes = expected_shapes(about)
@@ -83,9 +82,3 @@ def _needed_words(embedding: Parameter, total: int) -> np.ndarray:
         return every
     living = np.unique(rows)
     return living[living >= len(SPECIAL_WORDS)]
-
-
-def _vocabulary(ticket: RoundTicket) -> list[str]:
-    """All words in the order of their ids."""
-    numbers = json.loads(ticket.tokenizer)["model"]["vocab"]
-    return sorted(numbers, key=numbers.__getitem__)

@@ -7,8 +7,10 @@ of the `tokenizers` library, as text). There is no pickle in it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,12 @@ class RoundTicket:
     mask: Mask
     about: Mapping[str, Any]
     tokenizer: str
+
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        """All words in the order of their ids, `<unk>` and `<pad>` first."""
+        numbers = json.loads(self.tokenizer)["model"]["vocab"]
+        return sorted(numbers, key=numbers.__getitem__)
 
     def save(self, path: Path) -> str:
         """Write the ticket, whole or not at all, and give its seal."""

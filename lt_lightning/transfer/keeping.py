@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, NamedTuple
 
 import torch
@@ -54,7 +53,7 @@ def find_first_weights(run: Run, ticket: RoundTicket, *, keep: bool) -> First:
         load_lightning()
         from lt_lightning.transfer.first_weights import draw_first_weights
 
-        words = len(json.loads(ticket.tokenizer)["model"]["vocab"])
+        words = len(ticket.vocabulary)
         recipe = {"seed": ticket.about["seed"], "words": words, "embedding_std": settings.get("std", 1.0)}
         drawn = draw_first_weights({**ticket.about, "first": recipe})
     known = kept if kept is not None else drawn
