@@ -27,8 +27,10 @@ def random(parameters: Mapping[str, Tensor], generator: Generator) -> dict[str, 
 
     Drawn on the CPU in float32, so that the device and the precision change nothing.
     """
+    from torch import float32
+
     return {
-        name: parameter.detach().new_empty(parameter.shape, device="cpu").float().uniform_(generator=generator)
+        name: parameter.detach().new_empty(parameter.shape, device="cpu", dtype=float32).uniform_(generator=generator)
         .to(parameter.device)
         for name, parameter in parameters.items()
     }  # fmt: skip

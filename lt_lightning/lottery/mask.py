@@ -23,6 +23,7 @@ class Mask(Mapping[str, Tensor]):
 
     Raises:
         TypeError: if a tensor is not boolean, or a name no string.
+        LotteryError: if a name is empty.
 
     Example:
         >>> mask = Mask({"weight": torch.tensor([True, False, True, True])})
@@ -36,6 +37,8 @@ class Mask(Mapping[str, Tensor]):
         for name, tensor in tensors.items():
             if not isinstance(name, str):
                 raise TypeError(f"a mask names parameters by strings, not {name!r}")
+            if not name:
+                raise LotteryError("a mask needs the name of a parameter for each tensor, but one name is empty")
             if not isinstance(tensor, Tensor) or tensor.dtype != torch.bool:
                 kind = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
                 raise TypeError(f"mask of {name!r} must be a boolean tensor, not {kind}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from lt_lightning.lottery.settings import LotteryError
 
@@ -13,18 +15,20 @@ from lt_lightning.lottery.settings import LotteryError
 def prunable_parameters(
     module: nn.Module, include: Sequence[str] = ("*",), exclude: Sequence[str] = ()
 ) -> dict[str, nn.Parameter]:
-    """The trainable parameters of `module` that match a pattern of `include` and none of `exclude`.
+    """Return the trainable parameters of `module` that match a pattern of `include` and none of `exclude`.
+
+    A parameter that several parts share has several names: a pattern that matches one of them matches the parameter.
 
     Args:
         module: any torch module.
-        include: fnmatch patterns over the names that `module.named_parameters()` gives.
+        include: fnmatch patterns over the names that `module.named_parameters(remove_duplicate=False)` gives.
         exclude: likewise.
 
     Returns:
-        Parameter name to parameter, in the module's order; shared parameters once.
+        Parameter name to parameter, in the module's order; shared parameters once, under their first name.
 
     Raises:
-        LotteryError: if a pattern matches no parameter, or nothing is left.
+        LotteryError: if a pattern matches no parameter, nothing is left, or a parameter has no shape yet.
 
     Example:
         >>> list(prunable_parameters(nn.Linear(2, 3), exclude=["bias"]))
@@ -35,23 +39,103 @@ def prunable_parameters(
     chosen = {name: param for name, param in included.items() if name not in excluded}
     if not chosen:
         raise LotteryError(f"include {list(include)}, exclude {list(exclude)}: no parameter is left to prune")
+    for name, param in chosen.items():
+        if is_lazy(param):
+            raise LotteryError(
+                f"include: the lazy parameter {name!r} has no shape yet; run a batch through the module before the "
+                "first fit"
+            )
     return chosen
 
 
 def matching_parameters(module: nn.Module, key: str, patterns: Sequence[str]) -> dict[str, nn.Parameter]:
-    """The trainable parameters of `module` whose name matches one of the patterns.
+    """Return the trainable parameters of `module` of which a name matches one of the patterns.
 
     Args:
         module: any torch module.
         key: the setting that the patterns are from, for the message.
-        patterns: fnmatch patterns over the names that `module.named_parameters()` gives.
+        patterns: fnmatch patterns over all names of a parameter; a shared one has several.
 
     Raises:
         LotteryError: if a pattern matches no parameter.
     """
-    trainable = {name: param for name, param in module.named_parameters() if param.requires_grad}
+    names: dict[nn.Parameter, list[str]] = {}
+    for name, param in module.named_parameters(remove_duplicate=False):
+        if param.requires_grad:
+            names.setdefault(param, []).append(name)
+    everyone = [name for aliases in names.values() for name in aliases]
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in trainable):
-            names = ", ".join(trainable) or "none"
-            raise LotteryError(f"{key}: the pattern {pattern!r} matches no parameter; there are: {names}")
-    return {name: param for name, param in trainable.items() if any(fnmatchcase(name, p) for p in patterns)}
+        if not any(fnmatchcase(name, pattern) for name in everyone):
+            known = ", ".join(everyone) or "none"
+            raise LotteryError(f"{key}: the pattern {pattern!r} matches no parameter; there are: {known}")
+    return {
+        aliases[0]: param
+        for param, aliases in names.items()
+        if any(fnmatchcase(name, pattern) for name in aliases for pattern in patterns)
+    }
+
+
+def require_own_memory(chosen: Mapping[str, Tensor], everyone: Iterable[tuple[str, Tensor]]) -> None:
+    """Check that no entry of the prunable parameters lies in the memory of another one.
+
+    A mask has one value for an entry; a parameter made of another's transpose or slice gives the same number a second
+    entry, which would be scored, counted and zeroed apart.
+
+    Args:
+        chosen: the prunable parameters by name.
+        everyone: all parameters that must not share their memory, by name.
+
+    Raises:
+        LotteryError: if two parameters, or two entries of one, share memory.
+    """
+    by_storage: dict[tuple[torch.device, int], dict[Tensor, str]] = {}
+    for name, param in (*chosen.items(), *everyone):
+        if param.numel() and not is_lazy(param) and param.device.type != "meta":
+            place = (param.device, param.untyped_storage().data_ptr())
+            by_storage.setdefault(place, {}).setdefault(param, name)
+    prunable = set(chosen.values())
+    for sharing in by_storage.values():
+        params = list(sharing)
+        for index, one in enumerate(params):
+            if one in prunable and _covers_itself(one):
+                raise LotteryError(
+                    f"include: entries of {sharing[one]!r} share memory, as after expand(); make it contiguous with "
+                    "clone(), or leave it out with exclude"
+                )
+            for other in params[index + 1 :]:
+                if (one in prunable or other in prunable) and _overlap(one, other):
+                    raise LotteryError(
+                        f"include: {sharing[one]!r} and {sharing[other]!r} share memory but are two parameters; tie "
+                        "them by using one Parameter in both places, or leave both out with exclude"
+                    )
+
+
+def _covers_itself(param: Tensor) -> bool:
+    return any(stride == 0 and size > 1 for stride, size in zip(param.stride(), param.shape, strict=True))
+
+
+def _overlap(one: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors of one storage have a byte in common."""
+    (first, end), (other_first, other_end) = _span(one), _span(other)
+    if end <= other_first or other_end <= first:
+        return False
+    # Their ranges cross; slices may still interleave without touching.
+    taken = torch.zeros(max(end, other_end), dtype=torch.bool)
+    taken[_bytes(one)] = True
+    return bool(taken[_bytes(other)].any())
+
+
+def _span(param: Tensor) -> tuple[int, int]:
+    """Return the first byte of the storage that a tensor uses, and the one after its last."""
+    reach = sum(stride * (size - 1) for stride, size in zip(param.stride(), param.shape, strict=True))
+    begin = int(param.storage_offset()) * param.element_size()
+    return begin, begin + (reach + 1) * param.element_size()
+
+
+def _bytes(param: Tensor) -> Tensor:
+    """Return the bytes of the storage that a tensor uses, entry after entry."""
+    entries = torch.tensor([int(param.storage_offset())])
+    for stride, size in zip(param.stride(), param.shape, strict=True):
+        entries = (entries[:, None] + stride * torch.arange(size)).reshape(-1)
+    width = param.element_size()
+    return (entries[:, None] * width + torch.arange(width)).reshape(-1)

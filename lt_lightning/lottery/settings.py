@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from numbers import Integral, Real
+from typing import Any, Literal, get_args
 
 from lt_lightning.lottery.criteria import CRITERIA
 
@@ -87,6 +88,10 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.amount, Real) or isinstance(self.amount, bool):
+            raise LotteryError(f"amount: {_shown(self.amount)} is not a number; give one, such as 0.2")
+        if not isinstance(self.seed, Integral) or isinstance(self.seed, bool):
+            raise LotteryError(f"seed: {_shown(self.seed)} is not a whole number; give one, such as 0")
         if not 0 < self.amount < 1:
             raise LotteryError(
                 f"amount: {self.amount} is not between 0 and 1 (both excluded): 0.2 prunes a fifth a round"
@@ -97,15 +102,30 @@ class Settings:
             ("threshold", get_args(Threshold)),
         ):
             value = getattr(self, key)
-            if value not in allowed:
-                raise LotteryError(f"{key}: {value!r} is none of {', '.join(allowed)}")
+            if not isinstance(value, str) or value not in allowed:
+                raise LotteryError(f"{key}: {_shown(value)} is none of {', '.join(allowed)}")
         if self.threshold == "percentile" and self.scope == "global":
             raise LotteryError("threshold: percentile works tensor by tensor; use scope=layerwise, or threshold=count")
         for key in ("include", "exclude", "redraw"):
-            if isinstance(getattr(self, key), str):
-                raise LotteryError(f"{key}: give a list of patterns, such as [{getattr(self, key)!r}]")
+            _check_patterns(key, getattr(self, key))
         if not self.include:
             raise LotteryError('include: no pattern, so nothing could be pruned; ["*"] is every parameter')
         if not self.redraw:
             raise LotteryError('redraw: no pattern; ["*"] is every parameter, and rewind=none draws nothing again')
         Rewind.parse(self.rewind)
+
+
+def _check_patterns(key: str, patterns: Any) -> None:
+    if isinstance(patterns, str):
+        raise LotteryError(f"{key}: give a list of patterns, such as [{patterns!r}]")
+    if not isinstance(patterns, Sequence):
+        raise LotteryError(f'{key}: {_shown(patterns)} is not a list of patterns; give one, such as ["*.weight"]')
+    for pattern in patterns:
+        if not isinstance(pattern, str):
+            raise LotteryError(f'{key}: {_shown(pattern)} is not a pattern; give strings, such as ["*.weight"]')
+
+
+def _shown(value: Any) -> str:
+    """Return a value as one short line: an object of any size may have been passed by mistake."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}…"

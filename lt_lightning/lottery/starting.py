@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lt_lightning.lottery.mask import Mask
-from lt_lightning.lottery.rewinding import restore
+from lt_lightning.lottery.rewinding import named_state, restore
 from lt_lightning.lottery.settings import LotteryError
 
 
@@ -56,7 +56,7 @@ class Start:
                     f"{', '.join(params)}; leave it out, or prune it"
                 )
             _require_shape("mask", name, alive, params[name])
-        there = module.state_dict(keep_vars=True)
+        there = dict(named_state(module))
         for name, value in self.weights.items():
             if name not in there:
                 raise LotteryError(f"start: there are weights of {name!r}, which the module does not have")

@@ -130,7 +130,7 @@ def test_a_mask_on_the_cpu_applies_to_parameters_on_a_gpu(mask):
 
 @given(
     st.dictionaries(
-        st.text(st.characters(codec="utf-8"), max_size=5),
+        st.text(st.characters(codec="utf-8"), min_size=1, max_size=5),
         st.lists(st.integers(0, 3), max_size=3).map(lambda shape: torch.rand(shape) < 0.5),
         max_size=3,
     )

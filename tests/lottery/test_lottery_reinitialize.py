@@ -237,14 +237,14 @@ def test_an_outer_initialiser_has_the_last_word():
     assert module.scale.factor.max() < 1
 
 
-def test_an_initialiser_of_ones_own_is_seeded_and_may_keep_what_it_likes():
+def test_an_initialiser_of_ones_own_is_seeded_and_draws_what_redraw_names():
     def initialize(module: nn.Module) -> None:
         nn.init.normal_(module[1].factor)
 
     modules = [nn.Sequential(nn.Linear(2, 2), Scale()) for _ in range(2)]
     biases = [module[0].bias.clone() for module in modules]
     for module in modules:
-        reinitialize(module, 5, initialize)
+        reinitialize(module, 5, initialize, redraw=["1.*"])
     assert torch.equal(modules[0][1].factor, modules[1][1].factor)
     assert not torch.equal(modules[0][1].factor, torch.full((2,), 3.0))
     assert all(torch.equal(module[0].bias, bias) for module, bias in zip(modules, biases, strict=True))

@@ -118,7 +118,9 @@ def test_what_cannot_be_drawn_again_is_said_before_any_training():
     with pytest.raises(LotteryError, match=r"'1\.factor'"):
         Lottery(Settings(rewind="random")).begin_round(module)
     assert equal(snapshot(module), before)
-    Lottery(Settings(rewind="random"), initialize=lambda module: None).begin_round(module)
+    with pytest.raises(LotteryError, match=r"^initialize: it does not draw '0\.weight'"):
+        Lottery(Settings(rewind="random"), initialize=lambda module: None).begin_round(module)
+    assert equal(snapshot(module), before)
     Lottery(Settings(rewind="init")).begin_round(module)
 
 
