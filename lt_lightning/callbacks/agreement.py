@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 
 import pytorch_lightning as pl
@@ -11,6 +10,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from lt_lightning.callbacks.pruning import PruningCallback
+from lt_lightning.lottery.rewinding import digest as sha256
 
 
 class DisagreementError(RuntimeError):
@@ -21,10 +21,10 @@ class AgreementCallback(pl.Callback):
     """See that the masks and weights that a `PruningCallback` works on are the same on every rank.
 
     DistributedDataParallel makes weights equal when a fit begins, and gradients at every step, but knows nothing of
-    masks and of rewinding. So they are compared as a fit is set up (from the second round on: what a round begins with
-    is what the last one left, and would be overwritten by rank 0's), as training begins, after pruning and rewinding,
-    and as it ends. Each time a few bytes are exchanged; a single process does nothing. Put it after the
-    `PruningCallback`, and after whatever else changes weights:
+    masks and of rewinding. So they are compared, from the second round on, before and after a round prunes and rewinds
+    (rank 0's weights would hide a difference a moment later), and in every round as training starts and ends. Each time
+    a few bytes are exchanged; a single process does nothing. Put it after the `PruningCallback`, and after everything
+    else that changes weights:
 
         trainer = pl.Trainer(strategy="ddp", devices=2, callbacks=[pruning, AgreementCallback()])
 
@@ -32,21 +32,27 @@ class AgreementCallback(pl.Callback):
         DisagreementError: on every rank, if any differs from rank 0.
     """
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Compare what the round before left, while it is still each rank's own."""
-        if stage == "fit":
-            _compare(trainer, pl_module, "as it begins", started=False)
+    def before_pruning(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compare what the round before left; the `PruningCallback` calls this before it prunes."""
+        _compare(trainer, pl_module, "as it begins", started=False, rounds_from=0)
+
+    def after_pruning(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compare what was pruned and rewound, before DistributedDataParallel hands out rank 0's weights."""
+        _compare(trainer, pl_module, "after pruning and rewinding", rounds_from=1)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Compare what was pruned and rewound."""
-        _compare(trainer, pl_module, "after pruning and rewinding")
+        """Compare what training starts from."""
+        _compare(trainer, pl_module, "as training starts")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compare what was trained."""
         _compare(trainer, pl_module, "after training")
 
 
-def _compare(trainer: pl.Trainer, pl_module: pl.LightningModule, when: str, *, started: bool = True) -> None:
+def _compare(
+    trainer: pl.Trainer, pl_module: pl.LightningModule, when: str, *, started: bool = True, rounds_from: int = -1
+) -> None:
+    """Compare the ranks, unless none of them has come to the round `rounds_from` yet."""
     if trainer.world_size == 1:
         return
     for pruning in (callback for callback in trainer.callbacks if isinstance(callback, PruningCallback)):  # pyright: ignore[reportAttributeAccessIssue]
@@ -57,8 +63,8 @@ def _compare(trainer: pl.Trainer, pl_module: pl.LightningModule, when: str, *, s
         }
         ours = torch.cat(list(parts.values())).to(trainer.strategy.root_device)
         everyone = _gather(ours)
-        if not started and (everyone[:, 0] < 0).all():
-            continue  # the first weights of all may differ: they become rank 0's
+        if (everyone[:, 0] < rounds_from).all():
+            continue  # the first weights may differ: they become rank 0's
         end = 0
         for what, part in parts.items():
             begin, end = end, end + len(part)
@@ -79,19 +85,8 @@ def _gather(ours: Int64[Tensor, " parts"]) -> Int64[Tensor, "ranks parts"]:
 
 
 def digest(tensors: Iterable[tuple[str, Tensor]]) -> Int64[Tensor, " 4"]:
-    """SHA-256 of tensors with their names, types and shapes.
-
-    >>> one, other = torch.zeros(2), torch.zeros(2, 1)
-    >>> torch.equal(digest([("w", one)]), digest([("w", one.clone())]))
-    True
-    >>> torch.equal(digest([("w", one)]), digest([("w", other)]))
-    False
-    """
-    sha = hashlib.sha256()
-    for name, tensor in tensors:
-        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        sha.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return torch.frombuffer(bytearray(sha.digest()), dtype=torch.int64)
+    """Return the SHA-256 of tensors with their names, types and shapes, in a form that processes can exchange."""
+    return torch.frombuffer(bytearray(sha256(tensors)), dtype=torch.int64)
 
 
 def differing_ranks(values: Int64[Tensor, "ranks parts"]) -> Sequence[int]:

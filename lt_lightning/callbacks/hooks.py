@@ -1,4 +1,4 @@
-"""What a callback has to do with a step is what it costs the step."""
+"""The hooks of callbacks: those that cost a step nothing, and those that Lightning does not have."""
 
 from __future__ import annotations
 
@@ -25,3 +25,15 @@ def only_its_own_hooks(kind: Kind) -> Kind:
         if getattr(kind, name) is getattr(pl.Callback, name):
             setattr(kind, name, None)
     return kind
+
+
+def callbacks_of(trainer: pl.Trainer) -> list[pl.Callback]:
+    """Return the callbacks of a Trainer, in their order."""
+    return trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def call_hook(name: str, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    """Call a hook that Lightning does not have, of the callbacks that have it."""
+    for one in callbacks_of(trainer):
+        if callable(method := getattr(one, name, None)):
+            method(trainer, pl_module)

@@ -1,0 +1,101 @@
+"""Trainers that cannot train a round, refused before anything is changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
+
+from lt_lightning.lottery import LotteryError, Rewind
+
+_SHARDING = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
+
+_TRAINED: WeakKeyDictionary[pl.LightningModule, dict[str, object]] = WeakKeyDictionary()
+"""For each module that was trained for a round, the identities of the callbacks that pruned it, by their state keys."""
+
+
+def check_trainer(trainer: pl.Trainer, *, in_another_process: bool, later: bool) -> None:
+    """Check that a Trainer can train a round.
+
+    Args:
+        trainer: as its callbacks are set up.
+        in_another_process: whether it trains in a process that did not make the callback.
+        later: whether it is to train another round than the first.
+
+    Raises:
+        LotteryError: if its strategy cuts parameters up or loses what the callback learns, its limits leave nothing to
+            train, or Lightning would resume an earlier round by itself.
+    """
+    strategy = type(trainer.strategy).__name__
+    if isinstance(trainer.strategy, _SHARDING):
+        raise LotteryError(
+            f"strategy: {strategy} cuts parameters into shards, whose entries no mask describes; use a strategy that "
+            "keeps them whole, such as ddp"
+        )
+    if in_another_process and trainer.strategy.launcher is not None:
+        raise LotteryError(
+            f"strategy: {strategy} trains in processes that end with the fit, and the masks with them (ddp_spawn, "
+            "ddp_fork, ddp_notebook); use ddp, or one device"
+        )
+    for name, limit, reached in (
+        ("max_epochs", trainer.max_epochs, trainer.current_epoch),
+        ("max_steps", trainer.max_steps, trainer.global_step),
+    ):
+        if limit is not None and 0 <= limit <= reached:
+            raise LotteryError(
+                f"this Trainer has reached its {name}={limit} and would train nothing: make a new one for each round"
+            )
+    # As Lightning decides in `_CheckpointConnector._parse_ckpt_path`.
+    if later and SLURMEnvironment.detect() and (files := sorted(_requeued(trainer))):
+        raise LotteryError(
+            f"Lightning would resume {files[-1].name}, of an earlier round, in every fit; delete it from "
+            f"{files[-1].parent}, and give the Trainer plugins=SLURMEnvironment(auto_requeue=False)"
+        )
+
+
+def _requeued(trainer: pl.Trainer) -> list[Path]:
+    return list(Path(trainer.default_root_dir).glob("*hpc_ckpt_*"))
+
+
+def check_untrained(module: pl.LightningModule, state_key: str, identity: object) -> None:
+    """Check that a module whose first round begins was not trained by another callback of the same settings.
+
+    Raises:
+        LotteryError: if it was: a callback made anew for each round would prune nothing.
+    """
+    if _TRAINED.get(module, {}).get(state_key, identity) is not identity:
+        raise LotteryError(
+            "another PruningCallback has trained this module: use the same callback in all rounds, and for another "
+            "lottery a new module, or a copy (copy.deepcopy)"
+        )
+
+
+def note_trained(module: pl.LightningModule, state_key: str, identity: object) -> None:
+    """Remember which callback has trained a module, as long as the module lives."""
+    _TRAINED.setdefault(module, {})[state_key] = identity
+
+
+def check_reachable(trainer: pl.Trainer, rewind: Rewind) -> None:
+    """Check that a Trainer's round 0 gets as far as the rewinding point.
+
+    Not as early as `on_fit_start`: the number of batches would load the data before a checkpoint's state of it.
+
+    Raises:
+        LotteryError: if it ends before.
+    """
+    if rewind.at is None:
+        return
+    if rewind.point == "epoch":
+        planned = trainer.max_epochs
+    elif trainer.lightning_module.automatic_optimization:
+        planned = trainer.estimated_stepping_batches
+    else:
+        planned = None  # only the module knows
+    if planned is not None and 0 <= planned < rewind.at:
+        raise LotteryError(
+            f"rewind: {rewind} lies beyond the end of round 0, which ends after {rewind.point} {planned:,}; "
+            f"choose K ≤ {planned:,}, or train for longer"
+        )
