@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TextIO
 import lt_lightning
 from lt_lightning.errors import SettingError
 from lt_lightning.interruption import interruption, listen
-from lt_lightning.results.files import unwritable, writing_to
+from lt_lightning.results.files import remove_links, unwritable, writing_to
 
 
 def config_folder() -> str:
@@ -138,6 +138,8 @@ class CheckConfig:
             if checked.resume is None:
                 check_free(folder)
                 read_ticket(checked)
+            notes = folder / ".hydra"
+            remove_links(notes, *(notes / name for name in ("config.yaml", "hydra.yaml", "overrides.yaml")))
         except SettingError as error:
             fail(str(error))
 
@@ -146,6 +148,7 @@ class CheckConfig:
         from lt_lightning.checks import NO_TICKET
         from lt_lightning.resuming import check_free, near, write_sweep
 
+        remove_links(Path(config.hydra.sweep.dir) / "multirun.yaml")
         if config.resume is not None:
             return
         given = _as_typed(config.hydra.overrides.task)
@@ -178,7 +181,14 @@ def _as_typed(overrides: Any) -> list[str]:
 
 
 class LogFile(logging.FileHandler):
-    """A log that holds what it can: a full disk is said once, by the run itself, not at every line."""
+    """A log that holds what it can: a full disk is said once, by the run itself, not at every line.
+
+    A link in its place is replaced, not followed.
+    """
+
+    def _open(self) -> Any:
+        remove_links(Path(self.baseFilename))
+        return super()._open()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         """Pass over what cannot be written."""

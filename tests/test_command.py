@@ -1,10 +1,13 @@
 """What a person sees who mistypes: one line, exit code 2, nothing written."""
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from lt_lightning.command import LogFile
 
 
 def train(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -90,3 +93,14 @@ def test_cfg_job_prints_the_configuration(tmp_path: Path) -> None:
     result = train("--cfg", "job", "+experiment=lt_agnews", folder=tmp_path)
     assert result.returncode == 0
     assert "hub: fancyzhx/ag_news" in result.stdout
+
+
+def test_a_log_is_not_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / "train.log").symlink_to("theirs")
+    for line in ("one", "two"):  # the second time it is a file, and goes on
+        log = LogFile(tmp_path / "train.log", encoding="utf-8")
+        log.emit(logging.makeLogRecord({"msg": line}))
+        log.close()
+    assert (tmp_path / "theirs").read_text() == "theirs"
+    assert (tmp_path / "train.log").read_text() == "one\ntwo\n"

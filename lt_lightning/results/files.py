@@ -2,12 +2,27 @@
 
 import os
 import re
+import stat
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from lt_lightning.errors import ResumableError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+_TEMPORARY = ".lt_lightning_{}.tmp"
+# Version 0.4 wrote to .NAME.PID.tmp.
+_LEFT = re.compile(r"\.lt_lightning_[0-9a-f]{16}\.tmp|\..+\.[0-9]+\.tmp")
+_ABANDONED = 24 * 3600
+"""Seconds after which a temporary file counts as abandoned on a file system without locks."""
+# None of these flags exists on Windows.
+_NEW = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class WriteError(ResumableError):
@@ -30,37 +45,105 @@ def write_whole(path: Path, *content: str | bytes | memoryview) -> None:
 
 
 @contextmanager
-def open_whole(path: Path, name: Callable[[], str] | None = None) -> Iterator[BinaryIO]:
-    """A file to write whose content is at `path` once it is all there; for what is too large to hold in memory.
+def open_whole(path: Path, name: Callable[[], str] | None = None, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Open a file whose content appears at `path` once it is complete; for content too large to hold in memory.
+
+    The content goes to a new file of a random name in the same folder, which stays locked until it has its final name.
+    Afterwards the temporary files that killed processes left in the folder are removed.
 
     Args:
-        path: the file; its folder must exist.
-        name: gives the file another name once its content is there, such as one made of its checksum.
+        path: the file; its folder must exist. A link there is replaced, not followed.
+        name: returns another name for the file once its content is complete, such as one made of its checksum.
+        mode: the permissions of the file, as far as the umask permits them.
 
     Raises:
         OSError: as `write_whole` does.
     """
-    # In the same folder, since a rename is atomic only within one file system. Opened like any other file, unlike
-    # one from `tempfile`, so that colleagues can read the result as far as the umask lets them.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary: Path | None = None
     try:
-        with temporary.open("wb") as file:
+        # In the same folder, since a rename is atomic only within one file system.
+        temporary, descriptor = _create(path.parent, mode)
+        with open(temporary, "wb", opener=lambda *_: descriptor) as file:  # knows its name
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path if name is None else path.with_name(name()))
+            if fcntl is None:
+                file.close()  # Windows renames closed files only
+            temporary.replace(path if name is None else path.with_name(name()))
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None:
             raise OSError(error.errno, error.strerror, str(path)) from error  # the file that people know
         raise
+    with suppress(OSError):
+        for left in path.parent.glob(_TEMPORARY.format("[0-9a-f]" * 16)):
+            _remove_abandoned(left)
 
 
 def clear_temporaries(folder: Path) -> None:
-    """Remove what killed processes had begun to write in a folder or below it. Nobody may be writing there now."""
+    """Remove what killed processes had begun to write in a folder or below it; what is being written stays."""
     for path in folder.rglob(".*.tmp"):
-        if re.fullmatch(r"\..+\.[0-9]+\.tmp", path.name) and path.is_file():
-            path.unlink(missing_ok=True)
+        if _LEFT.fullmatch(path.name):
+            _remove_abandoned(path)
+
+
+def remove_links(*paths: Path) -> None:
+    """Remove links and pipes from where a library is about to write files, since it would write through them."""
+    for path in paths:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            kind = path.lstat().st_mode
+            if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+                path.unlink()
+
+
+def _create(folder: Path, mode: int) -> tuple[Path, int]:
+    """Create and lock a file of a random name; a file or link that exists is never opened."""
+    while True:
+        path = folder / _TEMPORARY.format(os.urandom(8).hex())
+        try:
+            descriptor = os.open(path, os.O_WRONLY | _NEW, mode)
+        except FileExistsError:
+            continue
+        # Before it was locked, `_remove_abandoned` of another process may have taken it for an abandoned one.
+        if _lock(descriptor) is not False and _is_at(path, descriptor):
+            return path, descriptor
+        os.close(descriptor)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove a temporary file unless its writer lives: the system releases a lock when its process ends."""
+    flags = os.O_RDWR | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+    with suppress(OSError):  # it has gone, is a link, or another user's
+        descriptor = os.open(path, flags)
+        try:
+            about, locked = os.fstat(descriptor), _lock(descriptor)
+            is_old = time.time() - about.st_mtime > _ABANDONED
+            if stat.S_ISREG(about.st_mode) and (locked or (locked is None and is_old)) and _is_at(path, descriptor):
+                path.unlink()
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Return whether an open file could be locked; None where the file system has no locks."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Return whether a path still leads to the file that was opened there."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
