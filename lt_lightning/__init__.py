@@ -1,6 +1,6 @@
 """A lottery-ticket laboratory for text classifiers on PyTorch Lightning.
 
-The package has eight parts; imports point one way, towards `lottery` and `kernels`:
+The package has nine parts; imports point one way, towards `lottery` and `kernels`:
 
 - `lottery`: the algorithm in plain torch: masks, criteria, pruning, rewinding, rounds;
 - `callbacks`: when, in a Lightning fit, the algorithm acts;
@@ -9,7 +9,8 @@ The package has eight parts; imports point one way, towards `lottery` and `kerne
 - `data`: from text to batches;
 - `results`: what a run leaves behind;
 - `tickets`: a round's network in one small file, and prediction with it in NumPy;
-- `transfer`: starting a run from such a file.
+- `transfer`: starting a run from such a file;
+- `storage`: whether a file may be read at all.
 
 Beside them stand the entry points, one a file, `python -m lt_lightning.train`, `report`, `export`, `predict` and
 `evaluate` (the work of two of them in `exporting` and `evaluating`); what goes on with a run that was stopped

@@ -18,6 +18,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.errors import SettingError
 from lt_lightning.results.files import open_whole, writing_to
+from lt_lightning.storage.regular import open_regular
 
 _NAME = re.compile(r"round_(\d+)_epoch_(\d+)_([0-9a-f]{64})\.ckpt")
 
@@ -192,12 +193,21 @@ def find_checkpoint(folder: Path, round: int) -> tuple[Path | None, int, list[st
         if match is None or int(match[1]) != round:
             continue
         try:
-            if hashlib.sha256(path.read_bytes()).hexdigest() == match[3]:
+            if _checksum(path) == match[3]:
                 return path, int(match[2]), damages
             damages.append(f"{path}: cut off or changed since it was written: its checksum does not fit its name")
         except OSError as error:
             damages.append(f"{path}: cannot be read ({error.strerror})")
     return None, 0, damages
+
+
+def _checksum(path: Path) -> str:
+    """Return the checksum of a file, of which a part at a time is in memory."""
+    sha = hashlib.sha256()
+    with open_regular(path) as file:
+        while part := file.read(2**20):
+            sha.update(part)
+    return sha.hexdigest()
 
 
 def drop_checkpoints(folder: Path, keep: int | None = None) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
+from lt_lightning.storage.regular import read_regular
 
 _ENDING = ".safetensors"
 _MARK = "<!-- lt-lightning's model card of {name} -->"
@@ -67,6 +68,6 @@ def mark_of(ticket: Path) -> str:
 
 def _is_card_of(card: Path, ticket: Path) -> bool:
     try:
-        return mark_of(ticket) in card.read_text(encoding="utf-8")
+        return mark_of(ticket) in read_regular(card, 2**24).decode()
     except (OSError, ValueError):
         return False

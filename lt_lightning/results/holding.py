@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from lt_lightning.errors import SettingError
 from lt_lightning.results.description import now
 from lt_lightning.results.files import clear_temporaries, write_whole, writing_to
+from lt_lightning.storage.regular import read_regular
 
 STATE = "state"
 """The folder within a run directory that holds what the run needs to go on."""
@@ -54,7 +55,7 @@ def hold(run: Path) -> Iterator[None]:
 
 def _describe(holder: Path) -> str:
     try:
-        who = json.loads(holder.read_text(encoding="utf-8"))
+        who = json.loads(read_regular(holder, 2**16))
         return f"process {who['process']} on {who['machine']}, which started at {who['started']}"
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # it has just come, or is about to go
         return "another process"

@@ -14,6 +14,10 @@ from typing import Any, TypeVar, get_type_hints
 
 from lt_lightning.errors import SettingError
 from lt_lightning.results.files import write_whole
+from lt_lightning.storage.regular import read_regular
+
+_LARGEST = 2**28
+"""Bytes of a table; one of 3,000 rounds and 60 parameters has 2**23."""
 
 
 def _density(alive: int, total: int) -> float:
@@ -263,13 +267,14 @@ def read_sound_records(path: Path, kind: type[Row]) -> tuple[list[Row], str | No
         SettingError: there is no such file, it is no table, or it lacks a column.
     """
     try:
-        # newline="" leaves line ends to csv, which knows those within quotes from those between rows.
-        with path.open(encoding="utf-8", errors="surrogatepass", newline="") as file:
-            text = file.read()
+        text = read_regular(path, _LARGEST).decode(errors="surrogatepass")
     except FileNotFoundError:
         raise SettingError(f"{path}: no such file; give the directory of a run that has finished a round") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise SettingError(f"{path}: cannot be read as a table ({error.strerror}); restore it from a copy") from None
+    except UnicodeDecodeError as error:
         raise SettingError(f"{path}: cannot be read as a table ({error}); restore it from a copy") from None
+    # newline="" leaves line ends to csv, which knows those within quotes from those between rows.
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     records: list[Row] = []
     try:

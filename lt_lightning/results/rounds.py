@@ -30,8 +30,11 @@ from lt_lightning.results.records import (
     write_records,
 )
 from lt_lightning.results.sealed import read_seal
+from lt_lightning.storage.regular import read_regular
 
 _FORMAT, _VERSION = "lt-lightning round", "1"
+_LARGEST = 2**28
+"""Bytes of a table or a round's record."""
 
 _TABLES: Mapping[str, type[Any]] = MappingProxyType(
     {
@@ -189,7 +192,15 @@ def _numbers(run: Path) -> list[int]:
 def _tables(run: Path) -> dict[str, bytes | None]:
     """The tables as they are."""
     paths = {name: run / f"{name}.csv" for name in _TABLES}
-    return {name: path.read_bytes() if path.is_file() else None for name, path in paths.items()}
+    return {name: _read_table(path) if path.is_file() else None for name, path in paths.items()}
+
+
+def _read_table(path: Path) -> bytes:
+    """Return the bytes of a table; none where it cannot be read, so that it counts as damaged."""
+    try:
+        return read_regular(path, _LARGEST)
+    except OSError:
+        return b""
 
 
 def _compare_tables(run: Path, rounds: Sequence[PlayedRound]) -> tuple[list[str], list[str]]:
@@ -247,7 +258,7 @@ def read_round(path: Path, number: int) -> PlayedRound:
     if not path.is_file():
         raise SettingError(f"{path}: no such file, but later rounds are there")
     try:
-        text = path.read_bytes()
+        text = read_regular(path, _LARGEST)
         content = json.loads(text)
         del content["sha256"]
         if seal_json(content) != text or (content["format"], content["version"]) != (_FORMAT, _VERSION):

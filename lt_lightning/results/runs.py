@@ -19,6 +19,10 @@ from lt_lightning.results.records import (
     read_sound_records,
 )
 from lt_lightning.results.rounds import find_changed_tables
+from lt_lightning.storage.regular import read_regular
+
+_LARGEST = 2**26
+"""Bytes of `run.json`, which has a few thousand."""
 
 # The tables beside `results.csv`, in the order of the attributes of `Run`.
 _BESIDE: Mapping[str, type[Any]] = MappingProxyType(
@@ -151,10 +155,12 @@ def read_description(path: Path) -> Mapping[str, Any]:
         SettingError: there is no such file, or it is not a JSON object.
     """
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        description = json.loads(read_regular(path, _LARGEST).decode())
     except FileNotFoundError:
         raise SettingError(f"{path}: no such file, but the run's tables are there; restore it from a copy") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise SettingError(f"{path}: cannot be read ({error.strerror}); restore it from a copy") from None
+    except (ValueError, RecursionError) as error:
         raise SettingError(f"{path}: cannot be read as JSON ({error}); restore it from a copy") from None
     if not isinstance(description, dict):
         raise SettingError(f"{path}: is not a JSON object; restore it from a copy")

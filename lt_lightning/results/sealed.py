@@ -9,8 +9,9 @@ Imports the standard library alone: what tensors become of the bytes is for othe
 
 from __future__ import annotations
 
+import errno
 import json
-import stat
+import os
 import struct
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 
 from lt_lightning.errors import SettingError
 from lt_lightning.results.files import write_whole
+from lt_lightning.storage.regular import open_regular
 
 _ENTRY = "lt_lightning"
 # What every header starts with, so that the seal has one place in every file; 8 bytes before it say its length.
@@ -121,11 +123,8 @@ def read_seal(path: Path) -> str:
 def _read(path: Path, expected: tuple[str, str] | None) -> tuple[str, dict[str, Any], bytes]:
     """The seal of a file, found to be right, its content and all its bytes."""
     try:
-        # Asked before it is opened: to open a pipe would be to wait for its other end.
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode):
-            raise SettingError(f"{path}: not a file; give a .safetensors file that this project wrote")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            about = os.fstat(file.fileno())
             # The header first, so that a large file of another kind is refused before all of it is in memory.
             length = int.from_bytes(file.read(8), "little")
             if about.st_size < 8 or length > min(about.st_size - 8, _LONGEST_HEADER):
@@ -136,6 +135,8 @@ def _read(path: Path, expected: tuple[str, str] | None) -> tuple[str, dict[str, 
     except FileNotFoundError:
         raise SettingError(f"{path}: no such file; give a .safetensors file that this project wrote") from None
     except OSError as error:
+        if error.errno in (errno.EISDIR, errno.EINVAL):
+            raise SettingError(f"{path}: not a file; give a .safetensors file that this project wrote") from None
         raise SettingError(f"{path}: cannot be read ({error.strerror}); give leave to read it") from None
     except SettingError:
         raise

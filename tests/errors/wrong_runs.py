@@ -1,6 +1,7 @@
 """Wrong run directories, and reports that cannot be drawn."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,27 @@ def _cut(name: str, end: int) -> Damage:
     return lambda run: (run / name).write_bytes((run / name).read_bytes()[:end])
 
 
+def _pipe(name: str) -> Damage:
+    def damage(run: Path) -> None:
+        (run / name).unlink()
+        os.mkfifo(run / name)
+
+    return damage
+
+
+def _endless(name: str) -> Damage:
+    def damage(run: Path) -> None:
+        (run / name).unlink()
+        (run / name).symlink_to("/dev/zero")
+
+    return damage
+
+
+def _huge(name: str) -> Damage:
+    """As large as that, without the room that it would take."""
+    return lambda run: os.truncate(run / name, 2**30)
+
+
 def _header_alone(run: Path) -> None:
     header = (run / "results.csv").read_text().partition("\n")[0]
     (run / "results.csv").write_text(f"{header}\n")
@@ -92,9 +114,13 @@ CASES = (
     _case("a `run.json` that is cut off", _cut("run.json", 40), ["run/run.json", "JSON"]),
     _case("a `run.json` in Latin-1", _holds("run.json", '{"name": "é"}'.encode("latin-1")), ["run/run.json"]),
     _case("a `run.json` that is a list", _holds("run.json", "[]"), ["run/run.json", "object"]),
+    _case("a pipe for `run.json`", _pipe("run.json"), ["run/run.json", "a pipe or a device", "copy"]),
+    _case("a `run.json` without end", _endless("run.json"), ["run/run.json", "a pipe or a device", "copy"]),
+    _case("a `run.json` of a gigabyte", _huge("run.json"), ["run/run.json", "1,073,741,824 bytes", "copy"]),
     _case("no `results.csv`", _gone("results.csv"), ["run/results.csv", "copy"]),
     _case("an empty `results.csv`", _holds("results.csv", ""), ["run/results.csv", "line 1", "round"]),
     _case("a `results.csv` without rows", _header_alone, ["run/results.csv", "no rounds"]),
+    _case("a pipe for `results.csv`", _pipe("results.csv"), ["run/results.csv", "a pipe or a device", "copy"]),
     _case("`results.csv` in UTF-16", _holds("results.csv", "round".encode("utf-16")), ["run/results.csv", "copy"]),
     _case("another name for a column", _instead("results.csv", "alive", "living"), ["run/results.csv", "alive"]),
     _case(
@@ -126,6 +152,12 @@ CASES = (
         leaves=DRAWN,
     ),
     _case("no `layers.csv`", _gone("layers.csv"), ["run/layers.csv", "copy"], leaves=DRAWN),
+    _case(
+        "a `layers.csv` without end",
+        _endless("layers.csv"),
+        ["run/layers.csv", "a pipe or a device", "copy"],
+        leaves=DRAWN,
+    ),
     _case(
         "a shape that is none",
         _instead("layers.csv", ",10\n", ",ten\n"),

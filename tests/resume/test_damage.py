@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -11,14 +12,15 @@ from typing import Any
 import pytest
 import torch
 from cutting import EPOCHS, STEPS, Play, StopError
+from filelock import FileLock
 from omegaconf import OmegaConf
 
-from lt_lightning.callbacks.round_checkpoint import kept_checkpoints
+from lt_lightning.callbacks.round_checkpoint import find_checkpoint, kept_checkpoints
 from lt_lightning.config import Config
 from lt_lightning.continuing import resume_description
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
-from lt_lightning.results.holding import hold
+from lt_lightning.results.holding import STATE, hold
 from lt_lightning.results.rounds import find_standing
 from lt_lightning.resuming import check_same, describe_before, is_begun, resumed_arguments
 from trials.kills import SMALL, outcome
@@ -192,3 +194,22 @@ def test_a_callback_whose_state_could_not_be_read_back_is_refused_at_once(play: 
         patch.syspath_prepend(tmp_path)
         with pytest.raises(SettingError, match=r"trainer\.callbacks: .* holds datetime\.timedelta; only plain values"):
             play(tmp_path / "run", "trainer.callbacks=[{_target_: odd.Odd}]")
+
+
+def test_pipes_among_a_run_s_files_are_damage_and_hold_nothing_up(tmp_path: Path) -> None:
+    (tmp_path / STATE).mkdir()
+    for name in (f"round_00_epoch_001_{'0' * 64}.ckpt", "round_00.json", "holder.json"):
+        os.mkfifo(tmp_path / STATE / name)
+    os.mkfifo(tmp_path / "results.csv")
+    path, _, damages = find_checkpoint(tmp_path / STATE, 0)
+    assert path is None
+    assert [damage.partition(": ")[2] for damage in damages] == [
+        "cannot be read (it is a pipe or a device, not a file)"
+    ]
+    assert not find_standing(tmp_path).rounds
+    with (
+        FileLock(tmp_path / STATE / "lock"),
+        pytest.raises(SettingError, match="in use by another process"),
+        hold(tmp_path),
+    ):
+        pass
