@@ -1,13 +1,25 @@
-"""How loops are compiled."""
+"""How loops are compiled, and where the machine code is kept.
+
+Numba keeps machine code in pickles, which run code as they are read. So it is kept in a folder that no other user can
+write in, and neither beside the source nor where Numba would keep it by itself.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import njit
+from numba.core import config as numba_config
+
+from lt_lightning.storage.owners import find_fault, make_private
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +33,62 @@ def compiled(loop: Loop) -> Loop:
     come out every time. There is no check of bounds: whoever calls sees to it that indices fit.
     """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+    folder = code_folder()
+    config: Any = numba_config
+    if folder is None or config.DISABLE_JIT:
+        return cast(Loop, njit(**options)(loop))
+    before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
     try:
-        dispatcher = njit(cache=True, **options)(loop)
-    except RuntimeError:  # nowhere to keep it: neither beside the source nor in the user's cache
+        with _private_files():
+            dispatcher = njit(cache=True, **options)(loop)
+    except RuntimeError:  # nothing can be kept there
+        return cast(Loop, njit(**options)(loop))
+    finally:
+        config.CACHE_DIR = before
+    # `_cache` is private: Numba has no other way to survive a damaged cache. NUMBA_CACHE_LOCATOR_CLASSES can ask for
+    # another place, whose owner nothing checks.
+    if not Path(dispatcher._cache.cache_path).is_relative_to(folder):  # pyright: ignore[reportAttributeAccessIssue]
         return cast(Loop, njit(**options)(loop))
     dispatcher._cache = _LenientCache(dispatcher._cache)  # pyright: ignore[reportAttributeAccessIssue]
     return cast(Loop, dispatcher)
+
+
+@lru_cache(maxsize=1)
+def code_folder() -> Path | None:
+    """Return the folder of this user's machine code, below `NUMBA_CACHE_DIR` or the user's cache, or None.
+
+    What other users own in it, or may have written, is thrown away, and a warning names it.
+    """
+    try:
+        folder = _base() / "lt_lightning" / "machine_code"
+        trusted = make_private(folder)
+    except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home
+        log.warning("compiled loops cannot be kept (%s); set NUMBA_CACHE_DIR to a folder of your own", error)
+        return None
+    fault = None if trusted else (folder, "other users could write in it")
+    for path in () if fault else folder.rglob("*"):
+        with suppress(FileNotFoundError):  # another process has just replaced it
+            if why := find_fault(path.lstat()):
+                fault = path, why
+                break
+    if fault is None:
+        return folder
+    log.warning("the cache of compiled loops is not trusted (%s: %s); compiling again", *fault)
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return None if any(folder.iterdir()) else folder
+
+
+def _base() -> Path:
+    """Return the folder that the user, or the system, has for caches."""
+    if named := os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME"):
+        return Path(named).absolute()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
 
 
 class _LenientCache:
@@ -48,5 +110,15 @@ class _LenientCache:
             return None
 
     def save_overload(self, *arguments: Any) -> None:
-        with suppress(OSError):  # the next process compiles again
+        with suppress(OSError), _private_files():  # the next process compiles again
             self._cache.save_overload(*arguments)
+
+
+@contextmanager
+def _private_files() -> Iterator[None]:
+    """Within it, no other user may write, or read, files that this process creates."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)

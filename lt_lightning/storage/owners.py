@@ -1,0 +1,52 @@
+"""Who can have written a file: what is kept for this user counts only if no other user can have changed it.
+
+A checksum shows damage and not intent, since anyone can compute one. Root is trusted: it can change everything anyway.
+Windows has no such owners and permissions; a user's folders are private there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def is_foreign(about: os.stat_result) -> bool:
+    """Return whether a file or folder belongs to another user."""
+    return hasattr(os, "geteuid") and about.st_uid not in (0, os.geteuid())
+
+
+def find_fault(about: os.stat_result) -> str | None:
+    """Return why other users can have changed a file or folder; None if they cannot."""
+    if is_foreign(about):
+        return f"it belongs to another user, {about.st_uid}"
+    if hasattr(os, "geteuid") and about.st_mode & _OTHERS_WRITE:
+        return "other users may write it"
+    return None
+
+
+def make_private(folder: Path) -> bool:
+    """Make a folder for this user alone; where it exists, take the permission to write there from others.
+
+    Returns:
+        Whether its content can be trusted: no other user was permitted to write there.
+
+    Raises:
+        OSError: the folder cannot be made, something else is there, or it belongs to another user.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
+    about = folder.stat()
+    if is_foreign(about):
+        raise PermissionError(errno.EPERM, str(find_fault(about)), str(folder))
+    if find_fault(about) is None:
+        return True
+    folder.chmod(stat.S_IMODE(about.st_mode) & ~_OTHERS_WRITE)
+    return False
