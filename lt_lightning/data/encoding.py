@@ -15,12 +15,13 @@ import torch
 from jaxtyping import Int32, Int64
 from torch import Tensor
 
-from lt_lightning.data.kept import Arrays, recall_or_make
+from lt_lightning.data.kept import Arrays, check_kind, check_offsets, check_range, recall_or_make
 from lt_lightning.data.numbering import NumberedTexts, number_words
 from lt_lightning.data.splitter import Splitter
 
-# Raise it with every change to `numbering` that changes what texts become: caches of the old are then not read.
-FORMAT = 1
+# Raise it with every change to `numbering` that changes what texts become, and to the form of what `kept` writes:
+# caches of the old are then not read.
+FORMAT = 2
 BATCH = 1000
 """So many texts are cut at a time."""
 
@@ -72,10 +73,26 @@ def read_words(texts: datasets.Dataset, splitter: Splitter, cache: Path) -> Numb
             "word_letters": np.frombuffer(letters or b"", np.uint8),
         }
 
-    kept = recall_or_make(cache / f"words-{fingerprint}.safetensors", make, "word ids")
+    path = cache / f"words-{fingerprint}.safetensors"
+    return _numbered(recall_or_make(path, make, "word ids", lambda kept: _check(kept, len(texts))))
+
+
+def _numbered(kept: Arrays) -> NumberedTexts:
     places, letters = pa.py_buffer(kept["word_places"]), pa.py_buffer(kept["word_letters"])
     words = pa.LargeStringArray.from_buffers(len(kept["word_places"]) - 1, places, letters)
     return NumberedTexts(words, kept["ids"], kept["offsets"])
+
+
+def _check(kept: Arrays, rows: int) -> None:
+    """Raise a `KeyError` or a `ValueError` unless arrays are numbered texts of so many rows."""
+    check_kind(kept["ids"], np.int32, (None,))
+    check_kind(kept["offsets"], np.int64, (rows + 1,))
+    check_kind(kept["word_places"], np.int64, (None,))
+    check_kind(kept["word_letters"], np.uint8, (None,))
+    check_offsets(kept["offsets"], len(kept["ids"]))
+    check_offsets(kept["word_places"], len(kept["word_letters"]))
+    check_range(kept["ids"], 0, len(kept["word_places"]) - 1)
+    _numbered(kept).words.validate(full=True)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def encode(

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from lt_lightning.data.kept import Arrays, recall_or_make
+from lt_lightning.data.kept import Arrays, check_kind, recall_or_make
 from lt_lightning.data.vector_files import find_vectors
 from lt_lightning.errors import SettingError
 
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from lt_lightning.config import EmbeddingConfig
 
 
-FORMAT = 1
-"""Raise it with every change that changes the vectors that a file gives: caches of the old are then not read."""
+FORMAT = 2
+"""Raise it with every change to the vectors that a file gives, or to the form of what `kept` writes: caches of the old
+are then not read."""
 
 
 def recall_vectors(config: EmbeddingConfig, words: Sequence[str], cache: Path) -> Float[Tensor, "words dim"] | None:
@@ -57,7 +58,10 @@ def recall_vectors(config: EmbeddingConfig, words: Sequence[str], cache: Path) -
         assert vectors is not None
         return {"vectors": vectors.numpy()}
 
-    kept = recall_or_make(cache / f"vectors-{fingerprint}.safetensors", make, "word vectors")
+    def check(kept: Arrays) -> None:
+        check_kind(kept["vectors"], np.float32, (len(words), config.dim))
+
+    kept = recall_or_make(cache / f"vectors-{fingerprint}.safetensors", make, "word vectors", check)
     return torch.from_numpy(np.array(kept["vectors"]))
 
 

@@ -1,14 +1,18 @@
-"""Arrays kept in the cache: a file of them is whole or not there, is checked when it is read, and is not loaded.
+"""Arrays kept in the cache: a file of them is complete or not there, is checked as it is read, and is not loaded.
 
-The files are safetensors files, with a checksum of each array. Format: https://huggingface.co/docs/safetensors
+The files are safetensors files with a digest of all that they hold. Format: https://huggingface.co/docs/safetensors
+A digest shows damage. It is no secret, so that files which other users own or may write are not read at all.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,18 +20,27 @@ from typing import Any
 import numpy as np
 
 from lt_lightning.results.files import open_whole
+from lt_lightning.storage.owners import find_fault
+from lt_lightning.storage.regular import open_regular
 
 log = logging.getLogger(__name__)
 
 _CODES = {"F32": np.float32, "I32": np.int32, "I64": np.int64, "U8": np.uint8}
 _ALIGNED = 64
 _LONGEST_HEADER = 65_536
+_PIECE = 1 << 22
+"""Bytes that one thread digests at a time, at about 1 GB/s."""
+_UNSIGNED = "0" * 64
 
 Arrays = dict[str, np.ndarray]
 
 
 class DamagedError(ValueError):
-    """A file is not as it was written."""
+    """A file is not as it was written, or its values are out of range."""
+
+
+class UntrustedError(DamagedError):
+    """Another user can have written a file."""
 
 
 def keep(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -35,81 +48,146 @@ def keep(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
     Args:
         path: the file; its folder must exist.
-        arrays: of the types float32, int32, int64 and uint8; none is called `file`.
+        arrays: of the types float32, int32, int64 and uint8; none is called `file` or `digest`.
 
     Raises:
         OSError: the file cannot be written; what was there is still there.
     """
-    codes = {np.dtype(kind): code for code, kind in _CODES.items()}
-    # Its own name as well: what was meant for another place is whole, and yet not what belongs here.
-    about = {"file": path.name, **{name: str(_checksum(array)) for name, array in arrays.items()}}
-    header: dict[str, Any] = {"__metadata__": about}
-    end = 0
-    ordered = sorted(arrays.items(), key=lambda item: -item[1].itemsize)  # so that each starts at a place of its kind
-    for name, array in ordered:
-        start, end = end, end + array.nbytes
-        header[name] = {"dtype": codes[array.dtype], "shape": array.shape, "data_offsets": [start, end]}
-    start = json.dumps(header).encode()
-    start += b" " * (-(8 + len(start)) % _ALIGNED)
-    with open_whole(path) as file:
-        file.write(struct.pack("<Q", len(start)) + start)
-        for _, array in ordered:
+    ordered = _ordered(arrays)
+    digest = _digest(path.name, ordered)
+    with open_whole(path, mode=0o600) as file:
+        file.write(_head(path.name, ordered, digest))
+        for array in ordered.values():
             file.write(_bytes_of(array).data)
 
 
 def recall(path: Path) -> Arrays:
-    """The arrays that `keep` wrote, mapped into memory; they cannot be written to.
+    """Return the arrays that `keep` wrote, mapped into memory; they cannot be written to.
 
     Raises:
         FileNotFoundError: there are none.
+        UntrustedError: another user owns the file or may write it.
         DamagedError: the file is not as it was written.
         OSError: it cannot be read.
     """
-    if not path.stat().st_size:
-        raise DamagedError("it is empty")
-    whole = np.memmap(path, np.uint8, "r")
+    with open_regular(path) as file:
+        about = os.fstat(file.fileno())
+        if fault := find_fault(about):
+            raise UntrustedError(fault)
+        if not about.st_size:
+            raise DamagedError("it is empty")
+        whole = np.memmap(file, np.uint8, "r")
     try:
         length = int.from_bytes(whole[:8].tobytes(), "little")
         if length > _LONGEST_HEADER:
             raise DamagedError("it does not begin as it should")
         header = json.loads(whole[8 : 8 + length].tobytes())
-        checksums = header.pop("__metadata__")
+        digest = header.pop("__metadata__")["digest"]
         content = whole[8 + length :]
         arrays = {name: _array(content, entry) for name, entry in header.items()}
-        right = checksums["file"] == path.name and all(
-            _checksum(array) == int(checksums[name]) for name, array in arrays.items()
-        )
         size = sum(array.nbytes for array in arrays.values())
+        head = _head(path.name, arrays, digest)
     except DamagedError:
         raise
     # Whatever junk may lead to.
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise DamagedError("it is not what was written") from error
-    if not right or size != len(content):
-        raise DamagedError("its checksum does not fit")
+    if size != len(content) or head != whole[: 8 + length].tobytes() or digest != _digest(path.name, arrays):
+        raise DamagedError("its digest does not fit")
     return arrays
 
 
-def recall_or_make(path: Path, make: Callable[[], Arrays], what: str) -> Arrays:
-    """The arrays that are kept in a file; if there are none, or it is damaged, they are made and kept.
+def recall_or_make(path: Path, make: Callable[[], Arrays], what: str, check: Callable[[Arrays], object]) -> Arrays:
+    """Return the arrays that are kept in a file; if there are none, or it is damaged, make and keep them.
 
     Args:
         path: the file; its folder must exist. Its name says all that the arrays depend on.
         make: makes them.
         what: what they are, for the log.
+        check: raises a KeyError or a ValueError for arrays that are not of the kind, or not in the range, of `make`'s.
     """
     try:
-        return recall(path)
+        arrays = recall(path)
+        check(arrays)
     except FileNotFoundError:
         pass
-    except (DamagedError, OSError) as error:
-        log.warning("the cache of %s is damaged (%s: %s); making it again", what, path, error)
+    except UntrustedError as error:
+        log.warning("the cache of %s is not trusted (%s: %s); making it again", what, path, error)
+    except (KeyError, ValueError, OSError) as error:
+        why = f"it has no {error}" if isinstance(error, KeyError) else getattr(error, "strerror", None) or error
+        log.warning("the cache of %s is damaged (%s: %s); making it again", what, path, why)
+    else:
+        return arrays
     arrays = make()
     try:
         keep(path, arrays)
     except OSError as error:  # all that is lost is time, the next time
         log.warning("%s cannot be kept (%s: %s)", what, path, error.strerror or error)
     return arrays
+
+
+def check_kind(array: np.ndarray, kind: type, shape: tuple[int | None, ...]) -> None:
+    """Raise a `DamagedError` unless an array has this type and this shape; None stands for any size."""
+    fits = len(shape) == array.ndim and all(
+        size in (None, found) for size, found in zip(shape, array.shape, strict=True)
+    )
+    if array.dtype != kind or not fits:
+        raise DamagedError(f"it has {array.dtype} of the shape {array.shape} where others belong")
+
+
+def check_range(array: np.ndarray, least: int, end: int) -> None:
+    """Raise a `DamagedError` unless all values are at least `least` and below `end`."""
+    if len(array) and not least <= array.min() <= array.max() < end:
+        raise DamagedError(f"it has values outside {least} … {end - 1}")
+
+
+def check_offsets(offsets: np.ndarray, end: int) -> None:
+    """Raise a `DamagedError` unless offsets begin at 0, never fall and end at `end`."""
+    if not len(offsets) or offsets[0] != 0 or offsets[-1] != end or (offsets[1:] < offsets[:-1]).any():
+        raise DamagedError("it has offsets that lead elsewhere")
+
+
+def _ordered(arrays: Mapping[str, np.ndarray]) -> Arrays:
+    """Return the arrays in the order of the file, in which each starts at a multiple of its items' size."""
+    return dict(sorted(arrays.items(), key=lambda item: -item[1].itemsize))
+
+
+def _head(name: str, arrays: Mapping[str, np.ndarray], digest: str) -> bytes:
+    """Return what stands before the arrays. The file's name is part of it, so that a file in another's place shows."""
+    codes = {np.dtype(kind): code for code, kind in _CODES.items()}
+    header: dict[str, Any] = {"__metadata__": {"file": name, "digest": digest}}
+    end = 0
+    for key, array in arrays.items():
+        start, end = end, end + array.nbytes
+        header[key] = {"dtype": codes[array.dtype], "shape": array.shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-(8 + len(text)) % _ALIGNED)
+    return struct.pack("<Q", len(text)) + text
+
+
+def _digest(name: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """Return the digest of a file: of its head without the digest, and of the digests of all pieces of its arrays."""
+    digest = blake2b(_head(name, arrays, _UNSIGNED), digest_size=32)
+    pieces = [
+        piece.data
+        for array in arrays.values()
+        for content in [_bytes_of(array)]
+        for piece in np.split(content, range(_PIECE, len(content), _PIECE))
+    ]
+    for found in _digest_each(pieces):
+        digest.update(found)
+    return digest.hexdigest()
+
+
+def _digest_each(pieces: list[memoryview]) -> Iterable[bytes]:
+    if len(pieces) < 8:
+        return [_digest_one(piece) for piece in pieces]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return list(threads.map(_digest_one, pieces))
+
+
+def _digest_one(piece: memoryview) -> bytes:
+    return blake2b(piece, digest_size=32).digest()
 
 
 def _array(content: np.ndarray, entry: Mapping[str, Any]) -> np.ndarray:
@@ -122,10 +200,3 @@ def _array(content: np.ndarray, entry: Mapping[str, Any]) -> np.ndarray:
 
 def _bytes_of(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-
-
-def _checksum(array: np.ndarray) -> int:
-    """The sum of the bytes, eight by eight: any single change shows, and it runs as fast as memory is read."""
-    content = _bytes_of(array)
-    whole = len(content) // 8 * 8
-    return (int(content[:whole].view(np.uint64).sum()) + int.from_bytes(content[whole:].tobytes(), "little")) % 2**64
