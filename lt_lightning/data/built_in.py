@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,10 +11,14 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import datasets
+import numpy as np
+import pyarrow as pa
 
-from lt_lightning.data.libraries import LIBRARIES, installed
-from lt_lightning.errors import SettingError
+from lt_lightning.data.installed import Installed, find_installed
+from lt_lightning.data.kept import Arrays, check_kind, check_offsets, check_range, recall_or_make
+from lt_lightning.data.libraries import LIBRARIES
 
+SPLITS = ("train", "test")
 TEST_SHARE = 0.2  # of the groups of rows that must not be parted
 
 
@@ -83,62 +86,77 @@ def load_built_in(
     cache: Path,
     data: str,
     edition: str,
-    harvest: Callable[[Path, str], list[Row]],
+    harvest: Callable[[Installed], list[Row]],
     select: Callable[[Iterable[Row]], Mapping[str, Sequence[Row]]],
 ) -> Mapping[Any, datasets.Dataset]:
-    """Load a corpus from its cache; the first time, and when a library has changed its version, read it anew.
+    """Load a corpus from its cache; the first time, and when a library is of other files, read it anew.
 
     Args:
-        cache: the folder below which it is kept, in a folder of its own for each edition and set of library versions.
+        cache: the folder where it is kept, in a file of its own for each edition and each set of files of the
+            libraries; it is made where there is none.
         data: the choice of `data` that asks for it.
         edition: what else tells this corpus from others: how its rows are found, shown and drawn.
-        harvest: finds the rows of a library in its folder.
+        harvest: finds the rows of a library.
         select: makes the splits of the rows of all.
 
     Returns:
         The splits (a DatasetDict) with the columns `text` and `label` (a `ClassLabel` of the four libraries).
 
     Raises:
-        SettingError: if a library is not installed, or the cache cannot be written.
+        SettingError: if a library is not installed, or not as it was installed.
     """
-    libraries = {library: installed(library, data) for library in LIBRARIES}
-    versions = " ".join(f"{library}=={version}" for library, (version, _) in libraries.items())
-    folder = cache / f"{data}-{edition}-{hashlib.sha256(versions.encode()).hexdigest()[:16]}"
-    if not folder.exists():
+    libraries = [find_installed(library, data) for library in LIBRARIES]
+    digests = " ".join(library.digest for library in libraries)
+    path = cache / f"{data}-{edition}-{hashlib.sha256(digests.encode()).hexdigest()[:16]}.safetensors"
+
+    def make() -> Arrays:
         with _without_garbage_collection():
-            found = [row for library, (_, root) in libraries.items() for row in harvest(root, library)]
-        try:
-            _save(_datasets(select(found)), folder)
-        except OSError as error:
-            why = error.strerror or error
-            raise SettingError(
-                f"data={data} cannot be kept in {cache} ({why}): name a folder that can be written"
-            ) from error
-    return datasets.DatasetDict.load_from_disk(str(folder))
+            found = [row for library in libraries for row in harvest(library)]
+        return _as_arrays(select(found))
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return _as_corpus(path.name, recall_or_make(path, make, f"data={data}", _check))
 
 
-def _datasets(splits: Mapping[str, Sequence[Labelled]]) -> Mapping[Any, datasets.Dataset]:
+def _as_arrays(splits: Mapping[str, Sequence[Labelled]]) -> Arrays:
+    """Return texts as one string of bytes and where each starts in it, and the numbers of their libraries."""
     names = list(LIBRARIES)
-    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=names)})
+    arrays: Arrays = {}
+    for split in SPLITS:
+        texts = [row.text.encode() for row in splits[split]]
+        arrays[f"{split}_letters"] = np.frombuffer(b"".join(texts), np.uint8)
+        arrays[f"{split}_places"] = np.cumsum([0, *map(len, texts)], dtype=np.int32)
+        arrays[f"{split}_labels"] = np.array([names.index(row.library) for row in splits[split]], np.int64)
+    return arrays
+
+
+def _check(arrays: Arrays) -> None:
+    """Raise a `KeyError` or a `ValueError` unless arrays are such splits."""
+    for split in SPLITS:
+        letters, places, labels = (arrays[f"{split}_{part}"] for part in ("letters", "places", "labels"))
+        check_kind(letters, np.uint8, (None,))
+        check_kind(labels, np.int64, (None,))
+        check_kind(places, np.int32, (len(labels) + 1,))
+        check_offsets(places, len(letters))
+        check_range(labels, 0, len(LIBRARIES))
+        _texts(arrays, split).validate(full=True)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _texts(arrays: Arrays, split: str) -> pa.StringArray:
+    letters, places = (pa.py_buffer(arrays[f"{split}_{part}"]) for part in ("letters", "places"))
+    return pa.StringArray.from_buffers(len(arrays[f"{split}_labels"]), places, letters)
+
+
+def _as_corpus(name: str, arrays: Arrays) -> Mapping[Any, datasets.Dataset]:
+    """Return the splits; the name of their file tells them from those of others."""
+    labels = datasets.ClassLabel(names=list(LIBRARIES))
+    schema = datasets.Features({"text": datasets.Value("string"), "label": labels}).arrow_schema
     corpus = datasets.DatasetDict()
-    for split, rows in splits.items():
-        columns = {"text": [row.text for row in rows], "label": [names.index(row.library) for row in rows]}
-        corpus[split] = datasets.Dataset.from_dict(columns, features=features, split=datasets.NamedSplit(split))
+    for split in SPLITS:
+        table = pa.table({"text": _texts(arrays, split), "label": arrays[f"{split}_labels"]}, schema=schema)
+        fingerprint = hashlib.blake2b(f"{name} {split}".encode(), digest_size=8).hexdigest()
+        corpus[split] = datasets.Dataset(table, split=datasets.NamedSplit(split), fingerprint=fingerprint)
     return corpus
-
-
-def _save(corpus: Mapping[Any, datasets.Dataset], folder: Path) -> None:
-    """Write so that the folder is there wholly or not at all, whoever else writes it at the same time."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        written = Path(scratch) / folder.name
-        with _without_progress_bars():
-            datasets.DatasetDict(corpus).save_to_disk(str(written))
-        try:
-            written.rename(folder)
-        except OSError:
-            if not folder.exists():  # where it does, another process was first, with the same content
-                raise
 
 
 @contextmanager
@@ -151,15 +169,3 @@ def _without_garbage_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-@contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    shown = not datasets.are_progress_bars_disabled()
-    if shown:
-        datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if shown:
-            datasets.enable_progress_bars()

@@ -21,6 +21,7 @@ from lt_lightning.config import DataKind
 from lt_lightning.data.labels import Classes, find_classes
 from lt_lightning.data.rows import finish_rows, read_columns, spell, take_filled
 from lt_lightning.errors import SettingError
+from lt_lightning.storage.owners import is_foreign, make_private
 
 if TYPE_CHECKING:
     from lt_lightning.config import DataConfig
@@ -90,14 +91,19 @@ def load_corpus(config: DataConfig) -> Corpus:
 
 
 def cache_folder() -> Path:
-    """Where the project keeps what it worked out, inside the cache of `datasets`.
+    """Return the folder where the project keeps what it worked out, inside the cache of `datasets`.
+
+    No other user may write in it. Where users share a cache, the first has the folder `lt_lightning`, and each of the
+    others one that has the user's number in its name.
 
     Raises:
         SettingError: if nothing can be written there.
     """
     folder = Path(HF_DATASETS_CACHE) / "lt_lightning"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if folder.exists() and is_foreign(folder.stat()):
+            folder = folder.with_name(f"{folder.name}_{os.geteuid()}")
+        make_private(folder)
     except OSError as error:
         why = error.strerror or str(error)
     else:

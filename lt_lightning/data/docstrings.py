@@ -7,9 +7,9 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
+from lt_lightning.data.installed import Installed
 from lt_lightning.data.libraries import definitions, mask_libraries, parsed_files
 
 # Stands for every name of every library. It is a word, so that sentences still read, and the same one for all four:
@@ -140,16 +140,18 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def harvest(root: Path, library: str) -> list[Paragraph]:
-    """Read all paragraphs of the docstrings below a folder, repeats included, in the order of the files' names.
+def harvest(library: Installed) -> list[Paragraph]:
+    """Read all paragraphs of the docstrings of a library, repeats included, in the order of the files' names.
 
     Args:
-        root: The library's folder; which of its files are read is `parsed_files`'.
-        library: Its name, a key of `LIBRARIES`.
+        library: A key of `LIBRARIES` is its name; which of its files are read is `parsed_files`'.
+
+    Raises:
+        SettingError: A file is not as it was installed.
     """
     return [
-        Paragraph(text, library, name)
-        for name, tree in parsed_files(root)
+        Paragraph(text, library.name, name)
+        for name, tree in parsed_files(library)
         for node in (tree, *definitions(tree))
         for text in paragraphs(ast.get_docstring(node, clean=False) or "")
     ]

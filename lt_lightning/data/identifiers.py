@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import datasets
 
 from lt_lightning.data.built_in import deal, load_built_in
+from lt_lightning.data.installed import Installed
 from lt_lightning.data.libraries import LIBRARY_NAME, definitions, parsed_files
 
 # Raise it with every change to this file, `libraries` or `built_in` that changes the corpus: caches of the old one are
@@ -50,19 +51,21 @@ def names_a_library(name: str) -> bool:
     return any(pattern.search(form) for pattern in (LIBRARY_NAME, _PUN) for form in (name, " ".join(words(name))))
 
 
-def harvest(root: Path, library: str, *, split: bool) -> list[Name]:
-    """Read the names of all functions, classes and methods below a folder, repeats included.
+def harvest(library: Installed, *, split: bool) -> list[Name]:
+    """Read the names of all functions, classes and methods of a library, repeats included.
 
     Left out are names that Python reserves (`__init__`), those of underscores alone, and those that name a library.
 
     Args:
-        root: the library's folder; which of its files are read is `parsed_files`'.
-        library: its name, a key of `LIBRARIES`.
+        library: a key of `LIBRARIES` is its name; which of its files are read is `parsed_files`'.
         split: whether to show a name as its words, with spaces between them, or as it is written.
+
+    Raises:
+        SettingError: a file is not as it was installed.
     """
-    written = (node.name for _, tree in parsed_files(root) for node in definitions(tree))
+    written = (node.name for _, tree in parsed_files(library) for node in definitions(tree))
     return [
-        Name(" ".join(words(name)) if split else name, library)
+        Name(" ".join(words(name)) if split else name, library.name)
         for name in written
         if words(name) and not (name.startswith("__") and name.endswith("__")) and not names_a_library(name)
     ]
@@ -86,7 +89,7 @@ def select(found: Iterable[Name]) -> dict[str, list[Name]]:
 
 
 def load_names(cache: Path, split: bool) -> Mapping[Any, datasets.Dataset]:
-    """Load the names from their cache; the first time, and when a library has changed its version, read them anew.
+    """Load the names from their cache; the first time, and when a library is of other files, read them anew.
 
     Args:
         cache: the folder below which they are kept; see `load_built_in`.
@@ -97,7 +100,7 @@ def load_names(cache: Path, split: bool) -> Mapping[Any, datasets.Dataset]:
         libraries).
 
     Raises:
-        SettingError: if a library is not installed, or the cache cannot be written.
+        SettingError: if a library is not installed, or not as it was installed.
     """
     edition = f"v{FORMAT}-{'split' if split else 'written'}"
-    return load_built_in(cache, "names", edition, lambda root, library: harvest(root, library, split=split), select)
+    return load_built_in(cache, "names", edition, lambda library: harvest(library, split=split), select)

@@ -1,4 +1,4 @@
-"""The four libraries that the built-in corpora are read from: their names, where they lie, and their source files.
+"""The four libraries that the built-in corpora are read from: their names, and what is in their source files.
 
 Files are read as text, nothing is imported.
 """
@@ -6,14 +6,11 @@ Files are read as text, nothing is imported.
 from __future__ import annotations
 
 import ast
-import importlib.metadata
-import importlib.util
 import re
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
-from lt_lightning.errors import SettingError
+from lt_lightning.data.installed import Installed
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "sympy": ("sympy",),
@@ -45,46 +42,30 @@ def mask_libraries(text: str, mask: str) -> str:
     return LIBRARY_NAME.sub(mask, text)
 
 
-def installed(library: str, data: str) -> tuple[str, Path]:
-    """Say which version of a library is installed, and where.
-
-    Args:
-        library: a key of `LIBRARIES`.
-        data: the choice of `data` that reads it, for the error.
-
-    Raises:
-        SettingError: if it is not installed.
-    """
-    try:
-        version = importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        version = None
-    spec = importlib.util.find_spec(library)  # of a top-level name: imports nothing
-    if version is None or spec is None or not spec.submodule_search_locations:
-        raise SettingError(f"data={data} reads {library}'s source; it is not installed: pip install {library}")
-    return version, Path(spec.submodule_search_locations[0])
-
-
-def parsed_files(root: Path) -> Iterator[tuple[str, ast.Module]]:
-    """Parse the source files below a folder, in the order of their names.
+def parsed_files(library: Installed) -> Iterator[tuple[str, ast.Module]]:
+    """Parse the source files of a library, in the order of their names.
 
     The libraries' tests are left out: they are most of the files and hold a thirtieth of the prose. So are files that
     do not parse.
 
     Args:
-        root: the library's folder.
+        library: the library.
 
     Yields:
         The file's name below the folder, with forward slashes on every system, and what is in it.
+
+    Raises:
+        SettingError: a file is not as it was installed.
     """
-    files = {path.relative_to(root).as_posix(): path for path in root.rglob("*.py")}
-    for name in sorted(files):
-        if "tests" in name.split("/") or files[name].name.startswith("test_"):
+    for name in sorted(library.files):
+        *folders, file = name.split("/")
+        if "tests" in folders or file.startswith("test_"):
             continue
+        content = library.read(name)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about escapes in a library's strings: not our user's concern
-                tree = ast.parse(files[name].read_text(encoding="utf-8"))
+                tree = ast.parse(content.decode().replace("\r\n", "\n").replace("\r", "\n"))
         except (SyntaxError, ValueError):  # ValueError: not utf-8, or null bytes
             continue
         yield name, tree

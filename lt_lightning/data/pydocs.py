@@ -39,7 +39,7 @@ def select(found: Iterable[Paragraph], seed: int = 0) -> dict[str, list[Paragrap
 
 
 def load_pydocs(cache: Path, seed: int = 0) -> Mapping[Any, datasets.Dataset]:
-    """Load PyDocs from its cache; the first time, and when a library has changed its version, read it anew.
+    """Load PyDocs from its cache; the first time, and when a library is of other files, read it anew.
 
     Args:
         cache: The folder below which it is kept; see `load_built_in`.
@@ -50,6 +50,6 @@ def load_pydocs(cache: Path, seed: int = 0) -> Mapping[Any, datasets.Dataset]:
         libraries).
 
     Raises:
-        SettingError: A library is not installed, or the cache cannot be written.
+        SettingError: A library is not installed, or not as it was installed.
     """
     return load_built_in(cache, "pydocs", f"v{FORMAT}-seed{seed}", harvest, lambda found: select(found, seed))

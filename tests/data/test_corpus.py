@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -255,3 +256,21 @@ def test_imdb_is_what_its_readme_says(data_config):
     corpus = load_corpus(data_config(path=str(shared("imdb")), class_names=["negative", "positive"]))
     assert {split: len(rows) for split, rows in corpus.splits.items()} == {"train": 25_000, "test": 25_000}
     assert {sum(rows["label"][:]) for rows in corpus.splits.values()} == {12_500}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="owners and modes are POSIX's")
+def test_no_other_user_can_write_in_the_cache(own_cache):
+    own_cache.mkdir(parents=True)
+    own_cache.chmod(0o777)
+    assert cache_folder() == own_cache
+    assert not own_cache.stat().st_mode & 0o022
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give files away")
+def test_who_shares_a_cache_has_a_folder_of_her_own(own_cache, refused):
+    own_cache.mkdir(parents=True)
+    os.chown(own_cache, 1234, -1)
+    assert cache_folder() == own_cache.with_name("lt_lightning_0")
+    os.chown(own_cache.with_name("lt_lightning_0"), 1234, -1)
+    with refused("HF_DATASETS_CACHE: nothing can be kept in", "it belongs to another user, 1234"):
+        cache_folder()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lt_lightning.data.docstrings import harvest, paragraphs
+from lt_lightning.data.installed import Installed
 
 DOCSTRING = r"""
     Return the mean of all of the values in a bag, `.Weights` permitting [1]_.
@@ -153,7 +154,7 @@ def fake(tmp_path) -> Path:
 
 
 def test_harvest_reads_the_docstrings_of_a_package_without_importing_it(fake):
-    found = harvest(fake, "sympy")
+    found = harvest(Installed.of_folder("sympy", "1.0", fake))
     assert Counter(row.text for row in found) == Counter(
         [
             "The module's docstring is a paragraph of the corpus.",

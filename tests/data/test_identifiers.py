@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from lt_lightning.config import DataKind
 from lt_lightning.data import built_in, corpus
 from lt_lightning.data.identifiers import Name, harvest, load_names, names_a_library, select, words
+from lt_lightning.data.installed import Installed
 from lt_lightning.data.libraries import LIBRARIES
 
 
@@ -107,9 +108,9 @@ def fake(tmp_path) -> Path:
 
 
 def test_names_are_read_as_written_or_in_words(fake):
-    written = harvest(fake, "pandas", split=False)
+    written = harvest(Installed.of_folder("pandas", "1.0", fake), split=False)
     assert [name.text for name in written] == ["Frame", "_read_csv", "innerHelper2D", "_read_csv", "other"]
-    shown = harvest(fake, "pandas", split=True)
+    shown = harvest(Installed.of_folder("pandas", "1.0", fake), split=True)
     assert [name.text for name in shown] == ["frame", "read csv", "inner helper 2d", "read csv", "other"]
     assert {name.library for name in written + shown} == {"pandas"}
 
@@ -204,7 +205,8 @@ def test_the_corpus_is_shown_as_asked_for_under_its_own_name(tmp_path, monkeypat
     for number, root in enumerate(roots.values()):
         root.mkdir()
         (root / "m.py").write_text("\n".join(f"def do_{'abcd'[number]}{'x' * n}(): ..." for n in range(1, 40)))
-    monkeypatch.setattr(built_in, "installed", lambda library, _: ("1.0", roots[library]))
+    find = lambda library, _: Installed.of_folder(library, "1.0", roots[library])  # noqa: E731
+    monkeypatch.setattr(built_in, "find_installed", find)
     config = data_config(kind=DataKind.names, name="PyDocs names", split_names=False)
     written = corpus.load_corpus(config)
     assert (written.name, written.source) == ("PyDocs names", "names in installed libraries")

@@ -1,19 +1,17 @@
-"""The libraries: where they are, which of their files are read, what is defined there, and what names them."""
+"""The libraries: which of their files are read, what is defined there, and what names them."""
 
 from __future__ import annotations
 
 import ast
 from pathlib import Path
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lt_lightning.data.installed import Installed
 from lt_lightning.data.libraries import (
-    LIBRARIES,
     LIBRARY_NAME,
     definitions,
-    installed,
     mask_libraries,
     parsed_files,
 )
@@ -54,20 +52,8 @@ def test_files_are_parsed_in_order_without_tests_and_what_does_not_parse(tmp_pat
         (tmp_path / name).write_text("x = 1")
     (tmp_path / "broken.py").write_text("def")
     (tmp_path / "warned.py").write_text(r"'\d'")
-    assert [name for name, _ in parsed_files(tmp_path)] == ["a.py", "a/c.py", "b.py", "warned.py"]
-
-
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_each_library_is_installed_and_named(library):
-    version, root = installed(library, "names")
-    assert version[0].isdigit()
-    assert (root / "__init__.py").is_file()
-    assert LIBRARY_NAME.fullmatch(library)
-
-
-def test_a_library_that_is_not_installed_is_named_with_who_asks_and_the_remedy(refused):
-    with refused("data=names reads no_such_library's source", "pip install no_such_library"):
-        installed("no_such_library", "names")
+    library = Installed.of_folder("sympy", "1.0", tmp_path)
+    assert [name for name, _ in parsed_files(library)] == ["a.py", "a/c.py", "b.py", "warned.py"]
 
 
 PIECES = [

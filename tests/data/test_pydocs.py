@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import gc
 import importlib.metadata
-import importlib.util
-import os
 import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pytest
 
-from lt_lightning.data import built_in, pydocs
+from lt_lightning.data import built_in, kept, pydocs
 from lt_lightning.data.docstrings import Paragraph, harvest
+from lt_lightning.data.installed import Installed, find_installed
 from lt_lightning.data.libraries import LIBRARIES
 from lt_lightning.data.pydocs import load_pydocs, select
 from lt_lightning.errors import SettingError
@@ -135,11 +136,8 @@ def test_every_paragraph_is_prose_that_names_no_library(corpus):
 
 @pytest.mark.slow
 def test_no_file_of_networkx_is_on_both_sides(corpus):
-    spec = importlib.util.find_spec("networkx")
-    assert spec is not None
-    assert spec.origin is not None
     files: dict[str, set[str]] = {}
-    for row in harvest(Path(spec.origin).parent, "networkx"):
+    for row in harvest(find_installed("networkx", "pydocs")):
         files.setdefault(row.text, set()).add(row.file)
     sides = [
         {file for text in split["text"] if len(files.get(text, ())) == 1 for file in files[text]}
@@ -184,7 +182,11 @@ def all_fake(tmp_path, monkeypatch) -> None:
             (roots[library] / f"m{n}.py").write_text(
                 f'"""{spelled(1000 * number + n)} is a paragraph of some eight words."""'
             )
-    monkeypatch.setattr(built_in, "installed", lambda library, _: ("1.0", roots[library]))
+
+    def find(library: str, _: str) -> Installed:
+        return Installed.of_folder(library, "1.0", roots[library])
+
+    monkeypatch.setattr(built_in, "find_installed", find)
 
 
 @pytest.fixture(params=["shown", "hidden"])
@@ -208,57 +210,91 @@ def test_making_the_corpus_shows_no_bar_and_leaves_the_process_as_it_was(all_fak
 
 
 def test_the_process_that_comes_second_takes_what_the_first_wrote(all_fake, tmp_path, monkeypatch):
-    save = built_in._save
+    keep = kept.keep
 
-    def save_twice(corpus, folder):
-        save(corpus, folder)  # the other process, between our look at the cache and our writing to it
-        save(corpus, folder)
+    def keep_twice(path, arrays):
+        keep(path, arrays)  # the other process, between our look at the cache and our writing to it
+        keep(path, arrays)
 
-    monkeypatch.setattr(built_in, "_save", save_twice)
+    monkeypatch.setattr(kept, "keep", keep_twice)
     corpus = load_pydocs(tmp_path / "cache")
     assert len(corpus["train"]) > 0
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
 def test_an_interrupted_save_leaves_nothing(all_fake, tmp_path, monkeypatch):
-    def interrupted(self, path):
-        Path(path).mkdir(parents=True)
+    def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(datasets.DatasetDict, "save_to_disk", interrupted)
+    monkeypatch.setattr(kept, "_bytes_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load_pydocs(tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_another_version_or_seed_is_another_folder(all_fake, tmp_path, monkeypatch):
+def test_other_files_another_version_or_seed_is_another_file_of_the_cache(all_fake, tmp_path, monkeypatch):
     first = load_pydocs(tmp_path / "cache")
     other = load_pydocs(tmp_path / "cache", seed=1)
     assert first["train"]["text"][:] != other["train"]["text"][:]
-    installed = built_in.installed
-    monkeypatch.setattr(built_in, "installed", lambda library, data: ("2.0", installed(library, data)[1]))
+    (tmp_path / "fake/networkx/m7.py").write_text('"""A paragraph of some eight words that was not there."""')
     load_pydocs(tmp_path / "cache")
-    assert len(list((tmp_path / "cache").iterdir())) == 3
+    find = built_in.find_installed
+    monkeypatch.setattr(built_in, "find_installed", lambda *asked: replace(find(*asked), version="2.0"))
+    load_pydocs(tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: {**arrays, "train_labels": arrays["train_labels"] + 1},
+        lambda arrays: {**arrays, "train_places": arrays["train_places"] * 2},
+        lambda arrays: {**arrays, "test_letters": arrays["test_letters"] | np.uint8(128)},
+        lambda arrays: {**arrays, "test_labels": arrays["test_labels"][1:]},
+        lambda arrays: {name: array for name, array in arrays.items() if name != "test_places"},
+        lambda arrays: {**arrays, "train_places": arrays["train_places"].astype(np.int64)},
+    ],
+)
+def test_a_cache_out_of_range_is_named_and_made_anew(all_fake, tmp_path, caplog, change):
+    first = load_pydocs(tmp_path / "cache")
+    [file] = (tmp_path / "cache").iterdir()
+    kept.keep(file, change({name: np.array(array) for name, array in kept.recall(file).items()}))
+    for _ in range(2):
+        again = load_pydocs(tmp_path / "cache")
+        assert all(again[split].to_dict() == first[split].to_dict() for split in ("train", "test"))
+    assert [message.split(" (")[0] for message in caplog.messages] == ["the cache of data=pydocs is damaged"]
+
+
+def test_changed_bytes_of_the_cache_are_named_and_made_anew(all_fake, tmp_path, caplog):
+    first = load_pydocs(tmp_path / "cache")
+    [file] = (tmp_path / "cache").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole.replace(b"paragraph", b"grapharap"))
+    again = load_pydocs(tmp_path / "cache")
+    assert all(again[split].to_dict() == first[split].to_dict() for split in ("train", "test"))
+    assert file.read_bytes() == whole
+    assert [message.split(" (")[0] for message in caplog.messages] == ["the cache of data=pydocs is damaged"]
 
 
 @pytest.mark.parametrize("missing", LIBRARIES)
 def test_a_library_that_is_not_installed_is_named_with_the_remedy(missing, tmp_path, monkeypatch):
-    version = importlib.metadata.version
+    distributions = importlib.metadata.distributions
 
-    def without(name: str) -> str:
-        if name == missing:
-            raise importlib.metadata.PackageNotFoundError(name)
-        return version(name)
+    def without(name: str, path: list[str]) -> Iterable[importlib.metadata.Distribution]:
+        return () if name == missing else distributions(name=name, path=path)
 
-    monkeypatch.setattr(importlib.metadata, "version", without)
+    monkeypatch.setattr(importlib.metadata, "distributions", without)
     with pytest.raises(SettingError, match=f"data=pydocs reads {missing}.*pip install {missing}") as raised:
         load_pydocs(tmp_path / "cache")
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_cache_that_cannot_be_written_is_named(all_fake, tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(SettingError, match=re.escape(os.fspath(tmp_path / "file"))) as raised:
-        load_pydocs(tmp_path / "file")
-    assert "\n" not in str(raised.value)
+def test_a_cache_that_cannot_be_written_costs_time_alone(all_fake, tmp_path, caplog, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(kept, "open_whole", full)
+    assert len(load_pydocs(tmp_path / "cache")["train"]) > 0
+    [message] = caplog.messages
+    assert message.startswith("data=pydocs cannot be kept") and message.endswith("No space left on device)")
