@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TextIO
 
 import lt_lightning
 from lt_lightning.errors import SettingError
+from lt_lightning.imports import prefer_installed
 from lt_lightning.interruption import interruption, listen
 from lt_lightning.results.files import remove_links, unwritable, writing_to
 
@@ -34,6 +35,7 @@ def run_hydra(task: Callable[[Any], None]) -> None:
     tracebacks.
     """
     listen()
+    prefer_installed()
     try:
         _run_hydra(task)
     except BaseException as error:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from lt_lightning.errors import SettingError
+from lt_lightning.imports import prefer_installed
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
 """The exit codes of programs that Ctrl-C and SIGPIPE ended."""
@@ -32,6 +33,7 @@ def exit_code(work: Callable[[], None]) -> int:
     Returns:
         0; 2 after a `SettingError`; 130 after Ctrl-C; 141 where nobody reads any further, without a word.
     """
+    prefer_installed()
     try:
         if sys.stdout is None:
             raise SettingError("stdout: closed; send it to a file, or to /dev/null")

@@ -19,7 +19,7 @@ import traceback
 from typing import NoReturn
 
 from lt_lightning.errors import ResumableError, SettingError
-from lt_lightning.imports import load_lightning
+from lt_lightning.imports import load_lightning, prefer_installed
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.processes import Job, Place
 from lt_lightning.supervisor import SHOW_CURSOR
@@ -36,6 +36,7 @@ def main(report: int) -> None:
     except (EOFError, pickle.UnpicklingError):  # the supervisor died before it had said everything
         os._exit(1)
     _hold_lifeline()
+    prefer_installed()
     try:
         _set_up_logging(job, place)
         _play(job, place)

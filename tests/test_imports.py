@@ -3,8 +3,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from lt_lightning.data.libraries import LIBRARIES
+from lt_lightning.imports import READ_LIBRARIES
 
 PROGRAM = """
 import gc, json, sys
@@ -42,3 +46,21 @@ def test_loading_again_changes_nothing() -> None:
     load_lightning()
     assert dict(sys.modules) == there
     assert sys.modules["pytorch_lightning"] is pytorch_lightning
+
+
+SHADOWED = """
+import sys
+from lt_lightning.imports import prefer_installed
+prefer_installed(); prefer_installed()
+import networkx, sympy, shadowed
+print(networkx.Graph().order(), sympy.S(1), shadowed.ours, sum("_InstalledFirst" in repr(one) for one in sys.meta_path))
+"""
+
+
+def test_libraries_are_imported_from_where_they_are_installed_and_other_modules_as_ever(tmp_path: Path) -> None:
+    for name in ("networkx", "sympy", "shadowed"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("ours = True")
+    ran = subprocess.run([sys.executable, "-c", SHADOWED], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.stdout == "0 1 True 1\n", ran.stderr
+    assert LIBRARIES.keys() == READ_LIBRARIES

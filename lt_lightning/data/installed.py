@@ -83,7 +83,7 @@ def find_installed(library: str, data: str) -> Installed:
     Raises:
         SettingError: it is not installed, or as a working copy.
     """
-    found = next(iter(importlib.metadata.distributions(name=library, path=_search_path())), None)
+    found = _distribution(library)
     if found is None:
         raise SettingError(f"data={data} reads {library}'s source; it is not installed: pip install {library}")
     root, record = Path(str(found.locate_file(library))), found.read_text("RECORD")
@@ -99,6 +99,16 @@ def find_installed(library: str, data: str) -> Installed:
     return Installed(library, found.version, root, files)
 
 
+def find_folder(distribution: str, folder: str) -> Path | None:
+    """Return a top folder of an installed distribution; None if there is no such distribution."""
+    found = _distribution(distribution)
+    return None if found is None else Path(str(found.locate_file(folder)))
+
+
+def _distribution(name: str) -> importlib.metadata.Distribution | None:
+    return next(iter(importlib.metadata.distributions(name=name, path=search_path())), None)
+
+
 def _recorded(record: str, library: str) -> dict[str, str]:
     """Return the Python files in a library's folder, and their digests, from the text of `RECORD`."""
     # Most lines are of other files.
@@ -107,7 +117,7 @@ def _recorded(record: str, library: str) -> dict[str, str]:
     return {row[0].removeprefix(f"{library}/"): row[1] for row in rows}
 
 
-def _search_path() -> list[str]:
+def search_path() -> list[str]:
     """Return where Python looks for distributions, without the working directory unless it is a site folder."""
     try:
         here = os.path.realpath(os.curdir)

