@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lt_lightning.data.labels import as_text, is_text
 from lt_lightning.errors import SettingError
 
 LONGEST_FIELD = 2**31 - 1
@@ -179,17 +181,25 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _column(values: list[Any]) -> pa.Array:
-    """Values of one type as they are, of several types as text."""
+    """Return values of one type as they are, and values of several types as text. NaN is a missing value."""
     try:
         return pa.array(values)
     except (pa.ArrowException, OverflowError):
-        return pa.array([value if isinstance(value, str | None) else json.dumps(value) for value in values])
+        return pa.array([_as_string(value) for value in values])
+
+
+def _as_string(value: Any) -> str | None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _dataset(table: pa.Table) -> datasets.Dataset:
-    """The table with categories written out, which is how `datasets` wants them."""
+    """Return the table with categories and views written out, as `datasets` does not know them."""
     for place, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
+        if is_text(field.type) and not pa.types.is_string(field.type):
+            table = table.set_column(place, field.name, as_text(table[place]))
+        elif pa.types.is_dictionary(field.type):
             table = table.set_column(place, field.name, table[place].cast(field.type.value_type))
     return datasets.Dataset(table)
 

@@ -15,7 +15,7 @@ from jaxtyping import Int64
 
 from lt_lightning.data.corpus import Corpus
 from lt_lightning.data.files import read_file
-from lt_lightning.data.labels import Classes
+from lt_lightning.data.labels import Classes, as_numbers
 from lt_lightning.data.rows import finish_rows, read_columns, spell, take_filled
 from lt_lightning.data.splits import stratified_split
 from lt_lightning.errors import SettingError
@@ -78,14 +78,15 @@ def read_labelled_file(path: Path, config: DataConfig, names: Sequence[str]) -> 
         SettingError: if the file cannot be read, or a label is of no class of the ticket.
     """
     where = str(path)
-    columns, known = read_columns(read_file(path, "data"), where, config)
+    columns, known = read_columns(read_file(path, "data"), where, config, names)
     table = take_filled(columns, where)
     labels = table["label"]
     if (dropped := len(columns) - len(table)) > 0:
         log.warning("%s: left out %d of %d rows without text or label", where, dropped, len(columns))
     named = config.class_names or known
-    if named is not None and pa.types.is_integer(labels.type):
-        labels = spell(pa.chunked_array([Classes(tuple(named), numbered=True).number(labels, where)]), named)
+    numbers = as_numbers(labels)
+    if named is not None and numbers is not None and not {*map(str, labels.unique().to_pylist())} <= {*named}:
+        labels = spell(pa.chunked_array([Classes(tuple(named), numbered=True).number(numbers, where)]), named)
     codes = _find(labels, names, where)
     rows = _spread(len(codes), config.limit)
     texts = table["text"].take(pa.array(rows))

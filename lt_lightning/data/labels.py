@@ -1,8 +1,13 @@
-"""Labels: however a file writes them, here they become numbers 0 … C−1 with a name each."""
+"""Labels become numbers 0 … C−1 with a name each, whatever a file holds.
+
+Labels are read as they are. Whole numbers 0 … C−1 are class numbers, typed or written as text. Everything else is a
+name: `01` is not `1`. A label is missing if it is null, blank, or NaN, the number as well as the text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,33 +52,70 @@ class Classes:
         return codes
 
     def find(self, labels: pa.ChunkedArray) -> Int64[np.ndarray, " rows"]:
-        """The number of each label's class, and -1 for a label of none; `labels` as for `number`."""
-        if self.numbered and pa.types.is_integer(labels.type):
-            codes = labels.to_numpy()
+        """Return the number of each label's class, and -1 for a label of none; `labels` as for `number`."""
+        numbers = as_numbers(labels) if self.numbered else None
+        if numbers is not None:
+            codes = numbers.to_numpy()
             return np.where((codes >= 0) & (codes < len(self.names)), codes, -1)
         places = pc.index_in(labels.cast(pa.large_string()), pa.array(self.names, pa.large_string()))  # pyright: ignore
         return pc.fill_null(places, -1).to_numpy().astype(np.int64)
 
 
-def tidy_labels(labels: pa.ChunkedArray, known: Sequence[str] | None, where: str) -> pa.ChunkedArray:
-    """Labels as whole numbers or as names; missing ones null.
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether a column of this type holds strings, however Arrow stores them."""
+    if pa.types.is_dictionary(kind):
+        return is_text(kind.value_type)
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of strings as large strings."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column.cast(pa.large_string())
+
+
+def as_numbers(labels: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Return labels as int64, or None if they are names.
 
     Args:
-        labels: as they were read. Text that is a number in every row counts as numbers: a .csv knows no others.
-        known: the names that the file has for them: there −1 says that the label is missing.
+        labels: as `tidy_labels` gives them. Text counts as numbers if every value is a whole number without a sign and
+            without leading zeros, such as `12` or `12.0`, and no number is written in two ways.
+    """
+    if pa.types.is_integer(labels.type) or pa.types.is_null(labels.type):
+        return labels.cast(pa.int64())
+    values = labels.unique().drop_null().to_pylist()
+    found = {value: int(match[1]) for value in values if (match := _WHOLE.fullmatch(value))}
+    if len({*found.values()}) < len(values) or max(found.values(), default=0) >= 2**63:
+        return None
+    places = pc.index_in(labels, pa.array(values, labels.type))  # pyright: ignore[reportAttributeAccessIssue]
+    return pc.take(pa.chunked_array([pa.array([found[value] for value in values], pa.int64())]), places)
+
+
+_WHOLE = re.compile(r"(0|[1-9][0-9]*)(?:\.0+)?")
+_SIGNED = re.compile(r"-?(?:0|[1-9][0-9]*)")
+
+
+def tidy_labels(
+    labels: pa.ChunkedArray, known: Sequence[str] | None, where: str, named: Collection[str] = ()
+) -> pa.ChunkedArray:
+    """Return labels as whole numbers (int64) or as text without white space around it, null where one is missing.
+
+    Args:
+        labels: as they were read.
+        known: the names that the file has for its numbers; with them −1 says that a label is missing.
         where: what they were read from, for the error.
+        named: the names of classes that are known already: a class of this list may be called NaN.
 
     Raises:
         SettingError: if they are neither.
     """
-    if pa.types.is_string(labels.type) or pa.types.is_large_string(labels.type):
-        labels = pc.utf8_trim_whitespace(labels)  # pyright: ignore[reportAttributeAccessIssue]
-        labels = pc.if_else(pc.equal(labels, ""), None, labels)  # pyright: ignore[reportAttributeAccessIssue]
-        try:
-            pc.cast(labels.unique(), pa.float64())
-        except pa.ArrowInvalid:
-            return labels
-        labels = labels.cast(pa.float64())
+    if is_text(labels.type):
+        labels = pc.utf8_trim_whitespace(as_text(labels))  # pyright: ignore[reportAttributeAccessIssue]
+        missing = [value for value in ("", "nan") if value not in {name.lower() for name in named}]
+        lower = pc.utf8_lower(labels)  # pyright: ignore[reportAttributeAccessIssue]
+        is_missing = pc.is_in(lower, pa.array(missing, pa.large_string()))  # pyright: ignore
+        return pc.if_else(is_missing, None, labels)  # pyright: ignore[reportAttributeAccessIssue]
     kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
     if not any(is_kind(labels.type) for is_kind in kinds):
         raise SettingError(f"{where}: labels must be whole numbers or names, not {labels.type}; mend the file")
@@ -81,10 +123,7 @@ def tidy_labels(labels: pa.ChunkedArray, known: Sequence[str] | None, where: str
     try:
         labels = labels.cast(pa.int64())
     except pa.ArrowInvalid as error:  # a fraction, or too large
-        raise SettingError(
-            f"{where}: labels must be whole numbers or names; found {_some(labels.unique().drop_null().to_pylist())}: "
-            "number the classes, or choose another data.label_column"
-        ) from error
+        raise _not_whole(labels.unique().drop_null().to_pylist(), where) from error
     if known is not None:
         labels = pc.if_else(pc.equal(labels, -1), None, labels)  # pyright: ignore[reportAttributeAccessIssue]
     return labels
@@ -93,7 +132,7 @@ def tidy_labels(labels: pa.ChunkedArray, known: Sequence[str] | None, where: str
 def find_classes(
     labels: pa.ChunkedArray, where: str, chosen: Sequence[str] | None, known: Sequence[str] | None
 ) -> Classes:
-    """Which classes there are.
+    """Return the classes that labels are of.
 
     Args:
         labels: those of the training split, as `tidy_labels` gives them, none missing.
@@ -104,7 +143,7 @@ def find_classes(
     Raises:
         SettingError: if the labels are no classes that a network could learn, or the names do not fit them.
     """
-    values = sorted(labels.unique().to_pylist())
+    values = _sorted(labels.unique().to_pylist())
     if len(values) < 2:
         raise SettingError(f"{where} has one class only ({values[0]}): there is nothing to tell apart; add another")
     if 2 * len(values) > len(labels):
@@ -114,21 +153,44 @@ def find_classes(
         )
     if chosen is not None:
         _check_names(chosen, known, where)
-    numbered = pa.types.is_integer(labels.type) and not (chosen and {*map(str, values)} <= {*chosen})
-    if not numbered:
+    named = chosen is not None and {*map(str, values)} <= {*chosen}
+    if not named and _has_fractions(values):
+        raise _not_whole(values, where)
+    numbers = None if named else as_numbers(labels)
+    count = len(chosen or known or values)
+    if numbers is None or (chosen is known is None and {*numbers.unique().to_pylist()} != {*range(count)}):
         names = tuple(chosen or map(str, values))
         if unused := set(names) - {*map(str, values)}:
             raise SettingError(f"data.class_names: {min(unused)!r} is the label of no row; {where} has {_some(values)}")
-        return Classes(names, numbered)  # a label that has no name is found when they are numbered
-    names = tuple(chosen or known or map(str, range(len(values))))
-    fits = set(values) <= set(range(len(names))) if known else values == list(range(len(names)))
-    if not fits:
-        classes = f"the {len(chosen)} data.class_names" if chosen else "C classes"
+        return Classes(names, numbered=False)  # a label that has no name is found when they are numbered
+    names = tuple(chosen or known or map(str, range(count)))
+    found = {*numbers.unique().to_pylist()}
+    if not (found <= {*range(count)} if known else found == {*range(count)}):
+        classes = f"the {len(chosen)} data.class_names" if chosen else f"the {count} classes of the file"
         raise SettingError(
             f"{where}: labels must be 0 … C−1, one number for each of {classes}, each in use; found {_some(values)}: "
             f"number them anew, or name them: data.class_names=[{_some(values).replace(', ', ',')}]"
         )
-    return Classes(names, numbered)
+    return Classes(names, numbered=True)
+
+
+def _sorted(values: Sequence[int | str]) -> list[int | str]:
+    """Return numbers, written as text or not, in their order; other names in alphabetical order."""
+    numeric = all(_SIGNED.fullmatch(str(value)) for value in values)
+    return sorted(values, key=int if numeric else str)
+
+
+def _has_fractions(values: Sequence[int | str]) -> bool:
+    """Return whether all values are decimal numbers, and some of them are not whole."""
+    decimal = [re.fullmatch(r"-?[0-9]+(?:\.([0-9]+))?", str(value)) for value in values]
+    return all(decimal) and any(match and (match[1] or "").strip("0") for match in decimal)
+
+
+def _not_whole(values: Sequence[object], where: str) -> SettingError:
+    return SettingError(
+        f"{where}: labels must be whole numbers or names; found {_some(values)}: number the classes, name them with "
+        "data.class_names, or choose another data.label_column"
+    )
 
 
 def _check_names(chosen: Sequence[str], known: Sequence[str] | None, where: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import datasets
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64
 
-from lt_lightning.data.labels import tidy_labels
+from lt_lightning.data.labels import as_text, is_text, tidy_labels
 from lt_lightning.errors import SettingError
 
 if TYPE_CHECKING:
@@ -22,13 +22,16 @@ MOST_DROPPED = 0.05
 """A split that would lose more than this share of its rows is damaged, not untidy."""
 
 
-def read_columns(dataset: datasets.Dataset, where: str, config: DataConfig) -> tuple[pa.Table, list[str] | None]:
+def read_columns(
+    dataset: datasets.Dataset, where: str, config: DataConfig, named: Collection[str] = ()
+) -> tuple[pa.Table, list[str] | None]:
     """The two columns that matter, `text` and `label`, and the names that the file has for its labels.
 
     Args:
         dataset: the rows as they were read.
         where: what they were read from, for the error.
-        config: the `data` group; its columns are used.
+        config: the `data` group; its columns and class names are used.
+        named: names of classes beside those of the configuration; see `tidy_labels`.
 
     Raises:
         SettingError: if a column is not there, or not what it must be.
@@ -50,17 +53,17 @@ def read_columns(dataset: datasets.Dataset, where: str, config: DataConfig) -> t
     text = table[config.text_column]
     if pa.types.is_null(text.type):
         text = text.cast(pa.string())
-    if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
+    if not is_text(text.type):
         raise SettingError(
             f"{where}: column {config.text_column!r} holds {text.type}, not text; choose another data.text_column"
         )
     if config.label_column is None:
         unlabelled = pa.chunked_array([np.zeros(len(text), np.int64)])
-        return pa.table({"text": text.cast(pa.large_string()), "label": unlabelled}), None
+        return pa.table({"text": as_text(text), "label": unlabelled}), None
     feature = dataset.features[config.label_column]
     known = list(feature.names) if isinstance(feature, datasets.ClassLabel) else None
-    labels = tidy_labels(table[config.label_column], known, where)
-    return pa.table({"text": text.cast(pa.large_string()), "label": labels}), known
+    labels = tidy_labels(table[config.label_column], known, where, [*(config.class_names or ()), *named])
+    return pa.table({"text": as_text(text), "label": labels}), known
 
 
 def spell(labels: pa.ChunkedArray, names: Sequence[str]) -> pa.ChunkedArray:
@@ -81,8 +84,8 @@ def take_filled(table: pa.Table, where: str) -> pa.Table:
     missing = len(table) - len(filled)
     if missing > MOST_DROPPED * len(table):
         raise SettingError(
-            f"{where}: {missing:,} of {len(table):,} rows have no text or no label; up to {MOST_DROPPED:.0%} are left "
-            "out: mend the file"
+            f"{where}: {missing:,} of {len(table):,} rows have no text or no label (null, blank or NaN); up to "
+            f"{MOST_DROPPED:.0%} are left out: mend the file"
         )
     return filled
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -89,6 +90,33 @@ def test_not_a_number_is_no_label(made):
     corpus = made(["x"] * 40, [0.0, 1.0] * 19 + [0.0, float("nan")])
     assert corpus.dropped == {"train": 1, "test": 1}
     assert corpus.splits["train"]["label"][:] == [0, 1] * 19 + [0]
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl", "saved"])
+@pytest.mark.parametrize(("missing", "present"), [("NaN", "ab"), (float("nan"), "ab"), ("", "ab"), (None, "ab"),
+                                                  ("nan", (0, 1)), (float("nan"), (0, 1)), (None, (0, 1))])  # fmt: skip
+def test_a_missing_label_is_missing_in_every_format(tmp_path, data_config, ending, missing, present):
+    is_number = isinstance(missing, float)
+    if is_number and isinstance(present[0], str) and ending in (".parquet", "saved"):
+        missing = None  # a column of text holds no other NaN
+    labels = [present[place % 2] for place in range(40)] + [missing]
+    if isinstance(missing, str):
+        labels = list(map(str, labels))
+    rows = [{"text": f"text {place}", "label": label} for place, label in enumerate(labels)]
+    for split in BOTH:
+        path = tmp_path / f"{split}{ending}"
+        if ending == ".csv":
+            pd.DataFrame(rows).astype(object).to_csv(path, index=False)
+        elif ending == ".jsonl":
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        elif ending == ".parquet":
+            pd.DataFrame(rows).to_parquet(path)
+    if ending == "saved":
+        saved = datasets.Dataset.from_list(rows)
+        datasets.DatasetDict({"train": saved, "test": saved}).save_to_disk(str(tmp_path))
+    corpus = load_corpus(data_config(path=str(tmp_path)))
+    assert corpus.class_names == tuple(map(str, present))
+    assert corpus.dropped == {"train": 1, "test": 1}
 
 
 @given(rows=st.integers(20, 200), gaps=st.integers(0, 30))

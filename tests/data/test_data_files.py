@@ -158,6 +158,20 @@ def test_categories_in_a_parquet_file_are_their_values(tmp_path):
     assert read_folder(tmp_path)["train"].to_list() == [{"text": "x", "label": "b"}, {"text": "y", "label": "a"}]
 
 
+@pytest.mark.parametrize("kind", [pa.string_view(), pa.large_string(), pa.dictionary(pa.int16(), pa.string())])
+def test_text_in_a_parquet_file_is_text_however_it_is_stored(tmp_path, kind):
+    for split in ("train", "test"):
+        table = pa.table({name: pa.array(["x", "y", None]).cast(kind) for name in ("text", "label")})
+        pq.write_table(table, tmp_path / f"{split}.parquet")
+    assert read_folder(tmp_path)["train"].to_list() == [{"text": one, "label": one} for one in ("x", "y", None)]
+
+
+def test_nan_among_texts_is_a_missing_value(tmp_path):
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.jsonl").write_text('{"text": "x", "label": "a"}\n{"text": NaN, "label": NaN}\n')
+    assert read_folder(tmp_path)["train"].to_list() == [{"text": "x", "label": "a"}, {"text": None, "label": None}]
+
+
 def test_class_names_in_a_parquet_file_are_kept(tmp_path, rows_of):
     rows = rows_of(["x", "y"], [1, 0], label=datasets.ClassLabel(names=["no", "yes"]))
     for split in ("train", "test"):

@@ -33,7 +33,7 @@ def read(values, chosen=None, known=None, kind=None, where="train"):
         ([" 0", "2.0", "1 "], pa.large_string()),
     ],
 )
-def test_whole_numbers_are_numbers_however_they_are_written(values, kind):
+def test_whole_numbers_are_numbers_however_they_are_stored(values, kind):
     assert read(values, kind=kind) == (["0", "1", "2"], [0, 2, 1])
     assert read(values, chosen=["x", "y", "z"], kind=kind) == (["x", "y", "z"], [0, 2, 1])
 
@@ -64,17 +64,46 @@ def test_names_that_are_numbers_elsewhere_are_names_among_others():
     assert read(["1", "2", "other"]) == (["1", "2", "other"], [0, 1, 2])
 
 
-@pytest.mark.parametrize("values", [[3, 1, 2, 3], ["3", "1", "2", "3"]])
-def test_numbers_from_one_are_refused_but_may_be_named(values, refused):
-    with refused("train", "0 … C−1", "found 1, 2, 3", "data.class_names=[1,2,3]"):
-        read(values)
-    assert read(values, chosen=["1", "2", "3"]) == (["1", "2", "3"], [2, 0, 1, 2])
+@pytest.mark.parametrize(
+    ("values", "names", "codes"),
+    [
+        ([3, 1, 2, 3], ["1", "2", "3"], [2, 0, 1, 2]),
+        (["3", "1", "2", "3"], ["1", "2", "3"], [2, 0, 1, 2]),
+        ([0, 1, 3], ["0", "1", "3"], [0, 1, 2]),
+        (["-1", "0", "1"], ["-1", "0", "1"], [0, 1, 2]),
+        ([-1, 0, 1], ["-1", "0", "1"], [0, 1, 2]),
+        ([0, 10**15], ["0", str(10**15)], [0, 1]),
+        ([10, 9, 8], ["8", "9", "10"], [2, 1, 0]),  # in the order of the numbers
+        (["10", "9", "8"], ["8", "9", "10"], [2, 1, 0]),
+    ],
+)
+def test_numbers_that_do_not_count_from_zero_are_names(values, names, codes):
+    assert read(values) == (names, codes)
+    assert read(values, chosen=names) == (names, codes)
 
 
-@pytest.mark.parametrize("values", [[0, 1, 3], [-1, 0, 1], [0, 10**15]])
-def test_numbers_with_gaps_are_refused(values, refused):
-    with refused("train", "labels must be 0 … C−1", f"found {min(values)}"):
-        read(values)
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (["0", "1", "01"], ["0", "01", "1"]),
+        (["00", "01", "02"], ["00", "01", "02"]),
+        (["01", "02", "03"], ["01", "02", "03"]),
+        (["1", "+1", "1.0"], ["+1", "1", "1.0"]),
+        (["0", "0.0", "1"], ["0", "0.0", "1"]),
+        (["0", "1", "1e0"], ["0", "1", "1e0"]),
+        (["0", "1", "１"], ["0", "1", "１"]),  # a full-width digit
+    ],
+)
+def test_labels_that_are_written_differently_are_different_classes(values, names):
+    found, codes = read(values)
+    assert found == names
+    assert [found[code] for code in codes] == values
+
+
+def test_class_names_with_leading_zeros_fit_labels_with_leading_zeros(refused):
+    assert read(["01", "02", "03"], chosen=["03", "02", "01"]) == (["03", "02", "01"], [2, 1, 0])
+    with refused("data.class_names", "'1' is the label of no row", "01, 02"):
+        read(["01", "02"], chosen=["1", "2"])
 
 
 def test_missing_labels_are_null():
@@ -85,6 +114,21 @@ def test_missing_labels_are_null():
     labels = pa.chunked_array([pa.array([1, -1, 0])])
     assert tidy_labels(labels, ["no", "yes"], "train").to_pylist() == [1, None, 0]
     assert tidy_labels(pa.chunked_array([pa.nulls(2)]), None, "train").to_pylist() == [None, None]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+)
+def test_nan_is_missing_in_text_as_in_numbers(kind):
+    values = pa.array(["a", "NaN", " nan ", "NA", "null", "banana"]).cast(kind)
+    labels = tidy_labels(pa.chunked_array([values]), None, "train")
+    assert labels.to_pylist() == ["a", None, None, "NA", "null", "banana"]
+    assert read(["0", "NaN", "1"])[0] == read([0.0, float("nan"), 1.0])[0] == ["0", "1"]
+
+
+def test_a_class_may_be_called_nan_where_the_configuration_says_so():
+    labels = tidy_labels(pa.chunked_array([["nan", "deu", ""]]), None, "train", ["deu", "nan"])
+    assert labels.to_pylist() == ["nan", "deu", None]
 
 
 @pytest.mark.parametrize(
@@ -165,6 +209,9 @@ def number(train, test, chosen=None):
         ([0, 1], ["good", "bad"], ["bad", "good"], [1, 0]),
         (["1", "other"], [1, 1], None, [0, 0]),
         ([1, 2, 3], [3, 1], ["1", "2", "3"], [2, 0]),
+        (["0", "1"], [1, 0], None, [1, 0]),
+        (["0.0", "1.0"], ["1", "0"], None, [1, 0]),
+        (["01", "02"], ["02"], None, [1]),
     ],
 )
 def test_another_split_is_numbered_alike(train, test, chosen, codes):
@@ -179,6 +226,8 @@ def test_another_split_is_numbered_alike(train, test, chosen, codes):
         ([0, 1], [2], ["no", "yes"], "2 is none of the classes: 0 … 1, no, yes"),
         ([0, 1], [-1], None, "-1 is none of the classes"),
         ([1, 2, 3], [0], ["1", "2", "3"], "0 is none of the classes: 1, 2, 3"),
+        (["0", "1"], ["01"], None, "'01' is none of the classes: 0, 1"),
+        (["00", "01"], ["1"], None, "'1' is none of the classes: 00, 01"),
     ],
 )
 def test_a_label_that_the_first_split_lacks_is_refused(train, test, chosen, said, refused):
