@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lt_lightning.choices import KERNELS, check_strings, check_unread, fit_claims, model_claims
 from lt_lightning.config import Config, TrainerConfig
+from lt_lightning.data.delimiters import parse_delimiter
 from lt_lightning.errors import SettingError
 from lt_lightning.explanations import explain
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
@@ -103,9 +104,21 @@ def _claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
     yield at_least(1, "data.test_rows", data.test_rows)
     if data.valid_fraction is not None:
         yield inside("data.valid_fraction", data.valid_fraction)
-    yield "data.path", "''", data.path != "", "empty; give a folder with train and test files"
+    if data.test_fraction is not None:
+        yield inside("data.test_fraction", data.test_fraction)
+    if data.delimiter is not None:
+        single = len(parse_delimiter(data.delimiter)) == 1 and data.delimiter not in ('"', "\n", "\r")
+        yield "data.delimiter", repr(data.delimiter), single, "not a single character; write , ; | or tab, or null"
+    hubless = data.hub_config is not None and (data.hub is None or data.path is not None)
+    yield (
+        "data.hub_config",
+        data.hub_config,
+        not hubless,
+        "a configuration of data.hub, which is not read; leave it out",
+    )
+    yield "data.path", "''", data.path != "", "empty; give a file, or a folder with train and test files"
     lacking = data.name == "files" and data.path is None and data.hub is None
-    yield "data.path", data.path, not lacking, "missing: data=files reads a folder with train and test files"
+    yield "data.path", data.path, not lacking, "missing: data=files reads a file, or a folder with train and test files"
     mistaken = data.name == "PyDocs" and data.hub is not None
     yield "data.hub", data.hub, not mistaken, "not what data=pydocs reads; use data=files"
     embedding = config.embedding

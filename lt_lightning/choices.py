@@ -40,7 +40,7 @@ _READ: dict[str, tuple[str, dict[str, dict[str, bool]]]] = {
     "data": (
         "kind",
         {
-            "texts": _TEXTS | _reads("", "path hub"),
+            "texts": _TEXTS | _reads("", "path hub hub_config delimiter test_fraction"),
             "names": _TEXTS | _reads("split_names"),
             "pairs": _reads("pairs", "alphabet"),
             "reversal": _reads("alphabet lengths train_rows test_rows valid_fraction"),

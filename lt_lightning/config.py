@@ -43,7 +43,9 @@ class DataConfig:
     name: str = MISSING
     kind: DataKind = MISSING
     hub: Optional[str] = None
+    hub_config: Optional[str] = None
     path: Optional[str] = None
+    delimiter: Optional[str] = None
     text_column: Optional[str] = None
     label_column: Optional[str] = None
     class_names: Optional[List[str]] = None
@@ -55,6 +57,7 @@ class DataConfig:
     test_rows: Optional[int] = None
     limit: Optional[int] = None
     valid_fraction: Optional[float] = None
+    test_fraction: Optional[float] = None
     tokenizer: Splitter = MISSING
     max_vocab: Optional[int] = None
     max_length: Optional[int] = None

@@ -43,9 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "settings",
         metavar="KEY=VALUE",
         nargs="*",
-        help="data=FILE (.csv, .jsonl, .parquet), data=FOLDER with train and test, or data=NAME as in training "
+        help="data=FILE (.csv, .tsv, .jsonl, .parquet), data=FOLDER with train and test, or data=NAME as in training "
         "(pydocs, agnews, imdb, names), with data.path=, data.text_column=, data.label_column=, data.class_names=, "
-        "data.limit=; split=test (default), train or valid",
+        "data.delimiter=, data.limit=; split=test (default; of a file: all rows), train or valid",
     )
     parser.add_argument(
         "-o",

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from lt_lightning.config import DataConfig
     from lt_lightning.data.labelled import LabelledTexts
 
-ENDINGS = (".csv", ".jsonl", ".parquet")
+ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 """Of a single file."""
 
-_KEYS = ("path", "hub", "text_column", "label_column", "class_names", "split_names", "limit")
+_KEYS = (
+    "path", "delimiter", "hub", "hub_config", "text_column", "label_column", "class_names", "split_names",
+    "test_fraction", "limit",
+)  # fmt: skip
 _THE_TICKETS = ("tokenizer", "max_vocab", "max_length", "batch_size", "num_workers", "valid_fraction")
 
 
@@ -33,7 +36,7 @@ class Request:
     Attributes:
         name: what it is called in the names of files: `agnews`, or a file's or folder's name.
         data: the `data` group, checked.
-        file: a single file to read; None: a corpus.
+        file: a single file to read as a whole; None: a corpus, which may be a file of which a part is chosen.
         split: which part of the corpus; None of a file.
     """
 
@@ -67,12 +70,10 @@ def read_request(words: Sequence[str]) -> Request:
     if "data.path" in settings or "data.hub" in settings:
         key = "data.path" if "data.path" in settings else "data.hub"
         raise SettingError(f"{key}: data={data} says already what is read; leave one of them out")
-    if path.is_file() and split is not None:
-        raise SettingError(f"split: {data} is a single file; leave it out, or give the folder with train and test")
     config = _compose(["data=files"], {**settings, "data.path": data})
-    if path.is_file():
+    if path.is_file() and split is None:
         return Request(path.stem, config, path, None)
-    return Request(path.resolve().name, config, None, split or "test")
+    return Request(path.stem if path.is_file() else path.resolve().name, config, None, split or "test")
 
 
 def read_texts(request: Request, names: Sequence[str], about: Mapping[str, Any]) -> LabelledTexts:
@@ -137,12 +138,12 @@ def _check_path(data: str, path: Path) -> None:
     if path.is_dir():
         return
     if not path.exists():
-        if path.suffix in ENDINGS or "/" in data:
+        if path.suffix.lower() in ENDINGS or "/" in data:
             raise SettingError(f"data: {data} does not exist; {_choices()}")
         raise SettingError(f"data: there is no {data!r}{_perhaps(data, _groups())}; {_choices()}")
     if not path.is_file():
         raise SettingError(f"data: {data} is a pipe or a device; give a file or a folder")
-    if path.suffix not in ENDINGS:
+    if path.suffix.lower() not in ENDINGS:
         raise SettingError(f"data: {data} ends in none of {', '.join(ENDINGS)}; give such a file, or a folder")
 
 

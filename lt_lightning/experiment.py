@@ -363,8 +363,9 @@ def _summary(config: Config, data: DataModule, description: dict[str, Any], metr
     baseline = description["baseline"]
     origin = transfer_line(description)
     beat = f"\nto be beaten: {baseline['name']}, {baseline['value']:.4f} {metric.name}" if baseline else ""
+    notes = "".join(f"{note}\n" for note in data.corpus.notes)
     return (
-        f"{data.corpus.name}: {rows} rows{classes}, {words}{found}\n"
+        f"{data.corpus.name}: {rows} rows{classes}, {words}{found}\n{notes}"
         f"{description['network']}: {description['parameters']:,} parameters; {rounds}, rewind {pruning.rewind}, "
         f"seed {config.seed}{origin and chr(10) + origin}{beat}"
     )

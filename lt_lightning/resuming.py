@@ -34,7 +34,8 @@ _RESUME = re.compile(r"\+{0,2}resume=(.*)", re.DOTALL)
 # fingerprints must be the same), and what Lightning says of it.
 _FREE = frozenset(
     {
-        "pruning.rounds", "data.path", "embedding.path", "data.num_workers",
+        "pruning.rounds", "data.path", "data.delimiter", "data.hub_config", "data.test_fraction", "embedding.path",
+        "data.num_workers",
         *(
             f"trainer.{key}"
             for key in (

@@ -33,7 +33,7 @@ def train(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
         (["pruning.rounds=many"], "pruning.rounds: 'many' is not a whole number; give one"),
         (["pruning.amount=1.5"], "pruning.amount: 1.5 is not between 0 and 1"),
         (["test_on=first"], "test_on: 'first' is none of last, best"),
-        (["data=files"], "data.path: missing: data=files reads a folder with train and test files"),
+        (["data=files"], "data.path: missing: data=files reads a file, or a folder with train and test files"),
         (["rounds"], "cannot read rounds on the command line; write key=value"),
         (["data=agnews"], "data.path=FOLDER"),
         (["data=files", "data.path=nowhere"], "data.path: nowhere does not exist"),

@@ -33,6 +33,8 @@ def test_a_file_and_a_folder_are_what_they_are_whatever_their_names(folder):
     file = read_request(["data=my reviews, {1}.csv", "data.limit=5"])
     assert (file.name, file.file, file.split) == ("my reviews, {1}", Path("my reviews, {1}.csv"), None)
     assert (file.data.label_column, file.data.limit) == ("label", 5)
+    part = read_request(["data=my reviews, {1}.csv", "split=valid"])
+    assert (part.name, part.file, part.split, part.data.path) == ("my reviews, {1}", None, "valid", str(file.file))
     assert read_request(["data=a=b"]).data.path == "a=b"
     assert read_request(["data=a=b"]).split == "test"
     assert read_request(["data=./imdb"]).data.name == "files"  # the group goes first
@@ -46,12 +48,12 @@ def test_a_file_and_a_folder_are_what_they_are_whatever_their_names(folder):
         (["agnews"], ("'agnews'", "key=value")),
         (["data=agnew"], ("data: ", "'agnew'", "did you mean agnews?")),
         (["data=gone.csv"], ("data: ", "gone.csv does not exist")),
-        (["data=notes.txt"], ("data: ", "notes.txt", ".csv, .jsonl, .parquet")),
+        (["data=notes.txt"], ("data: ", "notes.txt", ".csv, .tsv, .jsonl, .parquet")),
         (["data=pairs"], ("data: ", "pairs of strings", "labelled texts")),
         (["data=reversal"], ("data: ", "pairs of strings")),
         (["data=imdb", "data=imdb"], ("data: ", "twice")),
         (["data=imdb", "split=tets"], ("split: ", "'tets'", "did you mean test?", "test, train, valid")),
-        (["data=my reviews, {1}.csv", "split=test"], ("split: ", "single file")),
+        (["data=my reviews, {1}.csv", "data.test_fraction=2"], ("data.test_fraction: ", "between 0 and 1")),
         (["data=imdb", "spilt=test"], ("spilt: ", "did you mean split?")),
         (["data=imdb", "data.text_colum=a"], ("data.text_colum: ", "did you mean data.text_column?")),
         (["data=imdb", "data.max_length=5"], ("data.max_length: ", "the ticket's")),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,13 @@ import datasets
 import numpy as np
 import pyarrow as pa
 from datasets.config import HF_DATASETS_CACHE
+from jaxtyping import Int64
 
 from lt_lightning.config import DataKind
+from lt_lightning.data.delimiters import DELIMITERS, CsvForm
 from lt_lightning.data.labels import Classes, find_classes
 from lt_lightning.data.rows import finish_rows, read_columns, spell, take_filled
+from lt_lightning.data.splits import draw_test
 from lt_lightning.errors import SettingError
 from lt_lightning.storage.owners import is_foreign, make_private
 
@@ -40,12 +43,18 @@ class Corpus:
             ClassLabel). Their fingerprints are those of their content: wherever a text was read from, it is encoded
             once.
         dropped: how many rows without text or label each split lost.
+        delimiters: of each split that was read from a .csv, the character between its columns.
+        test_fraction: the share of the rows that was drawn as the test split; None if the data has one.
+        places: of each split that was drawn, the place of each of its rows among all of them, counted from 0.
     """
 
     name: str
     source: str
     splits: Mapping[Any, datasets.Dataset]
     dropped: Mapping[str, int]
+    delimiters: Mapping[str, str] = field(default_factory=dict)
+    test_fraction: float | None = None
+    places: Mapping[str, Int64[np.ndarray, " rows"]] = field(default_factory=dict)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -56,6 +65,25 @@ class Corpus:
     def fingerprints(self) -> dict[str, str]:
         """What tells each split's content from any other."""
         return {split: rows._fingerprint for split, rows in self.splits.items()}
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the splits were made of files, for `run.json`."""
+        return {"delimiter": dict(self.delimiters) or None, "test_fraction": self.test_fraction}
+
+    @property
+    def notes(self) -> list[str]:
+        """What was decided in reading and is worth a line on the screen."""
+        notes = []
+        if found := {*self.delimiters.values()} - {","}:
+            words = " and ".join(DELIMITERS.get(one, repr(one)) for one in sorted(found))
+            notes.append(f"columns are separated by {words}")
+        if self.test_fraction is not None:
+            notes.append(
+                f"no test split: {self.test_fraction:.4g} of the rows test, drawn class by class, the same for every "
+                "seed (data.test_fraction)"
+            )
+        return notes
 
 
 def load_corpus(config: DataConfig) -> Corpus:
@@ -73,12 +101,12 @@ def load_corpus(config: DataConfig) -> Corpus:
         names = load_names(cache_folder(), bool(config.split_names))
         return make_corpus(config, "names in installed libraries", names)
     if config.path is not None:
-        from lt_lightning.data.files import read_folder
+        from lt_lightning.data.files import read_path
 
-        splits = read_folder(Path(config.path).expanduser())
+        splits, delimiters = read_path(Path(config.path).expanduser(), CsvForm.of(config))
         # PyDocs is the default: no other corpus may pass for it.
         named = replace(config, name="files") if config.name == "PyDocs" else config
-        return make_corpus(named, config.path, splits)
+        return replace(make_corpus(named, config.path, splits), delimiters=delimiters)
     if config.hub is not None:
         from lt_lightning.data.hub import fetch_dataset
 
@@ -87,7 +115,9 @@ def load_corpus(config: DataConfig) -> Corpus:
         from lt_lightning.data.pydocs import load_pydocs
 
         return make_corpus(config, "docstrings of installed libraries", load_pydocs(cache_folder()))
-    raise SettingError("data.path: data=files needs it: a folder with train and test as .parquet, .csv or .jsonl")
+    raise SettingError(
+        "data.path: data=files needs it: a .parquet, .csv, .tsv or .jsonl file, or a folder with train and test"
+    )
 
 
 def cache_folder() -> Path:
@@ -117,21 +147,23 @@ def make_corpus(config: DataConfig, source: str, splits: Mapping[Any, datasets.D
     """Check what was read and bring it into the form of a corpus.
 
     Args:
-        config: the `data` group; its columns and class names are used.
+        config: the `data` group; its columns, class names and `test_fraction` are used.
         source: where `splits` were read from.
-        splits: at least `train` and `test`.
+        splits: at least `train`. Where there is no `test`, a share of the training rows is drawn for it.
 
     Raises:
         SettingError: naming the split, what is wrong with it and what to do.
     """
     where = {split: f"{source}: {split}" for split in ("train", "test")}
+    drawn = "test" not in splits and config.test_fraction is not None
     tables: dict[str, pa.Table] = {}
     dropped: dict[str, int] = {}
     known: Sequence[str] | None = None
-    for split in where:
+    for split in ("train",) if drawn else where:
         if split not in splits:
             there = ", ".join(map(str, splits)) or "nothing"
-            raise SettingError(f"{where[split]} is missing; there is {there}: name the splits train and test")
+            remedy = ", or set data.test_fraction" if split == "test" else ""
+            raise SettingError(f"{where[split]} is missing; there is {there}: name the splits train and test{remedy}")
         columns, names = read_columns(splits[split], where[split], config)
         if split == "train":
             known = names
@@ -146,15 +178,19 @@ def make_corpus(config: DataConfig, source: str, splits: Mapping[Any, datasets.D
     else:
         classes = find_classes(tables["train"]["label"], where["train"], config.class_names, known)
     codes = {split: classes.number(table["label"], where[split]) for split, table in tables.items()}
+    corpus = Corpus(config.name, source, {}, dropped)
+    if drawn:
+        assert config.test_fraction is not None
+        places = dict(zip(where, draw_test(codes["train"], config.test_fraction, classes.names), strict=True))
+        tables = {split: tables["train"].take(pa.array(rows)) for split, rows in places.items()}
+        codes = {split: codes["train"][rows] for split, rows in places.items()}
+        dropped["test"] = 0
+        corpus = replace(corpus, test_fraction=config.test_fraction, places=places)
     if unseen := np.setdiff1d(codes["test"], codes["train"]).tolist():
         raise SettingError(
             f"{where['test']}: no training row has label {classes.names[unseen[0]]!r}; train on some, or leave it out"
         )
-    return Corpus(
-        config.name,
-        source,
-        datasets.DatasetDict(
-            {split: finish_rows(tables[split]["text"], codes[split], classes.names) for split in where}
-        ),
-        dropped,
-    )
+    rows: dict[Any, datasets.Dataset] = {
+        split: finish_rows(tables[split]["text"], codes[split], classes.names) for split in where
+    }
+    return replace(corpus, splits=datasets.DatasetDict(rows))

@@ -8,44 +8,69 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lt_lightning.data.delimiters import DETECTED, CsvForm, open_csv
 from lt_lightning.data.labels import as_text, is_text
 from lt_lightning.errors import SettingError
 
-LONGEST_FIELD = 2**31 - 1
-"""Of a .csv, in characters: a text may be a book. Python's own limit is 131,072."""
+
+class ReadSplits(NamedTuple):
+    """The splits that were found.
+
+    Attributes:
+        splits: `train`, and `test` where there is one.
+        delimiters: of each split that is a .csv, the character between its columns.
+    """
+
+    splits: Mapping[str, datasets.Dataset]
+    delimiters: Mapping[str, str]
 
 
-def read_folder(folder: Path) -> Mapping[str, datasets.Dataset]:
-    """Read `train` and `test` from a folder.
+def read_path(path: Path, form: CsvForm = DETECTED) -> ReadSplits:
+    """Read `train`, and `test` where there is one.
 
     Args:
-        folder: holds `train` and `test` as .parquet, .csv or .jsonl files, or is what `save_to_disk` wrote.
+        path: a folder that holds `train` and perhaps `test` as .parquet, .csv, .tsv or .jsonl files; a folder that
+            `save_to_disk` wrote; or a single file, which is `train`.
+        form: how a .csv is to be read.
 
     Raises:
-        SettingError: if it does not, or a file cannot be read.
+        SettingError: if there is no such thing, or a file cannot be read.
     """
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise SettingError(f"data.path: {folder} {what}; give a folder with train and test files")
-    if (folder / "dataset_dict.json").exists():
-        try:
+    if path.is_dir():
+        if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
+            return ReadSplits(_read_saved(path), {})
+        files = _find_splits(path)
+    elif path.is_file():
+        if path.suffix.lower() not in READERS:
+            raise SettingError(f"data.path: {path} ends in none of {_ENDINGS}; give such a file, or a folder of them")
+        files = {"train": path}
+    else:
+        what = f"is {_what(path)}" if os.path.lexists(path) else "does not exist"
+        raise SettingError(f"data.path: {path} {what}; give a file, or a folder with train and test files")
+    splits = {split: read_file(file, "data.path", form) for split, file in files.items()}
+    delimiters = {split: form.find(file) for split, file in files.items() if READERS[file.suffix.lower()] is _read_csv}
+    if form.delimiter is not None and not delimiters:
+        raise SettingError(f"data.delimiter: no .csv file is read from {path}; leave it out")
+    return ReadSplits(splits, delimiters)
+
+
+def _read_saved(folder: Path) -> dict[str, datasets.Dataset]:
+    """Read what `save_to_disk` wrote: a DatasetDict, or a single data set, which is `train`."""
+    try:
+        if (folder / "dataset_dict.json").exists():
             saved = datasets.DatasetDict.load_from_disk(str(folder))
-        except Exception as error:  # whatever a damaged folder makes the library raise
-            raise SettingError(
-                f"data.path: {folder} cannot be read as a save_to_disk folder ({_say(error)}); save it anew"
-            ) from error
-        return {str(name): split for name, split in saved.items()}
-    if (folder / "state.json").exists() and (folder / "dataset_info.json").exists():
+            return {str(name): split for name, split in saved.items()}
+        return {"train": datasets.Dataset.load_from_disk(str(folder))}
+    except Exception as error:  # whatever a damaged folder makes the library raise
         raise SettingError(
-            f"data.path: {folder} is one data set, saved without splits; save a DatasetDict with train and test"
-        )
-    return {split: read_file(_find(folder, split), "data.path") for split in ("train", "test")}
+            f"data.path: {folder} cannot be read as a save_to_disk folder ({_say(error)}); save it anew"
+        ) from error
 
 
 def read_parquet(paths: Sequence[Path]) -> datasets.Dataset:
@@ -61,20 +86,33 @@ def read_parquet(paths: Sequence[Path]) -> datasets.Dataset:
     return _dataset(pa.concat_tables(tables, promote_options="default"))
 
 
-def _find(folder: Path, split: str) -> Path:
+def _find_splits(folder: Path) -> dict[str, Path]:
+    """Return the file of each split.
+
+    Raises:
+        SettingError: if there is no training file, or a split has two.
+    """
+    files = {split: file for split in ("train", "test") if (file := _find(folder, split)) is not None}
+    if "train" not in files:
+        names = sorted(path.name for path in folder.iterdir())
+        there = ", ".join(names[:8]) + (", …" if len(names) > 8 else "") or "nothing"
+        single = [name for name in names if (folder / name).suffix.lower() in READERS and (folder / name).is_file()]
+        perhaps = f"; for a single file give data.path={folder / single[0]}" if len(single) == 1 else ""
+        raise SettingError(
+            f"data.path: {folder} has no train file; expected train.parquet, .csv, .tsv or .jsonl, there is "
+            f"{there}{perhaps}"
+        )
+    return files
+
+
+def _find(folder: Path, split: str) -> Path | None:
     found = [folder / f"{split}{ending}" for ending in READERS if (folder / f"{split}{ending}").is_file()]
     odd = [folder / f"{split}{ending}" for ending in READERS if os.path.lexists(folder / f"{split}{ending}")]
     if not found and odd:
         raise SettingError(f"data.path: {odd[0]} is {_what(odd[0])}; put a file there")
-    if not found:
-        names = sorted(path.name for path in folder.iterdir())
-        there = ", ".join(names[:8]) + (", …" if len(names) > 8 else "") or "nothing"
-        raise SettingError(
-            f"data.path: {folder} has no {split} file; expected {split}.parquet, .csv or .jsonl, there is {there}"
-        )
     if len(found) > 1:
         raise SettingError(f"data.path: {folder} has {' and '.join(path.name for path in found)}; keep one of them")
-    return found[0]
+    return found[0] if found else None
 
 
 def _what(path: Path) -> str:
@@ -84,12 +122,13 @@ def _what(path: Path) -> str:
     return "a folder" if path.is_dir() else "a pipe or a device"
 
 
-def read_file(path: Path, setting: str) -> datasets.Dataset:
+def read_file(path: Path, setting: str, form: CsvForm = DETECTED) -> datasets.Dataset:
     """Read a file by the ending of its name, one of `READERS`.
 
     Args:
         path: a file that is there.
         setting: what it was named by, for the error.
+        form: how a .csv is to be read.
 
     Raises:
         SettingError: if it cannot be read.
@@ -97,39 +136,41 @@ def read_file(path: Path, setting: str) -> datasets.Dataset:
     try:
         if not path.stat().st_size:
             raise SettingError(f"{setting}: {path} is empty; fill it, or give another")
-        return READERS[path.suffix](path)
+        return READERS[path.suffix.lower()](path, form)
     except SettingError:
         raise
     except UnicodeDecodeError as error:
         raise SettingError(
             f"{setting}: {path} is not UTF-8 text (it has a byte {error.object[error.start]:#x}); save it as UTF-8"
         ) from error
+    except MemoryError as error:
+        raise SettingError(f"{setting}: {path} does not fit into memory; give a smaller file") from error
     except (OSError, ValueError, NotImplementedError, pa.ArrowException) as error:
         remedy = "" if ";" in _say(error) else "; mend it"
         raise SettingError(f"{setting}: {path} cannot be read as {path.suffix}: {_say(error)}{remedy}") from error
 
 
-def _read_csv(path: Path) -> datasets.Dataset:
-    """All columns as text: whether `1` is a number, and `None` a missing value, is not for a reader to say."""
-    before = csv.field_size_limit(LONGEST_FIELD)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(_without_nul(file), strict=True)
-            try:
-                header, *rows = [row for row in lines if row] or [[]]
-            except csv.Error as error:
-                raise ValueError(f"line {lines.line_num}: {error}") from error
-    finally:
-        csv.field_size_limit(before)
+def _read_csv(path: Path, form: CsvForm) -> datasets.Dataset:
+    """Read all columns as text: a reader does not decide whether `1` is a number or `None` a missing value."""
+    delimiter = form.find(path)
+    with open_csv(path) as (file, _):
+        lines = csv.reader(_without_nul(file), delimiter=delimiter, strict=True)
+        try:
+            header, *rows = [row for row in lines if row] or [[]]
+        except csv.Error as error:
+            raise ValueError(f"line {lines.line_num}: {error}") from error
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
-            raise ValueError(f"row {number} has {len(row)} fields, the first line names {len(header)}")
+            raise ValueError(
+                f"row {number} has {len(row)} fields, the first line names {len(header)}; put a field that holds "
+                f"{delimiter!r} in quotes, or set data.delimiter"
+            )
     _check_names([name for name in header if name])
     columns = {name: pa.array([row[place] for row in rows], pa.large_string()) for place, name in enumerate(header)}
     return _dataset(pa.table(columns))
 
 
-def _read_jsonl(path: Path) -> datasets.Dataset:
+def _read_jsonl(path: Path, _: CsvForm) -> datasets.Dataset:
     rows = []
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(_without_nul(file), start=1):
@@ -208,9 +249,16 @@ def _say(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-READERS: dict[str, Callable[[Path], datasets.Dataset]] = {
-    ".parquet": lambda path: read_parquet([path]),
+def _read_parquet(path: Path, _: CsvForm) -> datasets.Dataset:
+    return read_parquet([path])
+
+
+READERS: dict[str, Callable[[Path, CsvForm], datasets.Dataset]] = {
+    ".parquet": _read_parquet,
     ".csv": _read_csv,
+    ".tsv": _read_csv,
     ".jsonl": _read_jsonl,
 }
-"""What reads a file, by the ending of its name."""
+"""The function that reads a file, by the ending of its name."""
+
+_ENDINGS = ", ".join(READERS)

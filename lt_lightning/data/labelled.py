@@ -14,6 +14,7 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 from lt_lightning.data.corpus import Corpus
+from lt_lightning.data.delimiters import CsvForm
 from lt_lightning.data.files import read_file
 from lt_lightning.data.labels import Classes, as_numbers
 from lt_lightning.data.rows import finish_rows, read_columns, spell, take_filled
@@ -78,7 +79,7 @@ def read_labelled_file(path: Path, config: DataConfig, names: Sequence[str]) -> 
         SettingError: if the file cannot be read, or a label is of no class of the ticket.
     """
     where = str(path)
-    columns, known = read_columns(read_file(path, "data"), where, config, names)
+    columns, known = read_columns(read_file(path, "data", CsvForm.of(config)), where, config, names)
     table = take_filled(columns, where)
     labels = table["label"]
     if (dropped := len(columns) - len(table)) > 0:
@@ -118,7 +119,8 @@ def take_split(
     labels = pa.chunked_array([own[rows]])
     codes = _find(labels if plain else spell(labels, corpus.class_names), names, f"{corpus.source}: {of}")
     texts = columns["text"].take(pa.array(rows))
-    return LabelledTexts(corpus.source, finish_rows(texts, codes, names), corpus.dropped[of], rows + 1)
+    places = corpus.places[of][rows] if of in corpus.places else rows
+    return LabelledTexts(corpus.source, finish_rows(texts, codes, names), corpus.dropped[of], places + 1)
 
 
 def _validated(corpus: Corpus, labels: np.ndarray, about: Mapping[str, Any]) -> np.ndarray:

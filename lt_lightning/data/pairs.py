@@ -56,6 +56,16 @@ class PairCorpus:
         """How many pairs each split lost: none."""
         return dict.fromkeys(self.splits, 0)
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the splits were made of files: nothing was read."""
+        return {}
+
+    @property
+    def notes(self) -> list[str]:
+        """What was decided in reading: nothing."""
+        return []
+
 
 def load_pairs(config: DataConfig, seed: int) -> PairCorpus:
     """Make the corpus of pairs that the `data` group asks for.

@@ -1,13 +1,14 @@
-"""Which rows of the training split are used, and which of them validate."""
+"""Which rows of the training split are used, which of them validate, and which of them test where no split does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Int64
 
 from lt_lightning.errors import SettingError
+from lt_lightning.lottery.seeds import derive_seed
 
 
 def stratified_split(
@@ -42,6 +43,38 @@ def stratified_split(
                 f"part (data.limit={'null' if limit is None else limit}); use more rows, or another fraction"
             )
     return np.sort(train), valid
+
+
+def draw_test(
+    labels: Int64[np.ndarray, " rows"], test_fraction: float, names: Sequence[str]
+) -> tuple[Int64[np.ndarray, " train"], Int64[np.ndarray, " test"]]:
+    """Draw a test part where the data has none: class by class, like the validation part.
+
+    The draw depends on the rows alone and not on the run's seed. Runs with different seeds are tested on the same rows,
+    and a ticket of one run is not tested on rows that it was trained on in another.
+
+    Args:
+        labels: the class of each row.
+        test_fraction: the share of the rows that test.
+        names: the classes' names, for the error.
+
+    Returns:
+        The rows of the training and of the test part, each in ascending order.
+
+    Raises:
+        SettingError: if a class has no row left to train on, or there is nothing to test on.
+    """
+    shuffled = np.random.default_rng(derive_seed("test")).permutation(len(labels))
+    test = np.sort(np.concatenate(list(_deal(labels, shuffled, round(test_fraction * len(labels))))))
+    train = np.setdiff1d(np.arange(len(labels)), test, assume_unique=True)
+    lost = set(labels.tolist()).difference(labels[train].tolist())
+    if lost or not len(test):
+        what = f"class {names[min(lost)]!r} with no row to train on" if lost else "no row to test on"
+        raise SettingError(
+            f"data.test_fraction: {test_fraction} of {len(labels):,} rows leaves {what}; use more rows, or another "
+            "fraction, or add a test split"
+        )
+    return train, test
 
 
 def _deal(labels: np.ndarray, order: np.ndarray, total: int) -> Iterator[np.ndarray]:

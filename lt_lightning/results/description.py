@@ -72,6 +72,7 @@ def describe_run(
             "fingerprint": dict(corpus.fingerprints),
             "class_names": list(class_names),
             "dropped": dict(corpus.dropped),
+            **corpus.reading,
         },
         "vocabulary": {"words": len(data.words), "embedding_found": data.words_found, "vectors": _digest(data.vectors)},
         "baseline": baseline,

@@ -64,8 +64,57 @@ def test_a_missing_column_is_named_with_those_there_are(made, changes, setting, 
 
 
 def test_a_missing_split_is_named_with_those_there_are(data_config, rows_of, refused):
-    with refused("here: test is missing", "there is train, validation"):
+    with refused("here: test is missing", "there is train, validation", "data.test_fraction"):
         make_corpus(data_config(), "here", {split: rows_of(["x"], [0]) for split in ("train", "validation")})
+    with refused("here: train is missing", "there is test"):
+        make_corpus(data_config(test_fraction=0.2), "here", {"test": rows_of(["x"], [0])})
+
+
+# Without a test split.
+
+
+def test_a_test_split_is_drawn_class_by_class_where_there_is_none(data_config, rows_of):
+    texts = [f"text {place}" for place in range(100)]
+    rows = rows_of(texts, ["ab"[place % 4 == 0] for place in range(100)])
+    corpus = make_corpus(data_config(test_fraction=0.2), "here", {"train": rows})
+    train, test = (corpus.splits[split].to_list() for split in BOTH)
+    assert [sum(row["label"] == label for row in test) for label in (0, 1)] == [15, 5]
+    assert sorted(row["text"] for row in (*train, *test)) == sorted(texts)
+    assert [texts[place] for place in corpus.places["test"]] == [row["text"] for row in test]
+    assert corpus.reading == {"delimiter": None, "test_fraction": 0.2}
+    assert corpus.notes == [
+        "no test split: 0.2 of the rows test, drawn class by class, the same for every seed (data.test_fraction)"
+    ]
+    again = make_corpus(data_config(test_fraction=0.2), "here", {"train": rows})
+    assert again.fingerprints == corpus.fingerprints
+
+
+def test_a_test_split_that_is_there_is_the_test_split(made):
+    corpus = made(["x", "y"] * 2, [0, 1] * 2, test_fraction=0.2)
+    assert corpus.fingerprints == made(["x", "y"] * 2, [0, 1] * 2).fingerprints
+    assert (corpus.test_fraction, corpus.notes) == (None, [])
+
+
+def test_too_few_rows_for_a_test_split_are_refused(data_config, rows_of, refused):
+    for fraction, said in ((0.1, "no row to test on"), (0.9, "class 'a' with no row to train on")):
+        with refused("data.test_fraction: ", said, "add a test split"):
+            rows = rows_of(["x"] * 4, ["a", "b"] * 2)
+            make_corpus(data_config(test_fraction=fraction), "here", {"train": rows})
+
+
+def test_texts_without_labels_are_tested_on_a_share_as_well(data_config):
+    rows = datasets.Dataset.from_dict({"text": [f"text {place}" for place in range(10)]})
+    corpus = make_corpus(data_config(test_fraction=0.2, label_column=None), "here", {"train": rows})
+    assert [len(corpus.splits[split]) for split in BOTH] == [8, 2]
+
+
+def test_what_was_detected_is_on_record(tmp_path, data_config):
+    rows = "".join(f"text {place};{'ab'[place % 2]}\n" for place in range(20))
+    (tmp_path / "größe (1).csv").write_text("text;label\n" + rows, encoding="utf-8")
+    corpus = load_corpus(data_config(path=str(tmp_path / "größe (1).csv"), test_fraction=0.5))
+    assert corpus.reading == {"delimiter": {"train": ";"}, "test_fraction": 0.5}
+    assert corpus.notes[0] == "columns are separated by semicolons"
+    assert [len(corpus.splits[split]) for split in BOTH] == [10, 10]
 
 
 @pytest.mark.parametrize("texts", [[1, 2], [{"a": "b"}, None], [["a"], ["b"]]])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 import datasets
@@ -12,10 +14,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lt_lightning.data.files import read_folder
+from lt_lightning.data.delimiters import CsvForm
+from lt_lightning.data.files import read_path
 
 ROWS = [
     {"text": "plain", "label": "a"},
@@ -23,6 +26,10 @@ ROWS = [
     {"text": "two\nlines\r\nthree", "label": "a"},
     {"text": "naïve – 漢字 😀", "label": "b"},
 ]
+
+
+def read_splits(path: Path, **form: object) -> Mapping[str, datasets.Dataset]:
+    return read_path(path, CsvForm(**form)).splits  # pyright: ignore[reportArgumentType]
 
 
 def write(folder: Path, split: str, ending: str, rows: list[dict], encoding: str = "utf-8") -> Path:
@@ -46,7 +53,7 @@ def write(folder: Path, split: str, ending: str, rows: list[dict], encoding: str
 def test_every_format_gives_the_rows_that_were_written(tmp_path, ending, folder):
     write(tmp_path / folder, "train", ending, ROWS)
     write(tmp_path / folder, "test", ending, ROWS[:1])
-    splits = read_folder(tmp_path / folder)
+    splits = read_splits(tmp_path / folder)
     assert splits["train"].to_list() == ROWS
     assert splits["test"].to_list() == ROWS[:1]
 
@@ -54,7 +61,7 @@ def test_every_format_gives_the_rows_that_were_written(tmp_path, ending, folder)
 def test_both_splits_need_not_have_the_same_format(tmp_path):
     write(tmp_path, "train", ".csv", ROWS)
     write(tmp_path, "test", ".parquet", ROWS)
-    splits = read_folder(tmp_path)
+    splits = read_splits(tmp_path)
     assert splits["train"].to_list() == splits["test"].to_list()
 
 
@@ -62,7 +69,7 @@ def test_both_splits_need_not_have_the_same_format(tmp_path):
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path, ending):
     for split in ("train", "test"):
         write(tmp_path, split, ending, ROWS, encoding="utf-8-sig")
-    assert read_folder(tmp_path)["train"].to_list() == ROWS
+    assert read_splits(tmp_path)["train"].to_list() == ROWS
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl"])
@@ -70,21 +77,21 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path, ending):
 def test_another_encoding_is_named_with_the_remedy(tmp_path, ending, encoding, refused):
     path = write(tmp_path, "train", ending, [{"text": "café", "label": "a"}], encoding=encoding)
     with refused("data.path", str(path), "not UTF-8", "save it as UTF-8"):
-        read_folder(tmp_path)
+        read_splits(tmp_path)
 
 
 def test_a_csv_is_text_and_nothing_is_taken_for_missing(tmp_path):
     rows = [{"text": "None", "label": "NA"}, {"text": "007", "label": "1e3"}, {"text": "", "label": "null"}]
     for split in ("train", "test"):
         write(tmp_path, split, ".csv", rows)
-    assert read_folder(tmp_path)["train"].to_list() == rows
+    assert read_splits(tmp_path)["train"].to_list() == rows
 
 
 def test_the_text_of_a_csv_may_be_a_book(tmp_path):
     rows = [{"text": "word " * 1_000_000, "label": "a"}]
     for split in ("train", "test"):
         write(tmp_path, split, ".csv", rows)
-    assert read_folder(tmp_path)["train"]["text"][:] == [rows[0]["text"]]
+    assert read_splits(tmp_path)["train"]["text"][:] == [rows[0]["text"]]
     assert csv.field_size_limit() == 131072
 
 
@@ -103,7 +110,7 @@ def test_a_csv_of_any_texts_comes_back_unchanged(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("any")
     for split in ("train", "test"):
         write(folder, split, ".csv", rows)
-    assert read_folder(folder)["train"].to_list() == rows
+    assert read_splits(folder)["train"].to_list() == rows
 
 
 @pytest.mark.parametrize(
@@ -118,7 +125,7 @@ def test_a_csv_of_any_texts_comes_back_unchanged(tmp_path_factory, rows):
 def test_a_broken_csv_is_named_with_the_place(tmp_path, content, said, refused):
     (tmp_path / "train.csv").write_text(content)
     with refused("data.path", str(tmp_path / "train.csv"), said):
-        read_folder(tmp_path)
+        read_splits(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +140,7 @@ def test_a_broken_csv_is_named_with_the_place(tmp_path, content, said, refused):
 def test_a_broken_jsonl_is_named_with_the_place(tmp_path, content, said, refused):
     (tmp_path / "train.jsonl").write_text(content)
     with refused("data.path", str(tmp_path / "train.jsonl"), said):
-        read_folder(tmp_path)
+        read_splits(tmp_path)
 
 
 def test_a_jsonl_may_have_gaps_blank_lines_and_anything_beside_the_texts(tmp_path):
@@ -145,7 +152,7 @@ def test_a_jsonl_may_have_gaps_blank_lines_and_anything_beside_the_texts(tmp_pat
     ]
     for split in ("train", "test"):
         (tmp_path / f"{split}.jsonl").write_text("\n".join(lines))
-    rows = read_folder(tmp_path)["train"]
+    rows = read_splits(tmp_path)["train"]
     assert rows["text"][:] == ["2020-01-01", "line\u2028end", None]
     assert rows["label"][:] == [1, 0, None]
     assert rows["mixed"][:] == ["1", "b", None]
@@ -155,7 +162,7 @@ def test_categories_in_a_parquet_file_are_their_values(tmp_path):
     for split in ("train", "test"):
         frame = pd.DataFrame({"text": ["x", "y"], "label": pd.Categorical(["b", "a"])})
         frame.to_parquet(tmp_path / f"{split}.parquet")
-    assert read_folder(tmp_path)["train"].to_list() == [{"text": "x", "label": "b"}, {"text": "y", "label": "a"}]
+    assert read_splits(tmp_path)["train"].to_list() == [{"text": "x", "label": "b"}, {"text": "y", "label": "a"}]
 
 
 @pytest.mark.parametrize("kind", [pa.string_view(), pa.large_string(), pa.dictionary(pa.int16(), pa.string())])
@@ -163,26 +170,26 @@ def test_text_in_a_parquet_file_is_text_however_it_is_stored(tmp_path, kind):
     for split in ("train", "test"):
         table = pa.table({name: pa.array(["x", "y", None]).cast(kind) for name in ("text", "label")})
         pq.write_table(table, tmp_path / f"{split}.parquet")
-    assert read_folder(tmp_path)["train"].to_list() == [{"text": one, "label": one} for one in ("x", "y", None)]
+    assert read_splits(tmp_path)["train"].to_list() == [{"text": one, "label": one} for one in ("x", "y", None)]
 
 
 def test_nan_among_texts_is_a_missing_value(tmp_path):
     for split in ("train", "test"):
         (tmp_path / f"{split}.jsonl").write_text('{"text": "x", "label": "a"}\n{"text": NaN, "label": NaN}\n')
-    assert read_folder(tmp_path)["train"].to_list() == [{"text": "x", "label": "a"}, {"text": None, "label": None}]
+    assert read_splits(tmp_path)["train"].to_list() == [{"text": "x", "label": "a"}, {"text": None, "label": None}]
 
 
 def test_class_names_in_a_parquet_file_are_kept(tmp_path, rows_of):
     rows = rows_of(["x", "y"], [1, 0], label=datasets.ClassLabel(names=["no", "yes"]))
     for split in ("train", "test"):
         rows.to_parquet(tmp_path / f"{split}.parquet")
-    assert read_folder(tmp_path)["train"].features["label"].names == ["no", "yes"]
+    assert read_splits(tmp_path)["train"].features["label"].names == ["no", "yes"]
 
 
 def test_a_file_without_rows_is_no_error_yet(tmp_path):
     (tmp_path / "train.csv").write_text("text,label\n")
     pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "test.parquet")
-    splits = read_folder(tmp_path)
+    splits = read_splits(tmp_path)
     assert splits["train"].column_names == ["text", "label"]
     assert [len(split) for split in splits.values()] == [0, 0]
 
@@ -194,15 +201,16 @@ def test_what_save_to_disk_wrote_is_read_and_left_as_it_is(tmp_path, rows_of):
     before = {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
     for path in before:
         path.chmod(0o555 if path.is_dir() else 0o444)
-    splits = read_folder(folder)
+    splits = read_splits(folder)
     assert splits["train"].to_list() == rows.to_list()
     assert {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]} == before
 
 
-def test_a_saved_data_set_without_splits_is_named_with_the_remedy(tmp_path, rows_of, refused):
-    rows_of(["x", "y"], ["a", "b"]).save_to_disk(str(tmp_path / "saved"))
-    with refused("data.path", str(tmp_path / "saved"), "without splits", "DatasetDict with train and test"):
-        read_folder(tmp_path / "saved")
+def test_a_saved_data_set_without_splits_is_the_training_split(tmp_path, rows_of):
+    rows = rows_of(["x", "y"], ["a", "b"])
+    rows.save_to_disk(str(tmp_path / "saved"))
+    splits = read_splits(tmp_path / "saved")
+    assert {split: rows.to_list() for split, rows in splits.items()} == {"train": rows.to_list()}
 
 
 def test_a_damaged_saved_folder_is_named(tmp_path, rows_of, refused):
@@ -210,39 +218,102 @@ def test_a_damaged_saved_folder_is_named(tmp_path, rows_of, refused):
     datasets.DatasetDict({"train": rows, "test": rows}).save_to_disk(str(tmp_path / "saved"))
     (tmp_path / "saved/test/state.json").unlink()
     with refused("data.path", str(tmp_path / "saved"), "save_to_disk"):
-        read_folder(tmp_path / "saved")
+        read_splits(tmp_path / "saved")
 
 
-def test_a_folder_that_is_none_is_named(tmp_path, refused):
-    with refused("data.path", str(tmp_path / "none"), "does not exist"):
-        read_folder(tmp_path / "none")
-    (tmp_path / "file").write_text("")
-    with refused("data.path", str(tmp_path / "file"), "is a file, not a folder"):
-        read_folder(tmp_path / "file")
+@pytest.mark.parametrize("name", ["reviews.csv", "a (1), [b].CSV", "größe.jsonl", "rows.parquet", "rows.tsv"])
+def test_a_single_file_is_the_training_split(tmp_path, name):
+    path = tmp_path / name
+    written = write(tmp_path, "written", ".csv" if path.suffix in (".CSV", ".tsv") else path.suffix, ROWS)
+    written.rename(path)
+    splits = read_splits(path)
+    assert {split: rows.to_list() for split, rows in splits.items()} == {"train": ROWS}
 
 
-def test_a_missing_split_is_named_with_what_there_is(tmp_path, refused):
-    with refused("data.path", str(tmp_path), "no train file", "there is nothing"):
-        read_folder(tmp_path)
+def test_a_folder_may_lack_a_test_file(tmp_path):
     write(tmp_path, "train", ".csv", ROWS)
+    assert set(read_splits(tmp_path)) == {"train"}
+
+
+def test_a_path_that_cannot_be_read_is_named(tmp_path, refused):
+    with refused("data.path", str(tmp_path / "none"), "does not exist", "give a file, or a folder"):
+        read_splits(tmp_path / "none")
+    (tmp_path / "notes.txt").write_text("text,label")
+    with refused("data.path", str(tmp_path / "notes.txt"), "ends in none of .parquet, .csv, .tsv, .jsonl"):
+        read_splits(tmp_path / "notes.txt")
+    os.mkfifo(tmp_path / "pipe.csv")
+    with refused("data.path", str(tmp_path / "pipe.csv"), "a pipe or a device"):
+        read_splits(tmp_path / "pipe.csv")
+
+
+def test_a_missing_training_file_is_named_with_what_there_is(tmp_path, refused):
+    with refused("data.path", str(tmp_path), "no train file", "there is nothing"):
+        read_splits(tmp_path)
+    write(tmp_path, "test", ".csv", ROWS)
+    with refused("data.path", "no train file", "for a single file give data.path=", "test.csv"):
+        read_splits(tmp_path)
     for number in range(9):
         (tmp_path / f"a{number}.txt").write_text("")
-    with refused("data.path", "no test file", "test.parquet, .csv or .jsonl", "a0.txt, a1.txt", ", …"):
-        read_folder(tmp_path)
+    with refused("data.path", "no train file", "train.parquet, .csv, .tsv or .jsonl", "a0.txt, a1.txt", ", …"):
+        read_splits(tmp_path)
+
+
+# What separates the columns of a .csv.
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("columns", [("text", "label"), ("text",), ("body",), ()])
+@given(rows=st.lists(st.tuples(*[st.text('ab,;\t|" \n', min_size=1)] * 2), min_size=1, max_size=5))
+@settings(max_examples=20)
+def test_the_delimiter_of_a_csv_is_detected(tmp_path_factory, delimiter, columns, rows):
+    path = tmp_path_factory.mktemp("any") / "train.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter)
+        writer.writerows([("text", "label"), *rows])
+    found = read_path(path, CsvForm(columns=columns))
+    assert found.delimiters == {"train": delimiter}
+    assert [(row["text"], row["label"]) for row in found.splits["train"].to_list()] == rows
+
+
+def test_a_column_decides_what_separates_it(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text("Titel, lang;Note\nx, y;1\n", encoding="utf-8-sig")
+    assert read_path(path, CsvForm(columns=("Titel, lang", "Note"))).delimiters == {"train": ";"}
+    assert read_path(path, CsvForm(columns=("Titel",))).delimiters == {"train": ","}
+
+
+@pytest.mark.parametrize("first", ["sep=;\r\n", '"sep=;"\n', "SEP=;\n"])
+def test_the_line_that_a_spreadsheet_writes_first_is_obeyed(tmp_path, first):
+    path = tmp_path / "train.csv"
+    path.write_text(f"{first}text,a;label\nx;y\n", encoding="utf-8-sig", newline="")
+    assert read_splits(path)["train"].to_list() == [{"text,a": "x", "label": "y"}]
+
+
+def test_the_setting_decides_where_there_is_one(tmp_path, refused):
+    path = tmp_path / "train.csv"
+    path.write_text("a;b:c\nx;y:z\n")
+    assert read_splits(path)["train"].column_names == ["a", "b:c"]
+    assert read_splits(path, delimiter=":")["train"].column_names == ["a;b", "c"]
+    with refused("data.path", str(path), "row 1 has 3 fields", "put a field that holds ';' in quotes"):
+        path.write_text("text;label\nx;y;z\n")
+        read_splits(path)
+    write(tmp_path, "rows", ".jsonl", ROWS)
+    with refused("data.delimiter", "no .csv file", "rows.jsonl"):
+        read_splits(tmp_path / "rows.jsonl", delimiter=";")
 
 
 def test_a_split_in_two_formats_is_named(tmp_path, refused):
     write(tmp_path, "train", ".csv", ROWS)
     write(tmp_path, "train", ".jsonl", ROWS)
     with refused("data.path", "train.csv and train.jsonl", "keep one"):
-        read_folder(tmp_path)
+        read_splits(tmp_path)
 
 
 @pytest.mark.parametrize(("content", "said"), [(b"", "is empty"), (b"junk" * 9, "cannot be read as .parquet")])
 def test_a_damaged_file_is_named(tmp_path, content, said, refused):
     (tmp_path / "train.parquet").write_bytes(content)
     with refused("data.path", str(tmp_path / "train.parquet"), said):
-        read_folder(tmp_path)
+        read_splits(tmp_path)
 
 
 def test_reading_files_asks_no_network(tmp_path, monkeypatch):
@@ -251,4 +322,4 @@ def test_reading_files_asks_no_network(tmp_path, monkeypatch):
     for ending in (".parquet", ".csv", ".jsonl"):
         for split in ("train", "test"):
             write(tmp_path / ending, split, ending, ROWS)
-        read_folder(tmp_path / ending)
+        read_splits(tmp_path / ending)

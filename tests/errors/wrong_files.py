@@ -30,26 +30,26 @@ def _loop(path: Path) -> None:
     path.symlink_to(path.name)
 
 
-def _saved(folder: Path, splits: bool) -> list[str]:
+def _saved(folder: Path) -> list[str]:
     sound = datasets.Dataset.from_dict({"text": TEXTS, "label": LABELS})
-    saved = datasets.DatasetDict({"train": sound, "test": sound}) if splits else sound
-    saved.save_to_disk(str(folder / "corpus"))
+    datasets.DatasetDict({"train": sound, "test": sound}).save_to_disk(str(folder / "corpus"))
     return ["data=files", "data.path=corpus", "model=cnn"]
 
 
-def _saved_without_splits(folder: Path) -> list[str]:
-    return _saved(folder, splits=False)
-
-
 def _saved_and_damaged(folder: Path) -> list[str]:
-    arguments = _saved(folder, splits=True)
+    arguments = _saved(folder)
     (folder / "corpus/train/state.json").write_text('{"_data_files": [')
     return arguments
 
 
-def _file_for_folder(folder: Path) -> list[str]:
-    fill(folder / "corpus.csv", CSV)
-    return ["data=files", "data.path=corpus.csv"]
+def _notes(folder: Path) -> list[str]:
+    fill(folder / "corpus.txt", CSV)
+    return ["data=files", "data.path=corpus.txt"]
+
+
+def _single_file(folder: Path) -> list[str]:
+    fill(folder / "Größe (1).csv", CSV)
+    return ["data=files", "data.path='Größe (1).csv'", "model.filters=2"]
 
 
 def _cache_is_a_file(folder: Path) -> list[str]:
@@ -62,9 +62,16 @@ LOST = b'{"text": "good", "label": "a"}\n{"text": "bad", "la'
 
 CASES = (
     Case("no such folder", lambda _: ["data=files", "data.path=corpse"], ("data.path", "corpse"), train, LOG),
-    Case("a file for the folder", _file_for_folder, ("data.path", "corpus.csv", "folder"), train, LOG),
-    corpus_case("an empty folder", {}, ["data.path", "corpus", "train.parquet, .csv or .jsonl"]),
-    corpus_case("no file to test on", {"train.csv": CSV}, ["data.path", "test", "train.csv"]),
+    Case("a file of another kind", _notes, ("data.path", "corpus.txt", ".csv"), train, LOG),
+    corpus_case("an empty folder", {}, ["data.path", "corpus", "train.parquet, .csv, .tsv or .jsonl"]),
+    corpus_case("no file to learn from", {"test.csv": CSV}, ["data.path", "train", "test.csv"]),
+    corpus_case(
+        "no file to test on, and none to be drawn",
+        {"train.csv": CSV},
+        ["corpus: test is missing", "data.test_fraction"],
+        "data.test_fraction=null",
+    ),
+    corpus_case("too few rows to draw a test split", {"train.csv": CSV}, ["0.02"], "data.test_fraction=0.02"),
     corpus_case("files of other names", {"training.csv": CSV, "testing.csv": CSV}, ["data.path", "training.csv"]),
     corpus_case("the same file twice", {"train.csv": CSV, "train.jsonl": rows()}, ["train.csv", "train.jsonl"]),
     corpus_case("a folder for a file", _folder, ["data.path", "corpus/train.csv", "folder"]),
@@ -75,7 +82,8 @@ CASES = (
     corpus_case("a byte order mark alone", b"\xef\xbb\xbf", ["corpus: train", "data.text_column"]),
     corpus_case("no header", CSV.partition("\n")[2], ["corpus: train", "'text'", "data.text_column"]),
     corpus_case("a header in capitals", CSV.replace("text", "Text", 1), ["'text'", "Text", "data.text_column"]),
-    corpus_case("semicolons for commas", CSV.replace(",", ";"), ["'text'", "text;label", "data.text_column"]),
+    corpus_case("another delimiter than the one that is set", CSV, ["'text'", "text,label"], "data.delimiter='|'"),
+    corpus_case("a delimiter for no `.csv`", {"train.jsonl": rows()}, ["data.delimiter"], "data.delimiter=tab"),
     corpus_case(
         "a column that there is not", CSV, ["'body'", "text, label", "data.text_column"], "data.text_column=body"
     ),
@@ -110,13 +118,15 @@ CASES = (
     corpus_case(
         "a `.parquet` without rows", train_file("train.parquet", table().slice(0, 0)), ["corpus: train", "0 rows"]
     ),
-    Case("a `save_to_disk` folder without splits", _saved_without_splits, ("data.path", "DatasetDict"), train, LOG),
     Case("a `save_to_disk` folder that is damaged", _saved_and_damaged, ("data.path", "save_to_disk"), train, LOG),
     Case(
         "a data set of the Hub, without a network", lambda _: ["data=agnews"], ("data.path", "data=pydocs"), train, LOG
     ),
     Case("a repository that cannot be", lambda _: ["data=agnews", "data.hub=a/b/c"], ("data.hub", "a/b/c"), train, LOG),
     Case("no place for the cache", _cache_is_a_file, ("HF_DATASETS_CACHE",), train, LOG),
+    Case("a single file", _single_file, (), train, ("run/*",), rows_read),
+    corpus_case("no file to test on", {"train.csv": CSV}, [], accepted=rows_read),
+    corpus_case("semicolons for commas", CSV.replace(",", ";"), [], accepted=rows_read),
     corpus_case("a byte order mark before a sound file", b"\xef\xbb\xbf" + CSV.encode(), [], accepted=rows_read),
     corpus_case("lines that end as on Windows", CSV.replace("\n", "\r\n"), [], accepted=rows_read),
     corpus_case("no line end after the last row", CSV.removesuffix("\n"), [], accepted=rows_read),
