@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lt_lightning.earlier import earlier_defaults
 from lt_lightning.errors import SettingError
 from lt_lightning.results.facts import look_up
 from lt_lightning.results.files import write_whole
@@ -81,6 +82,10 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
     if not is_sweep and {"-m", "--multirun"} & set(flags):
         raise SettingError(f"resume: {folder} is one run; leave out -m, or give the folder of a sweep")
     before = without_resume(_swept(folder) if is_sweep else _commanded(folder))
+    before = [
+        *earlier_defaults(before, _configs(folder.glob("*/run.json") if is_sweep else [folder / "run.json"])),
+        *before,
+    ]
     for argument in now if is_sweep else ():
         # Of one run it is seen whether a setting differs; of a sweep some jobs may not have begun.
         if argument not in before and not _is_free(_key(argument)):
@@ -251,6 +256,18 @@ def _commanded(run: Path) -> list[str]:
     if not (run / "run.json").exists() and not (run / ".hydra" / "overrides.yaml").exists():
         raise SettingError(f"resume: {run} is no run directory, it has no run.json; {suggest_run(run)}")
     return [str(argument) for argument in describe_before(run)[0]["command"]]
+
+
+def _configs(descriptions: Iterable[Path]) -> list[Mapping[str, Any]]:
+    """Return the recorded configurations of runs, as far as they can be read."""
+    configs = []
+    for path in descriptions:
+        try:
+            config = look_up(describe_before(path.parent)[0], "config")
+        except SettingError:
+            continue
+        configs += [config] if isinstance(config, Mapping) else []
+    return configs
 
 
 def _swept(folder: Path) -> list[str]:

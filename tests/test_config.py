@@ -72,6 +72,25 @@ def test_experiments_are_what_the_documents_say(
     assert (config.pruning.rounds, config.pruning.amount, config.pruning.rewind) == (20, 0.2, "init")
 
 
+@pytest.mark.parametrize(
+    ("overrides", "model", "embedding", "std"),
+    [
+        (["data=files"], "cnn", "random", 0.1),
+        (["data=files", "model=multi_cnn", "embedding.std=1.0"], "multi_cnn", "random", 1.0),
+        (["model=birnn", "data=files"], "birnn", "random", 0.1),
+        (["data=files", "embedding=glove"], "cnn", "glove", 0.1),
+        (["+experiment=names", "data=files", "data.tokenizer=letters"], "birnn", "random", 0.1),
+        (["+experiment=lt_agnews_lstm", "data=files"], "birnn", "glove", 0.1),
+        (["data=agnews"], "multi_cnn", "random", 1.0),
+    ],
+)
+def test_own_texts_come_with_a_model_that_fits_any_classes(
+    configure: Callable[..., Config], overrides: list[str], model: str, embedding: str, std: float
+) -> None:
+    config = configure(*overrides, "data.path=.")
+    assert (config.model.name, config.embedding.name, config.embedding.std) == (model, embedding, std)
+
+
 PAIRS = {"hihello", "seq2seq", "study_hihello", "study_seq2seq"}
 """The experiments that answer strings with strings: other texts are nothing to them."""
 
