@@ -53,12 +53,13 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
 
     from lt_lightning.config import register_schema
     from lt_lightning.explanations import explain
+    from lt_lightning.quoting import quote_arguments
     from lt_lightning.resuming import resumed_arguments
 
     check_flags(sys.argv[1:])
     register_schema()
     try:
-        sys.argv[1:] = resumed_arguments(sys.argv[1:])
+        sys.argv[1:] = resumed_arguments(quote_arguments(sys.argv[1:]))
     except SettingError as error:
         fail(str(error))
     main = hydra.main(version_base="1.3", config_path=config_folder(), config_name="config")(task)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lt_lightning.command import config_folder
 from lt_lightning.errors import SettingError
+from lt_lightning.quoting import quote
 
 if TYPE_CHECKING:
     from lt_lightning.config import DataConfig
@@ -159,7 +160,7 @@ def _compose(overrides: Sequence[str], settings: Mapping[str, str]) -> DataConfi
 
     # A path is no grammar: whatever its characters, it goes around Hydra's reading of values.
     paths = {key: settings[key] for key in ("data.path", "data.hub") if key in settings}
-    others = [f"{key}={value}" for key, value in settings.items() if key not in paths]
+    others = [quote(f"{key}={value}") for key, value in settings.items() if key not in paths]
     register_schema()
     try:
         with initialize_config_dir(config_folder(), version_base="1.3"):

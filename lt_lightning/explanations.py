@@ -6,6 +6,8 @@ import difflib
 import re
 from pathlib import Path
 
+from lt_lightning.quoting import text_settings
+
 _REASONS: tuple[tuple[str, str], ...] = (
     (r"While dereferencing interpolation '(.*?)'", "what {0} stands for is no value for it; give another"),
     (
@@ -67,8 +69,11 @@ def _of_choices(text: str) -> str | None:
 def _of_the_line(text: str) -> str | None:
     """What is to be said where the command line cannot be read, or asks for what a single run is not."""
     several = "{0}: {1} is several values; add -m to run them one by one, or write a list as [a,b]"
-    if match := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '\+*(.*?)=(.*?)'", text):
-        return several.format(match[1], match[2])
+    if match := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '\+*(.*?)=(.*)'", text):
+        line = several.format(match[1], match[2])
+        # Text may hold commas: the quotes that a shell leaves to Hydra.
+        is_text = match[1] in text_settings()[0] and "'" not in match[2]
+        return f"{line}, or one text as '{match[1]}=\"{match[2]}\"'" if is_text else line
     if match := re.search(r"primary config '(.*?)'", text):
         return f"--config-name: there is no {match[1]!r}; leave it out, and choose +experiment=NAME"
     if match := re.search(r"Additional config directory '(.*)' not found", text):

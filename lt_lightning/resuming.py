@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lt_lightning.earlier import earlier_defaults
 from lt_lightning.errors import SettingError
+from lt_lightning.quoting import quoted
 from lt_lightning.results.facts import look_up
 from lt_lightning.results.files import write_whole
 from lt_lightning.results.grouping import flat_settings, show_setting
@@ -94,9 +95,9 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
                 "start another sweep"
             )
     said = {_key(argument): argument for argument in now}
-    place = ["hydra.mode=MULTIRUN", f"hydra.sweep.dir={_quoted(folder)}"]
+    place = ["hydra.mode=MULTIRUN", f"hydra.sweep.dir={quoted(str(folder))}"]
     if not is_sweep:
-        place = ["hydra.mode=RUN", f"hydra.run.dir={_quoted(folder)}"]
+        place = ["hydra.mode=RUN", f"hydra.run.dir={quoted(str(folder))}"]
     # In their places, as the order of what is swept over is the order of the jobs; and together, behind the flags.
     merged = dict.fromkeys([*(said.get(_key(argument), argument) for argument in before), *now])
     return [
@@ -104,7 +105,7 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
         *merged,
         *place,
         "hydra.output_subdir=null",  # what Hydra wrote there stays as it was
-        f"resume={_quoted(folder)}",
+        f"resume={quoted(str(folder))}",
     ]
 
 
@@ -243,12 +244,6 @@ def _key(argument: str) -> str:
 
 def _unquoted(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
-
-
-def _quoted(folder: Path) -> str:
-    """A path as Hydra's grammar takes it, whatever it holds: a backslash counts before a quote alone."""
-    text = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), str(folder))
-    return f"'{text}'"
 
 
 def _commanded(run: Path) -> list[str]:

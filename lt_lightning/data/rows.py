@@ -40,7 +40,9 @@ def read_columns(
     for key, column in (("data.text_column", config.text_column), ("data.label_column", config.label_column)):
         if column is not None and column not in dataset.column_names:
             there = ", ".join(dataset.column_names) or "none"
-            raise SettingError(f"{where} has no column {column!r}; there is {there}: choose one with {key}=…")
+            same = [name for name in dataset.column_names if name.strip().lower() == column.strip().lower()]
+            choice = f"{key}={same[0]}" if len(same) == 1 and same[0] == same[0].strip() else f"{key}=…"
+            raise SettingError(f"{where} has no column {column!r}; there is {there}: choose one with {choice}")
     if config.label_column == config.text_column:
         raise SettingError(f"data.label_column: {config.label_column!r} is the text column as well; choose another")
     wanted = [column for column in (config.text_column, config.label_column) if column is not None]

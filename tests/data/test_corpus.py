@@ -63,6 +63,12 @@ def test_a_missing_column_is_named_with_those_there_are(made, changes, setting, 
         made(["x", "y"], [0, 1], **changes)
 
 
+def test_a_column_in_other_letters_is_suggested(data_config, rows_of, refused):
+    rows = rows_of(["x", "y"], [0, 1]).rename_columns({"text": "Text", "label": "Klasse"})
+    with refused("here: train has no column 'text'", "there is Text, Klasse", "choose one with data.text_column=Text"):
+        make_corpus(data_config(), "here", dict.fromkeys(BOTH, rows))
+
+
 def test_a_missing_split_is_named_with_those_there_are(data_config, rows_of, refused):
     with refused("here: test is missing", "there is train, validation", "data.test_fraction"):
         make_corpus(data_config(), "here", {split: rows_of(["x"], [0]) for split in ("train", "validation")})

@@ -61,6 +61,7 @@ CASES = (
     _case("a variable that is not set", ["data.path=${oc.env:CORPUS_OF_NOBODY}"], "data.path", "CORPUS_OF_NOBODY"),
     _case("several values without a sweep", ["seed=1,2"], "seed", "-m", "[a,b]"),
     _case("a decimal comma", ["pruning.amount=0,2"], "pruning.amount", "0,2"),
+    _case("a comma in a path", ["data.path=a,b.csv"], "data.path", "-m", """'data.path="a,b.csv"'"""),
     _case("a range without a sweep", ["seed=range(1,3)"], "seed", "-m"),
     _case("a setting without a value", ["pruning.amount"], "pruning.amount", "key=value"),
     _case("a value without a setting", ["=3"], "key=value"),
