@@ -6,7 +6,8 @@ Documentation: https://huggingface.co/docs/tokenizers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
@@ -72,6 +73,28 @@ def spacy_words() -> Callable[[str], list[str]]:
 
 END = "\n"
 """Ends a text among the words of several; no word is a line break, unless words are letters."""
+PIECE = 1 << 16
+"""So many characters of a long text are cut at a time."""
+_BETWEEN = {
+    # White space stands between words, whoever cuts them; of `words`, a mark is a word of its own as well.
+    Splitter.words: re.compile(r"[ \t\r\n!-/:-@\[-`{-~、。，！？；：]"),
+    Splitter.spacy: re.compile(r"[ \t\r\n]"),
+}
+
+
+def pieces(text: str, splitter: Splitter) -> Iterator[str]:
+    """Cut a text into pieces of about `PIECE` characters, none of which ends within a word; the last may be shorter."""
+    between = _BETWEEN.get(splitter)
+    start = 0
+    while start < len(text):
+        end = start + PIECE
+        if between is not None and end < len(text):
+            mark = between.search(text, end)
+            end = len(text) if mark is None else mark.start()
+        yield text[start:end]
+        start = end
+
+
 Cutter = Callable[[Sequence[str]], "list[str]"]
 """Makes of texts the words of all of them, one after another; `END` after each text, empty strings anywhere."""
 

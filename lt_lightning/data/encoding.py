@@ -24,6 +24,8 @@ from lt_lightning.data.splitter import Splitter
 FORMAT = 2
 BATCH = 1000
 """So many texts are cut at a time."""
+LARGE = 1 << 26
+"""Texts of more bytes are cut one by one."""
 
 
 class EncodedTexts(NamedTuple):
@@ -149,4 +151,8 @@ def _version(library: str) -> str:
 
 def _batches(texts: datasets.Dataset) -> Iterator[list[str]]:
     for batch in texts.with_format("arrow").iter(BATCH):
-        yield batch["text"].to_pylist()  # pyright: ignore
+        column = batch["text"]  # pyright: ignore
+        if column.nbytes <= LARGE:
+            yield column.to_pylist()
+        else:
+            yield from ([text.as_py()] for text in column)

@@ -5,7 +5,9 @@ GloVe 6B: Pennington, Socher and Manning 2014, https://nlp.stanford.edu/projects
 
 from __future__ import annotations
 
+import codecs
 import hashlib
+import io
 import json
 import zipfile
 import zlib
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 FORMAT = 2
 """Raise it with every change to the vectors that a file gives, or to the form of what `kept` writes: caches of the old
 are then not read."""
+LONGEST_LINE = 1 << 20
+"""A longer line, in bytes, holds no word and its numbers: it is refused before it is read as a whole."""
 
 
 def recall_vectors(config: EmbeddingConfig, words: Sequence[str], cache: Path) -> Float[Tensor, "words dim"] | None:
@@ -86,8 +90,8 @@ def load_vectors(config: EmbeddingConfig, words: Sequence[str]) -> Float[Tensor,
             known = _read_index(path) if config.name == "glove_50d" else _read_words(path.with_suffix(".txt"))
             vectors = _read_matrix(path, known, words, config.dim)
         else:
-            with _open_lines(path, config.dim) as lines:
-                vectors = _read_lines(path, lines, words, config.dim)
+            with _open_file(path, config.dim) as file:
+                vectors = _read_lines(path, _lines(file, path), words, config.dim)
     except RuntimeError as error:  # encrypted
         raise SettingError(f"embedding.path: {path} cannot be read ({error}); unpack it, and give the .txt") from error
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
@@ -129,6 +133,23 @@ def _read_lines(path: Path, lines: Iterable[bytes], words: Sequence[str], dim: i
     return torch.from_numpy(vectors)
 
 
+def _lines(file: io.BufferedReader, path: Path) -> Iterator[bytes]:
+    """Read a file line by line, without the byte order mark that it may begin with.
+
+    Raises:
+        SettingError: if a line is too long.
+    """
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
+            raise SettingError(
+                f"embedding.path: {path}, line {number}: longer than {LONGEST_LINE:,} bytes, which is not a word and "
+                "its numbers; give a text file of a line a word"
+            )
+        yield line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+
+
 def _numbers(fields: Sequence[bytes]) -> Float32[np.ndarray, " dim"] | None:
     try:
         vector = np.array(fields, dtype=np.float32)
@@ -144,8 +165,8 @@ def _is_header(line: bytes) -> bool:
 
 
 @contextmanager
-def _open_lines(path: Path, dim: int) -> Iterator[Iterable[bytes]]:
-    """The lines of a text file, or of the right member of an archive."""
+def _open_file(path: Path, dim: int) -> Iterator[io.BufferedReader]:
+    """Open a text file, or the right member of an archive."""
     if path.suffix != ".zip":
         with path.open("rb") as file:
             yield file
@@ -159,8 +180,9 @@ def _open_lines(path: Path, dim: int) -> Iterator[Iterable[bytes]]:
                 f"embedding.path: {path} has no single .txt of {dim} dimensions; it has {', '.join(texts) or 'none'}: "
                 "choose another embedding.dim, or unpack the file that you mean"
             )
-        with archive.open(fitting[0]) as file:
-            yield file
+        with archive.open(fitting[0]) as member:
+            # A member's own `readline` with a limit is slow.
+            yield io.BufferedReader(member, LONGEST_LINE)  # pyright: ignore[reportArgumentType]
 
 
 def _read_matrix(path: Path, matrix_words: Sequence[str], words: Sequence[str], dim: int) -> Tensor:
@@ -197,8 +219,8 @@ def _read_matrix(path: Path, matrix_words: Sequence[str], words: Sequence[str], 
 def _read_words(path: Path) -> list[str]:
     if not path.is_file():
         raise SettingError(f"embedding.path: a .npy matrix needs its words, one a line, in {path}; add that file")
-    text = path.read_bytes().decode(errors="replace").removesuffix("\n")
-    return [line.removesuffix("\r") for line in text.split("\n")]  # not splitlines: words may hold its other ends
+    with path.open("rb") as file:  # lines of bytes end at \n alone: words may hold other ends
+        return [line.removesuffix(b"\n").removesuffix(b"\r").decode(errors="replace") for line in _lines(file, path)]
 
 
 def _read_index(matrix: Path) -> list[str]:

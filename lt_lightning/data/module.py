@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 import datasets
@@ -22,6 +23,7 @@ from lt_lightning.data.loaders import load_batches
 from lt_lightning.data.splits import stratified_split
 from lt_lightning.data.splitter import Splitter
 from lt_lightning.data.vocabulary import choose_words, number_of_each
+from lt_lightning.errors import SettingError
 from lt_lightning.lottery.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -81,6 +83,8 @@ class TextDataModule(pl.LightningDataModule):
             part: encode(read[split], numbers[split], labels[split], rows, data.max_length)
             for part, (split, rows) in parts.items()
         }
+        longest = max(int(texts.lengths.max()) for texts in self.texts.values())
+        check_longest(longest, data.batch_size, embedding.dim, physical_memory())
         self.vectors: Float[Tensor, "words dim"] | None = recall_vectors(embedding, self.words, cache)
         self.words_found: int | None = None if self.vectors is None else found(self.vectors)
         if self.words_found is not None:
@@ -106,6 +110,32 @@ class TextDataModule(pl.LightningDataModule):
     def _loader(self, part: str, shuffle: tuple[int, int] | None) -> DataLoader[Batch]:
         texts = BatchedTexts.of(self.texts[part])
         return load_batches(texts, self._config, self.trainer, shuffle, self.epoch)
+
+
+def check_longest(words: int, batch_size: int, dim: int, memory: int) -> None:
+    """Refuse a text that is so long that no batch with it could be trained on.
+
+    Args:
+        words: how many the longest text has. A batch is as wide as its longest text.
+        batch_size: how many rows a batch has.
+        dim: how long a word's vector is.
+        memory: how many bytes of memory there are.
+
+    Raises:
+        SettingError: if ids (8 bytes each, of all rows) or word vectors (4 bytes a number, of this row), with what
+            training makes of them, do not fit.
+    """
+    needed = 4 * words * max(8 * batch_size, 4 * dim)
+    if needed > memory:
+        raise SettingError(
+            f"data.max_length: null, and the longest text has {words:,} words: to train on it takes some "
+            f"{needed / 2**30:,.0f} GiB of memory; keep fewer words of each text, as with data.max_length=1000"
+        )
+
+
+def physical_memory() -> int:
+    """Return how many bytes of memory this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _labels(rows: datasets.Dataset) -> Int64[np.ndarray, " rows"]:

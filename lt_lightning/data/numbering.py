@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -11,12 +12,14 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int32, Int64
 
-from lt_lightning.data.cutting import END, Cutter, cutter
+from lt_lightning.data.cutting import END, Cutter, cutter, pieces
 from lt_lightning.data.splitter import Splitter
 
 CODE_POINTS = 0x110000
 PIECE = 1 << 20
 """So many ids are looked up at a time, where what is looked up would take more memory than the ids do."""
+PORTION = 1 << 20
+"""So many characters are cut at a time: the words of a portion take some 50 times its memory."""
 
 
 class NumberedTexts(NamedTuple):
@@ -43,46 +46,78 @@ def number_words(texts: Iterable[Sequence[str]], splitter: Splitter) -> Numbered
     Raises:
         SettingError: if spaCy is asked for and not installed.
     """
-    return _number_letters(texts) if splitter is Splitter.letters else _number_cut(texts, cutter(splitter))
+    return _number_letters(texts) if splitter is Splitter.letters else _number_cut(texts, splitter, cutter(splitter))
 
 
-def _number_cut(texts: Iterable[Sequence[str]], cut: Cutter) -> NumberedTexts:
+def _portions(texts: Sequence[str], splitter: Splitter) -> Iterator[tuple[list[str], bool]]:
+    """Cut texts into portions of about `PORTION` characters: a long text takes little more memory than its ids.
+
+    Returns:
+        Of each portion its texts, and whether the last of them goes on in the next portion.
+    """
+    waiting: list[str] = []
+    size = 0
+    for text in texts:
+        if size + len(text) > PORTION and waiting:
+            yield waiting, False
+            waiting, size = [], 0
+        if len(text) > PORTION:
+            last = ""
+            for piece in pieces(text, splitter):
+                if last:
+                    yield [last], True
+                last = piece
+            yield [last], False
+        else:
+            waiting.append(text)
+            size += len(text)
+    if waiting:
+        yield waiting, False
+
+
+def _number_cut(texts: Iterable[Sequence[str]], splitter: Splitter, cut: Cutter) -> NumberedTexts:
     numbers: defaultdict[str, int] = defaultdict(count().__next__)
     end, nothing = numbers[END], numbers[""]
-    parts: list[np.ndarray] = []
+    numbered = array("i")  # grows where it lies, so that there are not two of it
     lengths: list[np.ndarray] = []
-    for batch in texts:
-        words = cut(batch)
+    begun = 0  # words of a text that goes on
+    for portion, goes_on in (portion for batch in texts for portion in _portions(batch, splitter)):
+        words = cut(portion)
         ids = np.fromiter(map(numbers.__getitem__, words), np.int32, len(words))
-        before = np.cumsum(ids > nothing)[ids == end]  # real words up to the end of each text
-        lengths.append(np.diff(before, prepend=0))
-        parts.append(ids[ids > nothing])
+        real = ids > nothing
+        ends = np.cumsum(real)[ids == end]  # real words up to the end of each text
+        if goes_on:
+            begun += int(ends[-1])
+        else:
+            lengths.append(np.diff(ends, prepend=-begun))
+            begun = 0
+        numbered.frombytes(ids[real].tobytes())
     words = list(numbers)
     order = np.array(sorted(range(nothing + 1, len(words)), key=words.__getitem__), np.int64)
     places = np.zeros(len(words), np.int32)
     places[order] = np.arange(len(order))
-    return _numbered([words[number] for number in order], places, parts, lengths)
+    return _numbered([words[number] for number in order], places, numbered, lengths)
 
 
 def _number_letters(texts: Iterable[Sequence[str]]) -> NumberedTexts:
-    parts: list[np.ndarray] = []
+    numbered = array("i")
     lengths: list[np.ndarray] = []
     occurs = np.zeros(CODE_POINTS, bool)
     for batch in texts:
-        codes = np.frombuffer("".join(batch).encode("utf-32-le"), np.int32)
-        occurs[codes] = True
         lengths.append(np.fromiter(map(len, batch), np.int64, len(batch)))
-        parts.append(codes)
+        for portion, _ in _portions(batch, Splitter.letters):
+            codes = "".join(portion).encode("utf-32-le")
+            occurs[np.frombuffer(codes, np.int32)] = True
+            numbered.frombytes(codes)
     places = (np.cumsum(occurs) - 1).astype(np.int32)
-    return _numbered([*map(chr, np.flatnonzero(occurs))], places, parts, lengths)
+    return _numbered([*map(chr, np.flatnonzero(occurs))], places, numbered, lengths)
 
 
 def _numbered(
-    words: Sequence[str], places: np.ndarray, parts: list[np.ndarray], lengths: Sequence[np.ndarray]
+    words: Sequence[str], places: np.ndarray, numbered: array[int], lengths: Sequence[np.ndarray]
 ) -> NumberedTexts:
-    """All parts as one, each number replaced by its word's place, in place: a corpus may be large."""
-    ids = np.concatenate([np.zeros(0, np.int32), *parts])
-    parts.clear()
+    """Return the texts with each number replaced by its word's place, in place: a corpus may be large."""
+    ids = np.frombuffer(numbered, np.int32) if numbered else np.zeros(0, np.int32)
     for start in range(0, len(ids), PIECE):
         ids[start : start + PIECE] = places[ids[start : start + PIECE]]
     offsets = np.concatenate([np.zeros(1, np.int64), *lengths]).cumsum()

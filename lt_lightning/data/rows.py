@@ -80,7 +80,9 @@ def take_filled(table: pa.Table, where: str) -> pa.Table:
         SettingError: if there are none, or too many have not.
     """
     has_text = pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(table["text"]), ""), False)  # pyright: ignore
-    filled = table.filter(pc.and_(has_text, pc.is_valid(table["label"])))  # pyright: ignore
+    is_filled = pc.and_(has_text, pc.is_valid(table["label"]))  # pyright: ignore[reportAttributeAccessIssue]
+    # Texts may be large: no copy of them where none is left out.
+    filled = table if pc.all(is_filled).as_py() else table.filter(is_filled)  # pyright: ignore
     if not len(filled):
         raise SettingError(f"{where} has no row with a text and a label; there are {len(table):,} rows: mend the file")
     missing = len(table) - len(filled)

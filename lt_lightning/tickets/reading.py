@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from lt_lightning.data.cutting import END, UNKNOWN, Cutter, cutter
+from lt_lightning.data.cutting import END, PIECE, UNKNOWN, Cutter, cutter, pieces
 from lt_lightning.data.splitter import Splitter
 from lt_lightning.errors import SettingError
 
-PIECE = 1 << 16
-"""So many characters are cut at a time."""
-_BETWEEN = {
-    # White space stands between words, whoever cuts them; of `words`, a mark is a word of its own as well.
-    Splitter.words: re.compile(r"[ \t\r\n!-/:-@\[-`{-~]"),
-    Splitter.spacy: re.compile(r"[ \t\r\n]"),
-}
 _NOTHING, _END = -1, -2
 
 
@@ -41,7 +33,7 @@ class Reader:
         self._ids = _Ids(zip(words, ids.tolist(), strict=True))
         if splitter is not Splitter.letters:
             self._ids |= {"": _NOTHING, END: _END}
-            self._cut, self._between = _cutter(splitter), _BETWEEN[splitter]
+            self._cut = _cutter(splitter)
 
     def read(self, texts: Iterable[str]) -> list[np.ndarray]:
         """The word ids of each text, (words,) int32.
@@ -49,7 +41,7 @@ class Reader:
         What is no character, half of a surrogate pair, is read as U+FFFD.
         """
         if self._splitter is Splitter.letters:
-            return [self._join(map(self._letters, _pieces(text[: self._max_length]))) for text in texts]
+            return [self._join(map(self._letters, pieces(text[: self._max_length], self._splitter))) for text in texts]
         found: list[np.ndarray] = []
         waiting: list[str] = []
         size = 0
@@ -58,7 +50,7 @@ class Reader:
                 found += self._words(waiting)
                 waiting, size = [], 0
             if len(text) > PIECE:
-                found.append(self._join(self._words([piece])[0] for piece in _pieces(text, self._between)))
+                found.append(self._join(self._words([piece])[0] for piece in pieces(text, self._splitter)))
             else:
                 waiting.append(text)
                 size += len(text)
@@ -108,18 +100,6 @@ class _Ids(dict[str, int]):
 
     def __missing__(self, word: str) -> int:
         return UNKNOWN
-
-
-def _pieces(text: str, between: re.Pattern[str] | None = None) -> Iterator[str]:
-    """A text in pieces of about `PIECE` characters, none of which ends within a word."""
-    start = 0
-    while start < len(text):
-        end = start + PIECE
-        if between is not None and end < len(text):
-            mark = between.search(text, end)
-            end = len(text) if mark is None else mark.start()
-        yield text[start:end]
-        start = end
 
 
 def _without_surrogates(text: str) -> str:

@@ -15,7 +15,7 @@ import torch
 
 from lt_lightning.data.corpus import load_corpus, make_corpus
 from lt_lightning.data.cutting import PADDING, UNKNOWN
-from lt_lightning.data.module import TextDataModule
+from lt_lightning.data.module import TextDataModule, check_longest
 from lt_lightning.data.splitter import Splitter
 
 ROWS = 200
@@ -220,7 +220,7 @@ from pathlib import Path
 from lt_lightning.config import DataConfig, DataKind, EmbeddingConfig
 from lt_lightning.data.splitter import Splitter
 from lt_lightning.data.corpus import load_corpus
-from lt_lightning.data.module import TextDataModule
+from lt_lightning.data.module import TextDataModule, check_longest
 config = DataConfig(name="files", kind=DataKind.texts, path=sys.argv[1], text_column="text", label_column="label",
                     valid_fraction=0.3, tokenizer=Splitter.words, max_vocab=100, batch_size=4, num_workers=0)
 data = TextDataModule(load_corpus(config), config, EmbeddingConfig(name="random", dim=3), 0)
@@ -265,3 +265,9 @@ def test_real_articles_are_batched_with_little_padding(ag_news, data_config, emb
     assert (data.texts["train"].ids != UNKNOWN).all()
     counts = np.bincount(data.texts["train"].ids.numpy())[2:]
     assert (np.diff(counts) <= 0).all()  # the most frequent words first
+
+
+def test_a_text_that_no_memory_holds_in_training_is_refused(refused):
+    check_longest(1_000_000, batch_size=64, dim=100, memory=8 << 30)
+    with refused("data.max_length", "40,000,000 words", "76 GiB", "data.max_length=1000"):
+        check_longest(40_000_000, batch_size=64, dim=100, memory=64 << 30)

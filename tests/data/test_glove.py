@@ -62,6 +62,8 @@ def test_random_embeddings_have_no_vectors(embedding_config):
         LINES + "the 9 9 9\n",  # of repeats the first counts
         ". . . 1 2 3\nthe end 7 7 7\n" + LINES + "zebra crossing 1 2 3\n",  # GloVe 840B has words with spaces
         "\u2028 1 2 3\n\x85 1 2 3\n" + LINES,
+        "\ufeff" + LINES,  # a byte order mark is no part of the first word
+        "\ufeff3 3\n" + LINES,
     ],
 )
 def test_the_vectors_of_the_vocabulary_are_read_and_no_others(load, content):
@@ -114,6 +116,22 @@ def test_another_width_is_named_with_the_remedy(load, dim, header, refused):
 def test_a_line_that_is_no_vector_is_named(load, content, line, refused):
     with refused("embedding.path", f"vectors.txt, line {line}: not a word and 3 numbers"):
         load(content)
+
+
+@pytest.mark.parametrize("start", ["", LINES, "3 3\n"])
+@pytest.mark.parametrize("name", ["vectors.txt", "vectors.vec"])
+def test_a_line_that_no_vector_fills_is_not_read_as_a_whole(tmp_path, embedding_config, start, name, refused):
+    path = tmp_path / name
+    path.write_text(start)
+    with path.open("r+b") as file:
+        file.truncate(3 << 30)  # a hole of 3 GB that takes no room
+    tracemalloc.start()
+    try:
+        with refused("embedding.path", f"{name}, line {start.count(chr(10)) + 1}: longer than 1,048,576 bytes"):
+            load_vectors(embedding_config(path=str(path)), WORDS)
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "400000 3\n"])

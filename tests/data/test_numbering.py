@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+import tracemalloc
 import unicodedata
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from lt_lightning.data import cutting, numbering
 from lt_lightning.data.cutting import make_tokenizer
 from lt_lightning.data.numbering import NumberedTexts, number_words
 from lt_lightning.data.splitter import Splitter
@@ -110,3 +112,32 @@ def test_what_was_not_counted_is_not_chosen():
     counts = np.zeros(26, dtype=np.int64)
     counts[[3, 7]] = 2, 5
     assert choose_words(numbered.words, counts, 10).to_pylist() == ["h", "d"]
+
+
+# Long texts.
+
+
+@settings(max_examples=100)
+@given(batches_of_texts, st.integers(1, 20), st.integers(1, 20))
+def test_texts_that_are_cut_in_pieces_have_the_same_words(batches, portion, piece):
+    whole = {splitter: number_words(batches, splitter) for splitter in (Splitter.words, Splitter.letters)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numbering, "PORTION", portion)
+        patch.setattr(cutting, "PIECE", piece)
+        for splitter, expected in whole.items():
+            found = number_words(batches, splitter)
+            assert words_of(found) == words_of(expected)
+            assert found.words.equals(expected.words)
+
+
+@pytest.mark.parametrize(("splitter", "ids"), [(Splitter.words, 1_000_000), (Splitter.letters, 3_600_000)])
+def test_a_long_text_takes_little_more_memory_than_its_ids(splitter, ids, monkeypatch):
+    monkeypatch.setattr(numbering, "PORTION", 1 << 16)
+    text = "some words, of a text that goes on. " * 100_000
+    tracemalloc.start()
+    try:
+        numbered = number_words([["a", text, "b"]], splitter)
+        assert tracemalloc.get_traced_memory()[1] < 2 * 4 * ids + 12e6
+    finally:
+        tracemalloc.stop()
+    assert np.diff(numbered.offsets).tolist() == [1, ids, 1]
