@@ -110,7 +110,10 @@ def load_corpus(config: DataConfig) -> Corpus:
     if config.hub is not None:
         from lt_lightning.data.hub import fetch_dataset
 
-        return make_corpus(config, f"Hugging Face Hub, {config.hub}", fetch_dataset(config.hub))
+        part = f", {config.hub_config}" if config.hub_config else ""
+        return make_corpus(
+            config, f"Hugging Face Hub, {config.hub}{part}", fetch_dataset(config.hub, config.hub_config)
+        )
     if config.name == "PyDocs":
         from lt_lightning.data.pydocs import load_pydocs
 
