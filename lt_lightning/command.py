@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 import lt_lightning
+from lt_lightning.command_line import VERSION
 from lt_lightning.errors import SettingError
 from lt_lightning.imports import prefer_installed
 from lt_lightning.interruption import interruption, listen
 from lt_lightning.results.files import remove_links, unwritable, writing_to
+from lt_lightning.terminal import complain, write
 
 
 def config_folder() -> str:
@@ -42,7 +44,7 @@ def run_hydra(task: Callable[[Any], None]) -> None:
         stopped = interruption(error)
         if stopped is None:
             raise
-        print(stopped, file=sys.stderr)
+        complain(str(stopped))
         raise SystemExit(stopped.code) from None
 
 
@@ -84,9 +86,15 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
 
 
 def check_flags(words: Sequence[str]) -> None:
-    """Refuse flags that Hydra does not know in one line; its own answer has the usage of all flags as well."""
+    """Refuse flags that Hydra does not know in one line, and answer `--version`.
+
+    Hydra's own answers are the usage of all flags, and the version of Hydra.
+    """
     from hydra._internal.utils import get_args_parser
 
+    if "--version" in words:
+        write(VERSION)
+        raise SystemExit(0)
     parser = get_args_parser()
     parser.error = lambda message: fail(f"{message}; settings are written key=value, --help lists flags and settings")
     parser.parse_args(words)
@@ -103,7 +111,7 @@ def _is_from(error: BaseException, package: str) -> bool:
 def fail(message: str) -> NoReturn:
     """Print an error for people, on one process alone, and exit with code 2."""
     if os.environ.get("LOCAL_RANK", "0") == "0":
-        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+        complain(f"error: {message}")
     raise SystemExit(2)
 
 
@@ -184,10 +192,13 @@ def _as_typed(overrides: Any) -> list[str]:
 
 
 class LogFile(logging.FileHandler):
-    """A log that holds what it can: a full disk is said once, by the run itself, not at every line.
+    """A log in UTF-8 that holds what it can: a full disk is said once, by the run itself, not at every line.
 
     A link in its place is replaced, not followed.
     """
+
+    def __init__(self, filename: str, mode: str = "a", *, delay: bool = False) -> None:
+        super().__init__(filename, mode, encoding="utf-8", delay=delay, errors="backslashreplace")
 
     def _open(self) -> Any:
         remove_links(Path(self.baseFilename))

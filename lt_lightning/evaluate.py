@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lt_lightning.command_line import Parser, exit_code, write
+from lt_lightning.command_line import Parser, exit_code, start_program
 from lt_lightning.errors import SettingError
+from lt_lightning.terminal import write
 
 if TYPE_CHECKING:
     from lt_lightning.evaluating import Request
@@ -67,9 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show(page: Path, said: str) -> None:
-    # A terminal that lacks a letter of a text shows another in its place.
-    encoding = sys.stdout.encoding or "utf-8"
-    write(f"{said}\n\n{page}".encode(encoding, errors="replace").decode(encoding))
+    write(*said.split("\n"), "", str(page))
 
 
 def _count(text: str) -> int:
@@ -147,4 +146,4 @@ def _check_folder(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start_program(main))

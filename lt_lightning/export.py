@@ -7,13 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lt_lightning.command_line import Parser, exit_code, write
+from lt_lightning.command_line import Parser, exit_code, start_program
 from lt_lightning.errors import SettingError
 from lt_lightning.results.origins import origin_of
 from lt_lightning.results.records import Record
 from lt_lightning.results.runs import Run, read_run
 from lt_lightning.results.tables import percent
 from lt_lightning.results.winners import smallest_winner, sparsest_within
+from lt_lightning.terminal import complain, write
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _export(given: argparse.Namespace) -> None:
     run = read_run(given.run)
     for damage in run.damages:
-        print(damage, file=sys.stderr)
+        complain(damage)
     record = choose_round(run, given.round, given.max_sparsity, smallest=given.smallest_winning)
     from lt_lightning.exporting import Wishes, export
 
@@ -167,4 +168,4 @@ def _share(text: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start_program(main))

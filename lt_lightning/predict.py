@@ -15,8 +15,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lt_lightning.command_line import Parser, exit_code, write
+from lt_lightning.command_line import Parser, exit_code, start_program
 from lt_lightning.errors import SettingError
+from lt_lightning.terminal import complain, write
 
 BATCH = 256
 LETTERS = 1_000_000
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = Parser(
         prog="python -m lt_lightning.predict",
-        usage="%(prog)s [-h] [--top K] [--jsonl] [--batch N] FILE [TEXT ...]",
+        usage="%(prog)s [-h] [--version] [--top K] [--jsonl] [--batch N] FILE [TEXT ...]",
         description="Classify texts with a ticket: those given or, without any, each line of stdin. Prints a line a "
         "text: the most likely class and its probability, with a tab between.",
     )
@@ -88,7 +89,7 @@ def _answer_all(file: Path, texts: Sequence[str], given: Namespace) -> None:
         questions = _lines(sys.stdin.buffer, given.jsonl)
         if sys.stdin.isatty():
             size = given.batch or 1
-            print("a text a line, please; Ctrl-D ends", file=sys.stderr, flush=True)
+            complain("a text a line, please; Ctrl-D ends")
     _write_utf_8()
     for batch in _batches(questions, size):
         probabilities = ticket.predict([question.text for question in batch])
@@ -202,4 +203,4 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start_program(main))

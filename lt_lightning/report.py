@@ -10,9 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lt_lightning.command_line import Parser
+from lt_lightning.command_line import Parser, start_program
 from lt_lightning.errors import SettingError
 from lt_lightning.results.runs import is_run, read_run
+from lt_lightning.terminal import complain, write
 
 MOST_CHOSEN = 5
 """Of so many rounds, learning curves can be told apart."""
@@ -63,12 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page, complaints = (
             _draw(given.runs[0], given.rounds) if one else _compare(given.runs, given.output, given.rounds)
         )
+        write(str(page))
     except SettingError as error:
-        page, complaints = None, str(error).splitlines()
-    if page is not None:
-        print(page)
+        complaints = str(error).splitlines()
     for complaint in complaints:
-        print(" ".join(complaint.split()), file=sys.stderr)
+        complain(complaint)
     return 2 if complaints else 0
 
 
@@ -95,4 +95,4 @@ def _compare(folders: Sequence[Path], output: Path | None, rounds: Sequence[int]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start_program(main))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.command import fail, hide_progress_bars_in_pipes, run_hydra
+from lt_lightning.command_line import start_program
 from lt_lightning.data.vector_files import find_vectors
 from lt_lightning.errors import ResumableError, SettingError
 from lt_lightning.imports import load_lightning
@@ -22,6 +23,7 @@ from lt_lightning.processes import Job, count_processes, is_first
 from lt_lightning.results.holding import hold
 from lt_lightning.results.rounds import Standing, find_standing
 from lt_lightning.resuming import check_same, describe_before, how_to_go_on, is_begun, is_complete, near
+from lt_lightning.terminal import write
 from lt_lightning.transfer.fitting import read_ticket
 
 if TYPE_CHECKING:
@@ -110,7 +112,7 @@ def _is_over(job: Job, corpus: Corpus | PairCorpus) -> bool:
         last = job.config.pruning.rounds
         done = f"rounds 0 to {last} are" if last else "round 0 is"
         if is_first(os.environ):
-            print(f"{job.run}: nothing to do, {done} done; to go on, give more pruning.rounds")
+            write(f"{job.run}: nothing to do, {done} done; to go on, give more pruning.rounds")
         return True
     return False
 
@@ -152,4 +154,4 @@ def _plain(setting: Any) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(run_hydra(task))
+    sys.exit(start_program(lambda: run_hydra(task)))

@@ -23,6 +23,7 @@ from lt_lightning.imports import load_lightning, prefer_installed
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.processes import Job, Place
 from lt_lightning.supervisor import SHOW_CURSOR
+from lt_lightning.terminal import prepare_streams
 
 
 def main(report: int) -> None:
@@ -36,6 +37,7 @@ def main(report: int) -> None:
     except (EOFError, pickle.UnpicklingError):  # the supervisor died before it had said everything
         os._exit(1)
     _hold_lifeline()
+    prepare_streams()
     prefer_installed()
     try:
         _set_up_logging(job, place)

@@ -16,6 +16,7 @@ from lt_lightning.interruption import stop_if_asked
 from lt_lightning.results.metrics import ACCURACY, Metric
 from lt_lightning.results.records import Record
 from lt_lightning.results.tables import round_header, round_line, round_row
+from lt_lightning.terminal import escape
 
 log = logging.getLogger(__name__)
 
@@ -109,14 +110,11 @@ class RoundsDisplay:
                 act on a terminal, are printed as escapes.
         """
         for line in text.split("\n"):
-            said = "".join(
-                letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line
-            )
-            log.info(said)
-            self._print(said)
+            log.info(escape(line))
+            self._print(escape(line))
 
     def _print(self, text: str) -> None:
-        self.console.print(text, soft_wrap=True, markup=False, highlight=False)
+        self.console.print(escape(text, keep="\n"), soft_wrap=True, markup=False, highlight=False)
 
     def _label(self, round: int, epoch: int) -> str:
         return f"round {round} of {self._rounds} · epoch {epoch} of {self._epochs}"

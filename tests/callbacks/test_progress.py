@@ -60,5 +60,5 @@ def test_on_a_terminal_it_stands_above_the_bar() -> None:
 def test_nothing_that_is_said_acts_on_a_terminal(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         said = shown(False, "a\x1b[2Jb\r\x07\x00\x9b\ud800é\tc\u202ed")
-    assert said.endswith("a\\x1b[2Jb\\r\\x07\\x00\\x9b\\ud800é\\tc\\u202ed\n")
+    assert said.endswith("a\\u001b[2Jb\\r\\u0007\\u0000\\u009b\\ud800é\\tc\\u202ed\n")
     assert caplog.messages[-1] == said.splitlines()[-1]
