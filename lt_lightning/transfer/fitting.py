@@ -13,6 +13,7 @@ from lt_lightning.results.facts import look_up
 from lt_lightning.results.grouping import show_setting
 from lt_lightning.tickets.shapes import CONVOLUTIONAL, RECURRENT
 from lt_lightning.transfer.recipes import check_recipe
+from lt_lightning.typed_paths import typed_path
 
 if TYPE_CHECKING:
     from lt_lightning.config import Config
@@ -33,7 +34,7 @@ def read_ticket(config: Config) -> Packed | None:
         return None
     from lt_lightning.tickets.format import Packed  # waits for NumPy
 
-    path = Path(config.pruning.ticket)
+    path = typed_path(config.pruning.ticket)
     if config.resume is not None and not path.exists():
         raise SettingError(
             f"pruning.ticket: {path}: no such file; bring it back, or give pruning.ticket=WHERE IT LIES NOW"

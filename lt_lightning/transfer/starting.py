@@ -21,6 +21,7 @@ from lt_lightning.tickets.format import Packed, Parameter
 from lt_lightning.transfer.first_weights import first_values
 from lt_lightning.transfer.fitting import read_ticket
 from lt_lightning.transfer.matching import NOWHERE, match_rows, scatter, take_rows
+from lt_lightning.typed_paths import typed_path
 
 WORDS, HEAD = "embedding.weight", "fc."
 """The parameter whose rows are words, and how the names of the last layer's begin, whose rows are classes."""
@@ -66,7 +67,7 @@ def find_start(config: Config, network: nn.Module, words: Sequence[str]) -> tupl
     packed = read_ticket(config)
     if packed is None or config.pruning.ticket is None:
         return None, None
-    path, settings = Path(config.pruning.ticket), config.pruning
+    path, settings = typed_path(config.pruning.ticket), config.pruning
     prunable = prunable_parameters(network, settings.include, settings.exclude)
     transfer = carry_over(packed, path, network.state_dict(), words, prunable=prunable, rewind=settings.rewind)
     told = ("corpus", "experiment", "run", "round", "seed", "sparsity", "test_acc")
