@@ -17,6 +17,7 @@ import lt_lightning
 from lt_lightning.command_line import VERSION
 from lt_lightning.errors import SettingError
 from lt_lightning.imports import prefer_installed
+from lt_lightning.instantiation import is_from
 from lt_lightning.interruption import interruption, listen
 from lt_lightning.results.files import remove_links, unwritable, writing_to
 from lt_lightning.terminal import complain, write
@@ -80,7 +81,7 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
             raise
         fail(str(unwritable(error, "a file")))
     except ValueError as error:
-        if not _is_from(error, "hydra"):
+        if not is_from(error, "hydra"):
             raise
         fail(explain(error))
 
@@ -98,14 +99,6 @@ def check_flags(words: Sequence[str]) -> None:
     parser = get_args_parser()
     parser.error = lambda message: fail(f"{message}; settings are written key=value, --help lists flags and settings")
     parser.parse_args(words)
-
-
-def _is_from(error: BaseException, package: str) -> bool:
-    """Whether a package raised an error, rather than what it called."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).split(".")[0] == package
 
 
 def fail(message: str) -> NoReturn:

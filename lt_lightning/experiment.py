@@ -18,6 +18,7 @@ from lightning_fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
@@ -46,6 +47,7 @@ from lt_lightning.data.pairs import PairCorpus
 from lt_lightning.data.splitter import Splitter
 from lt_lightning.errors import SettingError
 from lt_lightning.examples import DataModule, check_prompt, find_baseline, show_examples, target_names
+from lt_lightning.instantiation import explain_instantiation
 from lt_lightning.lottery import Mask, derive_seed
 from lt_lightning.models import Learner, build_learner
 from lt_lightning.models.tasks import Classification, LanguageModel, Tagging
@@ -255,17 +257,33 @@ def make_trainer(
     chosen = {key: value for key, value in vars(config).items() if value is not None}
     try:
         arguments = instantiate(OmegaConf.create(chosen), _convert_="all")
-        callbacks = [*arguments.pop("callbacks", []), *callbacks]
+    except InstantiationException as error:
+        raise SettingError(explain_instantiation(error, "trainer")) from error
+    added = arguments.pop("callbacks", [])
+    _check_kinds("callbacks", added, pl.Callback)
+    _check_kinds("logger", arguments.get("logger", []), Logger)
+    try:
+        callbacks = [*added, *callbacks]
         if environment is not None:
             others = arguments.pop("plugins", [])
             arguments["plugins"] = [environment, *(others if isinstance(others, list) else [others])]
         defaults = {"default_root_dir": run, "profiler": Unprofiled()}
         return pl.Trainer(**{**defaults, **arguments}, callbacks=callbacks)
-    except (MisconfigurationException, InstantiationException, ValueError, TypeError) as error:
-        said = str(error).splitlines()[0].replace(", set env var HYDRA_FULL_ERROR=1 to see chained exception.", "")
+    except (MisconfigurationException, ImportError, RuntimeError, ValueError, TypeError) as error:
+        said = str(error).splitlines()[0]
         # In another order each time, as it is a set's.
         said = re.sub(r"Available names are: .*", "Use auto, cpu, gpu or another that Lightning knows.", said)
         raise SettingError(f"trainer: {said}") from error
+
+
+def _check_kinds(key: str, objects: Any, kind: type) -> None:
+    """Raise if an object that settings describe is not of the kind that Lightning calls."""
+    for place, one in enumerate(objects if isinstance(objects, list) else [objects]):
+        if not isinstance(one, (kind, bool)):
+            at = f"[{place}]" if isinstance(objects, list) else ""
+            raise SettingError(
+                f"trainer.{key}{at}: {type(one).__name__} is no {kind.__name__} of Lightning's; give a subclass of it"
+            )
 
 
 class Unprofiled(PassThroughProfiler):

@@ -6,6 +6,7 @@ import difflib
 import re
 from pathlib import Path
 
+from lt_lightning.instantiation import explain_instantiation
 from lt_lightning.quoting import text_settings
 
 _REASONS: tuple[tuple[str, str], ...] = (
@@ -31,7 +32,11 @@ _WRITE = "write key=value without blanks, and quotes around odd characters"
 
 
 def explain(error: BaseException) -> str:
-    """The one line for what Hydra or OmegaConf raised."""
+    """Return the one line for what Hydra or OmegaConf raised."""
+    from hydra.errors import InstantiationException  # waits for Hydra
+
+    if isinstance(error, InstantiationException):
+        return explain_instantiation(error)
     text = "\n".join(str(part) for part in (error, error.__cause__) if part is not None)
     if said := _of_choices(text) or _of_the_line(text):
         return said

@@ -20,7 +20,34 @@ CASES = (
     ),
     corpus_case("no such duration: `trainer.max_time=soon`", CSV, ["trainer", "soon"], "trainer.max_time=soon"),
     corpus_case(
-        "a callback from nowhere", CSV, ["trainer", "nowhere.Thing"], "trainer.callbacks=[{_target_:nowhere.Thing}]"
+        "a callback from nowhere",
+        CSV,
+        ["trainer.callbacks[0]", "nowhere.Thing", "no module nowhere"],
+        "trainer.callbacks=[{_target_:nowhere.Thing}]",
+    ),
+    corpus_case(
+        "a mistyped callback",
+        CSV,
+        ["trainer.callbacks[0]", "did you mean ModelSummary?"],
+        "trainer.callbacks=[{_target_:pytorch_lightning.callbacks.ModelSumary}]",
+    ),
+    corpus_case(
+        "a mistyped argument of a callback",
+        CSV,
+        ["trainer.callbacks[0]", "did you mean logging_interval?"],
+        "trainer.callbacks=[{_target_:pytorch_lightning.callbacks.LearningRateMonitor,logging_intervall:step}]",
+    ),
+    corpus_case(
+        "a logger whose package is missing",
+        CSV,
+        ["trainer.logger", "comet-ml", "pip install"],
+        "trainer.logger={_target_:pytorch_lightning.loggers.CometLogger}",
+    ),
+    corpus_case(
+        "an object that is no callback",
+        CSV,
+        ["trainer.callbacks[0]", "dict", "Callback"],
+        "trainer.callbacks=[{_target_:builtins.dict}]",
     ),
     corpus_case(
         "less than a batch: `trainer.limit_train_batches=0.01`",
