@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,7 +95,9 @@ def _evaluate(file: Path, settings: Sequence[str], output: Path | None, mistakes
     from lt_lightning.results.evaluation_report import write_evaluation
     from lt_lightning.results.evaluation_tables import evaluation_text
 
-    return write_evaluation(evaluated, folder), evaluation_text(evaluated)
+    # 0 in a pipe or a file, unless COLUMNS says otherwise.
+    width = shutil.get_terminal_size((0, 0)).columns or None
+    return write_evaluation(evaluated, folder), evaluation_text(evaluated, width)
 
 
 def evaluate_ticket(ticket: Ticket, name: str, request: Request, mistakes: int = 10) -> Evaluated:

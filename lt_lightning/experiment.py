@@ -67,8 +67,8 @@ from lt_lightning.results.rounds import (
     write_round,
     write_tables,
 )
-from lt_lightning.results.tables import parameter_table
 from lt_lightning.resuming import check_free, describe_before, without_resume
+from lt_lightning.terminal import write
 from lt_lightning.transfer.starting import find_start
 
 log = logging.getLogger(__name__)
@@ -154,10 +154,10 @@ def run_experiment(
             if isinstance(learner.task, LanguageModel):
                 display.say("\n".join(f"  sample: {one.given}{one.answer}" for one in played[-1].examples))
     if is_writer:
-        console.print(f"\n{parameter_table(played[-1].layers)}", soft_wrap=True, markup=False)
+        display.show_parameters(played[-1].layers)
         with writing_to(run):
             write_description(run, {**description, "finished": now()})
-        console.print(f"\nreport: {draw_report(run)}", soft_wrap=True, markup=False)
+        write("", f"report: {draw_report(run)}")
 
 
 def _play_round(

@@ -14,8 +14,15 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.interruption import stop_if_asked
 from lt_lightning.results.metrics import ACCURACY, Metric
-from lt_lightning.results.records import Record
-from lt_lightning.results.tables import round_header, round_line, round_row
+from lt_lightning.results.records import LayerRecord, Record
+from lt_lightning.results.tables import (
+    fitting_columns,
+    parameter_table,
+    round_columns,
+    round_header,
+    round_line,
+    round_row,
+)
 from lt_lightning.terminal import escape
 
 log = logging.getLogger(__name__)
@@ -55,11 +62,17 @@ class RoundsDisplay:
         self._task: TaskID | None = None
         self._durations: list[float] = []
         self._began = time.monotonic()
+        self._columns: tuple[str, ...] = ()
+
+    @property
+    def _width(self) -> int | None:
+        """The columns of the terminal; None of a pipe or a file."""
+        return self.console.width if self.console.is_terminal else None
 
     def __enter__(self) -> RoundsDisplay:
-        self._print(self._title)
+        self._print(self._title, wrap=self.console.is_terminal)
         if self.console.is_terminal:
-            self._print("\n" + round_header(self._metric))
+            self._print_rows()
         self._task = self._progress.add_task(self._label(0, 0), total=float(self._rounds + 1), left="")
         self._progress.start()
         return self
@@ -72,7 +85,7 @@ class RoundsDisplay:
         if not records:
             return
         if self.console.is_terminal:
-            self._print("\n".join(round_row(record, self._metric) for record in records))
+            self._print_rows(*records)
         else:
             last = records[-1].round
             self._print(f"rounds 0 to {last} are done" if last else "round 0 is done")
@@ -100,7 +113,14 @@ class RoundsDisplay:
         self.show_progress(record.round, record.epochs, 1.0)
         line = round_line(record, self._rounds, self._metric)
         log.info(line)
-        self._print(round_row(record, self._metric) if self.console.is_terminal else line)
+        if self.console.is_terminal:
+            self._print_rows(record)
+        else:
+            self._print(line)
+
+    def show_parameters(self, layers: Sequence[LayerRecord]) -> None:
+        """Print what a round left of each parameter."""
+        self._print("\n" + parameter_table(layers, self._width))
 
     def say(self, text: str) -> None:
         """Print lines, on a terminal above the bar, and log them.
@@ -113,8 +133,20 @@ class RoundsDisplay:
             log.info(escape(line))
             self._print(escape(line))
 
-    def _print(self, text: str) -> None:
-        self.console.print(escape(text, keep="\n"), soft_wrap=True, markup=False, highlight=False)
+    def _print_rows(self, *records: Record) -> None:
+        """Print rows of the table of rounds, below headings where it begins or the terminal has another width."""
+        columns = fitting_columns(self._width, self._metric)
+        if columns != self._columns:
+            self._columns = columns
+            absent = [name for name in round_columns(self._metric) if name not in columns]
+            if absent:
+                self._print(f"\nresults.csv also has {', '.join(absent)}", wrap=True)
+            self._print(f"\n{round_header(self._metric, columns)}")
+        for record in records:
+            self._print(round_row(record, self._metric, columns))
+
+    def _print(self, text: str, *, wrap: bool = False) -> None:
+        self.console.print(escape(text, keep="\n"), soft_wrap=not wrap, markup=False, highlight=False)
 
     def _label(self, round: int, epoch: int) -> str:
         return f"round {round} of {self._rounds} · epoch {epoch} of {self._epochs}"

@@ -4,17 +4,21 @@ Only characters that every common terminal and log encoding has.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lt_lightning.results.metrics import ACCURACY, Metric
 from lt_lightning.results.records import LayerRecord, Record, format_shape
 
 # The columns and their widths. With two spaces between them 100 characters; networks of a hundred million weights and
-# more shift the row a little.
+# more shift the row by up to 3, for which 80 characters have room.
 _COLUMNS = (
     ("round", 5), ("density", 8), ("alive", 10), ("epochs", 6), ("train loss", 10), ("valid loss", 10),
     ("valid acc", 9), ("test loss", 9), ("test acc", 8), ("seconds", 7),
 )  # fmt: skip
+
+
+_EXPENDABLE = ("train loss", "test loss", "valid loss", "alive", "epochs", "seconds", "valid acc")
+"""The columns to leave out, the first first, where a terminal is narrow; results.csv has all."""
 
 
 def _columns(metric: Metric) -> tuple[tuple[str, int], ...]:
@@ -33,6 +37,27 @@ def round_columns(metric: Metric = ACCURACY) -> tuple[str, ...]:
     (('valid acc', 'test loss', 'test acc', 'seconds'), ('test loss', 'test acc', 'test bits', 'seconds'))
     """
     return tuple(name for name, _ in _columns(metric))
+
+
+def fitting_columns(width: int | None, metric: Metric = ACCURACY) -> tuple[str, ...]:
+    """Return the headings of a table of rounds that fits into a terminal.
+
+    Args:
+        width: the columns of the terminal; None for all headings.
+        metric: what the rounds are judged by; its column stays.
+
+    >>> fitting_columns(80)
+    ('round', 'density', 'alive', 'epochs', 'valid loss', 'valid acc', 'test acc', 'seconds')
+    >>> fitting_columns(60)
+    ('round', 'density', 'epochs', 'valid acc', 'test acc', 'seconds')
+    """
+    kept = dict(_columns(metric))
+    for name in _EXPENDABLE:
+        if width is None or sum(kept.values()) + 2 * (len(kept) - 1) <= width:
+            break
+        if name != metric.heading:
+            kept.pop(name, None)
+    return tuple(kept)
 
 
 def percent(fraction: float) -> str:
@@ -104,19 +129,26 @@ def round_cells(record: Record, metric: Metric = ACCURACY) -> tuple[str, ...]:
     return tuple(cells[name] for name in round_columns(metric))
 
 
-def _right_aligned(cells: Sequence[str], metric: Metric) -> str:
-    return "  ".join(cell.rjust(width) for cell, (_, width) in zip(cells, _columns(metric), strict=True))
+def _right_aligned(cells: Mapping[str, str], columns: Sequence[str] | None, metric: Metric) -> str:
+    return "  ".join(cells[name].rjust(width) for name, width in _columns(metric) if columns is None or name in columns)
 
 
-def round_header(metric: Metric = ACCURACY) -> str:
-    """The two lines above the first `round_row`: headings and a rule."""
-    headings = _right_aligned(round_columns(metric), metric)
+def round_header(metric: Metric = ACCURACY, columns: Sequence[str] | None = None) -> str:
+    """Return the two lines above the first `round_row`: headings and a rule; arguments as there."""
+    names = round_columns(metric)
+    headings = _right_aligned(dict(zip(names, names, strict=True)), columns, metric)
     return f"{headings}\n{'-' * len(headings)}"
 
 
-def round_row(record: Record, metric: Metric = ACCURACY) -> str:
-    """A round as a row of fixed width, at most 100 characters, so that a table can grow under `round_header`."""
-    return _right_aligned(round_cells(record, metric), metric)
+def round_row(record: Record, metric: Metric = ACCURACY, columns: Sequence[str] | None = None) -> str:
+    """Return a round as a row of fixed width, so that a table can grow under `round_header`.
+
+    Args:
+        record: the round.
+        metric: what the run is judged by.
+        columns: some of `round_columns`, such as `fitting_columns` gives; None for all, which take 100 characters.
+    """
+    return _right_aligned(dict(zip(round_columns(metric), round_cells(record, metric), strict=True)), columns, metric)
 
 
 def round_line(record: Record, rounds: int, metric: Metric = ACCURACY) -> str:
@@ -132,11 +164,12 @@ def round_line(record: Record, rounds: int, metric: Metric = ACCURACY) -> str:
     return "  ".join([f"round {record.round}/{rounds}", *said, f"{seconds[1]} s"])
 
 
-def parameter_table(layers: Sequence[LayerRecord]) -> str:
-    """What is left of each parameter, and below it of the whole network.
+def parameter_table(layers: Sequence[LayerRecord], width: int | None = None) -> str:
+    """Return how much of each parameter is alive, and below it of the whole network.
 
     Args:
         layers: the parameters of one round.
+        width: the columns of the terminal; a narrow one leaves out columns, and the middle of long names. None for all.
 
     Returns:
         Lines without a line end at the last.
@@ -155,28 +188,49 @@ def parameter_table(layers: Sequence[LayerRecord]) -> str:
     alive, total = sum(layer.alive for layer in layers), sum(layer.total for layer in layers)
     # One width for all totals, so that the strokes stand below each other.
     digits = max((len(f"{layer.total:,}") for layer in layers), default=0)
-    rows = [("parameter", "alive / total", "alive", "pruned", "shape")]
-    rows += [
-        (
-            layer.parameter,
-            f"{layer.alive:,} / {layer.total:>{digits},}",
-            percent(layer.density),
-            f"{layer.total - layer.alive:,}",
-            format_shape(layer.shape),
-        )
-        for layer in layers
-    ]
-    name, *numbers, shape = (max(len(cell) for cell in column) for column in zip(*rows, strict=True))
-    lines = [
-        "  ".join(
-            [row[0].ljust(name), *(cell.rjust(width) for cell, width in zip(row[1:-1], numbers, strict=True)), row[-1]]
-        )
-        for row in rows
-    ]
-    rule = "-" * (name + sum(numbers) + shape + 2 * (len(numbers) + 1))
+    columns = {
+        "parameter": [layer.parameter for layer in layers],
+        "alive / total": [f"{layer.alive:,} / {layer.total:>{digits},}" for layer in layers],
+        "alive": [percent(layer.density) for layer in layers],
+        "pruned": [f"{layer.total - layer.alive:,}" for layer in layers],
+        "shape": [format_shape(layer.shape) for layer in layers],
+    }
+    widths = {name: max(map(len, [name, *cells])) for name, cells in columns.items()}
+
+    def size() -> int:
+        return sum(widths.values()) + 2 * (len(widths) - 1)
+
+    for expendable in ("pruned", "shape"):
+        if width is not None and size() > width:
+            del widths[expendable]
+    if width is not None and size() > width:
+        widths["parameter"] = max(9, widths["parameter"] - (size() - width))
+
+    def line(cells: Mapping[str, str]) -> str:
+        first = _without_middle(cells["parameter"], widths["parameter"]).ljust(widths["parameter"])
+        numbers = [cells[name].rjust(widths[name]) for name in widths if name not in ("parameter", "shape")]
+        return "  ".join([first, *numbers, *([cells["shape"]] if "shape" in widths else [])])
+
+    rows = [{name: columns[name][number] for name in widths} for number in range(len(layers))]
     pruned_share = percent((total - alive) / total) if total else "-"
-    totals = (
-        f"alive {alive:,} of {total:,}, pruned {total - alive:,} ({pruned_share}), "
-        f"compression {compression(alive, total)}"
-    )
-    return "\n".join([lines[0], rule, *lines[1:], rule, totals])
+    totals = [
+        f"alive {alive:,} of {total:,}",
+        f"pruned {total - alive:,} ({pruned_share})",
+        f"compression {compression(alive, total)}",
+    ]
+    joined = ", ".join(totals)
+    rule = "-" * size()
+    end = [joined] if width is None or len(joined) <= width else totals
+    return "\n".join([line({name: name for name in widths}), rule, *map(line, rows), rule, *end])
+
+
+def _without_middle(name: str, width: int) -> str:
+    """Return a name that takes at most so many characters, its end kept: `encoder.lstm...bias_hh_l0`.
+
+    >>> _without_middle("network.encoder.weight_hh_l0_reverse", 24)
+    'network...hh_l0_reverse'
+    """
+    if len(name) <= width:
+        return name
+    start = (width - 3) // 3
+    return f"{name[:start]}...{name[len(name) - (width - 3 - start) :]}"

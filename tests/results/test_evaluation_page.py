@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from lt_lightning.errors import SettingError
 from lt_lightning.results.evaluated import Evaluated, agreement, as_json
@@ -146,3 +147,50 @@ def test_the_accuracy_is_held_against_the_runs_own_where_the_rows_are_the_same(c
     assert said in found if said else found == ""
     assert found in evaluation_text(evaluated(**changes))
     assert found in unescape(render_evaluation(evaluated(**changes), []))
+
+
+NAMES = (
+    "Science and Technology",
+    "宇宙の星と月と太陽系",
+    "Sports",
+    "Bücher\x1b[2J",
+    "a",
+    "Business",
+    "World news",
+    "x" * 99,
+)
+
+
+def many(classes: int) -> Evaluated:
+    """Many rows of classes with long names, at random."""
+    rng = np.random.default_rng(0)
+    found = evaluate(rng.normal(size=(12_345, classes)), rng.integers(0, classes, 12_345))
+    texts = ["some long text about many things " * 9, "宇宙の星と月" * 50] * 5
+    return evaluated(class_names=NAMES[:classes], evaluation=found, numbers=list(range(9_995, 10_005)), texts=texts)
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 120])
+@pytest.mark.parametrize("classes", [2, 3, 8])
+def test_no_line_of_the_table_is_wider_than_the_terminal_and_every_number_is_whole(width: int, classes: int):
+    one = many(classes)
+    lines = evaluation_text(one, width).split("\n")
+    assert max(map(cell_len, lines)) <= width
+    words = [line.split() for line in lines]
+    for score in one.evaluation.classes:
+        rates = [f"{100 * value:.2f}" for value in (score.precision, score.recall, score.f1)]
+        assert any({f"{score.rows:,}", *rates} <= set(line) for line in words)
+    for row in one.evaluation.confusion.tolist():
+        assert any([f"{count:,}" for count in row] == line[-classes:] for line in words)
+    for mistake in one.evaluation.mistakes:
+        assert any(f"{100 * mistake.confidence:.2f}" in line for line in words)
+
+
+def test_a_confusion_that_has_no_room_is_folded_with_its_numbers_whole():
+    lines = evaluation_text(many(8), 30).split("\n")
+    counts = {f"{count:,}" for row in many(8).evaluation.confusion.tolist() for count in row}
+    assert counts <= {word for line in lines for word in line.split()}
+    assert sum(line.startswith("taken for") for line in lines) > 1
+
+
+def test_without_a_terminal_the_table_is_as_wide_as_it_is():
+    assert max(map(cell_len, evaluation_text(many(8)).split("\n"))) > 100

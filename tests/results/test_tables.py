@@ -109,3 +109,14 @@ def test_nothing_alive_has_no_compression_rate() -> None:
 def test_tables_are_printable_everywhere() -> None:
     for text in (round_header(), round_row(THIRD), round_line(THIRD, 20), parameter_table(LAYERS)):
         assert text.isascii()
+
+
+@pytest.mark.parametrize("width", [60, 70, 80, 100])
+def test_the_table_of_parameters_fits_and_keeps_its_numbers_whole(width: int) -> None:
+    long = LayerRecord(1, "encoder.lstm.weight_hh_l0_reverse", 400_016_000, 500_020_000, (500_020, 1000))
+    lines = parameter_table([*LAYERS, long], width).split("\n")
+    assert max(map(len, lines)) <= width
+    assert any("400,016,000 / 500,020,000" in line and "80.00 %" in line for line in lines)
+    assert any("hh_l0_reverse" in line for line in lines)
+    assert {404016164.0, 505020205.0} <= set(numbers(" ".join(lines[-3:])))
+    assert ("shape" in lines[0]) == (width >= 100)
