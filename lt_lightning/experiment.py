@@ -38,7 +38,7 @@ from lt_lightning.callbacks.spelling import SpellingCallback
 from lt_lightning.checks import lottery_settings
 from lt_lightning.config import Config, TestOn, TrainerConfig
 from lt_lightning.continuing import require_origin, resume_description, save_rewind_weights, take_up
-from lt_lightning.data.batches import check_rows
+from lt_lightning.data.batches import check_rows, count_measured
 from lt_lightning.data.corpus import Corpus
 from lt_lightning.data.cutting import SPECIAL_WORDS
 from lt_lightning.data.module import TextDataModule
@@ -56,6 +56,7 @@ from lt_lightning.results.files import writing_to
 from lt_lightning.results.holding import STATE
 from lt_lightning.results.metrics import Metric, metric_of
 from lt_lightning.results.origins import transfer_line
+from lt_lightning.results.partial import partial_note
 from lt_lightning.results.records import ConfusionRecord, LayerRecord, Record
 from lt_lightning.results.report import draw_report
 from lt_lightning.results.round_tickets import RoundTicket
@@ -215,6 +216,7 @@ def _play_round(
         raise SettingError(f"trainer: {str(error).splitlines()[0]}") from error
     of = history.epochs[(best.epoch or len(history.epochs)) - 1]
     mask = pruning.mask
+    tested_rows = _measured(config, data, trainer)["test"]
     record = Record(
         round=round,
         sparsity=mask.sparsity,
@@ -229,6 +231,7 @@ def _play_round(
         seconds=saver.seconds,
         test_perplexity=tested.get("test_perplexity"),
         test_exact=tested.get("test_exact"),
+        tested_rows=tested_rows if tested_rows < data.rows["test"] else None,
     )
     ticket, rewind = "", None
     if trainer.is_global_zero:
@@ -352,7 +355,17 @@ def _describe(
         parameters=parameters,
         device=device,
         processes=trainer.world_size,
+        measured=_measured(config, data, trainer),
     )
+
+
+def _measured(config: Config, data: DataModule, trainer: pl.Trainer) -> dict[str, int]:
+    """Return of how many rows of the validation and the test part a Trainer measures its numbers."""
+    limits = {"valid": trainer.limit_val_batches, "test": trainer.limit_test_batches}
+    return {
+        part: count_measured(data.rows[part], config.data.batch_size, trainer.world_size, limit or 1.0)
+        for part, limit in limits.items()
+    }
 
 
 def load_data(config: Config, corpus: Corpus | PairCorpus) -> DataModule:
@@ -382,10 +395,11 @@ def _summary(config: Config, data: DataModule, description: dict[str, Any], metr
     origin = transfer_line(description)
     beat = f"\nto be beaten: {baseline['name']}, {baseline['value']:.4f} {metric.name}" if baseline else ""
     notes = "".join(f"{note}\n" for note in data.corpus.notes)
+    note = partial_note(description)
     return (
         f"{data.corpus.name}: {rows} rows{classes}, {words}{found}\n{notes}"
         f"{description['network']}: {description['parameters']:,} parameters; {rounds}, rewind {pruning.rewind}, "
-        f"seed {config.seed}{origin and chr(10) + origin}{beat}"
+        f"seed {config.seed}{origin and chr(10) + origin}{beat}{note and chr(10) + note}"
     )
 
 

@@ -192,7 +192,7 @@ def _told(packed: Packed, places: Places, whole: int) -> Iterator[str]:
     yield f"         {size:,} bytes, {percent(size / whole)} of the whole network's {whole:,}"
     yield f"         {about['alive']:,} of {about['total']:,} weights alive ({percent(1 - about['sparsity'])})"
     beside = "" if full is None else f"; the whole network {percent(full)}"
-    yield f"accuracy {percent(about['test_acc'])} on the test split{beside}"
+    yield f"accuracy {percent(about['test_acc'])} on {about.get('tested_on') or 'the test split'}{beside}"
     if half is not None:
-        yield f"         {percent(half)} with weights rounded to float16"
+        yield f"         {percent(half)} with weights rounded to float16, on the whole test split"
     yield f"card     {places.card}"

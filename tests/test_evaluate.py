@@ -19,8 +19,12 @@ from lt_lightning.config import Config
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.evaluate import main
 from lt_lightning.experiment import run_experiment
+from lt_lightning.results import facts
 from lt_lightning.results.frame import Picture
+from lt_lightning.results.page import render_page
 from lt_lightning.results.records import ConfusionRecord, Record, read_records
+from lt_lightning.results.runs import read_run
+from lt_lightning.results.tables import percent
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
@@ -208,3 +212,39 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(run, tmp_path, capsys):
     assert printed.err.startswith("data: gone.csv does not exist")
     assert (printed.out, len(printed.err.splitlines())) == ("", 1)
     assert not (tmp_path / "found").exists()
+
+
+@pytest.mark.parametrize(
+    ("limit", "rows"), [("trainer.limit_test_batches=2", 32), ("trainer.limit_test_batches=0.4", 16)]
+)
+def test_numbers_of_a_part_of_the_test_rows_say_so_everywhere(limit, rows, play, corpus, tmp_path, capsys):
+    run = play("model=cnn", "model.filters=4", "seed=3", "data.batch_size=16", limit)
+    some = f"the {rows} shortest of 61 test rows"
+    records = read_records(run / "results.csv", Record)
+    assert [record.tested_rows for record in records] == [rows] * (LAST + 1)
+    counted = sum(row.count for row in read_records(run / "confusion.csv", ConfusionRecord) if row.round == LAST)
+    assert counted == rows
+    described = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    assert described["measured"] == {"valid": described["corpus"]["rows"]["valid"], "test": rows}
+    screen = capsys.readouterr().out
+    assert f"Test numbers are of {some} (trainer.limit_test_batches)." in screen
+    assert f"on {some}; the whole network" in screen
+    assert some in (ticket_of(run).parent / "README.md").read_text(encoding="utf-8")
+    page = render_page(read_run(run), [])
+    assert page.count(some) >= 2
+    assert some in facts.subtitle(described)
+
+    said = evaluate(run, tmp_path, f"data={corpus}")
+    assert said["ticket"]["tested_on"] == some
+    assert said["rows"] == 61
+    assert not said["data"]["tested_by_the_run"]
+    assert f"The run measured {percent(records[LAST].test_acc)}, on {some} alone." in capsys.readouterr().out
+    assert f"on {some} alone" in (tmp_path / "evaluation.html").read_text(encoding="utf-8")
+
+
+def test_numbers_of_all_test_rows_need_no_such_words(run):
+    described = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    assert described["measured"]["test"] == described["corpus"]["rows"]["test"] == 61
+    assert "tested_rows" not in (run / "results.csv").read_text(encoding="utf-8")
+    assert "shortest" not in render_page(read_run(run), []) + facts.subtitle(described)
+    assert "shortest" not in (ticket_of(run).parent / "README.md").read_text(encoding="utf-8")

@@ -177,6 +177,27 @@ def check_rows(rows: Mapping[str, int], processes: int) -> None:
         raise SettingError(f"data: {what} for {processes} processes; use trainer.devices={fewest}")
 
 
+def count_measured(rows: int, batch_size: int, processes: int, limit: int | float) -> int:
+    """Return how many rows a validation or a test measures.
+
+    Args:
+        rows: the number of rows of the part.
+        batch_size: rows a process and step.
+        processes: how many processes share each global batch.
+        limit: Lightning's `limit_test_batches` or `limit_val_batches`: a number of batches, or a share of them.
+    """
+    sizes = cut(rows, batch_size * processes, processes)
+    return sum(sizes[: limit if isinstance(limit, int) else int(len(sizes) * limit)])
+
+
+def cut(rows: int, size: int, processes: int) -> list[int]:
+    """Return the sizes of the global batches; a last one with fewer rows than processes joins the one before it."""
+    full, rest = divmod(rows, size)
+    if rest and (rest >= processes or not full):
+        return [size] * full + [rest]
+    return [size] * (full - 1) + [size + rest]
+
+
 class LengthBuckets(Sampler[Share]):
     """Deals out global batches of rows of similar lengths.
 
@@ -227,11 +248,7 @@ class LengthBuckets(Sampler[Share]):
             yield Share(share, len(rows), global_words)
 
     def _cuts(self) -> list[int]:
-        """The sizes of the global batches; a last one with fewer rows than processes joins the one before it."""
-        full, rest = divmod(len(self._lengths), self._global_size)
-        if rest and (rest >= self._processes or not full):
-            return [self._global_size] * full + [rest]
-        return [self._global_size] * (full - 1) + [self._global_size + rest]
+        return cut(len(self._lengths), self._global_size, self._processes)
 
     def _global_batches(self) -> list[Int64[Tensor, " rows"]]:
         rows = len(self._lengths)

@@ -42,6 +42,7 @@ def describe_run(
     parameters: int,
     device: str,
     processes: int,
+    measured: Mapping[str, int],
 ) -> dict[str, Any]:
     """Everything that a reader of the numbers needs to know, as plain values for `run.json`.
 
@@ -57,6 +58,7 @@ def describe_run(
         parameters: the number of trainable parameters.
         device: what the run computes on.
         processes: how many processes share the work.
+        measured: of how many rows of the `valid` and the `test` part the numbers are; see `results.partial`.
     """
     corpus = data.corpus
     return {
@@ -74,6 +76,7 @@ def describe_run(
             "dropped": dict(corpus.dropped),
             **corpus.reading,
         },
+        "measured": dict(measured),
         "vocabulary": {"words": len(data.words), "embedding_found": data.words_found, "vectors": _digest(data.vectors)},
         "baseline": baseline,
         "network": network,

@@ -70,15 +70,33 @@ class Evaluated:
         return [facts.visible(facts.say(name)) for name in self.class_names]
 
 
+def has_same_rows(evaluated: Evaluated) -> bool:
+    """Return whether the rows are those of the run's test split."""
+    content = evaluated.about.get("fingerprint")
+    return isinstance(content, Mapping) and content.get("test") == evaluated.fingerprint
+
+
+def _is_halved(evaluated: Evaluated) -> bool:
+    """Return whether the weights were rounded, and measured again on the whole test split."""
+    return evaluated.about.get("values") == "float16" and isinstance(evaluated.about.get("half_test_acc"), float)
+
+
+def _measured_by_the_run(evaluated: Evaluated) -> Any:
+    return evaluated.about.get("half_test_acc" if _is_halved(evaluated) else "test_acc")
+
+
+def _tested_part(evaluated: Evaluated) -> Any:
+    """Return which rows of the test split the run measured on, if not all."""
+    return None if _is_halved(evaluated) else evaluated.about.get("tested_on")
+
+
 def agreement(evaluated: Evaluated) -> str:
     """How the accuracy compares with the run's own, where the rows are those that it tested on; else nothing."""
-    about, found = evaluated.about, evaluated.evaluation
-    halved = about.get("values") == "float16" and isinstance(about.get("half_test_acc"), float)
-    measured = about.get("half_test_acc" if halved else "test_acc")
-    content = about.get("fingerprint")
-    tested = content.get("test") if isinstance(content, Mapping) else None
-    if evaluated.fingerprint != tested or not isinstance(measured, float) or not math.isfinite(measured):
+    measured, found, part = _measured_by_the_run(evaluated), evaluated.evaluation, _tested_part(evaluated)
+    if not has_same_rows(evaluated) or not isinstance(measured, float) or not math.isfinite(measured):
         return ""
+    if part:
+        return f"The run measured {percent(measured)}, on {facts.say(part)} alone."
     # The run kept a share in single precision; so many rows it was.
     apart = found.right - round(measured * found.rows)
     if apart == 0:
@@ -100,7 +118,7 @@ def as_json(evaluated: Evaluated) -> dict[str, Any]:
             "source": evaluated.source,
             "split": evaluated.split,
             "fingerprint": evaluated.fingerprint,
-            "tested_by_the_run": bool(agreement(evaluated)),
+            "tested_by_the_run": bool(agreement(evaluated)) and not _tested_part(evaluated),
             "dropped": evaluated.dropped,
         },
         "rows": found.rows,
@@ -146,7 +164,9 @@ def as_json(evaluated: Evaluated) -> dict[str, Any]:
     }
 
 
-_TOLD = ("experiment", "run", "corpus", "seed", "round", "sparsity", "alive", "total", "values", "test_acc")
+_TOLD = (
+    "experiment", "run", "corpus", "seed", "round", "sparsity", "alive", "total", "values", "test_acc", "tested_on",
+)  # fmt: skip
 
 
 def _defined(value: float) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lt_lightning.results.metrics import baseline_of, metric_of
 from lt_lightning.results.origins import origin_of, ticket_title, transfer_line
+from lt_lightning.results.partial import measured_rows, partial_note
 from lt_lightning.results.saying import DASH, count, look_up, say
 from lt_lightning.results.tables import with_unit
 from lt_lightning.results.wording import wording_of
@@ -76,7 +77,11 @@ def title(description: Mapping[str, Any]) -> str:
 def subtitle(description: Mapping[str, Any]) -> str:
     """A run in a line under a figure's title: corpus, model, rewind and seed."""
     rewind = say(look_up(description, "config.pruning.rewind"))
-    return f"{say(_corpus(description))} · {say(_model(description))} · rewind {rewind} · seed {seed(description)}"
+    tested = measured_rows(description, "test")
+    return (
+        f"{say(_corpus(description))} · {say(_model(description))} · rewind {rewind} · seed {seed(description)}"
+        f"{tested and ' · tested on '}{tested}"
+    )
 
 
 def summary(description: Mapping[str, Any]) -> str:
@@ -90,6 +95,8 @@ def summary(description: Mapping[str, Any]) -> str:
     )
     if prunes_nothing(description):
         rounds = "It trains once, and prunes nothing."
+    if note := partial_note(description):
+        rounds = f"{rounds} {note}"
     return (
         f"{say(_model(description))} on {say(_corpus(description))}, "
         f"{count(look_up(description, 'corpus.rows.train'))} {wording_of(description).texts} to train on"
@@ -122,6 +129,7 @@ def groups(description: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
             ("Corpus", say(_corpus(description))),
             ("Source", say(at("corpus.source"))),
             (words.texts.capitalize(), _sizes(at("corpus.rows"))),
+            *([("Measured on", note)] if (note := partial_note(description)) else []),
             ("Dropped", _sizes(at("corpus.dropped"))),
             (words.many.capitalize(), _names(at("corpus.class_names"))),
             ("Vocabulary", f"{count(at('vocabulary.words'))} {words.words}"),

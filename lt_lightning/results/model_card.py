@@ -103,6 +103,7 @@ def _numbers(packed: Packed, places: Places, whole: int) -> list[tuple[str, str]
     about, size = packed.about, places.ticket.stat().st_size
     return [
         ("test accuracy", _share(about.get("test_acc"))),
+        *([("measured on", _plain(str(tested)))] if (tested := about.get("tested_on")) else []),
         *([("of the whole network", _share(full))] if (full := about.get("full_test_acc")) is not None else []),
         ("weights alive", f"{about['alive']:,} of {about['total']:,} ({percent(1 - about['sparsity'])})"),
         ("compression", compression(about["alive"], about["total"])),

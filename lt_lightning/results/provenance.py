@@ -6,6 +6,7 @@ from typing import Any
 
 from lt_lightning.results.facts import look_up
 from lt_lightning.results.origins import origin_of
+from lt_lightning.results.partial import measured_rows
 from lt_lightning.results.records import Record
 from lt_lightning.results.runs import Run
 
@@ -27,6 +28,8 @@ def describe_origin(run: Run, record: Record) -> dict[str, Any]:
         "started": said.get("started"),
         "network": said.get("network"),
         "rows": look_up(said, "corpus.rows"),
+        # Of test_acc and full_test_acc; None where they are of the whole test split.
+        "tested_on": measured_rows(said, "test") or None,
         "fingerprint": look_up(said, "corpus.fingerprint"),
         "embedding": look_up(said, "config.embedding.name"),
         "pruning": {key: pruning.get(key) for key in kept} if isinstance(pruning, dict) else None,

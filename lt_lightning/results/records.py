@@ -37,7 +37,8 @@ class Record:
     """A row of `results.csv`: one round. Accuracies and sparsity are fractions, not per cents.
 
     Where the network answers letter by letter, `test_acc` is the share of letters that are right, and `test_exact` that
-    of test rows that are right in every letter. A language model has a `test_perplexity`, of a letter.
+    of test rows that are right in every letter. A language model has a `test_perplexity`, of a letter. Where the test
+    columns are of some rows of the test part alone, `tested_rows` is their number.
     """
 
     round: int
@@ -53,6 +54,7 @@ class Record:
     seconds: float
     test_perplexity: float | None = None
     test_exact: float | None = None
+    tested_rows: int | None = None
 
     def __post_init__(self) -> None:
         _check_counts(self.round, self.alive, self.total)
@@ -151,7 +153,7 @@ def optional_columns(kind: type[Row]) -> tuple[str, ...]:
     """The columns that follow where some row of the table has a value for them.
 
     >>> optional_columns(Record), optional_columns(EpochRecord)
-    (('test_perplexity', 'test_exact'), ())
+    (('test_perplexity', 'test_exact', 'tested_rows'), ())
     """
     return tuple(field.name for field in fields(kind) if field.default is not MISSING)
 
@@ -187,6 +189,10 @@ _CELLS: Mapping[Any, tuple[Callable[[Any], str], Callable[[str], Any]]] = Mappin
     {
         int: (lambda value: str(index(value)), _parse_whole),
         float: (lambda value: repr(float(value)), float),
+        int | None: (
+            lambda value: "" if value is None else str(index(value)),
+            lambda text: _parse_whole(text) if text else None,
+        ),
         float | None: (
             lambda value: "" if value is None else repr(float(value)),
             lambda text: float(text) if text else None,

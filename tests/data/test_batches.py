@@ -13,7 +13,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader
 
 from lt_lightning.data import loaders
-from lt_lightning.data.batches import Batch, BatchedTexts, FlatRows, LengthBuckets, Share, copy_rows, gather_rows
+from lt_lightning.data.batches import (
+    Batch,
+    BatchedTexts,
+    FlatRows,
+    LengthBuckets,
+    Share,
+    copy_rows,
+    count_measured,
+    gather_rows,
+)
 from lt_lightning.data.cutting import PADDING
 from lt_lightning.data.encoding import EncodedTexts
 from lt_lightning.data.loaders import fits, load_batches
@@ -272,3 +281,13 @@ def test_batches_on_a_gpu_are_those_of_the_cpu():
         for one, other in zip(resident[share][:3], texts[share][:3], strict=True):
             assert one.is_cuda
             assert torch.equal(one.cpu(), other)
+
+
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 4), st.integers(1, 9) | st.floats(0, 1))
+def test_a_limit_measures_the_rows_of_so_many_batches(rows: int, size: int, processes: int, limit: float) -> None:
+    assume(rows >= processes)
+    dealt = shares([1] * rows, size, processes=processes)
+    batches = len(dealt[0])
+    kept = min(limit, batches) if isinstance(limit, int) else int(batches * limit)  # as Lightning counts
+    expected = sum(len(share.rows) for of_rank in dealt for share in of_rank[:kept])
+    assert count_measured(rows, size, processes, limit) == expected

@@ -150,7 +150,15 @@ def test_a_run_on_pairs_is_described_like_one_on_texts(module_of, data_config, r
         0,
     )
     pairs = module_of()
-    about = {"command": [], "task": "tagging", "network": "N", "baseline": None, "parameters": 1, "device": "cpu"}
+    about = {
+        "command": [],
+        "task": "tagging",
+        "network": "N",
+        "baseline": None,
+        "parameters": 1,
+        "device": "cpu",
+        "measured": {"valid": 1, "test": 1},
+    }
     of_texts, of_pairs = (
         describe_run(Config(name="x", seed=0), data, class_names=data.corpus.class_names, processes=1, **about)
         for data in (texts, pairs)
