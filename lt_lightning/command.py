@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,6 +53,7 @@ def run_hydra(task: Callable[[Any], None]) -> None:
 def _run_hydra(task: Callable[[Any], None]) -> None:
     import hydra
     from hydra.errors import HydraException
+    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     from lt_lightning.config import register_schema
@@ -61,6 +63,7 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
 
     check_flags(sys.argv[1:])
     register_schema()
+    OmegaConf.register_new_resolver("choices", list_choices, replace=True)  # for conf/hydra/help
     try:
         sys.argv[1:] = resumed_arguments(quote_arguments(sys.argv[1:]))
     except SettingError as error:
@@ -99,6 +102,23 @@ def check_flags(words: Sequence[str]) -> None:
     parser = get_args_parser()
     parser.error = lambda message: fail(f"{message}; settings are written key=value, --help lists flags and settings")
     parser.parse_args(words)
+    for word in words:
+        chosen = re.fullmatch(r"\+*(\w+)=(_\w+)", word)
+        if chosen and Path(config_folder(), chosen[1], f"{chosen[2]}.yaml").is_file():
+            fail(f"{chosen[1]}: {chosen[2]} is what several choices share, and no choice; --help lists the choices")
+
+
+def list_choices() -> str:
+    """Return a line for each group of settings with its choices, for `--help`.
+
+    Files whose names begin with _ hold what several choices share.
+    """
+    from hydra.core.global_hydra import GlobalHydra
+
+    loader = GlobalHydra.instance().config_loader()
+    groups = [group for group in sorted(loader.list_groups("")) if group != "hydra"]
+    options = {group: [name for name in sorted(loader.get_group_options(group)) if name[0] != "_"] for group in groups}
+    return "".join(f"{group}: {', '.join(names)}\n" for group, names in options.items())
 
 
 def fail(message: str) -> NoReturn:

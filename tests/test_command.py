@@ -1,13 +1,14 @@
 """What a person sees who mistypes: one line, exit code 2, nothing written."""
 
 import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from lt_lightning.command import LogFile
+from lt_lightning.command import LogFile, config_folder
 
 
 def train(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -87,6 +88,18 @@ def test_help_lists_groups_settings_and_experiments(tmp_path: Path) -> None:
     assert result.returncode == 0
     for word in ("quickstart", "lt_imdb_lstm", "binary_cnn", "amount: 0.2", "max_epochs: 10"):
         assert word in result.stdout
+    groups = dict(re.findall(r"^(\w+): (.*)$", result.stdout.partition("== Settings")[0], re.M))
+    folders = [folder for folder in Path(config_folder()).iterdir() if folder.is_dir() and folder.name != "hydra"]
+    assert groups == {
+        folder.name: ", ".join(sorted(file.stem for file in folder.glob("[!_]*.yaml"))) for folder in folders
+    }
+
+
+def test_what_choices_share_is_no_choice(tmp_path: Path) -> None:
+    result = train("data=_common", folder=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: data: _common is what several choices share")
+    assert not list(tmp_path.iterdir())
 
 
 def test_cfg_job_prints_the_configuration(tmp_path: Path) -> None:
