@@ -415,5 +415,6 @@ def _hush() -> None:
         ".*it is recommended to use `Trainer.devices=1.*",  # rows are dealt out once each, not padded
         ".*recommended to use `self.log.*sync_dist=True.*",  # the metrics that are logged are synchronised already
         ".*LeafSpec.* is deprecated.*",  # between Lightning and torch
+        ".*The `srun` command is available.*",  # the settings say how many processes there are
     ):
         warnings.filterwarnings("ignore", message=advice)

@@ -4,10 +4,12 @@ import csv
 import dataclasses
 import json
 import math
+import os
 import random
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -314,3 +316,15 @@ def test_nothing_is_profiled_unless_somebody_asks_for_it(configure: Callable[...
     with simple.profile("one"):
         pass
     assert len(simple.recorded_durations["one"]) == 1
+
+
+def test_slurms_tools_on_the_machine_bring_no_advice(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    srun = tmp_path / "srun"
+    srun.write_text("#!/bin/sh\n", encoding="utf-8")
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*srun.*")
+        play("pruning.rounds=0", "trainer.max_epochs=1")
