@@ -1,12 +1,15 @@
 """What a comparison says: a curve of means for every group, its winning tickets, and differences between groups."""
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lt_lightning.results.grouping import REWIND, Group, show_setting
 from lt_lightning.results.metrics import ACCURACY, Metric
 from lt_lightning.results.origins import origin_of
+from lt_lightning.results.saying import exact
 from lt_lightning.results.statistics import Estimate, estimate
 from lt_lightning.results.wording import OF_TEXTS, Wording
 
@@ -27,7 +30,9 @@ class Point:
 
 @dataclass(frozen=True)
 class Difference:
-    """By how much what runs are judged by differs at one density, in its unit, over the seeds that both groups have.
+    """The difference of what runs are judged by at one density, over the seeds that both groups have.
+
+    `value` is of the metric as records have it: of a share, a fraction.
 
     `collapsed`: a ticket of either group is so bad that there is nothing to compare.
     """
@@ -67,9 +72,15 @@ def curve(group: Group) -> tuple[Point, ...]:
 
 
 def has_collapsed(point: Point, points: Sequence[Point]) -> bool:
-    """Whether a ticket is so much worse than the full network that it would squeeze all others in a picture."""
+    """Return whether a ticket is so much worse than the full network that it would squeeze all others in a picture.
+
+    At most the worse half of a group's tickets are, whatever they lose: they must be more than the metric's `room`
+    below the full network, and more than twice as far below it as the median ticket.
+    """
     metric, full = point.metric, points[0].test.mean
-    return metric.gain(full, point.test.mean) > metric.room
+    losses = [metric.gain(full, one.test.mean) for one in points[1:] if math.isfinite(one.test.mean)]
+    typical = statistics.median_low(losses) if losses else 0.0
+    return metric.gain(full, point.test.mean) > max(metric.room, 2 * typical)
 
 
 def _tickets(points: Sequence[Point]) -> list[Point]:
@@ -126,7 +137,7 @@ def paired(first: Group, second: Group) -> tuple[Difference, ...]:
         if abs(near.density - point.density) > _ALIKE * max(near.density, point.density):
             continue
         values = estimate(
-            metric.scale * (metric.read(one.records[point.round]) - metric.read(other.records[near.round]))
+            metric.read(one.records[point.round]) - metric.read(other.records[near.round])
             for one, other in both
             if point.round < len(one.records) and near.round < len(other.records)
         )
@@ -160,19 +171,19 @@ def _rewind(group: Group) -> str:
     return show_setting(group.settings.get(REWIND))
 
 
-def _others(group: Group) -> dict[str, str]:
-    return {key: show_setting(value) for key, value in group.settings.items() if key != REWIND}
+def _others(group: Group) -> dict[str, Any]:
+    return {key: value for key, value in group.settings.items() if key != REWIND}
 
 
 def _rewind_pair(first: Group, second: Group) -> bool:
-    if first is second or REWIND not in first.settings or _others(first) != _others(second):
+    if first is second or REWIND not in first.settings or exact(_others(first)) != exact(_others(second)):
         return False
     learned = _rewind(first).partition(":")[0] in ("last", "epoch", "step")
     return _rewind(second) == "random" or (_rewind(second) == "init" and learned)
 
 
 def _rewind_label(first: Group, second: Group) -> str:
-    others = [f"{key.rpartition('.')[2]} {value}" for key, value in _others(first).items()]
+    others = [f"{key.rpartition('.')[2]} {show_setting(value)}" for key, value in _others(first).items()]
     return ", ".join([f"rewind {_rewind(first)} − {_rewind(second)}", *others])
 
 

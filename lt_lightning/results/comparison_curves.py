@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lt_lightning.results.comparison import Point, densities_agree
-from lt_lightning.results.comparison_figures import legend_grid, looks, with_seeds
+from lt_lightning.results.comparison_figures import legend_grid, looks, names_with_seeds
 from lt_lightning.results.figures import mark_every
 from lt_lightning.results.records import EpochRecord
 from lt_lightning.results.statistics import estimate
@@ -26,21 +26,21 @@ def compared_learning_figure(
 
     Args:
         groups: the epochs of each group's runs, by label, at most `MOST_GROUPS`.
-        curves: the groups' points, whose densities the panels name where all groups agree.
+        curves: the same groups' points in the same order, whose densities the panels name where all groups agree.
         rounds: the rounds to draw, four or five at most.
         title: what is seen.
         subtitle: of which runs.
         right: what `valid_acc` is called.
     """
     with styled():
-        columns, rows = legend_grid([with_seeds(label, points) for label, points in curves.items()])
+        names = names_with_seeds(curves)
+        columns, rows = legend_grid(names)
         figure = titled_figure(8.4, 5.4 + 0.2 * rows, title, subtitle)
         panels = figure.subplots(2, len(rounds), sharey="row", squeeze=False)
         for (accuracies, losses), round_ in zip(panels.T, rounds, strict=True):
-            for (label, runs), look in zip(groups.items(), looks(), strict=False):
+            for runs, name, look in zip(groups.values(), names, looks(), strict=False):
                 epochs, loss, accuracy = mean_epochs(runs, round_)
                 look |= {"markersize": 4, "markevery": mark_every(len(epochs))}
-                name = with_seeds(label, curves[label])
                 accuracies.plot(epochs, [100 * value for value in accuracy], label=name, **look)
                 losses.plot(epochs, loss, **look)
             accuracies.set_title(_round_title(round_, list(curves.values())), size=9.5, loc="left")

@@ -19,7 +19,7 @@ from lt_lightning.results.style import (
     LINE_DASHES,
     LINE_MARKERS,
     QUIET,
-    printable,
+    printable_apart,
     styled,
     titled_figure,
 )
@@ -29,6 +29,9 @@ MOST_GROUPS = 12
 
 MOST_BANDS = 4
 """Of more groups the intervals would cover each other."""
+
+_BEYOND = {"linestyle": "", "markersize": 7, "clip_on": False, "zorder": 4}
+"""How a ticket that lies beyond the picture is marked on its edge."""
 
 _ROOM = 0.6  # how far intervals may reach beyond the lines, as a share of the lines' range
 
@@ -86,7 +89,10 @@ def drawn_range(
 def paired_range(pairs: Sequence[Pair]) -> tuple[float, float, bool]:
     """The vertical range of `paired_figure`, and whether a difference or an interval reaches beyond it."""
     differences = [one for pair in pairs for one in pair.differences]
-    low, high, beyond = readable_range([one.value for one in differences if not one.collapsed], [0.0])
+    standing = [one for one in differences if not one.collapsed]
+    if not any(one.round for one in standing):  # where all pruned rounds have collapsed, they are what there is to see
+        standing = differences
+    low, high, beyond = readable_range([one.value for one in standing], [0.0])
     return low, high, beyond or any(not low <= one.value.mean <= high for one in differences)
 
 
@@ -106,21 +112,24 @@ def means_figure(
     """
     title, subtitle, axis = words
     drawn = {label: [point for point in points if point.density > 0] for label, points in curves.items()}
-    low, high, _ = drawn_range(curves, measure, levels)
+    low, high = _room_on(axis, *drawn_range(curves, measure, levels)[:2])
     with styled():
-        columns, rows = legend_grid([with_seeds(label, points) for label, points in curves.items()])
+        names = names_with_seeds(curves)
+        columns, rows = legend_grid(names)
         figure = titled_figure(8.4, 4.9 + 0.2 * rows, title, subtitle)
         axes = figure.add_subplot()
         draw_levels(axes, levels)
-        for (label, points), look in zip(drawn.items(), looks(), strict=False):
+        for (label, points), name, look in zip(drawn.items(), names, looks(), strict=False):
             xs, values = [100 * point.density for point in points], [measure(point) for point in points]
             if len(drawn) <= MOST_BANDS:
                 standing = [not has_collapsed(point, curves[label]) for point in points]
                 _draw_band(axes, list(compress(xs, standing)), list(compress(values, standing)), look)
-            name = with_seeds(label, curves[label])
             axes.plot(xs, [value.mean for value in values], label=name, markersize=5, zorder=3, **look)
+            for gid, marker, edge, is_beyond in (("below", "v", low, float.__lt__), ("above", "^", high, float.__gt__)):
+                if beyond := [x for x, value in zip(xs, values, strict=True) if is_beyond(value.mean, edge)]:
+                    axes.plot(beyond, [edge] * len(beyond), gid=gid, **{**look, **_BEYOND, "marker": marker})
         density_axis(axes, min((100 * point.density for points in drawn.values() for point in points), default=100))
-        axes.set_ylim(_room_on(axis, low, high))
+        axes.set_ylim(low, high)
         axes.set_ylabel(axis)
         figure.legend(loc="outside lower center", ncols=columns, handlelength=3.4)
     return figure
@@ -137,7 +146,7 @@ def networks_figure(
     """What networks that were not pruned reach: a line of the figure a group, with its 95 % interval.
 
     Args:
-        values: what is drawn of each group, by label, in the unit of the axis.
+        values: what is drawn of each group, by label, in the unit of the axis; its `n` is the number of seeds.
         words: the title, what stands below it, and the horizontal axis.
         levels: values to compare with.
     """
@@ -155,7 +164,8 @@ def networks_figure(
             axes.axvline(level.height, color=QUIET, linewidth=1.1, linestyle=level.dashes, gid=level.gid, label=label)
         if levels:
             axes.legend(loc="best", fontsize=8.5)
-        axes.set_yticks(range(len(shown)), [printable(label, 48) for label in values])
+        names = printable_apart(values, 48)
+        axes.set_yticks(range(len(shown)), [f"{name} (n = {one.n})" for name, one in zip(names, shown, strict=True)])
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.set_xlim(_room_on(axis, low, high))
         axes.set_xlabel(axis)
@@ -173,9 +183,10 @@ def _draw_band(axes: Axes, xs: Sequence[float], values: Sequence[Estimate], look
         axes.plot(places, ends, color=look["color"], linestyle=look["linestyle"], linewidth=0.6, alpha=0.7, gid="edge")
 
 
-def with_seeds(label: str, points: Sequence[Point]) -> str:
-    """A group's name in a legend, and of how many seeds its points are means."""
-    return f"{printable(label, 60)} (n = {many(point.test.n for point in points)})"
+def names_with_seeds(curves: Mapping[str, Sequence[Point]]) -> list[str]:
+    """Return the groups' names in a legend, each different, and of how many seeds their points are means."""
+    names = zip(printable_apart(curves, 60), curves.values(), strict=True)
+    return [f"{name} (n = {many(point.test.n for point in points)})" for name, points in names]
 
 
 def legend_grid(labels: Sequence[str]) -> tuple[int, int]:
@@ -200,7 +211,8 @@ def paired_figure(pairs: Sequence[Pair], title: str, subtitle: str, axis: str) -
     with styled():
         figure = titled_figure(8.4, 1.3 + 2.5 * rows if rows > 1 else 4.1, title, subtitle)
         panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
-        for axes, pair in zip(panels.flat, pairs, strict=False):
+        names = printable_apart((pair.label for pair in pairs), 96 // columns)
+        for axes, pair, name in zip(panels.flat, pairs, names, strict=False):
             shown = [one for one in pair.differences if one.density]
             axes.axhline(0, color=QUIET, linewidth=1.0)
             # The panels tell the pairs apart; a group's colour would name the wrong thing.
@@ -215,7 +227,7 @@ def paired_figure(pairs: Sequence[Pair], title: str, subtitle: str, axis: str) -
                 _thin_ticks(axes)
             axes.set_ylim(low, high)
             seeds = many(one.value.n for one in shown)
-            axes.set_title(f"{printable(pair.label, 96 // columns)}\nn = {seeds}", size=9.5, loc="left")
+            axes.set_title(f"{name}\nn = {seeds}", size=9.5, loc="left")
             axes.set_xlabel("weights alive (%)")
         for spare in panels.flat[len(pairs) :]:
             spare.set_visible(False)

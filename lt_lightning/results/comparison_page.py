@@ -16,6 +16,7 @@ from lt_lightning.results.confusion import too_many
 from lt_lightning.results.facts import DASH
 from lt_lightning.results.grouping import show_setting
 from lt_lightning.results.metrics import Metric
+from lt_lightning.results.saying import exact
 from lt_lightning.results.statistics import Estimate
 from lt_lightning.results.study import Study
 from lt_lightning.results.tables import loss, measured, percent, with_unit
@@ -195,8 +196,9 @@ def _paired(study: Study) -> str:
     columns = ("pair", "density", "sparsity", "difference", "95 % interval", "n", "verdict")
     rows = [
         (
-            row[0], percent(row[2]), percent(row[3]), f"{row[4]:+.{metric.digits}f}".replace("-", "−"),
-            _interval(row[5], row[6], 1, metric.digits), str(row[7]), row[8],
+            row[0], percent(row[2]), percent(row[3]),
+            f"{metric.scale * row[4]:+.{metric.digits}f}".replace("-", "−"),
+            _interval(row[5], row[6], metric.scale, metric.digits), str(row[7]), row[8],
         )
         for row in paired_table(study).rows
     ]  # fmt: skip
@@ -243,15 +245,27 @@ def _runs(study: Study, base: Path) -> str:
     return _section("Runs", frame.text_table(columns, rows, (0, 1)))
 
 
+_MOST_VALUES, _MOST_LETTERS = 6, 200
+"""Of more values, or of longer ones, only that they differ is shown."""
+
+
 def _common(study: Study) -> dict[str, list[tuple[str, str]]]:
-    """What is known about the runs, where it differs the values it has."""
+    """Return what is known about the runs; of facts that differ, all their values where these are few and short."""
     sheets = [facts.groups(run.description) for run in study.runs]
     common: dict[str, list[tuple[str, str]]] = {}
-    for heading, entries in sheets[0].items():
-        common[heading] = []
-        named = [dict(sheet[heading]) for sheet in sheets]
-        for name, _ in entries:
-            values = list(dict.fromkeys(of.get(name, DASH) for of in named))
-            said = "; ".join(values) if len(values) <= 6 and sum(map(len, values)) <= 200 else "differs"
-            common[heading].append((name, said))
+    for heading in sheets[0]:
+        named = [{fact.name: fact for fact in sheet[heading]} for sheet in sheets]
+        names = dict.fromkeys(name for of in named for name in of)
+        common[heading] = [(name, _said([of.get(name) for of in named])) for name in names]
     return common
+
+
+def _said(found: Sequence[facts.Fact | None]) -> str:
+    """Return one fact of several runs in words. Values are compared, not words: these may be shortened."""
+    words: dict[str, str] = {}
+    for fact in found:
+        words.setdefault(exact(fact and fact.value), fact.said if fact else DASH)
+    if len(words) == 1:
+        return next(iter(words.values()))
+    short = len(words) <= _MOST_VALUES and sum(map(len, words.values())) <= _MOST_LETTERS
+    return "; ".join(words.values()) if short and len({*words.values()}) == len(words) else "differs"

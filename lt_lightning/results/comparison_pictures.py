@@ -16,7 +16,6 @@ from lt_lightning.results.comparison_figures import (
     networks_figure,
     paired_figure,
     paired_range,
-    with_seeds,
 )
 from lt_lightning.results.comparison_page import corpus_and_model, first_minus_second, seeds
 from lt_lightning.results.comparison_tables import confusion_runs, group_confusion
@@ -24,7 +23,7 @@ from lt_lightning.results.confusion import MOST_CLASSES, classes_of
 from lt_lightning.results.confusion_figures import Panel, confusion_figure
 from lt_lightning.results.figures import Level, layers_figure, levels_of
 from lt_lightning.results.grouping import Group
-from lt_lightning.results.metrics import shared_baseline
+from lt_lightning.results.metrics import Metric, shared_baseline
 from lt_lightning.results.records import LayerRecord
 from lt_lightning.results.report import ABOUT_LAYERS, about_baseline, about_confusion
 from lt_lightning.results.statistics import Estimate, estimate, scaled
@@ -77,7 +76,7 @@ def _of_many(count: int, most: int, what: str) -> str:
 def _networks(study: Study) -> Drawn:
     metric, baseline = study.metric, shared_baseline([run.description for run in study.runs])
     curves = dict(list(study.curves.items())[:MOST_GROUPS])
-    values = {with_seeds(label, points): scaled(points[0].test, metric.scale) for label, points in curves.items()}
+    values = {label: scaled(points[0].test, metric.scale) for label, points in curves.items()}
     title = f"{metric.title} of the {study.words.fulls}"
     words = (title, _below(study), f"mean {metric.axis}")
     figure = networks_figure(values, words, levels_of(math.nan, baseline, metric))
@@ -120,12 +119,16 @@ def _means(
     else:
         caption += " With one seed a group there are no intervals."
     if beyond:
-        caption += " Where a line or a band leaves the picture, it goes on beyond it."
+        caption += (
+            " Where a line or a band leaves the picture, it goes on beyond it; a triangle on the edge stands for a "
+            "ticket beyond it, and the table of rounds has its value."
+        )
     return name, figure, f"{title}: {_below(study)}", caption
 
 
 def _paired(study: Study, met: Sequence[Pair]) -> Drawn:
-    metric, pairs = study.metric, met[:MOST_GROUPS]
+    metric = study.metric
+    pairs = [_in_unit(pair, metric) for pair in met[:MOST_GROUPS]]
     title = f"Paired differences of {metric.name}"
     beyond = paired_range(pairs)[2]
     caption = (
@@ -138,6 +141,12 @@ def _paired(study: Study, met: Sequence[Pair]) -> Drawn:
     )
     axis = f"{metric.name}, difference ({metric.unit.removeprefix('percentage ')})"
     return "paired", paired_figure(pairs, title, _below(study), axis), f"{title}: {_below(study)}", caption
+
+
+def _in_unit(pair: Pair, metric: Metric) -> Pair:
+    """Return a pair with its differences in the unit of the axis."""
+    differences = (replace(one, value=scaled(one.value, metric.scale)) for one in pair.differences)
+    return replace(pair, differences=tuple(differences))
 
 
 def shared_rounds(study: Study) -> range:

@@ -84,8 +84,8 @@ def rounds_table(study: Study) -> Table:
 
 
 def paired_table(study: Study) -> Table:
-    """A row a pair and density: the difference of what runs are judged by, in its unit."""
-    sign = study.metric.gain(1, 0)
+    """Return a row a pair and density: the difference of what runs are judged by, of shares in fractions."""
+    sign, key = study.metric.gain(1, 0), study.metric.key
     rows = [
         (
             pair.label, one.round, one.density, 1 - one.density, *_ends(one.value), one.value.n,
@@ -94,7 +94,8 @@ def paired_table(study: Study) -> Table:
         for pair in study.pairs
         for one in pair.differences
     ]  # fmt: skip
-    columns = ("pair", "round", "density", "sparsity", "difference", "low", "high", "n", "verdict")
+    ends = tuple(f"difference_{key}{end}" for end in ("", "_low", "_high"))
+    columns = ("pair", "round", "density", "sparsity", *ends, "n", "verdict")
     return Table("paired", columns, tuple(rows))
 
 

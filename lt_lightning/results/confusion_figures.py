@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from lt_lightning.results.confusion import ClassAccuracy, Counts, class_accuracies
 from lt_lightning.results.figures import is_dark, spread
-from lt_lightning.results.style import INK, QUIET, VERMILLION, printable, styled, titled_figure
+from lt_lightning.results.style import INK, QUIET, VERMILLION, printable_apart, styled, titled_figure
 from lt_lightning.results.wording import OF_TEXTS, Wording
 
 _NUMBERED = 12  # up to so many classes, the cells are large enough for numbers
@@ -44,7 +44,7 @@ def confusion_figure(
         subtitle: of which runs.
         words: what classes are called, and the share of each that is right.
     """
-    names = [printable(name, 22) for name in classes.values()]
+    names = printable_apart(classes.values(), 22)
     each = 0.56 if len(names) <= _NUMBERED else 0.26 if len(names) <= _NAMED else 0.16
     slanted = 0.075 * max(map(len, names), default=0)
     with styled({"axes.grid": False}):

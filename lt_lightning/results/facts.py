@@ -2,9 +2,9 @@
 
 import math
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from lt_lightning.results.metrics import baseline_of, metric_of
 from lt_lightning.results.origins import origin_of, ticket_title, transfer_line
@@ -12,6 +12,20 @@ from lt_lightning.results.partial import measured_rows, partial_note
 from lt_lightning.results.saying import DASH, count, look_up, say
 from lt_lightning.results.tables import with_unit
 from lt_lightning.results.wording import wording_of
+
+
+class Fact(NamedTuple):
+    """A fact about a run.
+
+    Attributes:
+        name: what it is called on a page.
+        said: its value in words, rounded or shortened to fit a page.
+        value: the value itself: two facts are the same where their values are, whatever the words leave out.
+    """
+
+    name: str
+    said: str
+    value: Any
 
 
 def many(counts: Iterable[int]) -> str:
@@ -117,8 +131,8 @@ def command(description: Mapping[str, Any]) -> str:
     return say(shlex.join(["python", "-m", "lt_lightning.train", *map(str, words)]))
 
 
-def groups(description: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
-    """Everything about a run that a reader may ask for: headings, and below each the names and values."""
+def groups(description: Mapping[str, Any]) -> dict[str, list[Fact]]:
+    """Return everything about a run that a reader may ask for, below headings."""
 
     def at(path: str) -> Any:
         return look_up(description, path)
@@ -126,73 +140,78 @@ def groups(description: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
     words = wording_of(description)
     return {
         "Data": [
-            ("Corpus", say(_corpus(description))),
-            ("Source", say(at("corpus.source"))),
-            (words.texts.capitalize(), _sizes(at("corpus.rows"))),
-            *([("Measured on", note)] if (note := partial_note(description)) else []),
-            ("Dropped", _sizes(at("corpus.dropped"))),
-            (words.many.capitalize(), _names(at("corpus.class_names"))),
-            ("Vocabulary", f"{count(at('vocabulary.words'))} {words.words}"),
-            ("Fingerprint", say(at("corpus.fingerprint"))),
+            _fact("Corpus", _corpus(description)),
+            _fact("Source", at("corpus.source")),
+            _fact(words.texts.capitalize(), at("corpus.rows"), _sizes),
+            *([_fact("Measured on", note)] if (note := partial_note(description)) else []),
+            _fact("Dropped", at("corpus.dropped"), _sizes),
+            _fact(words.many.capitalize(), at("corpus.class_names"), _names),
+            _fact("Vocabulary", f"{count(at('vocabulary.words'))} {words.words}"),
+            _fact("Fingerprint", at("corpus.fingerprint")),
             *_baseline(description),
         ],
         "Network": [
-            ("Model", say(_model(description))),
-            ("Parameters", count(at("parameters"))),
-            ("Embedding", say(at("config.embedding"))),
-            (
+            _fact("Model", _model(description)),
+            _fact("Parameters", at("parameters"), count),
+            _fact("Embedding", at("config.embedding")),
+            _fact(
                 f"{words.words.capitalize()} found in it",
                 _part(at("vocabulary.embedding_found"), at("vocabulary.words")),
             ),
-            ("Optimizer", say(at("config.optimizer"))),
-            ("Batch size", count(at("config.data.batch_size"))),
-            ("Epochs a round", count(at("config.trainer.max_epochs"))),
-            ("Tested on", f"{say(at('config.test_on'))} epoch"),
+            _fact("Optimizer", at("config.optimizer")),
+            _fact("Batch size", at("config.data.batch_size"), count),
+            _fact("Epochs a round", at("config.trainer.max_epochs"), count),
+            _fact("Tested on", f"{say(at('config.test_on'))} epoch"),
         ],
         "Pruning": [
-            ("Rounds", count(at("config.pruning.rounds"))),
-            ("Amount a round", share(at("config.pruning.amount"))),
-            ("Criterion", say(at("config.pruning.criterion"))),
-            ("Scope", say(at("config.pruning.scope"))),
-            ("Threshold", say(at("config.pruning.threshold"))),
-            ("Rewind", say(at("config.pruning.rewind"))),
+            _fact("Rounds", at("config.pruning.rounds"), count),
+            _fact("Amount a round", at("config.pruning.amount"), share),
+            _fact("Criterion", at("config.pruning.criterion")),
+            _fact("Scope", at("config.pruning.scope")),
+            _fact("Threshold", at("config.pruning.threshold")),
+            _fact("Rewind", at("config.pruning.rewind")),
             *_ticket(description),
-            ("Parameters in", say(at("config.pruning.include"))),
-            ("Parameters out", say(at("config.pruning.exclude"))),
-            ("Redrawn by random", say(at("config.pruning.redraw"))),
+            _fact("Parameters in", at("config.pruning.include")),
+            _fact("Parameters out", at("config.pruning.exclude")),
+            _fact("Redrawn by random", at("config.pruning.redraw")),
         ],
         "Run": [
-            ("Seed", seed(description)),
-            ("Device", say(at("device"))),
-            ("Processes", count(at("processes"))),
-            ("Started", moment(at("started"))),
-            ("Finished", moment(at("finished"))),
+            _fact("Seed", seed(description)),
+            _fact("Device", at("device")),
+            _fact("Processes", at("processes"), count),
+            _fact("Started", moment(at("started"))),
+            _fact("Finished", moment(at("finished"))),
             *_resumed(at("resumed")),
-            ("Versions", say(at("versions"))),
+            _fact("Versions", at("versions")),
         ],
     }
 
 
-def _ticket(description: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _fact(name: str, value: Any, words: Callable[[Any], str] = say) -> Fact:
+    return Fact(name, words(value), value)
+
+
+def _ticket(description: Mapping[str, Any]) -> list[Fact]:
     file = look_up(description, "config.pruning.ticket")
-    return [("Began with", transfer_line(description) or say(file))] if file else []
+    return [_fact("Began with", transfer_line(description) or file)] if file else []
 
 
-def _resumed(times: Any) -> list[tuple[str, str]]:
+def _resumed(times: Any) -> list[Fact]:
     if not isinstance(times, list):
         return []
-    return [("Resumed", say([moment(look_up(time, "at") if isinstance(time, Mapping) else time) for time in times]))]
+    return [_fact("Resumed", [moment(look_up(time, "at") if isinstance(time, Mapping) else time) for time in times])]
 
 
 def _names(names: Any) -> str:
     return say([visible(say(name)) for name in names] if isinstance(names, list) else names)
 
 
-def _baseline(description: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _baseline(description: Mapping[str, Any]) -> list[Fact]:
     baseline = baseline_of(description)
     if baseline is None:
         return []
-    return [("Baseline", f"{say(baseline.name)}: {with_unit(baseline.value, metric_of(description))}")]
+    # Seeds may draw other rows, and then differ in digits that are not shown.
+    return [_fact("Baseline", f"{say(baseline.name)}: {with_unit(baseline.value, metric_of(description))}")]
 
 
 def _part(some: Any, all_: Any) -> str:

@@ -21,7 +21,18 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from lt_lightning.results.files import write_whole
 from lt_lightning.results.metrics import ACCURACY, Baseline, Metric
 from lt_lightning.results.records import EpochRecord, LayerRecord, Record
-from lt_lightning.results.style import BLUE, GREEN, INK, ORANGE, QUIET, VERMILLION, printable, styled, titled_figure
+from lt_lightning.results.style import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    QUIET,
+    VERMILLION,
+    printable,
+    printable_apart,
+    styled,
+    titled_figure,
+)
 from lt_lightning.results.tables import measured, percent, with_unit
 from lt_lightning.results.winners import smallest_winner
 from lt_lightning.results.wording import OF_TEXTS, Wording
@@ -199,7 +210,7 @@ def layers_figure(layers: Sequence[LayerRecord], title: str, subtitle: str = "")
     rounds = spread(sorted({layer.round for layer in layers}), 24)
     grid = [[100 * density.get((name, round_), float("nan")) for round_ in rounds] for name in totals]
     lowest = min((value for row in grid for value in row if value > 0), default=100)
-    names = [printable(name, 34) for name in totals]
+    names = printable_apart(totals, 34)
     with styled({"axes.grid": False}):
         beside = 0.085 * (max(map(len, names), default=0) + max(len(f"{total:,}") for total in totals.values()))
         width = max(8.4, 0.6 + beside + 0.37 * len(rounds))

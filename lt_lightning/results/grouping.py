@@ -10,6 +10,7 @@ from lt_lightning.results.folders import natural
 from lt_lightning.results.metrics import Metric, task_of
 from lt_lightning.results.origins import origin_of
 from lt_lightning.results.runs import Run
+from lt_lightning.results.saying import exact
 from lt_lightning.results.tables import percent
 
 REWIND, TICKET = "pruning.rewind", "pruning.ticket"
@@ -68,7 +69,7 @@ def comparable(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     """
     if not runs:
         return [], []
-    data = [_exact([_seen(run, path) for path in _MUST_AGREE]) for run in runs]
+    data = [exact([_seen(run, path) for path in _MUST_AGREE]) for run in runs]
     # max and index both take the first of equals.
     usual = runs[data.index(max(data, key=data.count))]
     kept, left_out = [], []
@@ -115,7 +116,7 @@ def _members(settings: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[lis
     keys = _differing(settings)
     members: dict[str, list[int]] = {}
     for position, values in enumerate(settings):
-        members.setdefault(_exact([values.get(key) for key in keys]), []).append(position)
+        members.setdefault(exact([values.get(key) for key in keys]), []).append(position)
     return keys, list(members.values())
 
 
@@ -165,13 +166,9 @@ def flat_settings(config: Any, prefix: str = "") -> dict[str, Any]:
     return {name: value for settings in below for name, value in settings.items()}
 
 
-def _exact(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
-
-
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     keys = dict.fromkeys(key for values in settings for key in values if not _same_experiment(key))
-    return [key for key in keys if len({_exact(values.get(key)) for values in settings}) > 1]
+    return [key for key in keys if len({exact(values.get(key)) for values in settings}) > 1]
 
 
 def _same_experiment(key: str) -> bool:

@@ -201,6 +201,6 @@ def _parameter_cells(layer: LayerRecord) -> tuple[str, ...]:
 
 
 def _what_ran(run: Run) -> str:
-    groups = facts.groups(run.description)
+    groups = {heading: [fact[:2] for fact in found] for heading, found in facts.groups(run.description).items()}
     groups["Run"].append(("Directory", facts.say(run.folder.resolve().name)))
     return frame.fact_sheet("What ran", groups)

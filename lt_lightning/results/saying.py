@@ -1,5 +1,6 @@
 """Values of `run.json` and other JSON in words. Imports the standard library alone."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,15 @@ def look_up(description: Mapping[str, Any], path: str) -> Any:
     for key in path.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
+
+
+def exact(value: Any) -> str:
+    """Return a text that only equal values share, whatever their kind; values that `say` shortens differ here.
+
+    >>> exact(1) == exact("1"), exact({"a": 1, "b": 2}) == exact({"b": 2, "a": 1})
+    (False, True)
+    """
+    return json.dumps(value, sort_keys=True)
 
 
 def count(value: Any) -> str:

@@ -5,7 +5,7 @@ Colours are those of Okabe and Ito, which colour-blind eyes tell apart.
 See: M. Okabe and K. Ito, Color Universal Design, https://jfly.uni-koeln.de/color/
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any
@@ -59,6 +59,22 @@ def printable(text: str, length: int = 96) -> str:
     # Control characters would make the SVG unreadable; longer text would run out of the figure.
     text = "".join(letter if letter.isprintable() else " " for letter in text)
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def printable_apart(texts: Iterable[str], length: int) -> list[str]:
+    """Return names fit to be drawn, each different: those that are alike once they are shortened are numbered.
+
+    >>> printable_apart(["encoder.query", "encoder.key", "encoder.value"], 9)
+    ['encoder.…', 'enco… (2)', 'enco… (3)']
+    """
+    names: list[str] = []
+    for text in texts:
+        name, number = printable(text, length), 1
+        while name in names:
+            number += 1
+            name = f"{printable(text, max(2, length - 4))} ({number})"
+        names.append(name)
+    return names
 
 
 def titled_figure(width: float, height: float, title: str, subtitle: str) -> Figure:

@@ -11,7 +11,7 @@ import pytest
 
 from lt_lightning.report import main
 from lt_lightning.results.comparison import best_point, curve, paired, pairs, shown_ticket, winning_point
-from lt_lightning.results.comparison_figures import with_seeds
+from lt_lightning.results.comparison_figures import names_with_seeds
 from lt_lightning.results.grouping import Group, group_runs
 from lt_lightning.results.runs import read_run
 from lt_lightning.results.study import gather
@@ -114,13 +114,15 @@ def test_differences_are_paired_by_the_seeds_that_both_have(study: Path) -> None
     rows = rows_of(study / "comparison" / "paired.csv")
     assert [row["round"] for row in rows] == ["0", "1", "2", "3"]
     for round_, row in enumerate(rows):
-        both = [100 * (ACCURACIES["init", seed][round_] - ACCURACIES["random", seed][round_]) for seed in (0, 1)]
+        both = [ACCURACIES["init", seed][round_] - ACCURACIES["random", seed][round_] for seed in (0, 1)]
         assert row["pair"] == "rewind init − random"
         assert row["n"] == "2"
-        got = [float(row[column]) for column in ("difference", "low", "high")]
+        got = [float(row[f"difference_acc{end}"]) for end in ("", "_low", "_high")]
         assert got == pytest.approx(interval(both, 12.7062047), rel=1e-6, abs=1e-9)
     # 10 and 9 points, 9.5 ± 6.35 in the last round; 11 and 9 in the one before.
     assert [row["verdict"] for row in rows] == ["–", "–", "–", "first better"]
+    # The page shows the same in points.
+    assert "<td>+9.50</td><td>3.15 … 15.85</td>" in (study / "report.html").read_text(encoding="utf-8")
 
 
 @unseen
@@ -308,7 +310,7 @@ def test_how_many_seeds_got_so_far_is_said(make_run: MakeRun, tmp_path: Path) ->
     assert "3 runs in 1 group · seeds 0, 1, 2 · 1 not finished" in page
     assert "no round of pruning has all seeds yet" in page
     study = gather([tmp_path / "runs"])
-    assert with_seeds("g", study.curves["all runs"]) == "g (n = 2 to 3)"
+    assert names_with_seeds(study.curves) == ["all runs (n = 2 to 3)"]
 
 
 def test_figures_of_an_earlier_comparison_go(make_run: MakeRun, tmp_path: Path) -> None:
@@ -321,6 +323,39 @@ def test_figures_of_an_earlier_comparison_go(make_run: MakeRun, tmp_path: Path) 
     assert main([str(tmp_path / "runs")]) == 0
     left = {path.stem for path in (tmp_path / "runs/figures").iterdir()}
     assert left == {"accuracy", "validation_loss", "learning", "layers", "confusion", "mine"}
+
+
+def said_in_common(make_run: MakeRun, tmp_path: Path, *versions: dict[str, str], **settings: list[Any]) -> str:
+    """What the page says of runs that have these versions, and these settings."""
+    for number, one in enumerate(versions):
+        own = {key: values[number] for key, values in settings.items()}
+        make_run(2, name=f"runs/{number}", seed=number, changes={"versions": one}, settings=own)
+    assert main([str(tmp_path / "runs")]) == 0
+    return (tmp_path / "runs/report.html").read_text(encoding="utf-8")
+
+
+MANY = {f"package-{number}": f"{number}.0" for number in range(30)}
+
+
+@unseen
+def test_equal_facts_are_shown_however_long_they_are(make_run: MakeRun, tmp_path: Path) -> None:
+    page = said_in_common(make_run, tmp_path, MANY, dict(reversed(MANY.items())))
+    assert "<dt>Versions</dt><dd>package-0 0.0, package-1 1.0" in page
+
+
+@unseen
+def test_facts_that_differ_beyond_what_is_shown_differ(make_run: MakeRun, tmp_path: Path) -> None:
+    page = said_in_common(make_run, tmp_path, MANY, {**MANY, "package-29": "30.0"})
+    assert "<dt>Versions</dt><dd>differs</dd>" in page
+
+
+@unseen
+def test_a_fact_that_only_some_runs_have_is_shown(make_run: MakeRun, tmp_path: Path) -> None:
+    for number, changes in enumerate(({}, {"resumed": [{"at": "2026-11-22T10:00:00+00:00"}]})):
+        make_run(2, name=f"runs/{number}", seed=number, changes=changes)
+    assert main([str(tmp_path / "runs")]) == 0
+    page = (tmp_path / "runs/report.html").read_text(encoding="utf-8")
+    assert "<dt>Resumed</dt><dd>–; 2026-11-22 10:00 UTC</dd>" in page
 
 
 def spoil(study: Path, kind: str, description: dict[str, Any]) -> str:

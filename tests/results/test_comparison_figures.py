@@ -10,11 +10,12 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from lt_lightning.results.comparison import Difference, Pair, Point, curve, pairs
+from lt_lightning.results.comparison import Difference, Pair, Point, curve, has_collapsed, pairs
 from lt_lightning.results.comparison_curves import compared_learning_figure
 from lt_lightning.results.comparison_figures import (
     looks,
     means_figure,
+    networks_figure,
     paired_figure,
     readable_range,
 )
@@ -152,6 +153,41 @@ def test_a_ticket_that_has_collapsed_does_not_squeeze_the_others(make_run: MakeR
     assert -3 < low < 0
     assert 4 < high < 8  # 91 − 87, and not 40 − 25
     assert all("leaves the picture" in drawn[name][1] for name in ("accuracy", "paired"))
+    axes = drawn["accuracy"][0].axes[0]
+    marked = [np.asarray(line.get_xydata()).tolist() for line in axes.lines if line.get_gid() == "below"]
+    (x, y), (_, y_too) = (one for (one,) in marked)
+    assert y == y_too == axes.get_ylim()[0]
+    assert x == pytest.approx(64, abs=0.5)
+
+
+def test_a_short_trial_whose_tickets_are_all_bad_shows_them(make_run: MakeRun, tmp_path: Path) -> None:
+    for rewind, accuracies in (("init", (0.9, 0.7, 0.6)), ("random", (0.9, 0.65, 0.55))):
+        make_run(name=f"runs/{rewind}", settings={"pruning.rewind": rewind}, accuracies=accuracies)
+    drawn = {name: figure for name, figure, *_ in compose(gather([tmp_path / "runs"]), [])}
+    low, high = drawn["accuracy"].axes[0].get_ylim()
+    assert low < 55 < 90 < high
+    assert [line for line in drawn["accuracy"].axes[0].lines if line.get_gid() == "below"] == []
+    low, high = drawn["paired"].axes[0].get_ylim()
+    assert low < 0 < 5 < high
+
+
+@pytest.mark.parametrize("losses", [(0.2,), (0.2, 0.3), (0.0, 0.5, 0.5), (0.5, 0.0, 0.01, 0.6), (0.3, 0.3, 0.3, 0.6)])
+def test_at_least_half_of_the_tickets_stay_in_the_picture(losses: Sequence[float]) -> None:
+    points = points_of((0.9,), *([0.9 - loss] for loss in losses))
+    collapsed = [has_collapsed(point, points) for point in points[1:]]
+    assert sum(collapsed) <= len(losses) / 2
+    assert not any(gone for gone, loss in zip(collapsed, losses, strict=True) if loss <= 0.1)
+
+
+def test_groups_whose_names_begin_alike_are_all_drawn_and_told_apart() -> None:
+    labels = [f"{'a long name of a setting ' * 3}{number}" for number in range(3)]
+    estimates = {label: Estimate(80.0 + number, None, None, 1) for number, label in enumerate(labels)}
+    axes = networks_figure(estimates, ("T", "S", "test accuracy (%)")).axes[0]
+    names = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert len({*names}) == 3
+    assert all(name.endswith(" (n = 1)") for name in names)
+    legend = draw_accuracy({label: points_of(*ROUNDS) for label in labels}).legends[0]
+    assert len({text.get_text() for text in legend.texts}) == 3
 
 
 CONFUSION = {(0, 0): 90, (0, 1): 10, (1, 0): 40, (1, 1): 60}

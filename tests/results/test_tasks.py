@@ -173,8 +173,8 @@ def test_means_winners_and_differences_are_of_bits(model: Callable[..., Path], t
     assert float(tables["rounds"][1]["test_bits"]) == pytest.approx(1.805)
     assert float(tables["runs"][0]["last_bits"]) == pytest.approx(2.2)
     last = tables["paired"][-1]
-    assert float(last["difference"]) == pytest.approx(-0.695)
-    assert float(last["low"]) < float(last["high"]) < 0
+    assert float(last["difference_bits"]) == pytest.approx(-0.695)
+    assert float(last["difference_bits_low"]) < float(last["difference_bits_high"]) < 0
     assert last["verdict"] == "first better"
     assert {path.stem for path in (tmp_path / "runs/figures").iterdir()} == {
         "bits_per_character", "paired", "validation_loss", "learning", "layers",
@@ -203,14 +203,14 @@ def test_a_baseline_that_differs_is_not_drawn(model: Callable[..., Path], tmp_pa
     assert "dotted" not in caption
 
 
-def test_differences_of_accuracy_stay_in_percentage_points(make_run: MakeRun) -> None:
+def test_differences_of_accuracy_are_fractions(make_run: MakeRun) -> None:
     one, other = (
         Group(name, {}, (read_run(make_run(2, name=name, accuracies=values)),))
         for name, values in (("a", (0.8, 0.7)), ("b", (0.8, 0.6)))
     )
     (_, last) = paired(one, other)
     assert isinstance(last, Difference)
-    assert last.value.mean == pytest.approx(10)
+    assert last.value.mean == pytest.approx(0.1)
 
 
 def test_however_many_bits_a_ticket_needs_it_stays_in_the_picture(model: Callable[..., Path]) -> None:
