@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +13,8 @@ from lt_lightning.errors import SettingError
 from lt_lightning.results.origins import origin_of
 from lt_lightning.results.records import Record
 from lt_lightning.results.runs import Run, read_run
-from lt_lightning.results.tables import percent
-from lt_lightning.results.winners import smallest_winner, sparsest_within
+from lt_lightning.results.tables import measured, percent
+from lt_lightning.results.winners import best_ticket, margin_for, smallest_winner, sparsest_within
 from lt_lightning.terminal import complain, write
 
 
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.data is not None and not given.half:
         parser.error("argument --data: it is for --half alone, which measures on the run's corpus")
+    if given.within is not None and not given.smallest_winning:
+        parser.error("argument --within: it is for --smallest-winning alone, whose margin it is")
     return exit_code(lambda: _export(given))
 
 
@@ -37,12 +40,15 @@ def _export(given: argparse.Namespace) -> None:
     run = read_run(given.run)
     for damage in run.damages:
         complain(damage)
-    record = choose_round(run, given.round, given.max_sparsity, smallest=given.smallest_winning)
+    within = given.within or 0.0
+    record = choose_round(run, given.round, given.max_sparsity, smallest=given.smallest_winning, within=within)
     from lt_lightning.exporting import Wishes, export
 
     name = f"round_{record.round:02}" + ("_half" if given.half else "")
     path = given.output or run.folder / "export" / name / "ticket.safetensors"
-    lines = export(run, record, path, Wishes(given.half, given.first_weights, given.onnx, given.state_dict, given.data))
+    margin = within if given.smallest_winning else None
+    wishes = Wishes(given.half, given.first_weights, given.onnx, given.state_dict, given.data, margin)
+    lines = export(run, record, path, wishes)
     if given.round is None and given.max_sparsity is None and not given.smallest_winning:
         lines += _hint(run, record)
     write(*lines)
@@ -60,14 +66,18 @@ def _hint(run: Run, last: Record) -> list[str]:
     ]
 
 
-def choose_round(run: Run, number: int | None, sparsity: float | None, *, smallest: bool) -> Record:
-    """The round to export: one that is asked for, or the last.
+def choose_round(
+    run: Run, number: int | None, sparsity: float | None, *, smallest: bool, within: float = 0.0
+) -> Record:
+    """Return the round to export: one that is asked for, or the last.
 
     Args:
         run: the run.
         number: the round's number.
         sparsity: at most this share may be pruned; the sparsest such round is taken.
         smallest: the smallest winning ticket.
+        within: with `smallest`, a ticket that is worse than the whole network by no more than so many percentage
+            points of test accuracy wins too.
 
     Raises:
         SettingError: there is none such; the message says what there is.
@@ -89,14 +99,26 @@ def choose_round(run: Run, number: int | None, sparsity: float | None, *, smalle
             "give --round or --max-sparsity"
         )
     if smallest:
-        found = smallest_winner(run.records, run.metric)
+        found = smallest_winner(run.records, run.metric, within)
         if found is None:
-            raise SettingError(
-                f"--smallest-winning: no ticket of {run.folder} is as good as the whole network; give --round or "
-                "--max-sparsity"
-            )
+            raise SettingError(_no_winner(run, within))
         return found
     return run.records[-1]
+
+
+def _no_winner(run: Run, within: float) -> str:
+    """Return what to say where no ticket wins: which comes nearest, and how it can be had."""
+    records, metric = run.records, run.metric
+    nearest, full = best_ticket(records, metric), metric.read(records[0])
+    said = f"--smallest-winning: no ticket of {run.folder} is as good as the whole network"
+    if nearest is None or not math.isfinite(full):
+        return f"{said}; give --round or --max-sparsity"
+    margin = f" or worse by at most {within:g} points" if within else ""
+    return (
+        f"{said} ({measured(full, metric)}){margin}; the nearest, round {nearest.round}'s, has "
+        f"{measured(metric.read(nearest), metric)} with {percent(nearest.density)} alive: give "
+        f"--within {margin_for(nearest, records, metric)}, or --round or --max-sparsity"
+    )
 
 
 def _parser() -> Parser:
@@ -110,6 +132,12 @@ def _parser() -> Parser:
     which.add_argument("--round", metavar="N", type=_whole, help="the ticket of this round; 0 is the whole network")
     which.add_argument(
         "--smallest-winning", action="store_true", help="the sparsest ticket that is as good as the whole network"
+    )
+    parser.add_argument(
+        "--within",
+        metavar="POINTS",
+        type=_points,
+        help="with --smallest-winning: or worse by at most so many percentage points of test accuracy (default: 0)",
     )
     which.add_argument(
         "--max-sparsity",
@@ -164,6 +192,16 @@ def _share(text: str) -> float:
         value = -1.0
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is no share between 0 and 1, such as 0.95")
+    return value
+
+
+def _points(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number of points between 0 and 100, such as 0.5")
     return value
 
 

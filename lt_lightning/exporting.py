@@ -41,6 +41,8 @@ class Wishes:
         onnx: an ONNX graph beside it.
         state_dict: dense weights beside it.
         data: where the run's corpus lies now; None: where it lay.
+        margin: of a ticket that was chosen as the smallest winning one, how many percentage points of test accuracy
+            it may be worse than the whole network; None where it was chosen otherwise. The card says it.
     """
 
     half: bool = False
@@ -48,6 +50,7 @@ class Wishes:
     onnx: bool = False
     state_dict: bool = False
     data: Path | None = None
+    margin: float | None = None
 
 
 def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
@@ -71,7 +74,7 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         packed.save(path)
         whole = sum(4 * weight.numel() for weight in ticket.weights.values())
-        write_card(run, packed, places, whole)
+        write_card(run, packed, places, whole, wishes.margin)
         others = [*_write_others(ticket, packed, places, wishes)]
     return [
         *_told(packed, places, whole),

@@ -114,6 +114,14 @@ def test_the_smallest_winning_ticket_is_the_sparsest_that_is_as_good(run, tmp_pa
         assert "no ticket" in capsys.readouterr().err
 
 
+def test_the_card_says_with_which_margin_the_ticket_was_chosen(run, tmp_path):
+    path = tmp_path / "mine.safetensors"
+    assert main([str(run), "--smallest-winning", "--within", "100", "-o", str(path)]) == 0
+    assert Packed.load(path).about["round"] == 2
+    card = path.with_name("README.md").read_text(encoding="utf-8")
+    assert "test accuracy of at least the whole network's less 100 percentage points |" in card
+
+
 def test_the_same_ticket_is_the_same_file(run, exported, tmp_path):
     assert main([str(run), "-o", str(tmp_path / "again.safetensors")]) == 0
     assert (tmp_path / "again.safetensors").read_bytes() == exported.read_bytes()

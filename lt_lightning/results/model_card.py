@@ -20,7 +20,7 @@ from lt_lightning.results.wording import wording_of
 from lt_lightning.tickets.format import Packed
 
 
-def write_card(run: Run, packed: Packed, places: Places, whole: int) -> None:
+def write_card(run: Run, packed: Packed, places: Places, whole: int, margin: float | None = None) -> None:
     """Write the card and its figure beside a ticket.
 
     Args:
@@ -28,6 +28,8 @@ def write_card(run: Run, packed: Packed, places: Places, whole: int) -> None:
         packed: the ticket.
         places: where its files go; the ticket must be there.
         whole: the bytes that the weights of the whole network take in float32.
+        margin: the margin with which the ticket was chosen as the smallest winning one, in percentage points; None
+            where it was chosen otherwise.
 
     Raises:
         OSError: it cannot be written.
@@ -43,10 +45,10 @@ def write_card(run: Run, packed: Packed, places: Places, whole: int) -> None:
         words=wording_of(run.description),
     )
     save_png(figure, places.picture)
-    write_whole(places.card, card_text(packed, places, whole))
+    write_whole(places.card, card_text(packed, places, whole, margin))
 
 
-def card_text(packed: Packed, places: Places, whole: int) -> str:
+def card_text(packed: Packed, places: Places, whole: int, margin: float | None = None) -> str:
     """The card, in Markdown; arguments as for `write_card`."""
     path, about = places.ticket, packed.about
     name, corpus = shell_name(path.name), _plain(str(about.get("corpus")))
@@ -69,7 +71,7 @@ def card_text(packed: Packed, places: Places, whole: int) -> str:
 It tells apart: {classes}. {kind} of a network that was trained on {corpus}, and it predicts
 without torch, with NumPy and a tokenizer.
 
-{_table(_numbers(packed, places, whole))}
+{_table(_numbers(packed, places, whole, margin))}
 
 ![Test accuracy of the run's tickets against their density; this one is ringed]({places.picture.name})
 
@@ -99,12 +101,13 @@ Train it on other texts: `python -m lt_lightning.train pruning.ticket=FILE …`.
 """
 
 
-def _numbers(packed: Packed, places: Places, whole: int) -> list[tuple[str, str]]:
+def _numbers(packed: Packed, places: Places, whole: int, margin: float | None) -> list[tuple[str, str]]:
     about, size = packed.about, places.ticket.stat().st_size
     return [
         ("test accuracy", _share(about.get("test_acc"))),
         *([("measured on", _plain(str(tested)))] if (tested := about.get("tested_on")) else []),
         *([("of the whole network", _share(full))] if (full := about.get("full_test_acc")) is not None else []),
+        *([("chosen as", _chosen(margin))] if margin is not None else []),
         ("weights alive", f"{about['alive']:,} of {about['total']:,} ({percent(1 - about['sparsity'])})"),
         ("compression", compression(about["alive"], about["total"])),
         ("file", f"{size:,} bytes, {percent(size / whole)} of the whole network's {whole:,}, words included"),
@@ -124,6 +127,14 @@ def _origin(about: Mapping[str, Any], corpus: str) -> list[tuple[str, str]]:
         ("began", _plain(facts.moment(about.get("started")))),
         ("versions", _plain(facts.say(about.get("versions")))),
     ]
+
+
+def _chosen(margin: float) -> str:
+    """Return how the smallest winning ticket was chosen."""
+    least = "at least the whole network's"
+    if margin:
+        least += f" less {margin:g} percentage point{'s' * (margin != 1)}"
+    return f"the run's sparsest ticket with a test accuracy of {least}"
 
 
 def shell_name(name: str) -> str:

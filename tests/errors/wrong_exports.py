@@ -59,6 +59,14 @@ def _swapped(folder: Path) -> None:
     (folder / "run/tickets/round_00.safetensors").replace(folder / "run/tickets/round_01.safetensors")
 
 
+def _no_winner(folder: Path) -> None:
+    path = folder / "run/results.csv"
+    first, *rows, last = path.read_text().splitlines()
+    names, values = first.split(","), last.split(",")
+    values[names.index("test_acc")] = "0.4988"
+    path.write_text("\n".join([first, *rows, ",".join(values), ""]))
+
+
 DATA = {
     "name": "files", "kind": "texts", "path": "gone", "tokenizer": "words", "batch_size": 64, "num_workers": 0,
     "text_column": "text", "label_column": "label",
@@ -74,6 +82,10 @@ CASES = (
     _case("a round that is no number", ["--round", "last"], "run", "--round", "last"),
     _case("a round below zero", ["--round"], "run", "--round=-1"),
     _case("two choices of a round", ["--smallest-winning"], "run", "--round", "1", "--smallest-winning"),
+    _case("no winning ticket", ["--smallest-winning", "round 1's", "--within"], "run", "--smallest-winning",
+          change=_no_winner),
+    _case("a margin in something else than points", ["--within", "1%"], "run", "--smallest-winning", "--within", "1%"),
+    _case("a margin without a choice", ["--within", "--smallest-winning"], "run", "--within", "1"),
     _case("sparsity in per cent", ["--max-sparsity", "95"], "run", "--max-sparsity", "95"),
     _case("sparsity that is no number", ["--max-sparsity"], "run", "--max-sparsity", "nan"),
     _case("a flag that there is not", ["--smalest"], "run", "--smalest-winning"),
@@ -99,5 +111,5 @@ CASES = (
 
 KIND = Kind(
     12, "Exports",
-    "Given to `python -m lt_lightning.export`; `run` has two rounds of a classifier, neither of which wins.", CASES,
+    "Given to `python -m lt_lightning.export`; `run` has two rounds of a classifier, both of which are as good.", CASES,
 )  # fmt: skip
