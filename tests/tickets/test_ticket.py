@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from datasets import Dataset
 from ticket_networks import answer, pack, prune
 
 from lt_lightning import Ticket
@@ -81,7 +90,87 @@ def test_no_texts_have_no_probabilities() -> None:
     assert Ticket(pack(network, "multi_cnn", 3, WORDS, **CNN)).predict([]).shape == (0, 3)
 
 
-def test_one_text_is_not_taken_for_its_letters() -> None:
-    ticket = Ticket(pack(MultiCNN(10, 3, dim=8, filters=6), "multi_cnn", 3, WORDS, **CNN))
-    with pytest.raises(TypeError, match="give"):
-        ticket.predict("the team won")
+def make(recurrent: bool = False, classes: int = 3) -> Ticket:
+    network = (
+        RecurrentClassifier(10, classes, cell="gru", dim=8, hidden=5, layers=2)
+        if recurrent
+        else MultiCNN(10, classes, dim=8, filters=6)
+    )
+    prune(network, 0.6)
+    model, settings = ("birnn", BIRNN) if recurrent else ("multi_cnn", CNN)
+    return Ticket(pack(network, model, classes, WORDS, **settings))
+
+
+FRAME = pd.DataFrame({"text": ["the team", "won"], "label": ["a", "b"]})
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ("the team won", r"a single str; give a list of str, such as \[text\]"),
+        (b"the team won", "a single bytes"),
+        (None, "NoneType is no list of str"),
+        (3, "int is no list of str"),
+        (FRAME, r"DataFrame has columns; give the column of the texts, such as texts\['text'\]"),
+        ({"text": ["the team"]}, "dict has columns"),
+        (Dataset.from_pandas(FRAME), "Dataset has columns"),
+        (np.array([["the team"]]), "ndarray has columns"),
+        (["the team", None], "number 1 is of type NoneType, not str"),
+        (pd.Series(["the team", float("nan")]), "number 1 is of type float"),
+        (["won"] * 700 + [b"won"], "number 700 is of type bytes"),
+    ],
+    ids=lambda value: value[:20] if isinstance(value, str) else type(value).__name__,
+)
+def test_what_is_no_list_of_texts_is_refused(texts: Any, said: str) -> None:
+    ticket = make()
+    for ask in (ticket.predict, ticket.logits, ticket.ids):
+        with pytest.raises(TypeError, match=f"^texts: {said}"):
+            ask(texts)
+
+
+@pytest.mark.parametrize("kind", [tuple, iter, pd.Series, np.array, lambda texts: Dataset.from_dict({"x": texts})["x"]])
+def test_texts_may_come_in_any_column_or_iterator(kind: Callable[[list[str]], Any]) -> None:
+    ticket, texts = make(), [*TEXTS] * 100
+    np.testing.assert_array_equal(ticket.predict(kind(texts)), ticket.predict(texts))
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda ticket: pickle.loads(pickle.dumps(ticket))])
+def test_a_copied_or_pickled_ticket_answers_alike(copied: Callable[[Ticket], Ticket], recurrent: bool) -> None:
+    ticket = make(recurrent)
+    other = copied(ticket)
+    assert type(other) is Ticket
+    assert other.class_names == ticket.class_names
+    np.testing.assert_array_equal(other.logits(TEXTS), ticket.logits(TEXTS))
+
+
+def test_a_ticket_shows_its_task_classes_density_and_size() -> None:
+    ticket = make(classes=12)
+    alive = sum(np.count_nonzero(one.dense()) for one in ticket.packed.parameters.values())
+    total = sum(one.dense().size for one in ticket.packed.parameters.values())
+    names = ", ".join(f"'class {number}'" for number in range(10))
+    assert repr(ticket) == (
+        f"<Ticket text classification, 12 classes ({names}, … 2 more), {100 * alive / total:.3g} % alive "
+        f"({alive:,} of {total:,} weights), 8 words>"
+    )
+    odd = Ticket(replace(ticket.packed, about={**ticket.packed.about, "class_names": ["\x1b[2J", "b" * 99]}))
+    assert r"('\x1b[2J', 'bbbbbbbbbbbbbbbbbbbbbbb…')" in repr(odd)
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_sixteen_threads_get_the_answers_of_one(recurrent: bool) -> None:
+    ticket = make(recurrent)
+    asked = [[TEXTS[(start + place) % len(TEXTS)] for place in range(1 + start % 5)] * 20 for start in range(64)]
+    alone = [ticket.logits(texts) for texts in asked]
+    together = threading.Barrier(16)
+
+    def ask(thread: int) -> list[np.ndarray]:
+        together.wait()
+        order = np.random.default_rng(thread).permutation(len(asked))
+        found = {place: ticket.logits(asked[place]) for place in order.tolist()}
+        return [found[place] for place in range(len(asked))]
+
+    with ThreadPoolExecutor(16) as pool:
+        for answers in pool.map(ask, range(16)):
+            for answer, expected in zip(answers, alone, strict=True):
+                np.testing.assert_array_equal(answer, expected)
