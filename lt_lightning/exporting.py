@@ -11,7 +11,7 @@ import numpy as np
 
 from lt_lightning.errors import SettingError
 from lt_lightning.results.export_places import Places
-from lt_lightning.results.facts import look_up
+from lt_lightning.results.facts import DASH, look_up
 from lt_lightning.results.files import writing_to
 from lt_lightning.results.model_card import shell_name, write_card
 from lt_lightning.results.packing import pack_ticket, rounded
@@ -21,6 +21,13 @@ from lt_lightning.results.round_tickets import RoundTicket
 from lt_lightning.results.rounds import ticket_path
 from lt_lightning.results.runs import Run
 from lt_lightning.results.tables import percent
+from lt_lightning.results.verification import (
+    check_answers,
+    check_dense,
+    check_finite,
+    check_packed,
+    written_and_checked,
+)
 from lt_lightning.tickets.format import Packed
 from lt_lightning.transfer.keeping import find_first_weights
 
@@ -54,7 +61,7 @@ class Wishes:
 
 
 def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
-    """Write a round's ticket, its card and what else is wanted.
+    """Write a round's ticket, its card and what else is wanted; the ticket is read back before it takes its place.
 
     Returns:
         What was written, in lines.
@@ -65,14 +72,18 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
     """
     places = _places(path, wishes)
     ticket = _load(run, record)
+    check_finite(ticket, ticket_path(run.folder, record.round))
     packed = _pack(run, record, ticket, wishes)
+    check_answers(packed)
     if wishes.onnx:
         from lt_lightning.tickets.onnx import check_onnx
 
         check_onnx(packed)
     with writing_to(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        packed.save(path)
+        with written_and_checked(path) as unchecked:
+            packed.save(unchecked)
+            check_packed(unchecked, ticket, packed)
         whole = sum(4 * weight.numel() for weight in ticket.weights.values())
         write_card(run, packed, places, whole, wishes.margin)
         others = [*_write_others(ticket, packed, places, wishes)]
@@ -180,7 +191,10 @@ def _write_others(ticket: RoundTicket, packed: Packed, places: Places, wishes: W
         checked = "not checked: onnxruntime is not installed" if difference is None else f"checked to {difference:.1e}"
         yield f"ONNX     {places.onnx} ({checked})"
     if wishes.state_dict:
-        write_state_dict(rounded(ticket, packed) if wishes.half else ticket, places.dense)
+        dense = rounded(ticket, packed) if wishes.half else ticket
+        with written_and_checked(places.dense) as unchecked:
+            write_state_dict(dense, unchecked)
+            check_dense(unchecked, dense)
         yield f"dense    {places.dense}"
     if _needs_words(wishes):
         write_tokenizer(ticket, places.tokenizer)
@@ -195,7 +209,9 @@ def _told(packed: Packed, places: Places, whole: int) -> Iterator[str]:
     yield f"         {size:,} bytes, {percent(size / whole)} of the whole network's {whole:,}"
     yield f"         {about['alive']:,} of {about['total']:,} weights alive ({percent(1 - about['sparsity'])})"
     beside = "" if full is None else f"; the whole network {percent(full)}"
-    yield f"accuracy {percent(about['test_acc'])} on {about.get('tested_on') or 'the test split'}{beside}"
+    reached = about.get("test_acc")  # None where it was not measured
+    where = about.get("tested_on") or "the test split"
+    yield f"accuracy {DASH if reached is None else percent(reached)} on {where}{beside}"
     if half is not None:
         yield f"         {percent(half)} with weights rounded to float16, on the whole test split"
     yield f"card     {places.card}"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +127,54 @@ def test_the_card_says_with_which_margin_the_ticket_was_chosen(run, tmp_path):
 def test_the_same_ticket_is_the_same_file(run, exported, tmp_path):
     assert main([str(run), "-o", str(tmp_path / "again.safetensors")]) == 0
     assert (tmp_path / "again.safetensors").read_bytes() == exported.read_bytes()
+
+
+def corrupt(monkeypatch: pytest.MonkeyPatch, change: Callable[[Packed], Packed]) -> None:
+    """Write another ticket than the one that is to be written, with a sound checksum."""
+    save = Packed.save
+    monkeypatch.setattr(Packed, "save", lambda packed, path: save(change(packed), path))
+
+
+def with_changed_weight(packed: Packed) -> Packed:
+    one = packed.parameters["fc.bias"]
+    changed = replace(one, values=np.nextafter(one.values, np.float32(9)))
+    return replace(packed, parameters={**packed.parameters, "fc.bias": changed})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (with_changed_weight, "the weights of fc.bias differ"),
+        (lambda packed: replace(packed, words=(*packed.words[1:], packed.words[0])), "its words differ"),
+        (lambda packed: replace(packed, about={**packed.about, "test_acc": 1.0}), "its header differs"),
+        (lambda packed: replace(packed, about={**packed.about, "test_acc": 2.0}), "its test_acc is 2.0"),
+    ],
+)
+def test_an_export_that_does_not_read_back_is_not_done(change, said, run, tmp_path, capsys, monkeypatch):
+    path = tmp_path / "mine.safetensors"
+    assert main([str(run), "--round", "1", "-o", str(path)]) == 0
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    corrupt(monkeypatch, change)
+    capsys.readouterr()
+    assert main([str(run), "-o", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{path}: read back, the file is not what was written: ")
+    assert said in line
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_a_round_that_diverged_is_not_exported(run, tmp_path, capsys):
+    diverged = tmp_path / "run"
+    shutil.copytree(run, diverged)
+    path = ticket_path(diverged, 2)
+    ticket = RoundTicket.load(path)
+    ticket.weights["fc.weight"][0, 0] = float("nan")
+    ticket.save(path)
+    assert main([str(diverged), "-o", str(tmp_path / "out" / "mine.safetensors")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{path}: 'fc.weight' has 1 of ")
+    assert "NaN or infinite" in line
+    assert not (tmp_path / "out").exists()
 
 
 def test_half_is_half_as_large_and_says_how_good_it_is(run, exported, corpus, tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,12 @@ def pack_ticket(
         half: round the values to float16.
 
     Raises:
-        ValueError: no classifier of texts, or its weights are not those of its settings.
+        ValueError: no classifier of texts, its weights are not those of its settings, or one is not finite.
     """
     vocabulary = ticket.vocabulary
     about = {**ticket.about, **about, "words": len(vocabulary), "values": "float16" if half else "float32"}
+    # An accuracy that was not measured is NaN in a run's records, and NaN is no JSON.
+    about = {key: None if isinstance(value, float) and isnan(value) else value for key, value in about.items()}
     check_about(about)
     shapes = expected_shapes(about)
     if {name: tuple(weight.shape) for name, weight in ticket.weights.items()} != shapes:
@@ -68,6 +71,8 @@ def _parameter(weight: Tensor, mask: Mask, name: str, kind: type) -> Parameter:
 
 
 def _values(weight: Tensor, parameter: Parameter) -> np.ndarray:
+    if not torch.isfinite(weight).all():
+        raise ValueError("its weights are not all finite numbers")
     flat = weight.detach().float().cpu().numpy().reshape(-1)
     return flat if parameter.places is None else flat[parameter.places]
 

@@ -2,7 +2,7 @@
 
 - `places`: which entries of a tensor live, in a byte or so each;
 - `format`: the file, as `docs/ticket-format.md` has it for other languages; `arrays`: what lies in it; `shapes`: what
-  must;
+  must; `plain`: the values in its header;
 - `reading`: texts to word ids;
 - `network`: word ids to logits, by `convolution`, of what is found to be `reaching` them, or by `recurrence` (one step
   of it is in `cells`), whose `products` pass over zeros;

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from lt_lightning.tickets.plain import shown
+
+_MOST_DIMENSIONS, _LARGEST = 8, 1 << 48
 _TYPES = {"F32": np.float32, "F16": np.float16, "U8": np.uint8}
 
 
@@ -27,13 +30,16 @@ def read_arrays(header: Mapping[str, Any], tensors: memoryview) -> dict[str, np.
 def _array(name: str, said: Any, tensors: memoryview) -> np.ndarray:
     known = isinstance(said, Mapping) and said.keys() == {"dtype", "shape", "data_offsets"}
     if not known or said["dtype"] not in tuple(_TYPES):
-        raise ValueError(f"{name!a} is no array of a type that tickets have")
+        raise ValueError(f"{shown(name)} is no array of a type that tickets have")
     kind, shape, offsets = np.dtype(_TYPES[said["dtype"]]), said["shape"], said["data_offsets"]
     if not all(
-        isinstance(sizes, list) and all(type(one) is int and one >= 0 for one in sizes) for sizes in (shape, offsets)
+        isinstance(sizes, list)
+        and len(sizes) <= _MOST_DIMENSIONS
+        and all(type(one) is int and 0 <= one <= _LARGEST for one in sizes)
+        for sizes in (shape, offsets)
     ):
-        raise ValueError(f"{name!a} has sizes that are none")
+        raise ValueError(f"{shown(name)} has sizes that are none")
     count = prod(shape)
     if len(offsets) != 2 or offsets[1] > len(tensors) or offsets[1] - offsets[0] != count * kind.itemsize:
-        raise ValueError(f"{name!a} does not lie where it should")
+        raise ValueError(f"{shown(name)} does not lie where it should")
     return np.frombuffer(tensors[offsets[0] : offsets[1]], kind).reshape(shape)

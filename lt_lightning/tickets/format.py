@@ -21,6 +21,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.results.sealed import OtherFormatError, damaged, quoted, seal, unseal
 from lt_lightning.tickets.arrays import read_arrays
 from lt_lightning.tickets.places import Form, pack, unpack
+from lt_lightning.tickets.plain import check_plain, shown
 from lt_lightning.tickets.shapes import check_about, expected_shapes
 
 FORMAT, VERSION = "lt-lightning packed ticket", "1"
@@ -28,10 +29,13 @@ _ROUND_FORMAT = "lt-lightning ticket"
 _FORMS: tuple[Form, ...] = ("gaps", "bits")
 _WORDS, _FIRST = "words", "first/"
 _OF_FILE = ("format", "version", "parameters")
-# Where a small file asks for more than this, somebody means ill. Bytes of words, however few and for each more:
+# A small file that asks for more than this is refused. Bytes of words, however few and for each more:
 _ROOM, _ROOM_A_WORD = 1 << 22, 256
-# and numbers to be computed with, however few live and for each that does.
+# numbers to keep, however few live and for each that does;
 _NUMBERS, _NUMBERS_A_VALUE = 1 << 26, 5000
+# additions for the shortest text, which is as long as the widest filter, and multiplications for each different word.
+_OF_A_TEXT, _OF_A_TEXT_A_VALUE = 1 << 24, 16
+_OF_A_WORD, _OF_A_WORD_A_VALUE = 1 << 24, 500
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,7 @@ class Packed:
             raise _other(path, error) from None
         about = {key: value for key, value in file.content.items() if key not in _OF_FILE}
         try:
+            check_plain(file.content)
             check_about(about)
             shapes, said = expected_shapes(about), file.content.get("parameters")
             if not isinstance(said, dict) or said.keys() != shapes.keys():
@@ -132,6 +137,7 @@ class Packed:
             arrays = read_arrays(file.header, file.tensors)
             parameters = {name: _parameter(name, shapes[name], said[name], arrays) for name in shapes}
             _check_numbers(parameters)
+            _check_work(parameters)
             words, word_ids = _words(arrays, about["words"])
             first = _first(parameters, arrays)
         except ValueError as error:
@@ -142,7 +148,7 @@ class Packed:
 def _parameter(name: str, shape: tuple[int, ...], said: Any, arrays: Mapping[str, np.ndarray]) -> Parameter:
     if not isinstance(said, Mapping) or said.get("shape") != list(shape):
         found = said.get("shape") if isinstance(said, Mapping) else said
-        raise ValueError(f"{name!a} has the shape {found!a}, its settings ask for {list(shape)}")
+        raise ValueError(f"{name!a} has the shape {shown(found)}, its settings ask for {list(shape)}")
     values, places = arrays.get(name), _places(name, prod(shape), arrays)
     if values is None or values.dtype not in (np.float32, np.float16):
         raise ValueError(f"{name!a} has no values")
@@ -162,6 +168,20 @@ def _check_numbers(parameters: Mapping[str, Parameter]) -> None:
     living = sum(len(one.values) for one in parameters.values())
     if numbers > max(_NUMBERS, living * _NUMBERS_A_VALUE):
         raise ValueError(f"its settings ask for {numbers:,} weights, and no more than {living:,} live")
+
+
+def _check_work(parameters: Mapping[str, Parameter]) -> None:
+    """Check that a text costs no more than what lives in the filters explains: they may be few, and very wide."""
+    filters = [one.shape for name, one in parameters.items() if name.startswith("convs.") and name.endswith(".weight")]
+    living = sum(len(one.values) for one in parameters.values())
+    of_a_text = max((width for *_, width in filters), default=0) * sum(count * width for count, _, width in filters)
+    of_a_word = sum(map(prod, filters))
+    for work, most, of in (
+        (of_a_text, max(_OF_A_TEXT, living * _OF_A_TEXT_A_VALUE), "text"),
+        (of_a_word, max(_OF_A_WORD, living * _OF_A_WORD_A_VALUE), "word"),
+    ):
+        if work > most:
+            raise ValueError(f"its filters ask for {work:,} operations for each {of}, and no more than {living:,} live")
 
 
 def _places(name: str, total: int, arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
@@ -192,6 +212,7 @@ def _words(arrays: Mapping[str, np.ndarray], total: int) -> tuple[tuple[str, ...
         raise ValueError(f"its {len(ids):,} words take more than {longest:,} bytes")
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ValueError("its words are no list of words")
+    check_plain(words)
     if len(words) != len(ids) or len({*words}) != len(words):
         raise ValueError(f"it has {len({*words}):,} different words for {len(ids):,} ids")
     return tuple(words), ids + len(SPECIAL_WORDS)
@@ -202,6 +223,8 @@ def _first(parameters: Mapping[str, Parameter], arrays: Mapping[str, np.ndarray]
     for name, values in first.items():
         if values.dtype != np.float32 or values.shape != parameters[name].values.shape:
             raise ValueError(f"the first weights of {name!a} are not as many as its living ones")
+        if not np.isfinite(values).all():
+            raise ValueError(f"the first weights of {name!a} are not all finite")
     if first and first.keys() != parameters.keys():
         raise ValueError("it has first weights of some parameters only")
     return first or None

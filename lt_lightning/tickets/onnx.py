@@ -23,6 +23,9 @@ LARGEST = 2**31 - 2**20
 ROWS, LONGEST = 64, 40
 """So many random texts a written file is checked with, of up to so many words."""
 
+_CLOSE = 1e-3
+"""Logits that differ by more are not those of one network, however they are added up."""
+
 
 def check_onnx(packed: Packed) -> None:
     """See that a ticket can be written as an ONNX file.
@@ -52,11 +55,11 @@ def write_onnx(packed: Packed, path: Path) -> float | None:
         path: the file; its folder must exist.
 
     Returns:
-        The largest difference between a logit of onnxruntime and the ticket's own, on random texts; None where
-        onnxruntime is not installed.
+        The largest difference between a logit of onnxruntime and the ticket's own, on random texts, as a share of
+        the largest logit where that is beyond 1; None where onnxruntime is not installed.
 
     Raises:
-        SettingError: `onnx` is not installed, or the ticket is too large for one such file.
+        SettingError: `onnx` is not installed, the ticket is too large for one such file, or the two differ.
         WriteError: the file cannot be written.
     """
     check_onnx(packed)
@@ -74,9 +77,14 @@ def write_onnx(packed: Packed, path: Path) -> float | None:
     onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in _told(packed).items()})
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString()
+    difference = _difference(content, packed)
+    if difference is not None and not difference <= _CLOSE:
+        raise SettingError(
+            f"--onnx: onnxruntime's logits are {difference:.1e} off the ticket's; leave it out, or use --state-dict"
+        )
     with writing_to(path.parent):
         write_whole(path, content)
-    return _difference(content, packed)
+    return difference
 
 
 def _told(packed: Packed) -> dict[str, Any]:
@@ -106,4 +114,5 @@ def _difference(content: bytes, packed: Packed) -> float | None:
     for row, text in zip(ids, texts, strict=True):
         row[: len(text)] = text
     logits = np.asarray(session.run(["logits"], {"ids": ids, "lengths": lengths})[0])
-    return float(np.abs(logits - build_network(packed).logits(texts).reshape(logits.shape)).max())
+    own = build_network(packed).logits(texts).reshape(logits.shape)
+    return float(np.abs(logits - own).max() / max(1.0, np.abs(own).max()))

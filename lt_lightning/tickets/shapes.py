@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 from lt_lightning.data.splitter import Splitter
+from lt_lightning.tickets.plain import check_numbers, shown
 
 CONVOLUTIONAL = ("cnn", "binary_cnn", "multi_cnn")
 """What the settings call convolution and maximum over time."""
@@ -16,24 +17,27 @@ BLOCKS = {"rnn": 1, "gru": 3, "gru_chung": 3, "lstm": 4}
 """How many blocks of rows a cell's matrices have."""
 _MOST = 1 << 24
 """No size is larger."""
-_MOST_LAYERS = 1000
+_MOST_LAYERS, _MOST_CLASSES = 128, 1 << 16
 _MOST_ENTRIES = 1 << 40
 """So many can be counted whatever is done to their places."""
 
 
 def check_about(about: Mapping[str, Any]) -> None:
-    """See that a ticket says what its network needs.
+    """Check that a ticket says what its network needs, and that the numbers it says of itself are numbers.
 
     Raises:
         ValueError: it does not; the message says what is wrong.
     """
+    check_numbers(about)
     names = about.get("class_names")
     if not isinstance(names, list) or len(names) < 2 or not all(isinstance(name, str) for name in names):
         raise ValueError("its class_names are no list of two names or more")
+    if len(names) > _MOST_CLASSES:
+        raise ValueError(f"it has {len(names):,} classes, more than {_MOST_CLASSES:,}")
     if len({*names}) < len(names):
         raise ValueError("two of its class_names are the same")
     if about.get("splitter") not in [splitter.value for splitter in Splitter]:
-        raise ValueError(f"its splitter {about.get('splitter')!a} is none of {', '.join(Splitter.__members__)}")
+        raise ValueError(f"its splitter {shown(about.get('splitter'))} is none of {', '.join(Splitter.__members__)}")
     if "max_length" not in about:
         raise ValueError("it does not say its max_length")
     if about["max_length"] is not None:
@@ -41,7 +45,7 @@ def check_about(about: Mapping[str, Any]) -> None:
     model = about.get("model")
     if not isinstance(model, Mapping) or model.get("name") not in (*CONVOLUTIONAL, RECURRENT):
         name = model.get("name") if isinstance(model, Mapping) else model
-        raise ValueError(f"its model {name!a} is no classifier of texts that this version knows")
+        raise ValueError(f"its model {shown(name)} is no classifier of texts that this version knows")
 
 
 def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -60,7 +64,7 @@ def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     if model["name"] == RECURRENT:
         cell, hidden = model.get("cell"), _size(model, "hidden")
         if cell not in tuple(BLOCKS):
-            raise ValueError(f"its cell {cell!a} is none of {', '.join(BLOCKS)}")
+            raise ValueError(f"its cell {shown(cell)} is none of {', '.join(BLOCKS)}")
         if not isinstance(model.get("bidirectional"), bool):
             raise ValueError("it does not say whether it is bidirectional")
         ways = ("", "_reverse") if model["bidirectional"] else ("",)
@@ -90,5 +94,5 @@ def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 def _size(values: Mapping[str, Any], key: str, least: int = 1, most: int = _MOST) -> int:
     value = values.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ValueError(f"its {key} is {value!a}, which is no size")
+        raise ValueError(f"its {key} is {shown(value)}, which is no size")
     return value

@@ -116,7 +116,8 @@ class Ticket:
         logits = self._logits(texts)
         if logits.shape[1] == 1:
             logits = np.concatenate([np.zeros_like(logits), logits], axis=1)  # of two classes (1 − s, s)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        with np.errstate(over="ignore"):  # what is infinitely less probable has the probability 0
+            powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
     def _logits(self, texts: Iterable[str]) -> np.ndarray:

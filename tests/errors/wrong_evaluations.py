@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,23 @@ def _cut(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5])
 
 
+def _says(**said: Any) -> Change:
+    def write(folder: Path) -> None:
+        packed = Packed.load(folder / "ticket.safetensors")
+        replace(packed, about={**packed.about, **said}).save(folder / "ticket.safetensors")
+
+    return write
+
+
 CASES = (
     _case("no data", ["data: ", "pydocs"]),
     _case("a ticket that is cut off", ["ticket.safetensors", "cut off"], "data=rows.csv", change=_cut),
+    _case("a ticket whose accuracy is NaN", ["ticket.safetensors", "nan"], "data=rows.csv",
+          change=_says(test_acc=float("nan"))),
+    _case("a ticket whose accuracy is no share", ["ticket.safetensors", "test_acc", "1e+300"], "data=rows.csv",
+          change=_says(test_acc=1e300)),
+    _case("a ticket whose classes are half characters", ["ticket.safetensors", "surrogate"], "data=rows.csv",
+          change=_says(class_names=["a", "\ud800"])),
     _case("no such ticket", ["ticket.safetensors", "no such file"], "data=rows.csv",
           change=lambda folder: (folder / "ticket.safetensors").unlink()),
     _case("a word without `=`", ["'rows.csv'", "key=value"], "rows.csv"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from observing import Case, Kind
+from wrong_predictions import make_ticket as make_packed
 from wrong_runs import make_run
 
 from lt_lightning.data.cutting import make_tokenizer
@@ -15,6 +17,7 @@ from lt_lightning.data.splitter import Splitter
 from lt_lightning.lottery import Mask
 from lt_lightning.models import BinaryCNN
 from lt_lightning.results.round_tickets import RoundTicket
+from lt_lightning.tickets.format import Packed
 
 Change = Callable[[Path], object]
 
@@ -59,6 +62,19 @@ def _swapped(folder: Path) -> None:
     (folder / "run/tickets/round_00.safetensors").replace(folder / "run/tickets/round_01.safetensors")
 
 
+def _diverged(folder: Path) -> None:
+    path = folder / "run/tickets/round_01.safetensors"
+    ticket = RoundTicket.load(path)
+    ticket.weights["fc.bias"].fill_(float("nan"))
+    ticket.save(path)
+
+
+def _nonsense(folder: Path) -> None:
+    make_packed(folder / "mine.safetensors")
+    packed = Packed.load(folder / "mine.safetensors")
+    replace(packed, about={**packed.about, "test_acc": float("inf")}).save(folder / "mine.safetensors")
+
+
 def _no_winner(folder: Path) -> None:
     path = folder / "run/results.csv"
     first, *rows, last = path.read_text().splitlines()
@@ -90,6 +106,9 @@ CASES = (
     _case("sparsity that is no number", ["--max-sparsity"], "run", "--max-sparsity", "nan"),
     _case("a flag that there is not", ["--smalest"], "run", "--smalest-winning"),
     _case("another task", ["'language model'", "classifiers"], "run", task="language model"),
+    _case("a round that diverged", ["round_01.safetensors", "'fc.bias'", "--round"], "run", change=_diverged),
+    _case("a ticket in the file's place that says nonsense", ["mine.safetensors", "another name"], "run", "-o",
+          "mine.safetensors", change=_nonsense),
     _case("a folder to write to", ["--output", "out/ticket.safetensors"], "run", "-o", "out",
           change=lambda folder: (folder / "out").mkdir()),
     _case("something else in the file's place", ["notes.txt", "another name"], "run", "-o", "notes.txt",

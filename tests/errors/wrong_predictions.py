@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -67,6 +69,31 @@ def _answers(what: str, count: int) -> Callable[[Path], str]:
     return says
 
 
+def _says(**said: Any) -> Callable[[Path], object]:
+    """Writes the ticket anew, and seals it, with these values in its header."""
+
+    def write(path: Path) -> None:
+        packed = Packed.load(path)
+        replace(packed, about={**packed.about, **said}).save(path)
+
+    return write
+
+
+def _write_wide_filter(path: Path) -> None:
+    """A few kilobytes in which a single filter sees a million words."""
+    about = {**ABOUT, "model": {"name": "cnn", "filters": 1, "widths": [1 << 20]}, "embedding_dim": 1}
+    none, dead = np.empty(0, np.float32), np.empty(0, np.int64)
+    parameters = {name: Parameter(shape, none, dead, True) for name, shape in expected_shapes(about).items()}
+    Packed(parameters, (), dead, None, about).save(path)
+
+
+def _nested(depth: int) -> Any:
+    value: Any = None
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 PETS = "pets.safetensors"
 CASES = (
     _case("no such ticket", ("dogs.safetensors", "no such file"), "dogs.safetensors", "a cat"),
@@ -74,6 +101,11 @@ CASES = (
     _case(
         "a ticket that is cut off", (PETS,), PETS, "a cat", damage=lambda path: path.write_bytes(path.read_bytes()[:-9])
     ),
+    _case("a ticket with a filter as wide as a library", (PETS, "operations"), PETS, "a cat", damage=_write_wide_filter),
+    _case("a ticket with NaN in its header", (PETS, "nan"), PETS, "a cat", damage=_says(test_acc=float("nan"))),
+    _case("a ticket with half a character in its header", (PETS, "'\\ud800'"), PETS, "a cat",
+          damage=_says(corpus="\ud800")),
+    _case("a ticket with a header 700 deep", (PETS, "deep"), PETS, "a cat", damage=_says(corpus=_nested(700))),
     _case("no ticket at all", ("FILE",)),
     _case("a file that is none", (PETS,), PETS, "a cat", damage=lambda path: path.write_text("cat,dog\n")),
     _case("`--top` of none", ("--top", "0"), PETS, "--top", "0", "a cat"),

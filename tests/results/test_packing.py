@@ -78,6 +78,21 @@ def test_a_weight_that_float16_cannot_hold_is_named() -> None:
         pack_ticket(whole, {}, half=True)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("half", [False, True])
+def test_weights_that_are_not_finite_are_not_packed(value: float, half: bool) -> None:
+    ticket = make_ticket()
+    weights = {**ticket.weights, "fc.bias": torch.tensor([0.0, value, 0.0])}
+    whole = RoundTicket(weights, Mask.ones(weights), ticket.about, ticket.tokenizer)
+    with pytest.raises(ValueError, match="not all finite"):
+        pack_ticket(whole, {}, half=half)
+
+
+def test_an_accuracy_that_was_not_measured_is_null() -> None:
+    packed = pack_ticket(make_ticket(test_acc=float("nan")), {"full_test_acc": float("nan"), "run": "r"})
+    assert (packed.about["test_acc"], packed.about["full_test_acc"], packed.about["run"]) == (None, None, "r")
+
+
 def test_first_weights_are_kept_at_the_living_places() -> None:
     ticket = make_ticket()
     first: dict[str, Tensor] = {name: torch.randn_like(weight) for name, weight in ticket.weights.items()}

@@ -126,6 +126,19 @@ def words(*names: Any) -> np.ndarray:
     return np.frombuffer(zlib.compress(json.dumps(names).encode()), np.uint8)
 
 
+def nested(depth: int) -> Any:
+    value: Any = {}
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def ones_with_nan() -> dict[str, np.ndarray]:
+    values = {name: np.ones_like(one.values) for name, one in make_packed(unknown=True).parameters.items()}
+    values["fc.bias"][1] = np.nan
+    return values
+
+
 @pytest.mark.parametrize(
     ("arrays", "said", "message"),
     [
@@ -167,6 +180,18 @@ def words(*names: Any) -> np.ndarray:
         ({}, {"model": {**RNN, "bidirectional": None}}, "bidirectional"),
         ({}, {"model": RNN}, "parameters are not those"),
         ({}, {"model": {**RNN, "layers": 1 << 22}}, "its layers is 4194304, which is no size"),
+        ({}, {"test_acc": float("nan")}, "its header holds nan"),
+        ({}, {"rows": {"train": [float("-inf")]}}, "its header holds -inf"),
+        ({}, {"half_test_acc": 1e300}, "its half_test_acc is 1e+300, which is no share"),
+        ({}, {"sparsity": "0.5"}, "its sparsity is '0.5', which is no share"),
+        ({}, {"alive": -1}, "its alive is -1, which is no count"),
+        ({}, {"round": 10**40}, "which is no count"),
+        ({}, {"corpus": "\ud800"}, "half of a surrogate pair"),
+        ({}, {"run": {"\udfff": 1}}, "half of a surrogate pair"),
+        ({}, {"class_names": ["a", "b", "\ud800"]}, "half of a surrogate pair"),
+        ({"words": words("\ud800", "b", "c", "d", "e", "f", "g")}, {}, "half of a surrogate pair"),
+        ({}, {"parameters": nested(20)}, "more than 16 deep"),
+        ({"first/" + name: values for name, values in ones_with_nan().items()}, {}, "not all finite"),
         ({}, {"parameters": None}, "parameters are not those"),
         ({}, {"parameters": {}}, "parameters are not those"),
     ],
@@ -181,6 +206,7 @@ def test_a_file_whose_parts_do_not_agree_is_refused_in_a_line(arrays, said, mess
     assert message in line
     assert "; restore it" in line
     assert "\n" not in line
+    assert len(line) < 600 + len(str(path))
 
 
 def test_a_file_of_another_version_says_which_and_what_to_do(tmp_path):
@@ -256,6 +282,51 @@ def test_a_small_file_does_not_ask_for_a_lot_of_memory(model, about, tmp_path):
     assert path.stat().st_size < 10_000
     with pytest.raises(SettingError, match="weights, and no more than 0 live"):
         Ticket.load(path)
+
+
+@pytest.mark.parametrize(
+    ("model", "dim", "of"),
+    [
+        ({"filters": 1, "widths": [1 << 20]}, 1, "text"),
+        ({"filters": 1000, "widths": [200, 3]}, 4, "text"),
+        ({"filters": 1 << 12, "widths": [8]}, 1 << 10, "word"),
+    ],
+)
+def test_a_small_file_does_not_ask_for_a_lot_of_work(model, dim, of, tmp_path):
+    path = tmp_path / "ticket.safetensors"
+    hollow({**CNN, **model}, embedding_dim=dim).save(path)
+    assert path.stat().st_size < 10_000
+    with pytest.raises(SettingError, match=rf"its filters ask for [0-9,]+ operations for each {of}, and no more than"):
+        Ticket.load(path)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"class_names": [f"class {number}" for number in range(70_000)]}, "70,000 classes, more than 65,536"),
+        ({"splitter": "b" * 10_000}, "its splitter 'bbb"),
+        ({"model": {**CNN, "filters": [1] * 10_000}}, "its filters is "),
+    ],
+    ids=["classes", "splitter", "filters"],
+)
+def test_what_a_large_header_holds_is_not_repeated(said, message, tmp_path):
+    path = rewritten(tmp_path / "ticket.safetensors", **said)
+    with pytest.raises(SettingError, match=message) as caught:
+        Packed.load(path)
+    assert len(str(caught.value)) < 400 + len(str(path))
+
+
+def test_wide_filters_that_live_may_ask_for_work(tmp_path):
+    path = tmp_path / "ticket.safetensors"
+    make_packed({**CNN, "filters": 60, "widths": [800]}, dim=60, density=1.0).save(path)
+    assert Ticket.load(path).logits(["w2 w3"]).shape == (1, 3)
+
+
+@pytest.mark.parametrize("depth", [17, 700])
+def test_depth_is_no_matter_of_the_stack(depth, tmp_path):
+    path = rewritten(tmp_path / "ticket.safetensors", corpus=nested(depth))
+    with pytest.raises(SettingError, match="more than 16 deep"):
+        Packed.load(path)
 
 
 def test_rows_of_dead_words_take_no_memory(tmp_path):
