@@ -64,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--batch",
         metavar="N",
         type=_count,
-        help=f"how many texts are answered together ({BATCH}; on a terminal 1); the answers are the same",
+        help=f"how many texts are answered together ({BATCH}; on a terminal 1); the answers are the same, but for the "
+        "last digits of a recurrent network's",
     )
     words = sys.argv[1:] if arguments is None else list(arguments)
     end = words.index("--") if "--" in words else len(words)

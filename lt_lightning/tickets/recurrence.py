@@ -59,7 +59,10 @@ class Recurrence:
         self._words = max(1, CHUNK // len(self._fc))
 
     def logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
-        """The logits of texts.
+        """Return the logits of texts; the last digits may depend on the texts beside one.
+
+        BLAS adds up in another order where it multiplies other numbers of texts; single texts would pay for blocks of
+        one size several times over.
 
         Args:
             texts: the word ids of each, (words,) integers. A text without words is read as one `<pad>`.

@@ -89,7 +89,8 @@ class Ticket:
     def logits(self, texts: Iterable[str]) -> np.ndarray:
         """Return what the trained network gives: (texts, classes) float32 or, of two classes, class 1's, (texts,).
 
-        Texts do not depend on each other, but for rounding.
+        Texts do not depend on each other. Of a convolutional network they have the same bits in any company; of a
+        recurrent one the last digits may differ.
 
         Args:
             texts: a list, tuple, column or other iterable of str.

@@ -101,7 +101,8 @@ CASES = (
     _case(
         "a ticket that is cut off", (PETS,), PETS, "a cat", damage=lambda path: path.write_bytes(path.read_bytes()[:-9])
     ),
-    _case("a ticket with a filter as wide as a library", (PETS, "operations"), PETS, "a cat", damage=_write_wide_filter),
+    _case("a ticket with a filter as wide as a library", (PETS, "operations"), PETS, "a cat",
+          damage=_write_wide_filter),
     _case("a ticket with NaN in its header", (PETS, "nan"), PETS, "a cat", damage=_says(test_acc=float("nan"))),
     _case("a ticket with half a character in its header", (PETS, "'\\ud800'"), PETS, "a cat",
           damage=_says(corpus="\ud800")),

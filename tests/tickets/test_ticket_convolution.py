@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,3 +119,36 @@ def test_a_very_long_text_takes_little_more_memory_than_its_words(density: float
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < megabytes * 1e6  # all windows' values would be 360 MB
+
+
+DIFFERENT = """
+import sys
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+from packing import make_packed
+from lt_lightning.tickets import convolution
+
+rng = np.random.default_rng(0)
+texts = [rng.integers(200, size=length) for length in (*range(12), *rng.integers(1, 60, 90))]
+for density, filters, classes in ((1.0, 100, 4), (0.3, 87, 2), (0.1, 34, 60), (0.02, 100, 3)):
+    model = {"name": "cnn", "filters": filters, "widths": [3, 4, 5]}
+    packed = make_packed(model, words=200, dim=50, classes=classes, density=density, unknown=True)
+    for kept in (0, 4_000_000):
+        convolution.KEPT = kept
+        network = convolution.Convolution(packed)
+        alone = np.concatenate([network.logits([text]) for text in texts])
+        for size in (2, 3, 7, 16, 33, len(texts)):
+            batches = [network.logits(texts[start : start + size]) for start in range(0, len(texts), size)]
+            print(int((np.concatenate(batches) != alone).any(axis=1).sum()))
+"""
+
+
+@pytest.mark.parametrize("processor", [None, *(pytest.param(name, marks=pytest.mark.slow) for name in (
+    "Haswell", "Nehalem", "Prescott",
+))])  # fmt: skip
+def test_a_text_has_the_same_bits_in_every_batch(processor: str | None) -> None:
+    # OpenBLAS takes the kernels of another processor; other libraries pass over the variable.
+    environment = {**os.environ, **({} if processor is None else {"OPENBLAS_CORETYPE": processor})}
+    command = [sys.executable, "-c", DIFFERENT, str(Path(__file__).parent)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert found.stdout.split() == ["0"] * 48
