@@ -34,9 +34,9 @@ def config_folder() -> str:
 def run_hydra(task: Callable[[Any], None]) -> None:
     """Run `task` under Hydra; whatever the user got wrong is one line on stderr and exit code 2.
 
-    `resume=RUN` among the arguments brings back those that RUN was started with. Ctrl-C and SIGTERM are a line that
-    says how to go on, and exit code 130 or 143. With `HYDRA_FULL_ERROR=1` in the environment errors keep their
-    tracebacks.
+    `resume=RUN` among the arguments brings back those that RUN was started with. Ctrl-C, SIGTERM and SIGUSR1 are a
+    line that says how to go on, and exit code 130, 143 or 138. With `HYDRA_FULL_ERROR=1` in the environment errors
+    keep their tracebacks.
     """
     listen()
     prefer_installed()
@@ -121,9 +121,14 @@ def list_choices() -> str:
     return "".join(f"{group}: {', '.join(names)}\n" for group, names in options.items())
 
 
-def fail(message: str) -> NoReturn:
-    """Print an error for people, on one process alone, and exit with code 2."""
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+def fail(message: str, *, speak: bool = True) -> NoReturn:
+    """Print an error in one line, and exit with code 2.
+
+    Args:
+        message: the error.
+        speak: whether to print it; False in a process that shares a run with others, one of which prints it.
+    """
+    if speak:
         complain(f"error: {message}")
     raise SystemExit(2)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -45,12 +46,14 @@ from lt_lightning.data.module import TextDataModule
 from lt_lightning.data.pair_module import PairDataModule
 from lt_lightning.data.pairs import PairCorpus
 from lt_lightning.data.splitter import Splitter
+from lt_lightning.environment import StartedProcesses, choose_environment, find_environment, load_only_what_is_given
 from lt_lightning.errors import SettingError
 from lt_lightning.examples import DataModule, check_prompt, find_baseline, show_examples, target_names
 from lt_lightning.instantiation import explain_instantiation
 from lt_lightning.lottery import Mask, derive_seed
 from lt_lightning.models import Learner, build_learner
 from lt_lightning.models.tasks import Classification, LanguageModel, Tagging
+from lt_lightning.processes import Place, find_launch
 from lt_lightning.results.description import describe_run, now, write_description
 from lt_lightning.results.files import writing_to
 from lt_lightning.results.holding import STATE
@@ -95,14 +98,19 @@ def run_experiment(
         run: the run directory.
         command: the overrides on the command line, for the record.
         resuming: go on with the run that the directory holds; otherwise it must hold none.
-        environment: which of several processes this is, where Lightning is not to find out by itself.
+        environment: which of several processes this is, if a supervisor has started them; `rank_zero_only.rank` is set.
 
     Raises:
         SettingError: if the data, the model and the settings do not fit together, a loss is not finite, or something
             cannot be written.
         LotteryError: if the network and the pruning settings do not fit.
     """
-    is_writer = _rank() == 0
+    if environment is None:
+        launch = find_launch(config.trainer, os.environ)
+        environment = find_environment(launch)
+        rank_zero_only.rank = launch.rank  # pyright: ignore[reportFunctionMemberAccess]
+    # Lightning took it from the environment's variables, which may be another launcher's.
+    is_writer = rank_zero_only.rank == 0  # pyright: ignore[reportFunctionMemberAccess]
     _hush()
     data = load_data(config, corpus)
     pl.seed_everything(derive_seed(config.seed, "network"), verbose=False)
@@ -169,7 +177,7 @@ def _play_round(
     learner: Learner,
     pruning: PruningCallback,
     display: RoundsDisplay,
-    environment: ClusterEnvironment | None,
+    environment: ClusterEnvironment,
 ) -> PlayedRound:
     """Prune, rewind, train and test once, from the last epoch that was kept, and write the round's ticket."""
     data.round = round
@@ -254,6 +262,12 @@ def make_trainer(
 ) -> pl.Trainer:
     """A Trainer for one round; null leaves Lightning's default, `_target_` makes an object.
 
+    Args:
+        config: the `trainer` group.
+        callbacks: what the round adds to the callbacks of the settings.
+        run: the run directory.
+        environment: which of the run's processes this is; None: the only one.
+
     Raises:
         SettingError: if Lightning refuses the arguments, or this machine has no such device.
     """
@@ -267,11 +281,11 @@ def make_trainer(
     _check_kinds("logger", arguments.get("logger", []), Logger)
     try:
         callbacks = [*added, *callbacks]
-        if environment is not None:
-            others = arguments.pop("plugins", [])
-            arguments["plugins"] = [environment, *(others if isinstance(others, list) else [others])]
+        choose_environment(arguments, environment or StartedProcesses(Place(0, 1, 0)))
         defaults = {"default_root_dir": run, "profiler": Unprofiled()}
-        return pl.Trainer(**{**defaults, **arguments}, callbacks=callbacks)
+        trainer = pl.Trainer(**{**defaults, **arguments}, callbacks=callbacks)
+        load_only_what_is_given(trainer)
+        return trainer
     except (MisconfigurationException, ImportError, RuntimeError, ValueError, TypeError) as error:
         said = str(error).splitlines()[0]
         # In another order each time, as it is a set's.
@@ -338,7 +352,7 @@ def _describe(
     command: Sequence[str],
     learner: Learner,
     run: Path,
-    environment: ClusterEnvironment | None,
+    environment: ClusterEnvironment,
 ) -> dict[str, Any]:
     trainer = make_trainer(config.trainer, [], run, environment)  # knows what `auto` stands for on this machine
     root = trainer.strategy.root_device
@@ -401,11 +415,6 @@ def _summary(config: Config, data: DataModule, description: dict[str, Any], metr
         f"{description['network']}: {description['parameters']:,} parameters; {rounds}, rewind {pruning.rewind}, "
         f"seed {config.seed}{origin and chr(10) + origin}{beat}{note and chr(10) + note}"
     )
-
-
-def _rank() -> int:
-    """Which of the processes this is, known before there is a Trainer."""
-    return getattr(rank_zero_only, "rank", None) or 0
 
 
 def _hush() -> None:

@@ -1,4 +1,6 @@
-"""Ctrl-C and SIGTERM: the run ends at once, says how to go on, and has the exit code that shells expect.
+"""Ctrl-C, SIGTERM and SIGUSR1: the run ends at once, says how to go on, and has the exit code that shells expect.
+
+SIGUSR1 is what a SLURM cluster sends before a job's time is over (`sbatch --signal=USR1@90`).
 
 Nothing needs to be saved then: what a run keeps, it keeps as it goes, whole or not at all.
 """
@@ -9,7 +11,7 @@ import os
 import signal
 from types import FrameType
 
-_SPOKEN = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+_SPOKEN = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "SIGUSR1"}
 
 
 class Interruption(BaseException):
@@ -20,7 +22,8 @@ class Interruption(BaseException):
 
     Attributes:
         signal: which signal said so.
-        code: the exit code that tells of it, 128 + the signal's number: 130 for Ctrl-C, 143 for SIGTERM.
+        code: the exit code that tells of it, 128 + the signal's number: 130 for Ctrl-C, 143 for SIGTERM, 138 for
+            SIGUSR1.
         advice: how to go on; whoever knows fills it in.
     """
 
@@ -45,9 +48,10 @@ class _Asked:
 
 
 def listen() -> None:
-    """From now on raise an `Interruption` in the main thread on Ctrl-C and SIGTERM. A second one ends the process.
+    """Raise an `Interruption` in the main thread on Ctrl-C, SIGTERM and SIGUSR1 from now on.
 
-    Processes that are forked off, such as those that load data, leave Ctrl-C to this one, and end on SIGTERM.
+    A second signal ends the process. Processes that are forked off, such as those that load data, leave Ctrl-C and
+    SIGUSR1 to this one, and end on SIGTERM.
     """
     for signum in _SPOKEN:
         signal.signal(signum, _interrupt)
@@ -56,6 +60,7 @@ def listen() -> None:
     def leave_to_it() -> None:
         if os.getppid() == listener:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # sent to all processes of a job step
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     os.register_at_fork(after_in_child=leave_to_it)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from lt_lightning.errors import ResumableError, SettingError
-from lt_lightning.processes import Job, Place
+from lt_lightning.processes import Job, Place, without_launcher
 
 log = logging.getLogger(__name__)
 
@@ -120,15 +120,16 @@ def _start(place: Place, report: IO[bytes], output: IO[bytes] | None) -> _Proces
     threads = {"OMP_NUM_THREADS": str(max(1, cores // place.count))}  # they share the cores
     # They import what this process can, also where hydra.job.chdir=true has moved it.
     known = [path for path in (sys.path[0], os.environ.get("PYTHONPATH")) if path]
-    # A Ctrl-C in the terminal reaches every process; they inherit the mask and leave the answer to the supervisor.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # A Ctrl-C in the terminal reaches every process, and SLURM sends SIGUSR1 to all of a step; they inherit the mask
+    # and leave the answer to the supervisor.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGUSR1})
     try:
         popen = subprocess.Popen(
             [sys.executable, "-m", "lt_lightning.worker", str(report.fileno())],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
-            env={**threads, **os.environ, "PYTHONPATH": os.pathsep.join(known)},
+            env={**threads, **without_launcher(os.environ), "PYTHONPATH": os.pathsep.join(known)},
             pass_fds=[report.fileno()],
         )
     finally:

@@ -19,7 +19,7 @@ from lt_lightning.errors import ResumableError, SettingError
 from lt_lightning.imports import load_lightning
 from lt_lightning.interruption import interruption, stop_if_asked
 from lt_lightning.lottery.settings import LotteryError
-from lt_lightning.processes import Job, count_processes, is_first
+from lt_lightning.processes import Job, Launch, find_launch
 from lt_lightning.results.holding import hold
 from lt_lightning.results.rounds import Standing, find_standing
 from lt_lightning.resuming import check_same, describe_before, how_to_go_on, is_begun, is_complete, near
@@ -49,16 +49,18 @@ def task(composed: DictConfig) -> None:
     run, start = Path(hydra.runtime.output_dir), Path(hydra.runtime.cwd)
     has_moved = Path.cwd() != start  # by hydra.job.chdir=true
     run = run if has_moved else near(run)
+    launch = Launch()
     try:
         stop_if_asked()
         config = read_config(composed)
         config = typed_in(start, config) if has_moved else config
+        launch = find_launch(config.trainer, os.environ)
         hide_progress_bars_in_pipes()
         logs = {key: _plain(getattr(hydra, key)) for key in ("job_logging", "verbose")}
         job = Job(config, run, filled_in(hydra.overrides.task), logs)
         if (in_sweep or config.resume is not None) and not _goes_on(job):
             read_ticket(config)  # says at once what is wrong with it; of a run alone it is said before it begins
-        _run(job)
+        _run(job, launch)
     except BaseException as error:
         if (stopped := interruption(error)) is not None:
             log.info("stopped by %s", stopped.signal.name)
@@ -74,24 +76,24 @@ def task(composed: DictConfig) -> None:
         if in_sweep:
             log.warning("job %s: %s", hydra.job.num, message)
             raise SettingError(message) from error  # the other jobs of the sweep go on
-        fail(message)
+        fail(message, speak=launch.rank == 0)
 
 
-def _run(job: Job) -> None:
+def _run(job: Job, launch: Launch) -> None:
     """Read the data, and play the rounds in as many processes as are asked for."""
-    processes = count_processes(job.config.trainer, os.environ)
     corpus = load(job.config)
     find_vectors(job.config.embedding)  # fetches, or says what is missing, at once
-    with hold(job.run) if is_first(os.environ) else nullcontext():
+    is_writer = launch.rank == 0
+    with hold(job.run) if is_writer else nullcontext():
         if _goes_on(job):
-            if _is_over(job, corpus):
+            if _is_over(job, corpus, is_writer):
                 return
             job = replace(job, resuming=True)
-        if processes:
+        if launch.start:
             from lt_lightning.supervisor import supervise
 
             del corpus  # each process reads it again, from the cache that is warm by now
-            supervise(job, processes)
+            supervise(job, launch.start)
         else:
             load_lightning()
             from lt_lightning.experiment import run_experiment
@@ -104,7 +106,7 @@ def _goes_on(job: Job) -> bool:
     return job.config.resume is not None and is_begun(job.run)
 
 
-def _is_over(job: Job, corpus: Corpus | PairCorpus) -> bool:
+def _is_over(job: Job, corpus: Corpus | PairCorpus, is_writer: bool) -> bool:
     """Check that a run can go on as it is asked to, say what is damaged, and whether nothing is left to do."""
     standing = find_standing(job.run)
     check_same(job.run, job.config, dict(corpus.fingerprints), standing)
@@ -115,7 +117,7 @@ def _is_over(job: Job, corpus: Corpus | PairCorpus) -> bool:
     if is_complete(job.run, job.config, standing):
         last = job.config.pruning.rounds
         done = f"rounds 0 to {last} are" if last else "round 0 is"
-        if is_first(os.environ):
+        if is_writer:
             write(f"{job.run}: nothing to do, {done} done; to go on, give more pruning.rounds")
         return True
     return False

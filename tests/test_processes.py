@@ -19,7 +19,7 @@ from lt_lightning.config import Config, TrainerConfig
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment import run_experiment
-from lt_lightning.processes import Job, count_processes
+from lt_lightning.processes import Job, Launch, find_launch
 from lt_lightning.results.records import Record, read_records
 from lt_lightning.supervisor import supervise
 from trials.kills import outcome
@@ -298,13 +298,42 @@ def test_as_many_processes_are_started_as_the_settings_ask_for(
     configure: Callable[..., Config], settings: dict[str, object], processes: int
 ) -> None:
     trainer = dataclasses.replace(configure().trainer, **settings)
-    assert count_processes(trainer, {}) == processes
+    assert find_launch(trainer, {}) == Launch(start=processes)
 
 
-def test_processes_that_something_else_starts_start_none() -> None:
+SLURM = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "lottery", "SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "4"}
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "1", "RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "launch"),
+    [
+        (TORCHRUN, Launch(rank=3, launcher="torchrun")),
+        ({**TORCHRUN, **SLURM, "SLURM_PROCID": "1"}, Launch(rank=3, launcher="torchrun")),
+        ({**SLURM, "SLURM_PROCID": "2"}, Launch(rank=2, launcher="slurm")),
+        ({"LOCAL_RANK": "0"}, Launch(rank=0, launcher="environ")),
+        ({"LOCAL_RANK": "1", "NODE_RANK": "1"}, Launch(rank=3, launcher="environ")),
+    ],
+)
+def test_the_processes_of_a_launcher_start_none_and_know_their_rank(environ: dict[str, str], launch: Launch) -> None:
+    assert find_launch(TrainerConfig(devices=2, strategy="ddp", num_nodes=2), environ) == launch
+
+
+def test_several_machines_need_a_launcher() -> None:
     trainer = TrainerConfig(devices=2, strategy="ddp", num_nodes=2)
-    for environ in ({"TORCHELASTIC_RUN_ID": "1"}, {"LOCAL_RANK": "0"}, {"SLURM_NTASKS": "4"}):
-        assert count_processes(trainer, environ) == 0
-    for environ in ({}, {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "bash"}):
+    for environ in ({}, {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "bash"}, {"SLURM_NTASKS": "1"}, {"RANK": "1"}):
         with pytest.raises(SettingError, match=r"^trainer\.num_nodes: 2 machines need a launcher; .*torchrun.*srun"):
-            count_processes(trainer, environ)
+            find_launch(trainer, environ)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"LOCAL_RANK": "1"}, {"RANK": "1"}, {"SLURM_PROCID": "2"}, {"JSM_NAMESPACE_RANK": "1"},
+        {**SLURM, "SLURM_PROCID": "3"}, {"SLURM_NTASKS": "4", "SLURM_PROCID": "1"}, TORCHRUN,
+    ],
+)  # fmt: skip
+def test_a_run_of_one_process_is_alone_whatever_the_environment_says(environ: dict[str, str]) -> None:
+    assert find_launch(TrainerConfig(devices=1), environ) == Launch()
+    assert find_launch(TrainerConfig(devices="auto", accelerator="cpu", max_epochs=1), environ) == Launch()
+    assert find_launch(TrainerConfig(devices=1, strategy="ddp"), environ) == Launch(start=1)
