@@ -139,6 +139,20 @@ def test_two_processes_leave_one_run_with_one_processs_numbers(
 
 
 @pytest.mark.slow
+def test_one_process_of_a_distributed_strategy_plays_alone_under_torchrun(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As torchrun sets them for one process: it would have its own store, which nothing serves here.
+    torchrun = {"TORCHELASTIC_RUN_ID": "7", "TORCHELASTIC_USE_AGENT_STORE": "True", "MASTER_PORT": "1"}
+    for name, value in {**torchrun, "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}.items():
+        monkeypatch.setenv(name, value)
+    process = start("trainer=ddp_cpu", "trainer.devices=1", "trainer.max_epochs=1", "hydra.run.dir=one")
+    _, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, "")
+    assert len(without_seconds(tmp_path / "one")) == 3
+
+
+@pytest.mark.slow
 def test_a_sweep_of_several_processes_each_gives_every_job_its_directory(
     start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
+from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import MetricCollection
@@ -149,16 +150,17 @@ class Learner(pl.LightningModule):
 
 
 def takes_sparse_gradients(trainer: pl.Trainer, module: pl.LightningModule) -> bool:
-    """Whether all that look at gradients in a fit can look at sparse ones.
+    """Return whether all that look at gradients in a fit can look at sparse ones.
 
-    Averaging and clipping cannot, and of callbacks and modules that come from elsewhere nobody knows.
+    Averaging and clipping cannot; third-party callbacks and modules may need dense gradients.
     """
     everyone: list[pl.Callback] = trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]
     others = [one for one in everyone if not type(one).__module__.startswith("lt_lightning.")]
     look = any(getattr(type(one), hook) is not getattr(pl.Callback, hook) for one in others for hook in _GRADIENT_HOOKS)
     hooks = (*_GRADIENT_HOOKS, "configure_gradient_clipping", "optimizer_step")
     look |= any(getattr(type(module), hook) is not getattr(pl.LightningModule, hook) for hook in hooks)
-    return trainer.world_size == 1 and not trainer.gradient_clip_val and not look
+    averages = isinstance(trainer.strategy, ParallelStrategy)  # of one process, too
+    return not averages and not trainer.gradient_clip_val and not look
 
 
 _GRADIENT_HOOKS = ("on_after_backward", "on_before_optimizer_step", "on_before_zero_grad")
