@@ -104,10 +104,10 @@ class _WholeFiles(TorchCheckpointIO):
         with open_whole(path, lambda: names[0]) as file:
             stream = _Hashed(file)
             torch.save(self._shortened(checkpoint), stream)  # pyright: ignore[reportArgumentType]  (it writes, no more)
+            names.append(f"{path.name}_{stream.close()}.ckpt")
             if not self._is_plain:
                 _require_plain(Path(file.name))
                 self._is_plain = True
-            names.append(f"{path.name}_{stream.close()}.ckpt")
         for one in older:
             if one.name not in names:
                 one.unlink()
@@ -149,11 +149,12 @@ class _Hashed:
             self._error = error
 
     def close(self) -> str:
-        """The checksum.
+        """Return the checksum, once all of it is in the file.
 
         Raises:
             OSError: if something could not be written.
         """
+        self.flush()
         if self._error is not None:
             raise self._error
         return self._sha.hexdigest()

@@ -60,6 +60,33 @@ def test_without_room_a_run_stops_with_what_it_has_and_goes_on_once_there_is_som
     assert outcome(run) == outcome(whole)
 
 
+WIDE = ("embedding.dim=3000", "pruning.rounds=0", "trainer.max_epochs=2")
+"""A network whose checkpoint is larger than 3 MB, and whose weights alone are smaller."""
+
+
+def test_a_disk_that_fills_at_a_rounds_first_checkpoint_is_named(play: Play, tmp_path: Path, room: Room) -> None:
+    run = tmp_path / "run"
+    room(3 * 1024)
+    with pytest.raises(WriteError, match=r"state/round_00_epoch_001: cannot be written \(No space left on device\)"):
+        play(run, *WIDE)
+    assert not list(run.rglob("*.tmp"))
+    room(None)
+    play(run, *WIDE, resuming=True)
+    assert len(find_standing(run).rounds) == 1
+
+
+@pytest.mark.parametrize("limit", [4_000, 1_000_000, 1_600_000])
+def test_a_checkpoint_that_may_not_grow_so_large_is_named(play: Play, tmp_path: Path, limit: int) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(WriteError, match=r"cannot be written \(File too large\)"):
+            play(tmp_path / "run", *WIDE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list((tmp_path / "run").rglob("*.tmp"))
+
+
 @pytest.mark.slow
 def test_files_that_may_not_grow_are_a_line_and_nothing_is_lost(whole: Path, corpus: Path, tmp_path: Path) -> None:
     def limit() -> None:
