@@ -22,6 +22,10 @@ from numba.core import config as numba_config
 from lt_lightning.storage.owners import find_fault, make_private
 
 log = logging.getLogger(__name__)
+config: Any = numba_config
+
+if config.DISABLE_JIT:
+    log.warning("NUMBA_DISABLE_JIT is set: loops run uncompiled, some hundred times slower; unset it to compile them")
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
@@ -31,11 +35,15 @@ def compiled(loop: Loop) -> Loop:
 
     Products and sums may be fused, which rounds once instead of twice; nothing else is reordered, so the same numbers
     come out every time. There is no check of bounds: whoever calls sees to it that indices fit.
+
+    Under `NUMBA_DISABLE_JIT=1` the function stays as it is: Python runs it, some hundred times slower, and rounds
+    each product and sum.
     """
+    if config.DISABLE_JIT:
+        return loop
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
     folder = code_folder()
-    config: Any = numba_config
-    if folder is None or config.DISABLE_JIT:
+    if folder is None:
         return cast(Loop, njit(**options)(loop))
     before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
     try:
