@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 import lt_lightning
-from lt_lightning.command_line import VERSION
+from lt_lightning.command_line import VERSION, require_working_directory
 from lt_lightning.errors import SettingError
 from lt_lightning.imports import prefer_installed
 from lt_lightning.instantiation import is_from
@@ -51,6 +51,11 @@ def run_hydra(task: Callable[[Any], None]) -> None:
 
 
 def _run_hydra(task: Callable[[Any], None]) -> None:
+    try:
+        require_working_directory()
+    except SettingError as error:
+        fail(str(error))
+
     import hydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf

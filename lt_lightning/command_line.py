@@ -7,6 +7,7 @@ import codecs
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from lt_lightning import __version__
@@ -97,3 +98,15 @@ def exit_code(work: Callable[[], None]) -> int:
     except BrokenPipeError:
         return BROKEN_PIPE
     return 0
+
+
+def require_working_directory() -> None:
+    """Raise if the working directory is gone: neither torch nor Hydra can be loaded there.
+
+    Raises:
+        SettingError: it has been removed.
+    """
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise SettingError("the working directory no longer exists; cd to one that does, and start again") from None

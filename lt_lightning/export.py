@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lt_lightning.command_line import Parser, exit_code, start_program
+from lt_lightning.command_line import Parser, exit_code, require_working_directory, start_program
 from lt_lightning.errors import SettingError
 from lt_lightning.results.origins import origin_of
 from lt_lightning.results.records import Record
@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export(given: argparse.Namespace) -> None:
+    require_working_directory()
     run = read_run(given.run)
     for damage in run.damages:
         complain(damage)

@@ -60,6 +60,30 @@ def test_vectors_that_cannot_be_had_are_named_before_torch_is_loaded(tmp_path: P
     assert "embedding.path=FILE" in result.stderr
 
 
+@pytest.mark.parametrize("program", ["train", "export"])
+def test_a_working_directory_that_was_removed_is_an_error_in_one_line(program: str, tmp_path: Path) -> None:
+    (gone := tmp_path / "gone").mkdir()
+    start = f"import os, runpy, sys; os.rmdir({str(gone)!r}); sys.argv = ['{program}', {str(tmp_path)!r}]; "
+    start += f"runpy.run_module('lt_lightning.{program}', run_name='__main__')"
+    result = subprocess.run(
+        [sys.executable, "-c", start], capture_output=True, text=True, cwd=gone, timeout=120, check=False
+    )
+    assert result.returncode == 2
+    assert result.stderr.endswith("the working directory no longer exists; cd to one that does, and start again\n")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("environ", [{"LOCAL_RANK": "1"}, {"RANK": "1"}, {"SLURM_PROCID": "2", "SLURM_NTASKS": "4"}])
+def test_a_mistake_is_said_whatever_a_launcher_has_left_in_the_environment(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    result = train("pruning.amount=2", folder=tmp_path)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert result.stderr.startswith("error: pruning.amount: 2.0 is not between 0 and 1")
+
+
 def test_a_rejected_setting_leaves_nothing_behind(tmp_path: Path) -> None:
     train("pruning.amount=7", folder=tmp_path)
     train("model=nosuch", folder=tmp_path)
