@@ -33,6 +33,8 @@ from lt_lightning.callbacks import (
     PruningCallback,
     RoundCheckpoint,
 )
+from lt_lightning.callbacks.exhausted import ExhaustionCallback
+from lt_lightning.callbacks.measured import first_not_finite
 from lt_lightning.callbacks.progress import ProgressCallback, RoundsDisplay
 from lt_lightning.callbacks.round_checkpoint import drop_checkpoints, find_checkpoint
 from lt_lightning.callbacks.spelling import SpellingCallback
@@ -49,8 +51,10 @@ from lt_lightning.data.splitter import Splitter
 from lt_lightning.environment import StartedProcesses, choose_environment, find_environment, load_only_what_is_given
 from lt_lightning.errors import SettingError
 from lt_lightning.examples import DataModule, check_prompt, find_baseline, show_examples, target_names
+from lt_lightning.exhaustion import check_rounds
 from lt_lightning.instantiation import explain_instantiation
-from lt_lightning.lottery import Mask, derive_seed
+from lt_lightning.lottery import Mask, Settings, Start, derive_seed, prunable_parameters
+from lt_lightning.measuring import measure, watch
 from lt_lightning.models import Learner, build_learner
 from lt_lightning.models.tasks import Classification, LanguageModel, Tagging
 from lt_lightning.processes import Place, find_launch
@@ -71,7 +75,7 @@ from lt_lightning.results.rounds import (
     write_round,
     write_tables,
 )
-from lt_lightning.resuming import check_free, describe_before, without_resume
+from lt_lightning.resuming import check_free, describe_before, how_to_go_on, without_resume
 from lt_lightning.terminal import write
 from lt_lightning.transfer.starting import find_start
 
@@ -126,7 +130,8 @@ def run_experiment(
     played: list[PlayedRound] = list(find_standing(run).rounds) if resuming else []
     # Once round 0 is over, all that is left of the ticket is in the run's own.
     start, origin = (None, None) if played else find_start(config, learner.network, data.words)
-    pruning = PruningCallback(submodule="network", start=start, **vars(lottery_settings(config)))
+    settings = lottery_settings(config)
+    pruning = PruningCallback(submodule="network", start=start, **vars(settings))
     description = {**_describe(config, data, command, learner, run, environment), "ticket": origin}
     check_rows(data.rows, description["processes"])
     if resuming:
@@ -137,6 +142,8 @@ def run_experiment(
         take_up(run, played, learner.network, pruning)
         for remark in remarks if is_writer else ():
             log.warning(remark)
+    counts = _alive(learner, settings, pruning, start)
+    check_rounds(counts, settings, first=max(1, len(played)), rounds=config.pruning.rounds)
     if is_writer:
         if not resuming:
             check_free(run)
@@ -153,7 +160,8 @@ def run_experiment(
         display.show_earlier([one.record for one in played])
         for round in range(len(played), rounds + 1):
             display.begin_round()
-            played.append(_play_round(config, run, round, data, learner, pruning, display, environment))
+            before = played[-1].record.alive if played else None
+            played.append(_play_round(config, run, round, data, learner, pruning, display, environment, before))
             if is_writer:
                 with writing_to(run):
                     write_round(run, played[-1])
@@ -178,12 +186,17 @@ def _play_round(
     pruning: PruningCallback,
     display: RoundsDisplay,
     environment: ClusterEnvironment,
+    before: int | None,
 ) -> PlayedRound:
-    """Prune, rewind, train and test once, from the last epoch that was kept, and write the round's ticket."""
+    """Prune, rewind, train and test once, from the last epoch that was kept, and write the round's ticket.
+
+    `before` is the number of entries alive in the round before.
+    """
     data.round = round
     history, best = History(round), BestWeights()
     callbacks: list[pl.Callback] = [
         pruning,
+        ExhaustionCallback(pruning, before, how_to_go_on(run)),
         AgreementCallback(),
         EpochSeeds(config.seed, round),
         history,
@@ -205,6 +218,7 @@ def _play_round(
     (run / STATE).mkdir(exist_ok=True)
     # From round 1 on the weights to rewind to are on disk already; `take_up` reads them.
     saver = RoundCheckpoint(run / STATE, round, without=pruning.state_key if round else None)
+    watching = watch(trainer, callbacks)
     trainer.callbacks.append(saver)  # pyright: ignore[reportAttributeAccessIssue]
     kept, epochs, damages = find_checkpoint(run / STATE, round)
     if trainer.is_global_zero:
@@ -219,10 +233,15 @@ def _play_round(
         trainer.fit(learner, datamodule=data, ckpt_path=kept, weights_only=True)
         if not history.epochs:
             raise SettingError(f"trainer: round {round} ended before its first epoch did; give it more time (max_time)")
-        tested = trainer.test(learner, datamodule=data, verbose=False)[0]
+        of = history.epochs[(best.epoch or len(history.epochs)) - 1]
+        measured = measure(trainer, learner, data, of, watching, callbacks)
     except MisconfigurationException as error:  # such as a share of the batches that is less than one batch
         raise SettingError(f"trainer: {str(error).splitlines()[0]}") from error
-    of = history.epochs[(best.epoch or len(history.epochs)) - 1]
+    if name := first_not_finite(learner.network):
+        raise SettingError(
+            f"round {round}: the weights {name!r} are not finite at its end; lower optimizer.lr, or clip gradients "
+            f"(trainer.gradient_clip_val=1){'; the tickets of the rounds before are kept' if round else ''}"
+        )
     mask = pruning.mask
     tested_rows = _measured(config, data, trainer)["test"]
     record = Record(
@@ -232,13 +251,13 @@ def _play_round(
         total=mask.total,
         epochs=len(history.epochs),
         train_loss=of.train_loss,
-        valid_loss=of.valid_loss,
-        valid_acc=of.valid_acc,
-        test_loss=tested["test_loss"],
-        test_acc=tested["test_acc"],
+        valid_loss=measured.valid_loss,
+        valid_acc=measured.valid_acc,
+        test_loss=measured.tested["test_loss"],
+        test_acc=measured.tested["test_acc"],
         seconds=saver.seconds,
-        test_perplexity=tested.get("test_perplexity"),
-        test_exact=tested.get("test_exact"),
+        test_perplexity=measured.tested.get("test_perplexity"),
+        test_exact=measured.tested.get("test_exact"),
         tested_rows=tested_rows if tested_rows < data.rows["test"] else None,
     )
     ticket, rewind = "", None
@@ -312,6 +331,15 @@ class Unprofiled(PassThroughProfiler):
 
 
 _NOTHING = nullcontext()
+
+
+def _alive(learner: Learner, settings: Settings, pruning: PruningCallback, start: Start | None) -> list[int]:
+    """Return how many entries of each prunable parameter are alive before the next round prunes."""
+    if pruning.round >= 0:
+        return list(pruning.mask.counts.values())
+    masks = {} if start is None else start.mask
+    params = prunable_parameters(learner.network, settings.include, settings.exclude)
+    return [int(masks[name].count_nonzero()) if name in masks else param.numel() for name, param in params.items()]
 
 
 def _layers(round: int, mask: Mask) -> list[LayerRecord]:

@@ -24,7 +24,9 @@ from lt_lightning.storage.owners import find_fault, make_private
 log = logging.getLogger(__name__)
 config: Any = numba_config
 
-if config.DISABLE_JIT:
+_IS_DISABLED = bool(config.DISABLE_JIT)  # pyright: ignore[reportAttributeAccessIssue]  (set as numba is imported)
+
+if _IS_DISABLED:
     log.warning("NUMBA_DISABLE_JIT is set: loops run uncompiled, some hundred times slower; unset it to compile them")
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
@@ -39,7 +41,7 @@ def compiled(loop: Loop) -> Loop:
     Under `NUMBA_DISABLE_JIT=1` the function stays as it is: Python runs it, some hundred times slower, and rounds
     each product and sum.
     """
-    if config.DISABLE_JIT:
+    if _IS_DISABLED:
         return loop
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
     folder = code_folder()

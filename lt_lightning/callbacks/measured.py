@@ -1,0 +1,73 @@
+"""Notes which weights an evaluation measures: callbacks may swap weights before it, and back after it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from lt_lightning.callbacks.agreement import digest
+from lt_lightning.callbacks.hooks import only_its_own_hooks
+
+
+@only_its_own_hooks
+class MeasuredWeights(pl.Callback):
+    """Note digests of the weights and buffers that validations and a test measure.
+
+    Put it after the callbacks that may swap weights, such as averages of them (EMA, SWA).
+
+    Args:
+        submodule: the part of the LightningModule whose weights count, by its name; all of it by default.
+
+    Attributes:
+        validated: the digest of what each validation of a fit measured, by epoch, counted from 1.
+        tested: the digest of what the last test measured; None before it.
+    """
+
+    def __init__(self, submodule: str = "") -> None:
+        self.validated: dict[int, Tensor] = {}
+        self.tested: Tensor | None = None
+        self._submodule = submodule
+
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Note the weights before the first batch."""
+        if batch_idx == 0 and not trainer.sanity_checking:
+            self.validated[trainer.current_epoch + 1] = self.digest(pl_module)
+
+    def on_test_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Note the weights before the first batch."""
+        if batch_idx == 0:
+            self.tested = self.digest(pl_module)
+
+    def digest(self, pl_module: pl.LightningModule) -> Tensor:
+        """Return the digest of the weights and buffers as they are now."""
+        module = pl_module.get_submodule(self._submodule)
+        return digest([*module.named_parameters(), *module.named_buffers()])
+
+
+def differs(trainer: pl.Trainer, one: Tensor | None, other: Tensor) -> bool:
+    """Return whether two digests differ on any process; what was not noted differs."""
+    different = one is None or not torch.equal(one, other)
+    return trainer.strategy.reduce_boolean_decision(different, all=False)
+
+
+def first_not_finite(module: nn.Module) -> str | None:
+    """Return the name of the first parameter or buffer that holds NaN or infinity; None if all are finite.
+
+    >>> layer = nn.Linear(2, 1)
+    >>> first_not_finite(layer) is None
+    True
+    >>> _ = layer.bias.data.fill_(torch.inf)
+    >>> first_not_finite(layer)
+    'bias'
+    """
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            return name
+    return None
