@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from lt_lightning.callbacks import PruningCallback
+from lt_lightning.callbacks.finite import first_not_finite
 from lt_lightning.callbacks.round_checkpoint import find_checkpoint
 from lt_lightning.errors import SettingError
 from lt_lightning.results.description import now
@@ -16,25 +17,35 @@ from lt_lightning.results.facts import look_up
 from lt_lightning.results.holding import STATE
 from lt_lightning.results.rewind_weights import read_rewind_weights, write_rewind_weights
 from lt_lightning.results.round_tickets import RoundTicket
-from lt_lightning.results.rounds import PlayedRound, ticket_path
+from lt_lightning.results.rounds import PlayedRound, rewind_path, ticket_path
 
 
 def take_up(run: Path, played: Sequence[PlayedRound], network: nn.Module, pruning: PruningCallback) -> None:
     """Give the network and the lottery what they had as the last of these rounds ended.
 
     Raises:
-        SettingError: if a file that belongs to them cannot be read.
+        SettingError: if a file that belongs to them cannot be read, or holds weights that are not finite.
     """
     if not played:
         return
     last = played[-1].record.round
     ticket = RoundTicket.load(ticket_path(run, last))
+    _require_finite(ticket_path(run, last), ticket.weights)
     network.to(next(weight.dtype for weight in ticket.weights.values() if weight.is_floating_point()))
     network.load_state_dict(dict(ticket.weights))
     weights = read_rewind_weights(run) if played[0].rewind is not None else None
+    _require_finite(rewind_path(run), weights or {})
     # A file has an order of its own; among equal scores it is the order of the parameters that decides.
     mask = {name: ticket.mask[name] for name, _ in network.named_parameters() if name in ticket.mask}
     pruning.load_state_dict({"round": last, "training": False, "mask": mask, "rewind_weights": weights})
+
+
+def _require_finite(path: Path, weights: Mapping[str, Tensor]) -> None:
+    if name := first_not_finite(weights.items()):
+        raise SettingError(
+            f"{path}: the weights {name!a} are not finite, so that no round can follow; restore it from a copy, or "
+            "start another run with a lower optimizer.lr"
+        )
 
 
 def save_rewind_weights(run: Path, pruning: PruningCallback) -> str | None:

@@ -34,7 +34,7 @@ from lt_lightning.callbacks import (
     RoundCheckpoint,
 )
 from lt_lightning.callbacks.exhausted import ExhaustionCallback
-from lt_lightning.callbacks.measured import first_not_finite
+from lt_lightning.callbacks.finite import first_not_finite
 from lt_lightning.callbacks.progress import ProgressCallback, RoundsDisplay
 from lt_lightning.callbacks.round_checkpoint import drop_checkpoints, find_checkpoint
 from lt_lightning.callbacks.spelling import SpellingCallback
@@ -237,7 +237,7 @@ def _play_round(
         measured = measure(trainer, learner, data, of, watching, callbacks)
     except MisconfigurationException as error:  # such as a share of the batches that is less than one batch
         raise SettingError(f"trainer: {str(error).splitlines()[0]}") from error
-    if name := first_not_finite(learner.network):
+    if name := first_not_finite(learner.network.state_dict().items()):
         raise SettingError(
             f"round {round}: the weights {name!r} are not finite at its end; lower optimizer.lr, or clip gradients "
             f"(trainer.gradient_clip_val=1){'; the tickets of the rounds before are kept' if round else ''}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import pytorch_lightning as pl
 import torch
@@ -94,3 +95,15 @@ def note_first_bad(first: Tensor | None, loss: Tensor, step: int) -> Tensor:
     if first is None:
         first = torch.zeros_like(now)
     return torch.where((first[0] == 0) & ~loss.isfinite(), now, first)
+
+
+def first_not_finite(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
+    """Return the name of the first tensor that holds NaN or infinity; None if all are finite.
+
+    >>> first_not_finite([("weight", torch.ones(2)), ("bias", torch.tensor([0.0, torch.inf]))])
+    'bias'
+    """
+    for name, tensor in tensors:
+        if (tensor.is_floating_point() or tensor.is_complex()) and not tensor.isfinite().all():
+            return name
+    return None

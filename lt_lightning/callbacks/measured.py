@@ -6,7 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lt_lightning.callbacks.agreement import digest
 from lt_lightning.callbacks.hooks import only_its_own_hooks
@@ -55,19 +55,3 @@ def differs(trainer: pl.Trainer, one: Tensor | None, other: Tensor) -> bool:
     """Return whether two digests differ on any process; what was not noted differs."""
     different = one is None or not torch.equal(one, other)
     return trainer.strategy.reduce_boolean_decision(different, all=False)
-
-
-def first_not_finite(module: nn.Module) -> str | None:
-    """Return the name of the first parameter or buffer that holds NaN or infinity; None if all are finite.
-
-    >>> layer = nn.Linear(2, 1)
-    >>> first_not_finite(layer) is None
-    True
-    >>> _ = layer.bias.data.fill_(torch.inf)
-    >>> first_not_finite(layer)
-    'bias'
-    """
-    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        if tensor.is_floating_point() and not tensor.isfinite().all():
-            return name
-    return None

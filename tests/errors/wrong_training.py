@@ -78,6 +78,19 @@ CASES = (
         leaves=BEGUN,
     ),
     corpus_case(
+        "more rounds than there is to prune: `pruning.rounds=99`",
+        CSV,
+        ["pruning.rounds", "prune nothing", "pruning.amount"],
+        "pruning.rounds=99",
+    ),
+    corpus_case(
+        "a share that is everything: `pruning.rounds=1 pruning.amount=0.999999`",
+        CSV,
+        ["pruning.amount", "0.999999", "alive"],
+        "pruning.rounds=1",
+        "pruning.amount=0.999999",
+    ),
+    corpus_case(
         "a rewind to steps that there are not: `pruning.rewind=step:99`",
         CSV,
         ["pruning.rewind", "step:99"],

@@ -1,0 +1,152 @@
+"""Rounds that prune nothing or leave nothing alive are refused before they train; weights that are not finite, too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from lt_lightning.config import Config
+from lt_lightning.data.corpus import load_corpus
+from lt_lightning.errors import SettingError
+from lt_lightning.exhaustion import check_round, check_rounds
+from lt_lightning.experiment import run_experiment
+from lt_lightning.lottery import LotteryError, Mask, Settings, prune
+from lt_lightning.lottery.settings import Scope
+from lt_lightning.results.records import Record, read_records
+from lt_lightning.results.rewind_weights import read_rewind_weights, write_rewind_weights
+from lt_lightning.results.round_tickets import RoundTicket
+from lt_lightning.results.rounds import PlayedRound, find_standing, ticket_path, write_round
+from trials.kills import SMALL, write_corpus
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
+
+Play = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def play(configure: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
+    """Plays a small run in this process, without its figures."""
+    corpus = tmp_path_factory.mktemp("data") / "corpus"
+    write_corpus(corpus)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
+
+        def play(run: Path, *overrides: str, resuming: bool = False) -> Path:
+            config = configure("data=files", f"data.path={corpus}", *SMALL, "trainer.max_epochs=1", *overrides)
+            run.mkdir(exist_ok=True)
+            run_experiment(config, load_corpus(config.data), run, list(overrides), resuming=resuming)
+            return run
+
+        yield play
+
+
+def possible_rounds(sizes: Sequence[int], settings: Settings) -> int:
+    """How many rounds prune something and leave something, by pruning."""
+    generator = torch.Generator().manual_seed(0)
+    scores = {str(size): torch.rand(size, generator=generator) for size in sizes}
+    mask, rounds = Mask.ones(scores), 0
+    while True:
+        pruned = prune(scores, mask, settings.amount, scope=settings.scope)
+        if pruned.alive in (0, mask.alive):
+            return rounds
+        mask, rounds = pruned, rounds + 1
+
+
+@pytest.mark.parametrize("scope", ["layerwise", "global"])
+@pytest.mark.parametrize("amount", [0.1, 0.2, 0.5, 0.9, 0.9999])
+@pytest.mark.parametrize("sizes", [(1000, 30, 4), (7, 3), (1,), (2, 1)])
+def test_as_many_rounds_are_possible_as_prune_and_leave_something(
+    sizes: tuple[int, ...], amount: float, scope: Scope
+) -> None:
+    settings = Settings(amount=amount, scope=scope)
+    possible = possible_rounds(sizes, settings)
+    check_rounds(sizes, settings, first=1, rounds=possible)
+    with pytest.raises(
+        SettingError, match=rf"in round {possible + 1};|round {possible + 1} would prune nothing"
+    ) as said:
+        check_rounds(sizes, settings, first=1, rounds=possible + 50)
+    assert f"pruning.rounds={possible} at most" in str(said.value)
+
+
+def test_a_share_keeps_its_digits_in_the_message() -> None:
+    with pytest.raises(SettingError, match=r"^pruning\.amount: 0\.999999 would leave none of 320,000 parameters alive"):
+        check_rounds([320_000], Settings(amount=0.999999), first=1, rounds=1)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("pruning.rounds=60", "pruning.rounds: 60 is too many"),
+        ("pruning.amount=0.999999", "pruning.amount: 0.999999 would"),
+    ],
+)
+def test_a_run_that_runs_out_of_parameters_is_refused_before_it_begins(
+    play: Play, tmp_path: Path, setting: str, said: str
+) -> None:
+    with pytest.raises(SettingError, match=f"^{re.escape(said)}"):
+        play(tmp_path / "run", setting)
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_a_round_that_prunes_nothing_ends_the_run_and_what_was_played_is_kept(play: Play, tmp_path: Path) -> None:
+    # Where weights decide how many go, it shows in the round: of a single value none is below the percentile.
+    settings = ["pruning.threshold=percentile", "pruning.amount=0.9", "pruning.include=[fc.bias]"]
+    run = tmp_path / "run"
+    with pytest.raises(SettingError, match=r"^pruning\.rounds: round (\d+) prunes nothing: it leaves \d of 3 ") as said:
+        play(run, *settings, "pruning.rounds=9")
+    stopped = int(re.findall(r"round (\d+) prunes", str(said.value))[0])
+    assert str(said.value).endswith(f"resume={run} pruning.rounds={stopped - 1}")
+    assert [record.round for record in read_records(run / "results.csv", Record)] == list(range(stopped))
+    assert len({record.alive for record in read_records(run / "results.csv", Record)}) == stopped
+    play(run, *settings, f"pruning.rounds={stopped - 1}", resuming=True)
+    assert "finished" in (run / "run.json").read_text()
+
+
+def test_a_round_that_leaves_nothing_is_named() -> None:
+    with pytest.raises(SettingError, match=r"round 2 leaves none of 9 parameters alive; rounds 0 to 1 are kept"):
+        check_round(2, 5, 0, 9, "go on")
+    with pytest.raises(SettingError, match=r"round 0 leaves none of 9 parameters alive; give another mask"):
+        check_round(0, None, 0, 9, "go on")
+    check_round(0, None, 9, 9, "go on")
+    check_round(1, 9, 8, 9, "go on")
+
+
+class Spoil(pl.Callback):
+    """Makes a bias -infinity as a fit ends: ReLU gives 0 for it, so that no loss shows it."""
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        with torch.no_grad():
+            pl_module.get_parameter("network.convs.0.bias")[0] = -torch.inf
+
+
+def test_weights_that_are_not_finite_make_no_ticket(play: Play, tmp_path: Path) -> None:
+    callbacks = f"trainer.callbacks=[{{_target_: {__name__}.Spoil}}]"
+    with pytest.raises((SettingError, LotteryError), match=r"'convs\.0\.bias' are not finite"):
+        play(tmp_path / "run", callbacks)
+    assert not list((tmp_path / "run").glob("tickets/*"))
+    assert not list((tmp_path / "run/state").glob("round_*.json"))
+
+
+@pytest.mark.parametrize("file", ["ticket", "rewind"])
+def test_a_run_does_not_go_on_from_weights_that_are_not_finite(play: Play, tmp_path: Path, file: str) -> None:
+    run = play(tmp_path / "run", "pruning.rounds=1")
+    played: list[PlayedRound] = list(find_standing(run).rounds)
+    path = ticket_path(run, 1)
+    if file == "ticket":  # sealed anew: every checksum fits
+        ticket = RoundTicket.load(path)
+        weights = {**ticket.weights, "fc.bias": torch.full_like(ticket.weights["fc.bias"], torch.nan)}
+        seal = RoundTicket(weights, ticket.mask, ticket.about, ticket.tokenizer).save(path)
+        write_round(run, PlayedRound(**{**vars(played[1]), "ticket": seal}))
+    else:
+        path = run / "state/rewind.safetensors"
+        weights = read_rewind_weights(run)
+        seal = write_rewind_weights(run, {**weights, "fc.bias": torch.full_like(weights["fc.bias"], -torch.inf)})
+        write_round(run, PlayedRound(**{**vars(played[0]), "rewind": seal}))
+    assert not find_standing(run).damages
+    with pytest.raises(SettingError, match=rf"{path.name}: the weights 'fc\.bias' are not finite.*restore it"):
+        play(run, "pruning.rounds=2", resuming=True)
