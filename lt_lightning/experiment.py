@@ -142,11 +142,11 @@ def run_experiment(
         take_up(run, played, learner.network, pruning)
         for remark in remarks if is_writer else ():
             log.warning(remark)
+    if is_writer and not resuming:
+        check_free(run)
     counts = _alive(learner, settings, pruning, start)
     check_rounds(counts, settings, first=max(1, len(played)), rounds=config.pruning.rounds)
     if is_writer:
-        if not resuming:
-            check_free(run)
         with writing_to(run):
             set_aside_rounds(run, first=len(played))
             drop_checkpoints(run / STATE, keep=len(played) if resuming else None)
