@@ -20,7 +20,8 @@ from lt_lightning.errors import SettingError
 from lt_lightning.imports import prefer_installed
 from lt_lightning.instantiation import is_from
 from lt_lightning.interruption import interruption, listen
-from lt_lightning.results.files import remove_links, unwritable, writing_to
+from lt_lightning.reserving import release
+from lt_lightning.results.files import remove_links, unwritable
 from lt_lightning.terminal import complain, write
 
 
@@ -31,23 +32,31 @@ def config_folder() -> str:
     return str(inside if inside.is_dir() else package.parent / "conf")
 
 
+_tracebacks = False
+"""Whether the user asked for tracebacks."""
+
+
 def run_hydra(task: Callable[[Any], None]) -> None:
     """Run `task` under Hydra; whatever the user got wrong is one line on stderr and exit code 2.
 
     `resume=RUN` among the arguments brings back those that RUN was started with. Ctrl-C, SIGTERM and SIGUSR1 are a
-    line that says how to go on, and exit code 130, 143 or 138. With `HYDRA_FULL_ERROR=1` in the environment errors
-    keep their tracebacks.
+    line that says how to go on, and exit code 130, 143 or 138. A start that fails before its run began leaves no
+    folder. With `HYDRA_FULL_ERROR=1` in the environment errors keep their tracebacks.
     """
     listen()
     prefer_installed()
+    failed = False
     try:
         _run_hydra(task)
     except BaseException as error:
         stopped = interruption(error)
         if stopped is None:
+            failed = not isinstance(error, SystemExit) or bool(error.code)
             raise
         complain(str(stopped))
         raise SystemExit(stopped.code) from None
+    finally:
+        release(failed=failed)
 
 
 def _run_hydra(task: Callable[[Any], None]) -> None:
@@ -74,7 +83,9 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
     except SettingError as error:
         fail(str(error))
     main = hydra.main(version_base="1.3", config_path=config_folder(), config_name="config")(task)
-    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+    global _tracebacks
+    _tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    if _tracebacks:
         main()
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing several lines and a hint
@@ -83,7 +94,8 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
     except SettingError as error:
         fail(str(error))
     except (HydraException, OmegaConfBaseException) as error:
-        fail(explain(error))
+        ours = isinstance(error.__cause__, SettingError)  # raised within an interpolation
+        fail(str(error.__cause__) if ours else explain(error))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
             raise
@@ -92,6 +104,13 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
         if not is_from(error, "hydra"):
             raise
         fail(explain(error))
+    finally:
+        del os.environ["HYDRA_FULL_ERROR"]
+
+
+def keeps_tracebacks() -> bool:
+    """Return whether errors keep their tracebacks: `HYDRA_FULL_ERROR=1` was in the environment at the start."""
+    return _tracebacks
 
 
 def check_flags(words: Sequence[str]) -> None:
@@ -148,72 +167,6 @@ def hide_progress_bars_in_pipes() -> None:
         huggingface_hub.utils.disable_progress_bars()
 
 
-class CheckConfig:
-    """A Hydra callback that checks a configuration, and where it is to run, before anything is written.
-
-    The configuration of a sweep's job each job checks itself: what is swept is not known before.
-    """
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        if name.startswith("on_"):
-            return lambda **_: None
-        raise AttributeError(name)
-
-    def on_run_start(self, config: Any, **_: Any) -> None:
-        """Refuse what `read_config` refuses; SystemExit, as Hydra swallows a callback's other errors."""
-        from lt_lightning.checks import read_config
-        from lt_lightning.resuming import check_free, near
-        from lt_lightning.transfer.fitting import read_ticket
-
-        try:
-            checked = read_config(config)
-            folder = near(Path(config.hydra.run.dir))
-            check_folder(folder)
-            if checked.resume is None:
-                check_free(folder)
-                read_ticket(checked)
-            notes = folder / ".hydra"
-            remove_links(notes, *(notes / name for name in ("config.yaml", "hydra.yaml", "overrides.yaml")))
-        except SettingError as error:
-            fail(str(error))
-
-    def on_multirun_start(self, config: Any, **_: Any) -> None:
-        """Refuse a sweep over another one, or without the ticket that all jobs need; put on record what starts it."""
-        from lt_lightning.checks import NO_TICKET
-        from lt_lightning.resuming import check_free, near, write_sweep
-
-        remove_links(Path(config.hydra.sweep.dir) / "multirun.yaml")
-        if config.resume is not None:
-            return
-        given = _as_typed(config.hydra.overrides.task)
-        if config.pruning.ticket == "" and not any("pruning.ticket=" in argument for argument in given):
-            fail(f"pruning.ticket: {NO_TICKET}")  # once, and not in every job
-        folder = near(Path(config.hydra.sweep.dir))
-        try:
-            for run in sorted(folder.glob("*/run.json")):
-                check_free(run.parent, "hydra.sweep.dir", folder)
-            with writing_to(folder):
-                write_sweep(folder, given, _as_typed(config.hydra.overrides.hydra))
-        except SettingError as error:
-            fail(str(error))
-
-    def on_multirun_end(self, config: Any, **_: Any) -> None:
-        """Put on record what the sweep has gone on with, now that no job has refused it."""
-        from lt_lightning.resuming import write_sweep
-
-        if config.resume is not None:
-            with writing_to(folder := Path(config.hydra.sweep.dir)):
-                write_sweep(folder, *(_as_typed(config.hydra.overrides[kind]) for kind in ("task", "hydra")))
-
-
-def _as_typed(overrides: Any) -> list[str]:
-    """Overrides as they were given: to go through the list would fill in `${seed}`, which differs from job to job."""
-    from omegaconf import OmegaConf
-
-    typed: Any = OmegaConf.to_container(overrides, resolve=False)
-    return typed
-
-
 class LogFile(logging.FileHandler):
     """A log in UTF-8 that holds what it can: a full disk is said once, by the run itself, not at every line.
 
@@ -231,19 +184,6 @@ class LogFile(logging.FileHandler):
         """Pass over what cannot be written."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
-
-
-def check_folder(folder: Path) -> None:
-    """See that a run directory can be made.
-
-    Raises:
-        SettingError: if something else is in its way, or nothing may be written there.
-    """
-    there = next(path for path in (folder, *folder.parents, Path()) if os.path.lexists(path))
-    if not there.is_dir():
-        raise SettingError(f"hydra.run.dir: {there} is no folder; give a folder that is, or that can be made")
-    if not os.access(there, os.W_OK):
-        raise SettingError(f"hydra.run.dir: nothing may be written in {there}; give another folder")
 
 
 class TerminalHandler(logging.StreamHandler):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lt_lightning.earlier import earlier_defaults
 from lt_lightning.errors import SettingError
+from lt_lightning.job_folders import NAME_KEY, SUBDIR
 from lt_lightning.quoting import quoted
 from lt_lightning.results.facts import look_up
 from lt_lightning.results.files import write_whole
@@ -129,6 +130,20 @@ def check_free(run: Path, key: str = "hydra.run.dir", folder: Path | None = None
     if is_begun(run):
         whole = folder or run
         raise SettingError(f"{key}: {run} holds a run already; go on with it by resume={whole}, or give another folder")
+
+
+def check_new_sweep(folder: Path) -> None:
+    """Check that a folder holds no sweep yet, and no run.
+
+    Raises:
+        SettingError: if it holds one.
+    """
+    for run in sorted(folder.glob("*/run.json")):
+        check_free(run.parent, "hydra.sweep.dir", folder)
+    if any((folder / name).exists() for name in (SWEEP, "multirun.yaml")):
+        raise SettingError(
+            f"hydra.sweep.dir: {folder} holds a sweep already; go on with it by resume={folder}, or give another folder"
+        )
 
 
 def how_to_go_on(folder: Path, start: Path | None = None) -> str:
@@ -283,8 +298,12 @@ def _swept(folder: Path) -> list[str]:
     if not isinstance(overrides, Mapping) or not isinstance(overrides.get("task"), list):
         raise SettingError(f"{path}: does not say what command started the sweep; restore it from a copy")
     ours = ("hydra.mode", "hydra.sweep.dir", "hydra.output_subdir")
-    of_hydra = [argument for argument in overrides.get("hydra") or [] if _key(str(argument)) not in ours]
-    return [str(argument) for argument in (*overrides["task"], *of_hydra)]
+    of_hydra = [str(argument) for argument in overrides.get("hydra") or [] if str(argument) != SUBDIR]
+    kept = [argument for argument in of_hydra if _key(argument) not in ours]
+    # Hydra's own record has the folders' name as `job_folders` changed it.
+    names = [f"hydra.sweep.subdir={argument.partition('=')[2]}" for argument in kept if _key(argument) == NAME_KEY]
+    kept = [argument for argument in kept if not (names and _key(argument) in (NAME_KEY, "hydra.sweep.subdir"))]
+    return [*map(str, overrides["task"]), *kept, *names]
 
 
 def _overrides(arguments: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lt_lightning.command import fail, hide_progress_bars_in_pipes, run_hydra
+from lt_lightning.command import fail, hide_progress_bars_in_pipes, keeps_tracebacks, run_hydra
 from lt_lightning.command_line import start_program
 from lt_lightning.data.vector_files import find_vectors
 from lt_lightning.errors import ResumableError, SettingError
@@ -76,6 +76,8 @@ def task(composed: DictConfig) -> None:
         if in_sweep:
             log.warning("job %s: %s", hydra.job.num, message)
             raise SettingError(message) from error  # the other jobs of the sweep go on
+        if keeps_tracebacks():
+            raise
         fail(message, speak=launch.rank == 0)
 
 

@@ -90,11 +90,17 @@ def test_a_rejected_setting_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_the_log_has_the_traceback_that_the_terminal_has_not(tmp_path: Path) -> None:
+def test_a_start_that_fails_leaves_no_folder_and_shows_its_traceback_if_it_is_asked_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     result = train("data=files", "data.path=nowhere", "name=typo", folder=tmp_path)
     assert "Traceback" not in result.stderr
-    (log,) = (tmp_path / "outputs" / "typo").glob("*/train.log")
-    assert "Traceback" in log.read_text(encoding="utf-8")
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    result = train("data=files", "data.path=nowhere", "name=typo", folder=tmp_path)
+    assert "Traceback" in result.stderr
+    assert "data.path: nowhere does not exist" in result.stderr.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_job_of_a_sweep_that_fails_is_named_and_the_rest_still_answer(tmp_path: Path) -> None:
@@ -104,7 +110,7 @@ def test_a_job_of_a_sweep_that_fails_is_named_and_the_rest_still_answer(tmp_path
     assert "job 0: data.path: nowhere does not exist" in result.stderr
     assert "job 1: data.path: elsewhere does not exist" in result.stderr
     assert result.stderr.splitlines()[-1].startswith("error: data.path: nowhere does not exist")
-    assert len(list((tmp_path / "outputs/typo/sweeps").glob("*/[01]/train.log"))) == 2
+    assert not list(tmp_path.iterdir())  # as no job began
 
 
 def test_help_lists_groups_settings_and_experiments(tmp_path: Path) -> None:

@@ -19,19 +19,27 @@ from lt_lightning.storage.regular import read_regular
 STATE = "state"
 """The folder within a run directory that holds what the run needs to go on."""
 
+_held: set[Path] = set()
+"""The directories that this process holds."""
+
 
 @contextmanager
-def hold(run: Path) -> Iterator[None]:
+def hold(run: Path, *, clear: bool = True) -> Iterator[None]:
     """Hold a run directory while this process writes in it. The system lets go when the process ends, however it does.
 
-    What a killed process had begun to write is cleared away.
+    A directory that this process holds already stays held by the outer block.
 
     Args:
         run: the run directory; it is made where there is none.
+        clear: remove what a killed process had begun to write in the directory and below it.
 
     Raises:
         SettingError: if another process holds it, or it cannot be written.
     """
+    place = Path(os.path.realpath(run))
+    if place in _held:
+        yield
+        return
     state = run / STATE
     with writing_to(run):
         state.mkdir(parents=True, exist_ok=True)
@@ -42,14 +50,18 @@ def hold(run: Path) -> Iterator[None]:
             raise SettingError(
                 f"{run}: in use by {_describe(holder)}; wait until it has ended, or stop it, and start again"
             ) from None
+    _held.add(place)
+    absolute = holder.absolute()  # the working directory may change in between
     try:
         with writing_to(run):
             who = {"process": os.getpid(), "machine": platform.node(), "started": now()}
-            clear_temporaries(run)
+            if clear:
+                clear_temporaries(run)
             write_whole(holder, json.dumps(who) + "\n")
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        _held.discard(place)
+        absolute.unlink(missing_ok=True)
         lock.release()
 
 

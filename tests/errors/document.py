@@ -22,8 +22,9 @@ OPENING = f"""\
 # What goes wrong, and what is said
 
 Whatever is wrong with a setting or a file, the answer is one line on stderr that names it, says what is wrong and what
-to do, and the exit code 2. Nothing else is printed: where a run had its directory already, the traceback is in the
-`train.log` in it. Nothing that was there is changed.
+to do, and the exit code 2. Nothing else is printed: where a run has begun, the traceback is in its `train.log`. A start
+that fails before its run began leaves no folder; `HYDRA_FULL_ERROR=1` in the environment prints its traceback. Nothing
+that was there is changed.
 
 The tables below are not written by hand: each line was printed by the program when `{COMMAND}`
 gave it the wrong input, and a test fails where it prints another. Of lines that are too long for a page the middle is

@@ -13,13 +13,15 @@ from cutting import Play
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from lt_lightning.command import CheckConfig, config_folder
+from lt_lightning.command import config_folder
 from lt_lightning.config import Config, register_schema
 from lt_lightning.continuing import resume_description
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
+from lt_lightning.reserving import release
 from lt_lightning.results.rounds import find_standing
 from lt_lightning.resuming import check_same, resumed_arguments, write_sweep
+from lt_lightning.start_check import CheckConfig
 from trials.kills import SMALL
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
@@ -120,14 +122,17 @@ def test_settings_keep_their_places_and_flags_come_first(tmp_path: Path) -> None
 @pytest.mark.parametrize("moment", ["on_multirun_start", "on_multirun_end"])
 def test_what_differs_from_job_to_job_is_not_filled_in_for_all(tmp_path: Path, moment: str) -> None:
     swept = ["seed=0,1", "pruning.ticket=tickets/${seed}.safetensors", "name=s_${seed}"]
-    write_sweep(tmp_path, swept, [])
+    sweep = tmp_path / "sweep"
+    if moment == "on_multirun_end":
+        write_sweep(sweep, swept, [])
     register_schema()
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        config = compose("config", [f"hydra.sweep.dir={tmp_path}", "seed=0", *swept[1:]], return_hydra_config=True)
+        config = compose("config", [f"hydra.sweep.dir={sweep}", "seed=0", *swept[1:]], return_hydra_config=True)
     config.hydra.overrides.task = swept
-    config.resume = str(tmp_path) if moment == "on_multirun_end" else None
+    config.resume = str(sweep) if moment == "on_multirun_end" else None
     getattr(CheckConfig(), moment)(config=config)
-    assert resumed_arguments([f"resume={tmp_path}"])[:3] == swept
+    release(failed=False)
+    assert resumed_arguments([f"resume={sweep}"])[:3] == swept
 
 
 def test_other_word_vectors_are_refused_wherever_they_lie() -> None:
