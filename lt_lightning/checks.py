@@ -20,6 +20,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.explanations import explain
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
 from lt_lightning.tickets.shapes import CONVOLUTIONAL, RECURRENT
+from lt_lightning.trust import find_interpolations
 
 NO_TICKET = (
     "missing; make a ticket of a run's round, python -m lt_lightning.export RUN --round N -o FILE, and give "
@@ -94,6 +95,8 @@ def _claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
     data, model, optimizer = config.data, config.model, config.optimizer
     parts = config.name.split("/")
     yield "name", repr(config.name), not {"", ".", ".."} & {*parts}, "no name of a folder below outputs/; give one"
+    # With `resume` it is read before the configuration is composed, and is not part of it.
+    yield "trust", None, not config.trust, "only goes with resume=FOLDER; leave it out"
     yield "seed", config.seed, 0 <= config.seed < 2**32, "not between 0 and 4294967295"
     yield at_least(1, "data.batch_size", data.batch_size)
     yield at_least(1, "data.max_vocab", data.max_vocab)
@@ -204,6 +207,9 @@ def _trainer_claims(trainer: TrainerConfig) -> Iterator[tuple[str, Any, bool, st
         "no list of objects; give each its _target_, as in [{_target_: my.Callback}]",
     )
     yield from _strategy_claims(trainer.strategy)
+    for key, value in vars(trainer).items():
+        for text in find_interpolations(value):
+            yield f"trainer.{key}", text, False, "not possible here: Hydra would read ${ as an interpolation once more"
 
 
 def _strategy_claims(strategy: Any) -> Iterator[tuple[str, Any, bool, str]]:

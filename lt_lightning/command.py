@@ -73,7 +73,7 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
     from lt_lightning.config import register_schema
     from lt_lightning.explanations import explain
     from lt_lightning.quoting import quote_arguments
-    from lt_lightning.resuming import resumed_arguments
+    from lt_lightning.resumed_command import resumed_arguments
 
     check_flags(sys.argv[1:])
     register_schema()

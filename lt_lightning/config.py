@@ -197,6 +197,7 @@ class Config:
     seed: int = MISSING
     test_on: TestOn = MISSING
     resume: Optional[str] = None
+    trust: bool = False
     data: DataConfig = field(default_factory=DataConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

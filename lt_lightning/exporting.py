@@ -30,6 +30,7 @@ from lt_lightning.results.verification import (
 )
 from lt_lightning.tickets.format import Packed
 from lt_lightning.transfer.keeping import find_first_weights
+from lt_lightning.trust import literal
 
 if TYPE_CHECKING:
     from lt_lightning.config import DataConfig
@@ -163,7 +164,7 @@ def _data_settings(run: Run, data: Path | None) -> DataConfig:
 
     known = {one.name for one in fields(DataConfig)}
     said = look_up(run.description, "config.data") or {}
-    settings = {key: value for key, value in said.items() if key in known}
+    settings = literal({key: value for key, value in said.items() if key in known})
     if data is not None:
         settings["path"] = str(data)
     try:

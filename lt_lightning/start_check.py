@@ -13,10 +13,11 @@ from lt_lightning.command import fail
 from lt_lightning.errors import SettingError
 from lt_lightning.job_folders import assign_folders, recover_records
 from lt_lightning.processes import find_launch
-from lt_lightning.reserving import reserve
 from lt_lightning.quoting import quoted
+from lt_lightning.reserving import reserve
 from lt_lightning.results.files import remove_links, writing_to
-from lt_lightning.resuming import check_free, check_new_sweep, near, write_sweep
+from lt_lightning.resumed_command import write_sweep
+from lt_lightning.resuming import check_free, check_new_sweep, near
 
 
 class CheckConfig:

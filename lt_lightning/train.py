@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -25,6 +24,7 @@ from lt_lightning.results.rounds import Standing, find_standing
 from lt_lightning.resuming import check_same, describe_before, how_to_go_on, is_begun, is_complete, near
 from lt_lightning.terminal import write
 from lt_lightning.transfer.fitting import read_ticket
+from lt_lightning.trust import escape
 from lt_lightning.typed_paths import typed_in
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def filled_in(overrides: Iterable[str]) -> tuple[str, ...]:
     >>> print(*filled_in(["seed=1", "data.path=a${b}"]))
     seed=1 data.path=a\${b}
     """
-    return tuple(re.sub(r"(\\*)\$\{", r"\1\1\\${", override) for override in overrides)
+    return tuple(map(escape, overrides))
 
 
 def _plain(setting: Any) -> Any:

@@ -66,7 +66,7 @@ def describe_run(
         "command": list(command),
         "experiment": config.name,
         "task": task,
-        "config": {key: value for key, value in asdict(config).items() if key != "resume"},
+        "config": {key: value for key, value in asdict(config).items() if key not in ("resume", "trust")},
         "corpus": {
             "name": corpus.name,
             "source": corpus.source,

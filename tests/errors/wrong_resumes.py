@@ -57,6 +57,18 @@ def _processes(folder: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "processes": 2}))
 
 
+def _asks(*arguments: str) -> Change:
+    """The command on the run's record asks for these as well."""
+
+    def change(folder: Path) -> None:
+        path = folder / "run" / "run.json"
+        description = json.loads(path.read_text())
+        description.pop("sha256", None)
+        path.write_text(json.dumps({**description, "command": [*description["command"], *arguments]}))
+
+    return change
+
+
 CASES = (
     _case("no such folder", _nothing, ["resume", "nowhere", "no such folder"], "resume=nowhere", leaves=()),
     _case("a folder that is no run", _nothing, ["resume", "corpus", "no run.json"], "resume=corpus", leaves=()),
@@ -81,6 +93,14 @@ CASES = (
         leaves=(),
     ),
     _case("its records gone", lambda folder: shutil.rmtree(folder / "run/state"), ["state", "restore"], "resume=run"),
+    _case(
+        "an object and a setting of Hydra on its record",
+        _asks("trainer.callbacks=[{_target_: evil.C}]", "hydra.verbose=true"),
+        ["resume", "trainer.callbacks=[{_target_: evil.C}]", "hydra.verbose=true", "trust=true"],
+        "resume=run",
+        leaves=(),
+    ),
+    _case("trust that is neither true nor false", _nothing, ["trust", "'yes'"], "resume=run", "trust=yes", leaves=()),
     _case("another run in its directory", _nothing, ["hydra.run.dir", "run", "resume=run"], "again", leaves=()),
 )
 

@@ -23,6 +23,7 @@ CASES = (
     _case("a fraction for a whole number", ["seed=1.5"], "seed", "1.5", "whole number"),
     _case("true for a number", ["data.batch_size=true"], "data.batch_size", "True", "whole number"),
     _case("null where a value must be", ["pruning.amount=null"], "pruning.amount", "null"),
+    _case("trust without a folder to go on with", ["trust=true"], "trust", "resume=FOLDER"),
     _case("a negative seed", ["seed=-1"], "seed", "-1"),
     _case("a seed of 20 digits", ["seed=99999999999999999999"], "seed"),
     _case("a number that no library counts to", ["data.batch_size=99999999999999999999"], "data.batch_size", "large"),

@@ -22,7 +22,8 @@ from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
 from lt_lightning.results.holding import STATE, hold
 from lt_lightning.results.rounds import find_standing
-from lt_lightning.resuming import check_same, describe_before, is_begun, resumed_arguments
+from lt_lightning.resumed_command import resumed_arguments
+from lt_lightning.resuming import check_same, describe_before, is_begun
 from trials.kills import SMALL, outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")

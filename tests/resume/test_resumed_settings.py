@@ -20,7 +20,8 @@ from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
 from lt_lightning.reserving import release
 from lt_lightning.results.rounds import find_standing
-from lt_lightning.resuming import check_same, resumed_arguments, write_sweep
+from lt_lightning.resumed_command import resumed_arguments, write_sweep
+from lt_lightning.resuming import check_same
 from lt_lightning.start_check import CheckConfig
 from trials.kills import SMALL
 
