@@ -15,6 +15,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.results.description import now
 from lt_lightning.results.facts import look_up
 from lt_lightning.results.holding import STATE
+from lt_lightning.results.machine import compare_cpus
 from lt_lightning.results.rewind_weights import read_rewind_weights, write_rewind_weights
 from lt_lightning.results.round_tickets import RoundTicket
 from lt_lightning.results.rounds import PlayedRound, rewind_path, ticket_path
@@ -100,7 +101,7 @@ def resume_description(before: Mapping[str, Any], current: Mapping[str, Any]) ->
         remarks.append(f"resume: {named}: numbers may differ from those of a run that was not interrupted")
     earlier = before.get("resumed")
     resumed = {"at": now(), "changes": changes and {name: list(pair) for name, pair in changes.items()}}
-    kept = {key: before[key] for key in ("started", "versions", "device") if key in before}
+    kept = {key: before[key] for key in ("started", "versions", "device", "cpu") if key in before}
     times = [*(earlier if isinstance(earlier, list) else []), resumed]
     return {**current, **kept, "ticket": origin, "resumed": times}, remarks
 
@@ -139,10 +140,17 @@ def require_origin(run: Path, before: Mapping[str, Any]) -> None:
 
 
 def _changes(before: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, tuple[Any, Any]] | None:
-    """Versions and device that are not what they were; None where that is not known."""
+    """Return the versions, device and processor that are not as they were; None if that is not known."""
     versions = before.get("versions")
     if not isinstance(versions, Mapping):
         return None
     was = {**versions, "device": before.get("device")}
     is_ = {**current["versions"], "device": current["device"]}
-    return {name: (was.get(name), value) for name, value in is_.items() if was.get(name) != value}
+    changes = {name: (was.get(name), value) for name, value in is_.items() if was.get(name) != value}
+    # Older runs have neither on record: nothing is known to have changed.
+    for name in ("numba", "llvmlite"):
+        if name not in versions:
+            changes.pop(name, None)
+    cpu = before.get("cpu")
+    cpus = compare_cpus(cpu, current["cpu"]) if isinstance(cpu, Mapping) else None
+    return changes if cpus is None else {**changes, "cpu": cpus}

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,7 @@ def run_experiment(
     settings = lottery_settings(config)
     pruning = PruningCallback(submodule="network", start=start, **vars(settings))
     description = {**_describe(config, data, command, learner, run, environment), "ticket": origin}
+    made_by = {"config": description["config"], "fingerprint": description["corpus"]["fingerprint"]}
     check_rows(data.rows, description["processes"])
     if resuming:
         before = describe_before(run)[0]
@@ -161,7 +163,8 @@ def run_experiment(
         for round in range(len(played), rounds + 1):
             display.begin_round()
             before = played[-1].record.alive if played else None
-            played.append(_play_round(config, run, round, data, learner, pruning, display, environment, before))
+            one = _play_round(config, run, round, data, learner, pruning, display, environment, before)
+            played.append(replace(one, settings=made_by))
             if is_writer:
                 with writing_to(run):
                     write_round(run, played[-1])

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import SettingError
+from lt_lightning.results.description import is_as_written
 from lt_lightning.results.facts import look_up
 from lt_lightning.results.grouping import flat_settings, show_setting
 from lt_lightning.results.holding import STATE
 from lt_lightning.results.rounds import has_records
-from lt_lightning.results.runs import read_description
+from lt_lightning.results.runs import CHANGED, read_description
 
 if TYPE_CHECKING:
     from lt_lightning.config import Config
@@ -117,6 +118,8 @@ def describe_before(run: Path) -> tuple[Mapping[str, Any], str | None]:
     """
     try:
         description = read_description(run / "run.json")
+        if not is_as_written(description):
+            raise SettingError(f"{run / 'run.json'}: {CHANGED}; restore it from a copy")
         if isinstance(description.get("command"), list) and isinstance(description.get("config"), Mapping):
             return description, None
         raise SettingError(f"{run / 'run.json'}: does not say what command started the run; restore it from a copy")
@@ -151,24 +154,20 @@ def check_same(run: Path, config: Config, fingerprints: Mapping[str, str], stand
         SettingError: naming everything that matters and is not as it was.
     """
     description, _ = describe_before(run)
-    before, now = (
-        flat_settings(settings) for settings in (look_up(description, "config"), json.loads(json.dumps(asdict(config))))
-    )
-    before = {**{key: value for key, value in _ONCE.items() if now.get(key) is not None}, **before}
-    if None not in (before.get(_TICKET), now[_TICKET]):
-        # It may have moved: in round 0 its seal must be the same, see `continuing`; afterwards nobody reads it.
-        before[_TICKET] = now[_TICKET]
-    differences = [
-        f"{key} was {show_setting(before.get(key))}, not {show_setting(now.get(key))}"
-        for key in dict.fromkeys([*now, *before])
-        if before.get(key) != now.get(key) and not is_free(key)
-    ]
+    now = flat_settings(json.loads(json.dumps(asdict(config))))
+    # Each round has the settings that made it on record: another start may have overwritten `run.json`.
+    made_by = [look_up(one.settings or {}, "config") for one in standing.rounds]
+    known = [look_up(description, "config"), *(settings for settings in made_by if settings is not None)]
+    differences = list(dict.fromkeys(line for before in known for line in _differences(before, now)))
     if differences:
         raise SettingError(
             f"resume: {run}: {'; '.join(differences)}: go on with the settings of then, or start another run"
         )
-    then = look_up(description, "corpus.fingerprint")
-    if then != dict(fingerprints) and "corpus" in description:
+    marks = [look_up(one.settings or {}, "fingerprint") for one in standing.rounds]
+    marks = [look_up(description, "corpus.fingerprint"), *(mark for mark in marks if mark is not None)]
+    for then in marks if "corpus" in description else marks[1:]:
+        if then == dict(fingerprints):
+            continue
         changed = [part for part, mark in fingerprints.items() if not isinstance(then, dict) or then.get(part) != mark]
         raise SettingError(
             f"resume: {run}: the corpus is not the one of then ({', '.join(changed) or 'a part'} differs); bring the "
@@ -184,6 +183,24 @@ def check_same(run: Path, config: Config, fingerprints: Mapping[str, str], stand
             f"resume: {run}: has rounds in results.csv, but no record of them in its folder state; restore that "
             "folder from a copy, or start another run"
         )
+
+
+def _differences(before: Any, now: Mapping[str, Any]) -> list[str]:
+    """Return a line for each setting that matters and is not as it was.
+
+    Args:
+        before: nested settings, as a record has them.
+        now: today's by their full names.
+    """
+    then = {key: value for key, value in _ONCE.items() if now.get(key) is not None} | flat_settings(before)
+    if None not in (then.get(_TICKET), now[_TICKET]):
+        # It may have moved: in round 0 its seal must be the same, see `continuing`; afterwards it is not read.
+        then[_TICKET] = now[_TICKET]
+    return [
+        f"{key} was {show_setting(then.get(key))}, not {show_setting(now.get(key))}"
+        for key in dict.fromkeys([*now, *then])
+        if then.get(key) != now.get(key) and not is_free(key)
+    ]
 
 
 def is_free(key: str) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.results.files import write_whole
+from lt_lightning.results.machine import describe_cpu
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
     from lt_lightning.data.module import TextDataModule
     from lt_lightning.data.pair_module import PairDataModule
 
-FORMAT = 1
-"""The version of the form of `run.json`."""
+FORMAT = 2
+"""The version of the form of `run.json`; from 2 on it is sealed."""
+
+SEAL = "sha256"
+"""The key of the digest in `run.json`."""
 
 PACKAGES = (
     "lt-lightning", "torch", "pytorch-lightning", "torchmetrics", "datasets", "tokenizers", "safetensors",
-    "hydra-core", "numpy", "pyarrow", "sympy", "networkx", "pandas", "matplotlib",
+    "hydra-core", "numpy", "numba", "llvmlite", "pyarrow", "sympy", "networkx", "pandas", "matplotlib",
 )  # fmt: skip
 """The packages whose version can change a number."""
 
@@ -83,6 +87,7 @@ def describe_run(
         "parameters": parameters,
         "versions": {package: _version(package) for package in PACKAGES},
         "device": device,
+        "cpu": describe_cpu(),
         "processes": processes,
         "seed": config.seed,
         "started": now(),
@@ -91,13 +96,33 @@ def describe_run(
 
 
 def write_description(run: Path, description: Mapping[str, Any]) -> None:
-    """Write `run.json`, whole or not at all."""
-    write_whole(run / "run.json", json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+    """Write `run.json`, whole or not at all, with a digest of its content as its last value."""
+    content = _without_seal(description)
+    sealed = {**content, SEAL: _seal(content)}
+    write_whole(run / "run.json", json.dumps(sealed, indent=2, ensure_ascii=False) + "\n")
+
+
+def is_as_written(description: Mapping[str, Any]) -> bool:
+    """Return whether a description is the one that `write_description` wrote; also of an older one without a seal.
+
+    How the file is laid out does not matter: an editor may indent it in another way.
+    """
+    if SEAL not in description:
+        return description.get("format") in (None, 1)
+    return description[SEAL] == _seal(_without_seal(description))
 
 
 def now() -> str:
     """The time, to the second, with its zone (ISO 8601)."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _without_seal(description: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in description.items() if key != SEAL}
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _digest(vectors: Tensor | None) -> str | None:

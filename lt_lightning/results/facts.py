@@ -178,6 +178,7 @@ def groups(description: Mapping[str, Any]) -> dict[str, list[Fact]]:
         "Run": [
             _fact("Seed", seed(description)),
             _fact("Device", at("device")),
+            *([_fact("Processor", at("cpu.model"))] if at("cpu.model") else []),
             _fact("Processes", at("processes"), count),
             _fact("Started", moment(at("started"))),
             _fact("Finished", moment(at("finished"))),

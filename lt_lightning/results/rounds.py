@@ -56,6 +56,7 @@ class PlayedRound:
         layers: its rows of `layers.csv`; and so on.
         ticket: the seal of its ticket.
         rewind: the seal of the weights that later rounds rewind to; None where there are none.
+        settings: what made the round, `config` and the corpus's `fingerprint`, as in `run.json`; None in older records.
     """
 
     results: tuple[Record]
@@ -65,6 +66,7 @@ class PlayedRound:
     examples: tuple[ExampleRecord, ...]
     ticket: str
     rewind: str | None
+    settings: Mapping[str, Any] | None = None
 
     @property
     def record(self) -> Record:
@@ -264,7 +266,10 @@ def read_round(path: Path, number: int) -> PlayedRound:
         if seal_json(content) != text or (content["format"], content["version"]) != (_FORMAT, _VERSION):
             raise ValueError
         rows = {name: tuple(map(_maker(kind), content[name])) for name, kind in _TABLES.items()}
-        played = PlayedRound(**rows, ticket=content["ticket"], rewind=content["rewind"])
+        settings = content.get("settings")
+        if not isinstance(settings, (dict, type(None))):
+            raise ValueError
+        played = PlayedRound(**rows, ticket=content["ticket"], rewind=content["rewind"], settings=settings)
         if played.record.round != number:
             raise ValueError
         _render([played])

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lt_lightning.errors import SettingError
+from lt_lightning.results.description import is_as_written
 from lt_lightning.results.metrics import Metric, metric_of
 from lt_lightning.results.records import (
     ConfusionRecord,
@@ -28,6 +29,10 @@ _LARGEST = 2**26
 _BESIDE: Mapping[str, type[Any]] = MappingProxyType(
     {"layers": LayerRecord, "epochs": EpochRecord, "confusion": ConfusionRecord, "examples": ExampleRecord}
 )
+
+
+CHANGED = "changed since it was written: its checksum does not fit"
+"""The fault of a file whose content is not the one that was sealed."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ def read_run(folder: Path) -> Run:
     if not is_run(folder):
         raise SettingError(f"{folder}: not a run directory, it has no run.json; {suggest_run(folder)}")
     described = read_description(folder / "run.json")
+    changed = [] if is_as_written(described) else [f"{folder / 'run.json'}: {CHANGED}; restore it from a copy"]
     records, damages = _read_rounds(folder / "results.csv", bool(described.get("finished")))
     tables: list[list[Any]] = []
     for name, kind in _BESIDE.items():
@@ -93,7 +99,7 @@ def read_run(folder: Path) -> Run:
     if not damages:
         damages += find_changed_tables(folder)
     layers, epochs, confusion, examples = map(tuple, tables)
-    return Run(folder, described, tuple(records), layers, epochs, confusion, examples, tuple(damages))
+    return Run(folder, described, tuple(records), layers, epochs, confusion, examples, (*changed, *damages))
 
 
 def _read_rounds(path: Path, finished: bool) -> tuple[list[Record], list[str]]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from observing import Case, Kind, train
 from samples import CSV, make_corpus
 
+from lt_lightning.results.description import write_description
+
 Change = Callable[[Path], object]
 
 SETTINGS = ("model.dropout=0",)
@@ -53,18 +55,19 @@ def _another_row(folder: Path) -> None:
 
 
 def _processes(folder: Path) -> None:
-    path = folder / "run" / "run.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "processes": 2}))
+    write_description(folder / "run", {**json.loads((folder / "run" / "run.json").read_text()), "processes": 2})
+
+
+def _reseed(path: Path) -> None:
+    path.write_text(path.read_text(encoding="utf-8").replace('"seed": 0', '"seed": 3'), encoding="utf-8")
 
 
 def _asks(*arguments: str) -> Change:
     """The command on the run's record asks for these as well."""
 
     def change(folder: Path) -> None:
-        path = folder / "run" / "run.json"
-        description = json.loads(path.read_text())
-        description.pop("sha256", None)
-        path.write_text(json.dumps({**description, "command": [*description["command"], *arguments]}))
+        description = json.loads((folder / "run" / "run.json").read_text())
+        write_description(folder / "run", {**description, "command": [*description["command"], *arguments]})
 
     return change
 
@@ -89,6 +92,13 @@ CASES = (
         "`run.json` damaged, and what Hydra noted gone",
         lambda folder: ((folder / "run/run.json").write_text("{"), shutil.rmtree(folder / "run/.hydra")),
         ["run/run.json", "restore"],
+        "resume=run",
+        leaves=(),
+    ),
+    _case(
+        "a value in `run.json` changed, and what Hydra noted gone",
+        lambda folder: (_reseed(folder / "run/run.json"), shutil.rmtree(folder / "run/.hydra")),
+        ["run/run.json", "changed", "restore"],
         "resume=run",
         leaves=(),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from cutting import EPOCHS, STEPS, Play, StopError
+from cutting import EPOCHS, STEPS, Play, StopError, age
 from filelock import FileLock
 from omegaconf import OmegaConf
 
@@ -20,8 +21,10 @@ from lt_lightning.config import Config
 from lt_lightning.continuing import resume_description
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
+from lt_lightning.results.description import write_description
 from lt_lightning.results.holding import STATE, hold
 from lt_lightning.results.rounds import find_standing
+from lt_lightning.results.runs import read_run
 from lt_lightning.resumed_command import resumed_arguments
 from lt_lightning.resuming import check_same, describe_before, is_begun
 from trials.kills import SMALL, outcome
@@ -137,6 +140,51 @@ def test_without_run_json_a_run_goes_on_with_what_hydra_noted(
         check_same(run, configure(*overrides, "seed=7"), {}, find_standing(run))
 
 
+def test_run_json_of_another_start_does_not_change_what_made_the_rounds(
+    whole: Path, corpus: Path, configure: Callable[..., Config], tmp_path: Path
+) -> None:
+    run = shutil.copytree(whole, tmp_path / "run")
+    description = json.loads((run / "run.json").read_text())
+    description["config"]["seed"] = 7
+    description["corpus"]["fingerprint"]["test"] = "another"
+    write_description(run, description)
+    config = configure("data=files", f"data.path={corpus}", *SMALL, "seed=7")
+    marks = dict(load_corpus(config.data).fingerprints)
+    standing = find_standing(run)
+    with pytest.raises(SettingError, match="seed was 0, not 7"):
+        check_same(run, config, marks, standing)
+    description["config"]["seed"] = 0
+    write_description(run, description)
+    config = configure("data=files", f"data.path={corpus}", *SMALL)
+    with pytest.raises(SettingError, match=r"the corpus is not the one of then \(test differs\)"):
+        check_same(run, config, {**marks, "test": "another"}, standing)
+
+
+def test_an_older_run_without_seal_and_settings_of_rounds_is_gone_on_with(
+    whole: Path, play: Play, tmp_path: Path
+) -> None:
+    run = shutil.copytree(whole, tmp_path / "run")
+    assert [one.settings["config"]["seed"] for one in find_standing(run).rounds if one.settings] == [0] * 3
+    age(run)
+    standing = find_standing(run)
+    assert (len(standing.rounds), standing.damages, describe_before(run)[1]) == (3, (), None)
+    assert [one.settings for one in standing.rounds] == [None] * 3
+    (run / "state" / "round_02.json").unlink()
+    play(run, resuming=True)
+    assert outcome(run) == outcome(whole)
+
+
+def test_a_changed_run_json_is_named_and_not_gone_on_with(whole: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(whole, tmp_path / "run")
+    text = (run / "run.json").read_text()
+    (run / "run.json").write_text(text.replace('"seed": 0', '"seed": 4', 1))
+    said = f"{run / 'run.json'}: changed since it was written: its checksum does not fit; restore it from a copy"
+    with pytest.raises(SettingError) as error:
+        describe_before(run)
+    assert str(error.value) == said
+    assert read_run(run).damages == (said,)
+
+
 def test_what_is_not_as_it_was_is_said_in_a_line_and_put_on_record() -> None:
     now = {"processes": 1, "versions": {"torch": "2.13.0", "numpy": "2.4"}, "device": "cpu (2 threads)"}
     same, none = resume_description(now, now)
@@ -151,6 +199,14 @@ def test_what_is_not_as_it_was_is_said_in_a_line_and_put_on_record() -> None:
     assert (description["versions"], description["started"]) == (other["versions"], "then")
     again, _ = resume_description(description, now)
     assert len(again["resumed"]) == 2
+    cpu = {"model": "A", "type": "skylake", "features": ["avx2", "avx512f"]}
+    elsewhere, (remark,) = resume_description({**now, "cpu": cpu}, {**now, "cpu": {**cpu, "features": ["avx2"]}})
+    assert remark == (
+        "resume: cpu was A (skylake) with avx512f, is A (skylake): numbers may differ from those of a run that was not "
+        "interrupted"
+    )
+    assert elsewhere["cpu"] == cpu  # of the rounds that are over
+    assert resume_description(now, {**now, "cpu": cpu})[1] == []  # not known of an older run
     assert "not known any more" in resume_description({}, now)[1][0]
     with pytest.raises(SettingError, match=r"trainer\.devices: the run was shared by 2 processes, now 1 "):
         resume_description({**now, "processes": 2}, now)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cutting import Play
+from cutting import Play, age
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -47,6 +47,7 @@ def test_a_run_that_is_older_than_a_setting_goes_on_with_what_it_did(
     whole: Path, corpus: Path, configure: Callable[..., Config], tmp_path: Path
 ) -> None:
     run = shutil.copytree(whole, tmp_path / "run")
+    age(run)
     for name in ("run.json", ".hydra/config.yaml"):
         if (run / name).exists():
             (run / name).write_text(re.sub(r'(,\s*)?"kernel": "fast"', "", (run / name).read_text()))

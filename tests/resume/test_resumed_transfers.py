@@ -13,6 +13,7 @@ from cutting import Play, StopError, packed
 from lt_lightning.config import Config
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
+from lt_lightning.results.description import write_description
 from lt_lightning.results.round_tickets import RoundTicket
 from lt_lightning.results.rounds import find_standing, ticket_path
 from lt_lightning.resuming import check_same
@@ -106,7 +107,7 @@ def test_half_a_round_is_not_gone_on_with_under_a_mask_that_may_be_another(
     steps[:] = [0, 10**6]
     said = json.loads((run / "run.json").read_text())
     del said["ticket"]
-    (run / "run.json").write_text(json.dumps(said))
+    write_description(run, said)
     with pytest.raises(SettingError, match=r"with which file round 0 of .* began is not known any more") as refused:
         play(run, *settings, resuming=True)
     (kept,) = (run / "state").glob("round_00*")

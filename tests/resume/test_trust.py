@@ -17,6 +17,7 @@ from lt_lightning import evaluate, export, report
 from lt_lightning.command import run_hydra
 from lt_lightning.config import Config
 from lt_lightning.errors import SettingError
+from lt_lightning.results.description import write_description
 from lt_lightning.resumed_command import resumed_arguments, write_sweep
 from lt_lightning.resuming import without_resume
 from lt_lightning.train import task
@@ -154,13 +155,12 @@ def hostile(whole: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     target: dict[str, Any] = {"_target_": "evil.C"}
     description = json.loads((run / "run.json").read_text())
-    description.pop("sha256", None)
     settings = ["data=files", f"data.path={corpus}", *SMALL, "trainer.callbacks=[{_target_: evil.C}]"]
     description["command"] = [*settings, "+hydra.callbacks.x={_target_: evil.C}"]
     description["config"]["trainer"] |= {"callbacks": [target], "logger": target, "strategy": target}
     for group in ("data", "model", "optimizer", "embedding"):
         description["config"][group]["_target_"] = "evil.C"
-    (run / "run.json").write_text(json.dumps(description))
+    write_description(run, description)
     return run
 
 
