@@ -22,6 +22,14 @@ class TestOn(str, Enum):
     best = "best"
 
 
+class Keep(str, Enum):
+    """Which tickets of rounds stay on disk, beside the newest."""
+
+    all = "all"
+    last = "last"
+    winners = "winners"
+
+
 class DataKind(str, Enum):
     """What the rows of a corpus are, and where they come from."""
 
@@ -132,6 +140,13 @@ class PruningConfig:
 
 
 @dataclass
+class TicketsConfig:
+    """The `tickets` group: what becomes of the tickets that rounds leave."""
+
+    keep: Keep = MISSING
+
+
+@dataclass
 class EarlyStoppingConfig:
     """When a round ends before its last epoch."""
 
@@ -203,6 +218,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     pruning: PruningConfig = field(default_factory=PruningConfig)
+    tickets: TicketsConfig = field(default_factory=TicketsConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 

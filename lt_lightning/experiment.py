@@ -62,6 +62,7 @@ from lt_lightning.processes import Place, find_launch
 from lt_lightning.results.description import describe_run, now, write_description
 from lt_lightning.results.files import writing_to
 from lt_lightning.results.holding import STATE
+from lt_lightning.results.kept_tickets import drop_tickets
 from lt_lightning.results.metrics import Metric, metric_of
 from lt_lightning.results.origins import transfer_line
 from lt_lightning.results.partial import partial_note
@@ -155,6 +156,7 @@ def run_experiment(
             (run / "report.html").unlink(missing_ok=True)  # of fewer rounds; a run is over once there is one of all
             write_description(run, description)
             write_tables(run, played)
+            _drop_tickets(run, config, played, metric_of(description))
     console = Console(highlight=False, quiet=not is_writer)
     rounds, metric = config.pruning.rounds, metric_of(description)
     title = _summary(config, data, description, metric)
@@ -170,6 +172,7 @@ def run_experiment(
                     write_round(run, played[-1])
                     write_tables(run, played)
                     drop_checkpoints(run / STATE)
+                    _drop_tickets(run, config, played, metric)
             display.show_round(played[-1].record)
             if isinstance(learner.task, LanguageModel):
                 display.say("\n".join(f"  sample: {one.given}{one.answer}" for one in played[-1].examples))
@@ -277,6 +280,10 @@ def _play_round(
         ticket=ticket,
         rewind=rewind,
     )
+
+
+def _drop_tickets(run: Path, config: Config, played: Sequence[PlayedRound], metric: Metric) -> None:
+    drop_tickets(run, [one.record for one in played], config.tickets.keep.value, metric)
 
 
 def make_trainer(

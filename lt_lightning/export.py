@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lt_lightning.command_line import Parser, exit_code, require_working_directory, start_program
 from lt_lightning.errors import SettingError
+from lt_lightning.results.kept_tickets import kept_rounds
 from lt_lightning.results.origins import origin_of
 from lt_lightning.results.records import Record
 from lt_lightning.results.runs import Run, read_run
@@ -59,6 +60,8 @@ def _hint(run: Run, last: Record) -> list[str]:
     """What else there is for who did not choose."""
     winner = smallest_winner(run.records, run.metric)
     if winner is None or winner == last or origin_of(run.description) is not None:
+        return []
+    if winner.round not in kept_rounds(run.folder):
         return []
     return [
         "",

@@ -13,6 +13,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.results.export_places import Places
 from lt_lightning.results.facts import DASH, look_up
 from lt_lightning.results.files import writing_to
+from lt_lightning.results.kept_tickets import explain_missing
 from lt_lightning.results.model_card import shell_name, write_card
 from lt_lightning.results.packing import pack_ticket, rounded
 from lt_lightning.results.provenance import describe_origin
@@ -118,7 +119,7 @@ def _load(run: Run, record: Record) -> RoundTicket:
         )
     path = ticket_path(run.folder, record.round)
     if not path.exists():
-        raise SettingError(f"{path}: no such file, so there is nothing to pack; restore it from a copy")
+        raise SettingError(explain_missing(run.folder, run.description, record.round))
     ticket = RoundTicket.load(path)
     if ticket.about.get("round") != record.round:
         raise SettingError(f"{path}: the ticket of another round; restore it from a copy")

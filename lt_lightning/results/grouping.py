@@ -19,8 +19,8 @@ REWIND, TICKET = "pruning.rewind", "pruning.ticket"
 # processes is another matter: each takes a batch of its own. `run.json` has their number.)
 _SAME_EXPERIMENT = frozenset(
     {
-        "seed", "name", "pruning.rounds", "data.path", "data.delimiter", "data.hub_config", "data.test_fraction",
-        "data.num_workers", "data.kind",
+        "seed", "name", "pruning.rounds", "tickets.keep", "data.path", "data.delimiter", "data.hub_config",
+        "data.test_fraction", "data.num_workers", "data.kind",
         "model.prompt", "model.temperature", "model.sample_length",
         *(
             f"trainer.{key}"

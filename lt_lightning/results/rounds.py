@@ -123,17 +123,25 @@ def write_tables(run: Path, rounds: Sequence[PlayedRound]) -> None:
 
 
 def find_standing(run: Path) -> Standing:
-    """Look through a run directory: every file of every round is checked against its seal."""
+    """Look through a run directory: every file of every round is checked against its seal.
+
+    Tickets before the newest may be missing: they were not kept, and going on needs none of them.
+    """
     rounds: list[PlayedRound] = []
     damages: list[str] = []
     try:
         for played in _recorded(run):
-            _compare_seals(ticket_path(run, played.record.round), played.ticket)
+            if ticket_path(run, played.record.round).exists():
+                _compare_seals(ticket_path(run, played.record.round), played.ticket)
             if played.rewind is not None:
                 _compare_seals(rewind_path(run), played.rewind)
             rounds.append(played)
     except SettingError as error:
         damages.append(str(error))
+    if rounds and not ticket_path(run, rounds[-1].record.round).exists():
+        damages.append(f"{ticket_path(run, rounds[-1].record.round)}: no such file, and it is the newest ticket")
+    while rounds and not ticket_path(run, rounds[-1].record.round).exists():
+        rounds.pop()  # back to a round from whose ticket the run can go on
     stale, changed = _compare_tables(run, rounds)
     if not damages:
         damages += [f"{said}; it is written anew" for said in changed]

@@ -42,6 +42,7 @@ CASES = (
         "one where there is but one", ["optimizer=sgd", "optimizer.kernel=fast"], "optimizer.kernel", "optimizer=sgd"
     ),
     _case("none of the choices", ["test_on=first"], "test_on", "first", "last", "best"),
+    _case("a way of keeping tickets that there is not", ["tickets.keep=some"], "tickets.keep", "some", "winners"),
     _case("a rewind that there is not", ["pruning.rewind=start"], "pruning.rewind", "start", "init"),
     _case("a rewind to before the start", ["pruning.rewind=epoch:-1"], "pruning.rewind", "epoch:-1"),
     _case("a rewind beyond the end", ["pruning.rewind=epoch:9"], "pruning.rewind", "epoch:9", "trainer.max_epochs"),

@@ -51,7 +51,6 @@ def empty(path: Path) -> None:
     ("name", "rounds_left"),
     [
         ("tickets/round_02.safetensors", 2),
-        ("tickets/round_00.safetensors", 0),
         ("state/round_01.json", 1),
         ("state/rewind.safetensors", 0),
         ("results.csv", 3),
@@ -69,6 +68,21 @@ def test_damage_is_noticed_and_named(
     assert len(standing.rounds) == rounds_left
     assert len(standing.damages) == 1
     assert standing.damages[0].startswith(f"{run / name}: ")
+
+
+@pytest.mark.parametrize("harm", [flip, cut, empty], ids=["flipped", "cut", "emptied"])
+def test_an_old_ticket_may_be_missing_but_not_damaged(
+    whole: Path, tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    run = shutil.copytree(whole, tmp_path / "run")
+    path = run / "tickets" / "round_00.safetensors"
+    harm(path)
+    standing = find_standing(run)
+    assert len(standing.rounds) == 0
+    assert [line.startswith(f"{path}: ") for line in standing.damages] == [True]
+    path.unlink()
+    standing = find_standing(run)
+    assert (len(standing.rounds), standing.damages) == (3, ())
 
 
 @pytest.mark.parametrize("harmed", [("tickets/round_01.safetensors",), ("results.csv", "state/round_02.json")])
