@@ -37,6 +37,7 @@ from lt_lightning.callbacks import (
 from lt_lightning.callbacks.exhausted import ExhaustionCallback
 from lt_lightning.callbacks.finite import first_not_finite
 from lt_lightning.callbacks.progress import ProgressCallback, RoundsDisplay
+from lt_lightning.callbacks.refused import check_callbacks
 from lt_lightning.callbacks.round_checkpoint import drop_checkpoints, find_checkpoint
 from lt_lightning.callbacks.spelling import SpellingCallback
 from lt_lightning.checks import lottery_settings
@@ -313,13 +314,14 @@ def make_trainer(
         choose_environment(arguments, environment or StartedProcesses(Place(0, 1, 0)))
         defaults = {"default_root_dir": run, "profiler": Unprofiled()}
         trainer = pl.Trainer(**{**defaults, **arguments}, callbacks=callbacks)
-        load_only_what_is_given(trainer)
-        return trainer
     except (MisconfigurationException, ImportError, RuntimeError, ValueError, TypeError) as error:
         said = str(error).splitlines()[0]
         # In another order each time, as it is a set's.
         said = re.sub(r"Available names are: .*", "Use auto, cpu, gpu or another that Lightning knows.", said)
         raise SettingError(f"trainer: {said}") from error
+    check_callbacks(callbacks)
+    load_only_what_is_given(trainer)
+    return trainer
 
 
 def _check_kinds(key: str, objects: Any, kind: type) -> None:

@@ -328,3 +328,22 @@ def test_slurms_tools_on_the_machine_bring_no_advice(
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*srun.*")
         play("pruning.rounds=0", "trainer.max_epochs=1")
+
+
+@pytest.mark.parametrize(
+    ("callback", "instead"),
+    [
+        ("LearningRateFinder", "optimizer.lr"),
+        ("BatchSizeFinder", "data.batch_size"),
+        ("ModelPruning, pruning_fn: l1_unstructured", "pruning.amount"),
+    ],
+)
+def test_callbacks_that_fit_or_prune_by_themselves_are_refused_before_round_0(
+    configure: Callable[..., Config], corpus: Path, tmp_path: Path, callback: str, instead: str
+) -> None:
+    callbacks = f"trainer.callbacks=[{{_target_: pytorch_lightning.callbacks.{callback}}}]"
+    config = configure("data=files", f"data.path={corpus}", *SMALL, "pruning.rounds=1", callbacks)
+    name = callback.split(",")[0]
+    with pytest.raises(SettingError, match=rf"^trainer\.callbacks: {name} is not possible here: .*{instead}$"):
+        run_experiment(config, load_corpus(config.data), tmp_path, [])
+    assert not list(tmp_path.iterdir())
