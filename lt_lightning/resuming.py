@@ -91,7 +91,10 @@ def near(folder: Path, start: Path | None = None) -> Path:
         folder: the path.
         start: the folder that they are in; None for the working directory, which `hydra.job.chdir=true` changes.
     """
-    here = start or Path.cwd()
+    try:
+        here = start or Path.cwd()
+    except FileNotFoundError:  # removed since the run started
+        return folder
     whole = here / folder
     return whole.relative_to(here) if whole.is_relative_to(here) else whole
 

@@ -50,6 +50,12 @@ CASES = (
         "trainer.callbacks=[{_target_:builtins.dict}]",
     ),
     corpus_case(
+        "a callback that prunes by itself",
+        CSV,
+        ["trainer.callbacks", "ModelPruning", "pruning.amount"],
+        "trainer.callbacks=[{_target_:pytorch_lightning.callbacks.ModelPruning,pruning_fn:l1_unstructured}]",
+    ),
+    corpus_case(
         "less than a batch: `trainer.limit_train_batches=0.01`",
         CSV,
         ["limit_train_batches"],

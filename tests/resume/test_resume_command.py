@@ -16,6 +16,7 @@ from cutting import packed, train
 from lt_lightning.errors import SettingError
 from lt_lightning.results.holding import hold
 from lt_lightning.results.records import EpochRecord, Record, read_records
+from lt_lightning.resuming import how_to_go_on
 from trials.kills import SMALL, outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
@@ -127,3 +128,12 @@ def test_a_second_process_is_told_who_holds_the_directory(tmp_path: Path) -> Non
         process.wait()
         with hold(tmp_path / "run"):
             pass
+
+
+def test_the_command_that_goes_on_is_known_where_the_working_directory_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert how_to_go_on(tmp_path / "run") == f"go on with: python -m lt_lightning.train resume={tmp_path}/run"

@@ -3,10 +3,16 @@
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
+from cutting import train
 
 from lt_lightning.interruption import Interruption
+from trials.kills import SMALL, outcome
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
 SWALLOWED = """
 import os, signal
@@ -36,6 +42,21 @@ try:
 finally:
     os.kill(os.getpid(), signal.SIGINT)
 """
+WARNED = """
+import os, signal
+from lt_lightning.interruption import Interruption, listen
+
+listen()
+child = os.fork()
+if not child:
+    os.kill(os.getpid(), signal.SIGUSR1)  # a process that loads data leaves it to the other
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+try:
+    os.kill(os.getpid(), signal.SIGUSR1)
+except Interruption as error:
+    print(error.code)
+"""
 FORKED = """
 import os, signal, time
 from lt_lightning.interruption import listen
@@ -60,9 +81,32 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         (SWALLOWED, 0, f"stopped by Ctrl-C: {Interruption(signal.SIGINT).advice}\n130\n"),
         (TWICE, 130, ""),
         (FORKED, 0, "(0, 0)\n-15\n"),
+        (WARNED, 0, "7\n138\n"),
     ],
-    ids=["where it was swallowed", "a second one ends at once", "not by the loaders of data"],
+    ids=["where it was swallowed", "a second one ends at once", "not by the loaders of data", "SIGUSR1"],
 )
 def test_a_signal_is_heard(script: str, code: int, said: str) -> None:
     heard = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert (heard.returncode, heard.stdout) == (code, said)
+
+
+@pytest.mark.slow
+def test_a_slurm_jobs_warning_stops_a_run_that_goes_on_from_its_own_state(
+    whole: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slurm = {"SLURM_NTASKS": "1", "SLURM_JOB_ID": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
+    for name, value in {**slurm, "SLURM_JOB_NAME": "train", "SLURM_NTASKS_PER_NODE": "1"}.items():
+        monkeypatch.setenv(name, value)
+    command = [sys.executable, "-m", "lt_lightning.train", "data=files", f"data.path={corpus}", *SMALL]
+    run, pipe = tmp_path / "run", subprocess.PIPE
+    started = subprocess.Popen([*command, "hydra.run.dir=run"], cwd=tmp_path, stdout=pipe, stderr=pipe, text=True)
+    while not list(run.glob("state/round_*_epoch_*.ckpt")) and started.poll() is None:
+        time.sleep(0.01)
+    started.send_signal(signal.SIGUSR1)
+    _, errors = started.communicate(timeout=60)
+    assert started.returncode == 138
+    assert errors == "stopped by SIGUSR1: go on with: python -m lt_lightning.train resume=run\n"
+    assert not list(run.rglob("hpc_ckpt*"))
+    resumed = train("resume=run", folder=tmp_path)
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert outcome(run) == outcome(whole)
