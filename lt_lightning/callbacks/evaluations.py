@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 
 from lt_lightning.lottery.rewinding import digest, named_state, restore, snapshot
@@ -27,10 +28,12 @@ class EvaluationGuard:
 
     def end(self, module: pl.LightningModule) -> None:
         """Forget the copy if the evaluation has loaded nothing."""
-        if self._left is not None:
+        if self._left is None:
+            return
+        if all(torch.equal(value, self._left[name].to(value.device)) for name, value in named_state(module)):
+            self._left = None
+        else:
             self._loaded = digest(named_state(module))
-            if self._loaded == digest(self._left.items()):
-                self._left = None
 
     def undo(self, module: pl.LightningModule) -> None:
         """Give `module` what the last fit left, if it still has what an evaluation loaded."""
