@@ -6,34 +6,59 @@ weights that the last round trained by then; they must get what the new round be
 
 from __future__ import annotations
 
+import weakref
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
+import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
 from lt_lightning.lottery.rewinding import named_state
 
+_DEEPEST = 6
+_LEFT_OUT = (pl.Trainer, pl.LightningModule, pl.LightningDataModule, pl.Callback)
+
+
+class KnownTensors:
+    """The tensors that callbacks hold as a fit ends: those that are still the same in the next are no copies for it."""
+
+    def __init__(self, callbacks: Iterable[pl.Callback] = ()) -> None:
+        self._known = {
+            id(tensor): (weakref.ref(tensor), tensor._version) for _, tensor in _tensors(_copying(callbacks))
+        }
+
+    def __contains__(self, tensor: Tensor) -> bool:
+        known, version = self._known.get(id(tensor), (None, None))
+        return known is not None and known() is tensor and tensor._version == version
+
 
 class StaleCopies:
-    """Finds the copies of a module's state in other objects, to renew them once the module has changed.
+    """Finds the copies of a module's state that other callbacks have just made, to renew them once it has changed.
+
+    Only callbacks with a `setup` of their own are looked at. A copy is a tensor of the same values, in any floating
+    type, in an attribute: alone, or in modules, mappings, sequences and plain objects.
 
     Args:
         module: the module, before it changes.
-        holders: objects whose attributes may hold copies: tensors, modules, and lists and mappings of them.
+        callbacks: those whose `setup` has run.
+        known: tensors that they held before.
     """
 
-    def __init__(self, module: nn.Module, holders: Iterable[object]) -> None:
-        state = dict(named_state(module))
-        own = {tensor.data_ptr() for tensor in state.values()}
+    def __init__(self, module: nn.Module, callbacks: Iterable[pl.Callback], known: KnownTensors) -> None:
         self._copies: list[tuple[str, Tensor]] = []
         self._module = module
+        holders = _copying(callbacks)
+        state = {name: value for name, value in named_state(module) if _is_plain(value)} if holders else {}
+        own = {value.data_ptr() for value in state.values()}
         for path, tensor in _tensors(holders):
-            if tensor.numel() and tensor.data_ptr() not in own:
-                equal = [name for name, value in state.items() if _equal(tensor, value)]
-                # Several may be equal (biases of zeros): the copy goes by the name that its place ends in.
-                named = [name for name in equal if f".{path}".endswith(f".{name}")]
-                if named or len(equal) == 1:
-                    self._copies.append(((named or equal)[0], tensor))
+            if tensor.data_ptr() in own or tensor in known:
+                continue
+            equal = [name for name, value in state.items() if _is_copy(tensor, value)]
+            # Several may be equal (biases of zeros): the copy goes by the name that its place ends in.
+            named = [name for name in equal if f".{path}".endswith(f".{name}")]
+            if named or len(equal) == 1:
+                self._copies.append(((named or equal)[0], tensor))
 
     @torch.no_grad()
     def renew(self) -> None:
@@ -43,24 +68,38 @@ class StaleCopies:
             tensor.detach().copy_(state[name])
 
 
-def _equal(left: Tensor, right: Tensor) -> bool:
-    return left.shape == right.shape and left.dtype == right.dtype and torch.equal(left, right.to(left.device))
+def _copying(callbacks: Iterable[pl.Callback]) -> list[pl.Callback]:
+    return [one for one in callbacks if type(one).setup is not pl.Callback.setup]
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided and tensor.numel() > 0
+
+
+def _is_copy(tensor: Tensor, value: Tensor) -> bool:
+    if tensor.shape != value.shape or tensor.is_floating_point() != value.is_floating_point():
+        return False
+    there = value.detach().to(tensor.device)
+    return torch.equal(tensor, there.to(tensor.dtype)) or torch.equal(tensor.to(there.dtype), there)
 
 
 def _tensors(holders: Iterable[object]) -> Iterator[tuple[str, Tensor]]:
     """Iterate over the tensors in the attributes of objects, each with the path of its place there."""
     seen: set[int] = set()
-    places = [("", vars(holder)) for holder in holders]
+    places: list[tuple[str, object, int]] = [("", vars(holder), 0) for holder in holders]
     while places:
-        path, found = places.pop()
-        if id(found) in seen:
+        path, found, depth = places.pop()
+        if id(found) in seen or depth > _DEEPEST:
             continue
         seen.add(id(found))
         if isinstance(found, Tensor):
-            yield path, found
+            if _is_plain(found):
+                yield path, found
         elif isinstance(found, nn.Module):
-            yield from ((f"{path}.{name}", tensor) for name, tensor in named_state(found))
+            yield from ((f"{path}.{name}", tensor) for name, tensor in named_state(found) if _is_plain(tensor))
         elif isinstance(found, Mapping):
-            places.extend((f"{path}.{key}", value) for key, value in found.items())
-        elif isinstance(found, list | tuple):
-            places.extend((f"{path}.{index}", value) for index, value in enumerate(found))
+            places.extend((f"{path}.{key}", value, depth + 1) for key, value in list(found.items()))
+        elif isinstance(found, list | tuple | deque):
+            places.extend((f"{path}.{index}", value, depth + 1) for index, value in enumerate(found))
+        elif hasattr(found, "__dict__") and not isinstance(found, (*_LEFT_OUT, type)) and not callable(found):
+            places.append((path, vars(found), depth + 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -13,30 +15,47 @@ class EvaluationGuard:
     """Brings back what the last fit left after `trainer.test(…, ckpt_path="best")` and the like.
 
     Such an evaluation leaves the checkpoint's weights in the module. If they are still there as the next fit starts,
-    they go; weights that the user has loaded since stay. A copy is kept only while an evaluation runs, and after one
-    that has loaded others.
+    they go; weights that the user has loaded since stay, also if they are the same. A copy is kept only while an
+    evaluation runs, and after one that has loaded others.
     """
 
     def __init__(self) -> None:
         self._left: dict[str, Tensor] | None = None
-        self._loaded = b""
+        self._loaded: Marks | None = None
 
     def begin(self, module: pl.LightningModule) -> None:
         """Copy the weights before an evaluation may load others."""
-        if self._left is None or digest(named_state(module)) != self._loaded:
-            self._left, self._loaded = snapshot(module), b""
+        if self._left is None or self._loaded != Marks.of(module):
+            self._left, self._loaded = snapshot(module), None
 
     def end(self, module: pl.LightningModule) -> None:
         """Forget the copy if the evaluation has loaded nothing."""
         if self._left is None:
             return
-        if all(torch.equal(value, self._left[name].to(value.device)) for name, value in named_state(module)):
+        state = dict(named_state(module))
+        if state.keys() == self._left.keys() and all(
+            torch.equal(value, self._left[name].to(value.device)) for name, value in state.items()
+        ):
             self._left = None
         else:
-            self._loaded = digest(named_state(module))
+            self._loaded = Marks.of(module)
 
     def undo(self, module: pl.LightningModule) -> None:
         """Give `module` what the last fit left, if it still has what an evaluation loaded."""
-        if self._left is not None and digest(named_state(module)) == self._loaded:
+        if self._left is not None and self._loaded == Marks.of(module):
             restore(module, self._left)
         self._left = None
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What tells whether a module's weights were written since: their digest, and how often torch saw a write."""
+
+    content: bytes
+    writes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, module: pl.LightningModule) -> Marks:
+        """Return the marks of `module` as it is now."""
+        state = dict(named_state(module))
+        return cls(digest(state.items()), tuple(value._version for value in state.values()))

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lt_lightning.callbacks.copies import StaleCopies
-from lt_lightning.callbacks.evaluations import EvaluationGuard
+from lt_lightning.callbacks.copies import KnownTensors, StaleCopies
+from lt_lightning.callbacks.evaluations import EvaluationGuard, Marks
+from lt_lightning.callbacks.holding import Hold
 from lt_lightning.callbacks.hooks import call_hook, callbacks_of
-from lt_lightning.callbacks.refusals import check_reachable, check_trainer, check_untrained, note_trained
-from lt_lightning.lottery import Freezer, Lottery, LotteryError, Mask, Settings, Start
-from lt_lightning.lottery.rounds import begin_rounds
+from lt_lightning.callbacks.refusals import (
+    check_fresh,
+    check_reachable,
+    check_trainer,
+    check_untrained,
+    is_trained_by,
+    note_trained,
+)
+from lt_lightning.lottery import Lottery, LotteryError, Mask, Settings, Start
+from lt_lightning.lottery.beginning import begin_rounds
+from lt_lightning.lottery.rewinding import restore, snapshot, unset_buffers
 from lt_lightning.lottery.selection import require_own_memory
 from lt_lightning.lottery.settings import Scope, Threshold
 
@@ -88,14 +96,13 @@ class PruningCallback(pl.Callback):
             raise LotteryError(f"start: give a lt_lightning.lottery.Start, not {type(start).__name__}")
         self._lottery = Lottery(settings, initialize, start)
         self._submodule = submodule
-        self._process = os.getpid()
         self._token = object()
         self._stage: str | None = None
         self._evaluations = EvaluationGuard()
-        self._freezer: Freezer | None = None
-        self._ends = ExitStack()
-        # Of the fit: whether it began round 0, the round's optimizer steps so far, its batches, whether it has ended.
-        self._is_first, self._steps, self._batches, self._is_over = False, 0, 0, False
+        self._known = KnownTensors()
+        self._fit = _Fit()
+        self._begun: dict[str, Tensor] | None = None
+        self._stopped: Marks | None = None
 
     @property
     def state_key(self) -> str:
@@ -128,20 +135,40 @@ class PruningCallback(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Begin the round: prune and rewind before optimizers, and other callbacks, copy the weights."""
         self._stage = stage
-        callbacks = callbacks_of(trainer)
         group = _lotteries(trainer)
         if stage != "fit":
-            if self.round >= 0 and not self._lottery.training:
+            if is_trained_by(pl_module, self.state_key, self._token) or self._begun is not None:
                 self._evaluations.begin(pl_module)
         elif self is group[0]:
             for one in group:
-                one._prepare(trainer, pl_module)
+                one._prepare(trainer)
+            self._evaluations.undo(pl_module)
+            before = snapshot(pl_module), unset_buffers(pl_module), [dict(vars(one._lottery)) for one in group]
+            callbacks = callbacks_of(trainer)
+            copies = StaleCopies(pl_module, callbacks[: callbacks.index(self)], self._known)
+            self._restart(pl_module, group)
             call_hook("before_pruning", trainer, pl_module)
-            begins = [one for one in group if one.round >= 0 or one._starts_early(pl_module)]
-            copies = StaleCopies(pl_module, callbacks[: callbacks.index(self)] if begins else ())
+            begins = [one for one in group if one._begins_early(pl_module)]
             begin_rounds([(one._lottery, one.module(pl_module)) for one in begins])
+            self._fit.before = before
             copies.renew()
             call_hook("after_pruning", trainer, pl_module)
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Refuse a checkpoint of a round that has ended; find the state that version 0.4 kept under another key."""
+        states, old = checkpoint.get("callbacks", {}), self._generate_state_key(submodule=self._submodule)
+        state = states.get(self.state_key, states.get(old))
+        if state is None or self._stage != "fit":
+            return
+        if state["round"] <= self._fit.ended:
+            raise LotteryError(
+                f"the checkpoint is of round {state['round']}, which this callback has ended: fit without ckpt_path "
+                "for the next round; to train that round again, resume with a new callback"
+            )
+        if self.state_key not in states:
+            self.load_state_dict(state)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin round 0, whose layers are complete by now, and lay the mask out where the parameters are now.
@@ -150,48 +177,52 @@ class PruningCallback(pl.Callback):
         """
         group = _lotteries(trainer)
         if self is group[0]:
-            begins = [one for one in group if one.round < 0 or one._lottery.training]
-            for one in begins:
-                one._require_fresh_optimizers(trainer)
-            begin_rounds([(one._lottery, one.module(pl_module)) for one in begins])
-        if not self._lottery.training:
-            raise LotteryError(
-                f"the checkpoint was written after round {self.round} had ended, so there is nothing to resume; for "
-                "the next round load its weights and this callback's state yourself, and fit without ckpt_path"
-            )
+            late = [one for one in group if not one._lottery.training]
+            for one in late:
+                one._check_late(trainer, pl_module)
+            begin_rounds([(one._lottery, one.module(pl_module)) for one in late])
         module = self.module(pl_module)
+        self._lottery.continue_round(module)
         require_own_memory(self._lottery.parameters(module), pl_module.named_parameters())
-        if self._is_first:
+        if self._fit.is_first:
             self._lottery.observe_start(module)
-        self._freezer = self._lottery.freezer(module)
+        self._fit.hold = Hold(self._lottery.freezer(module), module)
+        if self is group[-1]:
+            # What is put back if the fit does not end; a resumed one goes on from its checkpoint instead.
+            group[0]._begun = None if self._fit.is_resumed else snapshot(pl_module)
+            group[0]._fit.before = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take hold of the optimizers, whose state a checkpoint may just have filled."""
         if self.round <= 0:
             check_reachable(trainer, self._lottery.rewind)
-        self._ends.close()
-        if self._freezer is not None:
-            module = self.module(pl_module)
-            for handle in self._freezer.watch(trainer.optimizers):
-                self._ends.callback(handle.remove)
-            self._freezer.tell(module)
-            self._ends.callback(self._freezer.tell, module, over=True)
-            self._freezer.freeze_weights()
+        if self._fit.hold is not None:
+            self._fit.hold.watch(trainer)
+        self._freeze()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Set pruned entries to zero, whatever wrote them."""
+        """Set pruned entries to zero, whatever wrote them, also since the epoch to rewind to ended."""
         self._freeze()
+        self._lottery.observe(self.module(pl_module), epochs=trainer.current_epoch, again=True)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Set pruned entries to zero that were written since the last batch."""
-        self._freeze(written=True)
+        """Set pruned entries to zero that were written since the last batch, also since the step to rewind to."""
+        if self._fit.hold is not None:
+            self._fit.hold.watch(trainer)
+            # As an optimizer steps it is done again, before the loss is computed, but not in these cases.
+            late = trainer.accumulate_grad_batches > 1 or "mixed" in str(trainer.precision)
+            if late or not pl_module.automatic_optimization or self._fit.step == trainer.global_step:
+                self._freeze(written=True)
+        if self._fit.step == trainer.global_step:
+            self._lottery.observe(self.module(pl_module), steps=trainer.global_step, again=True)
+            self._fit.step = -1
 
     def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Freeze the gradients at once where a module steps, and may clip, by hand."""
-        if self._freezer is not None and not pl_module.automatic_optimization:
-            self._freezer.freeze_gradients()
+        if self._fit.hold is not None and not pl_module.automatic_optimization:
+            self._fit.hold.freeze_gradients()
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
@@ -201,15 +232,18 @@ class PruningCallback(pl.Callback):
         A batch can have several steps: what the weights are after the one before is seen here, and only here.
         """
         self._lottery.observe(self.module(pl_module), steps=trainer.global_step)
-        if self._freezer is not None:
-            self._freezer.freeze_gradients()
+        if self._fit.hold is not None:
+            self._fit.hold.freeze_gradients()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Set pruned entries to zero, and keep the weights if this is the step to rewind to."""
-        self._batches += 1
+        self._fit.batches += 1
         self._freeze(written=True)
+        if self._lottery.rewind.at == trainer.global_step and self._fit.step != trainer.global_step:
+            self._fit.step = trainer.global_step if self._fit.seen < trainer.global_step else -1
+            self._fit.seen = trainer.global_step
         self._lottery.observe(self.module(pl_module), steps=trainer.global_step)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -231,14 +265,13 @@ class PruningCallback(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note that the fit is over, and check that it trained something."""
-        self._count_steps()
-        may_step_unseen = self._batches and not pl_module.automatic_optimization  # by optimizers of the module's own
-        if not self._steps and not may_step_unseen:
+        may_step_unseen = self._fit.batches and not pl_module.automatic_optimization  # by optimizers of its own
+        if not self._fit.all_steps and not may_step_unseen:
             raise LotteryError(
                 f"the fit of round {self.round} took no optimizer step, so it is not a round: make a new Trainer for "
                 "each, whose max_epochs, max_steps, max_time and data allow some; the next fit takes the round up"
             )
-        self._is_over = True
+        self._fit.is_over = True
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Close the round on the weights that the fit leaves, after everything that averages or restores them."""
@@ -247,78 +280,144 @@ class PruningCallback(pl.Callback):
             self._evaluations.end(pl_module)
             return
         self._release()
-        if self._is_over and self._lottery.training:
+        if self._fit.is_over and self._lottery.training:
+            self._begun = None
+            self._known = KnownTensors(callbacks_of(trainer))
             module = self.module(pl_module)
             self._lottery.mask.apply_(dict(module.named_parameters()))
             note_trained(pl_module, self.state_key, self._token)
             self._lottery.end_round(module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Let go of the optimizers; the round is not over and the next fit takes it up again."""
-        self._count_steps()
+        """Let go of the optimizers; the round is not over, and the next fit starts it again.
+
+        A fit that has not begun to train leaves everything as it was.
+        """
+        stage, self._stage = self._stage, None
+        if stage != "fit":
+            self._evaluations.end(pl_module)
+            return
         self._release()
-        self._stage = None
+        if self._fit.before is not None:
+            weights, unset, lotteries = self._fit.before
+            restore(pl_module, weights, unset)
+            for one, attributes in zip(_lotteries(trainer), lotteries, strict=True):
+                vars(one._lottery).update(attributes)
+            self._fit.before = None
+        self._stopped = Marks.of(pl_module) if self._begun is not None else None
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the lottery."""
-        return {**self._lottery.state_dict(), "steps": self._steps + (self._freezer.steps if self._freezer else 0)}
+        return {**self._lottery.state_dict(), "steps": self._fit.all_steps}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the lottery up where a checkpoint left it; evaluations that load one leave it alone."""
         if self._stage not in (None, "fit"):
             return
         self._lottery.load_state_dict(state_dict)
-        self._is_first = False
-        self._steps = state_dict.get("steps", int(state_dict["training"]))  # version 0.4 counted none
-
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Find the state that version 0.4 kept under a key without patterns."""
-        old = self._generate_state_key(submodule=self._submodule)
-        states = checkpoint.get("callbacks", {})
-        if self.state_key not in states and old in states:
-            self.load_state_dict(states[old])
+        self._begun = None
+        self._fit.is_first, self._fit.is_resumed = False, True
+        self._fit.steps = state_dict.get("steps", int(state_dict["training"]))  # version 0.4 counted none
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_freezer": None, "_ends": ExitStack(), "_evaluations": EvaluationGuard()}
+        kept = {key: value for key, value in vars(self).items() if key not in ("log", "log_dict")}  # Lightning's
+        new = {"_evaluations": EvaluationGuard(), "_known": KnownTensors(), "_begun": None, "_stopped": None}
+        return {**kept, **new, "_fit": _Fit(steps=self._fit.all_steps)}
 
     def _freeze(self, *, written: bool = False) -> None:
-        if self._freezer is not None:
-            self._freezer.freeze_weights(written=written)
-
-    def _count_steps(self) -> None:
-        if self._freezer is not None:
-            self._steps, self._freezer.steps = self._steps + self._freezer.steps, 0
+        if self._fit.hold is not None:
+            self._fit.hold.freeze(written=written)
 
     def _release(self) -> None:
-        self._ends.close()
-        self._freezer = None
+        self._fit.steps = self._fit.all_steps
+        if self._fit.hold is not None:
+            self._fit.hold.release()
+            self._fit.hold = None
 
-    def _prepare(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check that the fit can be a round, and put the module back where the last one left it."""
-        begins = not self._lottery.training
-        check_trainer(trainer, in_another_process=os.getpid() != self._process, later=begins and self.round >= 0)
-        if self.round < 0:
-            check_untrained(pl_module, self.state_key, self._token)
-        self._is_first, self._batches, self._is_over = self.round < 0, 0, False
-        if begins:
-            self._steps = 0
-            self._evaluations.undo(pl_module)
+    def _prepare(self, trainer: pl.Trainer) -> None:
+        """Check that the Trainer can train a round."""
+        training = self._lottery.training
+        check_trainer(trainer, later=self.round >= 0 and not training)
+        ended = self.round - 1 if training else self.round
+        self._fit = _Fit(steps=self._fit.all_steps if training else 0, is_first=self.round < 0, ended=ended)
 
-    def _starts_early(self, pl_module: pl.LightningModule) -> bool:
-        """Return whether round 0 writes weights, and the module has them: it may yet build layers in its `setup`."""
+    def _restart(self, pl_module: pl.LightningModule, group: Sequence[PruningCallback]) -> None:
+        """Put the weights back where a round that did not end began, unless others were loaded since."""
+        if not any(one._lottery.training for one in group) or self._begun is None:
+            return
+        if self._stopped == Marks.of(pl_module):
+            restore(pl_module, self._begun)
+            for one in group:
+                one._lottery.restart_round()
+                one._fit.steps = 0
+        else:
+            for one in group:
+                if one.round == 0:  # round 0 begins with whatever weights there are
+                    one._lottery.forget()
+                    one._fit.is_first = True
+        self._begun = None
+
+    def _begins_early(self, pl_module: pl.LightningModule) -> bool:
+        """Return whether a round can begin in `setup`.
+
+        Round 0 can if it has weights to write, and the module has their layers: it may yet build some in its `setup`.
+        A module that is not the one of the round before may yet be resumed from a checkpoint.
+        """
+        if self._lottery.training:
+            return False
         try:
-            return self._lottery.can_start(self.module(pl_module))
+            if self.round < 0:
+                return self._lottery.can_start(self.module(pl_module))
+            self._lottery.require_same(self.module(pl_module))
         except LotteryError:
             return False
+        return True
 
-    def _require_fresh_optimizers(self, trainer: pl.Trainer) -> None:
-        if self.round < 0 and self._lottery.writes_first and any(one.state for one in trainer.optimizers):
+    def _check_late(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check that a round can begin as the fit starts."""
+        if self._fit.is_resumed:
             raise LotteryError(
-                "start: the module builds its layers so late, and the optimizer copies their weights so early, that "
-                "it holds others than the start's; build the layers in __init__"
+                f"the checkpoint was written after round {self.round} had ended, so there is nothing to resume; for "
+                "the next round load its weights and this callback's state yourself, and fit without ckpt_path"
             )
+        if self.round < 0:
+            check_untrained(pl_module, self.state_key, self._token)
+            if self._lottery.writes_first:
+                check_fresh(trainer)
+
+
+@dataclass
+class _Fit:
+    """What a callback has to know of the fit that runs.
+
+    Attributes:
+        steps: the optimizer steps of the round before this fit, or in it once it is over.
+        is_first: whether it begins round 0.
+        ended: the last round that had ended before it; -1 for none.
+        is_resumed: whether a checkpoint has brought the lottery's state.
+        is_over: whether it has ended as it should.
+        batches: the batches trained.
+        step: the step to rewind to, if it was the last one.
+        seen: the last step that was the step to rewind to.
+        hold: what keeps pruned entries at zero.
+        before: weights, buffers without a value and lotteries before the fit, until it starts.
+    """
+
+    steps: int = 0
+    is_first: bool = False
+    ended: int = -1
+    is_resumed: bool = False
+    is_over: bool = False
+    batches: int = 0
+    step: int = -1
+    seen: int = -1
+    hold: Hold | None = None
+    before: tuple[dict[str, Tensor], list[str], list[dict[str, Any]]] | None = None
+
+    @property
+    def all_steps(self) -> int:
+        """The optimizer steps of the round so far."""
+        return self.steps + (self.hold.steps if self.hold is not None else 0)
 
 
 def _lotteries(trainer: pl.Trainer) -> list[PruningCallback]:

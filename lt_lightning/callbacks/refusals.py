@@ -9,6 +9,9 @@ import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 
+# Private, and the one thing that tells processes that end with the fit from others; a test starts such processes.
+from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
+
 from lt_lightning.lottery import LotteryError, Rewind
 
 _SHARDING = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
@@ -17,12 +20,11 @@ _TRAINED: WeakKeyDictionary[pl.LightningModule, dict[str, object]] = WeakKeyDict
 """For each module that was trained for a round, the identities of the callbacks that pruned it, by their state keys."""
 
 
-def check_trainer(trainer: pl.Trainer, *, in_another_process: bool, later: bool) -> None:
+def check_trainer(trainer: pl.Trainer, *, later: bool) -> None:
     """Check that a Trainer can train a round.
 
     Args:
         trainer: as its callbacks are set up.
-        in_another_process: whether it trains in a process that did not make the callback.
         later: whether it is to train another round than the first.
 
     Raises:
@@ -35,7 +37,7 @@ def check_trainer(trainer: pl.Trainer, *, in_another_process: bool, later: bool)
             f"strategy: {strategy} cuts parameters into shards, whose entries no mask describes; use a strategy that "
             "keeps them whole, such as ddp"
         )
-    if in_another_process and trainer.strategy.launcher is not None:
+    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
         raise LotteryError(
             f"strategy: {strategy} trains in processes that end with the fit, and the masks with them (ddp_spawn, "
             "ddp_fork, ddp_notebook); use ddp, or one device"
@@ -76,6 +78,24 @@ def check_untrained(module: pl.LightningModule, state_key: str, identity: object
 def note_trained(module: pl.LightningModule, state_key: str, identity: object) -> None:
     """Remember which callback has trained a module, as long as the module lives."""
     _TRAINED.setdefault(module, {})[state_key] = identity
+
+
+def is_trained_by(module: pl.LightningModule, state_key: str, identity: object) -> bool:
+    """Return whether a callback has trained a module for a round."""
+    return _TRAINED.get(module, {}).get(state_key) is identity
+
+
+def check_fresh(trainer: pl.Trainer) -> None:
+    """Check that no optimizer holds copies of weights that are about to be replaced.
+
+    Raises:
+        LotteryError: if one does.
+    """
+    if any(getattr(optimizer, "state", None) for optimizer in trainer.optimizers):
+        raise LotteryError(
+            "start: the module builds its layers so late, and the optimizer copies their weights so early, that it "
+            "holds others than the start's; build the layers in __init__"
+        )
 
 
 def check_reachable(trainer: pl.Trainer, rewind: Rewind) -> None:

@@ -72,10 +72,7 @@ class Freezer:
         for param, bits in zip(self._params, self._bits, strict=True):
             if param.grad is None:
                 continue
-            if param.grad.is_sparse:
-                param.grad = _masked_sparse(param.grad, bits)
-            else:
-                _keep(param.grad, bits)
+            param.grad = _masked(param.grad, bits)
 
     @torch.no_grad()
     def freeze_weights(self, *, written: bool = False) -> None:
@@ -88,7 +85,9 @@ class Freezer:
         for index, (param, bits) in enumerate(zip(self._params, self._bits, strict=True)):
             if written and self._versions.get(index) == param._version:
                 continue
-            _keep(param.detach(), bits)
+            # As zeros are written over zeros, a loss that was computed before keeps its gradient: autograd need not
+            # know.
+            _keep(param.data, bits)
             if index in self._versions:
                 self._versions[index] = param._version
 
@@ -157,11 +156,31 @@ class Freezer:
                 self.steps += 1
                 if keeps:
                     self._versions.update((index, self._params[index]._version) for index in self._versions)
-                else:
-                    self.freeze_weights()
+                self.freeze_weights(written=True)
 
             handles.extend(_hook_step(optimizer, before, after))
         return handles
+
+    def watch_gradients(self) -> list[Handle]:
+        """Freeze each gradient as soon as it is there, for code that clips and steps without telling.
+
+        Returns:
+            Handles; `remove()` each when the round is over.
+        """
+
+        def hook(bits: Tensor) -> Callable[[Tensor], None]:
+            @torch.no_grad()
+            def freeze(param: Tensor) -> None:
+                if param.grad is not None:
+                    param.grad = _masked(param.grad, bits)
+
+            return freeze
+
+        return [
+            param.register_post_accumulate_grad_hook(hook(bits))
+            for param, bits in zip(self._params, self._bits, strict=True)
+            if param.requires_grad
+        ]
 
 
 class Handle(Protocol):
@@ -237,10 +256,17 @@ def _keep(numbers: Tensor, bits: Tensor) -> None:
     (torch.view_as_real(numbers) if numbers.is_complex() else numbers).view(bits.dtype).bitwise_and_(bits)
 
 
-def _masked_sparse(grad: Tensor, bits: Tensor) -> Tensor:
-    """Return the sparse gradient `grad`, as of an embedding with `sparse=True`, with its pruned entries at zero."""
-    grad = grad.coalesce()
-    places = grad.indices()
-    # A mask of rows is a copy of whole rows; the values are changed themselves.
-    _keep(grad.values(), bits.index_select(0, places[0]) if len(places) == 1 else bits[tuple(places)])
+def _masked(grad: Tensor, bits: Tensor) -> Tensor:
+    """Return a gradient with its pruned entries at zero: itself, or where it cannot be changed in place another.
+
+    A sparse one, as of an embedding with `sparse=True`, stays sparse.
+    """
+    if grad.is_sparse:
+        grad = grad.coalesce()
+        places = grad.indices()
+        # A mask of rows is a copy of whole rows; the values are changed themselves.
+        _keep(grad.values(), bits.index_select(0, places[0]) if len(places) == 1 else bits[tuple(places)])
+        return grad
+    grad = grad.resolve_conj()
+    _keep(grad, bits)
     return grad

@@ -32,11 +32,27 @@ def snapshot(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in named_state(module)}
 
 
+def unset_buffers(module: nn.Module) -> list[str]:
+    """Return the names of the buffers of `module` that are registered and have no value yet."""
+    return [
+        f"{path}.{name}" if path else name
+        for path, part in module.named_modules(remove_duplicate=False)
+        for name, buffer in part._buffers.items()  # torch has no public way to the ones that are None
+        if buffer is None
+    ]
+
+
 @torch.no_grad()
-def restore(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+def restore(module: nn.Module, weights: Mapping[str, Tensor], unset: Iterable[str] = ()) -> None:
     """Write a snapshot back into `module`, in place, so that optimizers keep their hold of the parameters.
 
-    A buffer that has another shape by now is replaced.
+    A buffer that has another shape by now, or that cannot be written in place, is replaced. (A parameter that cannot
+    be is never trained, either.)
+
+    Args:
+        module: what the snapshot is of.
+        weights: the snapshot.
+        unset: the buffers that had no value then; see `unset_buffers`.
 
     Raises:
         LotteryError: if a parameter has another shape than in the snapshot; nothing is written then.
@@ -47,11 +63,27 @@ def restore(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
             shapes = f"{tuple(kept.shape)}, now it has {tuple(value.shape)}"
             raise LotteryError(f"rewind: {name!r} had shape {shapes}; use the same module in all rounds")
     for name, value, kept in there:
-        if value.shape == kept.shape:
+        if value.shape == kept.shape and _is_writable(value):
             value.detach().copy_(kept)
-        else:
-            path, _, last = name.rpartition(".")
-            setattr(module.get_submodule(path), last, kept.to(value.device, value.dtype, copy=True))
+        elif not isinstance(value, nn.Parameter):
+            _set_buffer(module, name, kept.to(value.device, value.dtype, copy=True))
+    missing = set(weights).difference(name for name, _ in named_state(module)).intersection(unset_buffers(module))
+    for name in missing:
+        _set_buffer(module, name, weights[name].clone())
+    for name in unset:
+        _set_buffer(module, name, None)
+
+
+def _is_writable(tensor: Tensor) -> bool:
+    """Return whether each entry of a dense tensor has memory of its own; `expand()` shares it."""
+    if tensor.layout != torch.strided:
+        return False
+    return all(stride or size < 2 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
+
+
+def _set_buffer(module: nn.Module, name: str, value: Tensor | None) -> None:
+    path, _, last = name.rpartition(".")
+    setattr(module.get_submodule(path), last, value)
 
 
 def digest(tensors: Iterable[tuple[str, Tensor]]) -> bytes:
@@ -66,7 +98,8 @@ def digest(tensors: Iterable[tuple[str, Tensor]]) -> bytes:
     sha = hashlib.sha256()
     for name, tensor in tensors:
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        sha.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+        dense = tensor.detach() if tensor.layout == torch.strided else tensor.detach().to_dense()
+        sha.update(dense.resolve_conj().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
     return sha.digest()
 
 
@@ -120,7 +153,8 @@ def _not_drawn(module: nn.Module, name: str, *, by_reset: bool) -> str:
             f"initialize: it does not draw {name!r}, or not all of it (transformers' _init_weights, for one, skips "
             "what was loaded); draw it, or leave it out with redraw"
         )
-    owner = type(module.get_submodule(name.rpartition(".")[0])).__name__
+    layer, _, parametrized = name.partition(".parametrizations.")
+    owner = type(module.get_submodule(layer if parametrized else name.rpartition(".")[0])).__name__
     return (
         f"rewind: random cannot draw {name!r} again: give {owner} a method reset_parameters() that does, or pass "
         "initialize=… to the callback"

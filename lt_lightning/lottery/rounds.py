@@ -17,7 +17,7 @@ Make the optimizer after `begin_round`: it may copy the weights. Iterative magni
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -28,7 +28,7 @@ from lt_lightning.lottery.criteria import CRITERIA
 from lt_lightning.lottery.freezing import Freezer
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.pruning import prune
-from lt_lightning.lottery.rewinding import reinitialize, restore, snapshot
+from lt_lightning.lottery.rewinding import named_state, reinitialize, restore, snapshot, unset_buffers
 from lt_lightning.lottery.seeds import derive_seed
 from lt_lightning.lottery.selection import matching_parameters, prunable_parameters, require_own_memory
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
@@ -63,7 +63,9 @@ class Lottery:
         self._initialize = initialize
         self._start = start
         self._rewind_weights: dict[str, Tensor] | None = None
+        self._rewind_unset: list[str] = []
         self._trained: dict[str, weakref.ref[nn.Parameter]] = {}
+        self._frozen: set[str] = set()  # as the last round ended
 
     @property
     def writes_first(self) -> bool:
@@ -101,6 +103,8 @@ class Lottery:
             LotteryError: if the settings or the start do not fit `module`, it is not the module of the round before,
                 its weights are not finite, or round 0 never reached the rewinding point. Nothing is changed then.
         """
+        from lt_lightning.lottery.beginning import begin_rounds
+
         begin_rounds([(self, module)])
 
     def require_same(self, module: nn.Module) -> None:
@@ -113,24 +117,49 @@ class Lottery:
         for name, trained in self._trained.items():
             if name in params and trained() is not params[name]:
                 raise LotteryError(
-                    f"the parameter {name!r} is not the one that round {self.round} began with: a new module, or a "
-                    "layer that setup() or configure_model() builds in each fit, has weights that no round trained; "
-                    "use one module in all rounds, and build its layers once"
+                    f"the parameter {name!r} is not the one that round {self.round} began with: a new module, a layer "
+                    "that setup() or configure_model() builds in each fit, or load_state_dict(assign=True) brings "
+                    "weights that no round trained; use one module in all rounds, and build its layers once"
                 )
 
-    def observe(self, module: nn.Module, *, epochs: int | None = None, steps: int | None = None) -> None:
+    def continue_round(self, module: nn.Module) -> None:
+        """Go on with a round that has begun: the mask goes where the parameters are now, and zeroes the pruned ones.
+
+        Raises:
+            LotteryError: if `module` does not have the parameters of the round.
+        """
+        self.require_same(module)
+        params = dict(module.named_parameters())
+        self.mask = self._mask_beside(params)
+        self.mask.apply_(params)
+        self._trained = _references({name: params[name] for name in self.mask})
+
+    def restart_round(self) -> None:
+        """Forget what was observed in the current round, whose weights are put back where it began."""
+        if self.round == 0 and not self.rewind.at_start:
+            self._rewind_weights = None
+
+    def forget(self) -> None:
+        """Forget a round 0 that did not end: the next one begins with the weights that the module has."""
+        self.round, self.training, self.mask = -1, False, Mask({})
+        self._rewind_weights, self._trained = None, {}
+
+    def observe(
+        self, module: nn.Module, *, epochs: int | None = None, steps: int | None = None, again: bool = False
+    ) -> None:
         """Take note of the weights after so many epochs or optimizer steps of the current round.
 
-        It may be called several times at the same point; the first time counts.
+        It may be called several times at the same point; the first time counts, unless `again` is given.
         """
         reached = epochs if self.rewind.point == "epoch" else steps
-        if self.round == 0 and self._rewind_weights is None and self.rewind.at and self.rewind.at == reached:
-            self._rewind_weights = snapshot(module)
+        is_new = again or self._rewind_weights is None
+        if self.round == 0 and is_new and self.rewind.at and self.rewind.at == reached:
+            self._remember(module)
 
     def observe_start(self, module: nn.Module) -> None:
         """Take note again of the weights that round 0 begins with: processes may have made them equal since."""
         if self.round == 0 and self.rewind.at_start:
-            self._rewind_weights = snapshot(module)
+            self._remember(module)
 
     def end_round(self, module: nn.Module) -> None:
         """Close the round; from its weights the next one prunes.
@@ -141,15 +170,16 @@ class Lottery:
             LotteryError: if weights are not finite, or parameters were replaced; the round is closed all the same.
         """
         if self.round == 0 and self.rewind.point == "last":
-            self._rewind_weights = snapshot(module)
+            self._remember(module)
         self.training = False
+        self._frozen = {name for name, param in module.named_parameters() if not param.requires_grad}
         self.require_same(module)
         with suppress(LotteryError):  # a module that is frozen as training ends has none that joins
             self.mask = _joined(self.mask, self.parameters(module))
         params = dict(module.named_parameters())
         living = {name: params[name] for name in self.mask if name in params}
         self._trained = _references(living)
-        self._require_finite(living)
+        self._require_finite(living, f"the weights that round {self.round} left in")
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that is needed to go on later: plain values and tensors, on the CPU."""
@@ -159,6 +189,7 @@ class Lottery:
             "training": self.training,
             "mask": {name: tensor.cpu() for name, tensor in self.mask.items()},
             "rewind_weights": None if weights is None else {name: tensor.cpu() for name, tensor in weights.items()},
+            "rewind_unset": list(self._rewind_unset),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -167,19 +198,23 @@ class Lottery:
         self.training = state["training"]
         self.mask = Mask(state["mask"])
         self._rewind_weights = state.get("rewind_weights", self._rewind_weights)
-        self._trained = {}
+        self._rewind_unset = state.get("rewind_unset", self._rewind_unset)
+        self._trained, self._frozen = {}, set()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_trained": {}}  # a copy works on other parameters
 
-    def _plan(self, module: nn.Module) -> tuple[dict[str, nn.Parameter], Mask | None]:
+    def plan(self, module: nn.Module) -> tuple[dict[str, nn.Parameter], Mask | None]:
         """Check that the next round can begin, and prune for it.
 
         Returns:
             The prunable parameters, and the next mask; None where round 0 finds its own.
         """
         if self.training:
-            return self._plan_again(module)
+            self.require_same(module)
+            params = dict(module.named_parameters())
+            mask = self._mask_beside(params)
+            return {name: params[name] for name in mask}, mask
         params = self.parameters(module)
         require_own_memory(params, module.named_parameters())
         if self.round < 0:
@@ -190,18 +225,16 @@ class Lottery:
             return params, None
         self.require_same(module)
         self._require_rewinding_point()
-        self._require_finite(params)
-        mask = _joined(self._mask_beside(params), params)
+        everyone = dict(module.named_parameters())
+        self._require_trainable(everyone)
+        mask = _joined(self._mask_beside(everyone), params)
+        params = {name: everyone[name] for name in mask}
+        self._require_finite(params, f"the weights that round {self.round} left in")
+        rewound = {name: value for name, value in (self._rewind_weights or {}).items() if name in mask}
+        self._require_finite(rewound, f"rewind: the weights of {self.rewind} of")
         return params, self._pruned(mask, params)
 
-    def _plan_again(self, module: nn.Module) -> tuple[dict[str, nn.Parameter], Mask]:
-        """Plan a round that was begun and not ended, whatever is frozen for the moment."""
-        self.require_same(module)
-        params = dict(module.named_parameters())
-        mask = self._mask_beside(params)
-        return {name: params[name] for name in mask}, mask
-
-    def _rewrite(self, module: nn.Module, params: dict[str, nn.Parameter], mask: Mask | None) -> Mask:
+    def rewrite(self, module: nn.Module, params: dict[str, nn.Parameter], mask: Mask | None) -> Mask:
         """Give `module` the weights that the planned round begins with, and return the round's mask."""
         if mask is None:
             if self._start is None:
@@ -214,11 +247,15 @@ class Lottery:
             self._rewind(module)
         return mask
 
-    def _enter(self, module: nn.Module, params: dict[str, nn.Parameter], mask: Mask) -> None:
+    def enter(self, module: nn.Module, params: dict[str, nn.Parameter], mask: Mask) -> None:
         """Put the lottery into the planned round, and set the pruned entries to zero."""
-        mask.apply_(params)
         if not self.training:
             self.round += 1
+            for name, value in named_state(module):
+                if self._rewind_weights is not None and name not in self._rewind_weights:
+                    self._rewind_weights[name] = value.detach().clone()  # added since: it goes back to its first value
+        mask.apply_(params)
+        if not self.training:
             self.observe_start(module)
         self.mask = mask
         self._trained = _references(params)
@@ -240,12 +277,22 @@ class Lottery:
             f"{self.rewind.point}, or train round 0 for longer"
         )
 
-    def _require_finite(self, params: Mapping[str, Tensor]) -> None:
-        for name, param in params.items():
-            if not param.isfinite().all():
+    @torch.no_grad()
+    def _require_finite(self, tensors: Mapping[str, Tensor], what: str) -> None:
+        for name, tensor in tensors.items():
+            if not tensor.detach().isfinite().all():
                 raise LotteryError(
-                    f"the weights that round {self.round} left in {name!r} are not finite, and cannot be ranked; lower "
-                    "the learning rate, clip gradients, or prune less of this parameter"
+                    f"{what} {name!r} are not finite, and cannot be ranked or trained; lower the learning rate, clip "
+                    "gradients, or prune less of this parameter"
+                )
+
+    def _require_trainable(self, params: Mapping[str, Tensor]) -> None:
+        """Check that what the last round trained was not frozen since."""
+        for name in self.mask:
+            if name in params and not params[name].requires_grad and name not in self._frozen:
+                raise LotteryError(
+                    f"the parameter {name!r} is frozen since round {self.round} ended; let it train "
+                    "(requires_grad=True), and put a callback that freezes layers in its setup after this one"
                 )
 
     def _mask_beside(self, params: dict[str, nn.Parameter]) -> Mask:
@@ -253,8 +300,8 @@ class Lottery:
         missing = [name for name in self.mask if name not in params]
         if missing:
             raise LotteryError(
-                f"the mask names the parameter {missing[0]!r}, which the module no longer has or no longer trains: "
-                "use the same module in all rounds; a callback that freezes layers comes after this one"
+                f"the mask names the parameter {missing[0]!r}, which the module no longer has: use the same module in "
+                "all rounds"
             )
         return Mask({name: alive.to(params[name].device) for name, alive in self.mask.items()})
 
@@ -268,49 +315,14 @@ class Lottery:
         if self.rewind.point == "random":
             self._draw(module, self.round + 1)
         elif self._rewind_weights is not None:
-            restore(module, self._rewind_weights)
+            restore(module, self._rewind_weights, self._rewind_unset)
+
+    def _remember(self, module: nn.Module) -> None:
+        self._rewind_weights, self._rewind_unset = snapshot(module), unset_buffers(module)
 
     def _draw(self, module: nn.Module, round: int) -> None:
         seed = derive_seed(self.settings.seed, "rewind", round)
         reinitialize(module, seed, self._initialize, self.settings.redraw)
-
-
-def begin_rounds(lotteries: Sequence[tuple[Lottery, nn.Module]]) -> None:
-    """Begin the next round of lotteries that prune different parameters of one network, each by settings of its own.
-
-    All prune before any rewinds: a rewound weight must not be ranked. A parameter that one of them prunes goes back
-    where this one rewinds to, whatever the others rewind.
-
-    Args:
-        lotteries: each with the module that it works on.
-
-    Raises:
-        LotteryError: as `Lottery.begin_round`, or if two lotteries prune the same parameter. Nothing is changed then.
-    """
-    owners: dict[nn.Parameter, int] = {}
-    for number, (lottery, module) in enumerate(lotteries):
-        for name, param in lottery.parameters(module).items():
-            if owners.setdefault(param, number) != number:
-                raise LotteryError(
-                    f"include: two callbacks prune the parameter {name!r}; give them include and exclude patterns "
-                    "that do not overlap"
-                )
-    plans = [lottery._plan(module) for lottery, module in lotteries]
-    before = [snapshot(module) for _, module in lotteries] if len(lotteries) > 1 else []
-    masks = []
-    try:
-        for (lottery, module), (params, mask) in zip(lotteries, plans, strict=True):
-            others = {param: param.detach().clone() for param in set(owners).difference(params.values())}
-            masks.append(lottery._rewrite(module, params, mask))
-            with torch.no_grad():
-                for param, value in others.items():
-                    param.copy_(value)
-    except BaseException:
-        for (_, module), weights in zip(lotteries, before, strict=False):
-            restore(module, weights)
-        raise
-    for (lottery, module), (params, _), mask in zip(lotteries, plans, masks, strict=True):
-        lottery._enter(module, params, mask)
 
 
 def _joined(mask: Mask, params: Mapping[str, Tensor]) -> Mask:

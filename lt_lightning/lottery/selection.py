@@ -39,11 +39,10 @@ def prunable_parameters(
     chosen = {name: param for name, param in included.items() if name not in excluded}
     if not chosen:
         raise LotteryError(f"include {list(include)}, exclude {list(exclude)}: no parameter is left to prune")
-    for name, param in chosen.items():
+    for name, param in module.named_parameters():
         if is_lazy(param):
             raise LotteryError(
-                f"include: the lazy parameter {name!r} has no shape yet; run a batch through the module before the "
-                "first fit"
+                f"the lazy parameter {name!r} has no shape yet; run a batch through the module before the first fit"
             )
     return chosen
 
@@ -60,14 +59,23 @@ def matching_parameters(module: nn.Module, key: str, patterns: Sequence[str]) ->
         LotteryError: if a pattern matches no parameter.
     """
     names: dict[nn.Parameter, list[str]] = {}
+    frozen = []
     for name, param in module.named_parameters(remove_duplicate=False):
         if param.requires_grad:
             names.setdefault(param, []).append(name)
+        else:
+            frozen.append(name)
     everyone = [name for aliases in names.values() for name in aliases]
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in everyone):
-            known = ", ".join(everyone) or "none"
-            raise LotteryError(f"{key}: the pattern {pattern!r} matches no parameter; there are: {known}")
+        if any(fnmatchcase(name, pattern) for name in everyone):
+            continue
+        if any(fnmatchcase(name, pattern) for name in frozen):
+            raise LotteryError(
+                f"{key}: the pattern {pattern!r} matches frozen parameters alone; let some train as the fit starts "
+                "(requires_grad=True), or add others"
+            )
+        known = ", ".join(everyone) or "none"
+        raise LotteryError(f"{key}: the pattern {pattern!r} matches no parameter; there are: {known}")
     return {
         aliases[0]: param
         for param, aliases in names.items()
@@ -90,7 +98,7 @@ def require_own_memory(chosen: Mapping[str, Tensor], everyone: Iterable[tuple[st
     """
     by_storage: dict[tuple[torch.device, int], dict[Tensor, str]] = {}
     for name, param in (*chosen.items(), *everyone):
-        if param.numel() and not is_lazy(param) and param.device.type != "meta":
+        if not is_lazy(param) and param.numel() and param.device.type != "meta":
             place = (param.device, param.untyped_storage().data_ptr())
             by_storage.setdefault(place, {}).setdefault(param, name)
     prunable = set(chosen.values())

@@ -332,12 +332,14 @@ def test_a_checkpoint_of_version_0_4_is_found_under_a_key_without_patterns(tmp_p
     saved = {**pruning.state_dict(), "training": True}
     saved.pop("steps")
     new = PruningCallback(amount=0.5, include=["head.*"])
-    new.setup(make_trainer(new), module, "validate")
-    new.on_load_checkpoint(trainer, module, {"callbacks": {PruningCallback().state_key: saved}})
-    assert new.round == -1, "an evaluation restores nothing"
-    new.teardown(trainer, module, "validate")
-    new.on_load_checkpoint(trainer, module, {"callbacks": {PruningCallback().state_key: saved}})
-    assert (new.round, new.mask) == (1, pruning.mask)
+    checkpoint, other = {"callbacks": {PruningCallback().state_key: saved}}, Classifier()
+    for stage, round in (("validate", -1), ("fit", 1)):  # an evaluation restores nothing
+        trainer = make_trainer(new)
+        new.setup(trainer, other, stage)
+        new.on_load_checkpoint(trainer, other, checkpoint)
+        assert new.round == round
+        new.teardown(trainer, other, stage)
+    assert new.mask == pruning.mask
 
 
 # Fresh weights.

@@ -1,0 +1,50 @@
+"""How rounds begin: of one lottery, or of several that prune one network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from lt_lightning.lottery.rewinding import restore, snapshot, unset_buffers
+from lt_lightning.lottery.rounds import Lottery
+from lt_lightning.lottery.settings import LotteryError
+
+
+def begin_rounds(lotteries: Sequence[tuple[Lottery, nn.Module]]) -> None:
+    """Begin the next round of lotteries that prune different parameters of one network, each by settings of its own.
+
+    All prune before any rewinds: a rewound weight must not be ranked. A parameter that one of them prunes goes back
+    where this one rewinds to, whatever the others rewind.
+
+    Args:
+        lotteries: each with the module that it works on.
+
+    Raises:
+        LotteryError: as `Lottery.begin_round`, or if two lotteries prune the same parameter. Nothing is changed then.
+    """
+    owners: dict[nn.Parameter, int] = {}
+    for number, (lottery, module) in enumerate(lotteries):
+        for name, param in lottery.parameters(module).items():
+            if owners.setdefault(param, number) != number:
+                raise LotteryError(
+                    f"include: two callbacks prune the parameter {name!r}; give them include and exclude patterns "
+                    "that do not overlap"
+                )
+    plans = [lottery.plan(module) for lottery, module in lotteries]
+    before = [(snapshot(module), unset_buffers(module)) for _, module in lotteries]
+    masks = []
+    try:
+        for (lottery, module), (params, mask) in zip(lotteries, plans, strict=True):
+            others = {param: param.detach().clone() for param in set(owners).difference(params.values())}
+            masks.append(lottery.rewrite(module, params, mask))
+            with torch.no_grad():
+                for param, value in others.items():
+                    param.copy_(value)
+    except BaseException:
+        for (_, module), (weights, unset) in zip(lotteries, before, strict=True):
+            restore(module, weights, unset)
+        raise
+    for (lottery, module), (params, _), mask in zip(lotteries, plans, masks, strict=True):
+        lottery.enter(module, params, mask)
