@@ -56,13 +56,8 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
         *earlier_defaults(before, _configs(folder.glob("*/run.json") if is_sweep else [folder / "run.json"])),
         *before,
     ]
-    for argument in now if is_sweep else ():
-        # Of one run it is seen whether a setting differs; of a sweep some jobs may not have begun.
-        if argument not in before and not is_free(_key(argument)):
-            raise SettingError(
-                f"{_key(argument)}: the sweep {folder} goes on with the settings that it began with; leave it out, or "
-                "start another sweep"
-            )
+    if is_sweep:
+        _check_jobs(folder, before, now)
     said = {_key(argument): argument for argument in now}
     place = ["hydra.mode=MULTIRUN", f"hydra.sweep.dir={quoted(str(folder))}"]
     if not is_sweep:
@@ -157,6 +152,35 @@ def _overrides(arguments: Sequence[str]) -> list[str]:
 
 def _unquoted(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+
+
+def _check_jobs(sweep: Path, before: Sequence[str], now: Sequence[str]) -> None:
+    """Refuse what would change the jobs of a sweep. Of one run it is seen later whether a setting differs."""
+    then = {_key(argument): argument for argument in before}
+    for argument in now:
+        key = _key(argument)
+        if argument in before:
+            continue
+        if not is_free(key):
+            raise SettingError(
+                f"{key}: the sweep {sweep} goes on with the settings that it began with; leave it out, or start "
+                "another sweep"
+            )
+        if _is_swept(argument) or _is_swept(then.get(key, "")):
+            raise SettingError(
+                f"{key}: the sweep {sweep} goes on with the jobs that it began with; give a value that is the same in "
+                "all of them, or start another sweep"
+            )
+
+
+def _is_swept(argument: str) -> bool:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return bool(argument) and OverridesParser.create().parse_override(argument).is_sweep_override()
+    except HydraException:
+        return False  # Hydra refuses it in a moment
 
 
 def _key(argument: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.job_folders import find_folder, read_folders, recover_records
 from lt_lightning.reserving import release, reserve
 from lt_lightning.results.holding import hold
+from lt_lightning.start_check import CheckConfig
 from trials.kills import SMALL, write_corpus
 
 
@@ -126,6 +128,13 @@ def test_folders_of_an_older_sweep_are_those_in_which_hydra_noted_the_jobs(tmp_p
         OmegaConf.save(OmegaConf.create({"hydra": {"job": {"num": job}}}), tmp_path / name / ".hydra" / "hydra.yaml")
     recover_records(tmp_path)
     assert read_folders(tmp_path) == {0: "path=a/b,seed=0", 1: "path=a/b,seed=1"}
+
+
+def test_a_launchers_process_knows_the_folders_of_jobs() -> None:
+    # A launcher hands the callbacks to processes of its own, in which this package is not imported yet.
+    program = "import pickle, sys; from omegaconf import OmegaConf; pickle.load(sys.stdin.buffer); "
+    program += "assert OmegaConf.has_resolver('job_folder')"
+    subprocess.run([sys.executable, "-c", program], input=pickle.dumps(CheckConfig()), check=True, timeout=120)
 
 
 def _start(folder: Path, count: int, *arguments: str) -> None:

@@ -119,6 +119,12 @@ def test_settings_keep_their_places_and_flags_come_first(tmp_path: Path) -> None
     ]  # fmt: skip
     with pytest.raises(SettingError, match=r"seed: the sweep .* goes on with the settings that it began with"):
         resumed_arguments([f"resume={tmp_path}", "seed=0,1,2"])
+    with pytest.raises(SettingError, match=r"pruning\.rounds: the sweep .* goes on with the jobs that it began with"):
+        resumed_arguments([f"resume={tmp_path}", "pruning.rounds=4,5"])
+    write_sweep(tmp_path, ["pruning.rounds=1,2"], [])
+    with pytest.raises(SettingError, match=r"pruning\.rounds: the sweep .* goes on with the jobs that it began with"):
+        resumed_arguments([f"resume={tmp_path}", "pruning.rounds=3"])
+    assert resumed_arguments([f"resume={tmp_path}", "pruning.rounds=1,2"])[0] == "pruning.rounds=1,2"
 
 
 @pytest.mark.parametrize("moment", ["on_multirun_start", "on_multirun_end"])
