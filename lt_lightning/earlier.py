@@ -26,7 +26,8 @@ def earlier_defaults(command: Sequence[str], configs: Sequence[Mapping[str, Any]
     missing = []
     if "model" not in given and all(one.get("model.name") == "multi_cnn" for one in settings):
         missing.append("model=multi_cnn")
-    stds = {one.get("embedding.std") for one in settings}
-    if "embedding.std" not in given and len(stds) == 1 and stds != {None}:
-        missing.append(f"embedding.std={show_setting(stds.pop())}")
+    stds = [one.get("embedding.std") for one in settings]
+    same = all(isinstance(std, (int, float)) and std == stds[0] for std in stds)  # a record may hold anything
+    if "embedding.std" not in given and same:
+        missing.append(f"embedding.std={show_setting(stds[0])}")
     return missing

@@ -49,13 +49,13 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
     if not is_sweep and {"-m", "--multirun"} & set(flags):
         raise SettingError(f"resume: {folder} is one run; leave out -m, or give the folder of a sweep")
     before = without_resume(_swept(folder) if is_sweep else _commanded(folder))
-    rest, now, trusted = _read_trust(rest, now)
-    if not trusted:
-        _check_trust(folder, before, {_key(argument) for argument in now})
     before = [
         *earlier_defaults(before, _configs(folder.glob("*/run.json") if is_sweep else [folder / "run.json"])),
         *before,
     ]
+    rest, now, trusted = _read_trust(rest, now)
+    if not trusted:
+        _check_trust(folder, before, {_key(argument) for argument in now})
     if is_sweep:
         _check_jobs(folder, before, now)
     said = {_key(argument): argument for argument in now}

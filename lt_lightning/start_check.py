@@ -85,7 +85,7 @@ class CheckConfig:
             check_folder(folder, "hydra.sweep.dir")
             if config.resume is None and not stamped:
                 check_new_sweep(folder)
-            if find_launch(config.trainer, os.environ).rank == 0:
+            if find_launch(OmegaConf.to_object(config.trainer), os.environ).rank == 0:  # pyright: ignore
                 reserved = _reserve(config.hydra.sweep, folder, stamped=stamped, sweep=True)
                 if reserved != folder:
                     config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(reserved))}")

@@ -10,9 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from lt_lightning import reserving
+from lt_lightning.command import config_folder
+from lt_lightning.config import TrainerConfig, register_schema
 from lt_lightning.errors import SettingError
 from lt_lightning.job_folders import find_folder, read_folders, recover_records
 from lt_lightning.reserving import release, reserve
@@ -128,6 +131,20 @@ def test_folders_of_an_older_sweep_are_those_in_which_hydra_noted_the_jobs(tmp_p
         OmegaConf.save(OmegaConf.create({"hydra": {"job": {"num": job}}}), tmp_path / name / ".hydra" / "hydra.yaml")
     recover_records(tmp_path)
     assert read_folders(tmp_path) == {0: "path=a/b,seed=0", 1: "path=a/b,seed=1"}
+
+
+@pytest.mark.parametrize("trainer", ["default", "ddp", "gpu"])
+def test_a_sweep_is_reserved_whatever_devices_its_jobs_have(
+    tmp_path: Path, trainer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[TrainerConfig] = []
+    monkeypatch.setattr("lt_lightning.processes._ask_lightning", lambda trainer: asked.append(trainer) or 2)
+    register_schema()
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        config = compose("config", [f"hydra.sweep.dir={tmp_path / 'sweep'}", f"trainer={trainer}"], True)
+    CheckConfig().on_multirun_start(config)
+    assert (tmp_path / "sweep" / "sweep.json").exists()
+    assert all(isinstance(one, TrainerConfig) for one in asked)
 
 
 def test_a_launchers_process_knows_the_folders_of_jobs() -> None:

@@ -125,6 +125,14 @@ def test_a_sweeps_record_is_trusted_no_more_than_a_runs(tmp_path: Path) -> None:
         resumed_arguments([f"resume={tmp_path}"])
 
 
+@pytest.mark.parametrize("std", [["a"], {"_target_": "evil.C"}, "1,{_target_: evil.C}", "${oc.decode:x}", None, True])
+def test_a_recorded_configuration_adds_nothing_but_numbers_to_its_command(tmp_path: Path, std: Any) -> None:
+    config = {"data": {"name": "files"}, "model": {"name": "multi_cnn"}, "embedding": {"std": std}}
+    (tmp_path / "run.json").write_text(json.dumps({"command": ["data=files"], "config": config}))
+    merged = resumed_arguments([f"resume={tmp_path}"])
+    assert [one for one in merged if one.startswith("embedding.std")] == (["embedding.std=true"] if std is True else [])
+
+
 def test_trust_without_resume_is_refused(configure: Callable[..., Config]) -> None:
     with pytest.raises(SettingError, match=r"^trust: only goes with resume=FOLDER; leave it out$"):
         configure("trust=true")
