@@ -23,7 +23,6 @@ from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.utilities import rank_zero_only
-from rich.console import Console
 
 from lt_lightning.callbacks import (
     AgreementCallback,
@@ -36,7 +35,7 @@ from lt_lightning.callbacks import (
 )
 from lt_lightning.callbacks.exhausted import ExhaustionCallback
 from lt_lightning.callbacks.finite import first_not_finite
-from lt_lightning.callbacks.progress import ProgressCallback, RoundsDisplay
+from lt_lightning.callbacks.progress import ProgressCallback, RoundsDisplay, Screen
 from lt_lightning.callbacks.refused import check_callbacks
 from lt_lightning.callbacks.round_checkpoint import drop_checkpoints, find_checkpoint
 from lt_lightning.callbacks.spelling import SpellingCallback
@@ -158,7 +157,7 @@ def run_experiment(
             write_description(run, description)
             write_tables(run, played)
             _drop_tickets(run, config, played, metric_of(description))
-    console = Console(highlight=False, quiet=not is_writer)
+    console = Screen(highlight=False, quiet=not is_writer)
     rounds, metric = config.pruning.rounds, metric_of(description)
     title = _summary(config, data, description, metric)
     with RoundsDisplay(title, rounds, config.trainer.max_epochs, console, metric=metric) as display:

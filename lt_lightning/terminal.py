@@ -28,6 +28,9 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _ASCII = {"–": "-", "—": "-", "…": "...", "·": "-", "×": "x", "≥": ">=", "≤": "<=", "−": "-", "→": "->", "±": "+-"}
 """Substitutes for the punctuation of the project's own messages."""
 
+CLOSED = "stdout: its reader has closed it, and the run has stopped"
+"""The error of a run whose output was piped into a program that ended, such as `head`."""
+
 FALLBACK = "lt_lightning.fallback"
 """The name of the error handler that streams use for characters that their encoding lacks."""
 
@@ -100,6 +103,20 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's text."""
         return escape(super().format(record), keep="\n\t")
+
+
+class StdoutHandler(logging.StreamHandler):
+    """Logs to stdout, and raises where its reader has closed it; logging would print a traceback and go on."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stdout)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        """Raise the BrokenPipeError that is being handled; leave others to logging."""
+        error = sys.exc_info()[1]
+        if isinstance(error, BrokenPipeError):
+            raise error
+        super().handleError(record)
 
 
 def _substitute(error: UnicodeError) -> tuple[str, int]:

@@ -23,7 +23,7 @@ from lt_lightning.processes import Job, Launch, find_launch
 from lt_lightning.results.holding import hold
 from lt_lightning.results.rounds import Standing, find_standing
 from lt_lightning.resuming import check_same, describe_before, how_to_go_on, is_begun, is_complete, near
-from lt_lightning.terminal import write
+from lt_lightning.terminal import CLOSED, write
 from lt_lightning.transfer.fitting import read_ticket
 from lt_lightning.trust import escape
 from lt_lightning.typed_paths import typed_in
@@ -67,6 +67,8 @@ def task(composed: DictConfig) -> None:
             log.info("stopped by %s", stopped.signal.name)
             stopped.advice = how_to_go_on(Path(hydra.sweep.dir) if in_sweep else run, start)
             raise stopped from None
+        if isinstance(error, BrokenPipeError):
+            error = ResumableError(CLOSED)
         if not isinstance(error, (SettingError, LotteryError)):
             raise
         message = _message(error)

@@ -23,7 +23,7 @@ from lt_lightning.imports import load_lightning, prefer_installed
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.processes import Job, Place
 from lt_lightning.supervisor import SHOW_CURSOR
-from lt_lightning.terminal import prepare_streams
+from lt_lightning.terminal import CLOSED, prepare_streams
 
 
 def main(report: int) -> None:
@@ -44,6 +44,8 @@ def main(report: int) -> None:
         _play(job, place)
     except (SettingError, LotteryError) as error:
         _fail(report, error, f"pruning.{error}" if isinstance(error, LotteryError) else str(error))
+    except BrokenPipeError:
+        _fail(report, ResumableError(CLOSED), CLOSED)
     except BaseException as error:
         _fail(report, error, None)
 

@@ -19,6 +19,7 @@ import lt_lightning
 from lt_lightning import terminal
 from lt_lightning.command_line import start_program
 from lt_lightning.errors import SettingError
+from trials.kills import SMALL, write_corpus
 
 HOSTILE = "a\x1b]0;title\x07b\x9b2Jc\u202edd\u2066e\x7f\x00"
 PACKAGE = Path(lt_lightning.__file__).parent
@@ -191,3 +192,26 @@ def test_under_a_locale_of_ascii_paths_and_texts_arrive_as_they_were_typed(encod
     assert (ran.returncode, ran.stderr) == (0, b"")
     said = {None: "größe".encode(), "ascii:strict": rb"gr\xf6\xdfe", "latin-1": "größe".encode("latin-1")}[encoding]
     assert ran.stdout.split() == [said, rb"'gr\xf6\xdfe'", b"1"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sweep", [False, True])
+def test_a_run_whose_reader_has_gone_stops_and_says_how_to_go_on(sweep: bool, tmp_path: Path) -> None:
+    write_corpus(tmp_path / "corpus")
+    command = [
+        sys.executable, "-m", "lt_lightning.train",
+        *(["-m", "seed=0,1", "hydra.sweep.dir=run"] if sweep else ["hydra.run.dir=run"]),
+        "data=files", "data.path=corpus", *SMALL,
+    ]  # fmt: skip
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        ran = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
+    if sweep:  # nothing has begun
+        assert (ran.returncode, ran.stderr) == (141, "")
+    else:
+        said = "error: stdout: its reader has closed it, and the run has stopped"
+        assert (ran.returncode, ran.stderr.splitlines()) == (
+            2,
+            [f"{said}; go on with: python -m lt_lightning.train resume=run"],
+        )

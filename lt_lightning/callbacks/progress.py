@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -31,6 +33,14 @@ REFRESH_SECONDS = 0.2
 """How often the bar moves: as fast as people look, not as fast as steps are made."""
 
 
+class Screen(Console):
+    """A console that raises where its reader has closed the pipe; Rich would end the program without a word."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise a BrokenPipeError."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 class RoundsDisplay:
     """Shows the rounds of one run. On a terminal: bar and table; elsewhere one line a round, no control characters.
 
@@ -45,7 +55,7 @@ class RoundsDisplay:
     def __init__(
         self, title: str, rounds: int, epochs: int, console: Console | None = None, *, metric: Metric = ACCURACY
     ) -> None:
-        self.console = console or Console(highlight=False)
+        self.console = console or Screen(highlight=False)
         self._metric = metric
         self._title, self._rounds, self._epochs = title, rounds, epochs
         self._progress = Progress(

@@ -2,13 +2,14 @@
 
 import io
 import logging
+import os
 import re
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from lt_lightning.callbacks.progress import RoundsDisplay
+from lt_lightning.callbacks.progress import RoundsDisplay, Screen
 from lt_lightning.results.metrics import ACCURACY, BITS, EXACT_MATCH, LETTERS_RIGHT, Metric
 from lt_lightning.results.records import LayerRecord, Record
 from lt_lightning.results.tables import round_cells, round_columns
@@ -125,3 +126,12 @@ def test_in_a_pipe_a_round_is_one_line_of_all_values_whatever_its_width() -> Non
     (line,) = (line for line in console.file.getvalue().splitlines() if line.startswith("round 0/1"))
     assert "train loss 0.1000" in line
     assert line.endswith("12.5 s")
+
+
+def test_a_reader_that_closes_the_pipe_is_an_error_and_no_silent_end() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "wb", buffering=0) as closed:  # noqa: PTH123
+        console = Screen(file=io.TextIOWrapper(closed, write_through=True), force_terminal=False)
+        with pytest.raises(BrokenPipeError):
+            RoundsDisplay("A run", 1, 1, console).__enter__()
