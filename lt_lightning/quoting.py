@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, List, Optional, get_type_hints  # noqa: UP035 (the types that the configuration uses)
+
+from lt_lightning.typed_paths import typed_path
 
 _OVERRIDE = re.compile(r"(\+{0,2})([A-Za-z_][A-Za-z0-9_./@-]*)=(.*)", re.DOTALL)
 _FUNCTION = re.compile(r"(choice|range|interval|glob|sort|shuffle|tag|extend_list|int|float|str|bool|json_str)\(.*\)")
@@ -135,6 +136,6 @@ def _split(text: str) -> Iterator[str]:
 
 def _exists(path: str) -> bool:
     try:
-        return Path(path).expanduser().exists()
-    except (OSError, RuntimeError, ValueError):  # too long, of an unknown user, with a NUL
+        return typed_path(path).exists()
+    except (OSError, ValueError):  # too long, with a NUL
         return False

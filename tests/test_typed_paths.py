@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import lt_lightning
 from lt_lightning.config import Config
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
@@ -37,6 +38,12 @@ def test_a_folder_whose_name_begins_with_a_tilde_is_read(
     (tmp_path / typed).parent.mkdir(exist_ok=True)
     write_corpus(tmp_path / typed)
     assert len(load_corpus(data).class_names) == 3
+
+
+def test_no_module_expands_a_home_in_a_way_of_its_own() -> None:
+    package = Path(lt_lightning.__file__).parent
+    others = [path for path in package.rglob("*.py") if path.name != "typed_paths.py"]
+    assert [path.name for path in others if "expanduser" in path.read_text(encoding="utf-8")] == []
 
 
 def test_settings_keep_the_folder_that_they_were_typed_in(configure: Callable[..., Config]) -> None:
