@@ -78,9 +78,9 @@ def test_a_run_that_changes_its_directory_reads_what_was_typed_and_goes_on(tmp_p
     assert (first.returncode, first.stderr) == (0, "")
     assert (tmp_path / "run/note.txt").read_text(encoding="utf-8") == "here"
     assert (tmp_path / "run/report.html").exists()
-    again = train("resume=run", "hydra.job.chdir=true", "pruning.rounds=1")
+    again = train("resume=run", "trust=true", "hydra.job.chdir=true", "pruning.rounds=1")
     assert (again.returncode, again.stderr) == (0, "")
     assert len((tmp_path / "run/results.csv").read_text(encoding="utf-8").splitlines()) == 3
-    done = train("resume=run", "hydra.job.chdir=true", "pruning.rounds=1")
+    done = train("resume=run", "trust=true", "hydra.job.chdir=true", "pruning.rounds=1")
     assert "nothing to do" in done.stdout
     assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"corpus", "mine.py", "run"}
