@@ -34,7 +34,7 @@ _ROOM, _ROOM_A_WORD = 1 << 22, 256
 # numbers to keep, however few live and for each that does;
 _NUMBERS, _NUMBERS_A_VALUE = 1 << 26, 5000
 # additions for the shortest text, which is as long as the widest filter, and multiplications for each different word.
-_OF_A_TEXT, _OF_A_TEXT_A_VALUE = 1 << 24, 16
+_OF_A_TEXT, _OF_A_TEXT_A_VALUE = 1 << 22, 16
 _OF_A_WORD, _OF_A_WORD_A_VALUE = 1 << 24, 500
 
 
