@@ -17,7 +17,7 @@ from lt_lightning.results.facts import look_up
 from lt_lightning.results.holding import STATE
 from lt_lightning.results.machine import compare_cpus
 from lt_lightning.results.rewind_weights import read_rewind_weights, write_rewind_weights
-from lt_lightning.results.round_tickets import RoundTicket
+from lt_lightning.results.round_tickets import RoundTicket, check_parameters
 from lt_lightning.results.rounds import PlayedRound, rewind_path, ticket_path
 
 
@@ -32,10 +32,18 @@ def take_up(run: Path, played: Sequence[PlayedRound], network: nn.Module, prunin
     last = played[-1].record.round
     ticket = RoundTicket.load(ticket_path(run, last))
     _require_finite(ticket_path(run, last), ticket.weights)
-    network.to(next(weight.dtype for weight in ticket.weights.values() if weight.is_floating_point()))
+    for weight in ticket.weights.values():
+        if weight.is_floating_point():
+            network.to(weight.dtype)
+            break
+    check_parameters(ticket_path(run, last), ticket.weights, network.state_dict())
     network.load_state_dict(dict(ticket.weights))
     weights = read_rewind_weights(run) if played[0].rewind is not None else None
-    _require_finite(rewind_path(run), weights or {})
+    if weights is not None:
+        _require_finite(rewind_path(run), weights)
+        # Tied parameters have one name here and several in a ticket.
+        shared = {name: weight for name, weight in ticket.weights.items() if name in weights or name in ticket.mask}
+        check_parameters(rewind_path(run), {name: weights[name] for name in weights if name in shared}, shared)
     # A file has an order of its own; among equal scores it is the order of the parameters that decides.
     mask = {name: ticket.mask[name] for name, _ in network.named_parameters() if name in ticket.mask}
     pruning.load_state_dict({"round": last, "training": False, "mask": mask, "rewind_weights": weights})

@@ -14,13 +14,15 @@ from lt_lightning.results.export_places import Places
 from lt_lightning.results.facts import DASH, look_up
 from lt_lightning.results.files import writing_to
 from lt_lightning.results.kept_tickets import explain_missing
+from lt_lightning.results.masks import check_inside, read_masks
 from lt_lightning.results.model_card import shell_name, write_card
 from lt_lightning.results.packing import pack_ticket, rounded
 from lt_lightning.results.provenance import describe_origin
 from lt_lightning.results.records import Record
-from lt_lightning.results.round_tickets import RoundTicket
+from lt_lightning.results.round_tickets import RoundTicket, check_nesting
 from lt_lightning.results.rounds import ticket_path
 from lt_lightning.results.runs import Run
+from lt_lightning.results.sealed import quoted
 from lt_lightning.results.tables import percent
 from lt_lightning.results.verification import (
     check_answers,
@@ -30,6 +32,7 @@ from lt_lightning.results.verification import (
     written_and_checked,
 )
 from lt_lightning.tickets.format import Packed
+from lt_lightning.tickets.shapes import check_about, expected_shapes
 from lt_lightning.transfer.keeping import find_first_weights
 from lt_lightning.trust import literal
 
@@ -123,20 +126,50 @@ def _load(run: Run, record: Record) -> RoundTicket:
     ticket = RoundTicket.load(path)
     if ticket.about.get("round") != record.round:
         raise SettingError(f"{path}: the ticket of another round; restore it from a copy")
+    before = ticket_path(run.folder, record.round - 1)
+    if before.exists():  # old tickets may have been removed
+        check_inside(path, read_masks(path)[1], read_masks(before)[1])
     return ticket
 
 
 def _pack(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> Packed:
     about = describe_origin(run, record)
-    first = find_first_weights(run, ticket, keep=wishes.first_weights)
     try:
+        _check(ticket, record)
+        first = find_first_weights(run, ticket, keep=wishes.first_weights)
         packed = pack_ticket(ticket, {**about, "first": first.recipe}, first=first.weights, half=wishes.half)
+    except SettingError:
+        raise
     except ValueError as error:
         said = f"{ticket_path(run.folder, record.round)}: {error}"
-        raise SettingError(f"{said}; only the tickets of classifiers of texts can be packed") from error
+        raise SettingError(f"{said}; restore it from a copy, or give a run of a classifier of texts") from error
     if wishes.half:
         packed = replace(packed, about={**packed.about, "half_test_acc": _measure(packed, run, wishes.data)})
     return packed
+
+
+def _check(ticket: RoundTicket, record: Record) -> None:
+    """Check what a ticket says of itself, whoever sealed it, also against its round's row of `results.csv`.
+
+    Raises:
+        ValueError: something is missing, or not what a run writes.
+    """
+    from tokenizers import Tokenizer
+
+    check_nesting(ticket.about)
+    about = {**ticket.about, "words": len(ticket.vocabulary)}
+    try:
+        Tokenizer.from_str(ticket.tokenizer)
+    except Exception as error:  # the library raises no narrower one
+        raise ValueError(f"its tokenizer cannot be read ({quoted(error)})") from error
+    check_about(about)
+    expected_shapes(about)
+    if type(about.get("seed")) is not int or not 0 <= about["seed"] < 2**32:
+        raise ValueError(f"its seed is {quoted(str(about.get('seed')))}")
+    for key in ("alive", "total", "sparsity", "test_acc"):
+        said, recorded = about.get(key), getattr(record, key)
+        if repr(said) != repr(recorded):  # so that NaN is the same as NaN, and true is not 1
+            raise ValueError(f"its {key} is {quoted(str(said))}, in results.csv {recorded}")
 
 
 def _measure(packed: Packed, run: Run, data: Path | None) -> float:

@@ -1,7 +1,8 @@
 """From text to batches, one way: corpus → splits → vocabulary → ids → batches, handed out by the DataModule.
 
 - `corpus`: texts and labels, checked (`labels`, `rows`), from the Hub (`hub`), from files (`files`) or built in
-  (`built_in`): the prose of `docstrings` (`pydocs`) and the names (`identifiers`) of four `libraries`;
+  (`built_in`): the prose of `docstrings` (`pydocs`) and the names (`identifiers`) of four `libraries`, as they
+  were `installed`;
 - `labelled`: texts with the classes of a ticket, to evaluate it on;
 - `pairs`: strings that are given and strings that should come out, checked, or random (`reversal`), of the letters of
   an `alphabet`;

@@ -5,7 +5,7 @@ rows are shown as plain text (`tables`). Its task says what rounds are judged by
 (`winners`), and what its things are called (`wording`). From a run directory (`runs`) a report is drawn (`report`):
 figures (`figures`, `confusion_figures`, their look in `style`) and a page (`page`, `examples`, made of what `frame`
 has) that also puts `run.json` into words (`facts`). Whatever is written is written whole or not at all (`files`);
-tensors are written with a checksum inside (`sealed`, `sealed_tensors`).
+tensors are written with a checksum inside (`sealed`, `sealed_tensors`). `masks` compares those of two rounds.
 
 Several runs, found below folders (`folders`), are gathered (`study`) in groups of equal settings (`grouping`) and
 compared (`comparison`) by means over seeds (`statistics`): `comparison_report` writes figures (`comparison_pictures`,

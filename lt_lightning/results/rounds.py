@@ -20,6 +20,7 @@ from typing import Any
 from lt_lightning.errors import SettingError
 from lt_lightning.results.files import write_whole
 from lt_lightning.results.holding import STATE
+from lt_lightning.results.masks import Masks, check_inside, read_masks
 from lt_lightning.results.records import (
     ConfusionRecord,
     EpochRecord,
@@ -129,10 +130,11 @@ def find_standing(run: Path) -> Standing:
     """
     rounds: list[PlayedRound] = []
     damages: list[str] = []
+    masks: Masks | None = None
     try:
         for played in _recorded(run):
             if ticket_path(run, played.record.round).exists():
-                _compare_seals(ticket_path(run, played.record.round), played.ticket)
+                masks = _check_ticket(ticket_path(run, played.record.round), played.ticket, masks)
             if played.rewind is not None:
                 _compare_seals(rewind_path(run), played.rewind)
             rounds.append(played)
@@ -234,6 +236,19 @@ def _render(rounds: Sequence[PlayedRound]) -> dict[str, bytes | None]:
 
 def _rows(rounds: Sequence[PlayedRound], name: str) -> list[Any]:
     return [row for played in rounds for row in getattr(played, name)]
+
+
+def _check_ticket(path: Path, seal: str, before: Masks | None) -> Masks:
+    """Check that a ticket is the file that the run wrote, and prunes further than the one before; return its masks."""
+    try:
+        found, masks = read_masks(path)
+        if before is not None:
+            check_inside(path, masks, before)
+    except SettingError as error:
+        raise SettingError(str(error).rpartition(";")[0]) from None  # a run that goes on is its own remedy
+    if found != seal:
+        raise SettingError(f"{path}: sound, but not the file that the run wrote there")
+    return masks
 
 
 def _compare_seals(path: Path, seal: str) -> None:

@@ -12,7 +12,7 @@ from lt_lightning.imports import load_lightning
 from lt_lightning.lottery.settings import Rewind
 from lt_lightning.results.facts import look_up
 from lt_lightning.results.rewind_weights import read_rewind_weights
-from lt_lightning.results.round_tickets import RoundTicket
+from lt_lightning.results.round_tickets import RoundTicket, check_parameters
 from lt_lightning.results.rounds import rewind_path
 from lt_lightning.results.runs import Run
 
@@ -46,6 +46,9 @@ def find_first_weights(run: Run, ticket: RoundTicket, *, keep: bool) -> First:
     rewind, settings = look_up(run.description, "config.pruning.rewind"), look_up(run.description, "config.embedding")
     from_start = isinstance(rewind, str) and Rewind.parse(rewind).at_start
     kept = read_rewind_weights(run.folder) if from_start and rewind_path(run.folder).exists() else None
+    if kept is not None:
+        kept = {name: weight for name, weight in kept.items() if name in ticket.weights}
+        check_parameters(rewind_path(run.folder), kept, ticket.weights)
     # Vectors that were read, or weights of another ticket, are in no seed.
     is_drawn = look_up(run.description, "config.pruning.ticket") is None and look_up(settings or {}, "name") == "random"
     recipe, drawn = None, None

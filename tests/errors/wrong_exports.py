@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -83,6 +84,24 @@ def _no_winner(folder: Path) -> None:
     path.write_text("\n".join([first, *rows, ",".join(values), ""]))
 
 
+def _reseal(folder: Path, number: int = 1, **wrong: Any) -> None:
+    """Seal the ticket of a round anew, with wrong content."""
+    path = folder / f"run/tickets/round_{number:02}.safetensors"
+    ticket = RoundTicket.load(path)
+    tokenizer = wrong.pop("tokenizer", ticket.tokenizer)
+    RoundTicket(ticket.weights, ticket.mask, {**ticket.about, **wrong}, tokenizer).save(path)
+
+
+def _revived(folder: Path) -> None:
+    """Prune in round 0 what lives in round 1."""
+    path = folder / "run/tickets/round_00.safetensors"
+    ticket = RoundTicket.load(path)
+    weights, mask = dict(ticket.weights), Mask.ones(ticket.weights)
+    mask["fc.bias"][0] = False
+    mask.apply_(weights)
+    RoundTicket(weights, mask, ticket.about, ticket.tokenizer).save(path)
+
+
 DATA = {
     "name": "files", "kind": "texts", "path": "gone", "tokenizer": "words", "batch_size": 64, "num_workers": 0,
     "text_column": "text", "label_column": "label",
@@ -120,6 +139,16 @@ CASES = (
           change=lambda folder: (folder / "run/tickets/round_01.safetensors").unlink()),
     _case("a ticket that is cut off", ["round_01.safetensors", "cut off"], "run", change=_cut),
     _case("a ticket of another round in its place", ["round_01.safetensors", "another round"], "run", change=_swapped),
+    _case("a ticket of junk for words", ["round_01.safetensors", "tokenizer"], "run",
+          change=lambda folder: _reseal(folder, tokenizer='{"model": {"vocab": ["a"]}}')),
+    _case("a ticket of a network that cannot be", ["round_01.safetensors", "filters"], "run",
+          change=lambda folder: _reseal(folder, model={"name": "cnn", "filters": "two", "widths": [2]})),
+    _case("a ticket that tells of other results", ["round_01.safetensors", "test_acc", "results.csv"], "run",
+          change=lambda folder: _reseal(folder, test_acc=0.9)),
+    _case("a ticket nested 900 deep", ["round_01.safetensors", "deep"], "run",
+          change=lambda folder: _reseal(folder, experiment=json.loads("[" * 900 + "]" * 900))),
+    _case("a ticket in which pruned entries live again", ["round_01.safetensors", "round before"], "run",
+          change=_revived),
     _case("first weights that nobody kept", ["--first-weights"], "run", "--first-weights"),
     _case("to measure rounded weights where `run.json` says too little", ["run.json", "--half"], "run", "--half"),
     _case("to measure rounded weights on data that has gone", ["data.path", "gone"], "run", "--half",

@@ -62,6 +62,11 @@ CASES = (
     _ticket("no words", _says(tokenizer=None), "words"),
     _ticket("a mask of numbers", _says({"w": torch.ones(2), "mask/w": torch.ones(2)}), "mask of 'w'"),
     _ticket("a mask of another shape", _says({"w": torch.ones(2), "mask/w": torch.ones(3) > 0}), "mask of 'w'"),
+    _ticket(
+        "a pruned weight that is not zero",
+        _says({"w": torch.ones(2), "mask/w": torch.tensor([True, False])}),
+        "pruned entries of 'w'",
+    ),
     _ticket("a mask of no weights", _says({"mask/w": torch.ones(2) > 0}), "mask of 'w'"),
 )
 

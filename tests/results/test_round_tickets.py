@@ -12,7 +12,8 @@ from safetensors.torch import save
 
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
-from lt_lightning.results.round_tickets import FORMAT, VERSION, RoundTicket
+from lt_lightning.results.masks import FORMAT, VERSION
+from lt_lightning.results.round_tickets import RoundTicket, check_nesting, check_parameters
 from lt_lightning.results.sealed_tensors import write_sealed
 
 WEIGHTS = {"fc.weight": torch.tensor([[0.5, 0.0], [0.0, -1.0]]), "fc.bias": torch.tensor(0.25)}
@@ -98,3 +99,58 @@ def test_a_mask_that_fits_no_weight_is_refused(tmp_path: Path, mask: dict[str, t
     write_sealed(tmp_path / "odd", WEIGHTS | mask, CONTENT)
     with pytest.raises(SettingError, match=r"odd: a ticket with a mask of '.*' that fits no weight; "):
         RoundTicket.load(tmp_path / "odd")
+
+
+@pytest.mark.parametrize("value", [1e-30, -1.0, float("nan"), float("inf")])
+def test_a_pruned_entry_that_is_not_zero_is_refused(tmp_path: Path, value: float) -> None:
+    weight = torch.tensor([[0.5, value], [0.0, -1.0]])
+    write_sealed(tmp_path / "odd", {"w": weight, "mask/w": torch.tensor([[True, False], [False, True]])}, CONTENT)
+    with pytest.raises(SettingError, match=r"odd: a ticket with pruned entries of 'w' that are not zero; "):
+        RoundTicket.load(tmp_path / "odd")
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16, torch.complex64, torch.int8, torch.bool])
+def test_a_pruned_entry_is_zero_in_every_type(tmp_path: Path, kind: torch.dtype) -> None:
+    mask = torch.tensor([True, False])
+    write_sealed(tmp_path / "zero", {"w": torch.tensor([1, 0]).to(kind), "mask/w": mask}, CONTENT)
+    assert RoundTicket.load(tmp_path / "zero").weights["w"].dtype == kind
+    write_sealed(tmp_path / "one", {"w": torch.tensor([1, 1]).to(kind), "mask/w": mask}, CONTENT)
+    with pytest.raises(SettingError, match="not zero"):
+        RoundTicket.load(tmp_path / "one")
+
+
+def test_the_vocabulary_is_the_words_in_the_order_of_their_ids() -> None:
+    tokenizer = json.dumps({"model": {"vocab": {"b": 3, "<pad>": 1, "a": 2, "<unk>": 0}}})
+    assert RoundTicket({}, Mask({}), {}, tokenizer).vocabulary == ["<unk>", "<pad>", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    "vocabulary",
+    [
+        None, [], {"<unk>": 0}, {"<unk>": 0, "<pad>": 1, "a": 3}, {"<unk>": 0, "<pad>": 1, "a": 1},
+        {"<unk>": 0, "<pad>": 1, "a": "2"}, {"<unk>": 1, "<pad>": 0}, {"<unk>": 0, "<pad>": 1, "\ud800": 2},
+    ],
+)  # fmt: skip
+def test_a_tokenizer_without_such_words_has_no_vocabulary(vocabulary: Any) -> None:
+    for tokenizer in (json.dumps({"model": {"vocab": vocabulary}}), "", "[]", "{}", '{"model": 1}', "[" * 100_000):
+        with pytest.raises(ValueError, match="its tokenizer is no list of words"):
+            _ = RoundTicket({}, Mask({}), {}, tokenizer).vocabulary
+
+
+def test_what_is_nested_too_deep_or_no_text_is_refused() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    check_nesting({"a": [1, {"b": "ü\U0001f600"}], "c": None})
+    for content, why in ((deep, "deep"), ({"a": ["\udc80"]}, "surrogate"), ({"\ud800": 1}, "surrogate")):
+        with pytest.raises(ValueError, match=why):
+            check_nesting(content)
+
+
+@pytest.mark.parametrize("wrong", [{"fc.weight": torch.zeros(4)}, {"fc.other": torch.zeros(1)}])
+def test_weights_of_another_network_are_refused_by_name(wrong: dict[str, torch.Tensor]) -> None:
+    check_parameters(Path("file"), WEIGHTS, WEIGHTS)
+    with pytest.raises(SettingError, match=rf"file: the weights of another network: of '{next(iter(wrong))}' it has "):
+        check_parameters(Path("file"), WEIGHTS | wrong, WEIGHTS)
+    with pytest.raises(SettingError, match=r"the weights of another network: of 'fc\.bias' it has none"):
+        check_parameters(Path("file"), {"fc.weight": WEIGHTS["fc.weight"]}, WEIGHTS)

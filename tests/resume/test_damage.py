@@ -16,14 +16,19 @@ from cutting import EPOCHS, STEPS, Play, StopError, age
 from filelock import FileLock
 from omegaconf import OmegaConf
 
+from lt_lightning.callbacks import PruningCallback
 from lt_lightning.callbacks.round_checkpoint import find_checkpoint, kept_checkpoints
 from lt_lightning.config import Config
-from lt_lightning.continuing import resume_description
+from lt_lightning.continuing import resume_description, take_up
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
+from lt_lightning.lottery import Mask
 from lt_lightning.results.description import write_description
 from lt_lightning.results.holding import STATE, hold
-from lt_lightning.results.rounds import find_standing
+from lt_lightning.results.records import Record
+from lt_lightning.results.rewind_weights import write_rewind_weights
+from lt_lightning.results.round_tickets import RoundTicket
+from lt_lightning.results.rounds import PlayedRound, find_standing, ticket_path
 from lt_lightning.results.runs import read_run
 from lt_lightning.resumed_command import resumed_arguments
 from lt_lightning.resuming import check_same, describe_before, is_begun
@@ -284,3 +289,23 @@ def test_pipes_among_a_run_s_files_are_damage_and_hold_nothing_up(tmp_path: Path
         hold(tmp_path),
     ):
         pass
+
+
+@pytest.mark.parametrize("wrong", [{"weight": torch.zeros(3)}, {"other": torch.zeros(1)}])
+def test_a_ticket_or_rewind_weights_of_another_network_are_refused(
+    tmp_path: Path, wrong: dict[str, torch.Tensor]
+) -> None:
+    network = torch.nn.Linear(2, 1)
+    weights = {name: torch.zeros_like(weight) for name, weight in network.state_dict().items()}
+    record = Record(0, 0.0, 3, 3, 1, *[0.5] * 6)
+    played = [PlayedRound((record,), (), (), (), (), ticket="", rewind="")]
+    RoundTicket(weights | wrong, Mask({}), {}, "{}").save(ticket_path(tmp_path, 0))
+    (tmp_path / STATE).mkdir()
+    with pytest.raises(SettingError, match=r"round_00\.safetensors: the weights of another network"):
+        take_up(tmp_path, played, network, PruningCallback())
+    RoundTicket(weights, Mask.ones({"weight": weights["weight"]}), {}, "{}").save(ticket_path(tmp_path, 0))
+    write_rewind_weights(tmp_path, {"weight": torch.zeros(4)})
+    with pytest.raises(SettingError, match=r"rewind\.safetensors: the weights of another network"):
+        take_up(tmp_path, played, network, PruningCallback())
+    write_rewind_weights(tmp_path, weights)
+    take_up(tmp_path, played, network, PruningCallback())

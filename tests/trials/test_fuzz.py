@@ -35,9 +35,9 @@ def run(tmp_path: Path) -> Path:
         path.write_text("".join(line for line in lines if line.partition(",")[0] in ("round", "0", "1", "2")))
     write_records(run / "examples.csv", [ExampleRecord(0, 'a "b",\n', "ihello", "ihellö")])
     weights = {"fc.weight": torch.randn(4, 3), "fc.bias": torch.zeros(4)}
-    RoundTicket(weights, Mask({"fc.weight": weights["fc.weight"] > 0}), {"round": 0}, '{"model": {}}').save(
-        run / TICKET
-    )
+    mask = Mask({"fc.weight": weights["fc.weight"] > 0})
+    mask.apply_(weights)
+    RoundTicket(weights, mask, {"round": 0}, '{"model": {}}').save(run / TICKET)
     there = {name: kind for name, kind in TABLES.items() if (run / f"{name}.csv").exists()}
     rows = {
         name: tuple(row for row in read_records(run / f"{name}.csv", there[name]) if not row.round) for name in there
