@@ -37,9 +37,8 @@ def make_private(folder: Path) -> bool:
     Raises:
         OSError: the folder cannot be made, something else is there, or it belongs to another user.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        folder.mkdir(mode=0o700)
+        folder.mkdir(mode=0o700, parents=True)  # the mode of `folder` alone
     except FileExistsError:
         if not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
