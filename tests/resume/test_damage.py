@@ -309,3 +309,12 @@ def test_a_ticket_or_rewind_weights_of_another_network_are_refused(
         take_up(tmp_path, played, network, PruningCallback())
     write_rewind_weights(tmp_path, weights)
     take_up(tmp_path, played, network, PruningCallback())
+
+
+def test_a_lock_is_not_opened_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / STATE).mkdir()
+    (tmp_path / STATE / "lock").symlink_to(tmp_path / "theirs")
+    with pytest.raises(SettingError, match="symbolic links"), hold(tmp_path):
+        pass
+    assert (tmp_path / "theirs").read_text() == "theirs"
