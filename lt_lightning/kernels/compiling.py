@@ -75,12 +75,7 @@ def code_folder() -> Path | None:
     except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home
         log.warning("compiled loops cannot be kept (%s); set NUMBA_CACHE_DIR to a folder of your own", error)
         return None
-    fault = None if trusted else (folder, "other users could write in it")
-    for path in () if fault else folder.rglob("*"):
-        with suppress(FileNotFoundError):  # another process has just replaced it
-            if why := find_fault(path.lstat()):
-                fault = path, why
-                break
+    fault = _find_fault_below(folder) if trusted else (folder, "other users could write in it")
     if fault is None:
         return folder
     log.warning("the cache of compiled loops is not trusted (%s: %s); compiling again", *fault)
@@ -90,6 +85,16 @@ def code_folder() -> Path | None:
         else:
             path.unlink(missing_ok=True)
     return None if any(folder.iterdir()) else folder
+
+
+def _find_fault_below(folder: Path) -> tuple[Path, str] | None:
+    """Return the first file or folder below `folder` that others can have changed, and why; or None."""
+    for parent, folders, files in os.walk(folder):  # passes over what another process removes meanwhile
+        for name in (*folders, *files):
+            with suppress(FileNotFoundError):
+                if why := find_fault((path := Path(parent, name)).lstat()):
+                    return path, why
+    return None
 
 
 def _base() -> Path:
