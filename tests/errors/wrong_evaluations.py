@@ -95,7 +95,7 @@ CASES = (
     _case("a limit that is no number", ["data.limit", "'few'"], "data=rows.csv", "data.limit=few"),
     _case("data twice", ["data: ", "twice"], "data=rows.csv", "data=corpus"),
     _case("a part that there is not", ["split: ", "did you mean test?"], "data=corpus", "split=tets"),
-    _case("a part of a single file", ["split: ", "rows.csv", "single file"], "data=rows.csv", "split=test"),
+    _case("what validated, of a single file of another corpus", ["split: "], "data=rows.csv", "split=valid"),
     _case("what validated, of another corpus", ["split: "], "data=corpus", "split=valid"),
     _case("no labels", ["data.label_column"], "data=rows.csv", "data.label_column=null"),
     _case("a column that there is not", ["rows.csv", "'body'", "text, label"], "data=rows.csv",
