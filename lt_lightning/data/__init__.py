@@ -3,6 +3,7 @@
 - `corpus`: texts and labels, checked (`labels`, `rows`), from the Hub (`hub`), from files (`files`) or built in
   (`built_in`): the prose of `docstrings` (`pydocs`) and the names (`identifiers`) of four `libraries`, as they
   were `installed`;
+- `delimiters`: what separates the columns of a .csv;
 - `labelled`: texts with the classes of a ticket, to evaluate it on;
 - `pairs`: strings that are given and strings that should come out, checked, or random (`reversal`), of the letters of
   an `alphabet`;

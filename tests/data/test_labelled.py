@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lt_lightning.config import DataConfig, EmbeddingConfig
-from lt_lightning.data.corpus import Corpus, make_corpus
+from lt_lightning.data.corpus import Corpus, load_corpus, make_corpus
 from lt_lightning.data.files import read_parquet
 from lt_lightning.data.labelled import read_labelled_file, take_split
 from lt_lightning.data.module import TextDataModule
@@ -117,6 +117,34 @@ def test_a_file_has_the_fingerprint_of_the_split_that_it_is(corpus, tmp_path, da
     path = tmp_path / "test.parquet"
     corpus.splits["test"].to_parquet(path)
     assert read_labelled_file(path, data_config(), corpus.class_names).fingerprint == corpus.fingerprints["test"]
+
+
+def test_a_part_of_a_single_file_is_the_one_that_training_drew(tmp_path, data_config):
+    path = write(tmp_path / "rows.jsonl", list(NAMES) * 20)
+    config = data_config(path=str(path), test_fraction=0.2)
+    corpus = load_corpus(config)
+    module = TextDataModule(corpus, config, EmbeddingConfig(name="random", dim=3, max_vocab=99), seed=7)
+    about = {"seed": 7, "rows": module.rows, "fingerprint": corpus.fingerprints}
+    parts = {part: take_split(load_corpus(config), part, config, NAMES, about) for part in ("test", "train", "valid")}
+    assert {part: len(found.labels) for part, found in parts.items()} == {"test": 12, "train": 48, "valid": 14}
+    for found in parts.values():  # rows are counted in the whole file
+        assert [f"text {number - 1}" for number in found.numbers] == found.texts(range(len(found.numbers)))
+        assert found.labels.tolist() == [NAMES.index(NAMES[(number - 1) % 3]) for number in found.numbers]
+    assert not {*parts["test"].numbers} & {*parts["train"].numbers}
+    assert {*parts["valid"].numbers} < {*parts["train"].numbers}
+
+
+def test_a_file_with_semicolons_is_read_as_in_training(tmp_path, data_config):
+    (tmp_path / "rows.csv").write_text("text;label\nGut, danke;Sports\nx;World\n")
+    found = read_labelled_file(tmp_path / "rows.csv", data_config(), NAMES)
+    assert found.texts([0, 1]) == ["Gut, danke", "x"]
+    assert found.labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("label", [float("nan"), "NaN", "", None])
+def test_a_label_that_is_missing_is_missing_in_any_file(label, tmp_path, data_config):
+    found = read_labelled_file(write(tmp_path / "rows.jsonl", [*["World"] * 39, label]), data_config(), NAMES)
+    assert (len(found.labels), found.dropped) == (39, 1)
 
 
 def test_numbers_without_names_are_the_tickets_numbers(rows_of, data_config):
