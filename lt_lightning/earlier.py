@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from lt_lightning.errors import SettingError
 from lt_lightning.results.grouping import flat_settings, show_setting
 
 
@@ -31,3 +33,15 @@ def earlier_defaults(command: Sequence[str], configs: Sequence[Mapping[str, Any]
     if "embedding.std" not in given and same:
         missing.append(f"embedding.std={show_setting(stds[0])}")
     return missing
+
+
+def recorded_configs(runs: Iterable[Path], describe: Callable[[Path], tuple[Mapping[str, Any], Any]]) -> list[Any]:
+    """Return the recorded configurations of runs, as far as they can be read; `describe` reads a run's description."""
+    configs = []
+    for run in runs:
+        try:
+            config = describe(run)[0].get("config")
+        except SettingError:
+            continue
+        configs += [config] if isinstance(config, Mapping) else []
+    return configs

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from lt_lightning.earlier import earlier_defaults
+from lt_lightning.earlier import earlier_defaults, recorded_configs
 from lt_lightning.errors import SettingError
 from lt_lightning.job_folders import NAME_KEY, SUBDIR
 from lt_lightning.quoting import quoted
@@ -49,10 +48,8 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
     if not is_sweep and {"-m", "--multirun"} & set(flags):
         raise SettingError(f"resume: {folder} is one run; leave out -m, or give the folder of a sweep")
     before = without_resume(_swept(folder) if is_sweep else _commanded(folder))
-    before = [
-        *earlier_defaults(before, _configs(folder.glob("*/run.json") if is_sweep else [folder / "run.json"])),
-        *before,
-    ]
+    runs = [path.parent for path in folder.glob("*/run.json")] if is_sweep else [folder]
+    before = [*earlier_defaults(before, recorded_configs(runs, describe_before)), *before]
     rest, now, trusted = _read_trust(rest, now)
     if not trusted:
         _check_trust(folder, before, {_key(argument) for argument in now})
@@ -109,18 +106,6 @@ def _commanded(run: Path) -> list[str]:
     if not (run / "run.json").exists() and not (run / ".hydra" / "overrides.yaml").exists():
         raise SettingError(f"resume: {run} is no run directory, it has no run.json; {suggest_run(run)}")
     return [str(argument) for argument in describe_before(run)[0]["command"]]
-
-
-def _configs(descriptions: Iterable[Path]) -> list[Mapping[str, Any]]:
-    """Return the recorded configurations of runs, as far as they can be read."""
-    configs = []
-    for path in descriptions:
-        try:
-            config = look_up(describe_before(path.parent)[0], "config")
-        except SettingError:
-            continue
-        configs += [config] if isinstance(config, Mapping) else []
-    return configs
 
 
 def _swept(folder: Path) -> list[str]:

@@ -236,13 +236,24 @@ def _as_string(value: Any) -> str | None:
 
 
 def _dataset(table: pa.Table) -> datasets.Dataset:
-    """Return the table with categories and views written out, as `datasets` does not know them."""
+    """Return the table with categories and views written out, as `datasets` does not know them.
+
+    A column of another type that it does not know, such as a map, holds neither texts nor labels and is left out.
+    """
     for place, field in enumerate(table.schema):
         if is_text(field.type) and not pa.types.is_string(field.type):
             table = table.set_column(place, field.name, as_text(table[place]))
         elif pa.types.is_dictionary(field.type):
             table = table.set_column(place, field.name, table[place].cast(field.type.value_type))
-    return datasets.Dataset(table)
+    return datasets.Dataset(table.select([field.name for field in table.schema if _is_known(field)]))
+
+
+def _is_known(field: pa.Field) -> bool:
+    try:
+        datasets.Features.from_arrow_schema(pa.schema([field]))
+    except ValueError:
+        return False
+    return True
 
 
 def _say(error: BaseException) -> str:

@@ -173,6 +173,21 @@ def test_text_in_a_parquet_file_is_text_however_it_is_stored(tmp_path, kind):
     assert read_splits(tmp_path)["train"].to_list() == [{"text": one, "label": one} for one in ("x", "y", None)]
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int32())),
+        pa.array([["a"]], pa.list_(pa.string_view())),
+        pa.array([["a"]], pa.list_view(pa.string())),
+        pa.array([b"a"], pa.binary_view()),
+    ],
+)
+def test_other_columns_of_a_parquet_file_may_be_of_any_type(tmp_path, other):
+    pq.write_table(pa.table({"other": other, "text": ["x"], "label": ["a"]}), tmp_path / "rows.parquet")
+    rows = read_splits(tmp_path / "rows.parquet")["train"]
+    assert (rows["text"][:], rows["label"][:]) == (["x"], ["a"])
+
+
 def test_nan_among_texts_is_a_missing_value(tmp_path):
     for split in ("train", "test"):
         (tmp_path / f"{split}.jsonl").write_text('{"text": "x", "label": "a"}\n{"text": NaN, "label": NaN}\n')
