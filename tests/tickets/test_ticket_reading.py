@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lt_lightning.data import cutting
 from lt_lightning.data.cutting import make_tokenizer, spacy_words
 from lt_lightning.data.splitter import Splitter
 from lt_lightning.errors import SettingError
@@ -38,7 +39,8 @@ def reader(splitter: Splitter = Splitter.words, max_length: int | None = None) -
 )
 def test_ids_are_the_tokenizers(texts: list[str], splitter: Splitter, max_length: int | None, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "PIECE", piece)
+        for module in (reading, cutting):
+            patch.setattr(module, "PIECE", piece)
         found = reader(splitter, max_length).read(texts)
     assert [ids.tolist() for ids in found] == [TOKENIZERS[splitter].encode(text).ids[:max_length] for text in texts]
     assert all(ids.dtype == np.int32 for ids in found)
@@ -75,7 +77,8 @@ def test_spacy_s_words_are_those_of_training(monkeypatch: pytest.MonkeyPatch) ->
     spacy = ModuleType("spacy")
     monkeypatch.setattr(spacy, "blank", lambda language: SimpleNamespace(tokenizer=tokens), raising=False)
     monkeypatch.setitem(sys.modules, "spacy", spacy)
-    monkeypatch.setattr(reading, "PIECE", 7)
+    for module in (reading, cutting):
+        monkeypatch.setattr(module, "PIECE", 7)
     texts = ["The word, a WORD", "", "don ' t \n the"]
     expected = [[WORDS.index(word.lower()) + 2 for word in spacy_words()(text)] for text in texts]
     assert [ids.tolist() for ids in reader(Splitter.spacy).read(texts)] == expected
