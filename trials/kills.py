@@ -1,9 +1,11 @@
-"""Kill runs at any moment, go on with them, and see whether a number has changed: `python -m trials.kills --kills 200`.
+"""Kill runs at chosen moments, resume them, and compare every byte: `python -m trials.kills --kills 200`.
 
-A small run is played once from beginning to end. Then it is played again, killed (SIGKILL) at a random moment, or just
-after a random change in its directory, resumed, killed again, …, and in the end left alone. Its `results.csv` (but for
-`seconds`), the other tables and the tickets must be the same to the byte. Each process is forked from one that
-has imported torch and Lightning already: most moments would otherwise be spent on imports.
+A small run is trained once from beginning to end, and its file operations are noted. It is trained again and killed
+(SIGKILL) before, within or after one of these operations, resumed, killed at the next chosen one, …, and at last left
+alone. Its `results.csv` (but for `seconds`), its other tables, its tickets and the weights to rewind to must be the
+same to the byte, no file may be reported as damaged or be left over, and no epoch or round that was kept may be trained
+again. The first kills of each run are the ones that tell most about it; the seed chooses the others. Each process is
+forked from one that has imported torch and Lightning already.
 """
 
 from __future__ import annotations
@@ -11,16 +13,19 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import itertools
 import json
 import os
 import random
+import re
 import shutil
-import signal
 import sys
 import tempfile
-import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+
+from trials.moments import Moment, Operation, intercept, moments, read_operations
 
 THEMES = {
     "animals": ("cat", "dog", "horse", "cow", "sheep"),
@@ -43,10 +48,26 @@ RUNS = {
     "recurrent": ("model=birnn", "model.hidden=6", "model.filters=null", "optimizer=adamw"),
     "workers": ("data.num_workers=1", "trainer.precision=64-true"),
 }
+TELLING = {
+    # A torn ticket; the record of a round before its ticket; a table that is not as the rounds are.
+    "init": ("within write tickets/round_01.safetensors, 1", "before rename state/round_01.json, 1"),
+    # The weights to rewind to are in the epoch's file alone.
+    "epoch": ("after rename state/round_00_epoch_002, 0", "after rename tickets/round_00.safetensors, 0"),
+    "step": ("after rename state/round_00_epoch_002, 0", "within write state/rewind.safetensors, 0"),
+    "last": ("before rename state/rewind.safetensors, 0", "after rename state/rewind.safetensors, 0"),
+    # Seeds of the draws of a round that is resumed in its middle, and of one that is begun again.
+    "random": ("after rename state/round_01_epoch_001, 1", "after rename state/round_00.json, 0"),
+    # The optimizer's momentum, the mask and early stopping's and the best weights' state.
+    "none": ("after rename state/round_01_epoch_001, 1", "within write state/round_01_epoch_002, 1"),
+    "early_stopping": ("after rename state/round_01_epoch_002, 1", "after rename state/round_02_epoch_001, 2"),
+    "recurrent": ("after rename state/round_01.json, 1", "within write results.csv, 2"),
+    "workers": ("within write state/round_02.json, 2", "within write run.json, 3"),
+}
+"""For each run the kills that tell most about it: moments as `str` gives them, without their last words."""
 
 
 def write_corpus(folder: Path) -> None:
-    """Three classes of sentences that their words give away, now and then."""
+    """Write a corpus of three classes of sentences that some of their words give away."""
     rng = random.Random(0)
     folder.mkdir()
     for split, rows in (("train", 150), ("test", 60)):
@@ -57,8 +78,15 @@ def write_corpus(folder: Path) -> None:
                 file.write(json.dumps({"text": " ".join(words), "label": label}) + "\n")
 
 
-def start(arguments: Sequence[str], log: Path) -> int:
+def start(arguments: Sequence[str], run: Path, log: Path, done: Path, moment: Moment | None = None) -> int:
     """Run the command line of `lt_lightning.train` in a process of its own.
+
+    Args:
+        arguments: the settings, or `resume=`.
+        run: the run directory that they lead to.
+        log: the file that its output is appended to.
+        done: the file that its operations on the run directory are appended to.
+        moment: when it is killed; None to let it end.
 
     Returns:
         Its process id.
@@ -75,6 +103,7 @@ def start(arguments: Sequence[str], log: Path) -> int:
         from lt_lightning.command import run_hydra
         from lt_lightning.train import task
 
+        intercept(run, done, moment)
         run_hydra(task)
         code = 0
     except SystemExit as leaving:
@@ -88,45 +117,19 @@ def start(arguments: Sequence[str], log: Path) -> int:
         os._exit(code)
 
 
-def go_on(run: Path, command: Sequence[str], log: Path) -> int:
-    """Resume a run, or start it where there is nothing to go on with but the command: Hydra has not noted it yet."""
+def resumption(run: Path, command: Sequence[str]) -> list[str]:
+    """Return the arguments that resume a run, or that start it where Hydra has not yet noted how it was started."""
     known = (run / "run.json").exists() or (run / ".hydra/overrides.yaml").exists()
-    return start([f"resume={run}"] if known else [*command, f"hydra.run.dir={run}"], log)
+    return [f"resume={run}"] if known else [*command, f"hydra.run.dir={run}"]
 
 
 def finish(process: int) -> int:
-    """Wait for a process; its exit code, negative for a signal."""
+    """Wait for a process and return its exit code, negative for a signal."""
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
-def kill_at_random(process: int, run: Path, rng: random.Random, duration: float) -> bool:
-    """Kill a process at a random moment of so many seconds, or after a random change in its run directory.
-
-    Returns:
-        Whether it was still running.
-    """
-    ends = time.monotonic() + rng.uniform(0, 0.8 * duration)
-    changes = rng.randrange(1, 30) if rng.random() < 0.5 else None
-    seen = _names(run)
-    while changes is None or changes > 0:
-        if changes is None and time.monotonic() > ends:
-            break
-        if os.waitpid(process, os.WNOHANG)[0]:
-            return False
-        if changes is not None and (now := _names(run)) != seen:
-            seen, changes = now, changes - 1
-        time.sleep(0 if changes is not None else 0.002)
-    os.kill(process, signal.SIGKILL)
-    return finish(process) == -signal.SIGKILL
-
-
-def _names(run: Path) -> frozenset[str]:
-    """All files, temporary ones too; whoever looks at them may be too late."""
-    return frozenset(name for _, _, files in os.walk(run) for name in files)
-
-
 def outcome(run: Path) -> dict[str, bytes]:
-    """What must not depend on kills: tables without their seconds, and tickets."""
+    """Return what must not depend on kills: tables without their seconds, and tickets."""
     files = {path.name: path.read_bytes() for path in sorted(run.glob("*.csv")) + sorted(run.glob("tickets/*"))}
     header, *rows = csv.reader(io.StringIO(files["results.csv"].decode()))
     seconds = header.index("seconds")
@@ -134,36 +137,96 @@ def outcome(run: Path) -> dict[str, bytes]:
     return files | {"results.csv": json.dumps(kept).encode()}
 
 
-def try_run(name: str, settings: Sequence[str], kills: int, folder: Path, rng: random.Random) -> list[str]:
-    """Play one of the runs, again and again from the beginning if need be, until it was killed so many times.
+def choose(found: Sequence[Moment], telling: Sequence[str], count: int, rng: random.Random) -> list[list[Moment]]:
+    """Choose moments to kill a run at.
+
+    Args:
+        found: all moments of the run, in order.
+        telling: which of them come first in the choice; see `TELLING`.
+        count: how many to choose.
+        rng: chooses the others.
 
     Returns:
-        What went wrong; nothing, if all is well.
+        For each passage through the run, its kills in order. A moment comes again only once all have come.
+
+    Raises:
+        ValueError: if a telling moment is none of the run's.
+    """
+    named = {str(moment).removesuffix(" rounds on record"): moment for moment in found}
+    if missing := [name for name in telling if name not in named]:
+        raise ValueError(f"TELLING names {missing[0]!r}, which is no moment of this run")
+    first = [named[name] for name in telling]
+    kinds: dict[tuple[str, ...], list[Moment]] = {}
+    for moment in rng.sample(found, len(found)):
+        kind = (moment.phase, moment.operation.kind, re.sub(r"\d", "", moment.operation.file))
+        if moment not in first:
+            kinds.setdefault(kind, []).append(moment)
+    # One of each kind before a second of any.
+    turns = itertools.zip_longest(*kinds.values())
+    order = [*first, *(moment for turn in turns for moment in turn if moment is not None)]
+    passages = [order[: count - done] for done in range(0, count, len(order))]
+    return [sorted(passage, key=found.index) for passage in passages]
+
+
+def compare(run: Path, whole: Path, done: Sequence[Operation]) -> list[str]:
+    """Compare a run that was killed with one that was left alone.
+
+    Args:
+        run: the run that was killed, at its end.
+        whole: the other.
+        done: the operations of all its processes.
+
+    Returns:
+        A line for each difference.
+    """
+    there, expected = outcome(run), outcome(whole)
+    wrong = [f"{name} differs" for name in sorted({*there, *expected}) if there.get(name) != expected.get(name)]
+    files = [{path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} for folder in (run, whole)]
+    wrong += [f"{path} is left over" for path in sorted(files[0] - files[1])]
+    wrong += [f"{path} is missing" for path in sorted(files[1] - files[0])]
+    rewind = Path("state/rewind.safetensors")
+    if rewind in files[0] & files[1] and (run / rewind).read_bytes() != (whole / rewind).read_bytes():
+        wrong.append(f"{rewind} differs")
+    kept = Counter(one.file for one in done if one.kind == "rename" and one.file.startswith("state/round_"))
+    return wrong + [f"{file} was kept, and yet made again" for file, times in kept.items() if times > 1]
+
+
+def try_run(name: str, settings: Sequence[str], kills: int, folder: Path, rng: random.Random) -> list[str]:
+    """Train one of the runs, and train it again until it was killed so many times.
+
+    Returns:
+        A line for each fault; none if all is well.
     """
     log, common = folder / f"{name}.log", ("data=files", f"data.path={folder / 'corpus'}", *SMALL, *settings)
-    whole, run = folder / name / "whole", folder / name / "killed"
-    began = time.monotonic()
-    if code := finish(start([*common, f"hydra.run.dir={whole}"], log)):
+    whole, run, done = folder / name / "whole", folder / name / "killed", folder / f"{name}.done"
+    if code := finish(start([*common, f"hydra.run.dir={whole}"], whole, log, done)):
         return [f"{name}: exit code {code} without a kill; see {log}"]
-    duration = time.monotonic() - began
-    done, ended = 0, 0
-    while done < kills:
-        process = go_on(run, common, log)
-        if kill_at_random(process, run, rng, duration):
-            done += 1
-        else:  # it has come to its end
-            ended += 1
-            if outcome(run) != outcome(whole):
-                return [f"{name}: not the same after {done} kills; see {run}"]
-            shutil.rmtree(run)
-    if code := finish(go_on(run, common, log)):
-        return [f"{name}: exit code {code} after {done} kills; see {log}"]
-    differing = [file for file, content in outcome(whole).items() if outcome(run).get(file) != content]
-    damages = [line for line in log.read_text(encoding="utf-8").splitlines() if "WARNING" in line]
-    print(f"{name}: {done} kills, {ended + 1} runs to the end, {'differs' if differing else 'the same'}", flush=True)
-    return [f"{name}: {file} differs after {done} kills" for file in differing] + [
-        f"{name}: said to be damaged: {line}" for line in damages
-    ]
+    wrong: list[str] = []
+    try:
+        passages = choose(moments(read_operations(done)), TELLING[name], kills, rng)
+    except ValueError as error:
+        return [f"{name}: {error}"]
+    for passage in passages:
+        shutil.rmtree(run, ignore_errors=True)
+        done.unlink()
+        for moment in passage:
+            if (code := finish(start(resumption(run, common), run, log, done, moment))) >= 0:
+                wrong.append(f"{name}: exit code {code}, and it never came to the moment {moment}; see {log}")
+                break
+        if code := finish(start(resumption(run, common), run, log, done)):
+            wrong.append(f"{name}: exit code {code} after kills {_listed(passage)}; see {log}")
+        else:
+            wrong += [
+                f"{name}: {line} after kills {_listed(passage)}" for line in compare(run, whole, read_operations(done))
+            ]
+    warnings = [line for line in log.read_text(encoding="utf-8").splitlines() if "WARNING" in line]
+    wrong += [f"{name}: reported as damaged: {line}" for line in warnings]
+    print(f"{name}: {kills} kills, {f'{len(wrong)} faults' if wrong else 'the same'}", flush=True)
+    return wrong
+
+
+def _listed(passage: Sequence[Moment]) -> str:
+    return "; ".join(map(str, passage))
 
 
 def main() -> int:
@@ -172,7 +235,8 @@ def main() -> int:
         prog="python -m trials.kills", description="Kill runs at any moment, and resume them."
     )
     parser.add_argument("--kills", type=int, default=200, help="how many, over all runs (default: 200)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="chooses the moments (default: 0)")
+    parser.add_argument("--only", choices=RUNS, action="append", help="try this run alone (may be given again)")
     given = parser.parse_args()
     import matplotlib.pyplot  # noqa: F401 (before the first fork)
 
@@ -181,10 +245,11 @@ def main() -> int:
     rng = random.Random(given.seed)
     folder = Path(tempfile.mkdtemp(prefix="lt_lightning_kills_"))
     write_corpus(folder / "corpus")
+    names = given.only or list(RUNS)
     wrong: list[str] = []
-    for index, (name, settings) in enumerate(RUNS.items()):
-        kills = given.kills // len(RUNS) + (index < given.kills % len(RUNS))
-        wrong += try_run(name, settings, kills, folder, rng)
+    for index, name in enumerate(names):
+        kills = given.kills // len(names) + (index < given.kills % len(names))
+        wrong += try_run(name, RUNS[name], kills, folder, rng)
     print("\n".join(wrong) if wrong else f"{given.kills} kills, and no number has changed")
     if not wrong:
         shutil.rmtree(folder)

@@ -1,0 +1,164 @@
+"""Moments of a run at which to kill it: its own file operations, which an audit hook names and stops at.
+
+A moment is one operation on one file of the run directory (`rename tickets/round_01.safetensors, 1 rounds on record`)
+and a phase of it. The same settings give the same moments, in the same order, in every process.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Phase = Literal["before", "within", "after"]
+_TORN = 48
+"""A write that is cut off leaves so many bytes."""
+_NOT_OURS = (".hydra/", "train.log", "state/lock", "figures/", "report.html")
+"""What Hydra and filelock write, and what a finished run draws from the rest."""
+_TEMPORARY = re.compile(r"\.(.+)\.[^.]+\.tmp")
+_CHECKSUM = re.compile(r"_[0-9a-f]{64}\.ckpt")
+_WRITES = os.O_WRONLY | os.O_RDWR
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A file operation within a run directory.
+
+    Attributes:
+        kind: `write` (open for writing), `rename` or `remove`.
+        file: the file below the run directory, by its final name; a checkpoint without its checksum.
+        rounds: how many rounds are on record as it happens.
+    """
+
+    kind: str
+    file: str
+    rounds: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.file}, {self.rounds} rounds on record"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When to kill a process.
+
+    Attributes:
+        operation: the operation.
+        phase: `before` it, `within` a write, which leaves a torn file, or `after` it.
+    """
+
+    operation: Operation
+    phase: Phase
+
+    def __str__(self) -> str:
+        return f"{self.phase} {self.operation}"
+
+
+def moments(operations: Sequence[Operation]) -> list[Moment]:
+    """Return the moments of a run, in order.
+
+    Args:
+        operations: what the run did; an operation that comes twice counts once.
+    """
+    found = []
+    for operation in dict.fromkeys(operations):
+        phases: tuple[Phase, ...] = ("within",) if operation.kind == "write" else ("before", "after")
+        found += [Moment(operation, phase) for phase in phases]
+    return found
+
+
+def read_operations(log: Path) -> list[Operation]:
+    """Read the operations that `Interceptor` logged."""
+    found = []
+    for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else ():
+        kind, file, rounds = line.split("\t")
+        found.append(Operation(kind, file, int(rounds)))
+    return found
+
+
+class Interceptor:
+    """Log this process's operations on a run directory, and kill it at a moment.
+
+    Install it by `sys.addaudithook`: Python calls it before each operation. It does nothing in processes that are
+    forked off later, such as those that load data.
+
+    Args:
+        run: the run directory.
+        log: a file outside it, to which each operation that is let through is appended.
+        moment: when to kill the process; None to let it end.
+    """
+
+    def __init__(self, run: Path, log: Path, moment: Moment | None) -> None:
+        self._run = run.absolute()
+        self._moment = moment
+        self._process = os.getpid()
+        self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._armed = False
+        self._busy = False
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Take note of one audit event."""
+        if self._armed:
+            self._kill()
+        kind = _KINDS.get(event)
+        if kind is None or self._busy or os.getpid() != self._process:
+            return
+        self._busy = True  # its own file operations are events, too
+        try:
+            for operation in self._operations(kind, arguments):
+                self._meet(operation)
+        finally:
+            self._busy = False
+
+    def _operations(self, kind: str, arguments: tuple[Any, ...]) -> Iterator[Operation]:
+        if kind == "write" and not (isinstance(arguments[2], int) and arguments[2] & _WRITES):
+            return
+        path = arguments[1] if kind == "rename" else arguments[0]
+        if not isinstance(path, str | os.PathLike):
+            return
+        place = Path(os.fsdecode(path)).absolute()
+        if not place.is_relative_to(self._run):
+            return
+        match = _TEMPORARY.fullmatch(place.name)
+        place = place.with_name(_CHECKSUM.sub("", match[1] if match else place.name))
+        file = place.relative_to(self._run).as_posix()
+        if not file.startswith(_NOT_OURS):
+            yield Operation(kind, file, self._rounds())
+
+    def _rounds(self) -> int:
+        try:
+            names = [path.name for path in (self._run / "state").iterdir()]
+        except FileNotFoundError:
+            return 0
+        return sum(re.fullmatch(r"round_\d+\.json", name) is not None for name in names)
+
+    def _meet(self, operation: Operation) -> None:
+        if self._moment is not None and operation == self._moment.operation:
+            if self._moment.phase == "before":
+                self._kill()
+            if self._moment.phase == "within":
+                # The system kills a process that writes beyond this limit, with the file cut off at it.
+                signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+                resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+                resource.setrlimit(resource.RLIMIT_FSIZE, (_TORN, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+                return
+            self._armed = True
+        os.write(self._log, f"{operation.kind}\t{operation.file}\t{operation.rounds}\n".encode())
+
+    def _kill(self) -> None:
+        self._armed = False  # `os.kill` is an event, too
+        os.kill(self._process, signal.SIGKILL)
+
+
+_KINDS = {"open": "write", "os.rename": "rename", "os.remove": "remove"}
+
+
+def intercept(run: Path, log: Path, moment: Moment | None) -> None:
+    """Install an `Interceptor` in this process, for good: Python has no way to remove an audit hook."""
+    sys.addaudithook(Interceptor(run, log, moment))
