@@ -11,7 +11,7 @@ import re
 import resource
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ _TORN = 48
 """A write that is cut off leaves so many bytes."""
 _NOT_OURS = (".hydra/", "train.log", "state/lock", "figures/", "report.html")
 """What Hydra and filelock write, and what a finished run draws from the rest."""
-_TEMPORARY = re.compile(r"\.(.+)\.[^.]+\.tmp")
+_TEMPORARY = re.compile(r"\..+\.tmp")
 _CHECKSUM = re.compile(r"_[0-9a-f]{64}\.ckpt")
 _WRITES = os.O_WRONLY | os.O_RDWR
 
@@ -31,7 +31,8 @@ class Operation:
     """A file operation within a run directory.
 
     Attributes:
-        kind: `write` (open for writing), `rename` or `remove`.
+        kind: `write`, `rename` or `remove`. A file that is written under a temporary name and renamed counts as written
+            when it is renamed.
         file: the file below the run directory, by its final name; a checkpoint without its checksum.
         rounds: how many rounds are on record as it happens.
     """
@@ -111,25 +112,47 @@ class Interceptor:
             return
         self._busy = True  # its own file operations are events, too
         try:
-            for operation in self._operations(kind, arguments):
-                self._meet(operation)
+            if kind == "rename":
+                self._rename(Path(os.fsdecode(arguments[0])), arguments[1])
+            elif kind == "remove" or (isinstance(arguments[2], int) and arguments[2] & _WRITES):
+                self._meet(kind, arguments[0])
         finally:
             self._busy = False
 
-    def _operations(self, kind: str, arguments: tuple[Any, ...]) -> Iterator[Operation]:
-        if kind == "write" and not (isinstance(arguments[2], int) and arguments[2] & _WRITES):
-            return
-        path = arguments[1] if kind == "rename" else arguments[0]
+    def _rename(self, source: Path, target: Any) -> None:
+        if _TEMPORARY.fullmatch(source.name):
+            self._meet("write", target, source)
+        self._meet("rename", target)
+
+    def _meet(self, kind: str, path: Any, temporary: Path | None = None) -> None:
+        """Log an operation on a path, or kill the process; do nothing for files that do not count."""
         if not isinstance(path, str | os.PathLike):
             return
         place = Path(os.fsdecode(path)).absolute()
-        if not place.is_relative_to(self._run):
+        if not place.is_relative_to(self._run) or _TEMPORARY.fullmatch(place.name):
             return
-        match = _TEMPORARY.fullmatch(place.name)
-        place = place.with_name(_CHECKSUM.sub("", match[1] if match else place.name))
-        file = place.relative_to(self._run).as_posix()
-        if not file.startswith(_NOT_OURS):
-            yield Operation(kind, file, self._rounds())
+        file = place.relative_to(self._run).with_name(_CHECKSUM.sub("", place.name)).as_posix()
+        if file.startswith(_NOT_OURS):
+            return
+        operation = Operation(kind, file, self._rounds())
+        if self._moment is not None and operation == self._moment.operation:
+            if self._moment.phase == "before":
+                self._kill()
+            if self._moment.phase == "within":
+                self._tear(temporary)
+                return
+            self._armed = True
+        os.write(self._log, f"{operation.kind}\t{operation.file}\t{operation.rounds}\n".encode())
+
+    def _tear(self, temporary: Path | None) -> None:
+        """Leave the beginning of a file alone, and kill the process."""
+        if temporary is not None:
+            os.truncate(temporary, _TORN)
+            self._kill()
+        # The file is about to be written in place. The system kills a process that writes beyond this limit.
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (_TORN, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
     def _rounds(self) -> int:
         try:
@@ -137,19 +160,6 @@ class Interceptor:
         except FileNotFoundError:
             return 0
         return sum(re.fullmatch(r"round_\d+\.json", name) is not None for name in names)
-
-    def _meet(self, operation: Operation) -> None:
-        if self._moment is not None and operation == self._moment.operation:
-            if self._moment.phase == "before":
-                self._kill()
-            if self._moment.phase == "within":
-                # The system kills a process that writes beyond this limit, with the file cut off at it.
-                signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-                resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-                resource.setrlimit(resource.RLIMIT_FSIZE, (_TORN, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-                return
-            self._armed = True
-        os.write(self._log, f"{operation.kind}\t{operation.file}\t{operation.rounds}\n".encode())
 
     def _kill(self) -> None:
         self._armed = False  # `os.kill` is an event, too

@@ -30,19 +30,21 @@ for name in ("a.csv", "b.csv"):
 with open_whole(run / "round_00_epoch_001", lambda: f"round_00_epoch_001_{'0' * 64}.ckpt") as file:
     file.write(b"new")
 (run / "a.csv").unlink()
+(run / "c.csv").write_text("new " * 100)
 """
-NEW = "new " * 100
+NEW, KEPT = "new " * 100, f"round_00_epoch_001_{'0' * 64}.ckpt"
 
 
 @pytest.mark.parametrize(
     ("phase", "kind", "file", "left"),
     [
-        ("", "", "", {"b.csv": NEW, f"round_00_epoch_001_{'0' * 64}.ckpt": "new"}),
+        ("", "", "", {"b.csv": NEW, "c.csv": NEW, KEPT: "new"}),
         ("before", "rename", "a.csv", {"a.csv": "old", "temporary": NEW}),
         ("after", "rename", "a.csv", {"a.csv": NEW}),
         ("within", "write", "b.csv", {"a.csv": NEW, "temporary": NEW[:48]}),
         ("before", "rename", "round_00_epoch_001", {"a.csv": NEW, "b.csv": NEW, "temporary": "new"}),
-        ("before", "remove", "a.csv", {"a.csv": NEW, "b.csv": NEW, f"round_00_epoch_001_{'0' * 64}.ckpt": "new"}),
+        ("before", "remove", "a.csv", {"a.csv": NEW, "b.csv": NEW, KEPT: "new"}),
+        ("within", "write", "c.csv", {"b.csv": NEW, "c.csv": NEW[:48], KEPT: "new"}),
     ],
 )
 def test_a_process_is_killed_at_its_moment(tmp_path: Path, phase: str, kind: str, file: str, left: dict) -> None:
@@ -51,12 +53,12 @@ def test_a_process_is_killed_at_its_moment(tmp_path: Path, phase: str, kind: str
     (run / "a.csv").write_text("old")
     command = [sys.executable, "-c", WRITER, str(run), str(log), phase, kind, file]
     code = subprocess.run(command, check=False, cwd=Path(kills.__file__).parents[1]).returncode
-    assert code == (0 if not phase else -signal.SIGXFSZ if phase == "within" else -signal.SIGKILL)
+    assert code == (0 if not phase else -signal.SIGXFSZ if file == "c.csv" else -signal.SIGKILL)
     assert {"temporary" if path.suffix == ".tmp" else path.name: path.read_text() for path in run.iterdir()} == left
     if not phase:
         files = ("a.csv", "b.csv", "round_00_epoch_001")
         expected = [Operation(kind, name, 0) for name in files for kind in ("write", "rename")]
-        assert read_operations(log) == [*expected, Operation("remove", "a.csv", 0)]
+        assert read_operations(log) == [*expected, Operation("remove", "a.csv", 0), Operation("write", "c.csv", 0)]
 
 
 OPERATIONS = [
