@@ -5,6 +5,7 @@ Every function takes what is whole and a source of chance, and gives what is dam
 
 import json
 import re
+import struct
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from random import Random
@@ -51,6 +52,13 @@ _CELLS = (
     "", " ", "-1", "0", "1", "1_000", " 5 ", "٣", "1e3", "1e400", "nan", "-inf", "9" * 400, "9" * 5000, "1" + "0" * 18,
     "x", "0x0", "-3x4", "scalar", "True", '"', "\0", "\r", "a" * 3000, "1e-320", "-0.0", "\N{FULLWIDTH DIGIT ONE}",
 )  # fmt: skip
+_FORMATS = {"F32": "<f", "F16": "<e", "I64": "<q", "BOOL": "B", "U8": "B"}
+_SPECIAL = {
+    "F32": (float("nan"), float("inf"), -float("inf"), 3e38, -1.0, 1e-45, -0.0),
+    "F16": (float("nan"), float("inf"), 6e4), "I64": (-1, 2**62), "BOOL": (0, 1, 2, 255),
+    "U8": (0, 1, 127, 128, 255),
+}  # fmt: skip
+_SIZES = (0, 1, 2, 7, 100, 5000, 2**16, 2**20, 2**24, 2**31, 2**40)
 _BLANK = "0" * 64
 _SEAL = re.compile(rb'sha256\\":\\"([0-9a-f]{64})')
 
@@ -140,6 +148,40 @@ def change_header(data: bytes, chance: Random) -> bytes:
         text = _changed(header, chance)
     changed = text.encode(errors="surrogatepass")
     return len(changed).to_bytes(8, "little") + changed + data[end:]
+
+
+def change_number(data: bytes, chance: Random) -> bytes:
+    """Change an entry of a safetensors file's tensors: a number that is none, an extreme, or no truth value."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    entries = json.loads(data[8:start])
+    entries.pop("__metadata__", None)
+    entry = chance.choice([entry for entry in entries.values() if entry["data_offsets"][0] < entry["data_offsets"][1]])
+    packed = [struct.pack(_FORMATS[entry["dtype"]], value) for value in _SPECIAL[entry["dtype"]]]
+    new = chance.choice(packed)
+    first, last = entry["data_offsets"]
+    at = start + first + len(new) * chance.randrange((last - first) // len(new))
+    return data[:at] + new + data[at + len(new) :]
+
+
+def stretch(data: bytes, chance: Random) -> bytes:
+    """Change a size of a packed ticket of a convolution, in its settings and in the shapes of its parameters alike."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    about = json.loads(header["__metadata__"]["lt_lightning"])
+    size, what = chance.choice(_SIZES), chance.choice(("width", "words", "embedding_dim"))
+    shapes = {name: parameter["shape"] for name, parameter in about["parameters"].items()}
+    if what == "width":
+        place = chance.randrange(len(about["model"]["widths"]))
+        about["model"]["widths"][place] = shapes[f"convs.{place}.weight"][2] = size
+    else:
+        about[what] = size
+        shapes["embedding.weight"][0 if what == "words" else 1] = size
+        for name in shapes if what == "embedding_dim" else ():
+            if name.startswith("convs.") and len(shapes[name]) == 3:
+                shapes[name][1] = size
+    header["__metadata__"]["lt_lightning"] = _dump(about)
+    text = _dump(header).encode()
+    return len(text).to_bytes(8, "little") + text + data[start:]
 
 
 def sealed_anew(mutation: Mutation) -> Mutation:

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,11 +16,15 @@ import torch
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
 from lt_lightning.results.records import ExampleRecord, read_records, write_records
+from lt_lightning.results.rewind_weights import write_rewind_weights
 from lt_lightning.results.round_tickets import RoundTicket
 from lt_lightning.results.rounds import PlayedRound, write_round
 from lt_lightning.results.sealed import read_seal
-from trials.fuzz import TABLES, Case, Failure, attempt, cases, fuzz
-from trials.mutations import change_header, flip, sealed_anew
+from trials.fuzz import attempt, fuzz
+from trials.mutations import change_header, sealed_anew
+from trials.specimens import write_specimens
+from trials.subjects import TABLES, Subject, subjects
+from trials.watching import Failure
 
 REAL = Path(__file__).parents[2] / "docs/results/hihello/init_0"
 TICKET = "tickets/round_00.safetensors"
@@ -38,6 +44,7 @@ def run(tmp_path: Path) -> Path:
     mask = Mask({"fc.weight": weights["fc.weight"] > 0})
     mask.apply_(weights)
     RoundTicket(weights, mask, {"round": 0}, '{"model": {}}').save(run / TICKET)
+    write_rewind_weights(run, weights)
     there = {name: kind for name, kind in TABLES.items() if (run / f"{name}.csv").exists()}
     rows = {
         name: tuple(row for row in read_records(run / f"{name}.csv", there[name]) if not row.round) for name in there
@@ -51,9 +58,11 @@ def run(tmp_path: Path) -> Path:
 def test_every_mutant_is_read_or_refused(run: Path, count: int) -> None:
     said: list[str] = []
     assert fuzz(run, count, seed=count, say=said.append) == 0, said
-    counts = re.fullmatch(rf"{count:,} mutants of 7 files: ([\d,]+) read, ([\d,]+) refused, 0 failed", said[-1])
+    counts = re.fullmatch(rf"{count:,} mutants of (\d+) files: ([\d,]+) read, ([\d,]+) refused, 0 failed", said[-1])
     assert counts is not None
-    assert all(int(number.replace(",", "")) > 100 for number in counts.groups())
+    files, *outcomes = (int(number.replace(",", "")) for number in counts.groups())
+    assert files >= 10
+    assert min(outcomes) > 100
 
 
 @pytest.mark.slow
@@ -62,24 +71,42 @@ def test_what_is_read_of_mutants_can_be_drawn(run: Path) -> None:
     assert fuzz(run, 60, seed=2, draw_every=4, say=said.append) == 0, said
 
 
+def test_all_kinds_of_files_are_damaged(run: Path) -> None:
+    write_specimens(run)
+    names = " ".join(subject.file for subject in subjects(run))
+    for file in (
+        "run.json", "results.csv", "layers.csv", "confusion.csv", "examples.csv", TICKET, "state/round_00.json",
+        "state/rewind.safetensors", "state/round_90_epoch_001_", "packed.safetensors",
+    ):  # fmt: skip
+        assert file in names
+
+
 def whole(data: bytes, _: Random) -> bytes:
     return data
 
 
-def outcome(run: Path, damaged: bytes, may_read: bool = False) -> str:
-    return attempt(run, Case(TICKET, "by hand", whole, may_read), (run / TICKET).read_bytes(), damaged)
-
-
 def test_a_damaged_ticket_that_is_read_is_a_failure(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = (run / TICKET).read_bytes()
-    other = flip(data, Random(0))
-    assert outcome(run, data) == "read"
-    assert outcome(run, other) == "refused"
-    monkeypatch.setattr("trials.fuzz.RoundTicket.load", lambda path: path)
-    monkeypatch.setattr("trials.fuzz.read_seal", lambda path: path)
+    other = bytes([*data[:-1], data[-1] ^ 1])  # in the last tensor, which is whole in every other way
+
+    def outcome(damaged: bytes) -> str:
+        return attempt(run, subjects(run)[0], {TICKET: data}, damaged)
+
+    assert outcome(data) == "read"
+    assert outcome(other) == "refused"
+    monkeypatch.setattr("trials.subjects.read_seal", lambda path: path)
+    monkeypatch.setattr("trials.subjects.RoundTicket.load", lambda path: path)
     with pytest.raises(Failure, match="read as if it were whole"):
-        outcome(run, other)
+        outcome(other)
     assert (run / TICKET).read_bytes() == data
+
+
+def read_as(found: Callable[[Path], object]) -> Callable[[Path, bool], object]:
+    return lambda folder, drawn: found(folder)
+
+
+def refuse(path: Path, size: int) -> None:
+    raise SettingError(f"{path}: {len(b'x' * size)} bytes are no ticket")
 
 
 @pytest.mark.parametrize(
@@ -88,22 +115,59 @@ def test_a_damaged_ticket_that_is_read_is_a_failure(run: Path, monkeypatch: pyte
         (lambda path: {}["a"], "KeyError: 'a' "),
         (lambda path: time.sleep(1), r"no answer after 0\.1 seconds"),
         (lambda path: len(b"x" * 2**23), "bytes of memory for"),
-        (lambda path: read_seal(path / "none"), "a whole file is refused"),
+        (lambda path: refuse(path, 2**23), "bytes of memory for"),
+        (lambda path: refuse(path, 1), "a whole file is refused"),
+        (lambda path: (_ for _ in ()).throw(SettingError("two\nlines")), "a message of more than one line"),
+        (lambda path: "other", "not what the file holds"),
     ],
-    ids=["another exception", "a hang", "memory", "a whole file refused"],
+    ids=["another exception", "a hang", "memory", "memory of a refusal", "a whole file refused", "lines", "other"],
 )
-def test_what_must_not_happen_is_told_with_the_mutants_number(
+def test_faults_are_reported_with_the_mutants_number(
     run: Path, monkeypatch: pytest.MonkeyPatch, reader: Callable[[Path], object], said: str
 ) -> None:
-    found = {name: [Case(name, "nothing", whole, True)] for name in cases(run)}
-    monkeypatch.setattr("trials.fuzz.cases", lambda run: found)
+    damages = [False]
+
+    def read(folder: Path, drawn: bool) -> object:
+        return reader(folder) if damages[0] else "right"
+
+    def check(data: bytes, found: object) -> None:
+        if found != "right":
+            raise Failure("not what the file holds")
+
+    def choose(found: list[Subject], chance: Random) -> tuple[Subject, str]:
+        damages[0] = True
+        return found[0], "nothing"
+
+    one = Subject(TICKET, read, check, lambda data: True, {"nothing": whole})
+    monkeypatch.setattr("trials.fuzz.subjects", lambda run: [one])
     monkeypatch.setattr("trials.fuzz.SECONDS", 0.1)
+    monkeypatch.setattr("trials.fuzz.choose", choose)
     lines: list[str] = []
-    for_tickets = [lambda: None, lambda: monkeypatch.setattr("trials.fuzz.read_seal", reader)]
-    monkeypatch.setattr("trials.fuzz.choose", lambda found, chance: for_tickets[1]() or found[TICKET][0])
     assert fuzz(run, 1, seed=0, first=8, say=lines.append) == 1
     assert re.match(rf"--first 8 --count 1 --seed 0: {TICKET}, nothing: .*{said}", lines[0])
-    assert lines[-1] == "1 mutants of 7 files: 0 read, 0 refused, 1 failed"
+    assert lines[-1] == "1 mutants of 1 files: 0 read, 0 refused, 1 failed"
+
+
+def test_a_reader_that_kills_its_process_is_a_failure_with_a_number(tmp_path: Path) -> None:
+    script = """
+import os, signal
+from pathlib import Path
+from trials import fuzz
+
+def kill(run, count, seed, first, draw_every, reach):
+    for number in range(first, first + count):
+        reach(number)
+        if number == 3:
+            os.kill(os.getpid(), signal.SIGSEGV)
+    print(f"{count} mutants")
+    return 0
+
+fuzz.fuzz = kill
+print(fuzz.fuzz_apart(Path(), 5, 7, 1, 0), fuzz.fuzz_apart(Path(), 2, 7, 4, 0))
+"""
+    command, folder = [sys.executable, "-c", script], Path(__file__).parents[2]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
+    assert done.stdout == "--first 3 --count 1 --seed 7: killed by SIGSEGV\n2 mutants\n2 mutants\nFalse True\n"
 
 
 def test_a_mutant_that_is_sealed_anew_has_a_seal_that_fits(run: Path) -> None:

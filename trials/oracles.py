@@ -1,0 +1,132 @@
+"""Independent judgement of a file's bytes: may they be read, and what must be read of them.
+
+Nothing here calls the readers under test: seals are computed anew, tensors are decoded by hand, and packed tickets are
+read by the program that `docs/ticket-format.md` gives.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trials.watching import require
+
+_DOCUMENT = Path(__file__).parents[1] / "docs/ticket-format.md"
+_SEAL = re.compile(rb'\{"__metadata__":\{"lt_lightning":"\{\\"sha256\\":\\"([0-9a-f]{64})\\"')
+_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "u1", "BOOL": "?"}
+
+
+def has_right_seal(data: bytes) -> bool:
+    """Return whether a sealed safetensors file has the checksum of its bytes, with zeros in the checksum's place."""
+    found = _SEAL.match(data, 8)
+    if found is None:
+        return False
+    start, end = found.span(1)
+    return sha256(data[:start] + b"0" * 64 + data[end:]).hexdigest().encode() == found[1]
+
+
+def has_right_sum(data: bytes) -> bool:
+    """Return whether a JSON object ends with the SHA-256 of itself without it."""
+    try:
+        content = json.loads(data)
+        claimed = content.pop("sha256")
+        text = json.dumps(content)
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        return False
+    right = sha256(text.encode()).hexdigest()
+    return claimed == right and data == f'{text[:-1]}, "sha256": "{right}"}}\n'.encode()
+
+
+def decode(data: bytes) -> dict[str, np.ndarray]:
+    """Return the tensors of a safetensors file.
+
+    Raises:
+        Failure: they do not lie within the file, or the header does not make sense.
+    """
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    tensors = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            first, last = entry["data_offsets"]
+            require(0 <= first <= last <= len(data) - start, f"{name!a} was read, and lies outside the file")
+            require(entry["dtype"] in _TYPES, f"{name!a} was read, and has the type {entry['dtype']!a}")
+            values = np.frombuffer(data[start + first : start + last], _TYPES[entry["dtype"]])
+            tensors[name] = values.reshape(entry["shape"])
+    return tensors
+
+
+def check_tensors(data: bytes, found: Mapping[str, Any]) -> None:
+    """Require that tensors, by name, are those of a safetensors file, to the bit."""
+    tensors = decode(data)
+    require(found.keys() == tensors.keys(), f"the tensors {sorted(found)!a} were read of {sorted(tensors)!a}")
+    for name, tensor in found.items():
+        same = tensor.numpy().tobytes() == tensors[name].tobytes() and tuple(tensor.shape) == tensors[name].shape
+        require(same, f"{name!a} was read with other values than the file has")
+
+
+def check_round_ticket(data: bytes, ticket: Any) -> None:
+    """Require that a `RoundTicket` is what its file holds."""
+    masks = {f"mask/{name}": alive for name, alive in ticket.mask.items()}
+    check_tensors(data, {**ticket.weights, **masks})
+
+
+def check_packed_ticket(data: bytes, packed: Any) -> None:
+    """Require that a `Packed` holds what the documented program reads, and only finite weights."""
+    about, weights, words = _documented_reader()(data)
+    require(dict(zip(packed.words, packed.word_ids.tolist(), strict=True)) == words, "other words were read")
+    require(weights.keys() == packed.parameters.keys(), "other parameters were read")
+    for name, weight in weights.items():
+        require(np.array_equal(weight, packed.parameters[name].dense()), f"{name!a} was read with other values")
+        require(bool(np.isfinite(weight).all()), f"{name!a} was read with entries that are not finite")
+    wrong = [key for key, value in packed.about.items() if repr(about[key]) != repr(value)]
+    require(not wrong, f"{wrong} were read with other values than the file has")
+
+
+def check_probabilities(class_names: list[str], found: np.ndarray) -> None:
+    """Require probabilities, a row for each text."""
+    require(found.shape[1:] == (len(class_names),), f"probabilities of shape {found.shape}")
+    require(bool(np.isfinite(found).all()) and bool((abs(found.sum(axis=1) - 1) < 1e-4).all()), "no probabilities")
+
+
+def check_round(data: bytes, played: Any) -> None:
+    """Require that the record of a round says what its file says."""
+    content = json.loads(data)
+    said = json.loads(json.dumps(asdict(played)))
+    wrong = [key for key, value in said.items() if repr(content.get(key)) != repr(value)]
+    require(not wrong, f"{wrong} were read with other values than the file has")
+
+
+def check_rows(data: bytes, rows: list[Any]) -> None:
+    """Require that the records of a table are the rows of its file: as many, and number for number."""
+    lines = list(csv.DictReader(io.StringIO(data.decode(errors="surrogatepass"), newline="")))
+    require(len(lines) == len(rows), f"{len(rows)} rows were read of {len(lines)}")
+    for line, row in zip(lines, rows, strict=True):
+        for key, value in vars(row).items():
+            if isinstance(value, int | float):
+                require(repr(type(value)(line[key])) == repr(value), f"{key} was read as {value}, not {line[key]!a}")
+            elif isinstance(value, str):
+                require(value == line[key], f"{key} was read as {value!a}, not {line[key]!a}")
+
+
+def check_description(data: bytes, description: Mapping[str, Any]) -> None:
+    """Require that `run.json` was read as Python's own JSON reader reads it."""
+    require(repr(json.loads(data)) == repr(description), "run.json was read with other values than the file has")
+
+
+@cache
+def _documented_reader() -> Callable[[bytes], Any]:
+    (program,) = re.findall(r"```python\n(import json, zlib\n.*?)```", _DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(program.replace('open(path, "rb").read()', "path"), names)
+    return names["read"]

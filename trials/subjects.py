@@ -1,0 +1,178 @@
+"""The files that the fuzz damages, each with its reader, what must be refused, and what must be read.
+
+What must be refused and what must be read is decided by `trials.oracles`, which does not use the reader under test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from lt_lightning.callbacks.round_checkpoint import find_checkpoint
+from lt_lightning.errors import SettingError
+from lt_lightning.results.page import render_page
+from lt_lightning.results.records import (
+    ConfusionRecord,
+    EpochRecord,
+    ExampleRecord,
+    LayerRecord,
+    Record,
+    read_records,
+)
+from lt_lightning.results.report import draw_run
+from lt_lightning.results.rewind_weights import read_rewind_weights
+from lt_lightning.results.round_tickets import RoundTicket
+from lt_lightning.results.rounds import PlayedRound, read_round
+from lt_lightning.results.runs import read_run
+from lt_lightning.results.sealed import read_seal
+from lt_lightning.tickets import Ticket
+from lt_lightning.tickets.format import Packed
+from trials import oracles
+from trials.mutations import (
+    BYTEWISE,
+    Mutation,
+    change_cell,
+    change_header,
+    change_json,
+    change_number,
+    sealed_anew,
+    sealed_json_anew,
+)
+from trials.specimens import CHECKPOINT_ROUND, PACKED
+from trials.watching import require, watched
+
+TABLES = {
+    "results": Record, "layers": LayerRecord, "epochs": EpochRecord, "confusion": ConfusionRecord,
+    "examples": ExampleRecord,
+}  # fmt: skip
+ROUND = "state/round_00.json"
+REWIND = "state/rewind.safetensors"
+TEXTS = ("word1 and word2, then word3", "", "word5 " * 300)
+SECONDS = 10.0
+"""A file that is not read by then has hung its reader."""
+_ROOM = 2**23
+"""So many bytes of files would account for the memory that predictions may take."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A file, how it is damaged, and how it must be read.
+
+    Attributes:
+        file: the file below the folder.
+        read: reads it, given the folder and whether to draw figures, too.
+        check: raises a Failure where what was read is not what the bytes hold.
+        may_read: whether these bytes may be read at all; otherwise they must be refused.
+        mutations: what is done to it.
+        beside: the other files that its reader reads.
+        made_anew: whether the reader makes a damaged file anew instead of refusing it.
+        share: how often it is chosen, in proportion.
+    """
+
+    file: str
+    read: Callable[[Path, bool], Any]
+    check: Callable[[bytes, Any], None]
+    may_read: Callable[[bytes], bool]
+    mutations: Mapping[str, Mutation]
+    beside: tuple[str, ...] = ()
+    made_anew: bool = False
+    share: int = field(default=2, compare=False)
+
+
+def subjects(folder: Path) -> list[Subject]:
+    """Return what there is to damage in a run with its specimens."""
+    found = [_ticket(min((folder / "tickets").iterdir()).relative_to(folder).as_posix())]
+    found += [_description(folder)]
+    found += [_table(folder, name) for name in TABLES if (folder / f"{name}.csv").exists()]
+    found += [subject for subject in (_round(), _rewind(), _packed()) if (folder / subject.file).exists()]
+    return found + [_checkpoint(path.relative_to(folder).as_posix()) for path in (folder / "state").glob("*.ckpt")]
+
+
+def _sealed(**mutations: Mutation) -> dict[str, Mutation]:
+    """Return damage to a sealed file: as it is, and with a seal that fits it."""
+    every = {**BYTEWISE, "header": change_header, "number": change_number, **mutations}
+    return {**every, **{f"{name}, sealed anew": sealed_anew(mutation) for name, mutation in every.items()}}
+
+
+def _ticket(file: str) -> Subject:
+    def read(folder: Path, drawn: bool) -> RoundTicket:
+        read_seal(folder / file)
+        return RoundTicket.load(folder / file)
+
+    return Subject(file, read, oracles.check_round_ticket, oracles.has_right_seal, _sealed(), share=4)
+
+
+def _packed() -> Subject:
+    def read(folder: Path, drawn: bool) -> Packed:
+        return Packed.load(folder / PACKED)
+
+    def check(data: bytes, packed: Packed) -> None:
+        oracles.check_packed_ticket(data, packed)
+        with watched(_ROOM, SECONDS):  # it may compute with more numbers than its file has, but not with any number
+            probabilities = Ticket(packed).predict(TEXTS)
+        oracles.check_probabilities(packed.about["class_names"], probabilities)
+
+    return Subject(PACKED, read, check, oracles.has_right_seal, _sealed(), share=4)
+
+
+def _rewind() -> Subject:
+    def read(folder: Path, drawn: bool) -> dict[str, Any]:
+        return read_rewind_weights(folder)
+
+    return Subject(REWIND, read, oracles.check_tensors, oracles.has_right_seal, _sealed())
+
+
+def _round() -> Subject:
+    def read(folder: Path, drawn: bool) -> PlayedRound:
+        return read_round(folder / ROUND, 0)
+
+    mutations = {**BYTEWISE, "value": change_json, "value, sealed anew": sealed_json_anew}
+    return Subject(ROUND, read, oracles.check_round, oracles.has_right_sum, mutations)
+
+
+def _description(folder: Path) -> Subject:
+    return Subject(
+        "run.json", _read_page, oracles.check_description, _anything, {**BYTEWISE, "value": change_json}, _run(folder)
+    )
+
+
+def _table(folder: Path, name: str) -> Subject:
+    def read(folder: Path, drawn: bool) -> list[Any]:
+        _read_page(folder, drawn)
+        return read_records(folder / f"{name}.csv", TABLES[name])
+
+    return Subject(f"{name}.csv", read, oracles.check_rows, _anything, {**BYTEWISE, "cell": change_cell}, _run(folder))
+
+
+def _checkpoint(file: str) -> Subject:
+    digest = file.removesuffix(".ckpt").rpartition("_")[2]
+
+    def read(folder: Path, drawn: bool) -> Path:
+        found, _, damages = find_checkpoint(folder / "state", CHECKPOINT_ROUND)
+        if found is None:
+            raise SettingError("; ".join(damages))
+        return found
+
+    def check(data: bytes, found: Path) -> None:
+        require(found.name == Path(file).name, f"{found.name} was found")
+
+    return Subject(file, read, check, lambda data: sha256(data).hexdigest() == digest, BYTEWISE)
+
+
+def _read_page(folder: Path, drawn: bool) -> Mapping[str, Any]:
+    found = read_run(folder)
+    render_page(found, [])
+    if drawn:
+        draw_run(found)
+    return found.description
+
+
+def _run(folder: Path) -> tuple[str, ...]:
+    return ("run.json", *(f"{name}.csv" for name in TABLES if (folder / f"{name}.csv").exists()))
+
+
+def _anything(data: bytes) -> bool:
+    return True
