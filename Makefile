@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:
 	@echo "make quickstart   install into .venv and run a small lottery on PyDocs, with its report"
-	@echo "make test         install into .venv and run linters, types and all tests"
+	@echo "make test         install into .venv and run linters, types, planted faults and all tests"
 	@echo "make lint         format, lint and check types"
 	@echo "make benchmark    time steps, data, rounds, start and prediction (needs AG News: see docs/performance.md)"
 	@echo "make clean        remove .venv"
@@ -22,6 +22,7 @@ test: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/python -m trials.planted
 	$(BIN)/python -m pytest --numprocesses auto
 
 lint: $(VENV)/dev.stamp

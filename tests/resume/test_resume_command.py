@@ -122,9 +122,11 @@ def test_a_second_process_is_told_who_holds_the_directory(tmp_path: Path) -> Non
     holding += "with hold(Path('run')): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", holding], cwd=tmp_path, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline() == b"held\n"
-        with pytest.raises(SettingError, match=f"run: in use by process {process.pid} on .*, which started at 20"):
-            hold(tmp_path / "run").__enter__()
-        process.kill()  # whatever ends a process ends its hold
+        try:
+            with pytest.raises(SettingError, match=f"run: in use by process {process.pid} on .*, which started at 20"):
+                hold(tmp_path / "run").__enter__()
+        finally:
+            process.kill()  # whatever ends a process ends its hold
         process.wait()
         with hold(tmp_path / "run"):
             pass
