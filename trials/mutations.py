@@ -7,7 +7,7 @@ import json
 import re
 import struct
 from collections.abc import Callable, Mapping
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from random import Random
 from types import MappingProxyType
 from typing import Any
@@ -52,11 +52,11 @@ _CELLS = (
     "", " ", "-1", "0", "1", "1_000", " 5 ", "٣", "1e3", "1e400", "nan", "-inf", "9" * 400, "9" * 5000, "1" + "0" * 18,
     "x", "0x0", "-3x4", "scalar", "True", '"', "\0", "\r", "a" * 3000, "1e-320", "-0.0", "\N{FULLWIDTH DIGIT ONE}",
 )  # fmt: skip
-_FORMATS = {"F32": "<f", "F16": "<e", "I64": "<q", "BOOL": "B", "U8": "B"}
+_FORMATS = {"F32": "<f", "F16": "<e", "I64": "<q", "I32": "<i", "BOOL": "B", "U8": "B"}
 _SPECIAL = {
     "F32": (float("nan"), float("inf"), -float("inf"), 3e38, -1.0, 1e-45, -0.0),
-    "F16": (float("nan"), float("inf"), 6e4), "I64": (-1, 2**62), "BOOL": (0, 1, 2, 255),
-    "U8": (0, 1, 127, 128, 255),
+    "F16": (float("nan"), float("inf"), 6e4), "I64": (-1, 0, 1, 2**62), "I32": (-1, 0, 1, 2**31 - 1),
+    "BOOL": (0, 1, 2, 255), "U8": (0, 1, 127, 128, 255),
 }  # fmt: skip
 _SIZES = (0, 1, 2, 7, 100, 5000, 2**16, 2**20, 2**24, 2**31, 2**40)
 _BLANK = "0" * 64
@@ -136,13 +136,13 @@ def change_cell(data: bytes, chance: Random) -> bytes:
 
 
 def change_header(data: bytes, chance: Random) -> bytes:
-    """Another value in the header of a safetensors file, or in the JSON text within it; the length fits."""
+    """Change a value in the header of a safetensors file, or in the JSON text within it; the length fits."""
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:end])
     if chance.random() < 0.5:
         kept = header["__metadata__"]
         name = chance.choice(list(kept))
-        kept[name] = _changed(json.loads(kept[name]), chance)
+        kept[name] = _changed(json.loads(kept[name]) if kept[name].startswith("{") else kept[name], chance)
         text = _dump(header)
     else:
         text = _changed(header, chance)
@@ -197,6 +197,31 @@ def sealed_anew(mutation: Mutation) -> Mutation:
         return damaged[:start] + sha256(blank).hexdigest().encode() + damaged[end:]
 
     return mutate
+
+
+def digested_anew(mutation: Mutation) -> Mutation:
+    """Return the mutation, and then a digest that fits: what lies behind the digest of a cache is reached."""
+
+    def mutate(data: bytes, chance: Random) -> bytes:
+        damaged = mutation(data, chance)
+        digest = cache_digest(damaged)
+        return damaged if digest is None else re.sub(rb'"digest": "[0-9a-f]{64}"', b'"digest": "%s"' % digest, damaged)
+
+    return mutate
+
+
+def cache_digest(data: bytes) -> bytes | None:
+    """Return the digest that the arrays of a cache must have, in hexadecimal; None for a file that has none."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    head, found = re.subn(rb'("digest": ")[0-9a-f]{64}"', rb'\g<1>%s"' % _BLANK.encode(), data[:start])
+    try:
+        places = [entry["data_offsets"] for name, entry in json.loads(head[8:]).items() if name != "__metadata__"]
+        whole = blake2b(head, digest_size=32)
+        for first, last in places if found == 1 else ():
+            whole.update(blake2b(data[start + first : start + last], digest_size=32).digest())
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return whole.hexdigest().encode() if found == 1 else None
 
 
 def sealed_json_anew(data: bytes, chance: Random) -> bytes:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from trials.mutations import cache_digest
 from trials.watching import require
 
 _DOCUMENT = Path(__file__).parents[1] / "docs/ticket-format.md"
@@ -45,6 +46,12 @@ def has_right_sum(data: bytes) -> bool:
         return False
     right = sha256(text.encode()).hexdigest()
     return claimed == right and data == f'{text[:-1]}, "sha256": "{right}"}}\n'.encode()
+
+
+def has_right_digest(data: bytes) -> bool:
+    """Return whether a cache has the digest of its arrays."""
+    digest = cache_digest(data)
+    return digest is not None and b'"digest": "%s"' % digest in data
 
 
 def decode(data: bytes) -> dict[str, np.ndarray]:

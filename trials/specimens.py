@@ -13,7 +13,7 @@ import torch
 
 from lt_lightning.data.built_in import load_built_in
 from lt_lightning.data.encoding import read_words
-from lt_lightning.data.libraries import LIBRARIES
+from lt_lightning.data.libraries import Installed
 from lt_lightning.data.numbering import NumberedTexts
 from lt_lightning.data.splitter import Splitter
 from lt_lightning.tickets.format import Packed, Parameter
@@ -89,12 +89,11 @@ def read_word_cache(cache: Path) -> NumberedTexts:
 def read_corpus_cache(cache: Path) -> Mapping[Any, datasets.Dataset]:
     """Read a corpus of a few rows from the cache of built-in corpora, which is made where it is missing or damaged."""
 
-    def harvest(root: Path, library: str) -> list[Row]:
-        return [Row(f"{library} {text}", library) for text in TEXTS[:3]]
+    def harvest(library: Installed) -> list[Row]:
+        return [Row(f"{library.name} {text}", library.name) for text in TEXTS[:3]]
 
     def select(found: Iterable[Row]) -> dict[str, Sequence[Row]]:
         rows = list(found)
         return {"train": rows, "test": rows[::3]}
 
-    assert len(LIBRARIES) > 1
     return load_built_in(cache, "pydocs", "trial", harvest, select)

@@ -38,10 +38,12 @@ from trials.mutations import (
     change_header,
     change_json,
     change_number,
+    digested_anew,
     sealed_anew,
     sealed_json_anew,
+    stretch,
 )
-from trials.specimens import CHECKPOINT_ROUND, PACKED
+from trials.specimens import CACHE, CHECKPOINT_ROUND, PACKED, read_corpus_cache, read_word_cache
 from trials.watching import require, watched
 
 TABLES = {
@@ -88,7 +90,8 @@ def subjects(folder: Path) -> list[Subject]:
     found += [_description(folder)]
     found += [_table(folder, name) for name in TABLES if (folder / f"{name}.csv").exists()]
     found += [subject for subject in (_round(), _rewind(), _packed()) if (folder / subject.file).exists()]
-    return found + [_checkpoint(path.relative_to(folder).as_posix()) for path in (folder / "state").glob("*.ckpt")]
+    found += [_checkpoint(path.relative_to(folder).as_posix()) for path in (folder / "state").glob("*.ckpt")]
+    return found + [_cache(folder, path) for path in sorted((folder / CACHE).iterdir())]
 
 
 def _sealed(**mutations: Mutation) -> dict[str, Mutation]:
@@ -115,7 +118,7 @@ def _packed() -> Subject:
             probabilities = Ticket(packed).predict(TEXTS)
         oracles.check_probabilities(packed.about["class_names"], probabilities)
 
-    return Subject(PACKED, read, check, oracles.has_right_seal, _sealed(), share=4)
+    return Subject(PACKED, read, check, oracles.has_right_seal, _sealed(size=stretch), share=4)
 
 
 def _rewind() -> Subject:
@@ -160,6 +163,33 @@ def _checkpoint(file: str) -> Subject:
         require(found.name == Path(file).name, f"{found.name} was found")
 
     return Subject(file, read, check, lambda data: sha256(data).hexdigest() == digest, BYTEWISE)
+
+
+def _cache(folder: Path, path: Path) -> Subject:
+    """Return a file of a cache: unless its digest fits, its content is read, or made anew, as it was."""
+    file = path.relative_to(folder).as_posix()
+    reader = _words if path.name.startswith("words-") else _rows
+    right = reader(folder, False)
+
+    def check(data: bytes, found: Any) -> None:  # what is out of range with a digest that fits has raised an error
+        require(found == right or oracles.has_right_digest(data), "the content of a damaged cache was read")
+
+    every = {**BYTEWISE, "header": change_header, "number": change_number}
+    anew = {f"{name}, digested anew": digested_anew(mutation) for name, mutation in every.items()}
+    return Subject(file, reader, check, _anything, {**every, **anew}, made_anew=True)
+
+
+def _words(folder: Path, drawn: bool) -> tuple[Any, ...]:
+    texts = read_word_cache(folder / CACHE)
+    words, ids = texts.words.to_pylist(), texts.ids.tolist()
+    ends = zip(texts.offsets[:-1].tolist(), texts.offsets[1:].tolist(), strict=True)
+    require(min(ids, default=0) >= 0, "a word has a negative number")
+    return words, [[words[number] for number in ids[start:end]] for start, end in ends], texts.offsets.tolist()
+
+
+def _rows(folder: Path, drawn: bool) -> dict[str, Any]:
+    splits = read_corpus_cache(folder / CACHE)
+    return {str(name): (rows.features["label"].names, rows.to_dict()) for name, rows in splits.items()}
 
 
 def _read_page(folder: Path, drawn: bool) -> Mapping[str, Any]:
