@@ -1,4 +1,5 @@
-"""What is tried at length, against all that may happen to a run: kills at any moment, files damaged in any way.
+"""Trials that run at length: kills at chosen moments, files damaged in any way, and faults that the tests must see.
 
-The tests do the same for a shorter time. Each trial is a command: `python -m trials.kills`, `python -m trials.fuzz`.
+The tests run the first two for a shorter time. Each trial is a command: `python -m trials.kills`,
+`python -m trials.fuzz` and `python -m trials.planted`.
 """

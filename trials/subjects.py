@@ -91,7 +91,7 @@ def subjects(folder: Path) -> list[Subject]:
     found += [_table(folder, name) for name in TABLES if (folder / f"{name}.csv").exists()]
     found += [subject for subject in (_round(), _rewind(), _packed()) if (folder / subject.file).exists()]
     found += [_checkpoint(path.relative_to(folder).as_posix()) for path in (folder / "state").glob("*.ckpt")]
-    return found + [_cache(folder, path) for path in sorted((folder / CACHE).iterdir())]
+    return found + [_cache(folder, path) for path in sorted((folder / CACHE).glob("*"))]
 
 
 def _sealed(**mutations: Mutation) -> dict[str, Mutation]:
