@@ -188,6 +188,21 @@ _RESUMING = (
         "trials.kills --kills 1 --only init"),
 )  # fmt: skip
 
+_STARTING = (
+    fault("two starts share a folder", "lt_lightning/reserving.py",
+        "    try:\n        folder.mkdir()\n", "    try:\n        folder.mkdir(exist_ok=True)\n",
+        "tests/test_reserving.py::test_many_starts_at_once_get_a_folder_each"),
+    fault("a failed start leaves its folder", "lt_lightning/reserving.py",
+        "if failed and one.ours:", "if False:",
+        "tests/test_reserving.py::test_a_failed_start_leaves_neither_folder_nor_the_parents_it_made"),
+    fault("a record may run code", "lt_lightning/trust.py",
+        "if not _is_plain(argument)]", "if not argument]",
+        "tests/resume/test_trust.py::test_an_override_that_could_run_code_is_not_taken_from_a_record"),
+    fault("a changed run.json is not named", "lt_lightning/results/description.py",
+        "return description[SEAL] == _seal(_without_seal(description))", "return True",
+        "tests/results/test_description.py::test_every_flipped_bit_of_run_json_is_noticed"),
+)  # fmt: skip
+
 _TRIALS = (
     fault("the memory of a refused file is not checked", "trials/watching.py",
         "        if measured:\n", "        if measured and __import__(\"sys\").exc_info()[0] is None:\n",
@@ -206,5 +221,5 @@ _TRIALS = (
         "tests/trials/test_planted.py::test_a_fault_that_no_test_sees_is_reported"),
 )  # fmt: skip
 
-FAULTS = (*_LOTTERY, *_CALLBACK, *_TRAINING, *_RESULTS, *_FILES, *_RESUMING, *_TRIALS)
+FAULTS = (*_LOTTERY, *_CALLBACK, *_TRAINING, *_RESULTS, *_FILES, *_RESUMING, *_STARTING, *_TRIALS)
 """All faults."""

@@ -126,9 +126,19 @@ def check_rows(data: bytes, rows: list[Any]) -> None:
                 require(value == line[key], f"{key} was read as {value!a}, not {line[key]!a}")
 
 
-def check_description(data: bytes, description: Mapping[str, Any]) -> None:
-    """Require that `run.json` was read as Python's own JSON reader reads it."""
-    require(repr(json.loads(data)) == repr(description), "run.json was read with other values than the file has")
+def check_description(data: bytes, run: Any) -> None:
+    """Require that `run.json` was read as Python's own JSON reader reads it, and named as changed where it is."""
+    content = json.loads(data)
+    require(repr(content) == repr(run.description), "run.json was read with other values than the file has")
+    seal = content.pop("sha256", None)
+    is_right = content.get("format") in (None, 1) if "sha256" not in run.description else seal == _digest(content)
+    is_named = any("run.json: changed since it was written" in line for line in run.damages)
+    require(is_named or is_right, "a changed run.json was read as if it were whole")
+    require(not (is_named and is_right), "a whole run.json was named as changed")
+
+
+def _digest(content: Any) -> str:
+    return sha256(json.dumps(content).encode()).hexdigest()
 
 
 @cache

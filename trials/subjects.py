@@ -26,7 +26,7 @@ from lt_lightning.results.report import draw_run
 from lt_lightning.results.rewind_weights import read_rewind_weights
 from lt_lightning.results.round_tickets import RoundTicket
 from lt_lightning.results.rounds import PlayedRound, read_round
-from lt_lightning.results.runs import read_run
+from lt_lightning.results.runs import Run, read_run
 from lt_lightning.results.sealed import read_seal
 from lt_lightning.tickets import Ticket
 from lt_lightning.tickets.format import Packed
@@ -138,7 +138,7 @@ def _round() -> Subject:
 
 def _description(folder: Path) -> Subject:
     return Subject(
-        "run.json", _read_page, oracles.check_description, _anything, {**BYTEWISE, "value": change_json}, _run(folder)
+        "run.json", _read_page, oracles.check_description, _anything, {**BYTEWISE, "value": change_json}, _files(folder)
     )
 
 
@@ -147,7 +147,9 @@ def _table(folder: Path, name: str) -> Subject:
         _read_page(folder, drawn)
         return read_records(folder / f"{name}.csv", TABLES[name])
 
-    return Subject(f"{name}.csv", read, oracles.check_rows, _anything, {**BYTEWISE, "cell": change_cell}, _run(folder))
+    return Subject(
+        f"{name}.csv", read, oracles.check_rows, _anything, {**BYTEWISE, "cell": change_cell}, _files(folder)
+    )
 
 
 def _checkpoint(file: str) -> Subject:
@@ -192,15 +194,15 @@ def _rows(folder: Path, drawn: bool) -> dict[str, Any]:
     return {str(name): (rows.features["label"].names, rows.to_dict()) for name, rows in splits.items()}
 
 
-def _read_page(folder: Path, drawn: bool) -> Mapping[str, Any]:
+def _read_page(folder: Path, drawn: bool) -> Run:
     found = read_run(folder)
     render_page(found, [])
     if drawn:
         draw_run(found)
-    return found.description
+    return found
 
 
-def _run(folder: Path) -> tuple[str, ...]:
+def _files(folder: Path) -> tuple[str, ...]:
     return ("run.json", *(f"{name}.csv" for name in TABLES if (folder / f"{name}.csv").exists()))
 
 
