@@ -142,7 +142,7 @@ def test_a_log_is_not_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "theirs").write_text("theirs")
     (tmp_path / "train.log").symlink_to("theirs")
     for line in ("one", "two"):  # the second time it is a file, and goes on
-        log = LogFile(tmp_path / "train.log", encoding="utf-8")
+        log = LogFile(str(tmp_path / "train.log"))
         log.emit(logging.makeLogRecord({"msg": line}))
         log.close()
     assert (tmp_path / "theirs").read_text() == "theirs"

@@ -164,8 +164,9 @@ class PruningCallback(pl.Callback):
             return
         if state["round"] <= self._fit.ended:
             raise LotteryError(
-                f"the checkpoint is of round {state['round']}, which this callback has ended: fit without ckpt_path "
-                "for the next round; to train that round again, resume with a new callback"
+                f"the checkpoint {trainer.ckpt_path} is of round {state['round']}, which this callback has ended: fit "
+                "without ckpt_path for the next round, or resume with a new callback to train that round again "
+                "(hpc_ckpt_*.ckpt in default_root_dir is loaded by itself on a SLURM cluster: delete it)"
             )
         if self.state_key not in states:
             self.load_state_dict(state)
@@ -337,7 +338,7 @@ class PruningCallback(pl.Callback):
     def _prepare(self, trainer: pl.Trainer) -> None:
         """Check that the Trainer can train a round."""
         training = self._lottery.training
-        check_trainer(trainer, later=self.round >= 0 and not training)
+        check_trainer(trainer)
         ended = self.round - 1 if training else self.round
         self._fit = _Fit(steps=self._fit.all_steps if training else 0, is_first=self.round < 0, ended=ended)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import pytorch_lightning as pl
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 
 # Private, and the one thing that tells processes that end with the fit from others; a test starts such processes.
@@ -20,16 +18,15 @@ _TRAINED: WeakKeyDictionary[pl.LightningModule, dict[str, object]] = WeakKeyDict
 """For each module that was trained for a round, the identities of the callbacks that pruned it, by their state keys."""
 
 
-def check_trainer(trainer: pl.Trainer, *, later: bool) -> None:
+def check_trainer(trainer: pl.Trainer) -> None:
     """Check that a Trainer can train a round.
 
     Args:
         trainer: as its callbacks are set up.
-        later: whether it is to train another round than the first.
 
     Raises:
-        LotteryError: if its strategy cuts parameters up or loses what the callback learns, its limits leave nothing to
-            train, or Lightning would resume an earlier round by itself.
+        LotteryError: if its strategy cuts parameters up or loses what the callback learns, or its limits leave nothing
+            to train.
     """
     strategy = type(trainer.strategy).__name__
     if isinstance(trainer.strategy, _SHARDING):
@@ -50,16 +47,6 @@ def check_trainer(trainer: pl.Trainer, *, later: bool) -> None:
             raise LotteryError(
                 f"this Trainer has reached its {name}={limit} and would train nothing: make a new one for each round"
             )
-    # As Lightning decides in `_CheckpointConnector._parse_ckpt_path`.
-    if later and SLURMEnvironment.detect() and (files := sorted(_requeued(trainer))):
-        raise LotteryError(
-            f"Lightning would resume {files[-1].name}, of an earlier round, in every fit; delete it from "
-            f"{files[-1].parent}, and give the Trainer plugins=SLURMEnvironment(auto_requeue=False)"
-        )
-
-
-def _requeued(trainer: pl.Trainer) -> list[Path]:
-    return list(Path(trainer.default_root_dir).glob("*hpc_ckpt_*"))
 
 
 def check_untrained(module: pl.LightningModule, state_key: str, identity: object) -> None:

@@ -171,16 +171,28 @@ def test_a_search_for_a_learning_rate_is_no_round(tmp_path):
     assert not revived(module, pruning.mask)
 
 
-def test_a_requeued_jobs_checkpoint_of_an_earlier_round_is_refused(tmp_path, monkeypatch):
-    module, pruning = Classifier(), PruningCallback()
-    fit(module, pruning, default_root_dir=tmp_path)
-    (tmp_path / "hpc_ckpt_1.ckpt").touch()
-    for name, value in {"JOB_ID": 1, "NTASKS": 1, "PROCID": 0, "LOCALID": 0, "NODEID": 0, "JOB_NAME": "train"}.items():
-        monkeypatch.setenv(f"SLURM_{name}", str(value))
-    left = state(module)
-    with pytest.raises(LotteryError, match=r"hpc_ckpt_1\.ckpt.*delete it"):
-        fit(module, pruning, default_root_dir=tmp_path)
+@pytest.mark.parametrize("requeued", [True, False])
+def test_a_checkpoint_of_a_round_that_has_ended_is_refused_and_changes_nothing(tmp_path, monkeypatch, requeued):
+    module, pruning = Classifier(), PruningCallback(amount=0.5)
+    trainer = make_trainer(pruning, max_epochs=EPOCHS)
+    trainer.fit(module, Batches())
+    path = tmp_path / "hpc_ckpt_1.ckpt"
+    trainer.save_checkpoint(path, weights_only=False)
+    left, mask = state(module), pruning.mask
+    if requeued:  # Lightning loads such a file by itself
+        slurm = {"JOB_ID": 1, "NTASKS": 1, "PROCID": 0, "LOCALID": 0, "NODEID": 0, "JOB_NAME": "train"}
+        for name, value in slurm.items():
+            monkeypatch.setenv(f"SLURM_{name}", str(value))
+    next_trainer = make_trainer(pruning, max_epochs=EPOCHS, default_root_dir=tmp_path)
+    with pytest.raises(LotteryError, match=r"hpc_ckpt_1\.ckpt is of round 0, which this callback has ended"):
+        next_trainer.fit(module, Batches(), ckpt_path=None if requeued else path)
+    assert (pruning.round, pruning.mask) == (0, mask)
     assert equal(state(module), left)
+    path.unlink()
+    fit(module, pruning)
+    ended, expected = loop(Classifier(), 2)
+    assert pruning.mask == Mask(expected)
+    assert close(state(module), ended[-1])
 
 
 def test_weights_that_are_not_finite_are_an_error_that_names_the_parameter():
