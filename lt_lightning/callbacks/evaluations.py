@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 
 import pytorch_lightning as pl
@@ -20,31 +21,39 @@ class EvaluationGuard:
     """
 
     def __init__(self) -> None:
+        self._module: weakref.ref[pl.LightningModule] | None = None
         self._left: dict[str, Tensor] | None = None
         self._loaded: Marks | None = None
 
     def begin(self, module: pl.LightningModule) -> None:
         """Copy the weights before an evaluation may load others."""
-        if self._left is None or self._loaded != Marks.of(module):
-            self._left, self._loaded = snapshot(module), None
+        if not self._holds(module) or self._loaded != Marks.of(module):
+            self._module, self._left, self._loaded = weakref.ref(module), snapshot(module), None
 
     def end(self, module: pl.LightningModule) -> None:
         """Forget the copy if the evaluation has loaded nothing."""
-        if self._left is None:
+        if not self._holds(module) or self._left is None:
             return
         state = dict(named_state(module))
-        if state.keys() == self._left.keys() and all(
-            torch.equal(value, self._left[name].to(value.device)) for name, value in state.items()
-        ):
+        if state.keys() == self._left.keys() and all(_equal(value, self._left[name]) for name, value in state.items()):
             self._left = None
         else:
             self._loaded = Marks.of(module)
 
     def undo(self, module: pl.LightningModule) -> None:
         """Give `module` what the last fit left, if it still has what an evaluation loaded."""
-        if self._left is not None and self._loaded == Marks.of(module):
+        if self._holds(module) and self._left is not None and self._loaded == Marks.of(module):
             restore(module, self._left)
         self._left = None
+
+    def _holds(self, module: pl.LightningModule) -> bool:
+        return self._left is not None and self._module is not None and self._module() is module
+
+
+def _equal(left: Tensor, right: Tensor) -> bool:
+    if left.layout == torch.strided:
+        return torch.equal(left, right.to(left.device))
+    return digest([("", left)]) == digest([("", right)])
 
 
 @dataclass(frozen=True)
