@@ -83,9 +83,12 @@ def check_tensors(data: bytes, found: Mapping[str, Any]) -> None:
 
 
 def check_round_ticket(data: bytes, ticket: Any) -> None:
-    """Require that a `RoundTicket` is what its file holds."""
+    """Require that a `RoundTicket` is what its file holds, with zeros where its mask has them."""
     masks = {f"mask/{name}": alive for name, alive in ticket.mask.items()}
     check_tensors(data, {**ticket.weights, **masks})
+    for name, alive in ticket.mask.items():
+        dead = ticket.weights[name].numpy()[~alive.numpy()]
+        require(not dead.any(), f"{name!a} was read with pruned entries that are not zero")
 
 
 def check_packed_ticket(data: bytes, packed: Any) -> None:

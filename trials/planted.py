@@ -173,8 +173,12 @@ def _run(watchers: Sequence[str], copy: Path, log: Path, scratch: Path) -> NoRet
 
 
 def _pytest(tests: Sequence[str]) -> int:
+    import hypothesis
     import pytest
 
+    # The same examples each time: whether a fault is seen must not depend on chance.
+    hypothesis.settings.register_profile("planted", derandomize=True)
+    hypothesis.settings.load_profile("planted")
     return pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests])
 
 

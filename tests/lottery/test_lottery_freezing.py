@@ -290,3 +290,16 @@ def test_gradients_that_are_not_finite_become_zero_where_they_are_pruned_and_sta
     assert param.grad[[0, 3]].tolist() == [0.0, 0.0]
     assert param.grad[1] == 2.5
     assert not param.grad[2].isfinite()
+
+
+def test_what_an_optimizer_remembers_of_pruned_entries_is_forgotten() -> None:
+    weight = torch.nn.Parameter(torch.randn(6))
+    optimizer = torch.optim.Adam([weight])
+    weight.grad = torch.arange(1.0, 7.0)
+    optimizer.step()
+    before = {name: value.clone() for name, value in optimizer.state[weight].items()}
+    alive = torch.tensor([True, False, True, False, False, True])
+    Freezer({"weight": weight}, Mask({"weight": alive})).watch([optimizer])
+    for name in ("exp_avg", "exp_avg_sq"):
+        torch.testing.assert_close(optimizer.state[weight][name], before[name] * alive, rtol=0, atol=0)
+    assert optimizer.state[weight]["step"] == before["step"]
