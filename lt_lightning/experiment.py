@@ -36,6 +36,7 @@ from lt_lightning.callbacks import (
 from lt_lightning.callbacks.exhausted import ExhaustionCallback
 from lt_lightning.callbacks.finite import first_not_finite
 from lt_lightning.callbacks.progress import ProgressCallback, RoundsDisplay, Screen
+from lt_lightning.callbacks.refusals import NoStepError
 from lt_lightning.callbacks.refused import check_callbacks
 from lt_lightning.callbacks.round_checkpoint import drop_checkpoints, find_checkpoint
 from lt_lightning.callbacks.spelling import SpellingCallback
@@ -238,9 +239,12 @@ def _play_round(
     try:
         trainer.fit(learner, datamodule=data, ckpt_path=kept, weights_only=True)
         if not history.epochs:
-            raise SettingError(f"trainer: round {round} ended before its first epoch did; give it more time (max_time)")
+            raise NoStepError
         of = history.epochs[(best.epoch or len(history.epochs)) - 1]
         measured = measure(trainer, learner, data, of, watching, callbacks)
+    except NoStepError:
+        said = f"trainer: round {round} ended before its first epoch did; give it more time (max_time)"
+        raise SettingError(said) from None
     except MisconfigurationException as error:  # such as a share of the batches that is less than one batch
         raise SettingError(f"trainer: {str(error).splitlines()[0]}") from error
     if name := first_not_finite(learner.network.state_dict().items()):

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lt_lightning.callbacks.copies import KnownTensors, StaleCopies
-from lt_lightning.callbacks.evaluations import EvaluationGuard, Marks
+from lt_lightning.callbacks.evaluations import EvaluationGuard
 from lt_lightning.callbacks.holding import Hold
 from lt_lightning.callbacks.hooks import call_hook, callbacks_of
 from lt_lightning.callbacks.refusals import (
+    NoStepError,
     check_fresh,
     check_reachable,
     check_trainer,
@@ -24,7 +25,7 @@ from lt_lightning.callbacks.refusals import (
 )
 from lt_lightning.lottery import Lottery, LotteryError, Mask, Settings, Start
 from lt_lightning.lottery.beginning import begin_rounds
-from lt_lightning.lottery.rewinding import restore, snapshot, unset_buffers
+from lt_lightning.lottery.rewinding import digest, named_state, restore, snapshot, unset_buffers
 from lt_lightning.lottery.selection import require_own_memory
 from lt_lightning.lottery.settings import Scope, Threshold
 
@@ -102,7 +103,7 @@ class PruningCallback(pl.Callback):
         self._known = KnownTensors()
         self._fit = _Fit()
         self._begun: dict[str, Tensor] | None = None
-        self._stopped: Marks | None = None
+        self._stopped = b""
 
     @property
     def state_key(self) -> str:
@@ -268,7 +269,7 @@ class PruningCallback(pl.Callback):
         """Note that the fit is over, and check that it trained something."""
         may_step_unseen = self._fit.batches and not pl_module.automatic_optimization  # by optimizers of its own
         if not self._fit.all_steps and not may_step_unseen:
-            raise LotteryError(
+            raise NoStepError(
                 f"the fit of round {self.round} took no optimizer step, so it is not a round: make a new Trainer for "
                 "each, whose max_epochs, max_steps, max_time and data allow some; the next fit takes the round up"
             )
@@ -305,7 +306,7 @@ class PruningCallback(pl.Callback):
             for one, attributes in zip(_lotteries(trainer), lotteries, strict=True):
                 vars(one._lottery).update(attributes)
             self._fit.before = None
-        self._stopped = Marks.of(pl_module) if self._begun is not None else None
+        self._stopped = digest(named_state(pl_module)) if self._begun is not None else b""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the lottery."""
@@ -322,7 +323,7 @@ class PruningCallback(pl.Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {key: value for key, value in vars(self).items() if key not in ("log", "log_dict")}  # Lightning's
-        new = {"_evaluations": EvaluationGuard(), "_known": KnownTensors(), "_begun": None, "_stopped": None}
+        new = {"_evaluations": EvaluationGuard(), "_known": KnownTensors(), "_begun": None, "_stopped": b""}
         return {**kept, **new, "_fit": _Fit(steps=self._fit.all_steps)}
 
     def _freeze(self, *, written: bool = False) -> None:
@@ -346,7 +347,7 @@ class PruningCallback(pl.Callback):
         """Put the weights back where a round that did not end began, unless others were loaded since."""
         if not any(one._lottery.training for one in group) or self._begun is None:
             return
-        if self._stopped == Marks.of(pl_module):
+        if self._stopped == digest(named_state(pl_module)):
             restore(pl_module, self._begun)
             for one in group:
                 one._lottery.restart_round()

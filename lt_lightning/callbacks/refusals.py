@@ -18,6 +18,10 @@ _TRAINED: WeakKeyDictionary[pl.LightningModule, dict[str, object]] = WeakKeyDict
 """For each module that was trained for a round, the identities of the callbacks that pruned it, by their state keys."""
 
 
+class NoStepError(LotteryError):
+    """A fit has ended without an optimizer step, and is no round."""
+
+
 def check_trainer(trainer: pl.Trainer) -> None:
     """Check that a Trainer can train a round.
 
