@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import pytorch_lightning as pl
-from torch import nn
+from torch import Tensor, nn
 
 from lt_lightning.lottery import Freezer
+from lt_lightning.lottery.freezing import Handle
 
 
 class Hold:
@@ -23,7 +27,7 @@ class Hold:
         self._freezer = freezer
         self._module = module
         self._optimizers: list[int] = []
-        self._handles: list = []
+        self._handles: list[Handle] = []
 
     @property
     def steps(self) -> int:
@@ -57,3 +61,37 @@ class Hold:
         if self._optimizers:
             self._freezer.tell(self._module, over=True)
         self._handles, self._optimizers = [], []
+
+
+@dataclass
+class FitState:
+    """What a `PruningCallback` knows of the fit that runs.
+
+    Attributes:
+        steps: the optimizer steps of the round before this fit, or in it once it is over.
+        is_first: whether it begins round 0.
+        ended: the last round that had ended before it; -1 for none.
+        is_resumed: whether a checkpoint has brought the lottery's state.
+        is_over: whether it has ended as it should.
+        batches: the batches trained.
+        step: the step to rewind to, if it was the last one.
+        seen: the last step that was the step to rewind to.
+        hold: what keeps pruned entries at zero.
+        before: weights, buffers without a value and lotteries before the fit, until it starts.
+    """
+
+    steps: int = 0
+    is_first: bool = False
+    ended: int = -1
+    is_resumed: bool = False
+    is_over: bool = False
+    batches: int = 0
+    step: int = -1
+    seen: int = -1
+    hold: Hold | None = None
+    before: tuple[dict[str, Tensor], list[str], list[dict[str, Any]]] | None = None
+
+    @property
+    def all_steps(self) -> int:
+        """The optimizer steps of the round so far."""
+        return self.steps + (self.hold.steps if self.hold is not None else 0)

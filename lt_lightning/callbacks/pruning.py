@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,7 +11,7 @@ from torch.optim import Optimizer
 
 from lt_lightning.callbacks.copies import KnownTensors, StaleCopies
 from lt_lightning.callbacks.evaluations import EvaluationGuard
-from lt_lightning.callbacks.holding import Hold
+from lt_lightning.callbacks.holding import FitState, Hold
 from lt_lightning.callbacks.hooks import call_hook, callbacks_of
 from lt_lightning.callbacks.refusals import (
     NoStepError,
@@ -101,7 +100,7 @@ class PruningCallback(pl.Callback):
         self._stage: str | None = None
         self._evaluations = EvaluationGuard()
         self._known = KnownTensors()
-        self._fit = _Fit()
+        self._fit = FitState()
         self._begun: dict[str, Tensor] | None = None
         self._stopped = b""
 
@@ -324,7 +323,7 @@ class PruningCallback(pl.Callback):
     def __getstate__(self) -> dict[str, Any]:
         kept = {key: value for key, value in vars(self).items() if key not in ("log", "log_dict")}  # Lightning's
         new = {"_evaluations": EvaluationGuard(), "_known": KnownTensors(), "_begun": None, "_stopped": b""}
-        return {**kept, **new, "_fit": _Fit(steps=self._fit.all_steps)}
+        return {**kept, **new, "_fit": FitState(steps=self._fit.all_steps)}
 
     def _freeze(self, *, written: bool = False) -> None:
         if self._fit.hold is not None:
@@ -341,7 +340,7 @@ class PruningCallback(pl.Callback):
         training = self._lottery.training
         check_trainer(trainer)
         ended = self.round - 1 if training else self.round
-        self._fit = _Fit(steps=self._fit.all_steps if training else 0, is_first=self.round < 0, ended=ended)
+        self._fit = FitState(steps=self._fit.all_steps if training else 0, is_first=self.round < 0, ended=ended)
 
     def _restart(self, pl_module: pl.LightningModule, group: Sequence[PruningCallback]) -> None:
         """Put the weights back where a round that did not end began, unless others were loaded since."""
@@ -386,40 +385,6 @@ class PruningCallback(pl.Callback):
             check_untrained(pl_module, self.state_key, self._token)
             if self._lottery.writes_first:
                 check_fresh(trainer)
-
-
-@dataclass
-class _Fit:
-    """What a callback has to know of the fit that runs.
-
-    Attributes:
-        steps: the optimizer steps of the round before this fit, or in it once it is over.
-        is_first: whether it begins round 0.
-        ended: the last round that had ended before it; -1 for none.
-        is_resumed: whether a checkpoint has brought the lottery's state.
-        is_over: whether it has ended as it should.
-        batches: the batches trained.
-        step: the step to rewind to, if it was the last one.
-        seen: the last step that was the step to rewind to.
-        hold: what keeps pruned entries at zero.
-        before: weights, buffers without a value and lotteries before the fit, until it starts.
-    """
-
-    steps: int = 0
-    is_first: bool = False
-    ended: int = -1
-    is_resumed: bool = False
-    is_over: bool = False
-    batches: int = 0
-    step: int = -1
-    seen: int = -1
-    hold: Hold | None = None
-    before: tuple[dict[str, Tensor], list[str], list[dict[str, Any]]] | None = None
-
-    @property
-    def all_steps(self) -> int:
-        """The optimizer steps of the round so far."""
-        return self.steps + (self.hold.steps if self.hold is not None else 0)
 
 
 def _lotteries(trainer: pl.Trainer) -> list[PruningCallback]:
