@@ -36,8 +36,7 @@ from lt_lightning.callbacks import (
 from lt_lightning.callbacks.exhausted import ExhaustionCallback
 from lt_lightning.callbacks.finite import first_not_finite
 from lt_lightning.callbacks.progress import ProgressCallback, RoundsDisplay, Screen
-from lt_lightning.callbacks.refusals import NoStepError
-from lt_lightning.callbacks.refused import check_callbacks
+from lt_lightning.callbacks.refusals import NoStepError, check_callbacks
 from lt_lightning.callbacks.round_checkpoint import drop_checkpoints, find_checkpoint
 from lt_lightning.callbacks.spelling import SpellingCallback
 from lt_lightning.checks import lottery_settings

@@ -1,21 +1,32 @@
-"""Trainers that cannot train a round, refused before anything is changed."""
+"""Trainers and callbacks with which no round can be trained, refused before anything is changed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from weakref import WeakKeyDictionary
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import BatchSizeFinder, LearningRateFinder, ModelPruning
 from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 
 # Private, and the one thing that tells processes that end with the fit from others; a test starts such processes.
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 
+from lt_lightning.errors import SettingError
 from lt_lightning.lottery import LotteryError, Rewind
 
 _SHARDING = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
 
 _TRAINED: WeakKeyDictionary[pl.LightningModule, dict[str, object]] = WeakKeyDictionary()
 """For each module that was trained for a round, the identities of the callbacks that pruned it, by their state keys."""
+
+
+_IMPOSSIBLE: dict[type[pl.Callback], str] = {
+    LearningRateFinder: "it trains trial fits within a round; leave it out, and set optimizer.lr",
+    BatchSizeFinder: "it trains trial fits within a round; leave it out, and set data.batch_size",
+    ModelPruning: "it prunes beside the rounds, whose records would not show it; leave it out, and set pruning.amount",
+}
+"""Callbacks of Lightning's that a run's rounds cannot have, and why."""
 
 
 class NoStepError(LotteryError):
@@ -110,3 +121,15 @@ def check_reachable(trainer: pl.Trainer, rewind: Rewind) -> None:
             f"rewind: {rewind} lies beyond the end of round 0, which ends after {rewind.point} {planned:,}; "
             f"choose K ≤ {planned:,}, or train for longer"
         )
+
+
+def check_callbacks(callbacks: Iterable[pl.Callback]) -> None:
+    """Raise if a callback of the settings cannot be part of a run's rounds.
+
+    Raises:
+        SettingError: names the callback and the setting to use instead.
+    """
+    for callback in callbacks:
+        for kind, reason in _IMPOSSIBLE.items():
+            if isinstance(callback, kind):
+                raise SettingError(f"trainer.callbacks: {type(callback).__name__} is not possible here: {reason}")
