@@ -108,7 +108,7 @@ def test_a_job_keeps_its_folder_and_none_shares_it(tmp_path: Path) -> None:
     assert read_folders(tmp_path) == {0: "seed=0,rounds=1", 1: "same/name", 2: "same/name_2", 3: "same/name_3"}
 
 
-@pytest.mark.parametrize("name", ["../x", "/tmp/x", "a/../../x", ".", "state/x"])
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", ".", "state/x"])
 def test_a_jobs_folder_lies_within_its_sweeps(tmp_path: Path, name: str) -> None:
     with pytest.raises(SettingError, match=r"hydra\.sweep\.subdir: .* within the sweep's"):
         find_folder(tmp_path, 0, name)

@@ -58,7 +58,7 @@ def _equal(left: Tensor, right: Tensor) -> bool:
 
 @dataclass(frozen=True)
 class Marks:
-    """What tells whether a module's weights were written since: their digest, and how often torch saw a write."""
+    """Marks of a module's weights, by which a later write is noticed: their digest, and the writes that torch counted."""
 
     content: bytes
     writes: tuple[int, ...]

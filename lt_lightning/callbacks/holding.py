@@ -65,7 +65,7 @@ class Hold:
 
 @dataclass
 class FitState:
-    """What a `PruningCallback` knows of the fit that runs.
+    """The state of the fit that runs, for a `PruningCallback`.
 
     Attributes:
         steps: the optimizer steps of the round before this fit, or in it once it is over.

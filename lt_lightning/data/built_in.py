@@ -93,7 +93,7 @@ def load_built_in(
 
     Args:
         cache: the folder where it is kept, in a file of its own for each edition and each set of files of the
-            libraries; it is made where there is none.
+            libraries; created if missing.
         data: the choice of `data` that asks for it.
         edition: what else tells this corpus from others: how its rows are found, shown and drawn.
         harvest: finds the rows of a library.

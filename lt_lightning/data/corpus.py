@@ -74,7 +74,7 @@ class Corpus:
 
     @property
     def notes(self) -> list[str]:
-        """What was decided in reading and is worth a line on the screen."""
+        """Return a line for each choice made in reading that users should see."""
         notes = []
         if found := {*self.delimiters.values()} - {","}:
             words = " and ".join(DELIMITERS.get(one, repr(one)) for one in sorted(found))

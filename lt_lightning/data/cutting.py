@@ -76,7 +76,7 @@ END = "\n"
 PIECE = 1 << 16
 """So many characters of a long text are cut at a time."""
 _BETWEEN = {
-    # White space stands between words, whoever cuts them; of `words`, a mark is a word of its own as well.
+    # Every splitter cuts at white space; `words` also takes each mark as a word of its own.
     Splitter.words: re.compile(r"[ \t\r\n!-/:-@\[-`{-~、。，！？；：]"),
     Splitter.spacy: re.compile(r"[ \t\r\n]"),
 }

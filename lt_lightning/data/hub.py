@@ -141,7 +141,7 @@ def _config_of(path: PurePath) -> str:
 def _lists_no_test(folder: Path, config: str | None) -> bool:
     """Return whether it is known of a snapshot in the cache that the repository has no test split.
 
-    The list of a repository's files lies beside the snapshots. It is huggingface_hub's own: where there is none, or it
+    The list of a repository's files lies beside the snapshots. It is huggingface_hub's own: if it is missing, or it
     reads otherwise, the Hub is asked.
     """
     try:

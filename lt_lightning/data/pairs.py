@@ -63,7 +63,7 @@ class PairCorpus:
 
     @property
     def notes(self) -> list[str]:
-        """What was decided in reading: nothing."""
+        """Return no notes: reading pairs decides nothing."""
         return []
 
 

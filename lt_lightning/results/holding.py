@@ -30,7 +30,7 @@ def hold(run: Path, *, clear: bool = True) -> Iterator[None]:
     A directory that this process holds already stays held by the outer block.
 
     Args:
-        run: the run directory; it is made where there is none.
+        run: the run directory; created if missing.
         clear: remove what a killed process had begun to write in the directory and below it.
 
     Raises:
