@@ -49,10 +49,10 @@ def quote(argument: str, *, in_sweep: bool = False) -> str:
     readable, parsed = _parse(value)
     if key in _PATHS and not in_sweep and parsed != value and _exists(value):
         value = quoted(value)
-    elif value.startswith("[") and value.endswith("]"):
-        elements = list(_split(value[1:-1]))
+    elif all(one[:1] == "[" and one[-1:] == "]" for one in map(str.strip, _split(value))):
+        # One list, or several of a sweep.
         if not readable or key in text_settings()[1]:
-            value = f"[{','.join(_as_text(one, key in text_settings()[1]) for one in elements)}]"
+            value = ",".join(_as_list(one, key in text_settings()[1]) for one in _split(value))
     elif not readable and value[:1] not in ("", "'", '"', "[", "{") and not _FUNCTION.fullmatch(value.strip()):
         pieces = list(_split(value))
         value = ",".join(map(_as_text, pieces)) if all(piece.strip() for piece in pieces) else quoted(value)
@@ -87,6 +87,12 @@ def _kinds(group: type, prefix: str) -> Iterator[tuple[str, Any]]:
             yield from _kinds(kind, f"{prefix}{key}.")  # pyright: ignore[reportArgumentType]
         else:
             yield f"{prefix}{key}", kind
+
+
+def _as_list(text: str, is_text: bool) -> str:
+    """Return a list with each element as Hydra reads it."""
+    elements = _split(text.strip()[1:-1])
+    return f"[{','.join(_as_text(one, is_text) for one in elements)}]"
 
 
 def _as_text(piece: str, is_text: bool = False) -> str:

@@ -78,6 +78,8 @@ def test_an_interpolation_in_odd_text_is_filled_in() -> None:
 def test_several_values_are_quoted_one_by_one() -> None:
     sweep = OverridesParser.create().parse_override(quote("name=größe,klein,x (1)", in_sweep=True))
     assert [*sweep.sweep_string_iterator()] == ["'größe'", "klein", "'x (1)'"]
+    sweep = OverridesParser.create().parse_override(quote("pruning.exclude=[],[größe.*,x],[a]", in_sweep=True))
+    assert [*sweep.sweep_string_iterator()] == ["[]", "['größe.*',x]", "[a]"]
 
 
 def test_a_path_that_exists_is_one_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def _equal(left: Tensor, right: Tensor) -> bool:
 
 @dataclass(frozen=True)
 class Marks:
-    """Marks of a module's weights, by which a later write is noticed: their digest, and the writes that torch counted."""
+    """Marks of a module's weights that show later writes: their digest, and how many writes torch has counted."""
 
     content: bytes
     writes: tuple[int, ...]
