@@ -23,7 +23,7 @@ test: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m trials.planted
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto --maxschedchunk 2
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import fields
 from pathlib import Path
 
+from lt_lightning.errors import SettingError
 from lt_lightning.instantiation import explain_instantiation
+from lt_lightning.lottery.settings import LotteryError, Settings
 from lt_lightning.quoting import text_settings
 
 _REASONS: tuple[tuple[str, str], ...] = (
@@ -104,3 +107,17 @@ def _no_such_setting(key: str) -> str:
     from lt_lightning.checks import no_such_setting
 
     return no_such_setting(key)
+
+
+def describe_error(error: SettingError | LotteryError) -> str:
+    """Return an error's line; a setting of the lottery that it begins with is one of the group `pruning`.
+
+    >>> describe_error(LotteryError("rewind: step:9 was never reached"))
+    'pruning.rewind: step:9 was never reached'
+    >>> describe_error(LotteryError("the weights are not finite"))
+    'the weights are not finite'
+    """
+    text = str(error)
+    word = re.match(r"\w*", text)
+    of_group = isinstance(error, LotteryError) and word and word[0] in {field.name for field in fields(Settings)}
+    return f"pruning.{text}" if of_group else text

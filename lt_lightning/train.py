@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,10 @@ from lt_lightning.command import fail, hide_progress_bars_in_pipes, keeps_traceb
 from lt_lightning.command_line import start_program
 from lt_lightning.data.vector_files import find_vectors
 from lt_lightning.errors import ResumableError, SettingError
+from lt_lightning.explanations import describe_error
 from lt_lightning.imports import load_lightning
 from lt_lightning.interruption import interruption, stop_if_asked
-from lt_lightning.lottery.settings import LotteryError, Settings
+from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.processes import Job, Launch, find_launch
 from lt_lightning.results.holding import hold
 from lt_lightning.results.rounds import Standing, find_standing
@@ -71,7 +71,7 @@ def task(composed: DictConfig) -> None:
             error = ResumableError(CLOSED)
         if not isinstance(error, (SettingError, LotteryError)):
             raise
-        message = _message(error)
+        message = describe_error(error)
         if isinstance(error, ResumableError) and is_begun(run):
             message = f"{message}; {how_to_go_on(run, start)}"
         # At INFO the traceback goes to the log alone: the terminal shows warnings and worse.
@@ -82,18 +82,6 @@ def task(composed: DictConfig) -> None:
         if keeps_tracebacks():
             raise
         fail(message, speak=launch.rank == 0)
-
-
-def _message(error: SettingError | LotteryError) -> str:
-    """Return an error's line; a setting of the lottery that it begins with is one of the group `pruning`.
-
-    >>> _message(LotteryError("rewind: step:9 was never reached")), _message(LotteryError("the weights are not finite"))
-    ('pruning.rewind: step:9 was never reached', 'the weights are not finite')
-    """
-    text = str(error)
-    word = re.match(r"\w*", text)
-    of_group = isinstance(error, LotteryError) and word and word[0] in {field.name for field in fields(Settings)}
-    return f"pruning.{text}" if of_group else text
 
 
 def _run(job: Job, launch: Launch) -> None:

@@ -19,6 +19,7 @@ import traceback
 from typing import NoReturn
 
 from lt_lightning.errors import ResumableError, SettingError
+from lt_lightning.explanations import describe_error
 from lt_lightning.imports import load_lightning, prefer_installed
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.processes import Job, Place
@@ -43,7 +44,7 @@ def main(report: int) -> None:
         _set_up_logging(job, place)
         _play(job, place)
     except (SettingError, LotteryError) as error:
-        _fail(report, error, f"pruning.{error}" if isinstance(error, LotteryError) else str(error))
+        _fail(report, error, describe_error(error))
     except BrokenPipeError:
         _fail(report, ResumableError(CLOSED), CLOSED)
     except BaseException as error:

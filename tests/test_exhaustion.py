@@ -139,7 +139,8 @@ def test_a_run_does_not_go_on_from_weights_that_are_not_finite(play: Play, tmp_p
     path = ticket_path(run, 1)
     if file == "ticket":  # sealed anew: every checksum fits
         ticket = RoundTicket.load(path)
-        weights = {**ticket.weights, "fc.bias": torch.full_like(ticket.weights["fc.bias"], torch.nan)}
+        spoilt = torch.where(ticket.mask["fc.bias"], torch.nan, ticket.weights["fc.bias"])
+        weights = {**ticket.weights, "fc.bias": spoilt}
         seal = RoundTicket(weights, ticket.mask, ticket.about, ticket.tokenizer).save(path)
         write_round(run, PlayedRound(**{**vars(played[1]), "ticket": seal}))
     else:

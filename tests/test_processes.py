@@ -266,8 +266,7 @@ def test_a_mistake_that_only_the_processes_find_is_said_once(
     assert process.returncode == 2
     assert errors.startswith("error: pruning.exclude: ")
     assert errors.count("\n") == 1
-    (log,) = (tmp_path / "outputs/typo").glob("*/train.log")
-    assert "in prunable_parameters" in log.read_text()  # where in the process it was raised
+    assert not (tmp_path / "outputs/typo").exists()  # a start that fails leaves no folder
 
 
 @pytest.mark.slow
