@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import pytorch_lightning as pl
 import torch
@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from lt_lightning.lottery.rewinding import named_state
 
-_DEEPEST = 6
+_DEEPEST, _LONGEST = 6, 10_000
+"""How far to look into objects, and how long a list may be: a longer one holds data, and no weights."""
+
 _LEFT_OUT = (pl.Trainer, pl.LightningModule, pl.LightningDataModule, pl.Callback)
 
 
@@ -97,9 +99,9 @@ def _tensors(holders: Iterable[object]) -> Iterator[tuple[str, Tensor]]:
                 yield path, found
         elif isinstance(found, nn.Module):
             yield from ((f"{path}.{name}", tensor) for name, tensor in named_state(found) if _is_plain(tensor))
-        elif isinstance(found, Mapping):
-            places.extend((f"{path}.{key}", value, depth + 1) for key, value in list(found.items()))
-        elif isinstance(found, list | tuple | deque):
-            places.extend((f"{path}.{index}", value, depth + 1) for index, value in enumerate(found))
+        elif isinstance(found, dict | list | tuple | deque):
+            if len(found) <= _LONGEST:
+                named = found.items() if isinstance(found, dict) else enumerate(found)
+                places.extend((f"{path}.{key}", value, depth + 1) for key, value in named)
         elif hasattr(found, "__dict__") and not isinstance(found, (*_LEFT_OUT, type)) and not callable(found):
             places.append((path, vars(found), depth + 1))

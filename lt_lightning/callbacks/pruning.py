@@ -136,13 +136,16 @@ class PruningCallback(pl.Callback):
         """Begin the round: prune and rewind before optimizers, and other callbacks, copy the weights."""
         self._stage = stage
         group = _lotteries(trainer)
+        if self is not group[0]:
+            return
         if stage != "fit":
             if is_trained_by(pl_module, self.state_key, self._token) or self._begun is not None:
                 self._evaluations.begin(pl_module)
-        elif self is group[0]:
+        else:
             for one in group:
                 one._prepare(trainer)
-            self._evaluations.undo(pl_module)
+            for one in group:
+                one._evaluations.undo(pl_module)
             before = snapshot(pl_module), unset_buffers(pl_module), [dict(vars(one._lottery)) for one in group]
             callbacks = callbacks_of(trainer)
             copies = StaleCopies(pl_module, callbacks[: callbacks.index(self)], self._known)
@@ -305,7 +308,8 @@ class PruningCallback(pl.Callback):
             for one, attributes in zip(_lotteries(trainer), lotteries, strict=True):
                 vars(one._lottery).update(attributes)
             self._fit.before = None
-        self._stopped = digest(named_state(pl_module)) if self._begun is not None else b""
+        elif self._begun is not None:
+            self._stopped = digest(named_state(pl_module))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the lottery."""
@@ -356,7 +360,6 @@ class PruningCallback(pl.Callback):
                 if one.round == 0:  # round 0 begins with whatever weights there are
                     one._lottery.forget()
                     one._fit.is_first = True
-        self._begun = None
 
     def _begins_early(self, pl_module: pl.LightningModule) -> bool:
         """Return whether a round can begin in `setup`.
