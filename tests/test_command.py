@@ -90,6 +90,7 @@ def test_a_rejected_setting_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_start_that_fails_leaves_no_folder_and_shows_its_traceback_if_it_is_asked_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

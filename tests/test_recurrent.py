@@ -56,6 +56,7 @@ def answers(run: Path) -> list[str]:
     return [one.answer for one in read_records(run / "examples.csv", ExampleRecord)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_simple_network_learns_to_answer_hihell_with_ihello_above_its_floor(play: Play, seed: int) -> None:
     run = play("hihello", "pruning.rounds=0", f"seed={seed}")
@@ -106,6 +107,7 @@ def test_the_equations_train_as_torchs_layers_do(play: Play, cell: str) -> None:
     assert ours == pytest.approx(theirs, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_several_pairs_are_learned_in_one_batch(play: Play) -> None:
     pairs = "data.pairs=[[hello,elloh],[eolll,ollle],[lleel,leell],[oh,ho]]"  # of two lengths
     run = play("hihello", "pruning.rounds=0", pairs, "model.cell=lstm", "model.head=linear", "trainer.max_epochs=150")

@@ -65,6 +65,7 @@ def groups_of(folder: Path) -> list[Group]:
     return list(gather([folder]).groups)
 
 
+@pytest.mark.slow
 def test_a_comparison_is_a_page_figures_and_tables_beside_the_runs(study: Path, capsys: Capture) -> None:
     before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
     assert main([str(study)]) == 0
@@ -313,6 +314,7 @@ def test_how_many_seeds_got_so_far_is_said(make_run: MakeRun, tmp_path: Path) ->
     assert names_with_seeds(study.curves) == ["all runs (n = 2 to 3)"]
 
 
+@pytest.mark.slow
 def test_figures_of_an_earlier_comparison_go(make_run: MakeRun, tmp_path: Path) -> None:
     for rewind in ("init", "random"):
         make_run(2, name=f"runs/{rewind}", settings={"pruning.rewind": rewind}, confusion=True)

@@ -79,6 +79,7 @@ def test_more_rounds_go_on_to_what_a_longer_run_gives(whole: Path, play: Play, t
     assert outcome(tmp_path / "run") == outcome(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [["data.num_workers=2"], ["trainer.log_every_n_steps=1"]])
 def test_workers_and_the_log_interval_change_nothing(
     whole: Path, play: Play, tmp_path: Path, overrides: list[str]

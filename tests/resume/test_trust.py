@@ -195,6 +195,7 @@ def test_going_on_with_a_hostile_run_runs_none_of_its_code(
     assert {path: path.read_bytes() for path in hostile.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_reading_a_hostile_run_runs_none_of_its_code(
     hostile: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,7 +54,7 @@ def run(tmp_path: Path) -> Path:
     return run
 
 
-@pytest.mark.parametrize("count", [1000, pytest.param(3000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [400, pytest.param(3000, marks=pytest.mark.slow)])
 def test_every_mutant_is_read_or_refused(run: Path, count: int) -> None:
     said: list[str] = []
     assert fuzz(run, count, seed=count, say=said.append) == 0, said
@@ -148,6 +148,7 @@ def test_faults_are_reported_with_the_mutants_number(
     assert lines[-1] == "1 mutants of 1 files: 0 read, 0 refused, 1 failed"
 
 
+@pytest.mark.slow
 def test_a_reader_that_kills_its_process_is_a_failure_with_a_number(tmp_path: Path) -> None:
     script = """
 import os, signal
