@@ -149,7 +149,7 @@ def _pack(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> Pack
 
 
 def _check(ticket: RoundTicket, record: Record) -> None:
-    """Check what a ticket says of itself, whoever sealed it, also against its round's row of `results.csv`.
+    """Check the header of a ticket, also against its round's row of `results.csv`.
 
     Raises:
         ValueError: something is missing, or not what a run writes.

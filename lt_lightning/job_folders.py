@@ -116,7 +116,7 @@ def recover_records(sweep: Path) -> None:
 
 
 def _job_number(path: Path) -> int | None:
-    """Return the number of the job that Hydra noted in a folder; None where there is none."""
+    """Return the number of the job that Hydra noted in a folder, or None."""
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 

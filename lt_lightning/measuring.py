@@ -20,7 +20,7 @@ from lt_lightning.results.records import EpochRecord
 
 @dataclass(frozen=True)
 class Measurements:
-    """What the weights of a round come to on the validation part and on the test split.
+    """The numbers of a round's weights on the validation part and on the test split.
 
     Attributes:
         valid_loss: NaN if the epoch that the weights are of had no validation.

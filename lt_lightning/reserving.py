@@ -102,7 +102,7 @@ def _make_new(folder: Path) -> tuple[Path, list[Path]]:
 
 
 def _make(folder: Path) -> tuple[Path, list[Path]]:
-    """Make a folder where there is none."""
+    """Make a folder if it is missing."""
     made = _make_parents(folder)
     with contextlib.suppress(FileExistsError):
         made += _make_one(folder)

@@ -101,7 +101,7 @@ class CheckConfig:
             fail(str(error))
 
     def on_multirun_end(self, config: Any, **_: Any) -> None:
-        """Put on record what the sweep has gone on with, now that no job has refused it."""
+        """Record the command that the sweep was resumed with: every job has accepted it."""
         if config.resume is not None:
             with writing_to(folder := Path(config.hydra.sweep.dir)):
                 write_sweep(folder, *(self._given or _as_typed(config)))

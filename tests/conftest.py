@@ -50,6 +50,30 @@ def configure() -> Callable[..., Config]:
     return configure
 
 
+@pytest.fixture(scope="module")
+def play_small(
+    configure: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Path]]:
+    """Plays a small run in this process, without its figures: `play_small(run, *overrides, resuming=False)`."""
+    from lt_lightning.data.corpus import load_corpus
+    from lt_lightning.experiment import run_experiment
+    from trials.kills import SMALL, write_corpus
+
+    corpus = tmp_path_factory.mktemp("data") / "corpus"
+    write_corpus(corpus)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
+
+        def play(run: Path, *overrides: str, resuming: bool = False, epochs: int) -> Path:
+            settings = ("data=files", f"data.path={corpus}", *SMALL, f"trainer.max_epochs={epochs}", *overrides)
+            config = configure(*settings)
+            run.mkdir(exist_ok=True)
+            run_experiment(config, load_corpus(config.data), run, list(overrides), resuming=resuming)
+            return run
+
+        yield play
+
+
 @pytest.fixture(scope="session")
 def ag_news() -> Path:
     """The folder of real AG News, where there is one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,13 @@ from pytorch_lightning.callbacks import OnExceptionCheckpoint
 from pytorch_lightning.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
 from pytorch_lightning.utilities import rank_zero_only
 
-from lt_lightning.config import Config, TrainerConfig
-from lt_lightning.data.corpus import load_corpus
+from lt_lightning.config import TrainerConfig
 from lt_lightning.environment import find_environment
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment import make_trainer, run_experiment
+from lt_lightning.experiment import make_trainer
 from lt_lightning.models import Learner
 from lt_lightning.processes import Launch
-from trials.kills import SMALL, outcome, write_corpus
+from trials.kills import outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
@@ -34,20 +34,8 @@ Play = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-def play(configure: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
-    """Plays a small run in this process, without its figures."""
-    corpus = tmp_path_factory.mktemp("data") / "corpus"
-    write_corpus(corpus)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
-
-        def play(run: Path, *overrides: str, resuming: bool = False) -> Path:
-            config = configure("data=files", f"data.path={corpus}", *SMALL, "trainer.max_epochs=2", *overrides)
-            run.mkdir(exist_ok=True)
-            run_experiment(config, load_corpus(config.data), run, list(overrides), resuming=resuming)
-            return run
-
-        yield play
+def play(play_small: Play) -> Play:
+    return partial(play_small, epochs=2)
 
 
 @pytest.fixture(scope="module")

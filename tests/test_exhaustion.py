@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
 import torch
 
-from lt_lightning.config import Config
-from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
 from lt_lightning.exhaustion import check_round, check_rounds
-from lt_lightning.experiment import run_experiment
 from lt_lightning.lottery import LotteryError, Mask, Settings, prune
 from lt_lightning.lottery.settings import Scope
 from lt_lightning.results.records import Record, read_records
 from lt_lightning.results.rewind_weights import read_rewind_weights, write_rewind_weights
 from lt_lightning.results.round_tickets import RoundTicket
 from lt_lightning.results.rounds import PlayedRound, find_standing, ticket_path, write_round
-from trials.kills import SMALL, write_corpus
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
@@ -29,20 +26,8 @@ Play = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-def play(configure: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
-    """Plays a small run in this process, without its figures."""
-    corpus = tmp_path_factory.mktemp("data") / "corpus"
-    write_corpus(corpus)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
-
-        def play(run: Path, *overrides: str, resuming: bool = False) -> Path:
-            config = configure("data=files", f"data.path={corpus}", *SMALL, "trainer.max_epochs=1", *overrides)
-            run.mkdir(exist_ok=True)
-            run_experiment(config, load_corpus(config.data), run, list(overrides), resuming=resuming)
-            return run
-
-        yield play
+def play(play_small: Play) -> Play:
+    return partial(play_small, epochs=1)
 
 
 def possible_rounds(sizes: Sequence[int], settings: Settings) -> int:

@@ -286,7 +286,8 @@ class PruningCallback(pl.Callback):
         self._release()
         if self._fit.is_over and self._lottery.training:
             self._begun = None
-            self._known = KnownTensors(callbacks_of(trainer))
+            if self is _lotteries(trainer)[0]:  # the one that begins the next round of all
+                self._known = KnownTensors(callbacks_of(trainer))
             module = self.module(pl_module)
             self._lottery.mask.apply_(dict(module.named_parameters()))
             note_trained(pl_module, self.state_key, self._token)

@@ -184,7 +184,7 @@ class Freezer:
 
 
 class Handle(Protocol):
-    """What ends a hook."""
+    """A hook that can be removed."""
 
     def remove(self) -> None:
         """End it."""

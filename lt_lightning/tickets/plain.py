@@ -1,4 +1,4 @@
-"""The values in a ticket's header: plain JSON that can be computed with, shown and written again, whoever wrote it."""
+"""Check that the values in a ticket's header are plain JSON that can be computed with, shown and written again."""
 
 from __future__ import annotations
 

@@ -216,3 +216,7 @@ class Lookahead(optim.Optimizer):
                 kept["slow"].add_(param - kept["slow"], alpha=0.5)
                 param.copy_(kept["slow"])
         return loss
+
+
+class StopError(Exception):
+    """Cuts a fit off."""

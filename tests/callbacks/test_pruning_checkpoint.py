@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from pruning_helpers import Batches, Classifier, Weights, Witness, copy, equal, make_trainer, masked
+from pruning_helpers import Batches, Classifier, StopError, Weights, Witness, copy, equal, make_trainer, masked
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn, optim
 
@@ -45,10 +45,6 @@ class Resumable(Batches):
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         self._next = state["next"]
-
-
-class StopError(Exception):
-    """What cuts a fit off."""
 
 
 class StopAt(pl.Callback):

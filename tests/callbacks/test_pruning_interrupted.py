@@ -14,6 +14,7 @@ from pruning_helpers import (
     EPOCHS,
     Batches,
     Classifier,
+    StopError,
     Witness,
     close,
     copy,
@@ -32,10 +33,6 @@ from lt_lightning.callbacks import PruningCallback
 from lt_lightning.lottery import LotteryError, Mask
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated")  # between Lightning and torch
-
-
-class StopError(Exception):
-    """What cuts a fit off."""
 
 
 class StopAt(pl.Callback):
@@ -84,15 +81,18 @@ def test_weights_that_are_loaded_after_round_0_failed_are_those_that_it_begins_w
     assert equal(witness.start, masked(pretrained, pruning.mask))
 
 
+class Fails(Classifier):
+    """Cannot make its optimizer while `fails` is set."""
+
+    fails = False
+
+    def configure_optimizers(self) -> optim.Optimizer:
+        if self.fails:
+            raise StopError
+        return super().configure_optimizers()
+
+
 def test_a_fit_that_fails_before_it_trains_changes_nothing():
-    class Fails(Classifier):
-        fails = False
-
-        def configure_optimizers(self) -> optim.Optimizer:
-            if self.fails:
-                raise StopError
-            return super().configure_optimizers()
-
     module, pruning = Fails(), PruningCallback(amount=0.5)
     fit(module, pruning)
     left, mask = state(module), pruning.mask
@@ -391,14 +391,6 @@ def test_copies_in_plain_objects_and_other_types_are_renewed():
 
 
 def test_a_round_that_failed_twice_the_second_time_before_it_trained_starts_again_all_the_same():
-    class Fails(Classifier):
-        fails = False
-
-        def configure_optimizers(self) -> optim.Optimizer:
-            if self.fails:
-                raise StopError
-            return super().configure_optimizers()
-
     ended = []
     for interrupted in (False, True):
         module, pruning = Fails(), PruningCallback(amount=0.5)

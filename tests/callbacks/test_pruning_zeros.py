@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from pruning_helpers import Batches, Classifier, Witness, copy, equal, make_trainer
+from pruning_helpers import Batches, Classifier, StopError, Witness, copy, equal, make_trainer
 from torch import Tensor, nn, optim
 
 from lt_lightning.callbacks import PruningCallback
@@ -270,10 +270,6 @@ def test_after_a_fit_the_optimizer_is_let_go():
         param.grad = torch.ones_like(param)
     kept[-1].step()  # in code of one's own, outside any round
     assert all(param.ne(0).all() for param in module.parameters())
-
-
-class StopError(Exception):
-    """What cuts a fit off."""
 
 
 class StopAfter(pl.Callback):
