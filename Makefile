@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:
 	@echo "make quickstart   install into .venv and run a small lottery on PyDocs, with its report"
 	@echo "make test         install into .venv and run linters, types, planted faults and all tests"
-	@echo "make lint         format, lint and check types"
+	@echo "make lint         format, lint, and check the layers and types"
 	@echo "make benchmark    time steps, data, rounds, start and prediction (needs AG News: see docs/performance.md)"
 	@echo "make clean        remove .venv"
 
@@ -21,6 +21,7 @@ quickstart: $(VENV)/run.stamp
 test: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m trials.planted
 	$(BIN)/python -m pytest --numprocesses auto --maxschedchunk 2
@@ -28,6 +29,7 @@ test: $(VENV)/dev.stamp
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 benchmark: $(VENV)/run.stamp

@@ -20,13 +20,13 @@ from benchmarks.data_peers import collate_rows, count_in_python, load_text, read
 from benchmarks.measuring import check_options, keep, spread
 from benchmarks.peers import begin, ours
 from benchmarks.step import AG_NEWS, set_up, settings, wide_enough
-from lt_lightning.command import fail
-from lt_lightning.config import Config, EmbeddingConfig
+from lt_lightning.config.schema import Config, EmbeddingConfig
 from lt_lightning.data.corpus import Corpus, load_corpus
 from lt_lightning.data.glove import recall_vectors
 from lt_lightning.data.module import TextDataModule
-from lt_lightning.data.pydocs import load_pydocs
+from lt_lightning.data.sources.pydocs import load_pydocs
 from lt_lightning.errors import SettingError
+from lt_lightning.experiment.hydra_main import fail
 
 WARM_UP = 8
 """Batches before the first that counts."""

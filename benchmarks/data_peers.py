@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 
-from lt_lightning.data.cutting import PADDING, SPECIAL_WORDS, UNKNOWN
 from lt_lightning.data.encoding import EncodedTexts
+from lt_lightning.data.tokenizer import PADDING, SPECIAL_WORDS, UNKNOWN
 
 _WORD_OR_MARK = re.compile(r"\w+|[^\w\s]")
 

@@ -21,13 +21,14 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 from benchmarks.measuring import check_options, keep, show_machine, spread, take_turns
 from benchmarks.peers import CONV1D, NOTEBOOK, OURS, PEERS, begin
-from lt_lightning.checks import read_config
-from lt_lightning.command import config_folder, fail
-from lt_lightning.config import Config, register_schema
+from lt_lightning.config.folder import config_folder
+from lt_lightning.config.schema import Config, register_schema
+from lt_lightning.config.validation import read_config
 from lt_lightning.data.batches import Batch
-from lt_lightning.data.cutting import SPECIAL_WORDS
+from lt_lightning.data.tokenizer import SPECIAL_WORDS
 from lt_lightning.errors import SettingError
-from lt_lightning.results.style import BLUE, GREEN, INK, ORANGE, styled, titled_figure
+from lt_lightning.experiment.hydra_main import fail
+from lt_lightning.report.figures.style import BLUE, GREEN, INK, ORANGE, styled, titled_figure
 
 WARM_UP = 3
 TICKET = 0.8**20

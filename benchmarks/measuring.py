@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 
 from lt_lightning.errors import SettingError
-from lt_lightning.results.files import write_whole
+from lt_lightning.storage.atomic import write_whole
 
 Work = TypeVar("Work")
 

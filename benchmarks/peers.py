@@ -23,14 +23,14 @@ from torch import Tensor, nn
 from torch.nn.utils.prune import custom_from_mask
 
 from lt_lightning.callbacks import PruningCallback
-from lt_lightning.config import Config
+from lt_lightning.config.schema import Config
 from lt_lightning.data.batches import Batch
-from lt_lightning.data.cutting import PADDING
+from lt_lightning.data.tokenizer import PADDING
+from lt_lightning.kernels.sparse_adam import LivingAdam
 from lt_lightning.lottery import Freezer, Mask, prune
 from lt_lightning.models import Learner, MultiCNN
 from lt_lightning.models.build import build_optimizer
 from lt_lightning.models.learner import cross_entropy
-from lt_lightning.models.living_adam import LivingAdam
 
 Step = Callable[[Batch], float | Tensor]
 """Takes a step and gives the loss before it; a tensor, unless it is the peer's habit to ask for the number."""

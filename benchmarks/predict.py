@@ -36,14 +36,14 @@ from benchmarks.predict_peers import (
     peers,
 )  # fmt: skip
 from benchmarks.predict_start import measure_start, measure_torch
-from lt_lightning.command import fail
 from lt_lightning.errors import SettingError
-from lt_lightning.results.packing import pack_ticket
-from lt_lightning.results.round_tickets import RoundTicket
-from lt_lightning.results.rounds import ticket_path
-from lt_lightning.results.runs import read_run
-from lt_lightning.results.style import styled
-from lt_lightning.tickets.format import Packed
+from lt_lightning.experiment.hydra_main import fail
+from lt_lightning.export.packing import pack_ticket
+from lt_lightning.report.figures.style import styled
+from lt_lightning.runs.reading import read_run
+from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.runs.rounds import ticket_path
+from lt_lightning.tickets.file import Packed
 
 DENSITIES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, TICKET, 0.005, 0.002)
 WARM_UP = 3

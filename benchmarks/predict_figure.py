@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, StrMethodFormatter
 
 from benchmarks.predict_peers import FAST, OURS, REFERENCE
-from lt_lightning.results.style import BLUE, INK, ORANGE, titled_figure
+from lt_lightning.report.figures.style import BLUE, INK, ORANGE, titled_figure
 
 LINES = {OURS: (BLUE, "s"), FAST: (ORANGE, "D"), REFERENCE: (INK, "o")}
 _TICKS = [factor * 10.0**power for power in range(-3, 7) for factor in (1, 2, 5)]

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lt_lightning.data.cutting import PADDING, SPECIAL_WORDS
+from lt_lightning.config.enums import RECURRENT
+from lt_lightning.data.tokenizer import PADDING, SPECIAL_WORDS
 from lt_lightning.models import BinaryCNN, MultiCNN, RecurrentClassifier
-from lt_lightning.models.convolutional import Kernel
-from lt_lightning.tickets.format import Packed, Parameter
+from lt_lightning.models.cnn import Kernel
+from lt_lightning.tickets.file import Packed, Parameter
 from lt_lightning.tickets.network import build_network
-from lt_lightning.tickets.shapes import RECURRENT, expected_shapes
+from lt_lightning.tickets.shapes import expected_shapes
 
 OURS, REFERENCE, FAST = "ticket", "torch, reference", "torch, fast"
 LENGTHS = (25, 65)

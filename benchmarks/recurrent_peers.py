@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.peers import Start, Step, prune_at_once, training_step
-from lt_lightning.config import Config
+from lt_lightning.config.schema import Config
 from lt_lightning.data.batches import Batch
 from lt_lightning.lottery import Freezer
 from lt_lightning.models import RecurrentClassifier
 from lt_lightning.models.build import build_optimizer
 from lt_lightning.models.learner import cross_entropy
-from lt_lightning.models.recurrent import Kernel
+from lt_lightning.models.rnn.classifier import Kernel
 
 PACKED, OURS = "packed (model.kernel=reference)", "ours"
 """The names of the step that others are measured by, and of ours."""

@@ -25,23 +25,24 @@ from lt_lightning.callbacks import (
     AgreementCallback,
     EpochSeeds,
     FiniteLossCallback,
-    History,
     PruningCallback,
-    RoundCheckpoint,
 )
-from lt_lightning.callbacks.progress import ProgressCallback, RoundsDisplay
-from lt_lightning.checks import lottery_settings, read_config
-from lt_lightning.command import config_folder, fail
-from lt_lightning.config import Config, register_schema
+from lt_lightning.config.folder import config_folder
+from lt_lightning.config.schema import Config, register_schema
+from lt_lightning.config.validation import lottery_settings, read_config
 from lt_lightning.data.batches import Batch
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment import make_trainer, run_experiment
+from lt_lightning.experiment.experiment import make_trainer, run_experiment
+from lt_lightning.experiment.history import History
+from lt_lightning.experiment.hydra_main import fail
+from lt_lightning.experiment.progress import ProgressCallback, RoundsDisplay
+from lt_lightning.experiment.round_checkpoint import RoundCheckpoint
 from lt_lightning.lottery import Freezer, Lottery, Mask, prunable_parameters
 from lt_lightning.models import Learner, MultiCNN
 from lt_lightning.models.build import build_optimizer
-from lt_lightning.results.round_tickets import RoundTicket
-from lt_lightning.results.rounds import ticket_path, write_tables
+from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.runs.rounds import ticket_path, write_tables
 
 PACKAGES = ("torch", "pytorch-lightning", "numpy")
 BARE, LIGHTNING = "the loop itself", "in a Trainer, with a round's callbacks"
@@ -168,7 +169,7 @@ def _between(events: Sequence[tuple[str, float]], first: str, second: str) -> fl
 
 def time_parts(config: Config, run: Path, times: int) -> dict[str, list[float]]:
     """The seconds of what a round does around its steps, one by one, on the run's last ticket."""
-    from lt_lightning.results.rounds import find_standing
+    from lt_lightning.runs.rounds import find_standing
 
     ticket = RoundTicket.load(ticket_path(run, config.pruning.rounds))
     played = find_standing(run).rounds

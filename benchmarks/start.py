@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import Any
 
 from benchmarks.measuring import Spread, check_options, keep, show_machine, spread
-from lt_lightning.command import fail
 from lt_lightning.errors import SettingError
+from lt_lightning.experiment.hydra_main import fail
 
 TRAIN = ("-m", "lt_lightning.train")
 FIRST_STEP = "first training step"

@@ -18,14 +18,15 @@ from hydra import compose, initialize_config_dir
 from benchmarks import recurrent_peers
 from benchmarks.measuring import Spread, check_options, keep, show_machine, spread, take_turns
 from benchmarks.peers import LIGHTNING, NOTEBOOK, OURS, PEERS, Start, begin, fit
-from lt_lightning.checks import read_config
-from lt_lightning.command import config_folder, fail, hide_progress_bars_in_pipes
-from lt_lightning.config import Config, register_schema
+from lt_lightning.config.folder import config_folder
+from lt_lightning.config.schema import Config, register_schema
+from lt_lightning.config.validation import read_config
 from lt_lightning.data.batches import Batch
 from lt_lightning.data.corpus import load_corpus
-from lt_lightning.data.cutting import PADDING, SPECIAL_WORDS
 from lt_lightning.data.module import TextDataModule
+from lt_lightning.data.tokenizer import PADDING, SPECIAL_WORDS
 from lt_lightning.errors import SettingError
+from lt_lightning.experiment.hydra_main import fail, hide_progress_bars_in_pipes
 from lt_lightning.models import MultiCNN
 
 AG_NEWS = Path(__file__).parents[2] / "shared/data/ag_news"

@@ -1,21 +1,16 @@
 """A lottery-ticket laboratory for text classifiers on PyTorch Lightning.
 
-The package has nine parts; imports point one way, towards `lottery` and `kernels`:
+A folder is a layer, and imports run one way, from top to bottom (`make lint` checks it):
 
-- `lottery`: the algorithm in plain torch: masks, criteria, pruning, rewinding, rounds;
-- `callbacks`: when, in a Lightning fit, the algorithm acts;
-- `models`: networks and the LightningModule that trains them;
-- `kernels`: compiled loops on plain arrays, for `models`;
-- `data`: from text to batches;
-- `results`: what a run leaves behind;
-- `tickets`: a round's network in one small file, and prediction with it in NumPy;
-- `transfer`: starting a run from such a file;
-- `storage`: whether a file may be read at all.
+    commands   train.py  predict.py  report/__main__.py  export/__main__.py  evaluate/__main__.py
+    features   experiment/  export/  evaluate/
+    pages      report/
+    parts      runs/  tickets/  models/  callbacks/
+    ground     data/  runtime/
+    base       config/  storage/
+    bedrock    lottery/  kernels/  errors.py
 
-Beside them stand the entry points, one a file, `python -m lt_lightning.train`, `report`, `export`, `predict` and
-`evaluate` (the work of two of them in `exporting` and `evaluating`); what goes on with a run that was stopped
-(`resuming`, `continuing`, `interruption`); and what starts several processes for one run (`processes`, `supervisor`,
-`worker`, `environment`).
+Each folder's docstring lists what belongs there.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Imports nothing, so that a rejected setting costs no start-up time.
 """
 
+from typing import Any
+
 
 class SettingError(ValueError):
     """A setting or a file that the user gave is wrong.
@@ -14,3 +16,17 @@ class SettingError(ValueError):
 
 class ResumableError(SettingError):
     """What stopped a run that can go on once the cause is gone: a full disk, a process that was killed."""
+
+
+_LONGEST = 80
+"""Characters of a value in an error message."""
+
+
+def shown(value: Any) -> str:
+    r"""Return a value of a file for an error message: ASCII, on one line and not too long.
+
+    >>> shown("é"), len(shown([1] * 100))
+    ("'\\xe9'", 80)
+    """
+    text = ascii(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

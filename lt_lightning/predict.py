@@ -15,9 +15,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lt_lightning.command_line import Parser, exit_code, start_program
 from lt_lightning.errors import SettingError
-from lt_lightning.terminal import complain, write
+from lt_lightning.runtime.arguments import Parser, exit_code, start_program
+from lt_lightning.runtime.terminal import complain, write
 
 BATCH = 256
 LETTERS = 1_000_000

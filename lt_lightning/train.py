@@ -11,29 +11,37 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lt_lightning.command import fail, hide_progress_bars_in_pipes, keeps_tracebacks, run_hydra
-from lt_lightning.command_line import start_program
+from lt_lightning.config.interpolation import escape
+from lt_lightning.config.messages import describe_error
+from lt_lightning.config.typed_paths import typed_in
 from lt_lightning.data.vector_files import find_vectors
 from lt_lightning.errors import ResumableError, SettingError
-from lt_lightning.explanations import describe_error
-from lt_lightning.imports import load_lightning
-from lt_lightning.interruption import interruption, stop_if_asked
+from lt_lightning.experiment.hydra_main import fail, hide_progress_bars_in_pipes, keeps_tracebacks, run_hydra
+from lt_lightning.experiment.launch import find_launch
+from lt_lightning.experiment.loading import load
+from lt_lightning.experiment.resume.compare import (
+    check_same,
+    describe_before,
+    how_to_go_on,
+    is_begun,
+    is_complete,
+    near,
+)
+from lt_lightning.experiment.transfer.fitting import read_ticket
 from lt_lightning.lottery.settings import LotteryError
-from lt_lightning.processes import Job, Launch, find_launch
-from lt_lightning.results.holding import hold
-from lt_lightning.results.rounds import Standing, find_standing
-from lt_lightning.resuming import check_same, describe_before, how_to_go_on, is_begun, is_complete, near
-from lt_lightning.terminal import CLOSED, write
-from lt_lightning.transfer.fitting import read_ticket
-from lt_lightning.trust import escape
-from lt_lightning.typed_paths import typed_in
+from lt_lightning.runs.rounds import Standing, find_standing
+from lt_lightning.runtime.arguments import start_program
+from lt_lightning.runtime.fast_import import load_lightning
+from lt_lightning.runtime.job import Job, Launch
+from lt_lightning.runtime.signals import interruption, stop_if_asked
+from lt_lightning.runtime.terminal import CLOSED, write
+from lt_lightning.storage.lock import hold
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from lt_lightning.config import Config
     from lt_lightning.data.corpus import Corpus
-    from lt_lightning.data.pairs import PairCorpus
+    from lt_lightning.data.sources.pairs import PairCorpus
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +51,7 @@ def task(composed: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from lt_lightning.checks import read_config
+    from lt_lightning.config.validation import read_config
 
     hydra = HydraConfig.get()
     in_sweep = hydra.mode == RunMode.MULTIRUN
@@ -95,13 +103,13 @@ def _run(job: Job, launch: Launch) -> None:
                 return
             job = replace(job, resuming=True)
         if launch.start:
-            from lt_lightning.supervisor import supervise
+            from lt_lightning.runtime.launcher import supervise
 
             del corpus  # each process reads it again, from the cache that is warm by now
             supervise(job, launch.start)
         else:
             load_lightning()
-            from lt_lightning.experiment import run_experiment
+            from lt_lightning.experiment.experiment import run_experiment
 
             run_experiment(job.config, corpus, job.run, job.command, resuming=job.resuming)
 
@@ -130,17 +138,6 @@ def _is_over(job: Job, corpus: Corpus | PairCorpus, is_writer: bool) -> bool:
 
 def _where(standing: Standing) -> str:
     return f"after round {standing.rounds[-1].record.round}" if standing.rounds else "from the beginning"
-
-
-def load(config: Config) -> Corpus | PairCorpus:
-    """What is learned from, checked against the model; no torch is needed for it."""
-    from lt_lightning.choices import check_model
-    from lt_lightning.data.corpus import load_corpus
-    from lt_lightning.data.pairs import load_pairs
-
-    corpus = load_pairs(config.data, config.seed) if config.data.kind.is_pairs else load_corpus(config.data)
-    check_model(config.model, len(corpus.class_names), len(corpus.class_names))
-    return corpus
 
 
 def filled_in(overrides: Iterable[str]) -> tuple[str, ...]:

@@ -16,9 +16,9 @@ from jaxtyping import install_import_hook
 # Shapes in signatures are claims; in the tests they are checked at every call.
 install_import_hook(["lt_lightning.models", "lt_lightning.data"], "beartype.beartype")
 
-from lt_lightning.checks import read_config
-from lt_lightning.command import config_folder
-from lt_lightning.config import Config, register_schema
+from lt_lightning.config.folder import config_folder
+from lt_lightning.config.schema import Config, register_schema
+from lt_lightning.config.validation import read_config
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -56,13 +56,13 @@ def play_small(
 ) -> Iterator[Callable[..., Path]]:
     """Plays a small run in this process, without its figures: `play_small(run, *overrides, resuming=False)`."""
     from lt_lightning.data.corpus import load_corpus
-    from lt_lightning.experiment import run_experiment
+    from lt_lightning.experiment.experiment import run_experiment
     from trials.kills import SMALL, write_corpus
 
     corpus = tmp_path_factory.mktemp("data") / "corpus"
     write_corpus(corpus)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
+        patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
 
         def play(run: Path, *overrides: str, resuming: bool = False, epochs: int) -> Path:
             settings = ("data=files", f"data.path={corpus}", *SMALL, f"trainer.max_epochs={epochs}", *overrides)

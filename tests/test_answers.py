@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from lt_lightning.config import Config
+from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
-from lt_lightning.data.pairs import load_pairs
+from lt_lightning.data.sources.pairs import load_pairs
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment import run_experiment
+from lt_lightning.experiment.experiment import run_experiment
 from lt_lightning.models.ngram import fit_ngram
-from lt_lightning.results.records import EpochRecord, ExampleRecord, read_records
+from lt_lightning.runs.records import EpochRecord, ExampleRecord, read_records
 
 Play = Callable[..., Path]
 LM = ["+experiment=char_lm", "model.hidden=8", "embedding.dim=4", "trainer.max_epochs=1", "pruning.rounds=0"]
@@ -33,7 +33,7 @@ def unlabelled(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def play(configure: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
-    monkeypatch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
+    monkeypatch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
 
     def play(*overrides: str) -> Path:
         config = configure("trainer.accelerator=cpu", *overrides)
@@ -100,8 +100,8 @@ def test_the_baseline_is_the_n_gram_of_the_training_part(play: Play, unlabelled:
     # The fixture's play has composed the same configuration: here it is once more, for its data alone.
     from hydra import compose, initialize_config_dir
 
-    from lt_lightning.checks import read_config
-    from lt_lightning.command import config_folder
+    from lt_lightning.config.folder import config_folder
+    from lt_lightning.config.validation import read_config
 
     with initialize_config_dir(config_folder(), version_base="1.3"):
         config = read_config(compose("config", overrides))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lt_lightning.command import LogFile, config_folder
+from lt_lightning.config.folder import config_folder
+from lt_lightning.runtime.logs import LogFile
 
 
 def train(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -13,9 +13,9 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.types import RunMode
 
-from lt_lightning.checks import setting_names
-from lt_lightning.command import config_folder
-from lt_lightning.config import Config, PruningConfig, TrainerConfig, register_schema
+from lt_lightning.config.folder import config_folder
+from lt_lightning.config.schema import Config, PruningConfig, TrainerConfig, register_schema
+from lt_lightning.config.validation import setting_names
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import CRITERIA, Settings
 
@@ -310,9 +310,9 @@ def test_the_configuration_is_checked_without_torch() -> None:
 import sys
 import lt_lightning.train
 from hydra import compose, initialize_config_dir
-from lt_lightning.command import config_folder
-from lt_lightning.checks import read_config
-from lt_lightning.config import register_schema
+from lt_lightning.experiment.hydra_main import config_folder
+from lt_lightning.config.validation import read_config
+from lt_lightning.config.schema import register_schema
 register_schema()
 with initialize_config_dir(config_folder(), version_base="1.3"):
     for experiment in ("lt_imdb", "hihello", "seq2seq"):
@@ -327,9 +327,9 @@ def test_a_run_on_texts_is_checked_without_numpy() -> None:
 import sys
 import lt_lightning.train
 from hydra import compose, initialize_config_dir
-from lt_lightning.command import config_folder
-from lt_lightning.checks import read_config
-from lt_lightning.config import register_schema
+from lt_lightning.experiment.hydra_main import config_folder
+from lt_lightning.config.validation import read_config
+from lt_lightning.config.schema import register_schema
 register_schema()
 with initialize_config_dir(config_folder(), version_base="1.3"):
     read_config(compose("config", ["+experiment=lt_imdb"]))

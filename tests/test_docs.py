@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lt_lightning.results.comparison_tables import all_tables
-from lt_lightning.results.study import gather
+from lt_lightning.report.comparison.study import gather
+from lt_lightning.report.comparison.tables import all_tables
 
 ROOT = Path(__file__).parents[1]
 STUDIES = sorted(path for path in (ROOT / "docs/results").glob("*") if path.is_dir())

@@ -15,12 +15,12 @@ from pytorch_lightning.callbacks import OnExceptionCheckpoint
 from pytorch_lightning.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
 from pytorch_lightning.utilities import rank_zero_only
 
-from lt_lightning.config import TrainerConfig
-from lt_lightning.environment import find_environment
+from lt_lightning.config.schema import TrainerConfig
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment import make_trainer
+from lt_lightning.experiment.environment import find_environment
+from lt_lightning.experiment.experiment import make_trainer
 from lt_lightning.models import Learner
-from lt_lightning.processes import Launch
+from lt_lightning.runtime.job import Launch
 from trials.kills import outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")

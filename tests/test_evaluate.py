@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from lt_lightning import export
-from lt_lightning.config import Config
+from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
-from lt_lightning.evaluate import main
-from lt_lightning.experiment import run_experiment
-from lt_lightning.results import facts
-from lt_lightning.results.frame import Picture
-from lt_lightning.results.page import render_page
-from lt_lightning.results.records import ConfusionRecord, Record, read_records
-from lt_lightning.results.runs import read_run
-from lt_lightning.results.tables import percent
+from lt_lightning.evaluate.__main__ import main
+from lt_lightning.experiment.experiment import run_experiment
+from lt_lightning.export import __main__ as export
+from lt_lightning.report import facts
+from lt_lightning.report.frame import Picture
+from lt_lightning.report.run_page import render_page
+from lt_lightning.runs.reading import read_run
+from lt_lightning.runs.records import ConfusionRecord, Record, read_records
+from lt_lightning.runs.terminal import percent
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
@@ -60,7 +60,7 @@ def play(corpus: Path, configure: Callable[..., Config], tmp_path_factory: pytes
         config = configure(*small, f"pruning.rounds={LAST}", "pruning.amount=0.3", "optimizer.lr=0.02", *overrides)
         run = tmp_path_factory.mktemp("run")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
+            patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
             run_experiment(config, load_corpus(config.data), run, list(overrides))
         assert export.main([str(run), "--onnx", "--state-dict"]) == 0
         return run
@@ -82,7 +82,7 @@ def letters(play: Play) -> Path:
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take longer than all else; `test_evaluation_page` draws them."""
     blank = Picture("<svg/>", "", "")
-    monkeypatch.setattr("lt_lightning.results.evaluation_report.save_picture", lambda *_: blank)
+    monkeypatch.setattr("lt_lightning.evaluate.report.save_picture", lambda *_: blank)
 
 
 def ticket_of(run: Path) -> Path:
@@ -181,7 +181,7 @@ def test_what_export_gives_other_programs_is_as_good_as_the_run_said(which, requ
 @pytest.mark.slow
 def test_torch_is_not_needed(run, corpus, tmp_path):
     program = (
-        "import sys\nfrom lt_lightning.evaluate import main\n"
+        "import sys\nfrom lt_lightning.evaluate.__main__ import main\n"
         f"assert main({[str(ticket_of(run)), f'data={corpus}', '-o', str(tmp_path)]!r}) == 0\n"
         "print([name for name in ('torch', 'pytorch_lightning') if name in sys.modules])"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lt_lightning.errors import SettingError
-from lt_lightning.evaluating import read_request
+from lt_lightning.evaluate.request import read_request
 
 
 @pytest.fixture

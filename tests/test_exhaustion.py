@@ -12,13 +12,13 @@ import pytorch_lightning as pl
 import torch
 
 from lt_lightning.errors import SettingError
-from lt_lightning.exhaustion import check_round, check_rounds
+from lt_lightning.experiment.exhaustion import check_round, check_rounds
 from lt_lightning.lottery import LotteryError, Mask, Settings, prune
 from lt_lightning.lottery.settings import Scope
-from lt_lightning.results.records import Record, read_records
-from lt_lightning.results.rewind_weights import read_rewind_weights, write_rewind_weights
-from lt_lightning.results.round_tickets import RoundTicket
-from lt_lightning.results.rounds import PlayedRound, find_standing, ticket_path, write_round
+from lt_lightning.runs.records import Record, read_records
+from lt_lightning.runs.rewind_weights import read_rewind_weights, write_rewind_weights
+from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.runs.rounds import PlayedRound, find_standing, ticket_path, write_round
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 

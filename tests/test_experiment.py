@@ -18,15 +18,15 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from lt_lightning.config import Config
+from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.data.module import TextDataModule
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment import Unprofiled, make_trainer, run_experiment
+from lt_lightning.experiment.experiment import Unprofiled, make_trainer, run_experiment
 from lt_lightning.models import build_learner
 from lt_lightning.models.learner import predicted_classes
-from lt_lightning.results.records import ConfusionRecord, EpochRecord, LayerRecord, Record, read_records
-from lt_lightning.results.round_tickets import RoundTicket
+from lt_lightning.runs.records import ConfusionRecord, EpochRecord, LayerRecord, Record, read_records
+from lt_lightning.runs.round_ticket import RoundTicket
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
@@ -64,7 +64,7 @@ def play(corpus: Path, configure: Callable[..., Config], tmp_path_factory: pytes
         run = tmp_path_factory.mktemp("run")
         with pytest.MonkeyPatch.context() as patch:
             if not report:
-                patch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
+                patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
             run_experiment(config, load_corpus(config.data), run, list(overrides))
         return run
 

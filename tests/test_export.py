@@ -15,20 +15,20 @@ import pytest
 from safetensors.numpy import load_file
 
 from lt_lightning import Ticket
-from lt_lightning.config import Config
+from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.data.module import TextDataModule
-from lt_lightning.experiment import run_experiment
-from lt_lightning.export import main
+from lt_lightning.experiment.experiment import run_experiment
+from lt_lightning.experiment.transfer.first_weights import first_values
+from lt_lightning.export.__main__ import main
 from lt_lightning.lottery import derive_seed
 from lt_lightning.models import build_learner
 from lt_lightning.predict import main as predict
-from lt_lightning.results.records import Record, read_records
-from lt_lightning.results.rewind_weights import read_rewind_weights
-from lt_lightning.results.round_tickets import RoundTicket
-from lt_lightning.results.rounds import ticket_path
-from lt_lightning.tickets.format import Packed
-from lt_lightning.transfer.first_weights import first_values
+from lt_lightning.runs.records import Record, read_records
+from lt_lightning.runs.rewind_weights import read_rewind_weights
+from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.runs.rounds import ticket_path
+from lt_lightning.tickets.file import Packed
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
@@ -59,7 +59,7 @@ def play(
         config = configure(*small, "pruning.rounds=2", "pruning.amount=0.5", "optimizer.lr=0.02", "seed=3", *overrides)
         run = tmp_path_factory.mktemp("run")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
+            patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
             run_experiment(config, load_corpus(config.data), run, list(overrides))
         return run
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from lt_lightning.data.libraries import LIBRARIES
-from lt_lightning.imports import READ_LIBRARIES
+from lt_lightning.data.sources.libraries import LIBRARIES
+from lt_lightning.runtime.fast_import import READ_LIBRARIES
 
 PROGRAM = """
 import gc, json, sys
 {before}
-from lt_lightning.imports import load_lightning
+from lt_lightning.runtime.fast_import import load_lightning
 load_lightning()
 import pytorch_lightning, torchmetrics
 loaded = [name for name in sys.modules if name.split(".")[0] == "scipy"]
@@ -40,7 +40,7 @@ def test_scipy_is_passed_over_while_lightning_loads_and_found_afterwards(before:
 def test_loading_again_changes_nothing() -> None:
     import pytorch_lightning
 
-    from lt_lightning.imports import load_lightning
+    from lt_lightning.runtime.fast_import import load_lightning
 
     there = dict(sys.modules)
     load_lightning()
@@ -50,7 +50,7 @@ def test_loading_again_changes_nothing() -> None:
 
 SHADOWED = """
 import sys
-from lt_lightning.imports import prefer_installed
+from lt_lightning.runtime.fast_import import prefer_installed
 prefer_installed(); prefer_installed()
 import networkx, sympy, shadowed
 print(networkx.Graph().order(), sympy.S(1), shadowed.ours, sum("_InstalledFirst" in repr(one) for one in sys.meta_path))

@@ -10,10 +10,10 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from lt_lightning.config import TrainerConfig
+from lt_lightning.config.instantiation import explain_instantiation
+from lt_lightning.config.messages import explain
+from lt_lightning.config.schema import TrainerConfig
 from lt_lightning.errors import SettingError
-from lt_lightning.explanations import explain
-from lt_lightning.instantiation import explain_instantiation
 
 MODULES = {
     "my_thing.py": """
@@ -130,7 +130,7 @@ def test_what_hydra_itself_makes_is_explained_too() -> None:
     ],
 )
 def test_a_trainer_refuses_what_lightning_could_not_call(settings: dict[str, Any], said: str, tmp_path: Path) -> None:
-    from lt_lightning.experiment import make_trainer
+    from lt_lightning.experiment.experiment import make_trainer
 
     config = TrainerConfig(max_epochs=1, accelerator="cpu", **settings)
     with pytest.raises(SettingError) as error:

@@ -11,13 +11,13 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 
-from lt_lightning.config import Config
+from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
-from lt_lightning.experiment import load_data, run_experiment
+from lt_lightning.experiment.experiment import load_data, run_experiment
 from lt_lightning.models import build_learner
-from lt_lightning.results.records import EpochRecord, Record, read_records
-from lt_lightning.results.round_tickets import RoundTicket
-from lt_lightning.results.rounds import ticket_path
+from lt_lightning.runs.records import EpochRecord, Record, read_records
+from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.runs.rounds import ticket_path
 from trials.kills import SMALL, outcome, write_corpus
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
@@ -62,7 +62,7 @@ def play(configure: Callable[..., Config], tmp_path_factory: pytest.TempPathFact
     corpus = tmp_path_factory.mktemp("data") / "corpus"
     write_corpus(corpus)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
+        patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
 
         def play(*overrides: str) -> tuple[Path, Config]:
             config = configure("data=files", f"data.path={corpus}", *SMALL, "pruning.rounds=1", *overrides)

@@ -12,10 +12,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from lt_lightning.callbacks import PruningCallback
-from lt_lightning.checks import lottery_settings
-from lt_lightning.config import Config
+from lt_lightning.config.schema import Config
+from lt_lightning.config.validation import lottery_settings
 from lt_lightning.data.batches import Batch
-from lt_lightning.data.cutting import PADDING
+from lt_lightning.data.tokenizer import PADDING
 from lt_lightning.lottery import derive_seed, reinitialize
 from lt_lightning.models import Learner, MultiCNN, RecurrentClassifier, build_learner
 from lt_lightning.models.build import build_optimizer

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from lt_lightning.config import Config, TrainerConfig
+from lt_lightning.config.schema import Config, TrainerConfig
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment import run_experiment
-from lt_lightning.processes import Job, Launch, find_launch
-from lt_lightning.results.records import Record, read_records
-from lt_lightning.supervisor import supervise
+from lt_lightning.experiment.experiment import run_experiment
+from lt_lightning.experiment.launch import find_launch
+from lt_lightning.runs.records import Record, read_records
+from lt_lightning.runtime.job import Job, Launch
+from lt_lightning.runtime.launcher import supervise
 from trials.kills import outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
@@ -79,7 +80,11 @@ def workers(supervisor: int) -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             parent = re.search(r"^PPid:\s+(\d+)", (folder / "status").read_text(), re.M)
-            if parent and int(parent[1]) == supervisor and b"lt_lightning.worker" in (folder / "cmdline").read_bytes():
+            if (
+                parent
+                and int(parent[1]) == supervisor
+                and b"lt_lightning.experiment.worker" in (folder / "cmdline").read_bytes()
+            ):
                 found.append(int(folder.name))
     return sorted(found)
 
@@ -126,7 +131,7 @@ def test_two_processes_leave_one_run_with_one_processs_numbers(
     (two,) = (tmp_path / "outputs/two").iterdir()
     assert json.loads((two / "run.json").read_text())["processes"] == 2
 
-    monkeypatch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
+    monkeypatch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
     (one := tmp_path / "one").mkdir()
     config = configure("data=files", f"data.path={corpus}", "trainer=cpu", "data.batch_size=32", *SMALL, *common)
     run_experiment(config, load_corpus(config.data), one, [])

@@ -11,9 +11,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lt_lightning.command import config_folder
-from lt_lightning.config import Config, register_schema
-from lt_lightning.quoting import quote, quote_arguments, quoted, text_settings
+from lt_lightning.config.folder import config_folder
+from lt_lightning.config.quoting import quote, quote_arguments, quoted, text_settings
+from lt_lightning.config.schema import Config, register_schema
 
 
 def read(argument: str) -> object:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from lt_lightning.config import Config
+from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
-from lt_lightning.data.pairs import load_pairs
-from lt_lightning.experiment import run_experiment
-from lt_lightning.results.records import EpochRecord, ExampleRecord, Record, read_records
-from lt_lightning.results.round_tickets import RoundTicket
-from lt_lightning.results.runs import read_description
+from lt_lightning.data.sources.pairs import load_pairs
+from lt_lightning.experiment.experiment import run_experiment
+from lt_lightning.runs.reading import read_description
+from lt_lightning.runs.records import EpochRecord, ExampleRecord, Record, read_records
+from lt_lightning.runs.round_ticket import RoundTicket
 
 Play = Callable[..., Path]
 
@@ -36,7 +36,7 @@ def play(configure: Callable[..., Config], tmp_path_factory: pytest.TempPathFact
         run = tmp_path_factory.mktemp("run")
         with pytest.MonkeyPatch.context() as patch:
             if not report:  # figures take longer than such runs
-                patch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
+                patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
             run_experiment(config, corpus, run, [])
         return run
 

@@ -13,14 +13,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from lt_lightning import reserving
-from lt_lightning.command import config_folder
-from lt_lightning.config import TrainerConfig, register_schema
+from lt_lightning.config.folder import config_folder
+from lt_lightning.config.schema import TrainerConfig, register_schema
 from lt_lightning.errors import SettingError
-from lt_lightning.job_folders import find_folder, read_folders, recover_records
-from lt_lightning.reserving import release, reserve
-from lt_lightning.results.holding import hold
-from lt_lightning.start_check import CheckConfig
+from lt_lightning.experiment.experiment import reserving
+from lt_lightning.experiment.job_folders import find_folder, read_folders, recover_records
+from lt_lightning.experiment.reserving import release, reserve
+from lt_lightning.experiment.start_check import CheckConfig
+from lt_lightning.storage.lock import hold
 from trials.kills import SMALL, write_corpus
 
 
@@ -51,7 +51,7 @@ def test_a_folder_that_another_process_holds_stays_as_it_is(tmp_path: Path) -> N
     run = tmp_path / "run"
     (run / ".hydra").mkdir(parents=True)
     (run / ".hydra" / "config.yaml").write_text("seed: 1\n")
-    holding = "import sys, time; from pathlib import Path; from lt_lightning.results.holding import hold\n"
+    holding = "import sys, time; from pathlib import Path; from lt_lightning.storage.lock import hold\n"
     holding += f"with hold(Path({str(run)!r})): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", holding], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline() == b"held\n"
@@ -138,7 +138,7 @@ def test_a_sweep_is_reserved_whatever_devices_its_jobs_have(
     tmp_path: Path, trainer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[TrainerConfig] = []
-    monkeypatch.setattr("lt_lightning.processes._ask_lightning", lambda trainer: asked.append(trainer) or 2)
+    monkeypatch.setattr("lt_lightning.experiment.launch._ask_lightning", lambda trainer: asked.append(trainer) or 2)
     register_schema()
     with initialize_config_dir(config_folder(), version_base="1.3"):
         config = compose("config", [f"hydra.sweep.dir={tmp_path / 'sweep'}", f"trainer={trainer}"], True)

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lt_lightning
-from lt_lightning import terminal
-from lt_lightning.command_line import start_program
 from lt_lightning.errors import SettingError
+from lt_lightning.runtime import terminal
+from lt_lightning.runtime.arguments import start_program
 from trials.kills import SMALL, write_corpus
 
 HOSTILE = "a\x1b]0;title\x07b\x9b2Jc\u202edd\u2066e\x7f\x00"
@@ -121,7 +121,7 @@ def test_a_stream_of_any_encoding_takes_every_text(encoding: str, monkeypatch: p
 def test_a_warning_and_a_traceback_of_a_process_are_escaped() -> None:
     program = (
         "import sys, warnings\n"
-        "from lt_lightning.terminal import prepare_streams\n"
+        "from lt_lightning.runtime.terminal import prepare_streams\n"
         "prepare_streams()\n"
         f"warnings.warn({HOSTILE!r})\n"
         f"raise ValueError({HOSTILE!r})\n"
@@ -181,9 +181,9 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 @pytest.mark.parametrize("encoding", [None, "ascii:strict", "latin-1"])
 def test_under_a_locale_of_ascii_paths_and_texts_arrive_as_they_were_typed(encoding: str | None) -> None:
     starter = (
-        "import sys; from lt_lightning.command_line import start_program\n"
+        "import sys; from lt_lightning.runtime.arguments import start_program\n"
         "def main():\n"
-        "    from lt_lightning.terminal import write\n"
+        "    from lt_lightning.runtime.terminal import write\n"
         "    write(sys.argv[1], ascii(sys.argv[1]), str(sys.flags.utf8_mode))\n"
         "sys.exit(start_program(main))\n"
     )

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import lt_lightning
-from lt_lightning.config import Config
+from lt_lightning.config.schema import Config
+from lt_lightning.config.typed_paths import typed_in, typed_path
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
-from lt_lightning.typed_paths import typed_in, typed_path
 from trials.kills import SMALL, write_corpus
 
 

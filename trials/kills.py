@@ -100,7 +100,7 @@ def start(arguments: Sequence[str], run: Path, log: Path, done: Path, moment: Mo
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         sys.argv = ["lt_lightning.train", *arguments]
-        from lt_lightning.command import run_hydra
+        from lt_lightning.experiment.hydra_main import run_hydra
         from lt_lightning.train import task
 
         intercept(run, done, moment)
@@ -240,7 +240,7 @@ def main() -> int:
     given = parser.parse_args()
     import matplotlib.pyplot  # noqa: F401 (before the first fork)
 
-    import lt_lightning.experiment  # noqa: F401
+    import lt_lightning.experiment.experiment  # noqa: F401
 
     rng = random.Random(given.seed)
     folder = Path(tempfile.mkdtemp(prefix="lt_lightning_kills_"))

@@ -11,12 +11,12 @@ import datasets
 import numpy as np
 import torch
 
-from lt_lightning.data.built_in import load_built_in
+from lt_lightning.config.enums import Splitter
 from lt_lightning.data.encoding import read_words
-from lt_lightning.data.libraries import Installed
 from lt_lightning.data.numbering import NumberedTexts
-from lt_lightning.data.splitter import Splitter
-from lt_lightning.tickets.format import Packed, Parameter
+from lt_lightning.data.sources.built_in import load_built_in
+from lt_lightning.data.sources.libraries import Installed
+from lt_lightning.tickets.file import Packed, Parameter
 
 PACKED, CACHE = "packed.safetensors", "cache"
 CHECKPOINT_ROUND = 90

@@ -11,10 +11,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from lt_lightning.callbacks.round_checkpoint import find_checkpoint
 from lt_lightning.errors import SettingError
-from lt_lightning.results.page import render_page
-from lt_lightning.results.records import (
+from lt_lightning.experiment.round_checkpoint import find_checkpoint
+from lt_lightning.report.run import draw_run
+from lt_lightning.report.run_page import render_page
+from lt_lightning.runs.reading import Run, read_run
+from lt_lightning.runs.records import (
     ConfusionRecord,
     EpochRecord,
     ExampleRecord,
@@ -22,14 +24,12 @@ from lt_lightning.results.records import (
     Record,
     read_records,
 )
-from lt_lightning.results.report import draw_run
-from lt_lightning.results.rewind_weights import read_rewind_weights
-from lt_lightning.results.round_tickets import RoundTicket
-from lt_lightning.results.rounds import PlayedRound, read_round
-from lt_lightning.results.runs import Run, read_run
-from lt_lightning.results.sealed import read_seal
+from lt_lightning.runs.rewind_weights import read_rewind_weights
+from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.runs.rounds import PlayedRound, read_round
+from lt_lightning.storage.sealed import read_seal
 from lt_lightning.tickets import Ticket
-from lt_lightning.tickets.format import Packed
+from lt_lightning.tickets.file import Packed
 from trials import oracles
 from trials.mutations import (
     BYTEWISE,

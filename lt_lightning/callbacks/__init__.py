@@ -1,17 +1,13 @@
-"""Lightning callbacks: when, in the course of a fit, something happens.
+"""Lightning callbacks that work with any LightningModule; they import `lottery` alone.
 
-What happens is said elsewhere: the arithmetic of pruning in `lottery`, files and tables in `results`.
-`PruningCallback` and `AgreementCallback` work with any LightningModule; the others serve the rounds of
-`lt_lightning.train`.
+The callbacks that need a run directory or this project's data are in `experiment`.
 """
 
 from lt_lightning.callbacks.agreement import AgreementCallback, DisagreementError
-from lt_lightning.callbacks.best import BestWeights
-from lt_lightning.callbacks.finite import FiniteLossCallback
-from lt_lightning.callbacks.history import History
+from lt_lightning.callbacks.best_weights import BestWeights
+from lt_lightning.callbacks.epoch_seeds import EpochSeeds
+from lt_lightning.callbacks.finite_loss import FiniteLossCallback
 from lt_lightning.callbacks.pruning import PruningCallback
-from lt_lightning.callbacks.round_checkpoint import RoundCheckpoint
-from lt_lightning.callbacks.seeding import EpochSeeds
 
 __all__ = [
     "AgreementCallback",
@@ -19,7 +15,5 @@ __all__ = [
     "DisagreementError",
     "EpochSeeds",
     "FiniteLossCallback",
-    "History",
     "PruningCallback",
-    "RoundCheckpoint",
 ]

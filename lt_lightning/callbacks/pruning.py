@@ -23,7 +23,7 @@ from lt_lightning.callbacks.refusals import (
     note_trained,
 )
 from lt_lightning.lottery import Lottery, LotteryError, Mask, Settings, Start
-from lt_lightning.lottery.beginning import begin_rounds
+from lt_lightning.lottery.joint import begin_rounds
 from lt_lightning.lottery.rewinding import digest, named_state, restore, snapshot, unset_buffers
 from lt_lightning.lottery.selection import require_own_memory
 from lt_lightning.lottery.settings import Scope, Threshold

@@ -1,20 +1,10 @@
 """From text to batches, one way: corpus → splits → vocabulary → ids → batches, handed out by the DataModule.
 
-- `corpus`: texts and labels, checked (`labels`, `rows`), from the Hub (`hub`), from files (`files`) or built in
-  (`built_in`): the prose of `docstrings` (`pydocs`) and the names (`identifiers`) of four `libraries`, as they
-  were `installed`;
-- `delimiters`: what separates the columns of a .csv;
-- `labelled`: texts with the classes of a ticket, to evaluate it on;
-- `pairs`: strings that are given and strings that should come out, checked, or random (`reversal`), of the letters of
-  an `alphabet`;
+- `sources/`: where corpora come from; `corpus`: texts and labels, checked (`labels`, `rows`);
+- `labelled`: texts with the classes of a ticket, to evaluate it on; `alphabet`: letters of strings;
 - `splits`: which training rows are kept, and which of them validate;
-- `cutting`: how texts fall into words (`splitter` names the ways), and the tokenizer that knows some of them;
-- `numbering`: texts cut into words, all of them numbered, in one pass;
-- `vocabulary`: which of the words are known;
-- `encoding`: texts as one flat tensor of ids;
-- `kept`: the cache of arrays, whole and checked;
+- `tokenizer`: texts to words; `numbering`: words to numbers; `vocabulary`: known words; `encoding`: one flat tensor;
 - `batches`: buckets of similar lengths, shuffled by (seed, round, epoch), and `loaders` that hand them out;
-- `vector_files`: where pre-trained vectors lie;
-- `glove`: pre-trained vectors for the vocabulary;
-- `module`: all of it as a LightningDataModule, for texts; `pair_module`, for pairs.
+- `vector_files`, `glove`: pre-trained vectors for the vocabulary;
+- `module`, `pair_module`: all of it as a LightningDataModule, for texts and for pairs.
 """

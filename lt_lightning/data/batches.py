@@ -15,8 +15,8 @@ from jaxtyping import Int32, Int64
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from lt_lightning.data.cutting import PADDING
 from lt_lightning.data.encoding import EncodedTexts
+from lt_lightning.data.tokenizer import PADDING
 from lt_lightning.errors import SettingError
 from lt_lightning.kernels import rows as kernels
 from lt_lightning.lottery.seeds import derive_seed

@@ -18,17 +18,17 @@ import pyarrow as pa
 from datasets.config import HF_DATASETS_CACHE
 from jaxtyping import Int64
 
-from lt_lightning.config import DataKind
-from lt_lightning.data.delimiters import DELIMITERS, CsvForm
+from lt_lightning.config.schema import DataKind
+from lt_lightning.config.typed_paths import typed_path
 from lt_lightning.data.labels import Classes, find_classes
 from lt_lightning.data.rows import finish_rows, read_columns, spell, take_filled
+from lt_lightning.data.sources.delimiters import DELIMITERS, CsvForm
 from lt_lightning.data.splits import draw_test
 from lt_lightning.errors import SettingError
-from lt_lightning.storage.owners import is_foreign, make_private
-from lt_lightning.typed_paths import typed_path
+from lt_lightning.kernels.owners import is_foreign, make_private
 
 if TYPE_CHECKING:
-    from lt_lightning.config import DataConfig
+    from lt_lightning.config.schema import DataConfig
 
 log = logging.getLogger(__name__)
 
@@ -97,26 +97,26 @@ def load_corpus(config: DataConfig) -> Corpus:
         SettingError: if it cannot be had, or is not what a corpus must be.
     """
     if config.kind is DataKind.names:
-        from lt_lightning.data.identifiers import load_names
+        from lt_lightning.data.sources.names import load_names
 
         names = load_names(cache_folder(), bool(config.split_names))
         return make_corpus(config, "names in installed libraries", names)
     if config.path is not None:
-        from lt_lightning.data.files import read_path
+        from lt_lightning.data.sources.files import read_path
 
         splits, delimiters = read_path(typed_path(config.path), CsvForm.of(config))
         # PyDocs is the default: no other corpus may pass for it.
         named = replace(config, name="files") if config.name == "PyDocs" else config
         return replace(make_corpus(named, config.path, splits), delimiters=delimiters)
     if config.hub is not None:
-        from lt_lightning.data.hub import fetch_dataset
+        from lt_lightning.data.sources.hub import fetch_dataset
 
         part = f", {config.hub_config}" if config.hub_config else ""
         return make_corpus(
             config, f"Hugging Face Hub, {config.hub}{part}", fetch_dataset(config.hub, config.hub_config)
         )
     if config.name == "PyDocs":
-        from lt_lightning.data.pydocs import load_pydocs
+        from lt_lightning.data.sources.pydocs import load_pydocs
 
         return make_corpus(config, "docstrings of installed libraries", load_pydocs(cache_folder()))
     raise SettingError(

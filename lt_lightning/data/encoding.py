@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Int32, Int64
 from torch import Tensor
 
-from lt_lightning.data.kept import Arrays, check_kind, check_offsets, check_range, recall_or_make
+from lt_lightning.config.enums import Splitter
 from lt_lightning.data.numbering import NumberedTexts, number_words
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.storage.cache import Arrays, check_kind, check_offsets, check_range, recall_or_make
 
 # Raise it with every change to `numbering` that changes what texts become, and to the form of what `kept` writes:
 # caches of the old are then not read.

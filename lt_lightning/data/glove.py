@@ -22,12 +22,12 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from lt_lightning.data.kept import Arrays, check_kind, recall_or_make
 from lt_lightning.data.vector_files import find_vectors
 from lt_lightning.errors import SettingError
+from lt_lightning.storage.cache import Arrays, check_kind, recall_or_make
 
 if TYPE_CHECKING:
-    from lt_lightning.config import EmbeddingConfig
+    from lt_lightning.config.schema import EmbeddingConfig
 
 
 FORMAT = 2

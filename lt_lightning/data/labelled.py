@@ -14,16 +14,16 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 from lt_lightning.data.corpus import Corpus
-from lt_lightning.data.delimiters import CsvForm
-from lt_lightning.data.files import read_file
 from lt_lightning.data.labels import Classes, as_numbers
 from lt_lightning.data.rows import finish_rows, read_columns, spell, take_filled
+from lt_lightning.data.sources.delimiters import CsvForm
+from lt_lightning.data.sources.files import read_file
 from lt_lightning.data.splits import stratified_split
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.seeds import derive_seed
 
 if TYPE_CHECKING:
-    from lt_lightning.config import DataConfig
+    from lt_lightning.config.schema import DataConfig
 
 log = logging.getLogger(__name__)
 

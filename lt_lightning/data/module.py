@@ -14,20 +14,20 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from lt_lightning.config.enums import Splitter
 from lt_lightning.data.batches import Batch, BatchedTexts
 from lt_lightning.data.corpus import Corpus, cache_folder
-from lt_lightning.data.cutting import SPECIAL_WORDS, make_tokenizer
 from lt_lightning.data.encoding import EncodedTexts, encode, read_words, take_rows
 from lt_lightning.data.glove import found, recall_vectors
 from lt_lightning.data.loaders import load_batches
 from lt_lightning.data.splits import stratified_split
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.data.tokenizer import SPECIAL_WORDS, make_tokenizer
 from lt_lightning.data.vocabulary import choose_words, number_of_each
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.seeds import derive_seed
 
 if TYPE_CHECKING:
-    from lt_lightning.config import DataConfig, EmbeddingConfig
+    from lt_lightning.config.schema import DataConfig, EmbeddingConfig
 
 log = logging.getLogger(__name__)
 

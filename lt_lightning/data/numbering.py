@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int32, Int64
 
-from lt_lightning.data.cutting import END, Cutter, cutter, pieces
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.config.enums import Splitter
+from lt_lightning.data.tokenizer import END, Cutter, cutter, pieces
 
 CODE_POINTS = 0x110000
 PIECE = 1 << 20

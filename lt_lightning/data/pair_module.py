@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lt_lightning.data.batches import FlatRows, Share
-from lt_lightning.data.cutting import every_letter
 from lt_lightning.data.loaders import load_batches
-from lt_lightning.data.pairs import PairCorpus
+from lt_lightning.data.sources.pairs import PairCorpus
+from lt_lightning.data.tokenizer import every_letter
 
 if TYPE_CHECKING:
-    from lt_lightning.config import DataConfig
+    from lt_lightning.config.schema import DataConfig
 
 
 class PairBatch(NamedTuple):

@@ -16,7 +16,7 @@ from lt_lightning.data.labels import as_text, is_text, tidy_labels
 from lt_lightning.errors import SettingError
 
 if TYPE_CHECKING:
-    from lt_lightning.config import DataConfig
+    from lt_lightning.config.schema import DataConfig
 
 MOST_DROPPED = 0.05
 """A split that would lose more than this share of its rows is damaged, not untidy."""

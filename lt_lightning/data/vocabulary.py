@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int32, Int64
 
-from lt_lightning.data.cutting import SPECIAL_WORDS, UNKNOWN
+from lt_lightning.data.tokenizer import SPECIAL_WORDS, UNKNOWN
 
 
 def choose_words(

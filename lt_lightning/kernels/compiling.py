@@ -19,7 +19,7 @@ from typing import Any, TypeVar, cast
 from numba import njit
 from numba.core import config as numba_config
 
-from lt_lightning.storage.owners import find_fault, make_private
+from lt_lightning.kernels.owners import find_fault, make_private
 
 log = logging.getLogger(__name__)
 config: Any = numba_config

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lt_lightning.lottery.settings import LotteryError as LotteryError
     from lt_lightning.lottery.settings import Rewind as Rewind
     from lt_lightning.lottery.settings import Settings as Settings
-    from lt_lightning.lottery.starting import Start as Start
+    from lt_lightning.lottery.start import Start as Start
 
 _HOME = {
     "CRITERIA": "criteria",

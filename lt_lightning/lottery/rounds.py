@@ -32,7 +32,7 @@ from lt_lightning.lottery.rewinding import named_state, reinitialize, restore, s
 from lt_lightning.lottery.seeds import derive_seed
 from lt_lightning.lottery.selection import matching_parameters, prunable_parameters, require_own_memory
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
-from lt_lightning.lottery.starting import Start
+from lt_lightning.lottery.start import Start
 
 
 class Lottery:
@@ -103,7 +103,7 @@ class Lottery:
             LotteryError: if the settings or the start do not fit `module`, it is not the module of the round before,
                 its weights are not finite, or round 0 never reached the rewinding point. Nothing is changed then.
         """
-        from lt_lightning.lottery.beginning import begin_rounds
+        from lt_lightning.lottery.joint import begin_rounds
 
         begin_rounds([(self, module)])
 

@@ -4,23 +4,20 @@ A network gives logits; it knows nothing of losses, metrics, pruning or the text
 weights in `reset_parameters()`, so that they can be drawn again.
 
 - `embedding`: words and letters as vectors;
-- `convolutional`, with `windows`, its arithmetic on the CPU: classifiers with maximum over time;
-- `cells`: recurrent layers from their equations; `recurrent`: these or torch's, and a classifier made of them;
-  `ragged`, with `gates`: how torch's read texts of different lengths on the CPU; `replacing`: when that may be;
-- `tagger`, `encoder_decoder`: strings answered letter by letter, and with strings; `sampling`: text made up;
-- `ngram`: what a language model has to be better than;
-- `tasks`: what is asked of a network, and what it answers; `learner`: the LightningModule;
-- `living_adam`: an optimizer that pays for living entries alone; `mean`: of what each step comes to;
+- `cnn`: classifiers with maximum over time;
+- `rnn/`: recurrent layers from their equations or torch's, and the networks made of them; `sampling`: text made up;
+- `ngram`: the baseline of a language model;
+- `tasks`: what a batch asks of a network; `learner`: the LightningModule; `mean`: of each step's numbers;
 - `build`: all of it from settings.
 """
 
 from lt_lightning.models.build import build_learner
-from lt_lightning.models.convolutional import BinaryCNN, MultiCNN
+from lt_lightning.models.cnn import BinaryCNN, MultiCNN
 from lt_lightning.models.embedding import WordEmbedding
-from lt_lightning.models.encoder_decoder import EncoderDecoder
 from lt_lightning.models.learner import Learner
-from lt_lightning.models.recurrent import RecurrentClassifier
-from lt_lightning.models.tagger import Tagger
+from lt_lightning.models.rnn.classifier import RecurrentClassifier
+from lt_lightning.models.rnn.seq2seq import EncoderDecoder
+from lt_lightning.models.rnn.tagger import Tagger
 
 __all__ = [
     "BinaryCNN",

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn, optim
 
-from lt_lightning.choices import check_model
-from lt_lightning.models.convolutional import BinaryCNN, MultiCNN
+from lt_lightning.config.choices import check_model
+from lt_lightning.kernels.sparse_adam import LivingAdam
+from lt_lightning.models.cnn import BinaryCNN, MultiCNN
 from lt_lightning.models.embedding import LetterEmbedding, OneHot, WordEmbedding
-from lt_lightning.models.encoder_decoder import EncoderDecoder
 from lt_lightning.models.learner import Learner
-from lt_lightning.models.living_adam import LivingAdam
-from lt_lightning.models.recurrent import RecurrentClassifier
-from lt_lightning.models.tagger import Tagger
+from lt_lightning.models.rnn.classifier import RecurrentClassifier
+from lt_lightning.models.rnn.seq2seq import EncoderDecoder
+from lt_lightning.models.rnn.tagger import Tagger
 from lt_lightning.models.tasks import Classification, LanguageModel, SequenceToSequence, Tagging
 
 if TYPE_CHECKING:
-    from lt_lightning.config import EmbeddingConfig, ModelConfig, OptimizerConfig
+    from lt_lightning.config.schema import EmbeddingConfig, ModelConfig, OptimizerConfig
 
 
 def build_learner(

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from lt_lightning.data.cutting import PADDING, UNKNOWN
+from lt_lightning.data.tokenizer import PADDING, UNKNOWN
 from lt_lightning.kernels.windows import find_distinct, sum_by_place
 
 

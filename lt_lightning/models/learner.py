@@ -15,8 +15,8 @@ from torch.optim import Optimizer
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
 
+from lt_lightning.kernels.sparse_adam import LivingAdam
 from lt_lightning.models.embedding import WordEmbedding
-from lt_lightning.models.living_adam import LivingAdam
 from lt_lightning.models.mean import Mean
 from lt_lightning.models.tasks import Answers, Classification, Task, predicted_classes
 

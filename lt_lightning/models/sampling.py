@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lt_lightning.data.cutting import PADDING, UNKNOWN
-from lt_lightning.models.tagger import Tagger
+from lt_lightning.data.tokenizer import PADDING, UNKNOWN
+from lt_lightning.models.rnn.tagger import Tagger
 
 
 @torch.no_grad()

@@ -19,8 +19,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from lt_lightning.data.batches import Batch
-from lt_lightning.data.cutting import PADDING
 from lt_lightning.data.pair_module import PairBatch
+from lt_lightning.data.tokenizer import PADDING
 
 
 class Answers(NamedTuple):

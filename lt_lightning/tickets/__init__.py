@@ -1,13 +1,10 @@
 """Packed tickets: one small file that holds all that is needed to predict, and prediction in NumPy.
 
 - `places`: which entries of a tensor live, in a byte or so each;
-- `format`: the file, as `docs/ticket-format.md` has it for other languages; `arrays`: what lies in it; `shapes`: what
-  must; `plain`: the values in its header;
-- `reading`: texts to word ids;
-- `network`: word ids to logits, by `convolution`, of what is found to be `reaching` them, or by `recurrence` (one step
-  of it is in `cells`), whose `products` pass over zeros;
-- `ticket`: all of it as one object;
-- `onnx`: the network as a file for other programs, made of `graphs`; the only ones that need the package `onnx`.
+- `file`: the file, as `docs/ticket-format.md` has it for other languages; `shapes`, `plain`, `recipes`: checks of it;
+- `reading`: texts to word ids; `network`: word ids to logits, by `numpy/`, of the features that `reaching` finds;
+- `ticket`: all of it as one object; `scores`: how well its probabilities fit labels;
+- `onnx`, `graphs`: the network as an ONNX file; the only files that need the package `onnx`.
 
 What lives here imports NumPy, `tokenizers` and the standard library alone: neither torch nor jaxtyping nor the
 configuration, each of which would cost a good part of the time from a process's start to its first answer. NumPy itself

@@ -12,10 +12,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from lt_lightning.data.cutting import PADDING
+from lt_lightning.data.tokenizer import PADDING
 
 if TYPE_CHECKING:
-    from lt_lightning.tickets.format import Packed
+    from lt_lightning.tickets.file import Packed
 
 OPSET, IR_VERSION = 17, 8
 """Of 2022, so that what is not of yesterday reads it too."""

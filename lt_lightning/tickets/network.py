@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from lt_lightning.tickets.convolution import Convolution
-from lt_lightning.tickets.format import Packed
-from lt_lightning.tickets.recurrence import Recurrence
+from lt_lightning.tickets.file import Packed
+from lt_lightning.tickets.numpy.cnn import Convolution
+from lt_lightning.tickets.numpy.rnn import Recurrence
 
 
 class Network(Protocol):

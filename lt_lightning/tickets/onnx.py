@@ -12,10 +12,10 @@ import numpy as np
 
 from lt_lightning import __version__
 from lt_lightning.errors import SettingError
-from lt_lightning.results.files import write_whole, writing_to
+from lt_lightning.storage.atomic import write_whole, writing_to
 
 if TYPE_CHECKING:
-    from lt_lightning.tickets.format import Packed
+    from lt_lightning.tickets.file import Packed
 
 LARGEST = 2**31 - 2**20
 """Bytes of weights; a file of this format holds less than 2 GiB in all."""
@@ -88,7 +88,7 @@ def write_onnx(packed: Packed, path: Path) -> float | None:
 
 
 def _told(packed: Packed) -> dict[str, Any]:
-    from lt_lightning.data.cutting import PADDING, UNKNOWN
+    from lt_lightning.data.tokenizer import PADDING, UNKNOWN
 
     about = packed.about
     words = packed.parameters["embedding.weight"].shape[0]

@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from lt_lightning.errors import shown
+
 _DEEPEST = 16
 """Objects and lists within each other; tickets have four."""
 _SHARES = ("sparsity", "density", "test_acc", "full_test_acc", "half_test_acc")
 _COUNTS = ("round", "alive", "total")
-_LONGEST = 80
-"""Characters of a value in an error message."""
 
 
 def check_plain(content: Any) -> None:
@@ -56,16 +56,6 @@ def check_numbers(about: Mapping[str, Any]) -> None:
         value = about.get(key)
         if value is not None and not (_is_number(value, int) and 0 <= value < 1 << 63):
             raise ValueError(f"its {key} is {shown(value)}, which is no count")
-
-
-def shown(value: Any) -> str:
-    r"""Return a value of a file for an error message: ASCII, on one line and not too long.
-
-    >>> shown("é"), len(shown([1] * 100))
-    ("'\\xe9'", 80)
-    """
-    text = ascii(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def _is_number(value: Any, *kinds: type) -> bool:

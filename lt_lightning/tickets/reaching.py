@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lt_lightning.tickets.format import Packed, Parameter
+from lt_lightning.tickets.file import Packed, Parameter
 
 MANY = 0.1
 """From this density on a table of all words is made on the way, rather than one of those that live."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from lt_lightning.data.cutting import END, PIECE, UNKNOWN, Cutter, cutter, pieces
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.config.enums import Splitter
+from lt_lightning.data.tokenizer import END, PIECE, UNKNOWN, Cutter, cutter, pieces
 from lt_lightning.errors import SettingError
 
 _NOTHING, _END = -1, -2

@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from lt_lightning.data.splitter import Splitter
-from lt_lightning.tickets.plain import check_numbers, shown
+from lt_lightning.config.enums import CONVOLUTIONAL, RECURRENT, Splitter
+from lt_lightning.errors import shown
+from lt_lightning.tickets.plain import check_numbers
 
-CONVOLUTIONAL = ("cnn", "binary_cnn", "multi_cnn")
-"""What the settings call convolution and maximum over time."""
-RECURRENT = "birnn"
-"""What they call a classifier that reads a text to its end."""
 BLOCKS = {"rnn": 1, "gru": 3, "gru_chung": 3, "lstm": 4}
 """How many blocks of rows a cell's matrices have."""
 _MOST = 1 << 24

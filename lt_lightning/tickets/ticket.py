@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.config.enums import Splitter
 from lt_lightning.errors import SettingError
-from lt_lightning.tickets.format import Packed
+from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.network import build_network
 from lt_lightning.tickets.reading import Reader
 

@@ -15,8 +15,8 @@ import torch
 from pruning_helpers import Batches, Classifier, make_trainer
 
 from lt_lightning.callbacks import AgreementCallback, DisagreementError, PruningCallback
-from lt_lightning.environment import StartedProcesses
-from lt_lightning.processes import Place
+from lt_lightning.experiment.environment import StartedProcesses
+from lt_lightning.runtime.job import Place
 
 
 @dataclass

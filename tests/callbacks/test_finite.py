@@ -11,7 +11,7 @@ from pruning_helpers import Batches, Classifier, equal, make_trainer
 from torch import Tensor
 
 from lt_lightning.callbacks import FiniteLossCallback
-from lt_lightning.callbacks.finite import note_first_bad
+from lt_lightning.callbacks.finite_loss import note_first_bad
 from lt_lightning.errors import SettingError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec", "ignore:.*does not have many workers")

@@ -7,8 +7,8 @@ import pytorch_lightning as pl
 
 from lt_lightning import callbacks
 from lt_lightning.callbacks.hooks import only_its_own_hooks
-from lt_lightning.callbacks.progress import ProgressCallback
-from lt_lightning.callbacks.spelling import SpellingCallback
+from lt_lightning.experiment.progress import ProgressCallback
+from lt_lightning.experiment.spelling import SpellingCallback
 
 INTERNAL = (
     callbacks.BestWeights,

@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from lt_lightning.callbacks.progress import RoundsDisplay, Screen
-from lt_lightning.results.metrics import ACCURACY, BITS, EXACT_MATCH, LETTERS_RIGHT, Metric
-from lt_lightning.results.records import LayerRecord, Record
-from lt_lightning.results.tables import round_cells, round_columns
+from lt_lightning.experiment.progress import RoundsDisplay, Screen
+from lt_lightning.runs.metrics import ACCURACY, BITS, EXACT_MATCH, LETTERS_RIGHT, Metric
+from lt_lightning.runs.records import LayerRecord, Record
+from lt_lightning.runs.terminal import round_cells, round_columns
 
 METRICS = (ACCURACY, BITS, EXACT_MATCH, LETTERS_RIGHT)
 RECORD = Record(0, 0.0, 500, 500, 1, 0.1, 0.2, 0.9, 0.25, 0.89, 12.5, test_perplexity=4.0)

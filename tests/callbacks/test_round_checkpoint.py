@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-from lt_lightning.callbacks.round_checkpoint import drop_checkpoints, find_checkpoint
+from lt_lightning.experiment.round_checkpoint import drop_checkpoints, find_checkpoint
 
 
 def write(folder: Path, round: int, epoch: int, content: bytes) -> Path:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from tokenizers import Tokenizer
 
-from lt_lightning.data.cutting import make_tokenizer
+from lt_lightning.config.enums import Splitter
 from lt_lightning.data.numbering import number_words
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.data.tokenizer import make_tokenizer
 from lt_lightning.data.vocabulary import choose_words
 
 

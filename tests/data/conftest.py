@@ -9,8 +9,8 @@ import datasets
 import pytest
 from hypothesis import settings
 
-from lt_lightning.config import DataConfig, DataKind, EmbeddingConfig
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.config.enums import Splitter
+from lt_lightning.config.schema import DataConfig, DataKind, EmbeddingConfig
 from lt_lightning.errors import SettingError
 
 # How long an example takes says nothing on a machine that others use too.

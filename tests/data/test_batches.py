@@ -23,9 +23,9 @@ from lt_lightning.data.batches import (
     count_measured,
     gather_rows,
 )
-from lt_lightning.data.cutting import PADDING
 from lt_lightning.data.encoding import EncodedTexts
 from lt_lightning.data.loaders import fits, load_batches
+from lt_lightning.data.tokenizer import PADDING
 
 
 def encoded(lengths: list[int]) -> EncodedTexts:

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lt_lightning.data.delimiters import CsvForm
-from lt_lightning.data.files import read_path
+from lt_lightning.data.sources.delimiters import CsvForm
+from lt_lightning.data.sources.files import read_path
 
 ROWS = [
     {"text": "plain", "label": "a"},

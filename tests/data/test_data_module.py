@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
+from lt_lightning.config.enums import Splitter
 from lt_lightning.data.corpus import load_corpus, make_corpus
-from lt_lightning.data.cutting import PADDING, UNKNOWN
 from lt_lightning.data.module import TextDataModule, check_longest
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.data.tokenizer import PADDING, UNKNOWN
 
 ROWS = 200
 
@@ -217,8 +217,8 @@ def test_other_seeds_and_limits_cut_nothing_anew(module_of, own_cache, monkeypat
 CODE = """
 import sys
 from pathlib import Path
-from lt_lightning.config import DataConfig, DataKind, EmbeddingConfig
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.config.schema import DataConfig, DataKind, EmbeddingConfig
+from lt_lightning.config.enums import Splitter
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.data.module import TextDataModule, check_longest
 config = DataConfig(name="files", kind=DataKind.texts, path=sys.argv[1], text_column="text", label_column="label",

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from lt_lightning.config.enums import Splitter
 from lt_lightning.data import encoding
 from lt_lightning.data.encoding import EncodedTexts, encode, read_words
 from lt_lightning.data.numbering import NumberedTexts, number_words
-from lt_lightning.data.splitter import Splitter
 from lt_lightning.data.vocabulary import number_of_each
 
 TEXTS = [f"text {number} of many, " + "word " * (number % 7) for number in range(2500)]
@@ -229,7 +229,7 @@ CODE = """
 import sys
 from pathlib import Path
 import datasets
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.config.enums import Splitter
 from lt_lightning.data.encoding import read_words
 folder = Path(sys.argv[1])
 rows = datasets.Dataset.from_dict({"text": (folder / "texts").read_text().split("\\n")})

@@ -18,8 +18,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lt_lightning.data import glove, hub
+from lt_lightning.data import glove
 from lt_lightning.data.glove import found, load_vectors, recall_vectors
+from lt_lightning.data.sources import hub
 from lt_lightning.data.vector_files import PACKAGE
 
 WORDS = ["<unk>", "<pad>", "the", "naïve", "zebra"]

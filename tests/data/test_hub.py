@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lt_lightning.data import hub
 from lt_lightning.data.corpus import load_corpus
-from lt_lightning.data.hub import fetch_dataset, fetch_file
+from lt_lightning.data.sources import hub
+from lt_lightning.data.sources.hub import fetch_dataset, fetch_file
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAMES = datasets.ClassLabel(names=["no", "yes"])
@@ -310,7 +310,7 @@ def fake_hub(tmp_path, request) -> Iterator[tuple[str, list[str]]]:
 
 
 def fetch_elsewhere(tmp_path: Path, endpoint: str) -> subprocess.CompletedProcess[str]:
-    code = "from lt_lightning.data.hub import fetch_dataset; print(len(fetch_dataset('own/corpus')['train']))"
+    code = "from lt_lightning.data.sources.hub import fetch_dataset; print(len(fetch_dataset('own/corpus')['train']))"
     environment = {
         **{key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"},
         "HF_HOME": str(tmp_path / "home"),

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lt_lightning.config import DataKind
-from lt_lightning.data import built_in, corpus
-from lt_lightning.data.identifiers import Name, harvest, load_names, names_a_library, select, words
-from lt_lightning.data.installed import Installed
-from lt_lightning.data.libraries import LIBRARIES
+from lt_lightning.config.schema import DataKind
+from lt_lightning.data import corpus
+from lt_lightning.data.sources import built_in
+from lt_lightning.data.sources.installed import Installed
+from lt_lightning.data.sources.libraries import LIBRARIES
+from lt_lightning.data.sources.names import Name, harvest, load_names, names_a_library, select, words
 
 
 def folded(name: str) -> str:
@@ -150,7 +151,7 @@ def cache(tmp_path_factory) -> Path:
 def names(request, cache) -> tuple[bool, Mapping[str, datasets.Dataset]]:
     # In another process, where no types are checked: that makes reading a million lines three times as slow.
     code = (
-        "import sys; from pathlib import Path; from lt_lightning.data.identifiers import load_names;"
+        "import sys; from pathlib import Path; from lt_lightning.data.sources.names import load_names;"
         "load_names(Path(sys.argv[1]), sys.argv[2] == 'True');"
         "print(*{'sympy', 'networkx', 'matplotlib', 'torch'} & set(sys.modules))"
     )
@@ -190,7 +191,7 @@ def test_the_real_names_are_what_they_claim_to_be(names):
 @pytest.mark.slow
 def test_the_second_time_names_come_from_the_cache(names, cache, monkeypatch):
     split, first = names
-    monkeypatch.setattr("lt_lightning.data.identifiers.harvest", lambda *_, **__: pytest.fail("read again"))
+    monkeypatch.setattr("lt_lightning.data.sources.names.harvest", lambda *_, **__: pytest.fail("read again"))
     again = load_names(cache, split)
     assert {part: rows._fingerprint for part, rows in again.items()} == {
         part: rows._fingerprint for part, rows in first.items()

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from lt_lightning.data.built_in import load_built_in
-from lt_lightning.data.docstrings import harvest
-from lt_lightning.data.installed import Installed, find_installed
-from lt_lightning.data.libraries import LIBRARIES, LIBRARY_NAME
-from lt_lightning.data.pydocs import select
+from lt_lightning.data.sources.built_in import load_built_in
+from lt_lightning.data.sources.docstrings import harvest
+from lt_lightning.data.sources.installed import Installed, find_installed
+from lt_lightning.data.sources.libraries import LIBRARIES, LIBRARY_NAME
+from lt_lightning.data.sources.pydocs import select
 
 FILES = {"__init__.py": "x = 1\n", "deep/er.py": '"""Naïve."""\n', "data.txt": "", "tests/test_x.py": "", "a, b.py": ""}
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from lt_lightning.data import kept
+from lt_lightning.config.enums import Splitter
 from lt_lightning.data.encoding import read_words
-from lt_lightning.data.kept import Arrays, DamagedError, UntrustedError, keep, recall, recall_or_make
 from lt_lightning.data.numbering import number_words
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.storage import cache as kept
+from lt_lightning.storage.cache import Arrays, DamagedError, UntrustedError, keep, recall, recall_or_make
 
 ARRAYS = {
     "letters": np.frombuffer(b"abcde", np.uint8),

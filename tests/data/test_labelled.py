@@ -11,11 +11,11 @@ import datasets
 import numpy as np
 import pytest
 
-from lt_lightning.config import DataConfig, EmbeddingConfig
+from lt_lightning.config.schema import DataConfig, EmbeddingConfig
 from lt_lightning.data.corpus import Corpus, load_corpus, make_corpus
-from lt_lightning.data.files import read_parquet
 from lt_lightning.data.labelled import read_labelled_file, take_split
 from lt_lightning.data.module import TextDataModule
+from lt_lightning.data.sources.files import read_parquet
 
 NAMES = ("World", "Sports", "Business")
 

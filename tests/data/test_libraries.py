@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lt_lightning.data.installed import Installed
-from lt_lightning.data.libraries import (
+from lt_lightning.data.sources.installed import Installed
+from lt_lightning.data.sources.libraries import (
     LIBRARY_NAME,
     definitions,
     mask_libraries,

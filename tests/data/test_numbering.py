@@ -12,10 +12,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from lt_lightning.data import cutting, numbering
-from lt_lightning.data.cutting import make_tokenizer
+from lt_lightning.config.enums import Splitter
+from lt_lightning.data import numbering
+from lt_lightning.data import tokenizer as cutting
 from lt_lightning.data.numbering import NumberedTexts, number_words
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.data.tokenizer import make_tokenizer
 from lt_lightning.data.vocabulary import choose_words
 
 WORDS = make_tokenizer([], Splitter.words)

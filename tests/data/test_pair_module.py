@@ -9,12 +9,12 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from lt_lightning.config import Config, DataKind, EmbeddingConfig
+from lt_lightning.config.schema import Config, DataKind, EmbeddingConfig
 from lt_lightning.data.corpus import make_corpus
 from lt_lightning.data.module import TextDataModule
 from lt_lightning.data.pair_module import PairBatch, PairDataModule
-from lt_lightning.data.pairs import PairCorpus
-from lt_lightning.results.description import describe_run
+from lt_lightning.data.sources.pairs import PairCorpus
+from lt_lightning.runs.description import describe_run
 
 ALPHABET = "edcba"
 LOADERS = {"train": "train_dataloader", "valid": "val_dataloader", "test": "test_dataloader"}

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lt_lightning.config import DataKind
-from lt_lightning.data.pairs import PairCorpus, check_equal_lengths, check_pairs, load_pairs
+from lt_lightning.config.schema import DataKind
+from lt_lightning.data.sources.pairs import PairCorpus, check_equal_lengths, check_pairs, load_pairs
 
 strings = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 
@@ -133,7 +133,7 @@ def test_fingerprints_tell_contents_apart_and_nothing_else():
 
 CODE = """
 import sys
-from lt_lightning.data.pairs import check_equal_lengths, check_pairs, check_reversal, draw_reversals, load_pairs
+from lt_lightning.data.sources.pairs import check_equal_lengths, check_pairs, check_reversal, draw_reversals, load_pairs
 check_pairs([["hihell", "ihello"]], None)
 check_reversal("ab", [1, 3], 6, 4, 0.5)
 draw_reversals("ab", (1, 3), 6, 4, 0, 0.5)

@@ -16,12 +16,13 @@ import datasets
 import numpy as np
 import pytest
 
-from lt_lightning.data import built_in, kept, pydocs
-from lt_lightning.data.docstrings import Paragraph, harvest
-from lt_lightning.data.installed import Installed, find_installed
-from lt_lightning.data.libraries import LIBRARIES
-from lt_lightning.data.pydocs import load_pydocs, select
+from lt_lightning.data.sources import built_in, pydocs
+from lt_lightning.data.sources.docstrings import Paragraph, harvest
+from lt_lightning.data.sources.installed import Installed, find_installed
+from lt_lightning.data.sources.libraries import LIBRARIES
+from lt_lightning.data.sources.pydocs import load_pydocs, select
 from lt_lightning.errors import SettingError
+from lt_lightning.storage import cache as kept
 
 # Written anew rather than taken from the module: what nobody may find in the corpus.
 GIVEAWAY = re.compile(
@@ -102,7 +103,7 @@ def cache(tmp_path_factory) -> Path:
 def corpus(cache) -> Mapping[str, datasets.Dataset]:
     # In another process, where no types are checked: that makes reading a million lines three times as slow.
     code = (
-        "import sys; from pathlib import Path; from lt_lightning.data.pydocs import load_pydocs;"
+        "import sys; from pathlib import Path; from lt_lightning.data.sources.pydocs import load_pydocs;"
         "load_pydocs(Path(sys.argv[1]))"
     )
     subprocess.run([sys.executable, "-c", code, str(cache)], check=True)
@@ -160,7 +161,7 @@ def test_the_cached_corpus_is_the_harvested_one(corpus, cache, monkeypatch):
 @pytest.mark.slow
 def test_another_process_sees_the_same_fingerprints_and_imports_no_library(corpus, cache):
     code = (
-        "import sys; from pathlib import Path; from lt_lightning.data.pydocs import load_pydocs;"
+        "import sys; from pathlib import Path; from lt_lightning.data.sources.pydocs import load_pydocs;"
         "print(*[split._fingerprint for split in load_pydocs(Path(sys.argv[1])).values()]);"
         "print(*{'sympy', 'networkx', 'matplotlib'} & set(sys.modules))"
     )

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from lt_lightning.data.cutting import PADDING, UNKNOWN, spacy_words
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.config.enums import Splitter
+from lt_lightning.data.tokenizer import PADDING, UNKNOWN, spacy_words
 
 
 def vocabulary(tokenizer: Tokenizer) -> list[str]:

@@ -82,7 +82,7 @@ class Outcome:
 
 def train(arguments: Sequence[str]) -> None:
     """`python -m lt_lightning.train`, of a network so small that what is not refused is trained at once."""
-    from lt_lightning.command import run_hydra
+    from lt_lightning.experiment.hydra_main import run_hydra
     from lt_lightning.train import task
 
     small = ["trainer=cpu", "hydra.run.dir=run", "pruning.rounds=0", "trainer.max_epochs=1", "embedding.dim=2"]
@@ -92,7 +92,7 @@ def train(arguments: Sequence[str]) -> None:
 
 def report(arguments: Sequence[str]) -> int:
     """`python -m lt_lightning.report`."""
-    from lt_lightning.report import main
+    from lt_lightning.report.__main__ import main
 
     return main(arguments)
 
@@ -100,7 +100,7 @@ def report(arguments: Sequence[str]) -> int:
 def load_ticket(arguments: Sequence[str]) -> int:
     """A program that reads a ticket by `RoundTicket.load`, and says what that raises."""
     from lt_lightning.errors import SettingError
-    from lt_lightning.results.round_tickets import RoundTicket
+    from lt_lightning.runs.round_ticket import RoundTicket
 
     try:
         RoundTicket.load(Path(arguments[0]))
@@ -153,7 +153,7 @@ def _alone(folder: Path) -> Iterator[None]:
     import huggingface_hub.constants
 
     import lt_lightning.data.corpus
-    import lt_lightning.experiment  # noqa: F401 (is patched)
+    import lt_lightning.experiment.experiment  # noqa: F401 (is patched)
 
     before, logger = Path.cwd(), logging.getLogger()
     handlers, level = logger.handlers[:], logger.level
@@ -164,8 +164,8 @@ def _alone(folder: Path) -> Iterator[None]:
         stack.enter_context(patch.object(huggingface_hub.constants, "HF_HUB_CACHE", str(folder / "cache")))
         stack.enter_context(patch.object(huggingface_hub.constants, "HF_HUB_OFFLINE", True))
         # Figures take longer than all else, and no case is about them.
-        stack.enter_context(patch("lt_lightning.experiment.draw_report", lambda run: run))
-        stack.enter_context(patch("lt_lightning.results.report.save_figure", _save_blank))
+        stack.enter_context(patch("lt_lightning.experiment.experiment.draw_report", lambda run: run))
+        stack.enter_context(patch("lt_lightning.report.run.save_figure", _save_blank))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("default")
         for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):

@@ -12,7 +12,7 @@ import pytest
 from document import COMMAND, PAGE, kinds, page
 from observing import Case, Outcome, observe, report, train
 
-from lt_lightning.results.files import write_whole
+from lt_lightning.storage.atomic import write_whole
 
 CASES = {(kind.title, case.wrong): case for kind in kinds() for case in kind.cases}
 KEYS = [pytest.param(key, id=f"{key[0]}: {key[1]}"[:90]) for key in CASES]

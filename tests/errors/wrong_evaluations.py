@@ -11,7 +11,7 @@ import numpy as np
 from observing import Case, Kind
 from samples import CSV, Content, fill
 
-from lt_lightning.tickets.format import Packed, Parameter
+from lt_lightning.tickets.file import Packed, Parameter
 from lt_lightning.tickets.shapes import expected_shapes
 
 Change = Callable[[Path], object]
@@ -19,7 +19,7 @@ Change = Callable[[Path], object]
 
 def evaluate(arguments: Sequence[str]) -> int:
     """`python -m lt_lightning.evaluate`."""
-    from lt_lightning.evaluate import main
+    from lt_lightning.evaluate.__main__ import main
 
     return main(arguments)
 

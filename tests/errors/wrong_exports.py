@@ -13,19 +13,19 @@ from observing import Case, Kind
 from wrong_predictions import make_ticket as make_packed
 from wrong_runs import make_run
 
-from lt_lightning.data.cutting import make_tokenizer
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.config.enums import Splitter
+from lt_lightning.data.tokenizer import make_tokenizer
 from lt_lightning.lottery import Mask
 from lt_lightning.models import BinaryCNN
-from lt_lightning.results.round_tickets import RoundTicket
-from lt_lightning.tickets.format import Packed
+from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.tickets.file import Packed
 
 Change = Callable[[Path], object]
 
 
 def export(arguments: Sequence[str]) -> int:
     """`python -m lt_lightning.export`."""
-    from lt_lightning.export import main
+    from lt_lightning.export.__main__ import main
 
     return main(arguments)
 

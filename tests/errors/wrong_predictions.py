@@ -13,7 +13,7 @@ from unittest.mock import patch
 import numpy as np
 from observing import Case, Kind
 
-from lt_lightning.tickets.format import Packed, Parameter
+from lt_lightning.tickets.file import Packed, Parameter
 from lt_lightning.tickets.shapes import expected_shapes
 
 ABOUT = {

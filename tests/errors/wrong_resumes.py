@@ -8,7 +8,7 @@ from pathlib import Path
 from observing import Case, Kind, train
 from samples import CSV, make_corpus
 
-from lt_lightning.results.description import write_description
+from lt_lightning.runs.description import write_description
 
 Change = Callable[[Path], object]
 
@@ -34,7 +34,7 @@ def _resume(arguments: Sequence[str]) -> None:
     import sys
     from unittest.mock import patch
 
-    from lt_lightning.command import run_hydra
+    from lt_lightning.experiment.hydra_main import run_hydra
     from lt_lightning.train import task
 
     with patch.object(sys, "argv", ["lt_lightning.train", *arguments]):

@@ -8,7 +8,7 @@ from typing import Any
 
 from observing import Case, Kind, report
 
-from lt_lightning.results.records import ConfusionRecord, EpochRecord, LayerRecord, Record, write_records
+from lt_lightning.runs.records import ConfusionRecord, EpochRecord, LayerRecord, Record, write_records
 
 Damage = Callable[[Path], object]
 

@@ -24,7 +24,7 @@ def _test_rows(folder: Path) -> str:
     """What the texts of the test part are to the network."""
     from tokenizers import Tokenizer
 
-    from lt_lightning.results.round_tickets import RoundTicket
+    from lt_lightning.runs.round_ticket import RoundTicket
 
     words = Tokenizer.from_str(RoundTicket.load(folder / "run/tickets/round_00.safetensors").tokenizer)
     found = {words.id_to_token(number) for number in words.encode("zeppelin ungefähr").ids}

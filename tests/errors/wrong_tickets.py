@@ -9,8 +9,8 @@ from observing import Case, Kind, load_ticket
 from safetensors.torch import save
 
 from lt_lightning.lottery import Mask
-from lt_lightning.results.round_tickets import RoundTicket
-from lt_lightning.results.sealed_tensors import write_sealed
+from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.storage.sealed_tensors import write_sealed
 
 WEIGHTS = {"w": torch.ones(2), "mask/w": torch.tensor([True, False])}
 SAYS = {"format": "lt-lightning ticket", "version": "2", "about": {}, "tokenizer": "{}"}

@@ -10,7 +10,7 @@ import numpy as np
 from observing import Case, Kind, train
 from samples import CSV, make_corpus
 
-from lt_lightning.tickets.format import Packed, Parameter
+from lt_lightning.tickets.file import Packed, Parameter
 from lt_lightning.tickets.shapes import expected_shapes
 
 Change = Callable[[Path], object]

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from lt_lightning.models import RecurrentClassifier
-from lt_lightning.models.cells import CELLS, find_cell
-from lt_lightning.models.unrolled import Recurrent, draw_recurrent_weights
+from lt_lightning.models.rnn.cells import CELLS, find_cell
+from lt_lightning.models.rnn.unrolled import Recurrent, draw_recurrent_weights
 
 TORCH = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 INPUT, HIDDEN, BATCH, LENGTH = 3, 4, 5, 7

@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lt_lightning.config import Config
+from lt_lightning.config.schema import Config
 from lt_lightning.data.batches import Batch
 from lt_lightning.errors import SettingError
+from lt_lightning.kernels.sparse_adam import LivingAdam
 from lt_lightning.models import BinaryCNN, Learner, MultiCNN, RecurrentClassifier, build_learner
 from lt_lightning.models.build import build_optimizer
 from lt_lightning.models.learner import cross_entropy, predicted_classes
-from lt_lightning.models.living_adam import LivingAdam
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec")
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn, optim
 
 from lt_lightning.kernels import adam as kernels
+from lt_lightning.kernels.sparse_adam import PACKED, LivingAdam
 from lt_lightning.lottery import Freezer, Mask
-from lt_lightning.models.living_adam import PACKED, LivingAdam
 
 ROWS, COLUMNS = 13, 4
 STEPS = 6

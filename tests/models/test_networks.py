@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from lt_lightning.data.cutting import PADDING, UNKNOWN
+from lt_lightning.data.tokenizer import PADDING, UNKNOWN
 from lt_lightning.models import BinaryCNN, MultiCNN, RecurrentClassifier, WordEmbedding
 
 WORDS = 40

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from lt_lightning.kernels.ragged_rnn import arrange, can_step, read_ragged
 from lt_lightning.models import RecurrentClassifier
-from lt_lightning.models import recurrent as recurrent_module
-from lt_lightning.models.ragged import arrange, can_step, read_ragged
-from lt_lightning.models.recurrent import build_recurrent, read_to_end, run_recurrent
+from lt_lightning.models.rnn import classifier as recurrent_module
+from lt_lightning.models.rnn.classifier import build_recurrent, read_to_end, run_recurrent
 
 INPUT, HIDDEN = 3, 4
 LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
-from lt_lightning.data.cutting import PADDING, UNKNOWN
+from lt_lightning.data.tokenizer import PADDING, UNKNOWN
 from lt_lightning.models import Tagger
 from lt_lightning.models.embedding import WordEmbedding
 from lt_lightning.models.sampling import sample_letters

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from lt_lightning.models import Tagger
-from lt_lightning.models.cells import CELLS
 from lt_lightning.models.embedding import LetterEmbedding, OneHot
+from lt_lightning.models.rnn.cells import CELLS
 
 LETTERS = 5
 HIHELL, IHELLO = torch.tensor([[0, 1, 0, 2, 3, 3]]), torch.tensor([[1, 0, 2, 3, 3, 4]])  # of the alphabet hielo

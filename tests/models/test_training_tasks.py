@@ -11,8 +11,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from lt_lightning.data.batches import Batch
-from lt_lightning.data.cutting import PADDING
 from lt_lightning.data.pair_module import PairBatch
+from lt_lightning.data.tokenizer import PADDING
 from lt_lightning.models import EncoderDecoder, Learner, Tagger
 from lt_lightning.models.embedding import LetterEmbedding, WordEmbedding
 from lt_lightning.models.learner import exact_rows

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 from torch import Tensor, nn
 
-from lt_lightning.data.cutting import PADDING
+from lt_lightning.data.tokenizer import PADDING
+from lt_lightning.kernels import max_over_windows as windows_module
+from lt_lightning.kernels.max_over_windows import Living, max_over_windows, runs_compiled
 from lt_lightning.kernels.windows import STRETCH
 from lt_lightning.lottery import Freezer, Mask, prune
 from lt_lightning.models import BinaryCNN, MultiCNN
-from lt_lightning.models import convolutional as convolutional_module
-from lt_lightning.models import windows as windows_module
-from lt_lightning.models.convolutional import max_over_layers, max_over_time
+from lt_lightning.models import cnn as convolutional_module
+from lt_lightning.models.cnn import max_over_layers, max_over_time
 from lt_lightning.models.embedding import WordEmbedding
-from lt_lightning.models.windows import Living, max_over_windows, runs_compiled
 
 WORDS, DIM, FILTERS = 30, 7, 5
 Layers = tuple[WordEmbedding, list[nn.Conv1d]]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lt_lightning.results.records import (
+from lt_lightning.runs.records import (
     ConfusionRecord,
     EpochRecord,
     ExampleRecord,

@@ -11,8 +11,8 @@ import pytest
 from matplotlib import image
 from matplotlib.colors import to_rgb
 
-from lt_lightning.report import main
-from lt_lightning.results.style import BLUE, VERMILLION
+from lt_lightning.report.__main__ import main
+from lt_lightning.report.figures.style import BLUE, VERMILLION
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from lt_lightning.errors import SettingError
-from lt_lightning.report import main
-from lt_lightning.results.comparison_pictures import compose, shared_rounds
-from lt_lightning.results.report import choose_rounds
-from lt_lightning.results.study import gather
+from lt_lightning.report.__main__ import main
+from lt_lightning.report.comparison.study import gather
+from lt_lightning.report.figures.gallery import compose, shared_rounds
+from lt_lightning.report.run import choose_rounds
 
 MakeRun = Callable[..., Path]
 

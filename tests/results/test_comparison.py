@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from lt_lightning.report import main
-from lt_lightning.results.comparison import best_point, curve, paired, pairs, shown_ticket, winning_point
-from lt_lightning.results.comparison_figures import names_with_seeds
-from lt_lightning.results.grouping import Group, group_runs
-from lt_lightning.results.runs import read_run
-from lt_lightning.results.study import gather
+from lt_lightning.report.__main__ import main
+from lt_lightning.report.comparison.comparison import best_point, curve, paired, pairs, shown_ticket, winning_point
+from lt_lightning.report.comparison.grouping import Group, group_runs
+from lt_lightning.report.comparison.study import gather
+from lt_lightning.report.figures.comparison import names_with_seeds
+from lt_lightning.runs.reading import read_run
 
 MakeRun = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
@@ -43,7 +43,7 @@ def study(make_run: MakeRun, tmp_path: Path) -> Path:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes a second or three; what is said does not need it."""
-    monkeypatch.setattr("lt_lightning.results.comparison_report.compose", lambda *_: iter(()))
+    monkeypatch.setattr("lt_lightning.report.comparison.report.compose", lambda *_: iter(()))
 
 
 unseen = pytest.mark.usefixtures("no_figures")

@@ -10,23 +10,23 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from lt_lightning.results.comparison import Difference, Pair, Point, curve, has_collapsed, pairs
-from lt_lightning.results.comparison_curves import compared_learning_figure
-from lt_lightning.results.comparison_figures import (
+from lt_lightning.report.comparison.comparison import Difference, Pair, Point, curve, has_collapsed, pairs
+from lt_lightning.report.comparison.grouping import Group
+from lt_lightning.report.comparison.study import gather
+from lt_lightning.report.figures.comparison import (
     looks,
     means_figure,
     networks_figure,
     paired_figure,
     readable_range,
 )
-from lt_lightning.results.comparison_pictures import compose, layers_agree, mean_layers
-from lt_lightning.results.confusion_figures import Panel, confusion_figure
-from lt_lightning.results.figures import levels_of
-from lt_lightning.results.grouping import Group
-from lt_lightning.results.metrics import ACCURACY
-from lt_lightning.results.records import LayerRecord
-from lt_lightning.results.statistics import Estimate, estimate, scaled
-from lt_lightning.results.study import gather
+from lt_lightning.report.figures.confusion import Panel, confusion_figure
+from lt_lightning.report.figures.curves import compared_learning_figure
+from lt_lightning.report.figures.gallery import compose, layers_agree, mean_layers
+from lt_lightning.report.figures.run import levels_of
+from lt_lightning.report.statistics import Estimate, estimate, scaled
+from lt_lightning.runs.metrics import ACCURACY
+from lt_lightning.runs.records import LayerRecord
 
 MakeRun = Callable[..., Path]
 

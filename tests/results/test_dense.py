@@ -11,13 +11,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-from lt_lightning.data.cutting import make_tokenizer
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.config.enums import Splitter
+from lt_lightning.data.tokenizer import make_tokenizer
 from lt_lightning.errors import SettingError
+from lt_lightning.export.dense import write_state_dict, write_tokenizer
 from lt_lightning.lottery import Mask
 from lt_lightning.models import BinaryCNN
-from lt_lightning.results.dense import write_state_dict, write_tokenizer
-from lt_lightning.results.round_tickets import RoundTicket
+from lt_lightning.runs.round_ticket import RoundTicket
 
 TEXTS = ["The cat, the DOG & a naïve <pad>!", "", "  \n\t", "ΣΑΣ cat\u00a0dog", "cat" * 200]
 

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
-from lt_lightning.results.description import FORMAT, is_as_written, write_description
-from lt_lightning.results.machine import describe_cpu
-from lt_lightning.results.runs import read_description
+from lt_lightning.runs.description import FORMAT, is_as_written, write_description
+from lt_lightning.runs.machine import describe_cpu
+from lt_lightning.runs.reading import read_description
 
 DESCRIPTION = {
     "format": FORMAT,

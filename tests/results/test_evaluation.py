@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lt_lightning.results.evaluation import Evaluation, evaluate, log_probabilities, reliability
+from lt_lightning.tickets.scores import Evaluation, evaluate, log_probabilities, reliability
 
 # Four rows of three classes: right, wrong, wrong and surer, right.
 LOGITS = np.log(np.array([[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.9, 0.08, 0.02], [0.3, 0.4, 0.3]]))

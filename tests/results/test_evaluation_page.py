@@ -15,11 +15,11 @@ import pytest
 from rich.cells import cell_len
 
 from lt_lightning.errors import SettingError
-from lt_lightning.results.evaluated import Evaluated, agreement, as_json
-from lt_lightning.results.evaluation import evaluate
-from lt_lightning.results.evaluation_page import render_evaluation
-from lt_lightning.results.evaluation_report import write_evaluation
-from lt_lightning.results.evaluation_tables import evaluation_text
+from lt_lightning.evaluate.evaluation import Evaluated, agreement, as_json
+from lt_lightning.evaluate.page import render_evaluation
+from lt_lightning.evaluate.report import write_evaluation
+from lt_lightning.evaluate.terminal import evaluation_text
+from lt_lightning.tickets.scores import evaluate
 
 HOSTILE = "<script>alert(1)</script> \x1b[31mred\x07 \u202e" + "long " * 400
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lt_lightning.results.examples import answer_html, examples_section, text_html
-from lt_lightning.results.page import render_page
-from lt_lightning.results.records import ExampleRecord, write_records
-from lt_lightning.results.runs import Run, read_run
+from lt_lightning.report.examples import answer_html, examples_section, text_html
+from lt_lightning.report.run_page import render_page
+from lt_lightning.runs.reading import Run, read_run
+from lt_lightning.runs.records import ExampleRecord, write_records
 
 MakeRun = Callable[..., Path]
 HELLO = ("hihell", "ihello", "ihelll")

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from lt_lightning.results.figures import layers_figure, learning_figure, metric_figure, save_figure
-from lt_lightning.results.records import EpochRecord, LayerRecord, Record
+from lt_lightning.report.figures.run import layers_figure, learning_figure, metric_figure, save_figure
+from lt_lightning.runs.records import EpochRecord, LayerRecord, Record
 
 
 def rounds(*accuracies: float, amount: float = 0.2, total: int = 5_121_704) -> list[Record]:
@@ -264,5 +264,5 @@ def test_drawing_leaves_matplotlib_as_it_was_and_needs_no_pyplot(tmp_path: Path)
     before = dict(mpl.rcParams)
     save_figure(every_figure()[0], tmp_path / "figure")
     assert dict(mpl.rcParams) == before
-    code = "import sys, lt_lightning.results.report; print('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, lt_lightning.report.run; print('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

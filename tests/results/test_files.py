@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lt_lightning.results.files import clear_temporaries, open_whole, remove_links, write_whole
+from lt_lightning.storage.atomic import clear_temporaries, open_whole, remove_links, write_whole
 
 
 def test_text_and_bytes_are_written_as_they_are(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_writers_with_the_same_process_id_do_not_disturb_each_other(tmp_path: Pa
 KILLED = """
 import os, sys
 from pathlib import Path
-from lt_lightning.results.files import open_whole
+from lt_lightning.storage.atomic import open_whole
 with open_whole(Path(sys.argv[1])) as file:
     file.write(b"half")
     file.flush()
@@ -121,7 +121,7 @@ def test_what_a_killed_writer_left_is_removed(tmp_path: Path, clear: Callable[[P
 
 
 def test_where_there_are_no_locks_age_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lt_lightning.results.files.fcntl", None)
+    monkeypatch.setattr("lt_lightning.storage.atomic.fcntl", None)
     old, young = (tmp_path / f".lt_lightning_{digit * 16}.tmp" for digit in "01")
     for path, age in ((old, 2 * 86_400), (young, 60)):
         path.write_text("half")

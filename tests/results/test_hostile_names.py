@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lt_lightning.report import main
+from lt_lightning.report.__main__ import main
 
 MakeRun = Callable[..., Path]
 

@@ -9,11 +9,11 @@ import torch
 
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
-from lt_lightning.results.masks import check_inside, read_masks
-from lt_lightning.results.records import LayerRecord, Record
-from lt_lightning.results.round_tickets import RoundTicket
-from lt_lightning.results.rounds import PlayedRound, find_standing, ticket_path, write_round, write_tables
-from lt_lightning.results.sealed import read_seal
+from lt_lightning.runs.masks import check_inside, read_masks
+from lt_lightning.runs.records import LayerRecord, Record
+from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.runs.rounds import PlayedRound, find_standing, ticket_path, write_round, write_tables
+from lt_lightning.storage.sealed import read_seal
 
 
 def save(path: Path, mask: torch.Tensor, **others: torch.Tensor) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lt_lightning.results.metrics import (
+from lt_lightning.runs.metrics import (
     ACCURACY,
     BITS,
     EXACT_MATCH,
@@ -21,9 +21,9 @@ from lt_lightning.results.metrics import (
     shared_baseline,
     task_of,
 )
-from lt_lightning.results.records import Record
-from lt_lightning.results.tables import measured, round_cells, round_columns, round_header, round_line, round_row
-from lt_lightning.results.winners import best_ticket, smallest_winner
+from lt_lightning.runs.records import Record
+from lt_lightning.runs.terminal import measured, round_cells, round_columns, round_header, round_line, round_row
+from lt_lightning.runs.winners import best_ticket, smallest_winner
 
 RECORD = Record(3, 0.488, 2622312, 5121704, 10, 0.12345, 0.2, 0.895, 0.3, 0.8912, 123.44, 4.0, 0.25)
 

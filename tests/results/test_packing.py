@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from lt_lightning.data.cutting import make_tokenizer
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.config.enums import Splitter
+from lt_lightning.data.tokenizer import make_tokenizer
+from lt_lightning.export.packing import pack_ticket
 from lt_lightning.lottery import Mask
 from lt_lightning.models import MultiCNN
-from lt_lightning.results.packing import pack_ticket
-from lt_lightning.results.round_tickets import RoundTicket
+from lt_lightning.runs.round_ticket import RoundTicket
 
 WORDS = ["cat", "dog", "cow", "hen", "fox", "owl"]
 ABOUT = {

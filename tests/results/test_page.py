@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from lt_lightning.results import facts
-from lt_lightning.results.frame import Picture
-from lt_lightning.results.page import render_page
-from lt_lightning.results.runs import read_run
+from lt_lightning.report import facts
+from lt_lightning.report.frame import Picture
+from lt_lightning.report.run_page import render_page
+from lt_lightning.runs.reading import read_run
 
 MakeRun = Callable[..., Path]
 PICTURE = Picture("<svg xmlns='http://www.w3.org/2000/svg'/>", "What it shows", "How to read it.")

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lt_lightning.errors import SettingError
-from lt_lightning.results.records import (
+from lt_lightning.runs.records import (
     ConfusionRecord,
     EpochRecord,
     ExampleRecord,
@@ -29,7 +29,7 @@ from lt_lightning.results.records import (
     read_sound_records,
     write_records,
 )
-from lt_lightning.results.winners import best_ticket, smallest_winner
+from lt_lightning.runs.winners import best_ticket, smallest_winner
 
 FIRST = Record(0, 0.0, 500, 500, 10, 0.1, 0.2, 0.9, 0.25, 0.89, 12.5)
 
@@ -263,7 +263,7 @@ def test_best_and_smallest_winning_ticket(
 
 def test_reading_a_run_imports_nothing_heavy() -> None:
     code = (
-        "import sys, lt_lightning.results.records, lt_lightning.results.tables, lt_lightning.results.page, "
+        "import sys, lt_lightning.runs.records, lt_lightning.runs.terminal, lt_lightning.report.run_page, "
         "lt_lightning.report; "
         "print({'torch', 'pytorch_lightning', 'matplotlib', 'numpy', 'datasets'} & set(sys.modules))"
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from lt_lightning.errors import SettingError
-from lt_lightning.report import main
-from lt_lightning.results.report import draw_report
-from lt_lightning.results.runs import read_run
+from lt_lightning.report.__main__ import main
+from lt_lightning.report.run import draw_report
+from lt_lightning.runs.reading import read_run
 
 MakeRun = Callable[..., Path]
 FIGURES = [f"{name}.{kind}" for name in ("accuracy", "layers", "learning") for kind in ("png", "svg")]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lt_lightning.errors import SettingError
-from lt_lightning.results.records import ConfusionRecord, EpochRecord, LayerRecord, Record
-from lt_lightning.results.rounds import PlayedRound, read_round, write_round
+from lt_lightning.runs.records import ConfusionRecord, EpochRecord, LayerRecord, Record
+from lt_lightning.runs.rounds import PlayedRound, read_round, write_round
 
 
 def test_a_record_is_read_as_it_was_written_and_no_other_way(tmp_path: Path) -> None:

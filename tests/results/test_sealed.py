@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lt_lightning.errors import SettingError
-from lt_lightning.results.sealed import read_seal
-from lt_lightning.results.sealed_tensors import read_sealed, write_sealed
+from lt_lightning.storage.sealed import read_seal
+from lt_lightning.storage.sealed_tensors import read_sealed, write_sealed
 
 TENSORS = {
     "fc.weight": torch.tensor([[1.5, -0.0], [float("nan"), 2.0]]),
@@ -187,7 +187,7 @@ def test_no_file_a_folder_and_a_pipe_are_refused_at_once(tmp_path: Path) -> None
 
 def test_a_reader_that_only_checks_the_seal_does_not_wait_for_torch(path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from lt_lightning.results.sealed import read_seal;"
+        "import sys; from pathlib import Path; from lt_lightning.storage.sealed import read_seal;"
         "print(read_seal(Path(sys.argv[1]))); assert not {'torch', 'numpy', 'safetensors'} & set(sys.modules)"
     )
     out = subprocess.run([sys.executable, "-c", code, path], check=True, capture_output=True, text=True).stdout

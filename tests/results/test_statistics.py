@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lt_lightning.results.statistics import Estimate, estimate, verdict
+from lt_lightning.report.statistics import Estimate, estimate, verdict
 
 # The 97.5 % points of Student's t, as tables print them.
 TABLE = {1: 12.706, 2: 4.303, 4: 2.776, 9: 2.262, 29: 2.045}

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lt_lightning.results.records import LayerRecord, Record
-from lt_lightning.results.tables import (
+from lt_lightning.runs.records import LayerRecord, Record
+from lt_lightning.runs.terminal import (
     parameter_table,
     percent,
     round_cells,

@@ -14,15 +14,15 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from lt_lightning.report import main
-from lt_lightning.results.comparison import Difference, Group, curve, has_collapsed, paired, winning_point
-from lt_lightning.results.comparison_pictures import compose
-from lt_lightning.results.figures import metric_figure
-from lt_lightning.results.grouping import comparable
-from lt_lightning.results.metrics import ACCURACY, BITS, EXACT_MATCH, Baseline, Metric
-from lt_lightning.results.records import Record
-from lt_lightning.results.runs import read_run
-from lt_lightning.results.study import gather
+from lt_lightning.report.__main__ import main
+from lt_lightning.report.comparison.comparison import Difference, Group, curve, has_collapsed, paired, winning_point
+from lt_lightning.report.comparison.grouping import comparable
+from lt_lightning.report.comparison.study import gather
+from lt_lightning.report.figures.gallery import compose
+from lt_lightning.report.figures.run import metric_figure
+from lt_lightning.runs.metrics import ACCURACY, BITS, EXACT_MATCH, Baseline, Metric
+from lt_lightning.runs.reading import read_run
+from lt_lightning.runs.records import Record
 
 MakeRun = Callable[..., Path]
 N_GRAM = {"name": "order-2 n-gram with back-off", "value": 2.2}
@@ -264,8 +264,8 @@ def test_networks_that_were_not_pruned_are_a_line_each_with_their_interval(
 
 
 def test_of_many_epochs_every_so_many_have_a_marker(make_run: MakeRun) -> None:
-    from lt_lightning.results.figures import learning_figure
-    from lt_lightning.results.records import EpochRecord
+    from lt_lightning.report.figures.run import learning_figure
+    from lt_lightning.runs.records import EpochRecord
 
     for epochs, marked in ((10, 10), (100, 20)):
         figure = learning_figure([EpochRecord(0, epoch + 1, 1.0, 1.0, 0.5) for epoch in range(epochs)], "title")

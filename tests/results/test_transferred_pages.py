@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from lt_lightning.export import main as export
-from lt_lightning.results.comparison_report import draw_comparison
-from lt_lightning.results.comparison_tables import groups_table
-from lt_lightning.results.grouping import group_runs
-from lt_lightning.results.origins import transfer_line
-from lt_lightning.results.report import draw_report
-from lt_lightning.results.runs import read_run
-from lt_lightning.results.study import gather
+from lt_lightning.export.__main__ import main as export
+from lt_lightning.report.comparison.grouping import group_runs
+from lt_lightning.report.comparison.report import draw_comparison
+from lt_lightning.report.comparison.study import gather
+from lt_lightning.report.comparison.tables import groups_table
+from lt_lightning.report.run import draw_report
+from lt_lightning.runs.origins import transfer_line
+from lt_lightning.runs.reading import read_run
 
 MakeRun = Callable[..., Path]
 FALSE = ("full network", "Full network", "winning ticket", "Winning ticket", "winner,")

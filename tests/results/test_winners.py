@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lt_lightning.errors import SettingError
-from lt_lightning.export import choose_round
-from lt_lightning.results.runs import Run, read_run
+from lt_lightning.export.__main__ import choose_round
+from lt_lightning.runs.reading import Run, read_run
 
 
 def with_accuracies(make_run: Callable[..., Path], *accuracies: float) -> Run:

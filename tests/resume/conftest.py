@@ -11,9 +11,9 @@ import pytest
 import torch
 from cutting import Play, StopError
 
-from lt_lightning.config import Config
+from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
-from lt_lightning.experiment import run_experiment
+from lt_lightning.experiment.experiment import run_experiment
 from lt_lightning.models import Learner
 from trials.kills import SMALL, write_corpus
 
@@ -29,7 +29,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def play(corpus: Path, configure: Callable[..., Config]) -> Iterator[Play]:
     """Plays a run in this process, without its figures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
+        patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
 
         def play(run: Path, *overrides: str, resuming: bool = False) -> Path:
             config = configure("data=files", f"data.path={corpus}", *SMALL, *overrides)

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from lt_lightning.results.packing import pack_ticket
-from lt_lightning.results.round_tickets import RoundTicket
-from lt_lightning.results.rounds import seal_json, ticket_path
+from lt_lightning.export.packing import pack_ticket
+from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.runs.rounds import seal_json, ticket_path
 
 STEPS = 14
 """Batches an epoch, of the 105 training rows."""

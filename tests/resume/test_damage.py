@@ -17,21 +17,21 @@ from filelock import FileLock
 from omegaconf import OmegaConf
 
 from lt_lightning.callbacks import PruningCallback
-from lt_lightning.callbacks.round_checkpoint import find_checkpoint, kept_checkpoints
-from lt_lightning.config import Config
-from lt_lightning.continuing import resume_description, take_up
+from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
+from lt_lightning.experiment.resume.command import resumed_arguments
+from lt_lightning.experiment.resume.compare import check_same, describe_before, is_begun
+from lt_lightning.experiment.resume.restore import resume_description, take_up
+from lt_lightning.experiment.round_checkpoint import find_checkpoint, kept_checkpoints
 from lt_lightning.lottery import Mask
-from lt_lightning.results.description import write_description
-from lt_lightning.results.holding import STATE, hold
-from lt_lightning.results.records import Record
-from lt_lightning.results.rewind_weights import write_rewind_weights
-from lt_lightning.results.round_tickets import RoundTicket
-from lt_lightning.results.rounds import PlayedRound, find_standing, ticket_path
-from lt_lightning.results.runs import read_run
-from lt_lightning.resumed_command import resumed_arguments
-from lt_lightning.resuming import check_same, describe_before, is_begun
+from lt_lightning.runs.description import write_description
+from lt_lightning.runs.reading import read_run
+from lt_lightning.runs.records import Record
+from lt_lightning.runs.rewind_weights import write_rewind_weights
+from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.runs.rounds import PlayedRound, find_standing, ticket_path
+from lt_lightning.storage.lock import STATE, hold
 from trials.kills import SMALL, outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")

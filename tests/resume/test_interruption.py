@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cutting import EPOCHS, STEPS, Play, StopError
 
-from lt_lightning.callbacks.round_checkpoint import kept_checkpoints
+from lt_lightning.experiment.round_checkpoint import kept_checkpoints
 from trials.kills import outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from cutting import EPOCHS, STEPS, Play, StopError
 
-from lt_lightning.callbacks.round_checkpoint import kept_checkpoints
+from lt_lightning.experiment.round_checkpoint import kept_checkpoints
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from cutting import EPOCHS, STEPS, Play, StopError
 
-from lt_lightning import export, report
-from lt_lightning.results.kept_tickets import kept_rounds
-from lt_lightning.results.records import Record, read_records
-from lt_lightning.results.rounds import find_standing, ticket_path
+from lt_lightning.export import __main__ as export
+from lt_lightning.report import __main__ as report
+from lt_lightning.runs.kept_tickets import kept_rounds
+from lt_lightning.runs.records import Record, read_records
+from lt_lightning.runs.rounds import find_standing, ticket_path
 from trials.kills import outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
@@ -54,9 +55,9 @@ def test_a_ticket_stays_until_the_next_round_is_on_record(
         seen.append(kept_rounds(run))
         write_tables(run, *given)  # pyright: ignore
 
-    from lt_lightning.experiment import write_tables
+    from lt_lightning.experiment.experiment import write_tables
 
-    monkeypatch.setattr("lt_lightning.experiment.write_tables", look)
+    monkeypatch.setattr("lt_lightning.experiment.experiment.write_tables", look)
     play(tmp_path / "run", "tickets.keep=last", "trainer.max_epochs=1")
     assert seen == [[], [0], [0, 1], [1, 2]]  # as the tables are written: at the start, then after each round's record
 

@@ -14,9 +14,9 @@ import pytest
 from cutting import packed, train
 
 from lt_lightning.errors import SettingError
-from lt_lightning.results.holding import hold
-from lt_lightning.results.records import EpochRecord, Record, read_records
-from lt_lightning.resuming import how_to_go_on
+from lt_lightning.experiment.resume.compare import how_to_go_on
+from lt_lightning.runs.records import EpochRecord, Record, read_records
+from lt_lightning.storage.lock import hold
 from trials.kills import SMALL, outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
@@ -118,7 +118,7 @@ def test_kills_at_the_most_telling_moments_change_nothing(tmp_path: Path) -> Non
 
 
 def test_a_second_process_is_told_who_holds_the_directory(tmp_path: Path) -> None:
-    holding = "import sys, time; from pathlib import Path; from lt_lightning.results.holding import hold\n"
+    holding = "import sys, time; from pathlib import Path; from lt_lightning.storage.lock import hold\n"
     holding += "with hold(Path('run')): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", holding], cwd=tmp_path, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline() == b"held\n"

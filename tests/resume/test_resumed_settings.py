@@ -13,16 +13,16 @@ from cutting import Play, age
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from lt_lightning.command import config_folder
-from lt_lightning.config import Config, register_schema
-from lt_lightning.continuing import resume_description
+from lt_lightning.config.folder import config_folder
+from lt_lightning.config.schema import Config, register_schema
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
-from lt_lightning.reserving import release
-from lt_lightning.results.rounds import find_standing
-from lt_lightning.resumed_command import resumed_arguments, write_sweep
-from lt_lightning.resuming import check_same
-from lt_lightning.start_check import CheckConfig
+from lt_lightning.experiment.reserving import release
+from lt_lightning.experiment.resume.command import resumed_arguments, write_sweep
+from lt_lightning.experiment.resume.compare import check_same
+from lt_lightning.experiment.resume.restore import resume_description
+from lt_lightning.experiment.start_check import CheckConfig
+from lt_lightning.runs.rounds import find_standing
 from trials.kills import SMALL
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")

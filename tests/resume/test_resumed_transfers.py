@@ -10,13 +10,13 @@ import pytest
 import torch
 from cutting import Play, StopError, packed
 
-from lt_lightning.config import Config
+from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
-from lt_lightning.results.description import write_description
-from lt_lightning.results.round_tickets import RoundTicket
-from lt_lightning.results.rounds import find_standing, ticket_path
-from lt_lightning.resuming import check_same
+from lt_lightning.experiment.resume.compare import check_same
+from lt_lightning.runs.description import write_description
+from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.runs.rounds import find_standing, ticket_path
 from trials.kills import SMALL
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")

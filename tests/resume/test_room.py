@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from cutting import Play, train
 
-from lt_lightning.results.files import WriteError
-from lt_lightning.results.records import Record, read_records
-from lt_lightning.results.rounds import find_standing
+from lt_lightning.runs.records import Record, read_records
+from lt_lightning.runs.rounds import find_standing
+from lt_lightning.storage.atomic import WriteError
 from trials.kills import SMALL, outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")

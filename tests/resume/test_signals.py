@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from cutting import train
 
-from lt_lightning.interruption import Interruption
+from lt_lightning.runtime.signals import Interruption
 from trials.kills import SMALL, outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
 SWALLOWED = """
 import os, signal
-from lt_lightning.interruption import interruption, listen, stop_if_asked
+from lt_lightning.runtime.signals import interruption, listen, stop_if_asked
 
 class Careless:
     def __del__(self):
@@ -34,7 +34,7 @@ print(interruption(RuntimeError("of another thread")).code)
 """
 TWICE = """
 import os, signal
-from lt_lightning.interruption import listen
+from lt_lightning.runtime.signals import listen
 
 listen()
 try:
@@ -44,7 +44,7 @@ finally:
 """
 WARNED = """
 import os, signal
-from lt_lightning.interruption import Interruption, listen
+from lt_lightning.runtime.signals import Interruption, listen
 
 listen()
 child = os.fork()
@@ -59,7 +59,7 @@ except Interruption as error:
 """
 FORKED = """
 import os, signal, time
-from lt_lightning.interruption import listen
+from lt_lightning.runtime.signals import listen
 
 listen()
 child = os.fork()

@@ -13,15 +13,18 @@ import pytest
 from cutting import packed
 from omegaconf import OmegaConf
 
-from lt_lightning import evaluate, export, report
-from lt_lightning.command import run_hydra
-from lt_lightning.config import Config
+from lt_lightning.config.interpolation import find_targets, literal
+from lt_lightning.config.schema import Config
 from lt_lightning.errors import SettingError
-from lt_lightning.results.description import write_description
-from lt_lightning.resumed_command import resumed_arguments, write_sweep
-from lt_lightning.resuming import without_resume
+from lt_lightning.evaluate import __main__ as evaluate
+from lt_lightning.experiment.hydra_main import run_hydra
+from lt_lightning.experiment.resume.command import resumed_arguments, write_sweep
+from lt_lightning.experiment.resume.compare import without_resume
+from lt_lightning.experiment.resume.trust import find_untrusted, own_targets
+from lt_lightning.export import __main__ as export
+from lt_lightning.report import __main__ as report
+from lt_lightning.runs.description import write_description
 from lt_lightning.train import task
-from lt_lightning.trust import find_targets, find_untrusted, literal, own_targets
 from trials.kills import SMALL
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
@@ -31,7 +34,7 @@ EVIL = (
     "trainer.callbacks=[{x: [{_target_: evil.C}]}]",
     "trainer.strategy._target_=evil.C",
     "+trainer.strategy={_target_: evil.C},{_target_: evil.D}",
-    "trainer.callbacks=[{_target_: lt_lightning.results.files.write_whole}]",
+    "trainer.callbacks=[{_target_: lt_lightning.storage.atomic.write_whole}]",
     "trainer.logger='${oc.decode:\"{_tar\"}'",
     "trainer.logger=${oc.create:'{a: 1}'}",
     "trainer.logger=${${name}:x}",
@@ -79,7 +82,7 @@ def test_plain_settings_are_taken_from_a_record(argument: str) -> None:
 
 
 def test_targets_of_the_own_configuration_tree_are_trusted() -> None:
-    assert "lt_lightning.start_check.CheckConfig" in own_targets()
+    assert "lt_lightning.experiment.start_check.CheckConfig" in own_targets()
     for target in own_targets():
         assert find_untrusted([f"+trainer.x={{_target_: {target}}}"]) == []
     assert find_targets({"a": [{"_target_": "x.Y", "b": {"_target_": "z"}}]}) == ["x.Y", "z"]
@@ -203,7 +206,7 @@ def test_reading_a_hostile_run_runs_none_of_its_code(
         raise AssertionError("an object is made")
 
     monkeypatch.setattr("hydra.utils.instantiate", refuse)
-    monkeypatch.setattr("lt_lightning.experiment.instantiate", refuse)
+    monkeypatch.setattr("lt_lightning.experiment.experiment.instantiate", refuse)
     assert report.main(["run"]) == 0
     assert export.main(["run", "-o", "ticket.safetensors"]) == 0
     assert export.main(["run", "--half", "-o", "half.safetensors"]) == 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lt_lightning.tickets.format import Packed, Parameter
+from lt_lightning.tickets.file import Packed, Parameter
 from lt_lightning.tickets.shapes import expected_shapes
 
 CNN = {"name": "cnn", "filters": 3, "widths": [2, 3], "dropout": 0.5}

@@ -20,9 +20,9 @@ from packing import CNN, RNN, make_packed
 from safetensors.numpy import load_file, save
 
 from lt_lightning.errors import SettingError
-from lt_lightning.results.sealed import seal
+from lt_lightning.storage.sealed import seal
 from lt_lightning.tickets import Ticket
-from lt_lightning.tickets.format import FORMAT, VERSION, Packed, Parameter
+from lt_lightning.tickets.file import FORMAT, VERSION, Packed, Parameter
 from lt_lightning.tickets.places import unpack
 from lt_lightning.tickets.shapes import expected_shapes
 from trials.mutations import BYTEWISE, change_header, sealed_anew

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from lt_lightning.errors import SettingError
-from lt_lightning.models.convolutional import BinaryCNN, MultiCNN
-from lt_lightning.models.recurrent import RecurrentClassifier
+from lt_lightning.models.cnn import BinaryCNN, MultiCNN
+from lt_lightning.models.rnn.classifier import RecurrentClassifier
 from lt_lightning.tickets import onnx as written
-from lt_lightning.tickets.format import Packed, Parameter
+from lt_lightning.tickets.file import Packed, Parameter
 from lt_lightning.tickets.onnx import write_onnx
 
 onnx = pytest.importorskip("onnx")

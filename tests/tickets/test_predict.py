@@ -24,7 +24,7 @@ WORDS = ("the", "stocks", "team", "won", "fell", "moon", "day", "news")
 NAMES = ["World", "Sci/Tech", "Sport é"]
 HEAVY = (
     "torch", "pytorch_lightning", "datasets", "pyarrow", "hydra", "omegaconf", "scipy", "numba", "jaxtyping", "pandas",
-    "safetensors", "lt_lightning.config",
+    "safetensors", "lt_lightning.config.schema",
 )  # fmt: skip
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")

@@ -19,8 +19,8 @@ from datasets import Dataset
 from ticket_networks import answer, pack, prune
 
 from lt_lightning import Ticket
-from lt_lightning.data.cutting import make_tokenizer
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.config.enums import Splitter
+from lt_lightning.data.tokenizer import make_tokenizer
 from lt_lightning.models import BinaryCNN, MultiCNN, RecurrentClassifier
 from lt_lightning.tickets import ticket as module
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from ticket_networks import answer, pack, prune
 
 from lt_lightning.models import BinaryCNN, MultiCNN
-from lt_lightning.tickets import convolution
-from lt_lightning.tickets.convolution import Convolution
+from lt_lightning.tickets.numpy import cnn as convolution
+from lt_lightning.tickets.numpy.cnn import Convolution
 
 WORDS, DIM = 300, 20
 DENSITIES = (1.0, 0.5, 0.2, 0.05, 0.0115, 0.002, 0.0)
@@ -126,7 +126,7 @@ import sys
 import numpy as np
 sys.path.insert(0, sys.argv[1])
 from packing import make_packed
-from lt_lightning.tickets import convolution
+from lt_lightning.tickets.numpy import cnn as convolution
 
 rng = np.random.default_rng(0)
 texts = [rng.integers(200, size=length) for length in (*range(12), *rng.integers(1, 60, 90))]

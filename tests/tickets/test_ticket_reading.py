@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lt_lightning.data import cutting
-from lt_lightning.data.cutting import make_tokenizer, spacy_words
-from lt_lightning.data.splitter import Splitter
+from lt_lightning.config.enums import Splitter
+from lt_lightning.data import tokenizer as cutting
+from lt_lightning.data.tokenizer import make_tokenizer, spacy_words
 from lt_lightning.errors import SettingError
 from lt_lightning.tickets import reading
 from lt_lightning.tickets.reading import Reader

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from ticket_networks import answer, pack, prune
 
 from lt_lightning.models import RecurrentClassifier
-from lt_lightning.models.recurrent import Backend
-from lt_lightning.tickets import recurrence
-from lt_lightning.tickets.format import Packed
-from lt_lightning.tickets.recurrence import Recurrence
+from lt_lightning.models.rnn.classifier import Backend
+from lt_lightning.tickets.file import Packed
+from lt_lightning.tickets.numpy import rnn as recurrence
+from lt_lightning.tickets.numpy.rnn import Recurrence
 
 WORDS, DIM, HIDDEN = 60, 7, 9
 RAGGED = (3, 0, 17, 1, 1, 40, 5, 0, 12)

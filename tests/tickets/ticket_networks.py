@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lt_lightning.data.cutting import PADDING
-from lt_lightning.tickets.format import Packed, Parameter
+from lt_lightning.data.tokenizer import PADDING
+from lt_lightning.tickets.file import Packed, Parameter
 
 
 @torch.no_grad()

@@ -13,14 +13,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from lt_lightning.config import Config
+from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
-from lt_lightning.experiment import run_experiment
+from lt_lightning.experiment.experiment import run_experiment
+from lt_lightning.export.packing import pack_ticket
 from lt_lightning.models import Learner
-from lt_lightning.results.packing import pack_ticket
-from lt_lightning.results.round_tickets import RoundTicket
-from lt_lightning.results.rounds import ticket_path
-from lt_lightning.tickets.format import Packed
+from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.runs.rounds import ticket_path
+from lt_lightning.tickets.file import Packed
 
 SMALL = (
     "data=files", "model=cnn", "model.filters=4", "embedding.dim=6", "embedding.std=0.3", "data.batch_size=16",
@@ -89,7 +89,7 @@ def play(corpora: Path, configure: Callable[..., Config], tmp_path_factory: pyte
         return Played(run, list(starts))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lt_lightning.experiment.draw_report", lambda run: run)
+        patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
         patch.setattr(Learner, "on_train_start", look)
         yield play
 

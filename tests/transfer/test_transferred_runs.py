@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from lt_lightning.lottery import Mask
-from lt_lightning.results.origins import transfer_line
-from lt_lightning.results.records import Record, read_records
+from lt_lightning.runs.origins import transfer_line
+from lt_lightning.runs.records import Record, read_records
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 

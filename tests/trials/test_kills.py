@@ -19,7 +19,7 @@ from trials.moments import Moment, Operation, moments, read_operations
 WRITER = """
 import sys
 from pathlib import Path
-from lt_lightning.results.files import open_whole, write_whole
+from lt_lightning.storage.atomic import open_whole, write_whole
 from trials.moments import Moment, Operation, intercept
 
 run, log, phase, kind, file = Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]

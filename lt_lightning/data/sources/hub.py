@@ -1,0 +1,195 @@
+"""What comes from the Hugging Face Hub: fetched once, with a progress bar, and never asked for again.
+
+Documentation: https://huggingface.co/docs/huggingface_hub/guides/download
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path, PurePath
+
+import datasets
+import huggingface_hub
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
+
+from lt_lightning.data.sources.files import read_parquet
+from lt_lightning.errors import SettingError
+
+SPLITS = ("train", "test")
+
+CONNECT_SECONDS = 2.5
+"""How long the Hub may take to answer at all before it counts as out of reach."""
+
+
+def fetch_dataset(repo: str, config: str | None = None) -> Mapping[str, datasets.Dataset]:
+    """Return the splits `train`, and `test` where there is one, of a data set on the Hub, kept there as parquet files.
+
+    Args:
+        repo: such as `fancyzhx/ag_news`.
+        config: which configuration of it to read: the folder of its files; None if it has one alone.
+
+    Raises:
+        SettingError: if it is neither in the cache nor within reach, or not such a data set.
+    """
+    remedy = "give data.path=FOLDER with train and test files, or data=pydocs, which needs no download"
+    # The same patterns in the cache as on the Hub: a snapshot without the other files counts as incomplete otherwise.
+    patterns = [f"*{config or ''}*{split}*.parquet" for split in SPLITS]
+    download = partial(huggingface_hub.snapshot_download, repo, repo_type="dataset", allow_patterns=patterns)
+    folder = _from_cache(download, repo, "data.hub")
+    files = _find_splits(folder, repo, config) if folder else {}
+    if folder is None or "train" not in files or ("test" not in files and not _lists_no_test(folder, config)):
+        there = _check_reachable(repo, "dataset", "data", remedy)
+        folder = _from_hub(download, repo, "data", remedy)
+        files = _find_splits(folder, repo, config)
+        is_broken = "test" not in files and any(_is_of("test", config, path) for path in _parquet_files(folder))
+        if "train" not in files or is_broken:
+            raise SettingError(_no_splits(repo, config, there, remedy))
+    try:
+        return {split: read_parquet([folder / path for path in paths]) for split, paths in files.items()}
+    except Exception as error:  # whatever a damaged file makes the library raise
+        parent = folder / files["train"][0].parent
+        raise SettingError(
+            f"data: {repo} in the cache cannot be read ({_say(error)}); delete {parent}, or {remedy}"
+        ) from error
+
+
+def fetch_file(repo: str, name: str, setting: str, remedy: str) -> Path:
+    """One file of a model repository on the Hub, from the cache if it is there.
+
+    Args:
+        repo: such as `stanfordnlp/glove`.
+        name: the file's path in it.
+        setting: the setting that asked for it, for the error.
+        remedy: what to do without it, for the error.
+
+    Raises:
+        SettingError: if it is neither in the cache nor within reach.
+    """
+    download = partial(huggingface_hub.hf_hub_download, repo, name)
+    file = _from_cache(download, repo, setting)
+    if file is None:
+        _check_reachable(repo, "model", setting, remedy)
+        file = _from_hub(download, repo, setting, remedy)
+    return file
+
+
+def _from_cache(download: Callable[..., str], repo: str, setting: str) -> Path | None:
+    try:
+        return Path(download(local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    except HFValidationError as error:
+        raise SettingError(f"{setting}: {repo!r} is no repository on the Hub; write owner/name") from error
+
+
+def _from_hub(download: Callable[..., str], repo: str, setting: str, remedy: str) -> Path:
+    try:
+        return Path(download())
+    except Exception as error:  # whatever the HTTP library of the day raises
+        raise SettingError(
+            f"{setting}: the download of {repo} broke off ({_say(error)}); start again, or {remedy}"
+        ) from error
+
+
+def _find_splits(folder: Path, repo: str, config: str | None) -> dict[str, list[PurePath]]:
+    """Return the parquet files of each split that is whole: after a broken download one may lack a part.
+
+    Raises:
+        SettingError: if there are several configurations and none is chosen.
+    """
+    files: dict[str, list[PurePath]] = {}
+    there = _parquet_files(folder)
+    for split in SPLITS:
+        found = [path for path in there if _is_of(split, config, path)]
+        if len(configs := {_config_of(path) for path in found}) > 1:
+            names = ", ".join(sorted(configs))
+            raise SettingError(
+                f"data.hub: {repo} has several configurations ({names}); choose one with data.hub_config={min(configs)}"
+            )
+        expected = {int(of[1]) for path in found if (of := re.search(r"-of-(\d+)", path.name))} or {len(found)}
+        if found and expected == {len(found)}:
+            files[split] = found
+    return files
+
+
+def _parquet_files(folder: Path) -> list[PurePath]:
+    return sorted(path.relative_to(folder) for path in folder.rglob("*.parquet"))
+
+
+def _is_of(split: str, config: str | None, path: PurePath) -> bool:
+    """Return whether a file of a repository is a part of a split, in a configuration if one is chosen."""
+    # train.parquet, train-00000-of-00002.parquet, train_0.parquet, train/0000.parquet, but not train_extra.parquet
+    named = re.match(rf"{split}(?![a-z]|[-_][a-z])", path.name) or path.parent.name == split
+    return bool(named) and (config is None or _config_of(path) == config or config in path.parent.parts)
+
+
+def _config_of(path: PurePath) -> str:
+    """Return the configuration that a file is of: its folders, without `data` and a folder for the split."""
+    parts = [part for part in path.parent.parts if part != "data"]
+    return "/".join(parts[:-1] if parts and parts[-1] in SPLITS else parts) or "default"
+
+
+def _lists_no_test(folder: Path, config: str | None) -> bool:
+    """Return whether it is known of a snapshot in the cache that the repository has no test split.
+
+    The list of a repository's files lies beside the snapshots. It is huggingface_hub's own: if it is missing, or it
+    reads otherwise, the Hub is asked.
+    """
+    try:
+        listed = json.loads((folder.parents[1] / "trees" / f"{folder.name}.json").read_text(encoding="utf-8"))["files"]
+        return not any(_is_of("test", config, PurePath(name)) for name in listed)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _no_splits(repo: str, config: str | None, there: Sequence[str], remedy: str) -> str:
+    if config is None:
+        return f"data.hub: {repo} has no train and test as parquet files; {remedy}"
+    paths = [PurePath(name) for name in there if name.endswith(".parquet")]
+    known = sorted({_config_of(path) for path in paths if _is_of("train", None, path)})
+    some = f"; choose from {', '.join(known)}" if known else f"; {remedy}"
+    return f"data.hub_config: {repo} has no train and test as parquet files in a folder {config!r}{some}"
+
+
+def _check_reachable(repo: str, kind: str, setting: str, remedy: str) -> list[str]:
+    """Ask for the repository's page once, without the retries that downloads make; return the names of its files."""
+    failures: list[Exception] = []
+    files: list[str] = []
+
+    def ask() -> None:
+        try:
+            info = huggingface_hub.HfApi().repo_info(repo, repo_type=kind, timeout=CONNECT_SECONDS)
+            files.extend(one.rfilename for one in getattr(info, "siblings", None) or ())
+        except Exception as error:
+            failures.append(error)
+
+    # In a thread, since no timeout holds for the look-up of a host's name.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(CONNECT_SECONDS)
+    missing = f"{setting}: {repo} is not in the cache, and"
+    try:
+        if thread.is_alive():
+            raise TimeoutError(f"no answer in {CONNECT_SECONDS} seconds")
+        if failures:
+            raise failures[0]
+    except OfflineModeIsEnabled as error:
+        raise SettingError(f"{missing} HF_HUB_OFFLINE is set; unset it, or {remedy}") from error
+    except HfHubHTTPError as error:
+        raise SettingError(f"{missing} the Hub refuses it ({_say(error)}); {remedy}") from error
+    except Exception as error:  # whatever the HTTP library of the day raises without a network
+        raise SettingError(f"{missing} the Hub is out of reach; {remedy}") from error
+    return files
+
+
+def _say(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

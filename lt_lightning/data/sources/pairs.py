@@ -1,0 +1,176 @@
+"""Pairs of strings, one that is given and one that should come out: those of the settings, or random ones.
+
+Imports no torch: what is wrong with the pairs is said before seconds are spent on loading it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lt_lightning.config.schema import DataKind
+from lt_lightning.data.alphabet import check_alphabet, is_surrogate, name_letter, show
+from lt_lightning.data.sources.reversal import check_reversal, draw_reversals
+from lt_lightning.errors import SettingError
+
+if TYPE_CHECKING:
+    from lt_lightning.config.schema import DataConfig
+
+
+@dataclass(frozen=True)
+class PairCorpus:
+    """Pairs of strings.
+
+    Attributes:
+        name: what people call it.
+        source: where the pairs come from.
+        alphabet: the letters, in the order of their ids.
+        splits: `train`, `valid` and `test`, each of pairs of a string that is given and the one that should come out.
+        recipe: of random pairs, how they are drawn, but for the seed; empty for others.
+    """
+
+    name: str
+    source: str
+    alphabet: str
+    splits: Mapping[str, tuple[tuple[str, str], ...]]
+    recipe: str = ""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """A name for each letter, in the order of the ids: the letter, or what an invisible one is called."""
+        return tuple(map(name_letter, self.alphabet))
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """What tells each split's content from any other; of random pairs the recipe, which all seeds share."""
+        return {
+            split: hashlib.blake2b(json.dumps(self.recipe or pairs).encode(), digest_size=8).hexdigest()
+            for split, pairs in self.splits.items()
+        }
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """How many pairs each split lost: none."""
+        return dict.fromkeys(self.splits, 0)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the splits were made of files: nothing was read."""
+        return {}
+
+    @property
+    def notes(self) -> list[str]:
+        """Return no notes: reading pairs decides nothing."""
+        return []
+
+
+def load_pairs(config: DataConfig, seed: int) -> PairCorpus:
+    """Make the corpus of pairs that the `data` group asks for.
+
+    Args:
+        config: the `data` group. Of the pairs in the settings, all splits hold the same: they are learned by heart.
+        seed: draws random ones.
+
+    Raises:
+        SettingError: if they are not what pairs must be, or so many cannot be drawn.
+    """
+    alphabet = find_alphabet(config)
+    if config.kind is DataKind.pairs:
+        pairs = tuple((given, expected) for given, expected in config.pairs)
+        return PairCorpus(config.name, "data.pairs", alphabet, dict.fromkeys(("train", "valid", "test"), pairs))
+    _, (shortest, longest), train_rows, test_rows, valid_fraction = _draw_of(config)
+    splits = draw_reversals(alphabet, (shortest, longest), train_rows, test_rows, seed, valid_fraction)
+    recipe = f"{alphabet} {shortest} {longest} {train_rows} {valid_fraction} {test_rows}"
+    return PairCorpus(config.name, "random strings, drawn with the seed", alphabet, splits, recipe)
+
+
+def find_alphabet(config: DataConfig) -> str:
+    """See that the pairs that the `data` group asks for can be had, and say which letters they are made of.
+
+    Raises:
+        SettingError: if they are not what pairs must be, or so many cannot be drawn.
+    """
+    if config.kind is DataKind.pairs:
+        return check_pairs(config.pairs, config.alphabet)
+    draw = _draw_of(config)
+    check_reversal(*draw)
+    return draw[0]
+
+
+def _draw_of(config: DataConfig) -> tuple[str, list[int], int, int, float]:
+    """What random strings are drawn by, as `check_reversal` takes it; the configuration's checks refuse null."""
+    assert config.kind is DataKind.reversal
+    assert config.alphabet is not None and config.lengths is not None and config.valid_fraction is not None
+    assert config.train_rows is not None and config.test_rows is not None
+    return config.alphabet, config.lengths, config.train_rows, config.test_rows, config.valid_fraction
+
+
+def check_pairs(pairs: Any, alphabet: str | None) -> str:
+    """See that pairs are pairs of strings, of letters that are known.
+
+    Args:
+        pairs: each a string that is given and the one that should come out.
+        alphabet: the letters, in the order of their ids; None for those of the pairs, as they first occur.
+
+    Returns:
+        The alphabet.
+
+    Raises:
+        SettingError: naming the first pair that is none, or the letter that is not known.
+    """
+    if not isinstance(pairs, Sequence) or not pairs:
+        raise SettingError("data.pairs: there is none; give some, such as [[hihell, ihello]]")
+    for pair in pairs:
+        if isinstance(pair, str) or not _are_two_strings(pair):
+            raise SettingError(
+                f"data.pairs: {_show_item(pair)} is not two strings; write each pair as [given, expected], and "
+                "whatever is no plain word in quotes"
+            )
+        if "" in tuple(pair):
+            raise SettingError(f"data.pairs: {_show_item(pair)} has an empty string; give it a letter, or leave it out")
+    if alphabet is not None:
+        check_alphabet(alphabet)
+    letters = alphabet or "".join(dict.fromkeys(letter for pair in pairs for string in pair for letter in string))
+    known = set(letters)
+    for string in (string for pair in pairs for string in pair):
+        for letter in string:
+            if letter not in known:
+                raise SettingError(
+                    f"data.pairs: {show(letter)} in {show(string)} is not in data.alphabet ({show(letters)}); add it "
+                    "there, or leave data.alphabet=null"
+                )
+            if is_surrogate(letter):
+                raise SettingError(
+                    f"data.pairs: {show(letter)} in {show(string)} is half a character; write it in UTF-8, or leave it "
+                    "out"
+                )
+    if len(letters) < 2:
+        raise SettingError(f"data.pairs: {show(letters)} is their only letter; use two or more, or give data.alphabet")
+    return letters
+
+
+def check_equal_lengths(pairs: Iterable[Sequence[str]]) -> None:
+    """See that in each pair both strings have as many letters: for models that answer each letter with one.
+
+    Raises:
+        SettingError: naming the first pair that has not.
+    """
+    for given, expected in pairs:
+        if len(given) != len(expected):
+            raise SettingError(
+                f"data.pairs: {show(given)} has {len(given)} letters and {show(expected)} {len(expected)}; this model "
+                "gives a letter for each letter: make them equally long, or choose another model"
+            )
+
+
+def _are_two_strings(pair: Any) -> bool:
+    return isinstance(pair, Sequence) and len(pair) == 2 and all(isinstance(string, str) for string in pair)
+
+
+def _show_item(item: Any) -> str:
+    """An item as it would be written in Python, on one line, and not too long for it."""
+    shown = repr(item)
+    return shown if len(shown) <= 80 else f"{shown[:79]}…"

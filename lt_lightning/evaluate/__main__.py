@@ -1,0 +1,152 @@
+"""See how well a ticket does on labelled texts: `python -m lt_lightning.evaluate FILE data=… [split=…] [-o FOLDER]`.
+
+`datasets` and matplotlib are imported only once the command line makes sense; torch is not needed at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lt_lightning.errors import SettingError
+from lt_lightning.runtime.arguments import Parser, exit_code, start_program
+from lt_lightning.runtime.terminal import write
+
+if TYPE_CHECKING:
+    from lt_lightning.evaluate.evaluation import Evaluated
+    from lt_lightning.evaluate.request import Request
+    from lt_lightning.tickets.ticket import Ticket
+
+BATCH = 1000
+"""So many texts are in memory as Python's, beside the columns that they are read from."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Evaluate a ticket, print what came of it and where the page is.
+
+    Args:
+        arguments: those of the command line; None takes them from there.
+
+    Returns:
+        The exit code: 0, or 2 where it could not be evaluated; 130 after Ctrl-C, 141 where nobody reads the table.
+    """
+    parser = Parser(
+        prog="python -m lt_lightning.evaluate",
+        description="See how well a ticket does on labelled texts: accuracy, macro F1, calibration, confusion and the "
+        "most confident mistakes, as a table, evaluation.json and evaluation.html.",
+    )
+    parser.add_argument("ticket", metavar="FILE", type=Path, help="a ticket that python -m lt_lightning.export wrote")
+    parser.add_argument(
+        "settings",
+        metavar="KEY=VALUE",
+        nargs="*",
+        help="data=FILE (.csv, .tsv, .jsonl, .parquet), data=FOLDER with train and test, or data=NAME as in training "
+        "(pydocs, agnews, imdb, names), with data.path=, data.text_column=, data.label_column=, data.class_names=, "
+        "data.delimiter=, data.limit=; split=test (default; of a file: all rows), train or valid",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        type=Path,
+        help="where evaluation.json, evaluation.html and the figures go (default: beside the ticket, "
+        "<ticket>_<data>_<split>)",
+    )
+    parser.add_argument(
+        "--mistakes",
+        metavar="N",
+        type=_count,
+        default=10,
+        help="show so many of the most confident mistakes (default: 10)",
+    )
+    given = parser.parse_intermixed_args(arguments)
+    return exit_code(lambda: _show(*_evaluate(given.ticket, given.settings, given.output, given.mistakes)))
+
+
+def _show(page: Path, said: str) -> None:
+    write(*said.split("\n"), "", str(page))
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 7):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number of mistakes, such as 10")
+    return int(text)
+
+
+def _evaluate(file: Path, settings: Sequence[str], output: Path | None, mistakes: int) -> tuple[Path, str]:
+    """The path of the page, and what the terminal shows."""
+    from lt_lightning.tickets.ticket import Ticket
+
+    ticket = Ticket.load(file)
+    from lt_lightning.evaluate.request import read_request
+    from lt_lightning.experiment.hydra_main import hide_progress_bars_in_pipes
+
+    request = read_request(settings)
+    part = "" if request.split is None else f"_{request.split}"
+    folder = file.with_name(f"{file.stem}_{request.name}{part}") if output is None else output
+    _check_folder(folder)
+    hide_progress_bars_in_pipes()
+    evaluated = evaluate_ticket(ticket, file.name, request, mistakes)
+    from lt_lightning.evaluate.report import write_evaluation
+    from lt_lightning.evaluate.terminal import evaluation_text
+
+    # 0 in a pipe or a file, unless COLUMNS says otherwise.
+    width = shutil.get_terminal_size((0, 0)).columns or None
+    return write_evaluation(evaluated, folder), evaluation_text(evaluated, width)
+
+
+def evaluate_ticket(ticket: Ticket, name: str, request: Request, mistakes: int = 10) -> Evaluated:
+    """Have a ticket say what texts are, and compare.
+
+    Args:
+        ticket: the ticket.
+        name: of its file.
+        request: the texts.
+        mistakes: how many of the most confident ones are kept.
+
+    Raises:
+        SettingError: if the texts cannot be had, or have labels that the ticket does not know.
+    """
+    import numpy as np
+
+    from lt_lightning.evaluate.evaluation import Evaluated
+    from lt_lightning.evaluate.request import read_texts
+    from lt_lightning.tickets.scores import evaluate
+
+    about = ticket.packed.about
+    texts = read_texts(request, ticket.class_names, about)
+    logits = np.concatenate([ticket.logits(batch) for batch in texts.batches(BATCH)])
+    found = evaluate(logits, texts.labels, mistakes)
+    rows = [mistake.row for mistake in found.mistakes]
+    return Evaluated(
+        ticket=name,
+        about=about,
+        class_names=ticket.class_names,
+        data=request.name if request.file or request.data.name == "files" else request.data.name,
+        source=texts.source,
+        split=request.split,
+        dropped=texts.dropped,
+        fingerprint=texts.fingerprint,
+        evaluation=found,
+        numbers=texts.numbers[rows].tolist(),
+        texts=texts.texts(rows),
+    )
+
+
+def _check_folder(folder: Path) -> None:
+    """See that there is no file where the folder is to be, before anything is worked out.
+
+    Raises:
+        SettingError: if there is.
+    """
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise SettingError(f"--output: {folder} is no folder; give another")
+
+
+if __name__ == "__main__":
+    sys.exit(start_program(main))

@@ -1,0 +1,189 @@
+"""What a ticket is to be evaluated on: from the words of a command line to texts with labels.
+
+`data=` and `data.KEY=` are those of training, composed from the same tree, so that they mean the same and go wrong
+with the same words. Imports neither torch nor Lightning.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lt_lightning.config.folder import config_folder
+from lt_lightning.config.quoting import quote
+from lt_lightning.config.typed_paths import typed_path
+from lt_lightning.errors import SettingError
+
+if TYPE_CHECKING:
+    from lt_lightning.config.schema import DataConfig
+    from lt_lightning.data.labelled import LabelledTexts
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+"""Of a single file."""
+
+_KEYS = (
+    "path", "delimiter", "hub", "hub_config", "text_column", "label_column", "class_names", "split_names",
+    "test_fraction", "limit",
+)  # fmt: skip
+_THE_TICKETS = ("tokenizer", "max_vocab", "max_length", "batch_size", "num_workers", "valid_fraction")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        name: what it is called in the names of files: `agnews`, or a file's or folder's name.
+        data: the `data` group, checked.
+        file: a single file to read as a whole; None: a corpus, which may be a file of which a part is chosen.
+        split: which part of the corpus; None of a file.
+    """
+
+    name: str
+    data: DataConfig
+    file: Path | None
+    split: str | None
+
+
+def read_request(words: Sequence[str]) -> Request:
+    """Make sense of `data=…`, `split=…` and `data.KEY=…`.
+
+    Args:
+        words: of the command line.
+
+    Raises:
+        SettingError: for the first word that makes none, or what is missing.
+    """
+    from lt_lightning.data.labelled import SPLITS
+
+    settings = _settings(words)
+    data, split = settings.pop("data", ""), settings.pop("split", None)
+    if not data:
+        raise SettingError(f"data: it is missing; {_choices()}")
+    if split is not None and split not in SPLITS:
+        raise SettingError(f"split: there is no {split!r}{_perhaps(split, SPLITS)}; choose from {', '.join(SPLITS)}")
+    path = typed_path(data)
+    if data in _groups():
+        return Request(data, _compose([f"data={data}"], settings), None, split or "test")
+    _check_path(data, path)
+    if "data.path" in settings or "data.hub" in settings:
+        key = "data.path" if "data.path" in settings else "data.hub"
+        raise SettingError(f"{key}: data={data} says already what is read; leave one of them out")
+    config = _compose(["data=files"], {**settings, "data.path": data})
+    if path.is_file() and split is None:
+        return Request(path.stem, config, path, None)
+    return Request(path.stem if path.is_file() else path.resolve().name, config, None, split or "test")
+
+
+def read_texts(request: Request, names: Sequence[str], about: Mapping[str, Any]) -> LabelledTexts:
+    """Read what is asked for.
+
+    Args:
+        request: what that is.
+        names: the ticket's classes.
+        about: what the ticket says of itself.
+
+    Raises:
+        SettingError: if it cannot be had, or has labels that the ticket does not know.
+    """
+    from lt_lightning.data.labelled import read_labelled_file, take_split
+
+    if request.file is not None:
+        return read_labelled_file(request.file, request.data, names)
+    from lt_lightning.data.corpus import load_corpus
+
+    assert request.split is not None  # corpora have it
+    return take_split(load_corpus(request.data), request.split, request.data, names, about)
+
+
+def _groups() -> list[str]:
+    """What `data` may be by name."""
+    files = (Path(config_folder()) / "data").glob("*.yaml")
+    return sorted(path.stem for path in files if not path.name.startswith("_"))
+
+
+def _choices() -> str:
+    """What to say where `data` is none of what it may be."""
+    from lt_lightning.config.schema import DataKind
+
+    texts = [name for name in _groups() if name not in DataKind.__members__ or not DataKind[name].is_pairs]
+    return f"give a file, a folder with train and test, or one of {', '.join(texts)}"
+
+
+def _settings(words: Sequence[str]) -> dict[str, str]:
+    """Keys and values, each key known and there once."""
+    settings: dict[str, str] = {}
+    known = ["data", "split", *(f"data.{key}" for key in _KEYS)]
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise SettingError(f"{word!r} is no setting; write key=value, such as data=agnews, and one ticket before")
+        if key.removeprefix("data.") in _THE_TICKETS:
+            raise SettingError(f"{key}: this is the ticket's; leave it out")
+        if key not in known:
+            raise SettingError(f"{key}: no such setting here{_perhaps(key, known)}; there are {', '.join(known)}")
+        if key in settings:
+            raise SettingError(f"{key}: it is there twice; give it once")
+        settings[key] = value
+    return settings
+
+
+def _check_path(data: str, path: Path) -> None:
+    """See that there is a file or a folder to read.
+
+    Raises:
+        SettingError: if there is none.
+    """
+    if path.is_dir():
+        return
+    if not path.exists():
+        if path.suffix.lower() in ENDINGS or "/" in data:
+            raise SettingError(f"data: {data} does not exist; {_choices()}")
+        raise SettingError(f"data: there is no {data!r}{_perhaps(data, _groups())}; {_choices()}")
+    if not path.is_file():
+        raise SettingError(f"data: {data} is a pipe or a device; give a file or a folder")
+    if path.suffix.lower() not in ENDINGS:
+        raise SettingError(f"data: {data} ends in none of {', '.join(ENDINGS)}; give such a file, or a folder")
+
+
+def _compose(overrides: Sequence[str], settings: Mapping[str, str]) -> DataConfig:
+    """The `data` group, from the tree that training uses."""
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException, OverrideParseException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from lt_lightning.config.messages import explain
+    from lt_lightning.config.schema import DataKind, register_schema
+    from lt_lightning.config.validation import read_config
+
+    # A path is no grammar: whatever its characters, it goes around Hydra's reading of values.
+    paths = {key: settings[key] for key in ("data.path", "data.hub") if key in settings}
+    others = [quote(f"{key}={value}") for key, value in settings.items() if key not in paths]
+    register_schema()
+    try:
+        with initialize_config_dir(config_folder(), version_base="1.3"):
+            composed: Any = compose("config", [*overrides, *others])
+        if DataKind(composed.data.kind).is_pairs:
+            raise SettingError(
+                f"data: {composed.data.name} has pairs of strings, and a ticket classifies texts; give labelled texts"
+            )
+        for key, path in paths.items():
+            composed.data[key.removeprefix("data.")] = path
+        config = read_config(composed).data
+    except OverrideParseException as error:
+        raise SettingError(
+            f"cannot read {error.override} on the command line; write key=value, and quotes around odd characters"
+        ) from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise SettingError(explain(error)) from error
+    if config.label_column is None:
+        raise SettingError("data.label_column: null leaves nothing to compare with; name the column of the labels")
+    return config
+
+
+def _perhaps(word: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,52 @@
+"""What each epoch of a round came to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+import pytorch_lightning as pl
+
+from lt_lightning.callbacks.hooks import only_its_own_hooks
+from lt_lightning.models.learner import Learner
+from lt_lightning.runs.records import EpochRecord
+
+
+@only_its_own_hooks
+class History(pl.Callback):
+    """Collects an `EpochRecord` an epoch from a `Learner`.
+
+    An epoch without validation (`trainer.check_val_every_n_epoch`, or `trainer.max_steps` in its middle) has NaN for
+    what validation would have said.
+
+    Attributes:
+        epochs: the records of the current or last fit, in order.
+    """
+
+    def __init__(self, round: int) -> None:
+        self.round = round
+        self.epochs: list[EpochRecord] = []
+        self._validated = (math.nan, math.nan)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Read what the epoch's validation came to."""
+        if not trainer.sanity_checking:
+            metrics = trainer.callback_metrics
+            self._validated = float(metrics["valid_loss"]), float(metrics["valid_acc"])
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the epoch's record; validation is over by now."""
+        assert isinstance(pl_module, Learner)
+        loss, accuracy = self._validated
+        self._validated = (math.nan, math.nan)
+        train_loss = float(pl_module.train_loss.compute())
+        self.epochs.append(EpochRecord(self.round, trainer.current_epoch + 1, train_loss, loss, accuracy))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: the epochs so far, as plain values."""
+        return {"epochs": [asdict(epoch) for epoch in self.epochs]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it up."""
+        self.epochs = [EpochRecord(**epoch) for epoch in state_dict["epochs"]]

@@ -1,0 +1,158 @@
+"""What all entry points share: errors in one line, exit code 2, and a terminal that is kept tidy.
+
+Everything here runs before torch is loaded.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lt_lightning.config.folder import config_folder
+from lt_lightning.config.instantiation import is_from
+from lt_lightning.errors import SettingError
+from lt_lightning.experiment.reserving import release
+from lt_lightning.runtime.arguments import VERSION, require_working_directory
+from lt_lightning.runtime.fast_import import prefer_installed
+from lt_lightning.runtime.signals import interruption, listen
+from lt_lightning.runtime.terminal import complain, write
+from lt_lightning.storage.atomic import unwritable
+
+_tracebacks = False
+"""Whether the user asked for tracebacks."""
+
+
+def run_hydra(task: Callable[[Any], None]) -> None:
+    """Run `task` under Hydra; whatever the user got wrong is one line on stderr and exit code 2.
+
+    `resume=RUN` among the arguments brings back those that RUN was started with. Ctrl-C, SIGTERM and SIGUSR1 are a
+    line that says how to go on, and exit code 130, 143 or 138. A start that fails before its run began leaves no
+    folder. With `HYDRA_FULL_ERROR=1` in the environment errors keep their tracebacks.
+    """
+    listen()
+    prefer_installed()
+    failed = False
+    try:
+        _run_hydra(task)
+    except BaseException as error:
+        stopped = interruption(error)
+        if stopped is None:
+            failed = not isinstance(error, SystemExit) or bool(error.code)
+            raise
+        complain(str(stopped))
+        raise SystemExit(stopped.code) from None
+    finally:
+        release(failed=failed)
+
+
+def _run_hydra(task: Callable[[Any], None]) -> None:
+    try:
+        require_working_directory()
+    except SettingError as error:
+        fail(str(error))
+
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from lt_lightning.config.messages import explain
+    from lt_lightning.config.quoting import quote_arguments
+    from lt_lightning.config.schema import register_schema
+    from lt_lightning.experiment.resume.command import resumed_arguments
+
+    check_flags(sys.argv[1:])
+    register_schema()
+    OmegaConf.register_new_resolver("choices", list_choices, replace=True)  # for conf/hydra/help
+    try:
+        sys.argv[1:] = resumed_arguments(quote_arguments(sys.argv[1:]))
+    except SettingError as error:
+        fail(str(error))
+    main = hydra.main(version_base="1.3", config_path=config_folder(), config_name="config")(task)
+    global _tracebacks
+    _tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    if _tracebacks:
+        main()
+        return
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing several lines and a hint
+    try:
+        main()
+    except SettingError as error:
+        fail(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        ours = isinstance(error.__cause__, SettingError)  # raised within an interpolation
+        fail(str(error.__cause__) if ours else explain(error))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
+            raise
+        fail(str(unwritable(error, "a file")))
+    except ValueError as error:
+        if not is_from(error, "hydra"):
+            raise
+        fail(explain(error))
+    finally:
+        del os.environ["HYDRA_FULL_ERROR"]
+
+
+def keeps_tracebacks() -> bool:
+    """Return whether errors keep their tracebacks: `HYDRA_FULL_ERROR=1` was in the environment at the start."""
+    return _tracebacks
+
+
+def check_flags(words: Sequence[str]) -> None:
+    """Refuse flags that Hydra does not know in one line, and answer `--version`.
+
+    Hydra's own answers are the usage of all flags, and the version of Hydra.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    if "--version" in words:
+        write(VERSION)
+        raise SystemExit(0)
+    parser = get_args_parser()
+    parser.error = lambda message: fail(f"{message}; settings are written key=value, --help lists flags and settings")
+    parser.parse_args(words)
+    for word in words:
+        chosen = re.fullmatch(r"\+*(\w+)=(_\w+)", word)
+        if chosen and Path(config_folder(), chosen[1], f"{chosen[2]}.yaml").is_file():
+            fail(f"{chosen[1]}: {chosen[2]} is what several choices share, and no choice; --help lists the choices")
+
+
+def list_choices() -> str:
+    """Return a line for each group of settings with its choices, for `--help`.
+
+    Files whose names begin with _ hold what several choices share.
+    """
+    from hydra.core.global_hydra import GlobalHydra
+
+    loader = GlobalHydra.instance().config_loader()
+    groups = [group for group in sorted(loader.list_groups("")) if group != "hydra"]
+    options = {group: [name for name in sorted(loader.get_group_options(group)) if name[0] != "_"] for group in groups}
+    return "".join(f"{group}: {', '.join(names)}\n" for group, names in options.items())
+
+
+def fail(message: str, *, speak: bool = True) -> NoReturn:
+    """Print an error in one line, and exit with code 2.
+
+    Args:
+        message: the error.
+        speak: whether to print it; False in a process that shares a run with others, one of which prints it.
+    """
+    if speak:
+        complain(f"error: {message}")
+    raise SystemExit(2)
+
+
+def hide_progress_bars_in_pipes() -> None:
+    """Keep the bars of downloads and caches, control characters all of them, out of logs and pipes."""
+    if not sys.stderr.isatty():
+        import datasets
+        import huggingface_hub.utils
+
+        datasets.disable_progress_bars()
+        huggingface_hub.utils.disable_progress_bars()

@@ -1,0 +1,41 @@
+"""Load the corpus of a run and check it against the model; no torch is needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lt_lightning.config.choices import check_model
+from lt_lightning.config.schema import DataKind
+
+if TYPE_CHECKING:
+    from lt_lightning.config.schema import Config
+    from lt_lightning.data.corpus import Corpus
+    from lt_lightning.data.sources.pairs import PairCorpus
+
+
+def load(config: Config) -> Corpus | PairCorpus:
+    """What is learned from, checked against the model; no torch is needed for it."""
+    from lt_lightning.data.corpus import load_corpus
+    from lt_lightning.data.sources.pairs import load_pairs
+
+    check_strings(config)
+    corpus = load_pairs(config.data, config.seed) if config.data.kind.is_pairs else load_corpus(config.data)
+    check_model(config.model, len(corpus.class_names), len(corpus.class_names))
+    return corpus
+
+
+def check_strings(config: Config) -> None:
+    """See that pairs of strings are what they must be: they are in the settings, or drawn as these say.
+
+    Raises:
+        SettingError: naming what is wrong with them.
+    """
+    data = config.data
+    if not data.kind.is_pairs:
+        return
+    from lt_lightning.data.sources.pairs import check_equal_lengths, find_alphabet  # waits for NumPy
+
+    letters = len(find_alphabet(data))
+    if data.kind is DataKind.pairs and config.model.name == "tagger":
+        check_equal_lengths(data.pairs)
+    check_model(config.model, letters, letters)

@@ -1,0 +1,202 @@
+"""What a person sees while the rounds run: a table that grows by a row a round and, on a terminal, a progress bar."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from lt_lightning.callbacks.hooks import only_its_own_hooks
+from lt_lightning.runs.metrics import ACCURACY, Metric
+from lt_lightning.runs.records import LayerRecord, Record
+from lt_lightning.runs.terminal import (
+    fitting_columns,
+    parameter_table,
+    round_columns,
+    round_header,
+    round_line,
+    round_row,
+)
+from lt_lightning.runtime.signals import stop_if_asked
+from lt_lightning.runtime.terminal import escape
+
+log = logging.getLogger(__name__)
+
+REFRESH_SECONDS = 0.2
+"""How often the bar moves: as fast as people look, not as fast as steps are made."""
+
+
+class Screen(Console):
+    """A console that raises where its reader has closed the pipe; Rich would end the program without a word."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise a BrokenPipeError."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+class RoundsDisplay:
+    """Shows the rounds of one run. On a terminal: bar and table; elsewhere one line a round, no control characters.
+
+    Args:
+        title: what is about to run.
+        rounds: the number of the last round.
+        epochs: epochs a round, at most.
+        console: where to; the terminal by default. A process that should be silent gives a quiet one.
+        metric: what the rounds are judged by.
+    """
+
+    def __init__(
+        self, title: str, rounds: int, epochs: int, console: Console | None = None, *, metric: Metric = ACCURACY
+    ) -> None:
+        self.console = console or Screen(highlight=False)
+        self._metric = metric
+        self._title, self._rounds, self._epochs = title, rounds, epochs
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[left]}"),
+            console=self.console,
+            refresh_per_second=1 / REFRESH_SECONDS,
+            transient=True,
+            disable=not self.console.is_terminal,
+            expand=True,
+        )
+        self._task: TaskID | None = None
+        self._durations: list[float] = []
+        self._began = time.monotonic()
+        self._columns: tuple[str, ...] = ()
+
+    @property
+    def _width(self) -> int | None:
+        """The columns of the terminal; None of a pipe or a file."""
+        return self.console.width if self.console.is_terminal else None
+
+    def __enter__(self) -> RoundsDisplay:
+        self._print(self._title, wrap=self.console.is_terminal)
+        if self.console.is_terminal:
+            self._print_rows()
+        self._task = self._progress.add_task(self._label(0, 0), total=float(self._rounds + 1), left="")
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def show_earlier(self, records: Sequence[Record]) -> None:
+        """Show the rounds that were played before the run was interrupted; the log has them already."""
+        if not records:
+            return
+        if self.console.is_terminal:
+            self._print_rows(*records)
+        else:
+            last = records[-1].round
+            self._print(f"rounds 0 to {last} are done" if last else "round 0 is done")
+        self.show_progress(records[-1].round, records[-1].epochs, 1.0)
+
+    def begin_round(self) -> None:
+        """A round starts."""
+        self._began = time.monotonic()
+
+    def show_progress(self, round: int, epoch: int, done: float) -> None:
+        """Move the bar.
+
+        Args:
+            round: the current round.
+            epoch: its current epoch, from 1.
+            done: the share of the round that is over, in [0, 1].
+        """
+        if self._task is not None:
+            label, left = self._label(round, epoch), self._left(round, done)
+            self._progress.update(self._task, completed=round + done, description=label, left=left)
+
+    def show_round(self, record: Record) -> None:
+        """Add a round's row to the table, and to the log."""
+        self._durations.append(time.monotonic() - self._began)
+        self.show_progress(record.round, record.epochs, 1.0)
+        line = round_line(record, self._rounds, self._metric)
+        log.info(line)
+        if self.console.is_terminal:
+            self._print_rows(record)
+        else:
+            self._print(line)
+
+    def show_parameters(self, layers: Sequence[LayerRecord]) -> None:
+        """Print what a round left of each parameter."""
+        self._print("\n" + parameter_table(layers, self._width))
+
+    def say(self, text: str) -> None:
+        """Print lines, on a terminal above the bar, and log them.
+
+        Args:
+            text: anything, such as what a network wrote. Its lines stay lines; other control characters, which could
+                act on a terminal, are printed as escapes.
+        """
+        for line in text.split("\n"):
+            log.info(escape(line))
+            self._print(escape(line))
+
+    def _print_rows(self, *records: Record) -> None:
+        """Print rows of the table of rounds, below headings where it begins or the terminal has another width."""
+        columns = fitting_columns(self._width, self._metric)
+        if columns != self._columns:
+            self._columns = columns
+            absent = [name for name in round_columns(self._metric) if name not in columns]
+            if absent:
+                self._print(f"\nresults.csv also has {', '.join(absent)}", wrap=True)
+            self._print(f"\n{round_header(self._metric, columns)}")
+        for record in records:
+            self._print(round_row(record, self._metric, columns))
+
+    def _print(self, text: str, *, wrap: bool = False) -> None:
+        self.console.print(escape(text, keep="\n"), soft_wrap=not wrap, markup=False, highlight=False)
+
+    def _label(self, round: int, epoch: int) -> str:
+        return f"round {round} of {self._rounds} · epoch {epoch} of {self._epochs}"
+
+    def _left(self, round: int, done: float) -> str:
+        """The time left for the whole experiment, from what rounds took so far."""
+        spent = time.monotonic() - self._began
+        if not self._durations and done < 0.02:
+            return ""
+        a_round = sum(self._durations) / len(self._durations) if self._durations else spent / done
+        left = a_round * (self._rounds - round) + max(0.0, a_round * (1 - done))
+        hours, minutes, seconds = int(left // 3600), int(left // 60) % 60, int(left) % 60
+        return f"{hours}:{minutes:02}:{seconds:02} left"
+
+
+@only_its_own_hooks
+class ProgressCallback(pl.Callback):
+    """Tells a `RoundsDisplay` how far the fit of one round is."""
+
+    def __init__(self, display: RoundsDisplay, round: int) -> None:
+        self._display = display
+        self._round = round
+        self._shown = 0.0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the bar, if it is time; see that nobody has asked to stop without being heard."""
+        stop_if_asked()
+        now = time.monotonic()
+        if now - self._shown >= REFRESH_SECONDS:
+            self._shown = now
+            self._show(trainer, (batch_idx + 1) / trainer.num_training_batches)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Move the bar to the end of the epoch."""
+        self._show(trainer, 1.0)
+
+    def _show(self, trainer: pl.Trainer, of_epoch: float) -> None:
+        epochs = trainer.max_epochs or 1
+        self._display.show_progress(
+            self._round, trainer.current_epoch + 1, min(1.0, (trainer.current_epoch + of_epoch) / epochs)
+        )

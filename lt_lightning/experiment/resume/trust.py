@@ -1,0 +1,86 @@
+"""Find the recorded settings of a run that could run code: a run directory may come from elsewhere.
+
+A record may choose among this package's own choices. Objects (`_target_`), settings of Hydra, files outside of the
+configuration tree and computed values count only where the command line of today gives them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from lt_lightning.config.interpolation import _texts, find_targets
+
+_HARMLESS = frozenset({"hydra.sweep.subdir"})
+"""Settings of Hydra that name folders within the sweep's own; `job_folders` refuses others."""
+
+_INSTALLED = frozenset({"hydra/launcher", "hydra/sweeper"})
+"""Groups of Hydra whose choices are installed plugins: the record names one and brings none."""
+
+_PLAIN = re.compile(r"\$\{(?:[\w.\[\]]+|oc\.env:\w+|now:[-\w%: .]+)\}")
+"""Interpolations that give the value of another setting, a variable of the environment, or the time."""
+
+
+def find_untrusted(recorded: Sequence[str]) -> list[str]:
+    """Return the overrides of a record that count only if the user gives them.
+
+    >>> find_untrusted(["seed=1", "trainer.callbacks=[{_target_: evil.C}]", "hydra.job_logging.x=1", "model=../../x"])
+    ['trainer.callbacks=[{_target_: evil.C}]', 'hydra.job_logging.x=1', 'model=../../x']
+    """
+    return [argument for argument in recorded if not _is_plain(argument)]
+
+
+@lru_cache(maxsize=1)
+def own_targets() -> frozenset[str]:
+    """Return the targets that the files of this package's configuration tree name."""
+    from lt_lightning.config.folder import config_folder
+
+    text = "\n".join(path.read_text(encoding="utf-8") for path in Path(config_folder()).rglob("*.yaml"))
+    return frozenset(re.findall(r"^[^#\n]*\b_target_:\s*([\w.]+)", text, re.M))
+
+
+def _is_plain(argument: str) -> bool:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    from lt_lightning.config.validation import setting_names
+
+    if argument.startswith("-"):  # a flag, such as --config-dir
+        return False
+    try:
+        override = OverridesParser.create().parse_override(argument)
+        value, key = override.value(), override.key_or_group
+    except (HydraException, ValueError, RecursionError):
+        return False
+    if _is_of_hydra(key, override.package or "", value) or _is_computed(argument):
+        return False
+    is_target = key.rpartition(".")[2] == "_target_"
+    targets = [*find_targets(value), *([str(value)] if is_target else [])]
+    if len(targets) != argument.count("_target_") or not own_targets().issuperset(targets):
+        return False
+    is_group = "." not in key and key not in setting_names()
+    return not is_group or not any(_leads_elsewhere(text) for text in _texts(value))
+
+
+def _is_of_hydra(key: str, package: str, value: Any) -> bool:
+    """Return whether an override changes Hydra itself."""
+    if key in _INSTALLED and not package:
+        return not isinstance(value, str) or re.fullmatch(r"\w+", value) is None
+    words = re.split(r"[./@:]", f"{key}@{package}")
+    return "hydra" in words and key not in _HARMLESS
+
+
+def _is_computed(argument: str) -> bool:
+    """Return whether a value is computed, such as by `oc.decode`, which makes objects of text."""
+    before, text = "", argument.replace("\\${", "")  # an escaped one is text
+    while text != before:
+        before, text = text, _PLAIN.sub("", text)
+    return "${" in text
+
+
+def _leads_elsewhere(choice: str) -> bool:
+    """Return whether a choice of a group may be a file outside of the configuration tree."""
+    return "${" in choice or ".." in Path(choice).parts or Path(choice).is_absolute() or "://" in choice

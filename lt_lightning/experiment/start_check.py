@@ -1,0 +1,145 @@
+"""Check a configuration, and where it is to run, before Hydra writes anything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from lt_lightning.config.quoting import quoted
+from lt_lightning.errors import SettingError
+from lt_lightning.experiment.hydra_main import fail
+from lt_lightning.experiment.job_folders import assign_folders, recover_records
+from lt_lightning.experiment.launch import find_launch
+from lt_lightning.experiment.loading import check_strings
+from lt_lightning.experiment.reserving import reserve
+from lt_lightning.experiment.resume.command import write_sweep
+from lt_lightning.experiment.resume.compare import check_free, check_new_sweep, near
+from lt_lightning.storage.atomic import remove_links, writing_to
+
+
+class CheckConfig:
+    """A Hydra callback that checks a configuration and reserves its folder before anything is written.
+
+    The configuration of a sweep's job each job checks itself: the values that are swept over are not known before.
+
+    Args:
+        subdir: the sweep's own `hydra.sweep.subdir`; see `job_folders`.
+    """
+
+    def __init__(self, subdir: str | None = None) -> None:
+        self._given: tuple[list[str], list[str]] | None = None
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        if name.startswith("on_"):
+            return lambda **_: None
+        raise AttributeError(name)
+
+    def on_run_start(self, config: Any, **_: Any) -> None:
+        """Refuse what `read_config` refuses, and reserve the run directory.
+
+        Raises:
+            SystemExit: if something is wrong; Hydra swallows a callback's other errors.
+        """
+        from lt_lightning.config.validation import read_config
+        from lt_lightning.experiment.transfer.fitting import read_ticket
+
+        try:
+            checked = read_config(config)
+            check_strings(checked)
+            folder = near(Path(config.hydra.run.dir))
+            stamped = _is_stamped(config.hydra.run)
+            check_folder(folder)
+            if checked.resume is None:
+                if not stamped:
+                    check_free(folder)
+                read_ticket(checked)
+            if find_launch(checked.trainer, os.environ).rank == 0:
+                _reserve(config.hydra.run, folder, stamped=stamped)
+                if checked.resume is None:
+                    check_free(near(Path(config.hydra.run.dir)))  # another start may have ended in between
+            notes = Path(config.hydra.run.dir) / ".hydra"
+            remove_links(notes, *(notes / name for name in ("config.yaml", "hydra.yaml", "overrides.yaml")))
+        except SettingError as error:
+            fail(str(error))
+
+    def on_multirun_start(self, config: Any, **_: Any) -> None:
+        """Refuse a sweep over another one, or without the ticket that all jobs need; reserve its folder.
+
+        Raises:
+            SystemExit: as `on_run_start` does.
+        """
+        from lt_lightning.config.validation import NO_TICKET
+
+        self._given = given, of_hydra = _as_typed(config)
+        if (
+            config.resume is None
+            and config.pruning.ticket == ""
+            and not any("pruning.ticket=" in argument for argument in given)
+        ):
+            fail(f"pruning.ticket: {NO_TICKET}")  # once, and not in every job
+        folder = near(Path(config.hydra.sweep.dir))
+        stamped = _is_stamped(config.hydra.sweep)
+        try:
+            check_folder(folder, "hydra.sweep.dir")
+            if config.resume is None and not stamped:
+                check_new_sweep(folder)
+            if find_launch(OmegaConf.to_object(config.trainer), os.environ).rank == 0:  # pyright: ignore
+                reserved = _reserve(config.hydra.sweep, folder, stamped=stamped, sweep=True)
+                if reserved != folder:
+                    config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(reserved))}")
+                with writing_to(reserved):
+                    if config.resume is not None:
+                        recover_records(reserved)
+                    else:
+                        check_new_sweep(reserved)
+                        write_sweep(reserved, given, of_hydra)
+            remove_links(Path(config.hydra.sweep.dir) / "multirun.yaml")
+            assign_folders(config, quoted)
+        except SettingError as error:
+            fail(str(error))
+
+    def on_multirun_end(self, config: Any, **_: Any) -> None:
+        """Record the command that the sweep was resumed with: every job has accepted it."""
+        if config.resume is not None:
+            with writing_to(folder := Path(config.hydra.sweep.dir)):
+                write_sweep(folder, *(self._given or _as_typed(config)))
+
+
+def _is_stamped(place: Any) -> bool:
+    """Return whether the name of a folder is made of the time."""
+    template: Any = OmegaConf.to_container(place, resolve=False)
+    return "${now:" in str(template["dir"])
+
+
+def _reserve(place: Any, folder: Path, *, stamped: bool, sweep: bool = False) -> Path:
+    """Reserve a folder, and set `dir` to its name if that is another than it was."""
+    reserved = reserve(folder, stamped=stamped, sweep=sweep)
+    if reserved != folder:
+        place.dir = str(reserved)
+    return reserved
+
+
+def _as_typed(config: Any) -> tuple[list[str], list[str]]:
+    """Return the overrides of the task and of Hydra as they were given.
+
+    To go through the lists would fill in `${seed}`, which differs from job to job.
+    """
+    typed: Any = OmegaConf.to_container(config.hydra.overrides, resolve=False)
+    return typed["task"], typed["hydra"]
+
+
+def check_folder(folder: Path, key: str = "hydra.run.dir") -> None:
+    """Check that a folder can be made.
+
+    Raises:
+        SettingError: if something else is in its way, or nothing may be written there.
+    """
+    there = next(path for path in (folder, *folder.parents, Path()) if os.path.lexists(path))
+    if not there.is_dir():
+        raise SettingError(f"{key}: {there} is no folder; give a folder that is, or that can be made")
+    if not os.access(there, os.W_OK):
+        raise SettingError(f"{key}: nothing may be written in {there}; give another folder")

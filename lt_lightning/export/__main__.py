@@ -1,0 +1,213 @@
+"""Pack a run's ticket into one file: `python -m lt_lightning.export RUN [--round N] [-o FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lt_lightning.errors import SettingError
+from lt_lightning.runs.kept_tickets import kept_rounds
+from lt_lightning.runs.origins import origin_of
+from lt_lightning.runs.reading import Run, read_run
+from lt_lightning.runs.records import Record
+from lt_lightning.runs.terminal import measured, percent
+from lt_lightning.runs.winners import best_ticket, margin_for, smallest_winner, sparsest_within
+from lt_lightning.runtime.arguments import Parser, exit_code, require_working_directory, start_program
+from lt_lightning.runtime.terminal import complain, write
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Export a ticket, and print where it is.
+
+    Args:
+        arguments: those of the command line; None takes them from there.
+
+    Returns:
+        The exit code; see `exit_code`.
+    """
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.data is not None and not given.half:
+        parser.error("argument --data: it is for --half alone, which measures on the run's corpus")
+    if given.within is not None and not given.smallest_winning:
+        parser.error("argument --within: it is for --smallest-winning alone, whose margin it is")
+    return exit_code(lambda: _export(given))
+
+
+def _export(given: argparse.Namespace) -> None:
+    require_working_directory()
+    run = read_run(given.run)
+    for damage in run.damages:
+        complain(damage)
+    within = given.within or 0.0
+    record = choose_round(run, given.round, given.max_sparsity, smallest=given.smallest_winning, within=within)
+    from lt_lightning.export.export import Wishes, export
+
+    name = f"round_{record.round:02}" + ("_half" if given.half else "")
+    path = given.output or run.folder / "export" / name / "ticket.safetensors"
+    margin = within if given.smallest_winning else None
+    wishes = Wishes(given.half, given.first_weights, given.onnx, given.state_dict, given.data, margin)
+    lines = export(run, record, path, wishes)
+    if given.round is None and given.max_sparsity is None and not given.smallest_winning:
+        lines += _hint(run, record)
+    write(*lines)
+
+
+def _hint(run: Run, last: Record) -> list[str]:
+    """What else there is for who did not choose."""
+    winner = smallest_winner(run.records, run.metric)
+    if winner is None or winner == last or origin_of(run.description) is not None:
+        return []
+    if winner.round not in kept_rounds(run.folder):
+        return []
+    return [
+        "",
+        f"This is the last round's ticket. The smallest winning one is round {winner.round}'s, with "
+        f"{percent(winner.density)} alive and {percent(winner.test_acc)}: --smallest-winning",
+    ]
+
+
+def choose_round(
+    run: Run, number: int | None, sparsity: float | None, *, smallest: bool, within: float = 0.0
+) -> Record:
+    """Return the round to export: one that is asked for, or the last.
+
+    Args:
+        run: the run.
+        number: the round's number.
+        sparsity: at most this share may be pruned; the sparsest such round is taken.
+        smallest: the smallest winning ticket.
+        within: with `smallest`, a ticket that is worse than the whole network by no more than so many percentage
+            points of test accuracy wins too.
+
+    Raises:
+        SettingError: there is none such; the message says what there is.
+    """
+    last = run.records[-1].round
+    if number is not None:
+        if number > last:
+            raise SettingError(f"--round: {run.folder} has no round {number}; give one from 0 to {last}")
+        return run.records[number]
+    if sparsity is not None:
+        found = sparsest_within(run.records, sparsity)
+        if found is None:
+            least = percent(run.records[0].sparsity)
+            raise SettingError(f"--max-sparsity: every round of {run.folder} is sparser; the least sparse has {least}")
+        return found
+    if smallest and origin_of(run.description) is not None:
+        raise SettingError(
+            f"--smallest-winning: {run.folder} began with a ticket, so what the whole network reaches is not known; "
+            "give --round or --max-sparsity"
+        )
+    if smallest:
+        found = smallest_winner(run.records, run.metric, within)
+        if found is None:
+            raise SettingError(_no_winner(run, within))
+        return found
+    return run.records[-1]
+
+
+def _no_winner(run: Run, within: float) -> str:
+    """Return what to say where no ticket wins: which comes nearest, and how it can be had."""
+    records, metric = run.records, run.metric
+    nearest, full = best_ticket(records, metric), metric.read(records[0])
+    said = f"--smallest-winning: no ticket of {run.folder} is as good as the whole network"
+    if nearest is None or not math.isfinite(full):
+        return f"{said}; give --round or --max-sparsity"
+    margin = f" or worse by at most {within:g} points" if within else ""
+    return (
+        f"{said} ({measured(full, metric)}){margin}; the nearest, round {nearest.round}'s, has "
+        f"{measured(metric.read(nearest), metric)} with {percent(nearest.density)} alive: give "
+        f"--within {margin_for(nearest, records, metric)}, or --round or --max-sparsity"
+    )
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m lt_lightning.export",
+        description="Pack the ticket of a round into one small file, with all that is needed to predict, and a model "
+        "card beside it. Without a choice of round, the last.",
+    )
+    parser.add_argument("run", metavar="RUN", type=Path, help="a run directory, outputs/<experiment>/<date>_<time>")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--round", metavar="N", type=_whole, help="the ticket of this round; 0 is the whole network")
+    which.add_argument(
+        "--smallest-winning", action="store_true", help="the sparsest ticket that is as good as the whole network"
+    )
+    parser.add_argument(
+        "--within",
+        metavar="POINTS",
+        type=_points,
+        help="with --smallest-winning: or worse by at most so many percentage points of test accuracy (default: 0)",
+    )
+    which.add_argument(
+        "--max-sparsity",
+        metavar="S",
+        type=_share,
+        help="the sparsest ticket of which at most this share is pruned, 0 … 1",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="where the ticket goes (default: RUN/export/round_NN/ticket.safetensors)",
+    )
+    parser.add_argument(
+        "--half",
+        action="store_true",
+        help="round weights to float16, and measure the test accuracy that they have then",
+    )
+    parser.add_argument(
+        "--data", metavar="FOLDER", type=Path, help="where the run's corpus lies now, if it was moved; for --half"
+    )
+    parser.add_argument(
+        "--first-weights",
+        action="store_true",
+        help="keep the survivors' first weights in the file too, for pruning.ticket with pruning.rewind=init on "
+        "machines that draw others from the same seed",
+    )
+    parser.add_argument(
+        "--onnx",
+        action="store_true",
+        help="beside it, the network as a dense ONNX graph (needs the extra onnx), and a tokenizer.json",
+    )
+    parser.add_argument(
+        "--state-dict",
+        action="store_true",
+        help="beside it, a dense safetensors file of plain weights, and a tokenizer.json",
+    )
+    return parser
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 7):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no round, such as 0 or 12")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no share between 0 and 1, such as 0.95")
+    return value
+
+
+def _points(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number of points between 0 and 100, such as 0.5")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(start_program(main))

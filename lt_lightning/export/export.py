@@ -1,0 +1,252 @@
+"""What `export` does once the round is chosen: pack, measure, see that all is well, and only then write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lt_lightning.config.interpolation import literal
+from lt_lightning.errors import SettingError
+from lt_lightning.export.first_weights import find_first_weights
+from lt_lightning.export.model_card import shell_name, write_card
+from lt_lightning.export.packing import pack_ticket, rounded
+from lt_lightning.export.places import Places
+from lt_lightning.export.provenance import describe_origin
+from lt_lightning.export.verification import (
+    check_answers,
+    check_dense,
+    check_finite,
+    check_packed,
+    written_and_checked,
+)
+from lt_lightning.report.facts import DASH, look_up
+from lt_lightning.runs.kept_tickets import explain_missing
+from lt_lightning.runs.masks import check_inside, read_masks
+from lt_lightning.runs.reading import Run
+from lt_lightning.runs.records import Record
+from lt_lightning.runs.round_ticket import RoundTicket, check_nesting
+from lt_lightning.runs.rounds import ticket_path
+from lt_lightning.runs.terminal import percent
+from lt_lightning.storage.atomic import writing_to
+from lt_lightning.storage.sealed import quoted
+from lt_lightning.tickets.file import Packed
+from lt_lightning.tickets.shapes import check_about, expected_shapes
+
+if TYPE_CHECKING:
+    from lt_lightning.config.schema import DataConfig
+
+_TASK = "classification"
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is wanted beside the plain ticket.
+
+    Attributes:
+        half: weights rounded to float16.
+        first_weights: the survivors' first weights in the file.
+        onnx: an ONNX graph beside it.
+        state_dict: dense weights beside it.
+        data: where the run's corpus lies now; None: where it lay.
+        margin: of a ticket that was chosen as the smallest winning one, how many percentage points of test accuracy
+            it may be worse than the whole network; None where it was chosen otherwise. The card says it.
+    """
+
+    half: bool = False
+    first_weights: bool = False
+    onnx: bool = False
+    state_dict: bool = False
+    data: Path | None = None
+    margin: float | None = None
+
+
+def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
+    """Write a round's ticket, its card and what else is wanted; the ticket is read back before it takes its place.
+
+    Returns:
+        What was written, in lines.
+
+    Raises:
+        SettingError: the run is not one of a classifier of texts, its ticket is damaged, something else is in the way,
+            or it cannot be written.
+    """
+    places = _places(path, wishes)
+    ticket = _load(run, record)
+    check_finite(ticket, ticket_path(run.folder, record.round))
+    packed = _pack(run, record, ticket, wishes)
+    check_answers(packed)
+    if wishes.onnx:
+        from lt_lightning.tickets.onnx import check_onnx
+
+        check_onnx(packed)
+    with writing_to(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_and_checked(path) as unchecked:
+            packed.save(unchecked)
+            check_packed(unchecked, ticket, packed)
+        whole = sum(4 * weight.numel() for weight in ticket.weights.values())
+        write_card(run, packed, places, whole, wishes.margin)
+        others = [*_write_others(ticket, packed, places, wishes)]
+    return [
+        *_told(packed, places, whole),
+        *others,
+        f'try      python -m lt_lightning.predict {shell_name(str(path))} "a text"',
+    ]
+
+
+def _places(path: Path, wishes: Wishes) -> Places:
+    """Where everything goes, once it is seen that nothing but an earlier export is there."""
+    if path.is_dir():
+        raise SettingError(f"--output: {path} is a folder; give a file in it, such as {path / 'ticket.safetensors'}")
+    if again := path.exists():
+        try:
+            Packed.load(path)
+        except SettingError:
+            raise SettingError(f"--output: {path} is there already and is no ticket; give another name") from None
+    places = Places.beside(path)
+    others = (wishes.onnx, places.onnx), (wishes.state_dict, places.dense), (_needs_words(wishes), places.tokenizer)
+    places.check_free([places.card, places.picture, *(other for wanted, other in others if wanted)], again)
+    return places
+
+
+def _load(run: Run, record: Record) -> RoundTicket:
+    task = run.description.get("task", _TASK)
+    if task != _TASK:
+        raise SettingError(
+            f"{run.folder}: a run of the task {task!r}; only classifiers of texts can be packed; give a run of one"
+        )
+    path = ticket_path(run.folder, record.round)
+    if not path.exists():
+        raise SettingError(explain_missing(run.folder, run.description, record.round))
+    ticket = RoundTicket.load(path)
+    if ticket.about.get("round") != record.round:
+        raise SettingError(f"{path}: the ticket of another round; restore it from a copy")
+    before = ticket_path(run.folder, record.round - 1)
+    if before.exists():  # old tickets may have been removed
+        check_inside(path, read_masks(path)[1], read_masks(before)[1])
+    return ticket
+
+
+def _pack(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> Packed:
+    about = describe_origin(run, record)
+    try:
+        _check(ticket, record)
+        first = find_first_weights(run, ticket, keep=wishes.first_weights)
+        packed = pack_ticket(ticket, {**about, "first": first.recipe}, first=first.weights, half=wishes.half)
+    except SettingError:
+        raise
+    except ValueError as error:
+        said = f"{ticket_path(run.folder, record.round)}: {error}"
+        raise SettingError(f"{said}; restore it from a copy, or give a run of a classifier of texts") from error
+    if wishes.half:
+        packed = replace(packed, about={**packed.about, "half_test_acc": _measure(packed, run, wishes.data)})
+    return packed
+
+
+def _check(ticket: RoundTicket, record: Record) -> None:
+    """Check the header of a ticket, also against its round's row of `results.csv`.
+
+    Raises:
+        ValueError: something is missing, or not what a run writes.
+    """
+    from tokenizers import Tokenizer
+
+    check_nesting(ticket.about)
+    about = {**ticket.about, "words": len(ticket.vocabulary)}
+    try:
+        Tokenizer.from_str(ticket.tokenizer)
+    except Exception as error:  # the library raises no narrower one
+        raise ValueError(f"its tokenizer cannot be read ({quoted(error)})") from error
+    check_about(about)
+    expected_shapes(about)
+    if type(about.get("seed")) is not int or not 0 <= about["seed"] < 2**32:
+        raise ValueError(f"its seed is {quoted(str(about.get('seed')))}")
+    for key in ("alive", "total", "sparsity", "test_acc"):
+        said, recorded = about.get(key), getattr(record, key)
+        if repr(said) != repr(recorded):  # so that NaN is the same as NaN, and true is not 1
+            raise ValueError(f"its {key} is {quoted(str(said))}, in results.csv {recorded}")
+
+
+def _measure(packed: Packed, run: Run, data: Path | None) -> float:
+    """The share of the run's test rows that a ticket gets right."""
+    from lt_lightning.data.corpus import load_corpus
+    from lt_lightning.tickets import Ticket
+    from lt_lightning.tickets.scores import evaluate
+
+    corpus = load_corpus(_data_settings(run, data))
+    found, then = corpus.fingerprints.get("test"), look_up(run.description, "corpus.fingerprint.test")
+    if found != then:
+        raise SettingError(
+            f"--data: the test split of {corpus.source} is not the one that the run was tested on; give that one"
+        )
+    ticket, rows = Ticket(packed), corpus.splits["test"].with_format("arrow")
+    logits = np.concatenate([ticket.logits(batch["text"].to_pylist()) for batch in rows.iter(_BATCH)])  # pyright: ignore
+    return evaluate(logits, rows[:]["label"].to_numpy()).accuracy  # pyright: ignore
+
+
+def _data_settings(run: Run, data: Path | None) -> DataConfig:
+    """What the run was told of its data."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from lt_lightning.config.schema import DataConfig
+
+    known = {one.name for one in fields(DataConfig)}
+    said = look_up(run.description, "config.data") or {}
+    settings = literal({key: value for key, value in said.items() if key in known})
+    if data is not None:
+        settings["path"] = str(data)
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(DataConfig), settings))
+    except OmegaConfBaseException:
+        path = run.folder / "run.json"
+        raise SettingError(f"{path}: does not say what data the run read; restore it, or leave out --half") from None
+    assert isinstance(config, DataConfig)
+    return config
+
+
+def _needs_words(wishes: Wishes) -> bool:
+    # Whoever has the dense network has no use for it without what makes ids of texts.
+    return wishes.onnx or wishes.state_dict
+
+
+def _write_others(ticket: RoundTicket, packed: Packed, places: Places, wishes: Wishes) -> Iterator[str]:
+    """Write what is wanted beside the ticket; a line for each."""
+    from lt_lightning.export.dense import write_state_dict, write_tokenizer
+
+    if wishes.onnx:
+        from lt_lightning.tickets.onnx import write_onnx
+
+        difference = write_onnx(packed, places.onnx)
+        checked = "not checked: onnxruntime is not installed" if difference is None else f"checked to {difference:.1e}"
+        yield f"ONNX     {places.onnx} ({checked})"
+    if wishes.state_dict:
+        dense = rounded(ticket, packed) if wishes.half else ticket
+        with written_and_checked(places.dense) as unchecked:
+            write_state_dict(dense, unchecked)
+            check_dense(unchecked, dense)
+        yield f"dense    {places.dense}"
+    if _needs_words(wishes):
+        write_tokenizer(ticket, places.tokenizer)
+        yield f"words    {places.tokenizer}"
+
+
+def _told(packed: Packed, places: Places, whole: int) -> Iterator[str]:
+    """What the ticket is, in lines."""
+    about, size = packed.about, places.ticket.stat().st_size
+    full, half = about["full_test_acc"], about.get("half_test_acc")
+    yield f"ticket   {places.ticket}"
+    yield f"         {size:,} bytes, {percent(size / whole)} of the whole network's {whole:,}"
+    yield f"         {about['alive']:,} of {about['total']:,} weights alive ({percent(1 - about['sparsity'])})"
+    beside = "" if full is None else f"; the whole network {percent(full)}"
+    reached = about.get("test_acc")  # None where it was not measured
+    where = about.get("tested_on") or "the test split"
+    yield f"accuracy {DASH if reached is None else percent(reached)} on {where}{beside}"
+    if half is not None:
+        yield f"         {percent(half)} with weights rounded to float16, on the whole test split"
+    yield f"card     {places.card}"

@@ -1,0 +1,89 @@
+"""From a round ticket, dense, to a packed one: what lives, where it lies, and the words that are still needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import isnan
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lt_lightning.data.tokenizer import SPECIAL_WORDS, UNKNOWN
+from lt_lightning.lottery import Mask
+from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.tickets.file import Packed, Parameter
+from lt_lightning.tickets.shapes import check_about, expected_shapes
+
+_WORDS = "embedding.weight"
+
+
+def pack_ticket(
+    ticket: RoundTicket, about: Mapping[str, Any], *, first: Mapping[str, Tensor] | None = None, half: bool = False
+) -> Packed:
+    """Pack a round ticket.
+
+    Args:
+        ticket: what the round trained, of a classifier of texts.
+        about: what to say of it, beside what the ticket says of itself.
+        first: the run's first weights, by parameter name, to keep those of the living entries.
+        half: round the values to float16.
+
+    Raises:
+        ValueError: no classifier of texts, its weights are not those of its settings, or one is not finite.
+    """
+    vocabulary = ticket.vocabulary
+    about = {**ticket.about, **about, "words": len(vocabulary), "values": "float16" if half else "float32"}
+    # An accuracy that was not measured is NaN in a run's records, and NaN is no JSON.
+    about = {key: None if isinstance(value, float) and isnan(value) else value for key, value in about.items()}
+    check_about(about)
+    shapes = expected_shapes(about)
+    if {name: tuple(weight.shape) for name, weight in ticket.weights.items()} != shapes:
+        raise ValueError("its weights are not those of its settings")
+    kind = np.float16 if half else np.float32
+    parameters = {name: _parameter(ticket.weights[name], ticket.mask, name, kind) for name in shapes}
+    ids = _needed_words(parameters[_WORDS], len(vocabulary))
+    kept = None
+    if first is not None:
+        kept = {name: _values(first[name], parameter).astype(np.float32) for name, parameter in parameters.items()}
+    return Packed(parameters, tuple(vocabulary[word] for word in ids), ids, kept, about)
+
+
+def rounded(ticket: RoundTicket, packed: Packed) -> RoundTicket:
+    """A round ticket with the weights that it has once it is packed."""
+    weights = {name: torch.from_numpy(parameter.dense()) for name, parameter in packed.parameters.items()}
+    return replace(ticket, weights=weights)
+
+
+def _parameter(weight: Tensor, mask: Mask, name: str, kind: type) -> Parameter:
+    places = np.flatnonzero(mask[name].numpy()) if name in mask else None
+    if places is not None and len(places) == weight.numel():
+        places = None
+    parameter = Parameter(tuple(weight.shape), np.empty(0, np.float32), places, name in mask)
+    with np.errstate(over="raise"):
+        try:
+            values = _values(weight, parameter).astype(kind)
+        except FloatingPointError:
+            raise ValueError(f"a weight of {name} is too large for float16") from None
+    return Parameter(parameter.shape, values, places, parameter.prunable)
+
+
+def _values(weight: Tensor, parameter: Parameter) -> np.ndarray:
+    if not torch.isfinite(weight).all():
+        raise ValueError("its weights are not all finite numbers")
+    flat = weight.detach().float().cpu().numpy().reshape(-1)
+    return flat if parameter.places is None else flat[parameter.places]
+
+
+def _needed_words(embedding: Parameter, total: int) -> np.ndarray:
+    """The ids of the words to list: those that are not the same as `<unk>`, or all where it has a vector."""
+    every = np.arange(len(SPECIAL_WORDS), total)
+    if embedding.places is None:
+        return every
+    rows = embedding.places // embedding.shape[1]
+    if embedding.values[rows == UNKNOWN].any():
+        return every
+    living = np.unique(rows)
+    return living[living >= len(SPECIAL_WORDS)]

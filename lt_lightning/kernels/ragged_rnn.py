@@ -1,0 +1,264 @@
+"""Recurrent layers over texts of different lengths on the CPU: the numbers of the packed form, without packing.
+
+Torch's packed layers cut the batch into steps outside their kernels, and going back each step hands a gradient of the
+whole batch's size to the one before: the cost grows with the square of the length. Here the positions of a batch lie in
+one matrix, step after step, texts from long to short; so a step is a few rows in a row, none of them padding, and all
+that does not wait for the step before (inputs to gates, all gradients of weights and inputs) is one product a layer.
+The backward direction reads each text reversed within its own length, which is why both directions go step by step
+together, in one product a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from lt_lightning.kernels.eligibility import can_replace
+from lt_lightning.kernels.rnn_gates import GATES
+
+LOOK = 8
+"""After how many steps going back it is looked whether there is still a gradient."""
+
+
+class Ragged(NamedTuple):
+    """Where the positions of a batch lie when its texts are sorted from long to short and cut into steps.
+
+    Attributes:
+        order: the texts from long to short.
+        counts: how many texts have a word at each step; they are the first of `order`.
+        places: of each position, step after step, which place it has among batch × length.
+        mirror: of each position, the one that is as far from its text's end as this is from its beginning.
+        before: of each position from the second step on, the one a step earlier.
+    """
+
+    order: Int64[Tensor, " batch"]
+    counts: list[int]
+    places: Int64[Tensor, " positions"]
+    mirror: Int64[Tensor, " positions"]
+    before: Int64[Tensor, " positions_after_first"]
+
+
+def arrange(lengths: Int64[Tensor, " batch"], width: int) -> Ragged:
+    """How texts of these lengths, padded to `width`, fall into steps.
+
+    Raises:
+        ValueError: a length that is not in 1 … `width`.
+    """
+    if ((lengths < 1) | (lengths > width)).any():
+        raise ValueError(f"lengths {lengths.tolist()}; each must be in 1 … {width}")
+    ends, order = lengths.sort(descending=True, stable=True)
+    step, row = (torch.arange(int(ends[0]))[:, None] < ends).nonzero().unbind(1)
+    counts = step.bincount()
+    firsts = counts.cumsum(0) - counts
+    mirror = firsts[ends[row] - 1 - step] + row
+    later = step > 0
+    before = firsts[step[later] - 1] + row[later]
+    return Ragged(order, counts.tolist(), order[row] * width + step, mirror, before)
+
+
+def can_step(layers: nn.RNNBase, inputs: Tensor, state: Any) -> bool:
+    """Whether `read_ragged` serves these layers: where `can_replace` says so, with biases and torch's own cells."""
+    given = () if state is None else (state,) if isinstance(state, Tensor) else tuple(state)
+    usual = layers.mode in GATES and layers.bias and layers.proj_size == 0
+    return usual and can_replace([layers], (inputs, *given, *layers.parameters()))
+
+
+def read_ragged(
+    layers: nn.RNNBase,
+    inputs: Float[Tensor, "batch length inputs"],
+    lengths: Int64[Tensor, " batch"],
+    state: Any = None,
+    *,
+    outputs: bool = True,
+) -> tuple[Float[Tensor, "batch length features"] | None, Any]:
+    """What packed layers give, see `run_recurrent`; dropout between layers draws one number a word and feature.
+
+    Args:
+        layers: torch's, batch first; see `can_step`.
+        inputs: what is read; what lies beyond a row's length is not looked at.
+        lengths: the steps of each row.
+        state: where to start from; None for zeros.
+        outputs: whether the states after each step are asked for; if not, None is what there is of them.
+
+    Raises:
+        ValueError: inputs that are not as wide as the layers', or a length that is not in 1 … `length`.
+    """
+    if inputs.shape[2] != layers.input_size:
+        raise ValueError(f"inputs of shape {tuple(inputs.shape)}; expected (batch, length, {layers.input_size})")
+    batch, width, _ = inputs.shape
+    ragged = arrange(lengths, width)
+    directions = 2 if layers.bidirectional else 1
+    states = GATES[layers.mode].states
+    shape = (layers.num_layers * directions, batch, layers.hidden_size)
+    given = [inputs.new_zeros(shape)] * states if state is None else [state] if states == 1 else list(state)
+    firsts = [kind.index_select(1, ragged.order).split(directions) for kind in given]
+    read = _Take.apply(inputs.reshape(batch * width, -1), ragged.places)
+    ends: list[Sequence[Tensor]] = []
+    for layer, first in enumerate(zip(*firsts, strict=True)):
+        if layer > 0:
+            read = F.dropout(read, layers.dropout, layers.training)
+        names = [f"l{layer}", f"l{layer}_reverse"][:directions]
+        weights = [
+            torch.stack([getattr(layers, f"{kind}_{name}") for name in names])
+            for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        ]
+        wanted = outputs or layer + 1 < layers.num_layers
+        read, *last = _Layer.apply(layers.mode, ragged, wanted, read, *weights, *first)  # pyright: ignore[reportGeneralTypeIssues]
+        ends.append(last)
+    rank = ragged.order.argsort()
+    lasts = tuple(torch.cat(list(kind)).index_select(1, rank) for kind in zip(*ends, strict=True))
+    padded = _Put.apply(read, ragged.places, batch * width).view(batch, width, -1) if outputs else None
+    return padded, lasts if states == 2 else lasts[0]
+
+
+class _Take(torch.autograd.Function):
+    """Rows that are each taken at most once: then nothing has to be summed on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, places: Tensor) -> Tensor:
+        """The rows at `places`."""
+        ctx.save_for_backward(places)
+        ctx.count = len(rows)
+        return rows.index_select(0, places)
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]: once_differentiable's types say less
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor, None]:
+        """Each gradient back where its row is."""
+        (places,) = ctx.saved_tensors
+        return gradient.new_zeros(ctx.count, gradient.shape[1]).index_copy_(0, places, gradient), None
+
+
+class _Put(torch.autograd.Function):
+    """The way back of `_Take`: rows at their places, zero elsewhere."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, places: Tensor, count: int) -> Tensor:
+        """`count` rows, these at `places` among them."""
+        ctx.save_for_backward(places)
+        return rows.new_zeros(count, rows.shape[1]).index_copy_(0, places, rows)
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]: once_differentiable's types say less
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor, None, None]:
+        """The gradient of each row, from its place."""
+        return gradient.index_select(0, ctx.saved_tensors[0]), None, None
+
+
+class _Layer(torch.autograd.Function):
+    """A layer in all its directions; texts are in the order of `Ragged`, positions in that of its steps."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        mode: str,
+        ragged: Ragged,
+        wanted: bool,
+        read: Float[Tensor, "positions inputs"],
+        weight_ih: Float[Tensor, "directions rows inputs"],
+        weight_hh: Float[Tensor, "directions rows hidden"],
+        bias_ih: Float[Tensor, "directions rows"],
+        bias_hh: Float[Tensor, "directions rows"],
+        *first: Float[Tensor, "directions batch hidden"],
+    ) -> tuple[Tensor | None, ...]:
+        """The outputs, if they are wanted, and the last states."""
+        cell = GATES[mode]
+        both = torch.stack([read, read.index_select(0, ragged.mirror)]) if len(weight_ih) == 2 else read[None]
+        bias = bias_ih if cell.split_biases else bias_ih + bias_hh
+        gates = torch.baddbmm(bias[:, None], both, weight_ih.mT)
+        # Each (directions, positions, hidden): the states after each step, then what else the way back needs.
+        kept = [gates.new_empty(*gates.shape[:2], weight_hh.shape[2]) for _ in range(cell.kept)]
+        last = [state.clone() for state in first]
+        across = weight_hh.mT
+        start = 0
+        for count in ragged.counts:
+            step = slice(start, start + count)
+            states = [state[:, :count] for state in last]
+            cell.forward(gates[:, step], states, [kind[:, step] for kind in kept], across, bias_hh)
+            start += count
+        ctx.mode, ctx.ragged = mode, ragged
+        ctx.save_for_backward(both, weight_ih, weight_hh, gates, *first, *kept)
+        ctx.set_materialize_grads(False)
+        return (_side_by_side(kept[0], ragged.mirror) if wanted else None, *last)
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]: once_differentiable's types say less
+        ctx: Any, *upstream: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        """The gradients of inputs, weights and first states."""
+        cell, ragged = GATES[ctx.mode], ctx.ragged
+        both, weight_ih, weight_hh, gates, *rest = ctx.saved_tensors
+        first, kept = rest[: cell.states], rest[cell.states :]
+        directions, batch, _ = first[0].shape
+        back = [torch.zeros_like(first[0]) if kind is None else kind.clone() for kind in upstream[1:]]
+        outer = None if upstream[0] is None else _apart(upstream[0], directions, ragged.mirror)
+        slopes = torch.empty_like(gates)
+        inner = torch.empty_like(gates) if cell.split_biases else slopes
+        start = len(both[0])
+        for past, (count, sooner) in enumerate(pairwise([*reversed(ragged.counts), 0])):
+            # What comes in at the end alone may have faded to nothing long before the beginning of a long text.
+            waiting = outer is not None or count < batch or past % LOOK
+            if not waiting and not any(kind.any() for kind in back):
+                break
+            step = slice(start - count, start)
+            states = [state[:, :count] for state in back]
+            if outer is not None:
+                states[0].add_(outer[:, step])
+            # The texts that have a word at a step are the first of those that had one at the step before.
+            since = slice(step.start - sooner, step.start - sooner + count)
+            earlier = [kind[:, since] for kind in kept[: cell.states]] if sooner else first
+            cell.backward(
+                gates[:, step],
+                earlier,
+                [kind[:, step] for kind in kept],
+                states,
+                slopes[:, step],
+                inner[:, step],
+                weight_hh,
+            )
+            start -= count
+        alive = slice(start, None)
+        needs = ctx.needs_input_grad
+        read = None
+        if needs[3]:
+            reads = torch.zeros_like(both)
+            torch.bmm(slopes[:, alive], weight_ih, out=reads[:, alive])
+            read = reads[0] if directions == 1 else reads[0] + reads[1].index_select(0, ragged.mirror)
+        states_before = torch.cat([first[0], kept[0].index_select(1, ragged.before)], dim=1)
+        bias = slopes[:, alive].sum(1)
+        return (
+            None,
+            None,
+            None,
+            read,
+            torch.bmm(slopes[:, alive].mT, both[:, alive]) if needs[4] else None,
+            torch.bmm(inner[:, alive].mT, states_before[:, alive]) if needs[5] else None,
+            bias,
+            inner[:, alive].sum(1) if cell.split_biases else bias,
+            *back,
+        )
+
+
+def _side_by_side(states: Tensor, mirror: Tensor) -> Tensor:
+    """(positions, directions · hidden), all read forward, of (directions, positions, hidden), each in its own order."""
+    return states[0] if len(states) == 1 else torch.cat([states[0], states[1].index_select(0, mirror)], dim=1)
+
+
+def _apart(states: Tensor, directions: int, mirror: Tensor) -> Tensor:
+    """The way back of `_side_by_side`."""
+    if directions == 1:
+        return states[None]
+    ahead, back = states.chunk(2, dim=1)
+    return torch.stack([ahead, back.index_select(0, mirror)])

@@ -1,0 +1,102 @@
+"""An encoder and a decoder: one network reads a string into a state, another writes a string from it."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from lt_lightning.models.embedding import LetterEmbedding
+from lt_lightning.models.rnn.classifier import TITLES, Backend, build_recurrent, draw_linear_weights, run_recurrent
+from lt_lightning.models.rnn.unrolled import draw_recurrent_weights
+
+
+class EncoderDecoder(nn.Module):
+    """Sequence to sequence without attention: the encoder's last state is all that the decoder knows of the string.
+
+    Sutskever, Vinyals and Le 2014, https://arxiv.org/abs/1409.3215; Cho et al. 2014, https://arxiv.org/abs/1406.1078.
+    Letters are the ids 0 … letters − 1. The id `letters` is what the decoder is given first and what it ends a string
+    with; in what the encoder reads it is padding.
+
+    Args:
+        letters: the size of the alphabet.
+        cell: `rnn`, `gru`, `lstm`, `gru_chung`; see `build_recurrent`.
+        backend: whose recurrent layers.
+        dim: the length of a letter's vector.
+        hidden: the length of the state.
+        layers: the number of layers of either.
+        dropout: the share dropped in training: of the vectors, between the layers, and of the states before the head.
+        embedding_std: the standard deviation of letter vectors.
+    """
+
+    def __init__(
+        self,
+        letters: int,
+        *,
+        cell: str = "gru",
+        backend: Backend = "torch",
+        dim: int = 64,
+        hidden: int = 256,
+        layers: int = 1,
+        dropout: float = 0.0,
+        embedding_std: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.title = f"{TITLES[cell]} encoder-decoder"
+        self.end = letters
+        self.source_embedding = LetterEmbedding(letters, dim, embedding_std)
+        self.encoder = build_recurrent(cell, backend, dim, hidden, layers, dropout=dropout)
+        self.target_embedding = LetterEmbedding(letters + 1, dim, embedding_std)
+        self.decoder = build_recurrent(cell, backend, dim, hidden, layers, dropout=dropout)
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(hidden, letters + 1)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw all weights afresh."""
+        self.source_embedding.reset_parameters()
+        self.target_embedding.reset_parameters()
+        draw_recurrent_weights(self.encoder)
+        draw_recurrent_weights(self.decoder)
+        draw_linear_weights(self.fc)
+
+    def forward(
+        self,
+        sources: Int64[Tensor, "batch source_length"],
+        source_lengths: Int64[Tensor, " batch"],
+        given: Int64[Tensor, "batch length"],
+    ) -> Float[Tensor, "batch length symbols"]:
+        """Logits for the letter after each that the decoder is given (teacher forcing).
+
+        Args:
+            sources: the strings to read, padded at the end.
+            source_lengths: the number of letters of each, at least 1.
+            given: what the decoder reads: `end`, then the letters of the right answer.
+        """
+        return self._write(given, self._read(sources, source_lengths))[0]
+
+    @torch.no_grad()
+    def greedy(
+        self, sources: Int64[Tensor, "batch source_length"], source_lengths: Int64[Tensor, " batch"], steps: int
+    ) -> Int64[Tensor, "batch steps"]:
+        """What the decoder writes on its own, the likeliest letter each time; `end` from a string's end on."""
+        state = self._read(sources, source_lengths)
+        letter = torch.full_like(sources[:, :1], self.end)
+        ended = torch.zeros_like(letter, dtype=torch.bool)
+        written = []
+        for _ in range(steps):
+            logits, state = self._write(letter, state)
+            letter = logits.argmax(dim=2).masked_fill(ended, self.end)
+            ended |= letter == self.end
+            written.append(letter)
+        return torch.cat(written, dim=1)
+
+    def _read(self, sources: Tensor, lengths: Tensor) -> object:
+        # Buckets hold strings of one length, mostly: then there is nothing to pack.
+        uneven = lengths if bool((lengths != sources.shape[1]).any()) else None
+        return run_recurrent(self.encoder, self.dropout(self.source_embedding(sources)), uneven)[1]
+
+    def _write(self, given: Tensor, state: object) -> tuple[Tensor, object]:
+        states, state = run_recurrent(self.decoder, self.dropout(self.target_embedding(given)), state=state)
+        return self.fc(self.dropout(states)), state

@@ -1,0 +1,9 @@
+"""Pages and figures of runs: `python -m lt_lightning.report RUN [RUN …]`.
+
+- `run`, `run_page`, `examples`, `facts`: the report of one run;
+- `comparison/`: several runs, in groups of equal settings;
+- `figures/`: all figures, drawn with matplotlib's objects alone;
+- `statistics`: means over seeds and their intervals; `frame`: the HTML that all pages share.
+
+Reads runs and never writes records: that is for `runs`.
+"""

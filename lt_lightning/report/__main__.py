@@ -1,0 +1,98 @@
+"""Draw the report of a run, or a comparison of several: `python -m lt_lightning.report RUN [RUN …]`.
+
+matplotlib is imported only once there is something to draw, so that `--help` answers at once.
+"""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lt_lightning.errors import SettingError
+from lt_lightning.runs.reading import is_run, read_run
+from lt_lightning.runtime.arguments import Parser, start_program
+from lt_lightning.runtime.terminal import complain, write
+
+MOST_CHOSEN = 5
+"""Of so many rounds, learning curves can be told apart."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Draw the report of a run, or compare several, and print where the page is.
+
+    Args:
+        arguments: those of the command line; None takes them from there.
+
+    Returns:
+        The exit code: 0, or 2 where something could not be drawn; the rest is drawn nevertheless.
+    """
+    parser = Parser(
+        prog="python -m lt_lightning.report",
+        description="Draw the figures and report.html of a run; of several runs, a comparison: means over seeds, "
+        "grouped by the settings that differ.",
+    )
+    parser.add_argument(
+        "runs",
+        metavar="RUN",
+        nargs="+",
+        type=Path,
+        help="a run directory, outputs/<experiment>/<date>_<time>, which may still be running, or a folder with "
+        "runs in it, such as a sweep",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        type=Path,
+        help="where a comparison goes (default: the folder that is given or, where several are given, "
+        "outputs/comparisons/<date>_<time>)",
+    )
+    parser.add_argument(
+        "--rounds",
+        metavar="ROUNDS",
+        type=_rounds,
+        help=f"the rounds whose learning curves are drawn, at most {MOST_CHOSEN}, such as 0,3,6 (default: some from "
+        "the first to the last)",
+    )
+    given = parser.parse_args(arguments)
+    one = len(given.runs) == 1 and (is_run(given.runs[0]) or not os.path.isdir(given.runs[0]))  # noqa: PTH112
+    if one and is_run(given.runs[0]) and given.output is not None:
+        parser.error("--output is for comparisons; the report of a run goes into its directory")
+    try:
+        page, complaints = (
+            _draw(given.runs[0], given.rounds) if one else _compare(given.runs, given.output, given.rounds)
+        )
+        write(str(page))
+    except SettingError as error:
+        complaints = str(error).splitlines()
+    for complaint in complaints:
+        complain(complaint)
+    return 2 if complaints else 0
+
+
+def _rounds(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"\d{1,9}(,\d{1,9})*", text):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no list of rounds, such as 0,3,6")
+    rounds = tuple(sorted(set(map(int, text.split(",")))))
+    if len(rounds) > MOST_CHOSEN:
+        raise argparse.ArgumentTypeError(f"{len(rounds)} rounds are more than one figure holds; choose {MOST_CHOSEN}")
+    return rounds
+
+
+def _draw(folder: Path, rounds: Sequence[int] | None) -> tuple[Path, Sequence[str]]:
+    run = read_run(folder)
+    from lt_lightning.report.run import draw_run
+
+    return draw_run(run, rounds), run.damages
+
+
+def _compare(folders: Sequence[Path], output: Path | None, rounds: Sequence[int] | None) -> tuple[Path, Sequence[str]]:
+    from lt_lightning.report.comparison.report import draw_comparison
+
+    return draw_comparison(folders, output, rounds)
+
+
+if __name__ == "__main__":
+    sys.exit(start_program(main))

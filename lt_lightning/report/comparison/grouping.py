@@ -1,0 +1,236 @@
+"""Which runs belong together: groups of runs whose settings are the same, and the labels that tell groups apart."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lt_lightning.report import facts
+from lt_lightning.runs.folders import natural
+from lt_lightning.runs.metrics import Metric, task_of
+from lt_lightning.runs.origins import origin_of
+from lt_lightning.runs.reading import Run
+from lt_lightning.runs.saying import exact
+from lt_lightning.runs.terminal import percent
+
+REWIND, TICKET = "pruning.rewind", "pruning.ticket"
+
+# Settings that do not make another experiment: where it lies, how long it goes on, what it computes on. (On how many
+# processes is another matter: each takes a batch of its own. `run.json` has their number.)
+_SAME_EXPERIMENT = frozenset(
+    {
+        "seed", "name", "pruning.rounds", "tickets.keep", "data.path", "data.delimiter", "data.hub_config",
+        "data.test_fraction", "data.num_workers", "data.kind",
+        "model.prompt", "model.temperature", "model.sample_length",
+        *(
+            f"trainer.{key}"
+            for key in (
+                "accelerator", "devices", "num_nodes", "strategy", "logger", "log_every_n_steps", "default_root_dir",
+                "enable_progress_bar", "enable_model_summary", "enable_checkpointing",
+            )
+        ),
+    }
+)  # fmt: skip
+
+_ORIGIN = ("corpus", "experiment", "rewind", "round")
+_REWINDS = ("init", "epoch", "step", "last", "none", "random")
+_MUST_AGREE = ("task", "corpus.name", "corpus.class_names", "corpus.fingerprint")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        label: what tells it from the other groups, e.g. `rewind init`.
+        settings: the settings that differ among the groups, by their full names, with this group's values.
+        runs: one a seed, in the order of the seeds.
+    """
+
+    label: str
+    settings: Mapping[str, Any]
+    runs: tuple[Run, ...]
+
+    @property
+    def metric(self) -> Metric:
+        """What the runs are judged by."""
+        return self.runs[0].metric
+
+    @property
+    def seeds(self) -> tuple[str, ...]:
+        """The seeds, in the order of the runs."""
+        return tuple(facts.seed(run.description) for run in self.runs)
+
+
+def comparable(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+    """The runs of the task and data of most of them, and for each of the others a line that says what it has instead.
+
+    Of data that as many saw, the data of the run that was named first.
+    """
+    if not runs:
+        return [], []
+    data = [exact([_seen(run, path) for path in _MUST_AGREE]) for run in runs]
+    # max and index both take the first of equals.
+    usual = runs[data.index(max(data, key=data.count))]
+    kept, left_out = [], []
+    for run in runs:
+        for path in _MUST_AGREE:
+            here, there = (_seen(one, path) for one in (run, usual))
+            if here != there:
+                left_out.append(
+                    f"{run.folder}: {path} is {_short(here)}, but {_short(there)} in {usual.folder}; "
+                    f"compare runs of the same {'task' if path == 'task' else 'data'}"
+                )
+                break
+        else:
+            kept.append(run)
+    return kept, left_out
+
+
+def _seen(run: Run, path: str) -> Any:
+    # Older runs do not say their task.
+    return task_of(run.description) if path == "task" else facts.look_up(run.description, path)
+
+
+def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
+    """The groups, in an order that readers expect, and a line for each run that repeats another's seed."""
+    settings = [_settings(run) for run in runs]
+    for positions in _members(settings)[1]:
+        if _seeds_share_tickets([runs[position] for position in positions]):
+            for position in positions:
+                file = facts.look_up(runs[position].description, f"config.{TICKET}")
+                settings[position][TICKET] = f"{facts.say(file)}: {settings[position][TICKET]}"
+    keys, members = _members(settings)
+    groups, left_out = [], []
+    for positions in members:
+        values = {key: settings[positions[0]].get(key) for key in keys}
+        kept, repeated = _one_a_seed([runs[position] for position in positions])
+        groups.append(Group(_label(values), values, tuple(kept)))
+        left_out += repeated
+    groups.sort(key=lambda group: [_order(*setting) for setting in group.settings.items()])
+    return _told_apart(groups), left_out
+
+
+def _members(settings: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[int]]]:
+    """The settings that differ, and the positions of those that have the same."""
+    keys = _differing(settings)
+    members: dict[str, list[int]] = {}
+    for position, values in enumerate(settings):
+        members.setdefault(exact([values.get(key) for key in keys]), []).append(position)
+    return keys, list(members.values())
+
+
+def _seeds_share_tickets(runs: Sequence[Run]) -> bool:
+    """Whether some of these runs have the same seed and yet began with other tickets."""
+    began = {(facts.seed(run.description), facts.say(facts.look_up(run.description, "ticket.seal"))) for run in runs}
+    return len({seed for seed, _ in began}) < len(began)
+
+
+def show_setting(value: Any) -> str:
+    """A setting's value as one would type it.
+
+    >>> show_setting("init"), show_setting(1e-3), show_setting(None), show_setting([3, 4, 5]), show_setting(True)
+    ('init', '0.001', 'null', '[3, 4, 5]', 'true')
+    """
+    return facts.say(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False).replace('"', "")
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    # Where a ticket lies says nothing, and each seed may have its own: it is what the ticket was found on that counts,
+    # and how much of it lives.
+    origin = origin_of(run.description)
+    return {
+        **flat_settings(facts.look_up(run.description, "config")),
+        TICKET: "none" if origin is None else _kind_of_ticket(origin),
+        "processes": facts.look_up(run.description, "processes") or 1,
+    }
+
+
+def _kind_of_ticket(origin: Mapping[str, Any]) -> str:
+    """What tells tickets apart, whichever seed found them."""
+    corpus, experiment, rewind, round_ = (facts.say(origin.get(key)) for key in _ORIGIN)
+    sparsity = origin.get("sparsity")
+    density = percent(1 - sparsity) if isinstance(sparsity, float) else facts.DASH
+    return f"round {round_} of {corpus}, {density} ({experiment}, {rewind})"
+
+
+def flat_settings(config: Any, prefix: str = "") -> dict[str, Any]:
+    """The settings by their dotted names; what is no mapping has none.
+
+    >>> flat_settings({"seed": 0, "data": {"limit": None}})
+    {'seed': 0, 'data.limit': None}
+    """
+    if not isinstance(config, Mapping):
+        return {prefix[:-1]: config} if prefix else {}
+    below = (flat_settings(inside, f"{prefix}{key}.") for key, inside in config.items())
+    return {name: value for settings in below for name, value in settings.items()}
+
+
+def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    keys = dict.fromkeys(key for values in settings for key in values if not _same_experiment(key))
+    return [key for key in keys if len({exact(values.get(key)) for values in settings}) > 1]
+
+
+def _same_experiment(key: str) -> bool:
+    # A logger or a strategy may be an object, whose settings lie below it.
+    return any(key == one or key.startswith(f"{one}.") for one in _SAME_EXPERIMENT)
+
+
+def _label(settings: Mapping[str, Any]) -> str:
+    short = [key.rpartition(".")[2] for key in settings]
+    named = [
+        (_short(name if short.count(name) == 1 else key, 40), _short(show_setting(value), 56))
+        for name, (key, value) in zip(short, settings.items(), strict=True)
+    ]
+    # JSON can hold half a character, which no file can.
+    return facts.say(", ".join(" ".join(words) for words in named)) if named else "all runs"
+
+
+def _told_apart(groups: Sequence[Group]) -> list[Group]:
+    """The groups, with a number behind a label that comes again: 1 and "1" are written alike."""
+    labels = [group.label for group in groups]
+    return [
+        replace(group, label=f"{group.label} ({labels[:i].count(group.label) + 1})")
+        if group.label in labels[:i]
+        else group
+        for i, group in enumerate(groups)
+    ]
+
+
+def _order(key: str, value: Any) -> tuple[Any, ...]:
+    text = show_setting(value)
+    if key == REWIND:
+        kind = text.partition(":")[0]
+        return (_REWINDS.index(kind) if kind in _REWINDS else len(_REWINDS), natural(text))
+    if value is None:
+        return (-1, 0, ())
+    if isinstance(value, (int, float)):
+        return (0, value, ())
+    return (1, 0, natural(text))
+
+
+def _one_a_seed(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+    """The longest run of each seed, of equally long ones the latest; and a line for each of the others."""
+    seeds: dict[str, list[Run]] = {}
+    for run in runs:
+        seeds.setdefault(facts.seed(run.description), []).append(run)
+    kept, left_out = [], []
+    for seed in sorted(seeds, key=natural):
+        # Ascending, and stable: of runs that started at the same time, the one named last is the last.
+        *others, best = sorted(seeds[seed], key=lambda run: (len(run.records), facts.say(_started(run))))
+        kept.append(best)
+        left_out += [
+            f"{run.folder}: seed {seed} again, as in {best.folder}, which has "
+            f"{'more' if len(best.records) > len(run.records) else 'as many'} rounds; give each seed once"
+            for run in others
+        ]
+    return kept, left_out
+
+
+def _started(run: Run) -> Any:
+    return facts.look_up(run.description, "started")
+
+
+def _short(value: Any, length: int = 80) -> str:
+    said = " ".join(facts.say(value).split())
+    return said if len(said) <= length else f"{said[: length - 1]}…"

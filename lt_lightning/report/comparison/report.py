@@ -1,0 +1,68 @@
+"""A comparison, written: its figures as PNG and SVG, its tables as CSV, and the page that shows both."""
+
+import re
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from lt_lightning.errors import SettingError
+from lt_lightning.report.comparison.page import render_comparison
+from lt_lightning.report.comparison.study import gather
+from lt_lightning.report.comparison.tables import all_tables
+from lt_lightning.report.figures.gallery import FIGURES, compose, shared_rounds
+from lt_lightning.report.run import choose_rounds, save_picture
+from lt_lightning.runs.reading import is_run
+from lt_lightning.storage.atomic import write_whole, writing_to
+
+
+def draw_comparison(
+    folders: Sequence[Path], output: Path | None = None, rounds: Sequence[int] | None = None
+) -> tuple[Path, tuple[str, ...]]:
+    """Compare runs; nothing is written into their own directories.
+
+    Args:
+        folders: run directories, and folders that hold some.
+        output: where `report.html`, `figures/` and `comparison/` go; by default into the folder, if it is one that
+            holds runs, and otherwise into a new one below `outputs/comparisons/`.
+        rounds: those whose learning curves are drawn; None for some, from the first to the last.
+
+    Returns:
+        The path of `report.html`, and a line for whatever was left out.
+
+    Raises:
+        SettingError: nothing is left to compare, with a line for each reason; a chosen round has no learning curve;
+            or the output cannot be written.
+    """
+    study = gather(folders)
+    folder = output or _default(folders)
+    if is_run(folder):
+        raise SettingError(f"{folder}: is a run directory; give another --output, a comparison has a folder of its own")
+    if folder.exists() and not folder.is_dir():
+        raise SettingError(f"{folder}: is a file; give --output a folder")
+    learning = choose_rounds(rounds, shared_rounds(study), most=4)
+    page = folder / "report.html"
+    with writing_to(folder):
+        for inside in ("figures", "comparison"):
+            (folder / inside).mkdir(parents=True, exist_ok=True)
+        drawn = list(compose(study, learning))
+        pictures = [
+            save_picture(figure, folder / "figures" / name, shows, caption) for name, figure, shows, caption in drawn
+        ]
+        _remove_others(folder / "figures", {name for name, *_ in drawn})
+        for table in all_tables(study, folder):
+            write_whole(folder / "comparison" / f"{table.name}.csv", table.csv())
+        write_whole(page, render_comparison(study, pictures, folder))
+    return page, study.left_out
+
+
+def _remove_others(figures: Path, drawn: Collection[str]) -> None:
+    """Remove figures that an earlier comparison left here and this one does not have."""
+    for path in figures.iterdir():
+        if path.suffix in (".png", ".svg") and path.stem not in drawn and re.fullmatch(FIGURES, path.stem):
+            path.unlink()
+
+
+def _default(folders: Sequence[Path]) -> Path:
+    if len(folders) == 1 and not is_run(folders[0]):
+        return folders[0]
+    return Path("outputs") / "comparisons" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"

@@ -1,0 +1,81 @@
+"""Runs gathered to be compared: what was read of them, in groups, and what had to be left out."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lt_lightning.errors import SettingError
+from lt_lightning.report.comparison.comparison import Pair, Point, curve, pairs
+from lt_lightning.report.comparison.grouping import Group, comparable, group_runs
+from lt_lightning.runs.folders import find_runs
+from lt_lightning.runs.metrics import Metric
+from lt_lightning.runs.reading import Run, read_run
+from lt_lightning.runs.wording import Wording, shared_wording
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared.
+
+    Attributes:
+        groups: at least one, in order.
+        curves: each group's means over its seeds, by the group's label.
+        pairs: the differences worth looking at.
+        left_out: a line for each run, or part of a run, that is not in the groups: its name, why, and what to do.
+    """
+
+    groups: tuple[Group, ...]
+    curves: dict[str, tuple[Point, ...]]
+    pairs: tuple[Pair, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def metric(self) -> Metric:
+        """What all runs are judged by."""
+        return self.groups[0].metric
+
+    @property
+    def words(self) -> Wording:
+        """What the things of the runs' task are called."""
+        return shared_wording([run.description for run in self.runs])
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs of all groups."""
+        return tuple(run for group in self.groups for run in group.runs)
+
+
+def gather(folders: Sequence[Path]) -> Study:
+    """Read runs, and those in folders of runs, and group them.
+
+    Raises:
+        SettingError: nothing is left to compare; a line for each reason.
+    """
+    runs, left_out = _read(folders)
+    runs, other_data = comparable(runs)
+    groups, repeated = group_runs(runs)
+    damages = [damage for group in groups for run in group.runs for damage in run.damages]
+    left_out += [*other_data, *repeated, *damages]
+    if not groups:
+        raise SettingError("\n".join(left_out))
+    return Study(tuple(groups), {group.label: curve(group) for group in groups}, tuple(pairs(groups)), tuple(left_out))
+
+
+def _read(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
+    runs, left_out, seen = [], [], set()
+    for folder in folders:
+        found = find_runs(folder)
+        if not found:
+            why = "no runs in it, however deep" if folder.is_dir() else "no such folder"
+            left_out.append(f"{folder}: {why}; give run directories, or a folder that holds some")
+        for inside in found:
+            real = os.path.realpath(inside)
+            if real in seen:
+                continue
+            seen.add(real)
+            try:
+                runs.append(read_run(inside))
+            except SettingError as error:
+                left_out.append(" ".join(str(error).split()))
+    return runs, left_out

@@ -1,0 +1,125 @@
+"""Confusion matrices side by side, and beside them the accuracy of every class."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lt_lightning.report.figures.run import is_dark, spread
+from lt_lightning.report.figures.style import INK, QUIET, VERMILLION, printable_apart, styled, titled_figure
+from lt_lightning.runs.confusion import ClassAccuracy, Counts, class_accuracies
+from lt_lightning.runs.wording import OF_TEXTS, Wording
+
+_NUMBERED = 12  # up to so many classes, the cells are large enough for numbers
+_NAMED = 20  # of more classes, so many are named
+
+# What the tickets' markers look like, in the order of the panels.
+_MARKS = (("o", INK, "full"), ("s", VERMILLION, "none"))
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A ticket's confusion: what is written above it, and its counts."""
+
+    title: str
+    counts: Counts
+
+
+def confusion_figure(
+    panels: Sequence[Panel],
+    classes: Mapping[int, str],
+    title: str,
+    subtitle: str = "",
+    words: Wording = OF_TEXTS,
+) -> Figure:
+    """What share of each class, a row, was taken for which, in per cent; on the right each class's accuracy.
+
+    Args:
+        panels: one or two tickets.
+        classes: the classes' names by number; at most `confusion.MOST_CLASSES`.
+        title: what is seen.
+        subtitle: of which runs.
+        words: what classes are called, and the share of each that is right.
+    """
+    names = printable_apart(classes.values(), 22)
+    each = 0.56 if len(names) <= _NUMBERED else 0.26 if len(names) <= _NAMED else 0.16
+    slanted = 0.075 * max(map(len, names), default=0)
+    with styled({"axes.grid": False}):
+        figure = titled_figure(10.4 if len(panels) > 1 else 7.4, 1.9 + slanted + each * len(names), title, subtitle)
+        figure.set_figheight(max(3.4, figure.get_figheight()))
+        *matrices, points = figure.subplots(1, len(panels) + 1, width_ratios=[*[1.0] * len(panels), 0.55])
+        for axes, panel in zip(matrices, panels, strict=True):
+            _draw_matrix(axes, panel, list(classes))
+        _name_classes(matrices[0], names)
+        matrices[0].set_ylabel(f"true {words.one}")
+        for axes in matrices[1:]:
+            axes.set_yticks([])
+        _draw_accuracies(points, [class_accuracies(panel.counts, list(classes)) for panel in panels])
+        points.set_xlabel(f"{words.right} of the {words.one} (%)")
+        points.legend(
+            points.lines[: len(panels)], [panel.title.partition("\n")[0] for panel in panels], loc="lower center",
+            bbox_to_anchor=(0.5, 1.0), fontsize=8.5, handlelength=1.0, borderaxespad=0.2,
+        )  # fmt: skip
+        for axes in matrices:
+            ticks = spread(range(len(names)), _NAMED)
+            axes.set_xticks([x + 0.5 for x in ticks], [names[x] for x in ticks], **_slant(len(names)))
+            axes.tick_params(length=0)
+            axes.spines[:].set_visible(False)
+    return figure
+
+
+def _slant(classes: int) -> dict[str, Any]:
+    """How names below narrow columns stand, so that they do not meet."""
+    if classes > _NUMBERED:
+        return {"rotation": 90}
+    return {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+
+
+def _name_classes(axes: Axes, names: Sequence[str]) -> None:
+    ticks = spread(range(len(names)), _NAMED)
+    axes.set_yticks([y + 0.5 for y in ticks], [names[y] for y in ticks])
+
+
+def _draw_matrix(axes: Axes, panel: Panel, classes: Sequence[int]) -> None:
+    accuracies = class_accuracies(panel.counts, classes)
+    shares = [
+        [100 * panel.counts.get((row.number, taken), 0) / row.rows if row.rows else float("nan") for taken in classes]
+        for row in accuracies
+    ]
+    colours = mpl.colormaps["Blues"].with_extremes(bad="white")
+    axes.pcolormesh(shares, cmap=colours, vmin=0, vmax=100, edgecolors="white", linewidth=0.8)
+    axes.set_title(panel.title, size=9.5, loc="left")
+    axes.set_xlabel("taken for")
+    axes.invert_yaxis()
+    if len(classes) > _NUMBERED:
+        return
+    for y, (row, values) in enumerate(zip(accuracies, shares, strict=True)):
+        for x, value in enumerate(values):
+            if row.rows == 0:
+                continue
+            ink = "white" if is_dark(colours(value / 100)) else INK
+            axes.text(x + 0.5, y + 0.46, _in_cell(value), size=9.5, ha="center", va="bottom", color=ink)
+            count = panel.counts.get((row.number, classes[x]), 0)
+            axes.text(x + 0.5, y + 0.56, f"{count:,}", size=6.5, ha="center", va="top", color=ink)
+
+
+def _in_cell(share: float) -> str:
+    return f"{share:.1f}"
+
+
+def _draw_accuracies(axes: Axes, tickets: Sequence[Sequence[ClassAccuracy]]) -> None:
+    heights = [y + 0.5 for y in range(len(tickets[0]))]
+    for (marker, colour, fill), accuracies in zip(_MARKS, tickets, strict=False):
+        axes.plot(
+            [100 * one.accuracy for one in accuracies], heights,
+            linestyle="", marker=marker, color=colour, fillstyle=fill, markersize=7 if fill == "none" else 5,
+        )  # fmt: skip
+    for height in heights:
+        axes.axhline(height, color=QUIET, linewidth=0.4, alpha=0.4, zorder=0)
+    axes.set_ylim(len(heights), 0)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.grid(visible=True, axis="x")

@@ -1,0 +1,154 @@
+"""The report of a run: its figures as PNG and SVG, and the page that shows them."""
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from lt_lightning.errors import SettingError
+from lt_lightning.report import facts
+from lt_lightning.report.figures.confusion import Panel, confusion_figure
+from lt_lightning.report.figures.run import layers_figure, learning_figure, metric_figure, save_figure, spread
+from lt_lightning.report.frame import Picture
+from lt_lightning.report.run_page import render_page, shown_rounds
+from lt_lightning.runs.confusion import MOST_CLASSES, classes_of, count_confusion
+from lt_lightning.runs.metrics import Baseline, Metric, baseline_of
+from lt_lightning.runs.reading import Run, read_run
+from lt_lightning.runs.terminal import measured, percent, with_unit
+from lt_lightning.runs.winners import smallest_winner
+from lt_lightning.runs.wording import Wording, wording_of
+from lt_lightning.storage.atomic import write_whole, writing_to
+
+
+def draw_report(folder: Path) -> Path:
+    """Draw the figures and the page of a run, also of one that is still going.
+
+    Args:
+        folder: the run directory. `figures/` and `report.html` in it are written, each file whole or not at all.
+
+    Returns:
+        The path of `report.html`.
+
+    Raises:
+        SettingError: the folder is no run, has no sound round yet, or cannot be written to.
+    """
+    return draw_run(read_run(folder))
+
+
+def draw_run(run: Run, rounds: Sequence[int] | None = None) -> Path:
+    """Draw the report of a run that has been read, into its directory, and give the path of `report.html`.
+
+    Args:
+        run: the run.
+        rounds: those whose learning curves are drawn; None for some, from the first to the last.
+
+    Raises:
+        SettingError: the directory cannot be written to, or a chosen round has no learning curve.
+    """
+    chosen = choose_rounds(rounds, {epoch.round for epoch in run.epochs}) if run.epochs or rounds else []
+    page = run.folder / "report.html"
+    with writing_to(run.folder):
+        (run.folder / "figures").mkdir(exist_ok=True)
+        write_whole(page, render_page(run, _draw_figures(run, chosen)))
+    return page
+
+
+def choose_rounds(wanted: Sequence[int] | None, trained: Collection[int], most: int = 5) -> list[int]:
+    """The rounds whose learning curves are drawn.
+
+    Args:
+        wanted: those that were asked for; None for at most `most`, evenly spread, the first and the last among them.
+        trained: those that have a learning curve.
+        most: how many the figure holds.
+
+    Raises:
+        SettingError: one that was asked for has none.
+    """
+    if wanted is None:
+        return spread(sorted(trained), most)
+    if lacking := [round_ for round_ in wanted if round_ not in trained]:
+        there = f"rounds 0 to {max(trained)}" if trained else "no learning curves"
+        raise SettingError(f"--rounds: there is no round {lacking[0]}; there are {there}")
+    return list(wanted)
+
+
+def save_picture(figure: Figure, stem: Path, shows: str, caption: str) -> Picture:
+    """Write a figure as PNG and SVG, and give what a page shows of it; arguments as for `save_figure` and `Picture`."""
+    _, svg = save_figure(figure, stem)
+    return Picture(svg.read_text(encoding="utf-8"), shows, caption)
+
+
+def _draw_figures(run: Run, learning: Sequence[int]) -> list[Picture]:
+    subtitle, metric, words = facts.subtitle(run.description), run.metric, wording_of(run.description)
+    baseline = baseline_of(run.description)
+
+    def draw(
+        name: str, figure_of: Callable[..., Figure], rows: Sequence[Any], title: str, caption: str, *more: Any
+    ) -> Picture:
+        figure = figure_of(rows, title, subtitle, *more)
+        return save_picture(figure, run.folder / "figures" / name, f"{title}: {subtitle}", caption)
+
+    title, about = f"{metric.title} against density", _about_metric(run, baseline)
+    pictures = [draw(metric.figure, metric_figure, run.records, title, about, metric, baseline, None, words)]
+    if run.layers:
+        pictures.append(draw("layers", layers_figure, run.layers, "Density of each parameter (% alive)", ABOUT_LAYERS))
+    if run.epochs:
+        curves = [epoch for epoch in run.epochs if epoch.round in learning]
+        about = _ABOUT_LEARNING.format(valid=words.valid, full=words.full)
+        pictures.append(draw("learning", learning_figure, curves, "Learning curves", about, words.valid))
+    rounds = shown_rounds(run)
+    counts = [count_confusion(run.confusion, round_) for round_ in rounds]
+    classes = classes_of(run.description, *counts)
+    if rounds and len(classes) <= MOST_CLASSES:
+        panels = [
+            Panel(f"{title}\n{percent(run.records[round_].density)} alive", of_round)
+            for (round_, title), of_round in zip(rounds.items(), counts, strict=True)
+        ]
+
+        def figure_of(panels: Sequence[Panel], title: str, subtitle: str) -> Figure:
+            return confusion_figure(panels, classes, title, subtitle, words)
+
+        pictures.append(draw("confusion", figure_of, panels, "What is taken for what", about_confusion(words)))
+    return pictures
+
+
+def _about_metric(run: Run, baseline: Baseline | None) -> str:
+    metric, winner = run.metric, smallest_winner(run.records, run.metric)
+    words = wording_of(run.description)
+    full = measured(metric.read(run.records[0]), metric)
+    caption = (
+        f"{metric.title} after each round against the share of weights still alive, on a logarithmic axis: sparser to "
+        f"the right. The dashed line is the {metric.short} of the {words.full}, {full}. "
+    )
+    unmarked = "Nothing is pruned." if facts.prunes_nothing(run.description) else "No ticket reaches it so far."
+    caption += (
+        unmarked
+        if winner is None
+        else f"The ring marks the sparsest ticket that reaches it: round {winner.round}, with "
+        f"{percent(winner.density)} of the weights and {measured(metric.read(winner), metric)} {metric.name}."
+    )
+    return caption if baseline is None else f"{caption} {about_baseline(baseline, metric)}"
+
+
+def about_baseline(baseline: Baseline, metric: Metric) -> str:
+    """What the dotted line of a figure is."""
+    reached = with_unit(baseline.value, metric)
+    return f"The dotted line is what a simple model reaches, {facts.say(baseline.name)}: {reached}."
+
+
+ABOUT_LAYERS = (
+    "Per cent of each parameter's entries alive, round by round; its number of entries stands on the right. Colours "
+    "are on a logarithmic scale, the darker the denser. Where every parameter is pruned on its own, the rows differ by "
+    "rounding alone, which shows in the smallest."
+)
+_ABOUT_LEARNING = "Loss and {valid} on the validation part after each epoch of some rounds; round 0 is the {full}."
+
+
+def about_confusion(words: Wording) -> str:
+    """How to read a figure of confusions."""
+    return (
+        f"Of each {words.one}'s {words.tested}, a row of the picture, the share in per cent that was taken for each "
+        f"{words.one}, and below it how many they are: right answers lie on the diagonal. On the right the same "
+        f"{words.rights}, {words.one} by {words.one}."
+    )

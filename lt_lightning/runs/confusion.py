@@ -1,0 +1,63 @@
+"""Which classes a ticket takes for which: counts of test rows, and each class's accuracy."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lt_lightning.runs.records import ConfusionRecord
+from lt_lightning.runs.saying import look_up, say, visible
+
+Counts = Mapping[tuple[int, int], int]
+"""How many test rows of a class, the first number, were taken for a class, the second."""
+
+MOST_CLASSES = 40
+"""Of more classes no picture is drawn: nobody could read it."""
+
+
+@dataclass(frozen=True)
+class ClassAccuracy:
+    """How many of a class's test rows were taken for what they are."""
+
+    number: int
+    rows: int
+    right: int
+
+    @property
+    def accuracy(self) -> float:
+        """The share of them; NaN where the class has no rows."""
+        return self.right / self.rows if self.rows else float("nan")
+
+
+def count_confusion(rows: Sequence[ConfusionRecord], round_: int) -> Counts:
+    """The counts of one round."""
+    counts: Counter[tuple[int, int]] = Counter()
+    for row in rows:
+        if row.round == round_:
+            counts[row.label, row.predicted] += row.count
+    return counts
+
+
+def classes_of(description: Mapping[str, Any], *all_counts: Counts) -> dict[int, str]:
+    """The names of the classes by number: those that the run names, and whichever else the counts hold."""
+    named = look_up(description, "corpus.class_names")
+    names = {i: visible(say(name)) for i, name in enumerate(named)} if isinstance(named, list) else {}
+    met = sorted({number for counts in all_counts for pair in counts for number in pair})
+    return names | {number: f"class {number}" for number in met if number not in names}
+
+
+def class_accuracies(counts: Counts, classes: Sequence[int]) -> list[ClassAccuracy]:
+    """Each class's accuracy, in the order of `classes`.
+
+    >>> class_accuracies({(0, 0): 3, (0, 1): 1}, [0])
+    [ClassAccuracy(number=0, rows=4, right=3)]
+    """
+    rows: Counter[int] = Counter()
+    for (label, _), count in counts.items():
+        rows[label] += count
+    return [ClassAccuracy(number, rows[number], counts.get((number, number), 0)) for number in classes]
+
+
+def too_many(classes: int, many: str) -> str:
+    """A sentence that says why there is no picture of so many classes, called `many`, where there is none."""
+    return f" {classes:,} {many}, more than {MOST_CLASSES}, make no picture." if classes > MOST_CLASSES else ""

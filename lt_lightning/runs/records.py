@@ -1,0 +1,315 @@
+"""The rows of a run's tables: what they hold, how they are written and read back.
+
+Imports the standard library alone.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from operator import index
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar, get_type_hints
+
+from lt_lightning.errors import SettingError
+from lt_lightning.storage.atomic import write_whole
+from lt_lightning.storage.regular import read_regular
+
+_LARGEST = 2**28
+"""Bytes of a table; one of 3,000 rounds and 60 parameters has 2**23."""
+
+
+def _density(alive: int, total: int) -> float:
+    # Of nothing, nothing is pruned: a parameter may have no entries.
+    return alive / total if total else 1.0
+
+
+def _check_counts(round_: int, alive: int, total: int) -> None:
+    if round_ < 0:
+        raise ValueError(f"round must not be negative, not {round_}")
+    if not 0 <= alive <= total:
+        raise ValueError(f"alive must be within 0 … total, not {alive} of {total}")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A row of `results.csv`: one round. Accuracies and sparsity are fractions, not per cents.
+
+    Where the network answers letter by letter, `test_acc` is the share of letters that are right, and `test_exact` that
+    of test rows that are right in every letter. A language model has a `test_perplexity`, of a letter. Where the test
+    columns are of some rows of the test part alone, `tested_rows` is their number.
+    """
+
+    round: int
+    sparsity: float
+    alive: int
+    total: int
+    epochs: int
+    train_loss: float
+    valid_loss: float
+    valid_acc: float
+    test_loss: float
+    test_acc: float
+    seconds: float
+    test_perplexity: float | None = None
+    test_exact: float | None = None
+    tested_rows: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_counts(self.round, self.alive, self.total)
+
+    @property
+    def density(self) -> float:
+        """The share of prunable entries that are alive, in [0, 1]."""
+        return _density(self.alive, self.total)
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """A row of `layers.csv`: one parameter in one round."""
+
+    round: int
+    parameter: str
+    alive: int
+    total: int
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        _check_counts(self.round, self.alive, self.total)
+
+    @property
+    def density(self) -> float:
+        """The share of the parameter's entries that are alive, in [0, 1]."""
+        return _density(self.alive, self.total)
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """A row of `epochs.csv`: one epoch of one round. `epoch` counts from 1 in every round."""
+
+    round: int
+    epoch: int
+    train_loss: float
+    valid_loss: float
+    valid_acc: float
+
+    def __post_init__(self) -> None:
+        if self.round < 0 or self.epoch < 1:
+            raise ValueError(f"rounds count from 0 and epochs from 1, not {self.round} and {self.epoch}")
+
+
+@dataclass(frozen=True)
+class ConfusionRecord:
+    """A row of `confusion.csv`: how many test rows of class `label` a round's ticket took for class `predicted`.
+
+    Classes are numbers from 0, in the order of the class names; pairs that never occur have no row.
+    """
+
+    round: int
+    label: int
+    predicted: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if min(self.round, self.label, self.predicted, self.count) < 0:
+            raise ValueError("round, label, predicted and count must not be negative")
+
+
+@dataclass(frozen=True)
+class ExampleRecord:
+    """A row of `examples.csv`: what a round's ticket makes of something.
+
+    Attributes:
+        round: the round.
+        given: what the ticket is given: a text, or the first letters of one.
+        expected: the right answer; empty where there is no such thing.
+        answer: the ticket's answer.
+    """
+
+    round: int
+    given: str
+    expected: str
+    answer: str
+
+    def __post_init__(self) -> None:
+        if self.round < 0:
+            raise ValueError(f"round must not be negative, not {self.round}")
+
+
+Row = TypeVar("Row", Record, LayerRecord, EpochRecord, ConfusionRecord, ExampleRecord)
+
+
+def columns(kind: type[Row]) -> tuple[str, ...]:
+    """The columns that every table with rows of `kind` has, in order.
+
+    >>> columns(EpochRecord)
+    ('round', 'epoch', 'train_loss', 'valid_loss', 'valid_acc')
+    """
+    return tuple(field.name for field in fields(kind) if field.default is MISSING)
+
+
+def optional_columns(kind: type[Row]) -> tuple[str, ...]:
+    """The columns that follow where some row of the table has a value for them.
+
+    >>> optional_columns(Record), optional_columns(EpochRecord)
+    (('test_perplexity', 'test_exact', 'tested_rows'), ())
+    """
+    return tuple(field.name for field in fields(kind) if field.default is not MISSING)
+
+
+def format_shape(shape: tuple[int, ...]) -> str:
+    """A shape as `layers.csv` has it. The shape of a scalar, which has no sizes to name, is the word `scalar`.
+
+    >>> format_shape((100, 100, 3)), format_shape((4,)), format_shape(())
+    ('100x100x3', '4', 'scalar')
+    """
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """What `format_shape` wrote, read back.
+
+    Raises:
+        ValueError: `text` is no shape.
+    """
+    return () if text == "scalar" else tuple(_parse_whole(size) for size in text.split("x"))
+
+
+def _parse_whole(text: str) -> int:
+    """A whole number that a machine can hold: nothing that is counted is larger, and nothing larger can be drawn."""
+    if not -(2**63) <= (value := int(text)) < 2**63:
+        raise ValueError("a number too large")
+    return value
+
+
+# How a column of each type is written and read. float() and index() first, so that a number that is a NumPy or torch
+# scalar is written as the number that it is; repr() is the shortest decimal that reads back as the same float.
+_CELLS: Mapping[Any, tuple[Callable[[Any], str], Callable[[str], Any]]] = MappingProxyType(
+    {
+        int: (lambda value: str(index(value)), _parse_whole),
+        float: (lambda value: repr(float(value)), float),
+        int | None: (
+            lambda value: "" if value is None else str(index(value)),
+            lambda text: _parse_whole(text) if text else None,
+        ),
+        float | None: (
+            lambda value: "" if value is None else repr(float(value)),
+            lambda text: float(text) if text else None,
+        ),
+        str: (str, str),
+        tuple[int, ...]: (format_shape, parse_shape),
+    }
+)
+
+
+def render_records(records: Sequence[Row]) -> bytes:
+    """A table as the bytes of its file.
+
+    Args:
+        records: at least one, all of one kind.
+
+    Raises:
+        ValueError: there are no records, or of several kinds.
+    """
+    kinds = {type(record) for record in records}
+    if len(kinds) != 1:
+        raise ValueError(f"a table holds records of one kind, not of {len(kinds)}")
+    hints = get_type_hints(kind := kinds.pop())
+    held = [name for name in optional_columns(kind) if any(getattr(record, name) is not None for record in records)]
+    writers = {name: _CELLS[hints[name]][0] for name in (*columns(kind), *held)}
+    text = io.StringIO()
+    rows, quoted = (csv.writer(text, lineterminator="\n", quoting=how) for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
+    rows.writerow(writers)
+    for record in records:
+        cells = [write(getattr(record, name)) for name, write in writers.items()]
+        # To csv a carriage return ends a line when it reads, but is nothing to be quoted when it writes.
+        (quoted if any("\r" in cell for cell in cells) else rows).writerow(cells)
+    # Half a character (a lone surrogate), which no text should hold, is still no reason to lose a round.
+    return text.getvalue().encode(errors="surrogatepass")
+
+
+def write_records(path: Path, records: Sequence[Row]) -> None:
+    """Write a table, whole or not at all; a table that is already there is replaced.
+
+    Args:
+        path: the .csv file; its folder must exist.
+        records: at least one, all of one kind.
+
+    Raises:
+        ValueError: there are no records, or of several kinds.
+        OSError: the file cannot be written.
+    """
+    write_whole(path, render_records(records))
+
+
+def read_records(path: Path, kind: type[Row]) -> list[Row]:
+    """Read a table. Columns are found by name; those that `kind` does not have are passed over.
+
+    Args:
+        path: a file that `write_records` wrote.
+        kind: the kind of its rows, e.g. `Record`.
+
+    Raises:
+        SettingError: there is no such file, it lacks a column, or a row of it is damaged.
+    """
+    records, damage = read_sound_records(path, kind)
+    if damage is not None:
+        raise SettingError(damage)
+    return records
+
+
+def read_sound_records(path: Path, kind: type[Row]) -> tuple[list[Row], str | None]:
+    """Read a table as far as it is sound: the rows before the first damaged one, and what is wrong with that.
+
+    Args:
+        path: a file that `write_records` wrote.
+        kind: the kind of its rows, e.g. `Record`.
+
+    Returns:
+        The rows, and a line that names file and line, what is wrong and what to do; None where nothing is.
+
+    Raises:
+        SettingError: there is no such file, it is no table, or it lacks a column.
+    """
+    try:
+        text = read_regular(path, _LARGEST).decode(errors="surrogatepass")
+    except FileNotFoundError:
+        raise SettingError(f"{path}: no such file; give the directory of a run that has finished a round") from None
+    except OSError as error:
+        raise SettingError(f"{path}: cannot be read as a table ({error.strerror}); restore it from a copy") from None
+    except UnicodeDecodeError as error:
+        raise SettingError(f"{path}: cannot be read as a table ({error}); restore it from a copy") from None
+    # newline="" leaves line ends to csv, which knows those within quotes from those between rows.
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    records: list[Row] = []
+    try:
+        header = next(rows, [])
+        missing = [name for name in columns(kind) if name not in header]
+        if missing:
+            raise SettingError(f"{path}: line 1: no column {', '.join(missing)}; the first line must name the columns")
+        readers = {name: _CELLS[hint][1] for name, hint in get_type_hints(kind).items()}
+        for row in rows:
+            records.append(_parse(kind, readers, header, row))  # noqa: PERF401 (those before a damaged row are kept)
+        # A row whose last number was cut short still reads as a number; only the missing line end tells.
+        if not text.endswith("\n"):
+            del records[-1:]
+            raise ValueError("the line is cut off")
+    except SettingError:
+        raise
+    except (ValueError, csv.Error) as error:
+        return records, f"{path}: line {rows.line_num}: {error}; correct the line, or delete it and all lines after it"
+    return records, None
+
+
+def _parse(kind: type[Row], readers: dict[str, Callable[[str], Any]], header: list[str], row: list[str]) -> Row:
+    if len(row) != len(header):
+        raise ValueError(f"{len(row)} values for {len(header)} columns")
+    values: dict[str, Any] = {}
+    for name, text in zip(header, row, strict=True):
+        if name in readers:
+            try:
+                values[name] = readers[name](text)
+            except ValueError:
+                raise ValueError(f"{name} cannot be {text if len(text) <= 40 else f'{text[:37]}...'!r}") from None
+    return kind(**values)

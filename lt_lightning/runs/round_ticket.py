@@ -1,0 +1,131 @@
+"""Round tickets: a mask, the weights that it leaves, what is needed to use them, as a run writes them (`sealed`).
+
+The file holds each parameter and buffer of the network under its own name, zeros where the mask says, and each mask as
+booleans under `mask/NAME`. Its content is `about` (round, results, model settings, class names) and `tokenizer` (JSON
+of the `tokenizers` library, as text). There is no pickle in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lt_lightning.data.tokenizer import SPECIAL_WORDS
+from lt_lightning.errors import SettingError
+from lt_lightning.lottery import Mask
+from lt_lightning.runs.masks import FORMAT, MASK, VERSION
+from lt_lightning.storage.sealed import quoted
+from lt_lightning.storage.sealed_tensors import read_sealed, write_sealed
+
+_DEEPEST = 16
+"""Lists and objects within each other; tickets have four."""
+
+
+@dataclass(frozen=True)
+class RoundTicket:
+    """What a round trained.
+
+    Attributes:
+        weights: the network's parameters and buffers by name.
+        mask: which entries of the prunable ones are alive.
+        about: plain values: `round`, `model`, `class_names`, `sparsity`, `test_acc`, …
+        tokenizer: the words, as JSON of the `tokenizers` library.
+    """
+
+    weights: Mapping[str, Tensor]
+    mask: Mask
+    about: Mapping[str, Any]
+    tokenizer: str
+
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        """All words in the order of their ids, `<unk>` and `<pad>` first.
+
+        Raises:
+            ValueError: the tokenizer is none that a run writes.
+        """
+        try:
+            numbers = json.loads(self.tokenizer)["model"]["vocab"]
+            words = sorted(numbers, key=numbers.__getitem__)
+            "".join(words).encode()  # half a character is no text
+            sound = [*map(numbers.__getitem__, words)] == [*range(len(words))]
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            sound, words = False, []
+        if not sound or tuple(words[: len(SPECIAL_WORDS)]) != SPECIAL_WORDS:
+            raise ValueError("its tokenizer is no list of words with the ids 0, 1, 2, …")
+        return words
+
+    def save(self, path: Path) -> str:
+        """Write the ticket, whole or not at all, and give its seal."""
+        tensors = {**self.weights, **{MASK + name: tensor for name, tensor in self.mask.items()}}
+        content = {"format": FORMAT, "version": VERSION, "about": dict(self.about), "tokenizer": self.tokenizer}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return write_sealed(path, tensors, content)
+
+    @classmethod
+    def load(cls, path: Path) -> RoundTicket:
+        """Read a ticket.
+
+        Raises:
+            SettingError: if the file is none, or damaged.
+        """
+        tensors, content = read_sealed(path, FORMAT, VERSION)
+        about, tokenizer = content.get("about"), content.get("tokenizer")
+        if not isinstance(about, dict) or not isinstance(tokenizer, str):
+            raise SettingError(f"{path}: a ticket without its settings or its words; write it again")
+        masks = {name.removeprefix(MASK): tensor for name, tensor in tensors.items() if name.startswith(MASK)}
+        weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(MASK)}
+        for name, tensor in masks.items():
+            if tensor.dtype != torch.bool or name not in weights or weights[name].shape != tensor.shape:
+                raise SettingError(f"{path}: a ticket with a mask of {name!a} that fits no weight; write it again")
+            pruned = weights[name][~tensor]
+            # NaN counts. Some types can be counted only once they are cast.
+            if (pruned if pruned.is_complex() else pruned.double()).count_nonzero():
+                raise SettingError(
+                    f"{path}: a ticket with pruned entries of {name!a} that are not zero; restore it from a copy"
+                )
+        return cls(weights, Mask(masks), about, tokenizer)
+
+
+def check_nesting(content: Any) -> None:
+    """Check that plain values can be written as UTF-8, and are not nested deeper than code can follow.
+
+    Raises:
+        ValueError: a value is half of a surrogate pair, or too deep.
+    """
+    waiting = [(content, 0)]  # without recursion, whose depth a file would decide
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > _DEEPEST:
+            raise ValueError(f"it has lists or objects more than {_DEEPEST} deep")
+        if isinstance(value, dict):
+            waiting += [(inside, depth + 1) for pair in value.items() for inside in pair]
+        elif isinstance(value, list):
+            waiting += [(inside, depth + 1) for inside in value]
+        elif isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise ValueError(f"it holds {quoted(value)}, which has half of a surrogate pair and is no text")
+
+
+def check_parameters(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Check that weights are those of a network.
+
+    Args:
+        path: the file that they were read from, for the message.
+        found: the weights by name.
+        expected: weights of the network.
+
+    Raises:
+        SettingError: naming the first parameter or buffer that only one of them has, or whose shape differs.
+    """
+    for name in dict.fromkeys([*expected, *found]):
+        here, there = (list(one[name].shape) if name in one else None for one in (found, expected))
+        if here != there:
+            shapes = f"{'none' if here is None else here}, the network {'none' if there is None else there}"
+            raise SettingError(f"{path}: the weights of another network: of {name!a} it has {shapes}; restore it")

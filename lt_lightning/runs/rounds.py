@@ -1,0 +1,310 @@
+"""The rounds that a run has played: a sealed file each, from which tables can be written anew and a run goes on.
+
+A round is over once `state/round_NN.json` is there: it appears as a whole, after the round's ticket. Tables are
+copies of what these files say; where a table is damaged, or was not yet written when the run was killed, it is
+written anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from lt_lightning.errors import SettingError
+from lt_lightning.runs.masks import Masks, check_inside, read_masks
+from lt_lightning.runs.records import (
+    ConfusionRecord,
+    EpochRecord,
+    ExampleRecord,
+    LayerRecord,
+    Record,
+    render_records,
+    write_records,
+)
+from lt_lightning.storage.atomic import write_whole
+from lt_lightning.storage.lock import STATE
+from lt_lightning.storage.regular import read_regular
+from lt_lightning.storage.sealed import read_seal
+
+_FORMAT, _VERSION = "lt-lightning round", "1"
+_LARGEST = 2**28
+"""Bytes of a table or a round's record."""
+
+_TABLES: Mapping[str, type[Any]] = MappingProxyType(
+    {
+        "results": Record,
+        "layers": LayerRecord,
+        "epochs": EpochRecord,
+        "confusion": ConfusionRecord,
+        "examples": ExampleRecord,
+    }
+)
+
+
+@dataclass(frozen=True)
+class PlayedRound:
+    """All that a round adds to the tables, and the seals of the files that go with it.
+
+    Attributes:
+        results: its one row of `results.csv`.
+        layers: its rows of `layers.csv`; and so on.
+        ticket: the seal of its ticket.
+        rewind: the seal of the weights that later rounds rewind to; None where there are none.
+        settings: what made the round, `config` and the corpus's `fingerprint`, as in `run.json`; None in older records.
+    """
+
+    results: tuple[Record]
+    layers: tuple[LayerRecord, ...]
+    epochs: tuple[EpochRecord, ...]
+    confusion: tuple[ConfusionRecord, ...]
+    examples: tuple[ExampleRecord, ...]
+    ticket: str
+    rewind: str | None
+    settings: Mapping[str, Any] | None = None
+
+    @property
+    def record(self) -> Record:
+        """Its row of `results.csv`."""
+        return self.results[0]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a run has come.
+
+    Attributes:
+        rounds: the rounds that are over and sound, from round 0 on without a gap.
+        damages: a line for each damaged file: which, and what is wrong with it.
+        stale: the tables that do not say what the rounds say, such as `results.csv`.
+    """
+
+    rounds: tuple[PlayedRound, ...]
+    damages: tuple[str, ...]
+    stale: tuple[str, ...]
+
+
+def ticket_path(run: Path, number: int) -> Path:
+    """Where the ticket of a round lies."""
+    return run / "tickets" / f"round_{number:02}.safetensors"
+
+
+def rewind_path(run: Path) -> Path:
+    """Where the weights lie that rounds rewind to."""
+    return run / STATE / "rewind.safetensors"
+
+
+def write_round(run: Path, played: PlayedRound) -> None:
+    """Put on record that a round is over; its ticket must be there.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    write_whole(_path(run, played.record.round), seal_json({"format": _FORMAT, "version": _VERSION, **asdict(played)}))
+
+
+def write_tables(run: Path, rounds: Sequence[PlayedRound]) -> None:
+    """Write the tables of these rounds, each whole or not at all; `results.csv`, whose rows people count, last.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
+    for name in reversed(tuple(_TABLES)):
+        path = run / f"{name}.csv"
+        if rows := _rows(rounds, name):
+            write_records(path, rows)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def find_standing(run: Path) -> Standing:
+    """Look through a run directory: every file of every round is checked against its seal.
+
+    Tickets before the newest may be missing: they were not kept, and going on needs none of them.
+    """
+    rounds: list[PlayedRound] = []
+    damages: list[str] = []
+    masks: Masks | None = None
+    try:
+        for played in _recorded(run):
+            if ticket_path(run, played.record.round).exists():
+                masks = _check_ticket(ticket_path(run, played.record.round), played.ticket, masks)
+            if played.rewind is not None:
+                _compare_seals(rewind_path(run), played.rewind)
+            rounds.append(played)
+    except SettingError as error:
+        damages.append(str(error))
+    if rounds and not ticket_path(run, rounds[-1].record.round).exists():
+        damages.append(f"{ticket_path(run, rounds[-1].record.round)}: no such file, and it is the newest ticket")
+    while rounds and not ticket_path(run, rounds[-1].record.round).exists():
+        rounds.pop()  # back to a round from whose ticket the run can go on
+    stale, changed = _compare_tables(run, rounds)
+    if not damages:
+        damages += [f"{said}; it is written anew" for said in changed]
+    return Standing(tuple(rounds), tuple(damages), tuple(stale))
+
+
+def find_changed_tables(run: Path) -> list[str]:
+    """A line for each table that does not say what the rounds on record say; none where there is no record.
+
+    Quick, as it reads no ticket; also for a run that is still going.
+    """
+    rounds: list[PlayedRound] = []
+    try:
+        rounds += _recorded(run)
+    except SettingError as error:
+        return [str(error)]
+    _, changed = _compare_tables(run, rounds)
+    return [f"{said}; python -m lt_lightning.train resume={run} writes it anew" for said in changed if rounds]
+
+
+def has_records(run: Path) -> bool:
+    """Whether a round is on record, sound or not."""
+    return bool(_numbers(run))
+
+
+def set_aside_rounds(run: Path, first: int) -> None:
+    """Take the rounds from `first` on off the record: they follow from one that is to be played again.
+
+    Nothing is lost: their records, and the tables with their rows, are put into `state/before_TIME`.
+    """
+    later = [number for number in _numbers(run) if number >= first]
+    if not later:
+        return
+    folder = run / STATE / f"before_{datetime.now(timezone.utc):%Y-%m-%d_%H-%M-%S-%f}"
+    folder.mkdir()
+    for name, content in _tables(run).items():
+        if content is not None:
+            write_whole(folder / f"{name}.csv", content)
+    for number in later:
+        _path(run, number).replace(folder / _path(run, number).name)
+
+
+def _recorded(run: Path) -> Iterator[PlayedRound]:
+    """The rounds on record, one after the other.
+
+    Raises:
+        SettingError: at the first that is missing or damaged.
+    """
+    for number in range(max(_numbers(run), default=-1) + 1):
+        yield read_round(_path(run, number), number)
+
+
+def _numbers(run: Path) -> list[int]:
+    names = [path.stem.removeprefix("round_") for path in (run / STATE).glob("round_*.json")]
+    return [int(name) for name in names if re.fullmatch("[0-9]{2,6}", name)]
+
+
+def _tables(run: Path) -> dict[str, bytes | None]:
+    """The tables as they are."""
+    paths = {name: run / f"{name}.csv" for name in _TABLES}
+    return {name: _read_table(path) if path.is_file() else None for name, path in paths.items()}
+
+
+def _read_table(path: Path) -> bytes:
+    """Return the bytes of a table; none where it cannot be read, so that it counts as damaged."""
+    try:
+        return read_regular(path, _LARGEST)
+    except OSError:
+        return b""
+
+
+def _compare_tables(run: Path, rounds: Sequence[PlayedRound]) -> tuple[list[str], list[str]]:
+    """The tables that do not say what the rounds say, and of those that are damaged, which and how."""
+    there, content, before = _tables(run), _render(rounds), _render(rounds[:-1])
+    stale = [name for name in _TABLES if there[name] != content[name]]
+    # A run that was killed between its record of a round and a table has not lost anything.
+    changed = [name for name in stale if there[name] != before[name]]
+    fault = {name: "no such file" if there[name] is None else "changed since it was written" for name in changed}
+    return [f"{name}.csv" for name in stale], [f"{run / f'{name}.csv'}: {fault[name]}" for name in changed]
+
+
+def _path(run: Path, number: int) -> Path:
+    return run / STATE / f"round_{number:02}.json"
+
+
+def _render(rounds: Sequence[PlayedRound]) -> dict[str, bytes | None]:
+    """The tables as they should be; None for one that should not be there."""
+    return {name: render_records(rows) if (rows := _rows(rounds, name)) else None for name in _TABLES}
+
+
+def _rows(rounds: Sequence[PlayedRound], name: str) -> list[Any]:
+    return [row for played in rounds for row in getattr(played, name)]
+
+
+def _check_ticket(path: Path, seal: str, before: Masks | None) -> Masks:
+    """Check that a ticket is the file that the run wrote, and prunes further than the one before; return its masks."""
+    try:
+        found, masks = read_masks(path)
+        if before is not None:
+            check_inside(path, masks, before)
+    except SettingError as error:
+        raise SettingError(str(error).rpartition(";")[0]) from None  # a run that goes on is its own remedy
+    if found != seal:
+        raise SettingError(f"{path}: sound, but not the file that the run wrote there")
+    return masks
+
+
+def _compare_seals(path: Path, seal: str) -> None:
+    try:
+        found = read_seal(path)
+    except SettingError as error:
+        raise SettingError(str(error).rpartition(";")[0]) from None  # a run that goes on is its own remedy
+    if found != seal:
+        raise SettingError(f"{path}: sound, but not the file that the run wrote there")
+
+
+def seal_json(content: Mapping[str, Any]) -> bytes:
+    """The one text of a JSON object that holds its own checksum, as its last value.
+
+    >>> seal_json({"round": 1}).decode().strip()
+    '{"round": 1, "sha256": "e4efddf83021d110e595718fe5deacd60f8c00e4a9597a2c4385e77b0ec18c59"}'
+    """
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return json.dumps({**content, "sha256": digest}).encode() + b"\n"
+
+
+def read_round(path: Path, number: int) -> PlayedRound:
+    """Read the record of a round.
+
+    Args:
+        path: a file that `write_round` wrote.
+        number: the round that it must be of.
+
+    Raises:
+        SettingError: if it is not there, or damaged.
+    """
+    if not path.is_file():
+        raise SettingError(f"{path}: no such file, but later rounds are there")
+    try:
+        text = read_regular(path, _LARGEST)
+        content = json.loads(text)
+        del content["sha256"]
+        if seal_json(content) != text or (content["format"], content["version"]) != (_FORMAT, _VERSION):
+            raise ValueError
+        rows = {name: tuple(map(_maker(kind), content[name])) for name, kind in _TABLES.items()}
+        settings = content.get("settings")
+        if not isinstance(settings, (dict, type(None))):
+            raise ValueError
+        played = PlayedRound(**rows, ticket=content["ticket"], rewind=content["rewind"], settings=settings)
+        if played.record.round != number:
+            raise ValueError
+        _render([played])
+    except OSError as error:
+        raise SettingError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError):
+        raise SettingError(f"{path}: cut off or changed since it was written: its checksum does not fit") from None
+    return played
+
+
+def _maker(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
+    """What makes a row of such a table from its JSON, in which a shape is a list."""
+    return lambda values: kind(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    )

@@ -1,0 +1,111 @@
+"""Several processes for one run: how many, and what each is told.
+
+`supervisor` starts them and watches over them, `worker` is what each of them runs, `environment` tells Lightning which
+of them it is in. Nothing here or in `supervisor` needs torch, unless Lightning has to say how many devices there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lt_lightning.config.schema import Config
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run, as all of its processes are told.
+
+    Attributes:
+        config: the checked configuration.
+        run: the run directory.
+        command: the overrides on the command line, for the record.
+        logging: Hydra's `job_logging` and `verbose`, as plain values; None leaves logging alone.
+        resuming: whether the run directory holds the beginning of this run.
+    """
+
+    config: Config
+    run: Path
+    command: tuple[str, ...] = ()
+    logging: Mapping[str, Any] | None = None
+    resuming: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which of a run's processes this is, and where they meet: all on one machine."""
+
+    rank: int
+    count: int
+    port: int
+    address: str = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How the processes of a run come to be, as one of them sees it.
+
+    Attributes:
+        start: how many processes to start; 0: this process plays the run, or its part of it.
+        rank: which of the run's processes this is; process 0 writes the records and speaks.
+        launcher: what started the run's processes: `torchrun`, `slurm`, or `environ` for a program that sets
+            LOCAL_RANK; None if nothing did, or if the run has one process alone.
+    """
+
+    start: int = 0
+    rank: int = 0
+    launcher: str | None = None
+
+
+LAUNCHER_VARIABLES = frozenset(
+    {
+        "RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "ROLE_RANK", "ROLE_NAME",
+        "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE", "ROLE_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+    }
+)  # fmt: skip
+"""Variables by which a launcher tells a process its place; `TORCHELASTIC_…` likewise."""
+
+
+def without_launcher(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables without those by which a launcher tells a process its place.
+
+    >>> without_launcher({"RANK": "1", "TORCHELASTIC_RUN_ID": "7", "HOME": "/root"})
+    {'HOME': '/root'}
+    """
+    return {
+        name: value
+        for name, value in environ.items()
+        if name not in LAUNCHER_VARIABLES and not name.startswith("TORCHELASTIC_")
+    }
+
+
+def find_launcher(environ: Mapping[str, str]) -> str | None:
+    """Return what may have started this process as one of several, in Lightning's order of precedence.
+
+    >>> find_launcher({"LOCAL_RANK": "0"}), find_launcher({"SLURM_NTASKS": "4"}), find_launcher({"SLURM_NTASKS": "1"})
+    ('environ', 'slurm', None)
+    """
+    if "TORCHELASTIC_RUN_ID" in environ:
+        return "torchrun"
+    # A shell within an allocation has SLURM's variables, too, but is no task of it; Lightning sees it so as well.
+    in_shell = environ.get("SLURM_JOB_NAME") in ("bash", "interactive")
+    if _number(environ, "SLURM_NTASKS", 1) > 1 and not in_shell:
+        return "slurm"
+    return "environ" if "LOCAL_RANK" in environ else None
+
+
+def find_rank(launcher: str, environ: Mapping[str, str], devices: int) -> int:
+    """Return the number of this process among those of the run, as the environment given to Lightning has it."""
+    if launcher == "torchrun":
+        return _number(environ, "RANK", 0)
+    if launcher == "slurm":
+        return _number(environ, "SLURM_PROCID", 0)
+    node = _number(environ, "NODE_RANK", _number(environ, "GROUP_RANK", 0))
+    return node * devices + _number(environ, "LOCAL_RANK", 0)
+
+
+def _number(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name, "")
+    return int(text) if text.isdecimal() else default

@@ -1,0 +1,212 @@
+"""Recurrent layers over words in NumPy.
+
+Texts are read together, sorted by length, word by word: whichever ends drops out (backward: comes in). What lies in
+memory is that of a piece of so many words, `CHUNK`, of each layer. Of a longer text the states between pieces are
+kept, and a piece's outputs are computed again where they are needed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from lt_lightning.data.tokenizer import PADDING
+from lt_lightning.tickets.file import Packed
+from lt_lightning.tickets.numpy.cells import CELLS, Cell
+from lt_lightning.tickets.numpy.products import product
+from lt_lightning.tickets.reaching import living_words
+
+CHUNK = 4_000_000
+"""So many numbers of outputs lie in memory of each layer, about: 16 MB."""
+GATES = 1_000_000
+"""So many values of gates are computed from inputs at a time."""
+
+
+class Embedding(NamedTuple):
+    """The words' vectors: dead words share one.
+
+    Attributes:
+        row_of: (words + 1,) which row is whose.
+        rows: (rows, dim).
+    """
+
+    row_of: np.ndarray
+    rows: np.ndarray
+
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """The vectors of some words, (words, dim)."""
+        return self.rows.take(self.row_of.take(ids), axis=0)
+
+
+class Recurrence:
+    """The logits of a recurrent network, for texts of any lengths.
+
+    Args:
+        packed: a ticket of such a network.
+    """
+
+    def __init__(self, packed: Packed) -> None:
+        cell, names = CELLS[packed.about["model"]["cell"]], packed.parameters.keys()
+        ways = [way for way in ("", "_reverse") if f"rnn.weight_ih_l0{way}" in names]
+        layers = sum(name.startswith("rnn.weight_ih_l") for name in names) // len(ways)
+        embedding = packed.parameters["embedding.weight"]
+        self._embedding = Embedding(*living_words(embedding, np.arange(embedding.shape[1])))
+        self._layers = [[_Way(packed, cell, f"l{layer}{way}") for way in ways] for layer in range(layers)]
+        self._fc, self._fc_bias = packed.parameters["fc.weight"].dense().T, packed.parameters["fc.bias"].dense()
+        self._words = max(1, CHUNK // len(self._fc))
+
+    def logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the logits of texts; the last digits may depend on the texts beside one.
+
+        BLAS adds up in another order where it multiplies other numbers of texts; single texts would pay for blocks of
+        one size several times over.
+
+        Args:
+            texts: the word ids of each, (words,) integers. A text without words is read as one `<pad>`.
+
+        Returns:
+            (texts, logits) float32.
+        """
+        texts = [text if len(text) else np.array([PADDING], np.int32) for text in texts]
+        lengths = np.array([len(text) for text in texts], np.int64)
+        order = np.argsort(-lengths, kind="stable")
+        last = np.zeros((len(texts), len(self._fc)), np.float32)
+        for group in _split(order, lengths[order], self._words):
+            reading = _Reading([texts[place] for place in group], self._embedding, self._layers, self._words)
+            last[group] = reading.last_states().T
+        return last @ self._fc + self._fc_bias
+
+
+class _Way:
+    """A layer in one direction."""
+
+    def __init__(self, packed: Packed, cell: Cell, suffix: str) -> None:
+        weight_ih, weight_hh, bias_ih, bias_hh = (
+            packed.parameters[f"rnn.{name}_{suffix}"].dense()
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        self.hidden = weight_hh.shape[1]
+        self.backward = suffix.endswith("reverse")
+        self.states = cell.states
+        self._step = cell.step
+        late = cell.late * self.hidden
+        self._bias = (bias_ih + np.where(np.arange(len(bias_hh)) < late, bias_hh, 0))[:, None]
+        self._late = bias_hh[late:, None]
+        self._inputs = product(weight_ih)
+        bounds = np.cumsum((0, *cell.parts)) * self.hidden
+        self._hidden = [product(weight_hh[a:b]) for a, b in pairwise(bounds)]
+
+    def run(self, inputs: np.ndarray, counts: np.ndarray, states: np.ndarray) -> np.ndarray:
+        """Read some positions of texts.
+
+        Args:
+            inputs: (inputs, words) position after position, of each the texts that are so long.
+            counts: (positions,) how many these are.
+            states: (states, hidden, texts) before the first; overwritten with those after the last.
+
+        Returns:
+            (hidden, words): the outputs.
+        """
+        outputs = np.empty((self.hidden, inputs.shape[1]), np.float32)
+        ends = counts.cumsum()
+        for first, last in _blocks(counts, max(1, GATES // len(self._bias)), self.backward):
+            start = int(ends[first] - counts[first])
+            gates = self._inputs(inputs[:, start : ends[last]])
+            gates += self._bias
+            positions = range(first, last + 1)
+            for position in reversed(positions) if self.backward else positions:
+                count, end = int(counts[position]), int(ends[position])
+                now = states[:, :, :count]
+                self._step(gates[:, end - count - start : end - start], now, self._hidden, self._late)
+                outputs[:, end - count : end] = now[0]
+        return outputs
+
+
+class _Reading:
+    """Texts that are read together, the longest first."""
+
+    def __init__(
+        self, texts: Sequence[np.ndarray], embedding: Embedding, layers: Sequence[Sequence[_Way]], words: int
+    ) -> None:
+        self._texts, self._embedding, self._layers = texts, embedding, layers
+        lengths = np.array([len(text) for text in texts], np.int64)
+        # As many texts as are longer than each position.
+        self._counts = np.searchsorted(-lengths, -np.arange(lengths[0]), side="left")
+        self._chunks = [*_blocks(self._counts, words, backward=False)]
+        # By layer and direction: the states before each chunk, and the chunk of the last outputs with these.
+        self._before: dict[tuple[int, int], dict[int, np.ndarray]] = {}
+        self._outputs: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
+
+    def last_states(self) -> np.ndarray:
+        """The last layer's states after each text's last word, in each direction, (features, texts)."""
+        last = [self._read(layer, way) for layer, ways in enumerate(self._layers) for way in range(len(ways))]
+        return np.concatenate(last[-len(self._layers[-1]) :])
+
+    def _read(self, layer: int, way: int) -> np.ndarray:
+        """Let a layer read all chunks, keep its states before each, and give that after the last."""
+        runner = self._layers[layer][way]
+        states = np.zeros((runner.states, runner.hidden, len(self._texts)), np.float32)
+        before = self._before.setdefault((layer, way), {})
+        chunks = range(len(self._chunks))
+        for chunk in reversed(chunks) if runner.backward else chunks:
+            before[chunk] = states.copy()
+            self._run(layer, way, chunk, states)
+        return states[0]
+
+    def _run(self, layer: int, way: int, chunk: int, states: np.ndarray) -> np.ndarray:
+        first, last = self._chunks[chunk]
+        inputs = self._vectors(first, last) if layer == 0 else self._read_below(layer - 1, chunk)
+        outputs = self._layers[layer][way].run(inputs, self._counts[first : last + 1], states)
+        self._outputs[layer, way] = chunk, outputs
+        return outputs
+
+    def _read_below(self, layer: int, chunk: int) -> np.ndarray:
+        """The outputs of a layer in all its directions, (features, words)."""
+        found = []
+        for way in range(len(self._layers[layer])):
+            kept, outputs = self._outputs[layer, way]
+            if kept != chunk:
+                outputs = self._run(layer, way, chunk, self._before[layer, way][chunk].copy())
+            found.append(outputs)
+        return np.concatenate(found)
+
+    def _vectors(self, first: int, last: int) -> np.ndarray:
+        """The words' vectors at some positions, (dim, words)."""
+        counts = self._counts[first : last + 1]
+        if len(self._texts) == 1:
+            ids = self._texts[0][first : last + 1]
+        else:
+            inside = [text[first : last + 1] for text in self._texts[: counts[0]]]
+            columns = np.zeros((len(counts), len(inside)), np.int64)
+            for place, text in enumerate(inside):
+                columns[: len(text), place] = text
+            ids = columns[np.arange(len(inside)) < counts[:, None]]
+        return np.ascontiguousarray(self._embedding.of(ids).T)
+
+
+def _split(order: np.ndarray, lengths: np.ndarray, words: int) -> Iterator[np.ndarray]:
+    """Texts in groups of at most so many words, or of one text."""
+    start, total = 0, 0
+    for place, length in enumerate(lengths.tolist()):
+        if place > start and total + length > words:
+            yield order[start:place]
+            start, total = place, 0
+        total += length
+    if len(order):
+        yield order[start:]
+
+
+def _blocks(counts: np.ndarray, words: int, backward: bool) -> Iterator[tuple[int, int]]:
+    """The first and last positions of blocks of at most so many words, or of one position."""
+    blocks: list[tuple[int, int]] = []
+    start, total = 0, 0
+    for position, count in enumerate(counts.tolist()):
+        if position > start and total + count > words:
+            blocks.append((start, position - 1))
+            start, total = position, 0
+        total += count
+    blocks.append((start, len(counts) - 1))
+    return iter(blocks[::-1] if backward else blocks)

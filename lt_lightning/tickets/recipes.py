@@ -1,0 +1,72 @@
+"""How a ticket says that its run's first weights can be drawn again; needs neither torch nor NumPy to be checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lt_lightning.config.choices import check_group, model_claims
+from lt_lightning.config.schema import ModelConfig
+from lt_lightning.errors import SettingError
+from lt_lightning.storage.sealed import quoted
+
+
+def check_recipe(about: Mapping[str, Any], parameters: Iterable[str]) -> None:
+    """See that what a ticket says under `first`, whoever wrote it, can be followed.
+
+    Args:
+        about: what the ticket says of itself; its shapes are checked, see `tickets.shapes`.
+        parameters: the names of all parameters.
+
+    Raises:
+        ValueError: it cannot; the message says what is wrong.
+    """
+    first = about.get("first")
+    if not isinstance(first, Mapping):
+        raise ValueError("first is no object")
+    seed, words, std, witness = (first.get(key) for key in ("seed", "words", "embedding_std", "witness"))
+    if type(seed) is not int or not 0 <= seed < 2**32:
+        raise ValueError(f"its seed is {quoted(str(seed))}")
+    if words != about["words"] or type(words) is not int:
+        raise ValueError(f"it is for {quoted(str(words))} words, the ticket has {about['words']:,}")
+    if not isinstance(std, int | float) or not _is_finite(std) or std < 0:
+        raise ValueError(f"its embedding_std is {quoted(str(std))}")
+    if not isinstance(witness, Mapping) or witness.keys() != {*parameters} or not any(witness.values()):
+        raise ValueError("it does not tell values of each parameter to compare with")
+    for name, values in witness.items():
+        if not isinstance(values, list) or not all(map(_is_finite, values)):
+            raise ValueError(f"the values of {name} to compare with are no finite numbers")
+    model_settings(about)
+
+
+def model_settings(about: Mapping[str, Any]) -> ModelConfig:
+    """The settings of the network that a ticket is of, whatever else they say.
+
+    Raises:
+        ValueError: one is missing, of another type, or out of its range.
+    """
+    said, known = about["model"], {one.name for one in fields(ModelConfig)}
+    settings = {"kernel": "reference", **{key: value for key, value in said.items() if key in known}}
+    try:
+        model = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(ModelConfig), settings))
+        assert isinstance(model, ModelConfig)
+        check_group("model", vars(model))
+    except OmegaConfBaseException as error:
+        raise ValueError(f"its model.{error.full_key}: {str(error).splitlines()[0]}") from None
+    except SettingError as error:
+        raise ValueError(f"its {error}") from None
+    for key, value, holds, _ in model_claims(model):
+        if not holds:
+            raise ValueError(f"its {key} is {quoted(str(value))}")
+    if model.dropout is not None and not 0 <= model.dropout < 1:
+        raise ValueError(f"its model.dropout is {model.dropout}")
+    return model
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
