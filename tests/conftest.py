@@ -19,6 +19,7 @@ install_import_hook(["lt_lightning.models", "lt_lightning.data"], "beartype.bear
 from lt_lightning.config.folder import config_folder
 from lt_lightning.config.schema import Config, register_schema
 from lt_lightning.config.validation import read_config
+from lt_lightning.experiment.loading import check_strings
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -45,7 +46,9 @@ def configure() -> Callable[..., Config]:
     def configure(*overrides: str) -> Config:
         register_schema()
         with initialize_config_dir(config_folder(), version_base="1.3"):
-            return read_config(compose("config", list(overrides)))
+            config = read_config(compose("config", list(overrides)))
+            check_strings(config)
+            return config
 
     return configure
 

@@ -19,6 +19,7 @@ import lt_lightning
 from lt_lightning.errors import SettingError
 from lt_lightning.runtime import terminal
 from lt_lightning.runtime.arguments import start_program
+from lt_lightning.runtime.logs import LineFormatter
 from trials.kills import SMALL, write_corpus
 
 HOSTILE = "a\x1b]0;title\x07b\x9b2Jc\u202edd\u2066e\x7f\x00"
@@ -60,7 +61,7 @@ def test_lines_and_complaints_are_escaped(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_log_lines_are_escaped_and_a_traceback_keeps_its_lines() -> None:
-    formatter = terminal.LineFormatter("%(message)s")
+    formatter = LineFormatter("%(message)s")
     try:
         raise ValueError(HOSTILE)
     except ValueError:
@@ -79,10 +80,10 @@ def test_no_module_prints_around_the_escapes() -> None:
             for node in ast.walk(tree)
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
         ]
-    # The supervisor restores the cursor of a terminal, by an escape sequence of its own.
-    others = [call for call in calls if not call.startswith(("terminal.py", "supervisor.py"))]
+    # The launcher restores the cursor of a terminal, by an escape sequence of its own.
+    others = [call for call in calls if not call.startswith(("runtime/terminal.py", "runtime/launcher.py"))]
     assert not others
-    assert sum(call.startswith("supervisor.py") for call in calls) == 1
+    assert sum(call.startswith("runtime/launcher.py") for call in calls) == 1
 
 
 def test_every_text_file_is_opened_with_an_encoding() -> None:

@@ -30,7 +30,7 @@ _HOME = {
     "Mask": "mask",
     "Rewind": "settings",
     "Settings": "settings",
-    "Start": "starting",
+    "Start": "start",
     "derive_seed": "seeds",
     "prunable_parameters": "selection",
     "prune": "pruning",
