@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from lt_lightning.config.folder import config_folder
 from lt_lightning.config.schema import TrainerConfig, register_schema
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.experiment import reserving
+from lt_lightning.experiment import reserving
 from lt_lightning.experiment.job_folders import find_folder, read_folders, recover_records
 from lt_lightning.experiment.reserving import release, reserve
 from lt_lightning.experiment.start_check import CheckConfig
