@@ -18,17 +18,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lt_lightning.experiment.entry import run
     from lt_lightning.tickets import Ticket
 
-__all__ = ["Ticket", "__version__"]
+__all__ = ["Ticket", "__version__", "run"]
 
 __version__ = "0.4.0"
 
 
 def __getattr__(name: str) -> Any:
-    """`Ticket`, imported once it is asked for: settings are checked, and refused, without NumPy."""
+    """Import `Ticket` and `run` on first use: settings are checked, and refused, without NumPy."""
     if name == "Ticket":
         from lt_lightning.tickets import Ticket
 
         return Ticket
+    if name == "run":
+        from lt_lightning.experiment.entry import run
+
+        return run
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
@@ -19,6 +19,9 @@ from lt_lightning.experiment.reserving import reserve
 from lt_lightning.experiment.resume.command import write_sweep
 from lt_lightning.experiment.resume.compare import check_free, check_new_sweep, near
 from lt_lightning.storage.atomic import remove_links, writing_to
+
+if TYPE_CHECKING:
+    from lt_lightning.config.schema import Config
 
 
 class CheckConfig:
@@ -44,25 +47,8 @@ class CheckConfig:
         Raises:
             SystemExit: if something is wrong; Hydra swallows a callback's other errors.
         """
-        from lt_lightning.config.validation import read_config
-        from lt_lightning.experiment.transfer.fitting import read_ticket
-
         try:
-            checked = read_config(config)
-            check_strings(checked)
-            folder = near(Path(config.hydra.run.dir))
-            stamped = _is_stamped(config.hydra.run)
-            check_folder(folder)
-            if checked.resume is None:
-                if not stamped:
-                    check_free(folder)
-                read_ticket(checked)
-            if find_launch(checked.trainer, os.environ).rank == 0:
-                _reserve(config.hydra.run, folder, stamped=stamped)
-                if checked.resume is None:
-                    check_free(near(Path(config.hydra.run.dir)))  # another start may have ended in between
-            notes = Path(config.hydra.run.dir) / ".hydra"
-            remove_links(notes, *(notes / name for name in ("config.yaml", "hydra.yaml", "overrides.yaml")))
+            prepare_run(config)
         except SettingError as error:
             fail(str(error))
 
@@ -107,6 +93,39 @@ class CheckConfig:
         if config.resume is not None:
             with writing_to(folder := Path(config.hydra.sweep.dir)):
                 write_sweep(folder, *(self._given or _as_typed(config)))
+
+
+def prepare_run(config: Any) -> Config:
+    """Check a composed configuration of one run, and reserve its directory.
+
+    Args:
+        config: the composed configuration, Hydra's part included; `hydra.run.dir` is set to the reserved directory.
+
+    Returns:
+        The checked configuration.
+
+    Raises:
+        SettingError: if a value is refused, or the directory holds a run already or cannot be written.
+    """
+    from lt_lightning.config.validation import read_config
+    from lt_lightning.experiment.transfer.fitting import read_ticket
+
+    checked = read_config(config)
+    check_strings(checked)
+    folder = near(Path(config.hydra.run.dir))
+    stamped = _is_stamped(config.hydra.run)
+    check_folder(folder)
+    if checked.resume is None:
+        if not stamped:
+            check_free(folder)
+        read_ticket(checked)
+    if find_launch(checked.trainer, os.environ).rank == 0:
+        _reserve(config.hydra.run, folder, stamped=stamped)
+        if checked.resume is None:
+            check_free(near(Path(config.hydra.run.dir)))  # another start may have ended in between
+    notes = Path(config.hydra.run.dir) / ".hydra"
+    remove_links(notes, *(notes / name for name in ("config.yaml", "hydra.yaml", "overrides.yaml")))
+    return checked
 
 
 def _is_stamped(place: Any) -> bool:
