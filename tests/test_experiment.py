@@ -22,7 +22,8 @@ from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.data.module import TextDataModule
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.experiment import Unprofiled, make_trainer, run_experiment
+from lt_lightning.experiment.experiment import run_experiment
+from lt_lightning.experiment.trainer import Unprofiled, make_trainer
 from lt_lightning.models import build_learner
 from lt_lightning.models.learner import predicted_classes
 from lt_lightning.runs.records import ConfusionRecord, EpochRecord, LayerRecord, Record, read_records

@@ -130,7 +130,7 @@ def test_what_hydra_itself_makes_is_explained_too() -> None:
     ],
 )
 def test_a_trainer_refuses_what_lightning_could_not_call(settings: dict[str, Any], said: str, tmp_path: Path) -> None:
-    from lt_lightning.experiment.experiment import make_trainer
+    from lt_lightning.experiment.trainer import make_trainer
 
     config = TrainerConfig(max_epochs=1, accelerator="cpu", **settings)
     with pytest.raises(SettingError) as error:

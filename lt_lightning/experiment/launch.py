@@ -58,7 +58,7 @@ def _ask_lightning(trainer: TrainerConfig) -> int:
     from pytorch_lightning.strategies import ParallelStrategy
 
     from lt_lightning.experiment.environment import StartedProcesses
-    from lt_lightning.experiment.experiment import make_trainer
+    from lt_lightning.experiment.trainer import make_trainer
 
     # Without what people may have added: it would be made here and again in each process. Of one machine, and with an
     # environment of its own: whatever a launcher says does not matter to the number of devices.

@@ -206,7 +206,7 @@ def test_reading_a_hostile_run_runs_none_of_its_code(
         raise AssertionError("an object is made")
 
     monkeypatch.setattr("hydra.utils.instantiate", refuse)
-    monkeypatch.setattr("lt_lightning.experiment.experiment.instantiate", refuse)
+    monkeypatch.setattr("lt_lightning.experiment.trainer.instantiate", refuse)
     assert report.main(["run"]) == 0
     assert export.main(["run", "-o", "ticket.safetensors"]) == 0
     assert export.main(["run", "--half", "-o", "half.safetensors"]) == 0
