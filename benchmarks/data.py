@@ -20,7 +20,8 @@ from benchmarks.data_peers import collate_rows, count_in_python, load_text, read
 from benchmarks.measuring import check_options, keep, spread
 from benchmarks.peers import begin, ours
 from benchmarks.step import AG_NEWS, set_up, settings, wide_enough
-from lt_lightning.config.schema import Config, EmbeddingConfig
+from lt_lightning.config.models import Glove
+from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import Corpus, load_corpus
 from lt_lightning.data.glove import recall_vectors
 from lt_lightning.data.module import TextDataModule
@@ -185,7 +186,7 @@ def read_vectors(words: Sequence[str], lines: int, scratch: Path, turns: int) ->
     """Vectors of a vocabulary out of a large file."""
     path, cache = scratch / "vectors.txt", scratch / "cache"
     write_vectors(path, words, lines, DIM)
-    config = EmbeddingConfig(name="glove", dim=DIM, path=str(path))
+    config = Glove(dim=DIM, path=str(path))
 
     def load(*, fresh: bool) -> None:
         if fresh:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lt_lightning.config.enums import RECURRENT
+from lt_lightning.config.models import BiRNN, packed_kind
 from lt_lightning.data.tokenizer import PADDING, SPECIAL_WORDS
 from lt_lightning.models import BinaryCNN, MultiCNN, RecurrentClassifier
 from lt_lightning.models.cnn import Kernel
@@ -87,7 +87,7 @@ def make_dense(packed: Packed, kernel: Kernel) -> nn.Module:
     """Torch's network with the weights of a ticket, in eval mode."""
     about, model = packed.about, packed.about["model"]
     classes, dim = len(about["class_names"]), about["embedding_dim"]
-    if model["name"] == RECURRENT:
+    if packed_kind(model["name"]) == BiRNN.packs:
         settings = {key: model[key] for key in ("cell", "hidden", "layers", "bidirectional")}
         backend = "equations" if model["cell"] == "gru_chung" else "torch"
         network = RecurrentClassifier(

@@ -11,14 +11,17 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 from jaxtyping import install_import_hook
 
 # Shapes in signatures are claims; in the tests they are checked at every call.
 install_import_hook(["lt_lightning.models", "lt_lightning.data"], "beartype.beartype")
 
 from lt_lightning.config.folder import config_folder
+from lt_lightning.config.messages import explain
 from lt_lightning.config.schema import Config, register_schema
 from lt_lightning.config.validation import read_config
+from lt_lightning.errors import SettingError
 from lt_lightning.experiment.loading import check_strings
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -46,7 +49,10 @@ def configure() -> Callable[..., Config]:
     def configure(*overrides: str) -> Config:
         register_schema()
         with initialize_config_dir(config_folder(), version_base="1.3"):
-            config = read_config(compose("config", list(overrides)))
+            try:
+                config = read_config(compose("config", list(overrides)))
+            except HydraException as error:
+                raise SettingError(explain(error)) from error
             check_strings(config)
             return config
 

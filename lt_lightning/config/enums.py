@@ -9,11 +9,3 @@ class Splitter(str, Enum):
     words = "words"
     spacy = "spacy"
     letters = "letters"
-
-
-CONVOLUTIONAL = ("cnn", "binary_cnn", "multi_cnn")
-"""What the settings call convolution and maximum over time."""
-
-
-RECURRENT = "birnn"
-"""What they call a classifier that reads a text to its end."""

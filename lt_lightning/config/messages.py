@@ -46,7 +46,7 @@ def explain(error: BaseException) -> str:
     full_key = re.search(r"full_key: (\S+)", text)
     key = full_key[1] if full_key else None
     if key and re.search(r"Key '.+' (is )?not in", text):
-        return _no_such_setting(key)
+        return _no_such_setting(key, text)
     if key and (reason := _reason(text)):
         return f"{key}: {reason.replace('KEY', key)}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -68,9 +68,9 @@ def _of_choices(text: str) -> str | None:
         if difflib.get_close_matches(key, ["experiment"]):
             return f"{key}: to choose an experiment write +experiment=NAME"
         if "No match in the defaults list" in text:
-            return _no_such_setting(key)
+            return _no_such_setting(key, text)
         if "Key '" in text:
-            return _no_such_setting(re.sub(r"^\++", "", key))
+            return _no_such_setting(re.sub(r"^\++", "", key), text)
     return None
 
 
@@ -103,10 +103,13 @@ def _reason(text: str) -> str | None:
     return None
 
 
-def _no_such_setting(key: str) -> str:
+def _no_such_setting(key: str, text: str) -> str:
+    from lt_lightning.config.choice import CHOICES
     from lt_lightning.config.validation import no_such_setting
 
-    return no_such_setting(key)
+    chosen = re.search(r"Key '.+' not in '(\w+)'", text)
+    classes = CHOICES.get(key.partition(".")[0], {}).values()
+    return no_such_setting(key, next((one for one in classes if chosen and one.__name__ == chosen[1]), None))
 
 
 def describe_error(error: SettingError | LotteryError) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, List, Optional, get_type_hints  # noqa: UP035 (the types that the configuration uses)
 
@@ -74,15 +74,20 @@ def quoted(text: str) -> str:
 @cache
 def text_settings() -> tuple[frozenset[str], frozenset[str]]:
     """Return the settings whose value is text, and those whose value is a list of texts."""
-    from lt_lightning.config.schema import Config
+    from lt_lightning.config.schema import CHOICES, Config
 
     kinds = dict(_kinds(Config, ""))
+    for group, choices in CHOICES.items():
+        kinds |= {key: kind for one in choices.values() for key, kind in _kinds(one, f"{group}.")}
     single, several = (str, Optional[str]), (List[str], Optional[List[str]])  # noqa: UP006, UP045
     return tuple(frozenset(key for key, kind in kinds.items() if kind in some) for some in (single, several))  # type: ignore[return-value]
 
 
 def _kinds(group: type, prefix: str) -> Iterator[tuple[str, Any]]:
+    known = {one.name for one in fields(group)}
     for key, kind in get_type_hints(group).items():
+        if key not in known:  # a constant of the class
+            continue
         if is_dataclass(kind):
             yield from _kinds(kind, f"{prefix}{key}.")  # pyright: ignore[reportArgumentType]
         else:

@@ -1,4 +1,6 @@
-"""The configuration's types. Its values, with a comment each, are the files under `conf/`; its ranges are in `checks`.
+"""The configuration's types and limits. Its values, with a comment each, are the files under `conf/`.
+
+The choices of `data`, `embedding`, `model` and `optimizer` have a dataclass each, beside this file.
 
 Needs neither torch nor Lightning, so that a rejected setting answers at once.
 """
@@ -12,7 +14,8 @@ from typing import Any, List, Optional, Union
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from lt_lightning.config.enums import Splitter
+from lt_lightning.config import models, optimizers, sources  # noqa: F401 (they register their choices)
+from lt_lightning.config.choice import CHOICES, checked, limited
 
 
 class TestOn(str, Enum):
@@ -30,104 +33,11 @@ class Keep(str, Enum):
     winners = "winners"
 
 
-class DataKind(str, Enum):
-    """What the rows of a corpus are, and where they come from."""
-
-    texts = "texts"
-    names = "names"
-    pairs = "pairs"
-    reversal = "reversal"
-
-    @property
-    def is_pairs(self) -> bool:
-        """Whether rows are pairs of strings, or else texts."""
-        return self in (DataKind.pairs, DataKind.reversal)
-
-
-@dataclass
-class DataConfig:
-    """The `data` group: what is read, and how it is cut into batches. A key that no chosen kind reads is null."""
-
-    name: str = MISSING
-    kind: DataKind = MISSING
-    hub: Optional[str] = None
-    hub_config: Optional[str] = None
-    path: Optional[str] = None
-    delimiter: Optional[str] = None
-    text_column: Optional[str] = None
-    label_column: Optional[str] = None
-    class_names: Optional[List[str]] = None
-    split_names: Optional[bool] = None
-    pairs: Any = None  # a list of pairs of strings: `data.pairs` says what is wrong with others
-    alphabet: Optional[str] = None
-    lengths: Optional[List[int]] = None
-    train_rows: Optional[int] = None
-    test_rows: Optional[int] = None
-    limit: Optional[int] = None
-    valid_fraction: Optional[float] = None
-    test_fraction: Optional[float] = None
-    tokenizer: Splitter = MISSING
-    max_vocab: Optional[int] = None
-    max_length: Optional[int] = None
-    batch_size: int = MISSING
-    num_workers: int = MISSING
-
-
-@dataclass
-class EmbeddingConfig:
-    """The `embedding` group: where word vectors start."""
-
-    name: str = MISSING
-    dim: int = MISSING
-    std: float = MISSING
-    max_vocab: int = MISSING
-    path: Optional[str] = None
-    hub: Optional[str] = None
-    hub_file: Optional[str] = None
-
-
-@dataclass
-class ModelConfig:
-    """The `model` group: the network. A key that the chosen one does not read is null."""
-
-    name: str = MISSING
-    dropout: Optional[float] = None
-    filters: Optional[int] = None
-    widths: Optional[List[int]] = None
-    initializer: Optional[str] = None
-    kernel: Optional[str] = None
-    cell: Optional[str] = None
-    hidden: Optional[int] = None
-    layers: Optional[int] = None
-    bidirectional: Optional[bool] = None
-    backend: Optional[str] = None
-    input: Optional[str] = None
-    head: Optional[str] = None
-    unroll: Optional[str] = None
-    prompt: Optional[str] = None
-    temperature: Optional[float] = None
-    sample_length: Optional[int] = None
-
-
-@dataclass
-class OptimizerConfig:
-    """The `optimizer` group. A key that the chosen one does not read is null."""
-
-    name: str = MISSING
-    lr: float = MISSING
-    weight_decay: float = MISSING
-    betas: Optional[List[float]] = None
-    eps: Optional[float] = None
-    momentum: Optional[float] = None
-    kernel: Optional[str] = None
-    fused: bool = MISSING
-
-
 @dataclass
 class PruningConfig:
     """The `pruning` group: how many rounds, from which ticket on, and what `lottery.Settings` asks."""
 
-    rounds: int = MISSING
+    rounds: int = limited(MISSING, least=0)
     amount: float = MISSING
     criterion: str = MISSING
     scope: str = MISSING
@@ -150,8 +60,13 @@ class TicketsConfig:
 class EarlyStoppingConfig:
     """When a round ends before its last epoch."""
 
-    patience: Optional[int] = None
-    min_delta: float = MISSING
+    patience: Optional[int] = limited(None, least=1)
+    min_delta: float = limited(MISSING, least=0, below=float("inf"))
+
+
+def _never_0() -> Any:
+    said = "not possible here: every round is trained, validated and tested"
+    return checked(None, lambda value: None if value else said)
 
 
 @dataclass
@@ -169,25 +84,25 @@ class TrainerConfig:
     logger: Any = None
     callbacks: Optional[List[Any]] = None
     fast_dev_run: Optional[Union[bool, int]] = None
-    max_epochs: int = MISSING
+    max_epochs: int = limited(MISSING, least=1)
     min_epochs: Optional[int] = None
-    max_steps: Optional[int] = None
+    max_steps: Optional[int] = _never_0()
     min_steps: Optional[int] = None
     max_time: Any = None
-    limit_train_batches: Optional[Union[int, float]] = None
-    limit_val_batches: Optional[Union[int, float]] = None
-    limit_test_batches: Optional[Union[int, float]] = None
+    limit_train_batches: Optional[Union[int, float]] = _never_0()
+    limit_val_batches: Optional[Union[int, float]] = _never_0()
+    limit_test_batches: Optional[Union[int, float]] = _never_0()
     limit_predict_batches: Optional[Union[int, float]] = None
     overfit_batches: Optional[Union[int, float]] = None
     val_check_interval: Optional[Union[int, float]] = None
-    check_val_every_n_epoch: Optional[int] = None
+    check_val_every_n_epoch: Optional[int] = limited(None, least=1)
     num_sanity_val_steps: Optional[int] = None
     log_every_n_steps: Optional[int] = None
     enable_checkpointing: Optional[bool] = None
     enable_progress_bar: Optional[bool] = None
     enable_model_summary: Optional[bool] = None
-    accumulate_grad_batches: Optional[int] = None
-    gradient_clip_val: Optional[float] = None
+    accumulate_grad_batches: Optional[int] = limited(None, least=1)
+    gradient_clip_val: Optional[float] = limited(None, least=0, below=float("inf"))
     gradient_clip_algorithm: Optional[str] = None
     deterministic: Optional[Union[bool, str]] = None
     benchmark: Optional[bool] = None
@@ -209,14 +124,14 @@ class Config:
     """A whole run."""
 
     name: str = MISSING
-    seed: int = MISSING
+    seed: int = limited(MISSING, least=0, most=2**32 - 1)
     test_on: TestOn = MISSING
     resume: Optional[str] = None
     trust: bool = False
-    data: DataConfig = field(default_factory=DataConfig)
-    embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    data: Any = MISSING  # these four are objects of `config.choice.CHOICES`, or `Custom`
+    embedding: Any = MISSING
+    model: Any = MISSING
+    optimizer: Any = MISSING
     pruning: PruningConfig = field(default_factory=PruningConfig)
     tickets: TicketsConfig = field(default_factory=TicketsConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
@@ -224,9 +139,12 @@ class Config:
 
 
 def register_schema() -> None:
-    """Make the types known to Hydra, under the name that `conf/config.yaml` begins with."""
+    """Register the types with Hydra: `schema`, and each choice under the name that its file in `conf/` begins with."""
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
+    for group, choices in CHOICES.items():
+        for name, node in choices.items():
+            store.store(group=group, name=f"_{name}_schema", node=node)
     store.repo = _Registry(store.repo)
 
 

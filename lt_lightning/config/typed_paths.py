@@ -35,7 +35,7 @@ def typed_in(folder: Path, config: Config) -> Config:
     """
 
     def absolute(values: object, keys: tuple[str, ...]) -> Mapping[str, str]:
-        paths = {key: getattr(values, key) for key in keys}
+        paths = {key: getattr(values, key, None) for key in keys}
         return {key: str(folder / typed_path(path)) for key, path in paths.items() if path}
 
     changed = {group: absolute(getattr(config, group), keys) for group, keys in PATHS.items()}

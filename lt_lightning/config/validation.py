@@ -6,19 +6,20 @@ Needs neither torch nor Lightning, so that a rejected setting answers at once.
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lt_lightning.config.choices import KERNELS, check_unread, fit_claims, model_claims
-from lt_lightning.config.enums import CONVOLUTIONAL, RECURRENT
+from lt_lightning.config.choice import CHOICES, Custom, find_faults, keys_of
+from lt_lightning.config.enums import Splitter
 from lt_lightning.config.interpolation import find_interpolations
 from lt_lightning.config.messages import explain
+from lt_lightning.config.models import Recurrent, Tagger
 from lt_lightning.config.schema import Config, TrainerConfig
-from lt_lightning.config.typed_paths import parse_delimiter
+from lt_lightning.config.sources import DataKind, Texts
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
 
@@ -28,8 +29,8 @@ NO_TICKET = (
 )
 """What to say where a run is to start from a ticket and is given none."""
 
-LARGEST = 2**31 - 1
-"""No setting needs a larger number, and libraries that count in 32 or 64 bits break on some."""
+_CHOOSERS = {"data": "kind", "embedding": "name", "model": "name", "optimizer": "name"}
+"""The setting of each group with choices that names one."""
 
 
 def read_config(composed: DictConfig) -> Config:
@@ -40,23 +41,89 @@ def read_config(composed: DictConfig) -> Config:
     """
     try:
         settings = OmegaConf.create({key: composed[key] for key in composed if key != "hydra"}, flags={"struct": True})
-        known = set(setting_names())
+        custom = {group: _custom(group, settings[group]) for group in CHOICES}
+        for group, chosen in custom.items():
+            settings[group] = None if chosen else _typed(group, settings[group])
         for name in _names(settings):
-            if name not in known:  # `+key=value` adds what the types do not know
-                raise SettingError(no_such_setting(name))
+            group, _, key = name.partition(".")
+            node = settings[group] if group in CHOICES else None
+            # `+key=value` adds keys that the types do not have.
+            if key not in _fields(OmegaConf.get_type(node)) if node is not None else name not in setting_names():
+                raise SettingError(no_such_setting(name, OmegaConf.get_type(node) if node is not None else None))
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), settings))
     except OmegaConfBaseException as error:
         raise SettingError(explain(error)) from error
     assert isinstance(config, Config)
-    for key, value, holds, remedy in _claims(config):
+    for group, chosen in custom.items():
+        if chosen:
+            setattr(config, group, chosen)
+    for _, fault in find_faults(config):
+        raise SettingError(fault)
+    for key, value, holds, remedy in _rules(config):
         if not holds:
             raise SettingError(f"{key}: {remedy}" if value is None else f"{key}: {value} is {remedy}")
-    check_unread(config)
     try:
         lottery_settings(config)
     except LotteryError as error:
         raise SettingError(f"pruning.{error}") from error
     return config
+
+
+def read_group(group: str, values: Mapping[str, Any]) -> Any:
+    """Return the checked object of a group's choice from recorded settings; null stands for a key that is not read.
+
+    Raises:
+        SettingError: naming the first setting that is missing, unknown, of another type or out of its limits.
+    """
+    known = keys_of(group)
+    cls = _class_of(group, values)
+    given = {key: value for key, value in values.items() if key in known and (value is not None or key in _fields(cls))}
+    for key in given:
+        if key not in _fields(cls):
+            raise SettingError(no_such_setting(f"{group}.{key}", cls))
+    try:
+        settings = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), given))
+    except OmegaConfBaseException as error:
+        raise SettingError(f"{group}.{explain(error)}") from None
+    for _, fault in find_faults(settings, f"{group}."):
+        raise SettingError(fault)
+    return settings
+
+
+def _custom(group: str, node: DictConfig) -> Custom | None:
+    """Return the object of a group whose settings have a `_target_` of the user's, or None."""
+    if "_target_" not in node:
+        return None
+    values: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    return Custom(str(values.pop("name", "custom")), values.pop("_target_"), values)
+
+
+def _typed(group: str, node: DictConfig) -> DictConfig:
+    """Return the settings of a group with the type of their choice; a user's file may not name its schema."""
+    cls = _class_of(group, node)
+    if OmegaConf.get_type(node) is cls:
+        return node
+    typed = OmegaConf.structured(cls, flags={"struct": True})
+    for key in node:
+        if key not in _fields(cls):
+            raise SettingError(no_such_setting(f"{group}.{key}", cls))
+    return OmegaConf.merge(typed, OmegaConf.to_container(node))  # pyright: ignore[reportReturnType, reportArgumentType]
+
+
+def _class_of(group: str, values: Mapping[str, Any]) -> type:
+    """Return the dataclass of a group's choice."""
+    chooser = _CHOOSERS[group]
+    name = values.get(chooser)
+    name = str(getattr(name, "value", name))
+    if name not in CHOICES[group]:
+        raise SettingError(
+            f"{group}.{chooser}: {name!r} is none of {', '.join(CHOICES[group])}; choose it with {group}=…"
+        )
+    return CHOICES[group][name]
+
+
+def _fields(cls: type | None) -> list[str]:
+    return [one.name for one in fields(cls)] if cls is not None else []  # pyright: ignore[reportArgumentType]
 
 
 def lottery_settings(config: Config) -> Settings:
@@ -76,106 +143,57 @@ def lottery_settings(config: Config) -> Settings:
     return settings
 
 
-def _claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
-    """What must hold beyond the types: the key, its value, whether it holds, and what is wrong if not."""
-
-    def at_least(low: float, key: str, value: float | None) -> tuple[str, Any, bool, str]:
-        if value is not None and value > LARGEST:
-            return key, value, False, f"too large: it must be at most {LARGEST}"
-        return key, value, value is None or value >= low, f"too small: it must be at least {low}"
-
-    def above_0(key: str, value: float) -> tuple[str, Any, bool, str]:
-        return key, value, 0 < value < math.inf, "not above 0" if not value > 0 else "not finite"
-
-    def inside(key: str, value: float, *, with_zero: bool = False) -> tuple[str, Any, bool, str]:
-        low = value >= 0 if with_zero else value > 0
-        return key, value, low and value < 1, f"not between 0{' (included)' if with_zero else ''} and 1"
-
-    data, model, optimizer = config.data, config.model, config.optimizer
+def _rules(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
+    """Yield what must hold beyond types and limits: the key, its value, whether it holds, and what is wrong if not."""
+    data, model, embedding, optimizer = config.data, config.model, config.embedding, config.optimizer
     parts = config.name.split("/")
     yield "name", repr(config.name), not {"", ".", ".."} & {*parts}, "no name of a folder below outputs/; give one"
     # With `resume` it is read before the configuration is composed, and is not part of it.
     yield "trust", None, not config.trust, "only goes with resume=FOLDER; leave it out"
-    yield "seed", config.seed, 0 <= config.seed < 2**32, "not between 0 and 4294967295"
-    yield at_least(1, "data.batch_size", data.batch_size)
-    yield at_least(1, "data.max_vocab", data.max_vocab)
-    yield at_least(1, "data.max_length", data.max_length)
-    yield at_least(1, "data.limit", data.limit)
-    yield "data.num_workers", data.num_workers, 0 <= data.num_workers <= 1024, "not between 0 and 1024"
-    yield at_least(1, "data.train_rows", data.train_rows)
-    yield at_least(1, "data.test_rows", data.test_rows)
-    if data.valid_fraction is not None:
-        yield inside("data.valid_fraction", data.valid_fraction)
-    if data.test_fraction is not None:
-        yield inside("data.test_fraction", data.test_fraction)
-    if data.delimiter is not None:
-        single = len(parse_delimiter(data.delimiter)) == 1 and data.delimiter not in ('"', "\n", "\r")
-        yield "data.delimiter", repr(data.delimiter), single, "not a single character; write , ; | or tab, or null"
-    hubless = data.hub_config is not None and (data.hub is None or data.path is not None)
-    yield (
-        "data.hub_config",
-        data.hub_config,
-        not hubless,
-        "a configuration of data.hub, which is not read; leave it out",
-    )
-    yield "data.path", "''", data.path != "", "empty; give a file, or a folder with train and test files"
-    lacking = data.name == "files" and data.path is None and data.hub is None
-    yield "data.path", data.path, not lacking, "missing: data=files reads a file, or a folder with train and test files"
-    mistaken = data.name == "PyDocs" and data.hub is not None
-    yield "data.hub", data.hub, not mistaken, "not what data=pydocs reads; use data=files"
-    embedding = config.embedding
-    yield "embedding.path", "''", embedding.path != "", "empty; give a .txt, .zip or .npy file of vectors"
-    yield at_least(1, "embedding.dim", embedding.dim)
-    yield above_0("embedding.std", embedding.std)
-    unread = embedding.name != "glove" and embedding.path is not None
-    yield (
-        "embedding.path",
-        embedding.path,
-        not unread,
-        f"not what embedding={embedding.name} reads; use embedding=glove",
-    )
-    if model.dropout is not None:
-        yield inside("model.dropout", model.dropout, with_zero=True)
-    yield at_least(1, "model.filters", model.filters)
-    yield (
-        "model.widths",
-        model.widths,
-        model.widths is None or min(model.widths, default=0) > 0,
-        "no list of widths ≥ 1",
-    )
-    yield from model_claims(model)
-    yield at_least(1, "model.hidden", model.hidden)
-    yield at_least(1, "model.layers", model.layers)
-    warmth = model.temperature
-    yield "model.temperature", warmth, warmth is None or 0 <= warmth < math.inf, "no number from 0 on"
-    yield at_least(1, "model.sample_length", model.sample_length)
-    yield from fit_claims(config)
-    yield above_0("optimizer.lr", optimizer.lr)
-    yield at_least(0, "optimizer.weight_decay", optimizer.weight_decay)
-    yield at_least(0, "optimizer.eps", optimizer.eps)
-    betas = optimizer.betas
-    fine = betas is None or (len(betas) == 2 and all(0 <= beta < 1 for beta in betas))
-    yield "optimizer.betas", betas, fine, "no pair of numbers in [0, 1)"
-    known = optimizer.kernel in (None, *KERNELS)
-    yield "optimizer.kernel", optimizer.kernel, known, f"none of {', '.join(KERNELS)}"
-    if optimizer.momentum is not None:
-        yield inside("optimizer.momentum", optimizer.momentum, with_zero=True)
-    yield at_least(0, "pruning.rounds", config.pruning.rounds)
+    if isinstance(data, Texts):
+        hubless = data.hub_config is not None and (data.hub is None or data.path is not None)
+        said = "a configuration of data.hub, which is not read; leave it out"
+        yield "data.hub_config", data.hub_config, not hubless, said
+        lacking = data.name == "files" and data.path is None and data.hub is None
+        said = "missing: data=files reads a file, or a folder with train and test files"
+        yield "data.path", data.path, not lacking, said
+        mistaken = data.name == "PyDocs" and data.hub is not None
+        yield "data.hub", data.hub, not mistaken, "not what data=pydocs reads; use data=files"
+    if isinstance(model, Recurrent | Tagger):
+        only_ours = model.cell == "gru_chung" and model.backend == "torch"
+        yield "model.backend", model.backend, not only_ours, "without gru_chung; use model.backend=equations"
+        flat = model.cell != "none" or model.layers == 1
+        yield "model.layers", model.layers, flat, "too many for model.cell=none, which has one"
+    yield from _fit_rules(data, model, embedding)
     yield "pruning.ticket", None, config.pruning.ticket != "", NO_TICKET
-    packs = config.pruning.ticket is None or model.name in (*CONVOLUTIONAL, RECURRENT)
+    packs = config.pruning.ticket is None or model.packs is not None
     yield "pruning.ticket", None, packs, f"only classifiers of texts have tickets, not model={model.name}; leave it out"
-    yield at_least(1, "early_stopping.patience", config.early_stopping.patience)
     unscaled = config.trainer.gradient_clip_val and config.trainer.precision in (16, "16", "16-mixed", "bf16-mixed")
-    fits = not (optimizer.fused and unscaled)
+    fits = not (getattr(optimizer, "fused", False) and unscaled)
     yield "optimizer.fused", None, fits, "true does not go with clipping and mixed precision; use optimizer.fused=false"
-    slack = config.early_stopping.min_delta
-    yield "early_stopping.min_delta", slack, 0 <= slack < math.inf, "no number from 0 on"
-    yield from _trainer_claims(config.trainer)
+    yield from _trainer_rules(config.trainer)
 
 
-def _trainer_claims(trainer: TrainerConfig) -> Iterator[tuple[str, Any, bool, str]]:
+def _fit_rules(data: Any, model: Any, embedding: Any) -> Iterator[tuple[str, Any, bool, str]]:
+    """Yield whether the model reads such data, and the data's splitter and vectors fit each other."""
+    pairs = data.kind.is_pairs
+    remedy = "use model=tagger or model=seq2seq" if pairs else "use data=pairs or data=reversal"
+    what = "reads texts, the data is pairs of strings" if pairs else "answers strings with strings, the data is texts"
+    yield "model", None, pairs == (model.reads == "pairs"), f"{model.name} {what}; {remedy}"
+    needs_labels = not pairs and data.label_column is None and model.task == "classification"
+    yield "data.label_column", None, not needs_labels, f"missing: model={model.name} learns to tell labels apart"
+    letters = data.tokenizer is Splitter.letters
+    reader = f"model={model.name}" if model.needs_letters else f"data.kind={data.kind.value}"
+    needed = model.needs_letters or pairs or data.kind is DataKind.names
+    said = f"not what {reader} reads; use data.tokenizer=letters"
+    yield "data.tokenizer", data.tokenizer.value, letters or not needed, said
+    wordless = letters and embedding.name != "random"
+    said = f"{embedding.name} has vectors of words, the data is read letter by letter; use embedding=random"
+    yield "embedding", None, not wordless, said
+
+
+def _trainer_rules(trainer: TrainerConfig) -> Iterator[tuple[str, Any, bool, str]]:
     """What the rounds need of the Trainer: each validated and tested, on batches that are dealt out already."""
-    yield "trainer.max_epochs", trainer.max_epochs, trainer.max_epochs >= 1, "too small: it must be at least 1"
     refused = {
         "use_distributed_sampler": (False, "rows are dealt out among processes already, each once; leave it false"),
         "overfit_batches": (None, "it would replace the batches; use data.limit to train on few rows"),
@@ -185,14 +203,6 @@ def _trainer_claims(trainer: TrainerConfig) -> Iterator[tuple[str, Any, bool, st
     for key, (allowed, remedy) in refused.items():
         value = getattr(trainer, key)
         yield f"trainer.{key}", value, value == allowed and type(value) is type(allowed), f"not possible here: {remedy}"
-    for key in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "max_steps"):
-        value = getattr(trainer, key)
-        yield f"trainer.{key}", value, value != 0, "not possible here: every round is trained, validated and tested"
-    for key in ("accumulate_grad_batches", "check_val_every_n_epoch"):
-        value = getattr(trainer, key)
-        yield f"trainer.{key}", value, value is None or value >= 1, "too small: it must be at least 1"
-    clip = trainer.gradient_clip_val
-    yield "trainer.gradient_clip_val", clip, clip is None or 0 <= clip < math.inf, "no number from 0 on"
     sure = trainer.deterministic
     yield "trainer.deterministic", sure, sure in (None, True, False, "warn"), "none of true, false, warn"
     fine = trainer.logger in (None, True, False) or all(map(_is_object, _listed(trainer.logger)))
@@ -205,13 +215,13 @@ def _trainer_claims(trainer: TrainerConfig) -> Iterator[tuple[str, Any, bool, st
         fine,
         "no list of objects; give each its _target_, as in [{_target_: my.Callback}]",
     )
-    yield from _strategy_claims(trainer.strategy)
+    yield from _strategy_rules(trainer.strategy)
     for key, value in vars(trainer).items():
         for text in find_interpolations(value):
             yield f"trainer.{key}", text, False, "not possible here: Hydra would read ${ as an interpolation once more"
 
 
-def _strategy_claims(strategy: Any) -> Iterator[tuple[str, Any, bool, str]]:
+def _strategy_rules(strategy: Any) -> Iterator[tuple[str, Any, bool, str]]:
     """Of a strategy by name, or an object by its class: that every process has all weights, and is started by us."""
     given = strategy if isinstance(strategy, Mapping) else {}
     name = strategy if isinstance(strategy, str) else str(given.get("_target_", ""))
@@ -237,13 +247,17 @@ def _listed(value: Any) -> list[Any]:
 
 
 def setting_names() -> list[str]:
-    """Every setting by its full name, such as `pruning.amount`."""
-    return list(_names(OmegaConf.structured(Config)))
+    """Return every setting by its full name, such as `pruning.amount`; of groups with choices those of all of them."""
+    own = [name for name in _names(OmegaConf.structured(Config)) if name not in CHOICES]
+    return [*own, *(f"{group}.{key}" for group in CHOICES for key in keys_of(group))]
 
 
-def no_such_setting(name: str) -> str:
-    """What to say of a setting that does not exist: perhaps another one was meant."""
+def no_such_setting(name: str, chosen: type | None = None) -> str:
+    """Return the error for a setting that does not exist, or that the chosen class of its group does not read."""
     known = setting_names()
+    if name in known and chosen is not None:
+        reads = ", ".join(one for one in _fields(chosen) if one not in ("name", "kind"))
+        return f"{name}: {chosen.choice} does not read it; it reads {reads}"  # pyright: ignore
     namesakes = [other for other in known if other.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]]
     close = difflib.get_close_matches(name, known, n=1) or namesakes
     return f"{name}: no such setting{f'; did you mean {close[0]}?' if close else ''}; --help lists them all"

@@ -18,7 +18,7 @@ import pyarrow as pa
 from datasets.config import HF_DATASETS_CACHE
 from jaxtyping import Int64
 
-from lt_lightning.config.schema import DataKind
+from lt_lightning.config.sources import Names, Texts
 from lt_lightning.config.typed_paths import typed_path
 from lt_lightning.data.labels import Classes, find_classes
 from lt_lightning.data.rows import finish_rows, read_columns, spell, take_filled
@@ -28,7 +28,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.kernels.owners import is_foreign, make_private
 
 if TYPE_CHECKING:
-    from lt_lightning.config.schema import DataConfig
+    from lt_lightning.config.sources import TextConfig
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Corpus:
         return notes
 
 
-def load_corpus(config: DataConfig) -> Corpus:
+def load_corpus(config: TextConfig) -> Corpus:
     """Read the corpus that the `data` group asks for.
 
     Args:
@@ -96,11 +96,12 @@ def load_corpus(config: DataConfig) -> Corpus:
     Raises:
         SettingError: if it cannot be had, or is not what a corpus must be.
     """
-    if config.kind is DataKind.names:
+    if isinstance(config, Names):
         from lt_lightning.data.sources.names import load_names
 
-        names = load_names(cache_folder(), bool(config.split_names))
+        names = load_names(cache_folder(), config.split_names)
         return make_corpus(config, "names in installed libraries", names)
+    assert isinstance(config, Texts)
     if config.path is not None:
         from lt_lightning.data.sources.files import read_path
 
@@ -147,7 +148,7 @@ def cache_folder() -> Path:
     return folder
 
 
-def make_corpus(config: DataConfig, source: str, splits: Mapping[Any, datasets.Dataset]) -> Corpus:
+def make_corpus(config: TextConfig, source: str, splits: Mapping[Any, datasets.Dataset]) -> Corpus:
     """Check what was read and bring it into the form of a corpus.
 
     Args:

@@ -27,7 +27,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.storage.cache import Arrays, check_kind, recall_or_make
 
 if TYPE_CHECKING:
-    from lt_lightning.config.schema import EmbeddingConfig
+    from lt_lightning.config.models import EmbeddingConfig
 
 
 FORMAT = 2

@@ -23,7 +23,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.lottery.seeds import derive_seed
 
 if TYPE_CHECKING:
-    from lt_lightning.config.schema import DataConfig
+    from lt_lightning.config.sources import TextConfig
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class LabelledTexts:
         return [self.rows[row]["text"] for row in rows]
 
 
-def read_labelled_file(path: Path, config: DataConfig, names: Sequence[str]) -> LabelledTexts:
+def read_labelled_file(path: Path, config: TextConfig, names: Sequence[str]) -> LabelledTexts:
     """Read texts and labels from a single file.
 
     Args:
@@ -95,7 +95,7 @@ def read_labelled_file(path: Path, config: DataConfig, names: Sequence[str]) -> 
 
 
 def take_split(
-    corpus: Corpus, split: str, config: DataConfig, names: Sequence[str], about: Mapping[str, Any]
+    corpus: Corpus, split: str, config: TextConfig, names: Sequence[str], about: Mapping[str, Any]
 ) -> LabelledTexts:
     """A part of a corpus.
 

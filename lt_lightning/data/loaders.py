@@ -14,7 +14,7 @@ from lt_lightning.data.batches import LengthBuckets, Share
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
-    from lt_lightning.config.schema import DataConfig
+    from lt_lightning.config.sources import DataConfig
 
 Looked = TypeVar("Looked", covariant=True)
 

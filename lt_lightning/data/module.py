@@ -27,7 +27,8 @@ from lt_lightning.errors import SettingError
 from lt_lightning.lottery.seeds import derive_seed
 
 if TYPE_CHECKING:
-    from lt_lightning.config.schema import DataConfig, EmbeddingConfig
+    from lt_lightning.config.models import EmbeddingConfig
+    from lt_lightning.config.sources import TextConfig
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +59,13 @@ class TextDataModule(pl.LightningDataModule):
         SettingError: if the corpus is too small to split, or the vectors cannot be had.
     """
 
-    def __init__(self, corpus: Corpus, data: DataConfig, embedding: EmbeddingConfig, seed: int) -> None:
+    def __init__(self, corpus: Corpus, data: TextConfig, embedding: EmbeddingConfig, seed: int) -> None:
         super().__init__()
         self._config = data
         self._seed = seed
         self.round = self.epoch = 0
         self.corpus = corpus
         cache = cache_folder()
-        assert data.valid_fraction is not None and data.max_vocab is not None  # texts have them
         splits = corpus.splits
         labels = {split: _labels(splits[split]) for split in ("train", "test")}
         train, valid = stratified_split(labels["train"], data.valid_fraction, derive_seed(seed, "valid"), data.limit)

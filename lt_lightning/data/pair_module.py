@@ -19,7 +19,7 @@ from lt_lightning.data.sources.pairs import PairCorpus
 from lt_lightning.data.tokenizer import every_letter
 
 if TYPE_CHECKING:
-    from lt_lightning.config.schema import DataConfig
+    from lt_lightning.config.sources import DataConfig
 
 
 class PairBatch(NamedTuple):

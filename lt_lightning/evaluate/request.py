@@ -18,7 +18,7 @@ from lt_lightning.config.typed_paths import typed_path
 from lt_lightning.errors import SettingError
 
 if TYPE_CHECKING:
-    from lt_lightning.config.schema import DataConfig
+    from lt_lightning.config.sources import TextConfig
     from lt_lightning.data.labelled import LabelledTexts
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -43,7 +43,7 @@ class Request:
     """
 
     name: str
-    data: DataConfig
+    data: TextConfig
     file: Path | None
     split: str | None
 
@@ -107,7 +107,7 @@ def _groups() -> list[str]:
 
 def _choices() -> str:
     """What to say where `data` is none of what it may be."""
-    from lt_lightning.config.schema import DataKind
+    from lt_lightning.config.sources import DataKind
 
     texts = [name for name in _groups() if name not in DataKind.__members__ or not DataKind[name].is_pairs]
     return f"give a file, a folder with train and test, or one of {', '.join(texts)}"
@@ -149,14 +149,15 @@ def _check_path(data: str, path: Path) -> None:
         raise SettingError(f"data: {data} ends in none of {', '.join(ENDINGS)}; give such a file, or a folder")
 
 
-def _compose(overrides: Sequence[str], settings: Mapping[str, str]) -> DataConfig:
+def _compose(overrides: Sequence[str], settings: Mapping[str, str]) -> TextConfig:
     """The `data` group, from the tree that training uses."""
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
 
     from lt_lightning.config.messages import explain
-    from lt_lightning.config.schema import DataKind, register_schema
+    from lt_lightning.config.schema import register_schema
+    from lt_lightning.config.sources import DataKind
     from lt_lightning.config.validation import read_config
 
     # A path is no grammar: whatever its characters, it goes around Hydra's reading of values.

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lt_lightning.config.schema import ModelConfig
+from lt_lightning.config.models import CharLM, ModelChoice
 from lt_lightning.data.batches import Share
 from lt_lightning.data.module import TextDataModule
 from lt_lightning.data.pair_module import PairDataModule
@@ -50,13 +50,13 @@ def find_baseline(learner: Learner, data: DataModule) -> dict[str, Any] | None:
     return {"name": "order-2 n-gram with back-off", "value": model.bits(test.ids, test.offsets)}
 
 
-def check_prompt(model: ModelConfig, data: DataModule) -> None:
+def check_prompt(model: ModelChoice, data: DataModule) -> None:
     """See that a language model's prompt can be read.
 
     Raises:
         SettingError: if it holds a letter that the vocabulary does not.
     """
-    if not model.prompt:
+    if not isinstance(model, CharLM) or not model.prompt:
         return
     known = set(data.words[len(SPECIAL_WORDS) :])
     if unknown := [letter for letter in model.prompt if letter not in known]:
@@ -67,7 +67,7 @@ def check_prompt(model: ModelConfig, data: DataModule) -> None:
 
 
 @torch.no_grad()
-def show_examples(learner: Learner, data: DataModule, model: ModelConfig, seed: int, round: int) -> list[ExampleRecord]:
+def show_examples(learner: Learner, data: DataModule, model: ModelChoice, seed: int, round: int) -> list[ExampleRecord]:
     """What the network answers to a few strings of the test part, or makes up after the prompt.
 
     Args:
@@ -90,8 +90,8 @@ def show_examples(learner: Learner, data: DataModule, model: ModelConfig, seed: 
         learner.train(training)
 
 
-def _sample(learner: Learner, data: DataModule, model: ModelConfig, seed: int, round: int) -> ExampleRecord:
-    assert isinstance(learner.network, Tagger) and model.temperature is not None and model.sample_length is not None
+def _sample(learner: Learner, data: DataModule, model: ModelChoice, seed: int, round: int) -> ExampleRecord:
+    assert isinstance(learner.network, Tagger) and isinstance(model, CharLM)
     prompt = model.prompt or ""
     ids = {letter: number for number, letter in enumerate(data.words)}
     drawn = sample_letters(

@@ -26,6 +26,7 @@ from lt_lightning.callbacks import (
 )
 from lt_lightning.callbacks.finite_loss import first_not_finite
 from lt_lightning.callbacks.refusals import NoStepError
+from lt_lightning.config.choice import values_of
 from lt_lightning.config.enums import Splitter
 from lt_lightning.config.schema import Config, TestOn
 from lt_lightning.config.validation import lottery_settings
@@ -313,7 +314,7 @@ def _ticket(config: Config, data: DataModule, learner: Learner, mask: Mask, reco
         **{key: value for key, value in vars(record).items() if key != "seconds" and value is not None},
         "experiment": config.name,
         "task": learner.task.name,
-        "model": vars(config.model),
+        "model": values_of(config.model),
         "embedding_dim": config.embedding.dim,
         "class_names": target_names(learner, data),
         "corpus": data.corpus.name,

@@ -111,6 +111,8 @@ def check_flags(words: Sequence[str]) -> None:
     """
     from hydra._internal.utils import get_args_parser
 
+    from lt_lightning.config.schema import CHOICES
+
     if "--version" in words:
         write(VERSION)
         raise SystemExit(0)
@@ -119,7 +121,8 @@ def check_flags(words: Sequence[str]) -> None:
     parser.parse_args(words)
     for word in words:
         chosen = re.fullmatch(r"\+*(\w+)=(_\w+)", word)
-        if chosen and Path(config_folder(), chosen[1], f"{chosen[2]}.yaml").is_file():
+        shared = chosen and Path(config_folder(), chosen[1], f"{chosen[2]}.yaml").is_file()
+        if chosen and (shared or chosen[2].removesuffix("_schema")[1:] in CHOICES.get(chosen[1], ())):
             fail(f"{chosen[1]}: {chosen[2]} is what several choices share, and no choice; --help lists the choices")
 
 

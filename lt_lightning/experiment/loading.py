@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lt_lightning.config.choices import check_model
-from lt_lightning.config.schema import DataKind
+from lt_lightning.config.sources import DataKind
 
 if TYPE_CHECKING:
     from lt_lightning.config.schema import Config
@@ -20,7 +19,7 @@ def load(config: Config) -> Corpus | PairCorpus:
 
     check_strings(config)
     corpus = load_pairs(config.data, config.seed) if config.data.kind.is_pairs else load_corpus(config.data)
-    check_model(config.model, len(corpus.class_names), len(corpus.class_names))
+    config.model.check_sizes(len(corpus.class_names), len(corpus.class_names))
     return corpus
 
 
@@ -38,4 +37,4 @@ def check_strings(config: Config) -> None:
     letters = len(find_alphabet(data))
     if data.kind is DataKind.pairs and config.model.name == "tagger":
         check_equal_lengths(data.pairs)
-    check_model(config.model, letters, letters)
+    config.model.check_sizes(letters, letters)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.shapes import check_about, expected_shapes
 
 if TYPE_CHECKING:
-    from lt_lightning.config.schema import DataConfig
+    from lt_lightning.config.sources import TextConfig
 
 _TASK = "classification"
 _BATCH = 256
@@ -189,25 +189,18 @@ def _measure(packed: Packed, run: Run, data: Path | None) -> float:
     return evaluate(logits, rows[:]["label"].to_numpy()).accuracy  # pyright: ignore
 
 
-def _data_settings(run: Run, data: Path | None) -> DataConfig:
-    """What the run was told of its data."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
+def _data_settings(run: Run, data: Path | None) -> TextConfig:
+    """Return the recorded settings of the run's data."""
+    from lt_lightning.config.validation import read_group
 
-    from lt_lightning.config.schema import DataConfig
-
-    known = {one.name for one in fields(DataConfig)}
-    said = look_up(run.description, "config.data") or {}
-    settings = literal({key: value for key, value in said.items() if key in known})
+    settings = literal(dict(look_up(run.description, "config.data") or {}))
     if data is not None:
         settings["path"] = str(data)
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(DataConfig), settings))
-    except OmegaConfBaseException:
+        return read_group("data", settings)
+    except SettingError:
         path = run.folder / "run.json"
         raise SettingError(f"{path}: does not say what data the run read; restore it, or leave out --half") from None
-    assert isinstance(config, DataConfig)
-    return config
 
 
 def _needs_words(wishes: Wishes) -> bool:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hydra.utils import instantiate
 from torch import Tensor, nn, optim
 
-from lt_lightning.config.choices import check_model
+from lt_lightning.config.choice import values_of
+from lt_lightning.config.models import EmbeddingConfig, ModelChoice
+from lt_lightning.config.optimizers import OptimizerConfig
 from lt_lightning.kernels.sparse_adam import LivingAdam
 from lt_lightning.models.cnn import BinaryCNN, MultiCNN
 from lt_lightning.models.embedding import LetterEmbedding, OneHot, WordEmbedding
@@ -18,12 +21,11 @@ from lt_lightning.models.rnn.seq2seq import EncoderDecoder
 from lt_lightning.models.rnn.tagger import Tagger
 from lt_lightning.models.tasks import Classification, LanguageModel, SequenceToSequence, Tagging
 
-if TYPE_CHECKING:
-    from lt_lightning.config.schema import EmbeddingConfig, ModelConfig, OptimizerConfig
+TASKS = {task.name: task for task in (Classification, Tagging, LanguageModel)}
 
 
 def build_learner(
-    model: ModelConfig,
+    model: ModelChoice,
     embedding: EmbeddingConfig,
     optimizer: OptimizerConfig,
     *,
@@ -31,86 +33,79 @@ def build_learner(
     classes: int,
     vectors: Tensor | None = None,
 ) -> Learner:
-    """The LightningModule that the settings ask for.
+    """Build the LightningModule that the settings ask for.
 
     Args:
         model: the `model` group.
         embedding: the `embedding` group.
         optimizer: the `optimizer` group.
         words: the size of the vocabulary; of pairs of strings, of the alphabet.
-        classes: the number of classes of the data; whoever predicts letters has the letters instead.
+        classes: the number of classes of the data; a network that predicts letters has the letters instead.
         vectors: pre-trained word vectors, or None; see `WordEmbedding`.
 
     Raises:
         SettingError: if the model is not for so many classes, or so many letters.
     """
-    check_model(model, classes, words)
+    model.check_sizes(classes, words)
+    network = build_network(model, embedding, words=words, classes=classes, vectors=vectors)
     make_optimizer = partial(build_optimizer, optimizer)
-    if model.name == "tagger":
-        return Learner(_tagger(model, embedding, words), words, make_optimizer, Tagging())
-    if model.name == "char_lm":
-        return Learner(_language_model(model, embedding, words), words, make_optimizer, LanguageModel())
-    if model.name == "seq2seq":
-        network = EncoderDecoder(words, dim=embedding.dim, embedding_std=embedding.std, **_recurrent(model))
-        return Learner(network, words + 1, make_optimizer, SequenceToSequence(network.end))
-    network = build_classifier(model, embedding, words=words, classes=classes, vectors=vectors)
-    return Learner(network, classes, make_optimizer, Classification())
+    if model.task == SequenceToSequence.name:
+        return Learner(network, words + 1, make_optimizer, SequenceToSequence(words))
+    answers = classes if model.task == Classification.name else words
+    return Learner(network, answers, make_optimizer, TASKS[model.task]())
 
 
-def build_classifier(
-    model: ModelConfig, embedding: EmbeddingConfig, *, words: int, classes: int, vectors: Tensor | None = None
+def build_network(
+    model: ModelChoice, embedding: EmbeddingConfig, *, words: int, classes: int, vectors: Tensor | None = None
 ) -> nn.Module:
-    """The network that tells classes of texts apart; see `build_learner`."""
-    common: dict[str, Any] = {"dim": embedding.dim, "vectors": vectors, "embedding_std": embedding.std}
-    if model.name == "birnn":
-        logits = None if classes == 2 else classes
-        common |= {"bidirectional": bool(model.bidirectional), "kernel": model.kernel}
-        return RecurrentClassifier(words, logits, **_recurrent(model), **common)
-    common |= {
-        "filters": model.filters, "widths": model.widths, "initializer": model.initializer, "dropout": model.dropout,
-        "kernel": model.kernel,
-    }  # fmt: skip
-    return BinaryCNN(words, **common) if classes == 2 else MultiCNN(words, classes, **common)
-
-
-def _tagger(model: ModelConfig, embedding: EmbeddingConfig, letters: int) -> Tagger:
-    reader = OneHot(letters) if model.input == "onehot" else LetterEmbedding(letters, embedding.dim, embedding.std)
-    heads: dict[str, Any] = {"head": model.head, "unroll": model.unroll}
-    return Tagger(reader, letters, **_recurrent(model), **heads)
-
-
-def _language_model(model: ModelConfig, embedding: EmbeddingConfig, words: int) -> Tagger:
-    reader = WordEmbedding(words, embedding.dim, std=embedding.std)
-    return Tagger(reader, words, role="language model", **_recurrent(model))
-
-
-def _recurrent(model: ModelConfig) -> dict[str, Any]:
-    """What all recurrent networks are told."""
-    return {
-        "cell": model.cell,
-        "backend": model.backend,
-        "hidden": model.hidden,
-        "layers": model.layers,
-        "dropout": model.dropout or 0.0,
+    """Build the network alone; see `build_learner`."""
+    about = {
+        "words": words,
+        "classes": classes,
+        "dim": embedding.dim,
+        "embedding_std": embedding.std,
+        "vectors": vectors,
     }
+    settings = {key: value for key, value in values_of(model).items() if key not in model.unbuilt}
+    return instantiate({"_target_": model.target}, **settings, **about)
+
+
+def build_cnn(*, classes: int, **settings: Any) -> nn.Module:
+    """Build a `BinaryCNN` for two classes, and a `MultiCNN` for more."""
+    return BinaryCNN(**settings) if classes == 2 else MultiCNN(classes=classes, **settings)
+
+
+def build_birnn(*, classes: int, **settings: Any) -> nn.Module:
+    """Build a recurrent classifier: one logit for two classes, one a class for more."""
+    return RecurrentClassifier(classes=None if classes == 2 else classes, **settings)
+
+
+def build_tagger(*, words: int, input: str, dim: int, embedding_std: float, **settings: Any) -> nn.Module:
+    """Build a network that answers each letter with a letter; it has no use for `classes` and `vectors`."""
+    del settings["classes"], settings["vectors"]
+    reader = OneHot(words) if input == "onehot" else LetterEmbedding(words, dim, embedding_std)
+    return Tagger(reader, words, **settings)
+
+
+def build_language_model(*, words: int, dim: int, embedding_std: float, **settings: Any) -> nn.Module:
+    """Build a network that predicts the next letter; it has no use for `classes` and `vectors`."""
+    del settings["classes"], settings["vectors"]
+    return Tagger(WordEmbedding(words, dim, std=embedding_std), words, role="language model", **settings)
+
+
+def build_seq2seq(*, words: int, **settings: Any) -> nn.Module:
+    """Build an encoder and a decoder; they have no use for `classes` and `vectors`."""
+    del settings["classes"], settings["vectors"]
+    return EncoderDecoder(words, **settings)
 
 
 def build_optimizer(settings: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
-    """The optimizer that the settings ask for, over `parameters`."""
-    params = list(parameters)
-    if settings.kernel == "fast" and LivingAdam.serves(params):
-        assert settings.betas is not None and settings.eps is not None
-        return LivingAdam(
-            params,
-            settings.lr,
-            (settings.betas[0], settings.betas[1]),
-            settings.eps,
-            settings.weight_decay,
-            decoupled=settings.name == "adamw",
-        )
-    common = {"lr": settings.lr, "weight_decay": settings.weight_decay, "fused": settings.fused}
-    if settings.name == "sgd":
-        return optim.SGD(params, momentum=settings.momentum or 0.0, **common)
-    assert settings.betas is not None and settings.eps is not None
-    kind = {"adam": optim.Adam, "adamw": optim.AdamW}[settings.name]
-    return kind(params, betas=(settings.betas[0], settings.betas[1]), eps=settings.eps, **common)
+    """Build the optimizer that the settings ask for, over `parameters`."""
+    params, values = list(parameters), values_of(settings)
+    del values["name"]
+    if "betas" in values:
+        values["betas"] = tuple(values["betas"])
+    if values.pop("kernel", None) == "fast" and LivingAdam.serves(params):
+        del values["fused"]
+        return LivingAdam(params, **values, decoupled=settings.decoupled)
+    return instantiate({"_target_": settings.target, "_partial_": True})(params, **values)

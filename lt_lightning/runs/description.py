@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime, timezone
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lt_lightning.config.choice import values_of
 from lt_lightning.runs.machine import describe_cpu
 from lt_lightning.storage.atomic import write_whole
 
@@ -70,7 +70,7 @@ def describe_run(
         "command": list(command),
         "experiment": config.name,
         "task": task,
-        "config": {key: value for key, value in asdict(config).items() if key not in ("resume", "trust")},
+        "config": {key: value for key, value in values_of(config).items() if key not in ("resume", "trust")},
         "corpus": {
             "name": corpus.name,
             "source": corpus.source,

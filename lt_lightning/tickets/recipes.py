@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from lt_lightning.config.choices import check_group, model_claims
-from lt_lightning.config.schema import ModelConfig
+from lt_lightning.config.models import ModelChoice
 from lt_lightning.errors import SettingError
 from lt_lightning.storage.sealed import quoted
 
@@ -44,27 +39,19 @@ def check_recipe(about: Mapping[str, Any], parameters: Iterable[str]) -> None:
     model_settings(about)
 
 
-def model_settings(about: Mapping[str, Any]) -> ModelConfig:
-    """The settings of the network that a ticket is of, whatever else they say.
+def model_settings(about: Mapping[str, Any]) -> ModelChoice:
+    """Return the settings of the network that a ticket is of; keys that no network reads are ignored.
 
     Raises:
         ValueError: one is missing, of another type, or out of its range.
     """
-    said, known = about["model"], {one.name for one in fields(ModelConfig)}
-    settings = {"kernel": "reference", **{key: value for key, value in said.items() if key in known}}
+    from lt_lightning.config.validation import read_group  # waits for OmegaConf
+
     try:
-        model = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(ModelConfig), settings))
-        assert isinstance(model, ModelConfig)
-        check_group("model", vars(model))
-    except OmegaConfBaseException as error:
-        raise ValueError(f"its model.{error.full_key}: {str(error).splitlines()[0]}") from None
+        model = read_group("model", {"kernel": "reference", **about["model"]})
     except SettingError as error:
         raise ValueError(f"its {error}") from None
-    for key, value, holds, _ in model_claims(model):
-        if not holds:
-            raise ValueError(f"its {key} is {quoted(str(value))}")
-    if model.dropout is not None and not 0 <= model.dropout < 1:
-        raise ValueError(f"its model.dropout is {model.dropout}")
+    assert isinstance(model, ModelChoice)
     return model
 
 

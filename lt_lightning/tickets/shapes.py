@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from lt_lightning.config.enums import CONVOLUTIONAL, RECURRENT, Splitter
+from lt_lightning.config.enums import Splitter
+from lt_lightning.config.models import BiRNN, packed_kind
 from lt_lightning.errors import shown
 from lt_lightning.tickets.plain import check_numbers
 
@@ -40,7 +41,7 @@ def check_about(about: Mapping[str, Any]) -> None:
     if about["max_length"] is not None:
         _size(about, "max_length")
     model = about.get("model")
-    if not isinstance(model, Mapping) or model.get("name") not in (*CONVOLUTIONAL, RECURRENT):
+    if not isinstance(model, Mapping) or packed_kind(model.get("name")) is None:
         name = model.get("name") if isinstance(model, Mapping) else model
         raise ValueError(f"its model {shown(name)} is no classifier of texts that this version knows")
 
@@ -58,7 +59,7 @@ def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     words = _size(about, "words", least=2)  # `<unk>` and `<pad>`
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (words, dim)}
     features = 0
-    if model["name"] == RECURRENT:
+    if packed_kind(model["name"]) == BiRNN.packs:
         cell, hidden = model.get("cell"), _size(model, "hidden")
         if cell not in tuple(BLOCKS):
             raise ValueError(f"its cell {shown(cell)} is none of {', '.join(BLOCKS)}")

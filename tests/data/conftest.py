@@ -9,29 +9,19 @@ import datasets
 import pytest
 from hypothesis import settings
 
-from lt_lightning.config.enums import Splitter
-from lt_lightning.config.schema import DataConfig, DataKind, EmbeddingConfig
+from lt_lightning.config.models import EmbeddingConfig, Glove
+from lt_lightning.config.sources import Texts
 from lt_lightning.errors import SettingError
 
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
-DATA = DataConfig(
-    name="files",
-    kind=DataKind.texts,
-    text_column="text",
-    label_column="label",
-    valid_fraction=0.3,
-    tokenizer=Splitter.words,
-    max_vocab=1000,
-    batch_size=4,
-    num_workers=0,
-)
+DATA = Texts(max_vocab=1000, batch_size=4, test_fraction=None)
 
 
 @pytest.fixture(scope="session")
-def data_config() -> Callable[..., DataConfig]:
+def data_config() -> Callable[..., Texts]:
     """The `data` group of `data=files`, with changes."""
     return lambda **changes: replace(DATA, **changes)
 
@@ -39,7 +29,7 @@ def data_config() -> Callable[..., DataConfig]:
 @pytest.fixture(scope="session")
 def embedding_config() -> Callable[..., EmbeddingConfig]:
     """The `embedding` group of a file of vectors, with changes."""
-    return lambda **changes: replace(EmbeddingConfig(name="glove", dim=3, max_vocab=1000), **changes)
+    return lambda **changes: replace(Glove(dim=3, max_vocab=1000), **changes)
 
 
 @pytest.fixture(scope="session")

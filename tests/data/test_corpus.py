@@ -299,12 +299,12 @@ def test_reading_files_imports_no_torch_and_writes_nothing(tmp_path):
         pd.DataFrame({"text": ["x", "y"] * 2, "label": [0, 1] * 2}).to_csv(folder / f"{split}.csv")
     code = """
 import sys
-from lt_lightning.config.schema import DataConfig
+from lt_lightning.config.sources import Texts
 from lt_lightning.data.sources import files
 from lt_lightning.data.sources import hub
 from lt_lightning.data.sources import pydocs
 from lt_lightning.data.corpus import load_corpus
-load_corpus(DataConfig(name="files", path=sys.argv[1], text_column="text", label_column="label"))
+load_corpus(Texts(path=sys.argv[1], test_fraction=None))
 print({"torch", "pytorch_lightning", "tokenizers"} & set(sys.modules))
 """
     environment = {"PATH": "", "HOME": str(tmp_path / "home"), "PYTHONDONTWRITEBYTECODE": "1"}

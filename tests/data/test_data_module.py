@@ -217,13 +217,12 @@ def test_other_seeds_and_limits_cut_nothing_anew(module_of, own_cache, monkeypat
 CODE = """
 import sys
 from pathlib import Path
-from lt_lightning.config.schema import DataConfig, DataKind, EmbeddingConfig
-from lt_lightning.config.enums import Splitter
+from lt_lightning.config.models import RandomVectors
+from lt_lightning.config.sources import Texts
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.data.module import TextDataModule, check_longest
-config = DataConfig(name="files", kind=DataKind.texts, path=sys.argv[1], text_column="text", label_column="label",
-                    valid_fraction=0.3, tokenizer=Splitter.words, max_vocab=100, batch_size=4, num_workers=0)
-data = TextDataModule(load_corpus(config), config, EmbeddingConfig(name="random", dim=3), 0)
+config = Texts(path=sys.argv[1], max_vocab=100, batch_size=4)
+data = TextDataModule(load_corpus(config), config, RandomVectors(dim=3), 0)
 print([batch.ids.tolist() for batch in data.train_dataloader()])
 """
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lt_lightning.config.schema import DataKind
+from lt_lightning.config.sources import Names
 from lt_lightning.data import corpus
 from lt_lightning.data.sources import built_in
 from lt_lightning.data.sources.installed import Installed
@@ -208,11 +208,11 @@ def test_the_corpus_is_shown_as_asked_for_under_its_own_name(tmp_path, monkeypat
         (root / "m.py").write_text("\n".join(f"def do_{'abcd'[number]}{'x' * n}(): ..." for n in range(1, 40)))
     find = lambda library, _: Installed.of_folder(library, "1.0", roots[library])  # noqa: E731
     monkeypatch.setattr(built_in, "find_installed", find)
-    config = data_config(kind=DataKind.names, name="PyDocs names", split_names=False)
+    config = Names()
     written = corpus.load_corpus(config)
     assert (written.name, written.source) == ("PyDocs names", "names in installed libraries")
     assert written.class_names == tuple(LIBRARIES)
     assert all(re.fullmatch("do_[a-d]x+", text) for text in written.splits["train"]["text"])
-    shown = corpus.load_corpus(data_config(kind=DataKind.names, name="PyDocs names", split_names=True))
+    shown = corpus.load_corpus(Names(split_names=True))
     assert all(re.fullmatch("do [a-d]x+", text) for text in shown.splits["train"]["text"])
     assert len([path for path in own_cache.iterdir() if path.name.startswith("names-v")]) == 2

@@ -11,7 +11,8 @@ import datasets
 import numpy as np
 import pytest
 
-from lt_lightning.config.schema import DataConfig, EmbeddingConfig
+from lt_lightning.config.models import RandomVectors
+from lt_lightning.config.sources import TextConfig
 from lt_lightning.data.corpus import Corpus, load_corpus, make_corpus
 from lt_lightning.data.labelled import read_labelled_file, take_split
 from lt_lightning.data.module import TextDataModule
@@ -95,7 +96,7 @@ def test_a_limit_takes_rows_from_all_of_the_file(tmp_path, data_config):
 
 
 @pytest.fixture
-def corpus(rows_of: Callable[..., datasets.Dataset], data_config: Callable[..., DataConfig]) -> Corpus:
+def corpus(rows_of: Callable[..., datasets.Dataset], data_config: Callable[..., TextConfig]) -> Corpus:
     """Three classes in another order than the ticket's."""
     labels = [("Business", "Sports", "World")[place * place % 3] for place in range(60)]
     train = rows_of([f"train {place}" for place in range(60)], labels)
@@ -123,7 +124,7 @@ def test_a_part_of_a_single_file_is_the_one_that_training_drew(tmp_path, data_co
     path = write(tmp_path / "rows.jsonl", list(NAMES) * 20)
     config = data_config(path=str(path), test_fraction=0.2)
     corpus = load_corpus(config)
-    module = TextDataModule(corpus, config, EmbeddingConfig(name="random", dim=3, max_vocab=99), seed=7)
+    module = TextDataModule(corpus, config, RandomVectors(dim=3, max_vocab=99), seed=7)
     about = {"seed": 7, "rows": module.rows, "fingerprint": corpus.fingerprints}
     parts = {part: take_split(load_corpus(config), part, config, NAMES, about) for part in ("test", "train", "valid")}
     assert {part: len(found.labels) for part, found in parts.items()} == {"test": 12, "train": 48, "valid": 14}
@@ -156,7 +157,7 @@ def test_numbers_without_names_are_the_tickets_numbers(rows_of, data_config):
 @pytest.mark.parametrize("limit", [None, 31])
 def test_what_validated_is_drawn_again(limit, corpus, data_config):
     config = data_config(limit=limit)
-    module = TextDataModule(corpus, config, EmbeddingConfig(name="random", dim=3, max_vocab=99), seed=7)
+    module = TextDataModule(corpus, config, RandomVectors(dim=3, max_vocab=99), seed=7)
     about = {"seed": 7, "rows": module.rows, "fingerprint": corpus.fingerprints}
     found = take_split(corpus, "valid", data_config(), corpus.class_names, about)
     encoded = module.texts["valid"]

@@ -9,7 +9,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from lt_lightning.config.schema import Config, DataKind, EmbeddingConfig
+from lt_lightning.config.models import RandomVectors
+from lt_lightning.config.schema import Config
+from lt_lightning.config.sources import Pairs
 from lt_lightning.data.corpus import make_corpus
 from lt_lightning.data.module import TextDataModule
 from lt_lightning.data.pair_module import PairBatch, PairDataModule
@@ -29,12 +31,11 @@ def some_pairs(rows: int) -> tuple[tuple[str, str], ...]:
 
 
 @pytest.fixture
-def module_of(data_config):
+def module_of():
     def module_of(seed=0, rows=101, alphabet=ALPHABET, pairs=None, **changes):
         splits = {"train": pairs or some_pairs(rows), "valid": pairs or some_pairs(7), "test": pairs or some_pairs(10)}
         corpus = PairCorpus("some", "here", alphabet, splits)
-        unread = dict.fromkeys(("text_column", "label_column", "valid_fraction", "max_vocab"))
-        return PairDataModule(corpus, data_config(**unread, kind=DataKind.pairs, **changes), seed)
+        return PairDataModule(corpus, Pairs(**{"batch_size": 4, **changes}), seed)
 
     return module_of
 
@@ -146,7 +147,7 @@ def test_a_run_on_pairs_is_described_like_one_on_texts(module_of, data_config, r
     texts = TextDataModule(
         make_corpus(data_config(), "here", {"train": rows, "test": rows}),
         data_config(),
-        EmbeddingConfig(name="random", dim=3),
+        RandomVectors(dim=3),
         0,
     )
     pairs = module_of()

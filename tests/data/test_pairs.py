@@ -10,32 +10,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lt_lightning.config.schema import DataKind
+from lt_lightning.config.sources import Pairs, Reversal
 from lt_lightning.data.sources.pairs import PairCorpus, check_equal_lengths, check_pairs, load_pairs
 
 strings = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 
 
 @pytest.fixture(scope="session")
-def pairs_config(data_config):
+def pairs_config():
     """The `data` group of `data=pairs`, with changes."""
 
     def pairs_config(**changes):
-        unread = dict.fromkeys(("text_column", "label_column", "valid_fraction", "max_vocab"))
-        return replace(
-            data_config(**unread, name="pairs", kind=DataKind.pairs, pairs=[["hihell", "ihello"]]), **changes
-        )
+        return replace(Pairs(pairs=[["hihell", "ihello"]]), **changes)
 
     return pairs_config
 
 
 @pytest.fixture(scope="session")
-def reversal_config(pairs_config):
+def reversal_config():
     """The `data` group of `data=reversal`, with changes."""
 
     def reversal_config(**changes):
         small = {"alphabet": "abcd", "lengths": [2, 5], "train_rows": 50, "valid_fraction": 0.2, "test_rows": 20}
-        return replace(pairs_config(name="reversal", kind=DataKind.reversal, pairs=None, **small), **changes)
+        return replace(Reversal(**small), **changes)
 
     return reversal_config
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 from lt_lightning.config.typed_paths import parse_delimiter
 
 if TYPE_CHECKING:
-    from lt_lightning.config.schema import DataConfig
+    from lt_lightning.config.sources import TextConfig
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 """What is looked for, in this order, and the words for it."""
@@ -38,7 +38,7 @@ class CsvForm:
     columns: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, config: DataConfig) -> CsvForm:
+    def of(cls, config: TextConfig) -> CsvForm:
         """Return what the `data` group says."""
         columns = (config.text_column, config.label_column)
         delimiter = None if config.delimiter is None else parse_delimiter(config.delimiter)

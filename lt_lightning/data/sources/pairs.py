@@ -9,15 +9,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lt_lightning.config.schema import DataKind
+from lt_lightning.config.sources import Pairs, Reversal
 from lt_lightning.data.alphabet import check_alphabet, is_surrogate, name_letter, show
 from lt_lightning.data.sources.reversal import check_reversal, draw_reversals
 from lt_lightning.errors import SettingError
-
-if TYPE_CHECKING:
-    from lt_lightning.config.schema import DataConfig
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ class PairCorpus:
         return []
 
 
-def load_pairs(config: DataConfig, seed: int) -> PairCorpus:
+def load_pairs(config: Pairs | Reversal, seed: int) -> PairCorpus:
     """Make the corpus of pairs that the `data` group asks for.
 
     Args:
@@ -78,34 +75,26 @@ def load_pairs(config: DataConfig, seed: int) -> PairCorpus:
         SettingError: if they are not what pairs must be, or so many cannot be drawn.
     """
     alphabet = find_alphabet(config)
-    if config.kind is DataKind.pairs:
+    if isinstance(config, Pairs):
         pairs = tuple((given, expected) for given, expected in config.pairs)
         return PairCorpus(config.name, "data.pairs", alphabet, dict.fromkeys(("train", "valid", "test"), pairs))
-    _, (shortest, longest), train_rows, test_rows, valid_fraction = _draw_of(config)
+    (shortest, longest), train_rows, test_rows = config.lengths, config.train_rows, config.test_rows
+    valid_fraction = config.valid_fraction
     splits = draw_reversals(alphabet, (shortest, longest), train_rows, test_rows, seed, valid_fraction)
     recipe = f"{alphabet} {shortest} {longest} {train_rows} {valid_fraction} {test_rows}"
     return PairCorpus(config.name, "random strings, drawn with the seed", alphabet, splits, recipe)
 
 
-def find_alphabet(config: DataConfig) -> str:
+def find_alphabet(config: Pairs | Reversal) -> str:
     """See that the pairs that the `data` group asks for can be had, and say which letters they are made of.
 
     Raises:
         SettingError: if they are not what pairs must be, or so many cannot be drawn.
     """
-    if config.kind is DataKind.pairs:
+    if isinstance(config, Pairs):
         return check_pairs(config.pairs, config.alphabet)
-    draw = _draw_of(config)
-    check_reversal(*draw)
-    return draw[0]
-
-
-def _draw_of(config: DataConfig) -> tuple[str, list[int], int, int, float]:
-    """What random strings are drawn by, as `check_reversal` takes it; the configuration's checks refuse null."""
-    assert config.kind is DataKind.reversal
-    assert config.alphabet is not None and config.lengths is not None and config.valid_fraction is not None
-    assert config.train_rows is not None and config.test_rows is not None
-    return config.alphabet, config.lengths, config.train_rows, config.test_rows, config.valid_fraction
+    check_reversal(config.alphabet, config.lengths, config.train_rows, config.test_rows, config.valid_fraction)
+    return config.alphabet
 
 
 def check_pairs(pairs: Any, alphabet: str | None) -> str:

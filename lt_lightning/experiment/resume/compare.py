@@ -9,10 +9,10 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lt_lightning.config.choice import values_of
 from lt_lightning.errors import SettingError
 from lt_lightning.report.comparison.grouping import flat_settings, show_setting
 from lt_lightning.report.facts import look_up
@@ -157,7 +157,7 @@ def check_same(run: Path, config: Config, fingerprints: Mapping[str, str], stand
         SettingError: naming everything that matters and is not as it was.
     """
     description, _ = describe_before(run)
-    now = flat_settings(json.loads(json.dumps(asdict(config))))
+    now = flat_settings(json.loads(json.dumps(values_of(config))))
     # Each round has the settings that made it on record: another start may have overwritten `run.json`.
     made_by = [look_up(one.settings or {}, "config") for one in standing.rounds]
     known = [look_up(description, "config"), *(settings for settings in made_by if settings is not None)]

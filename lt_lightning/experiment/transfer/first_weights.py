@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lt_lightning.config.schema import EmbeddingConfig
+from lt_lightning.config.models import RandomVectors
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import derive_seed
-from lt_lightning.models.build import build_classifier
+from lt_lightning.models.build import build_network
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.recipes import model_settings
 
@@ -61,8 +61,8 @@ def draw_first_weights(about: Mapping[str, Any]) -> dict[str, Tensor]:
         The network's `state_dict()`.
     """
     first, model = about["first"], model_settings(about)
-    embedding = EmbeddingConfig("random", dim=about["embedding_dim"], std=first["embedding_std"])
+    embedding = RandomVectors(dim=about["embedding_dim"], std=first["embedding_std"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(first["seed"], "network"))
-        network = build_classifier(model, embedding, words=first["words"], classes=len(about["class_names"]))
+        network = build_network(model, embedding, words=first["words"], classes=len(about["class_names"]))
     return network.state_dict()

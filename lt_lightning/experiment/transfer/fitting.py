@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lt_lightning.config.enums import CONVOLUTIONAL, RECURRENT
+from lt_lightning.config.models import packed_kind
 from lt_lightning.config.typed_paths import typed_path
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.settings import Rewind
@@ -18,9 +18,6 @@ from lt_lightning.tickets.recipes import check_recipe
 if TYPE_CHECKING:
     from lt_lightning.config.schema import Config
     from lt_lightning.tickets.file import Packed
-
-_SHAPING = {"cnn": ("filters", "widths"), RECURRENT: ("cell", "hidden", "layers", "bidirectional")}
-"""The settings of each kind of network that say which parameters it has, of which shapes and for which equations."""
 
 
 def read_ticket(config: Config) -> Packed | None:
@@ -107,15 +104,10 @@ def _remedy(about: Mapping[str, Any]) -> str:
 def _compared(about: Mapping[str, Any], config: Config) -> Iterator[tuple[str, Any, Any]]:
     """Settings that must agree: the key, the run's value, the ticket's."""
     theirs: Mapping[str, Any] = about["model"]
-    here, there = (_kind(name) for name in (config.model.name, theirs["name"]))
-    yield "model", here, there
-    for key in _SHAPING[here]:
+    # How many classes a network is for concerns its last layer alone.
+    yield "model", config.model.packs, packed_kind(theirs["name"])
+    for key in config.model.shaping:
         ours = getattr(config.model, key)
         yield f"model.{key}", ours, theirs.get(key)
     yield "embedding.dim", config.embedding.dim, about["embedding_dim"]
     yield "data.tokenizer", config.data.tokenizer.value, about["splitter"]
-
-
-def _kind(name: str) -> str:
-    # Which of these a network is, is a matter of its classes, and so of its last layer alone.
-    return "cnn" if name in CONVOLUTIONAL else name

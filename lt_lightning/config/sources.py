@@ -1,0 +1,112 @@
+"""The choices of the group `data`: one dataclass for each kind of source; `conf/data` holds the sources.
+
+The setting `data.kind` is the choice's name, as several sources are of one kind.
+"""
+
+# OmegaConf reads these annotations at run time; Optional and List are what it knows on every Python from 3.10.
+# ruff: noqa: UP006, UP035, UP045
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, ClassVar, List, Optional
+
+from lt_lightning.config.choice import checked, choice, limited
+from lt_lightning.config.enums import Splitter
+from lt_lightning.config.typed_paths import parse_delimiter
+
+
+class DataKind(str, Enum):
+    """What the rows of a corpus are, and where they come from."""
+
+    texts = "texts"
+    names = "names"
+    pairs = "pairs"
+    reversal = "reversal"
+
+    @property
+    def is_pairs(self) -> bool:
+        """Whether rows are pairs of strings, or else texts."""
+        return self in (DataKind.pairs, DataKind.reversal)
+
+
+def _delimiter_fault(delimiter: str) -> Optional[str]:
+    single = len(parse_delimiter(delimiter)) == 1 and delimiter not in ('"', "\n", "\r")
+    return None if single else "not a single character; write , ; | or tab, or null"
+
+
+@dataclass
+class DataConfig:
+    """What every source reads."""
+
+    name: str = "pairs"
+    kind: DataKind = DataKind.pairs
+    tokenizer: Splitter = Splitter.letters
+    batch_size: int = limited(64, least=1)
+    num_workers: int = limited(0, least=0, most=1024)
+
+
+@dataclass
+class TextConfig(DataConfig):
+    """What sources of texts with labels read; `path` and the two after it are settings of `Texts` alone."""
+
+    path: ClassVar[Optional[str]] = None
+    delimiter: ClassVar[Optional[str]] = None
+    test_fraction: ClassVar[Optional[float]] = None
+    text_column: str = "text"
+    label_column: Optional[str] = "label"
+    class_names: Optional[List[str]] = None
+    limit: Optional[int] = limited(None, least=1)
+    valid_fraction: float = limited(0.3, above=0, below=1)
+    max_vocab: int = limited(50_000, least=1)
+    max_length: Optional[int] = limited(None, least=1)
+
+
+@choice("data", "texts")
+@dataclass
+class Texts(TextConfig):
+    """Texts of a file, of the Hub, or the docstrings of PyDocs."""
+
+    name: str = "files"
+    kind: DataKind = DataKind.texts
+    tokenizer: Splitter = Splitter.words
+    path: Optional[str] = checked(  # pyright: ignore[reportIncompatibleVariableOverride]
+        None, lambda path: None if path else "empty; give a file, or a folder with train and test files"
+    )
+    delimiter: Optional[str] = checked(None, _delimiter_fault)  # pyright: ignore[reportIncompatibleVariableOverride]
+    hub: Optional[str] = None
+    hub_config: Optional[str] = None
+    test_fraction: Optional[float] = limited(  # pyright: ignore[reportIncompatibleVariableOverride]
+        0.2, above=0, below=1
+    )
+
+
+@choice("data", "names")
+@dataclass
+class Names(TextConfig):
+    """Identifiers of installed libraries."""
+
+    name: str = "PyDocs names"
+    kind: DataKind = DataKind.names
+    split_names: bool = False
+
+
+@choice("data", "pairs")
+@dataclass
+class Pairs(DataConfig):
+    """Pairs of strings that the settings list."""
+
+    pairs: Any = None  # `data.sources.pairs` checks them
+    alphabet: Optional[str] = None
+
+
+@choice("data", "reversal")
+@dataclass
+class Reversal(DataConfig):
+    """Random strings and their reversals."""
+
+    name: str = "reversal"
+    kind: DataKind = DataKind.reversal
+    alphabet: str = "abcdefghijklmnopqrstuvwxyz"
+    lengths: List[int] = field(default_factory=lambda: [3, 12])
+    train_rows: int = limited(50_000, least=1)
+    test_rows: int = limited(2_000, least=1)
+    valid_fraction: float = limited(0.1, above=0, below=1)
