@@ -105,7 +105,7 @@ def test_a_round_can_be_chosen_by_its_number_or_its_sparsity(choice, run, tmp_pa
 
 def test_the_smallest_winning_ticket_is_the_sparsest_that_is_as_good(run, tmp_path, capsys):
     records = read_records(run / "results.csv", Record)
-    winners = [record.round for record in records[1:] if record.test_acc >= records[0].test_acc]
+    winners = [record.round for record in records[1:] if record.valid_acc >= records[0].valid_acc]
     path = tmp_path / "mine.safetensors"
     code = main([str(run), "--smallest-winning", "-o", str(path)])
     if winners:
@@ -121,7 +121,7 @@ def test_the_card_says_with_which_margin_the_ticket_was_chosen(run, tmp_path):
     assert main([str(run), "--smallest-winning", "--within", "100", "-o", str(path)]) == 0
     assert Packed.load(path).about["round"] == 2
     card = path.with_name("README.md").read_text(encoding="utf-8")
-    assert "test accuracy of at least the whole network's less 100 percentage points |" in card
+    assert "whose validation accuracy is at least the whole network's less 100 percentage points |" in card
 
 
 def test_the_same_ticket_is_the_same_file(run, exported, tmp_path):

@@ -126,6 +126,8 @@ class Config:
     name: str = MISSING
     seed: int = limited(MISSING, least=0, most=2**32 - 1)
     test_on: TestOn = MISSING
+    metric: Optional[str] = None
+    metric_mode: Optional[str] = None
     resume: Optional[str] = None
     trust: bool = False
     data: Any = MISSING  # these four are objects of `config.choice.CHOICES`, or `Custom`

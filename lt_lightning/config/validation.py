@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lt_lightning.config.choice import CHOICES, Custom, find_faults, keys_of
-from lt_lightning.config.enums import Splitter
+from lt_lightning.config.enums import METRIC_MODES, Splitter
 from lt_lightning.config.interpolation import find_interpolations
 from lt_lightning.config.messages import explain
 from lt_lightning.config.models import Recurrent, Tagger
@@ -165,6 +165,7 @@ def _rules(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
         flat = model.cell != "none" or model.layers == 1
         yield "model.layers", model.layers, flat, "too many for model.cell=none, which has one"
     yield from _fit_rules(data, model, embedding)
+    yield from _metric_claims(config)
     yield "pruning.ticket", None, config.pruning.ticket != "", NO_TICKET
     packs = config.pruning.ticket is None or model.packs is not None
     yield "pruning.ticket", None, packs, f"only classifiers of texts have tickets, not model={model.name}; leave it out"
@@ -190,6 +191,19 @@ def _fit_rules(data: Any, model: Any, embedding: Any) -> Iterator[tuple[str, Any
     wordless = letters and embedding.name != "random"
     said = f"{embedding.name} has vectors of words, the data is read letter by letter; use embedding=random"
     yield "embedding", None, not wordless, said
+
+
+def _metric_claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
+    """Yield whether rounds can be judged by the chosen metric."""
+    name, mode = config.metric, config.metric_mode
+    yield "metric", repr(name), name in (None, *METRIC_MODES), f"none of {', '.join(METRIC_MODES)}"
+    tasks = {"test_perplexity": ("char_lm",), "test_exact": ("tagger", "seq2seq")}
+    measured = name not in tasks or config.model.name in tasks[name]
+    yield "metric", name, measured, f"not measured of model={config.model.name}; use metric=test_acc or test_loss"
+    yield "metric_mode", repr(mode), mode in (None, "max", "min"), "none of max, min"
+    fits = mode is None or (name is not None and mode == METRIC_MODES[name])
+    remedy = f"not how metric={name} is compared; leave it out" if name else "only read with metric=NAME; leave it out"
+    yield "metric_mode", mode, fits, remedy
 
 
 def _trainer_rules(trainer: TrainerConfig) -> Iterator[tuple[str, Any, bool, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ from lt_lightning.models.tasks import Classification, LanguageModel, Tagging
 from lt_lightning.report.run import draw_report
 from lt_lightning.runs.description import describe_run, now, write_description
 from lt_lightning.runs.kept_tickets import drop_tickets
-from lt_lightning.runs.metrics import Metric, metric_of
+from lt_lightning.runs.metrics import Metric, baseline_of, metric_of
 from lt_lightning.runs.origins import transfer_line
 from lt_lightning.runs.partial import partial_note
 from lt_lightning.runs.records import ConfusionRecord, LayerRecord, Record
@@ -151,9 +151,9 @@ def run_experiment(
             (run / "report.html").unlink(missing_ok=True)  # of fewer rounds; a run is over once there is one of all
             write_description(run, description)
             write_tables(run, played)
-            _drop_tickets(run, config, played, metric_of(description))
+            _drop_tickets(run, config, played, description)
     console = Screen(highlight=False, quiet=not is_writer)
-    rounds, metric = config.pruning.rounds, metric_of(description)
+    rounds, metric = config.pruning.rounds, metric_of(description, [one.record for one in played])
     title = _summary(config, data, description, metric)
     with RoundsDisplay(title, rounds, config.trainer.max_epochs, console, metric=metric) as display:
         display.show_earlier([one.record for one in played])
@@ -167,7 +167,7 @@ def run_experiment(
                     write_round(run, played[-1])
                     write_tables(run, played)
                     drop_checkpoints(run / STATE)
-                    _drop_tickets(run, config, played, metric)
+                    _drop_tickets(run, config, played, description)
             display.show_round(played[-1].record)
             if isinstance(learner.task, LanguageModel):
                 display.say("\n".join(f"  sample: {one.given}{one.answer}" for one in played[-1].examples))
@@ -255,13 +255,8 @@ def _play_round(
         total=mask.total,
         epochs=len(history.epochs),
         train_loss=of.train_loss,
-        valid_loss=measured.valid_loss,
-        valid_acc=measured.valid_acc,
-        test_loss=measured.tested["test_loss"],
-        test_acc=measured.tested["test_acc"],
+        **measured,
         seconds=saver.seconds,
-        test_perplexity=measured.tested.get("test_perplexity"),
-        test_exact=measured.tested.get("test_exact"),
         tested_rows=tested_rows if tested_rows < data.rows["test"] else None,
     )
     ticket, rewind = "", None
@@ -280,8 +275,9 @@ def _play_round(
     )
 
 
-def _drop_tickets(run: Path, config: Config, played: Sequence[PlayedRound], metric: Metric) -> None:
-    drop_tickets(run, [one.record for one in played], config.tickets.keep.value, metric)
+def _drop_tickets(run: Path, config: Config, played: Sequence[PlayedRound], description: Mapping[str, Any]) -> None:
+    records = [one.record for one in played]
+    drop_tickets(run, records, config.tickets.keep.value, metric_of(description, records))
 
 
 def _alive(learner: Learner, settings: Settings, pruning: PruningCallback, start: Start | None) -> list[int]:
@@ -384,9 +380,9 @@ def _summary(config: Config, data: DataModule, description: dict[str, Any], metr
     words = f"{len(data.words):,} words"
     if config.data.tokenizer is Splitter.letters:
         words = f"{len(set(data.words) - set(SPECIAL_WORDS)):,} letters"
-    baseline = description["baseline"]
+    baseline = baseline_of(description)
     origin = transfer_line(description)
-    beat = f"\nto be beaten: {baseline['name']}, {baseline['value']:.4f} {metric.name}" if baseline else ""
+    beat = f"\nto be beaten: {baseline.name}, {baseline.value:.4f} {metric.name}" if baseline else ""
     notes = "".join(f"{note}\n" for note in data.corpus.notes)
     note = partial_note(description)
     return (

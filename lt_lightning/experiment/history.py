@@ -27,21 +27,20 @@ class History(pl.Callback):
     def __init__(self, round: int) -> None:
         self.round = round
         self.epochs: list[EpochRecord] = []
-        self._validated = (math.nan, math.nan)
+        self._validated = (math.nan,) * 3
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Read what the epoch's validation came to."""
         if not trainer.sanity_checking:
             metrics = trainer.callback_metrics
-            self._validated = float(metrics["valid_loss"]), float(metrics["valid_acc"])
+            self._validated = tuple(float(metrics[f"valid_{name}"]) for name in ("loss", "acc", "f1"))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the epoch's record; validation is over by now."""
         assert isinstance(pl_module, Learner)
-        loss, accuracy = self._validated
-        self._validated = (math.nan, math.nan)
         train_loss = float(pl_module.train_loss.compute())
-        self.epochs.append(EpochRecord(self.round, trainer.current_epoch + 1, train_loss, loss, accuracy))
+        self.epochs.append(EpochRecord(self.round, trainer.current_epoch + 1, train_loss, *self._validated))
+        self._validated = (math.nan,) * 3
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps: the epochs so far, as plain values."""

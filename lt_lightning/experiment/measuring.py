@@ -8,29 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import pytorch_lightning as pl
 
 from lt_lightning.callbacks.measured import MeasuredWeights, differs
 from lt_lightning.experiment.examples import DataModule
 from lt_lightning.models import Learner
-from lt_lightning.runs.records import EpochRecord
+from lt_lightning.runs.records import EpochRecord, Record, columns, optional_columns
 
-
-@dataclass(frozen=True)
-class Measurements:
-    """The numbers of a round's weights on the validation part and on the test split.
-
-    Attributes:
-        valid_loss: NaN if the epoch that the weights are of had no validation.
-        valid_acc: likewise.
-        tested: what the `Learner` logs in a test.
-    """
-
-    valid_loss: float
-    valid_acc: float
-    tested: Mapping[str, float]
+_MEASURED = tuple(
+    name for name in (*columns(Record), *optional_columns(Record)) if name.startswith(("valid_", "test_"))
+)
 
 
 def watch(trainer: pl.Trainer, ours: Sequence[pl.Callback]) -> MeasuredWeights | None:
@@ -49,7 +38,7 @@ def measure(
     epoch: EpochRecord,
     watching: MeasuredWeights | None,
     ours: Sequence[pl.Callback],
-) -> Measurements:
+) -> dict[str, Any]:
     """Test the weights that a fit has left, and validate them again if the fit validated others.
 
     Args:
@@ -59,9 +48,13 @@ def measure(
         epoch: the epoch that the weights are of.
         watching: what `watch` returned.
         ours: the callbacks that swap no weights.
+
+    Returns:
+        The measured columns of a `Record`. Those of the validation part are NaN if the epoch that the weights are of
+        had no validation; None stands for a number that the task does not have.
     """
     tested = trainer.test(learner, datamodule=data, verbose=False)[0]
-    validated: Mapping[str, float] = {"valid_loss": epoch.valid_loss, "valid_acc": epoch.valid_acc}
+    validated: Mapping[str, float | None] = vars(epoch)
     if watching is not None:
         trainer.callbacks = list(ours)  # pyright: ignore[reportAttributeAccessIssue]
         kept = watching.digest(learner)
@@ -69,4 +62,4 @@ def measure(
             validated = trainer.validate(learner, datamodule=data, verbose=False)[0]
         if differs(trainer, watching.tested, kept):
             tested = trainer.test(learner, datamodule=data, verbose=False)[0]
-    return Measurements(validated["valid_loss"], validated["valid_acc"], tested)
+    return {name: tested.get(name, validated.get(name)) for name in _MEASURED}

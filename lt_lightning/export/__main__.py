@@ -66,7 +66,8 @@ def _hint(run: Run, last: Record) -> list[str]:
     return [
         "",
         f"This is the last round's ticket. The smallest winning one is round {winner.round}'s, with "
-        f"{percent(winner.density)} alive and {percent(winner.test_acc)}: --smallest-winning",
+        f"{percent(winner.density)} alive and {measured(run.metric.read(winner), run.metric)} {run.metric.name}: "
+        "--smallest-winning",
     ]
 
 
@@ -81,7 +82,7 @@ def choose_round(
         sparsity: at most this share may be pruned; the sparsest such round is taken.
         smallest: the smallest winning ticket.
         within: with `smallest`, a ticket that is worse than the whole network by no more than so many percentage
-            points of test accuracy wins too.
+            points of validation accuracy (of the run's metric) wins too.
 
     Raises:
         SettingError: there is none such; the message says what there is.
@@ -111,16 +112,16 @@ def choose_round(
 
 
 def _no_winner(run: Run, within: float) -> str:
-    """Return what to say where no ticket wins: which comes nearest, and how it can be had."""
+    """Return the error message where no ticket wins: which comes nearest, and how to export it."""
     records, metric = run.records, run.metric
-    nearest, full = best_ticket(records, metric), metric.read(records[0])
+    nearest, full = best_ticket(records, metric), metric.judge(records[0])
     said = f"--smallest-winning: no ticket of {run.folder} is as good as the whole network"
     if nearest is None or not math.isfinite(full):
         return f"{said}; give --round or --max-sparsity"
     margin = f" or worse by at most {within:g} points" if within else ""
     return (
-        f"{said} ({measured(full, metric)}){margin}; the nearest, round {nearest.round}'s, has "
-        f"{measured(metric.read(nearest), metric)} with {percent(nearest.density)} alive: give "
+        f"{said} ({measured(full, metric)} {metric.valid.name}){margin}; the nearest, round {nearest.round}'s, has "
+        f"{measured(metric.judge(nearest), metric)} with {percent(nearest.density)} alive: give "
         f"--within {margin_for(nearest, records, metric)}, or --round or --max-sparsity"
     )
 
@@ -135,13 +136,15 @@ def _parser() -> Parser:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--round", metavar="N", type=_whole, help="the ticket of this round; 0 is the whole network")
     which.add_argument(
-        "--smallest-winning", action="store_true", help="the sparsest ticket that is as good as the whole network"
+        "--smallest-winning",
+        action="store_true",
+        help="the sparsest ticket that is as good as the whole network on the validation part",
     )
     parser.add_argument(
         "--within",
         metavar="POINTS",
         type=_points,
-        help="with --smallest-winning: or worse by at most so many percentage points of test accuracy (default: 0)",
+        help="with --smallest-winning: or worse by at most so many percentage points there (default: 0)",
     )
     which.add_argument(
         "--max-sparsity",

@@ -12,6 +12,7 @@ from typing import Any
 
 from lt_lightning.export.places import Places, mark_of
 from lt_lightning.report import facts
+from lt_lightning.runs.metrics import ACCURACY, Metric
 from lt_lightning.runs.origins import ticket_title
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.terminal import compression, percent
@@ -38,18 +39,20 @@ def write_card(run: Run, packed: Packed, places: Places, whole: int, margin: flo
 
     figure = metric_figure(
         run.records,
-        "Test accuracy against density",
+        f"{run.metric.title} against density",
         facts.subtitle(run.description),
         run.metric,
         ticket=run.records[packed.about["round"]],
         words=wording_of(run.description),
     )
     save_png(figure, places.picture)
-    write_whole(places.card, card_text(packed, places, whole, margin))
+    write_whole(places.card, card_text(packed, places, whole, margin, run.metric))
 
 
-def card_text(packed: Packed, places: Places, whole: int, margin: float | None = None) -> str:
-    """The card, in Markdown; arguments as for `write_card`."""
+def card_text(
+    packed: Packed, places: Places, whole: int, margin: float | None = None, judged: Metric = ACCURACY
+) -> str:
+    """Return the card, in Markdown; arguments as for `write_card`, and `judged`, the run's metric."""
     path, about = places.ticket, packed.about
     name, corpus = shell_name(path.name), _plain(str(about.get("corpus")))
     classes = ", ".join(_plain(one) for one in about["class_names"])
@@ -71,12 +74,12 @@ def card_text(packed: Packed, places: Places, whole: int, margin: float | None =
 It tells apart: {classes}. {kind} of a network that was trained on {corpus}, and it predicts
 without torch, with NumPy and a tokenizer.
 
-{_table(_numbers(packed, places, whole, margin))}
+{_table(_numbers(packed, places, whole, margin, judged))}
 
 ![Test accuracy of the run's tickets against their density; this one is ringed]({places.picture.name})
 
-Whoever exported it picked the round, perhaps for the test accuracy above: on new texts expect a little less. What the
-corpus does not hold, the classifier has not learned; a text of any other kind still gets one of the classes.
+If the round was picked for the test accuracy above, expect a little less on new texts. What the corpus does not hold,
+the classifier has not learned; a text of any other kind still gets one of the classes.
 
 ## Use it
 
@@ -101,13 +104,13 @@ Train it on other texts: `python -m lt_lightning.train pruning.ticket=FILE …`.
 """
 
 
-def _numbers(packed: Packed, places: Places, whole: int, margin: float | None) -> list[tuple[str, str]]:
+def _numbers(packed: Packed, places: Places, whole: int, margin: float | None, judged: Metric) -> list[tuple[str, str]]:
     about, size = packed.about, places.ticket.stat().st_size
     return [
         ("test accuracy", _share(about.get("test_acc"))),
         *([("measured on", _plain(str(tested)))] if (tested := about.get("tested_on")) else []),
         *([("of the whole network", _share(full))] if (full := about.get("full_test_acc")) is not None else []),
-        *([("chosen as", _chosen(margin))] if margin is not None else []),
+        *([("chosen as", _chosen(margin, judged))] if margin is not None else []),
         ("weights alive", f"{about['alive']:,} of {about['total']:,} ({percent(1 - about['sparsity'])})"),
         ("compression", compression(about["alive"], about["total"])),
         ("file", f"{size:,} bytes, {percent(size / whole)} of the whole network's {whole:,}, words included"),
@@ -129,12 +132,12 @@ def _origin(about: Mapping[str, Any], corpus: str) -> list[tuple[str, str]]:
     ]
 
 
-def _chosen(margin: float) -> str:
+def _chosen(margin: float, judged: Metric) -> str:
     """Return how the smallest winning ticket was chosen."""
-    least = "at least the whole network's"
+    least = "the whole network's"
     if margin:
         least += f" less {margin:g} percentage point{'s' * (margin != 1)}"
-    return f"the run's sparsest ticket with a test accuracy of {least}"
+    return f"the run's sparsest ticket whose {judged.valid.name} {judged.bound} {least}"
 
 
 def shell_name(name: str) -> str:

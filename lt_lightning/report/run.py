@@ -121,11 +121,11 @@ def _about_metric(run: Run, baseline: Baseline | None) -> str:
         f"{metric.title} after each round against the share of weights still alive, on a logarithmic axis: sparser to "
         f"the right. The dashed line is the {metric.short} of the {words.full}, {full}. "
     )
-    unmarked = "Nothing is pruned." if facts.prunes_nothing(run.description) else "No ticket reaches it so far."
+    unmarked = "Nothing is pruned." if facts.prunes_nothing(run.description) else "No ticket wins so far."
     caption += (
         unmarked
         if winner is None
-        else f"The ring marks the sparsest ticket that reaches it: round {winner.round}, with "
+        else f"The ring marks the {words.winner}, chosen by {metric.valid.name}: round {winner.round}, with "
         f"{percent(winner.density)} of the weights and {measured(metric.read(winner), metric)} {metric.name}."
     )
     return caption if baseline is None else f"{caption} {about_baseline(baseline, metric)}"

@@ -6,7 +6,7 @@ from html import escape
 from lt_lightning.report import facts, frame
 from lt_lightning.report.examples import examples_section
 from lt_lightning.runs.confusion import class_accuracies, classes_of, count_confusion, too_many
-from lt_lightning.runs.metrics import Metric
+from lt_lightning.runs.metrics import Metric, metric_note
 from lt_lightning.runs.origins import origin_of, ticket_title
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.records import LayerRecord, Record, format_shape
@@ -80,7 +80,7 @@ def _tiles(run: Run, words: Wording) -> list[tuple[str, str, str]]:
             )
         )
     if winner is None:
-        none = f"no ticket does as well as the {words.full}" if len(records) > 1 else nothing
+        none = f"no ticket does as well as the {words.full} on the validation part" if len(records) > 1 else nothing
         tiles.append((_capital(words.winner), facts.DASH, none))
     else:
         tiles.append(
@@ -103,17 +103,20 @@ def _tiles(run: Run, words: Wording) -> list[tuple[str, str, str]]:
 
 def _picked(run: Run, words: Wording) -> str:
     metric, origin = run.metric, origin_of(run.description)
-    about = f"A winning ticket is a pruned network whose {metric.name} {metric.bound} the {words.full}'s."
+    chosen_by = metric.valid.name
+    about = f"A winning ticket is a pruned network whose {chosen_by} {metric.bound} the {words.full}'s."
     if origin is not None:
         about = (
             f"The run began with a {escape(ticket_title(origin))}. As good as that is a ticket that was pruned further "
-            f"and whose {metric.name} {metric.bound} {metric.that} of round 0."
+            f"and whose {chosen_by} {metric.bound} {metric.that} of round 0."
         )
+    if note := metric_note(run.description, run.records):
+        about += f" {escape(note)}"
     if len(run.records) == 1:
         return about
     return (
-        f"{about} Both tickets are picked by {metric.name} from one run, so chance has a share in them; several seeds "
-        "tell how large a share."
+        f"{about} Both tickets are chosen by {chosen_by} and reported by {metric.name}, which had no part in the "
+        "choice. They are of one run; several seeds show how much is chance."
     )
 
 

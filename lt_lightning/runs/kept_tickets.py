@@ -20,7 +20,7 @@ def drop_tickets(run: Path, records: Sequence[Record], keep: str, metric: Metric
     Args:
         run: the run directory.
         records: the rounds that are on record, from round 0 on.
-        keep: `all`, `last`, or `winners`: those that are at least as good as round 0.
+        keep: `all`, `last`, or `winners`: those that are on the validation part at least as good as round 0.
         metric: what the run is judged by.
 
     Raises:

@@ -1,6 +1,6 @@
-"""What a run is judged by: one number a round, read from its row, and how that number is named, written and compared.
+"""What a run is judged by: the columns that choose its tickets and report on them, and how they are named and compared.
 
-Which it is depends on the run's task, one of `TASKS`. Imports the standard library alone.
+The setting `metric` chooses them, or else the run's task, one of `TASKS`. Imports the standard library alone.
 """
 
 import math
@@ -13,38 +13,83 @@ from lt_lightning.runs.records import Record
 
 
 @dataclass(frozen=True)
-class Metric:
-    """What rounds are judged by.
+class Column:
+    """A number of a round, as tables and pages show it.
 
     Attributes:
         name: in words, as within a sentence.
-        names: of several values.
-        key: what it is called in the columns of tables, e.g. `full_acc`.
         heading: the column of a table of rounds.
         read: its value in a round; NaN where that was not measured.
         is_share: a fraction that is shown in per cent, or else a plain number.
-        higher_is_better: or else lower.
-        unit: what a difference is counted in.
-        figure: the name of the figure's files.
-        bound: how a winning ticket compares with the full network.
-        room: how much worse than the full network a ticket may be before it would squeeze all others in a picture.
+        better: `max` or `min`.
     """
 
     name: str
-    names: str
-    key: str
     heading: str
     read: Callable[[Record], float]
-    is_share: bool
-    higher_is_better: bool
+    is_share: bool = True
+    better: str = "max"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What rounds are judged by: tickets are chosen by its value on the validation part and reported with the test's.
+
+    Both columns have the same unit and direction.
+
+    Attributes:
+        test: the number that is reported.
+        valid: the number that winners are chosen by.
+        names: of several values.
+        key: what it is called in the columns of tables, e.g. `full_acc`.
+        unit: what a difference is counted in.
+        figure: the name of the figure's files.
+        bound: how `valid` of a winning ticket compares with the full network's.
+        room: how much worse than the full network a ticket may be before it would squeeze all others in a picture.
+        note: a sentence where `valid` is not the same number as `test` on another part.
+    """
+
+    test: Column
+    valid: Column
+    names: str
+    key: str
     unit: str
     figure: str
     bound: str
-    room: float
+    room: float = math.inf
+    note: str = ""
+
+    def read(self, record: Record) -> float:
+        """Return the value on the test part, NaN where it was not measured."""
+        return self.test.read(record)
+
+    def judge(self, record: Record) -> float:
+        """Return the value on the validation part, which chooses winners; NaN where it was not measured."""
+        return self.valid.read(record)
+
+    @property
+    def name(self) -> str:
+        """The name of the reported value, as within a sentence."""
+        return self.test.name
+
+    @property
+    def heading(self) -> str:
+        """The column of the reported value in a table of rounds."""
+        return self.test.heading
+
+    @property
+    def is_share(self) -> bool:
+        """Whether values are fractions that are shown in per cent."""
+        return self.test.is_share
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a higher value is better, or else a lower one."""
+        return self.test.better == "max"
 
     @property
     def scale(self) -> float:
-        """What a value is multiplied by where it is drawn or subtracted: shares are shown in per cent."""
+        """The factor of a value that is drawn or subtracted: shares are shown in per cent."""
         return 100.0 if self.is_share else 1.0
 
     @property
@@ -64,21 +109,21 @@ class Metric:
 
     @property
     def axis(self) -> str:
-        """The name on an axis, with its unit and, where one might take it wrong, its direction."""
+        """The name on an axis, with its unit or its direction."""
         return f"{self.name} (%)" if self.is_share else f"{self.name} (lower is better)"
 
     @property
     def that(self) -> str:
-        """What stands for it when it is spoken of again: that of the full network, or those."""
+        """The pronoun for `valid` of the full network."""
         return "that" if self.bound.startswith("is") else "those"
 
     def gain(self, value: float, other: float) -> float:
-        """How much better a value is than another; NaN where one is."""
+        """Return how much better a value is than another; NaN where one is."""
         return value - other if self.higher_is_better else other - value
 
 
 def bits_per_character(record: Record) -> float:
-    """The logarithm of the perplexity; NaN where there is none, or none that is a number.
+    """Return the binary logarithm of the perplexity; NaN where it is missing or not a positive number.
 
     >>> bits_per_character(Record(0, 0.0, 5, 5, 1, 0.1, 0.1, 0.5, 0.1, 0.5, 1.0, test_perplexity=8.0))
     3.0
@@ -87,33 +132,48 @@ def bits_per_character(record: Record) -> float:
     return math.log2(perplexity) if perplexity is not None and 0 < perplexity < math.inf else math.nan
 
 
-def _accuracy(record: Record) -> float:
-    return record.test_acc
+def _of(name: str) -> Callable[[Record], float]:
+    """Return a reader of a column of `results.csv`."""
+
+    def read(record: Record) -> float:
+        value = getattr(record, name)
+        return math.nan if value is None else value
+
+    return read
 
 
-def _exact(record: Record) -> float:
-    return math.nan if record.test_exact is None else record.test_exact
-
+_VALID_LETTERS = Column("letters right on the validation part", "valid acc", _of("valid_acc"))
 
 ACCURACY = Metric(
-    name="test accuracy", names="test accuracies", key="acc", heading="test acc", read=_accuracy, is_share=True,
-    higher_is_better=True, unit="percentage points", figure="accuracy", bound="is at least",
-    room=0.1,
+    Column("test accuracy", "test acc", _of("test_acc")), Column("validation accuracy", "valid acc", _of("valid_acc")),
+    names="test accuracies", key="acc", unit="percentage points", figure="accuracy", bound="is at least", room=0.1,
 )  # fmt: skip
+# Each of few letters counts much, bits have no upper end, and exact match and F1 use all of their range: no `room`.
 LETTERS_RIGHT = Metric(
-    name="letters right", names="letters right", key="acc", heading="test acc", read=_accuracy, is_share=True,
-    higher_is_better=True, unit="percentage points", figure="accuracy", bound="are at least",
-    room=math.inf,  # of few letters each counts much
+    Column("letters right", "test acc", _of("test_acc")), _VALID_LETTERS,
+    names="letters right", key="acc", unit="percentage points", figure="accuracy", bound="are at least",
+)  # fmt: skip
+F1 = Metric(
+    Column("test macro F1", "test f1", _of("test_f1")), Column("validation macro F1", "valid f1", _of("valid_f1")),
+    names="test macro F1", key="f1", unit="percentage points", figure="f1", bound="is at least",
+)  # fmt: skip
+LOSS = Metric(
+    Column("test loss", "test loss", _of("test_loss"), is_share=False, better="min"),
+    Column("validation loss", "valid loss", _of("valid_loss"), is_share=False, better="min"),
+    names="test losses", key="loss", unit="nats", figure="loss", bound="is at most",
 )  # fmt: skip
 BITS = Metric(
-    name="bits per character", names="bits per character", key="bits", heading="test bits", read=bits_per_character,
-    is_share=False, higher_is_better=False, unit="bits", figure="bits_per_character", bound="are at most",
-    room=math.inf,  # no model is so bad that others could not be told apart beside it
+    Column("bits per character", "test bits", bits_per_character, is_share=False, better="min"),
+    Column(
+        "bits per character on the validation part", "valid loss", lambda record: record.valid_loss / math.log(2),
+        is_share=False, better="min",
+    ),
+    names="bits per character", key="bits", unit="bits", figure="bits_per_character", bound="are at most",
 )  # fmt: skip
 EXACT_MATCH = Metric(
-    name="exact match", names="exact matches", key="exact", heading="exact", read=_exact, is_share=True,
-    higher_is_better=True, unit="percentage points", figure="exact_match", bound="is at least",
-    room=math.inf,  # all of its range is in use
+    Column("exact match", "exact", _of("test_exact")), _VALID_LETTERS,
+    names="exact matches", key="exact", unit="percentage points", figure="exact_match", bound="are at least",
+    note="Exact match is not measured on the validation part.",
 )  # fmt: skip
 
 TASKS: Mapping[str, Metric] = MappingProxyType(
@@ -137,13 +197,46 @@ def task_of(description: Mapping[str, Any]) -> str:
     return task if isinstance(task, str) and task in TASKS else "classification"
 
 
-def metric_of(description: Mapping[str, Any]) -> Metric:
-    """What a run is judged by, from its `run.json`.
+_BY_NAME: Mapping[str, Metric] = MappingProxyType(
+    {"acc": ACCURACY, "f1": F1, "loss": LOSS, "perplexity": BITS, "exact": EXACT_MATCH}
+)
+"""What the setting `metric` chooses, by its name without `test_` or `valid_`; see `config.enums.METRIC_MODES`."""
 
-    >>> metric_of({"task": "language model"}).name
-    'bits per character'
+
+def metric_of(description: Mapping[str, Any], records: Sequence[Record] = ()) -> Metric:
+    """Return what a run is judged by: the setting `metric`, or else the task's metric.
+
+    Args:
+        description: `run.json`.
+        records: the rounds so far. Where the first lacks the metric's columns, as in runs of 0.4, the task's counts.
+
+    >>> metric_of({"task": "language model"}).name, metric_of({"config": {"metric": "valid_f1"}}).name
+    ('bits per character', 'test macro F1')
     """
-    return TASKS[task_of(description)]
+    metric = _chosen(description)
+    return TASKS[task_of(description)] if metric is None or not _has(metric, records) else metric
+
+
+def metric_note(description: Mapping[str, Any], records: Sequence[Record]) -> str:
+    """Return a sentence where winners are chosen by another number than the one that was asked for, or by none."""
+    metric, wanted = metric_of(description, records), _chosen(description)
+    notes = [metric.note] if metric.note else []
+    if wanted is not None and not _has(wanted, records):
+        notes.append(f"The run has no {wanted.name} on record, so {metric.name} is reported.")
+    if math.isnan(metric.judge(records[0])):
+        notes.append("Round 0 has no validation numbers, so no winning ticket can be chosen.")
+    return " ".join(notes)
+
+
+def _chosen(description: Mapping[str, Any]) -> Metric | None:
+    config = description.get("config")
+    name = config.get("metric") if isinstance(config, Mapping) else None
+    metric = _BY_NAME.get(name.partition("_")[2]) if isinstance(name, str) else None
+    return LETTERS_RIGHT if metric is ACCURACY and task_of(description) != "classification" else metric
+
+
+def _has(metric: Metric, records: Sequence[Record]) -> bool:
+    return metric is not F1 or not records or None not in (records[0].valid_f1, records[0].test_f1)
 
 
 _ALIKE = 0.01
@@ -159,12 +252,12 @@ class Baseline:
 
 
 def baseline_of(description: Mapping[str, Any]) -> Baseline | None:
-    """The baseline of a run, from its `run.json`; None where there is none, or none that makes sense.
+    """Return the baseline of a run, from its `run.json`; None where it is missing, makes no sense or has another unit.
 
     >>> baseline_of({"baseline": {"name": "order-2 n-gram with back-off", "value": 2.95}})
     Baseline(name='order-2 n-gram with back-off', value=2.95)
     """
-    given = description.get("baseline")
+    given = description.get("baseline") if _chosen(description) in (None, TASKS[task_of(description)]) else None
     name, value = (given.get("name"), given.get("value")) if isinstance(given, Mapping) else (None, None)
     if not isinstance(name, str) or not isinstance(value, (int, float)) or isinstance(value, bool):
         return None

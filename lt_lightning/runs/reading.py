@@ -63,7 +63,7 @@ class Run:
     @property
     def metric(self) -> Metric:
         """What the rounds are judged by."""
-        return metric_of(self.description)
+        return metric_of(self.description, self.records)
 
 
 def is_run(folder: Path) -> bool:

@@ -38,7 +38,8 @@ class Record:
 
     Where the network answers letter by letter, `test_acc` is the share of letters that are right, and `test_exact` that
     of test rows that are right in every letter. A language model has a `test_perplexity`, of a letter. Where the test
-    columns are of some rows of the test part alone, `tested_rows` is their number.
+    columns are of some rows of the test part alone, `tested_rows` is their number. `valid_f1` and `test_f1` are macro
+    F1; runs of 0.4 have none.
     """
 
     round: int
@@ -55,6 +56,8 @@ class Record:
     test_perplexity: float | None = None
     test_exact: float | None = None
     tested_rows: int | None = None
+    valid_f1: float | None = None
+    test_f1: float | None = None
 
     def __post_init__(self) -> None:
         _check_counts(self.round, self.alive, self.total)
@@ -93,6 +96,7 @@ class EpochRecord:
     train_loss: float
     valid_loss: float
     valid_acc: float
+    valid_f1: float | None = None
 
     def __post_init__(self) -> None:
         if self.round < 0 or self.epoch < 1:
@@ -101,10 +105,7 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class ConfusionRecord:
-    """A row of `confusion.csv`: how many test rows of class `label` a round's ticket took for class `predicted`.
-
-    Classes are numbers from 0, in the order of the class names; pairs that never occur have no row.
-    """
+    """A row of `confusion.csv`: how many test rows of class `label` (from 0) were taken for class `predicted`."""
 
     round: int
     label: int
@@ -118,13 +119,9 @@ class ConfusionRecord:
 
 @dataclass(frozen=True)
 class ExampleRecord:
-    """A row of `examples.csv`: what a round's ticket makes of something.
+    """A row of `examples.csv`: the answer of a round's ticket to a text, or to the first letters of one.
 
-    Attributes:
-        round: the round.
-        given: what the ticket is given: a text, or the first letters of one.
-        expected: the right answer; empty where there is no such thing.
-        answer: the ticket's answer.
+    `expected` is the right answer; empty for a task without one.
     """
 
     round: int
@@ -141,7 +138,7 @@ Row = TypeVar("Row", Record, LayerRecord, EpochRecord, ConfusionRecord, ExampleR
 
 
 def columns(kind: type[Row]) -> tuple[str, ...]:
-    """The columns that every table with rows of `kind` has, in order.
+    """Return the columns that every table with rows of `kind` has, in order.
 
     >>> columns(EpochRecord)
     ('round', 'epoch', 'train_loss', 'valid_loss', 'valid_acc')
@@ -150,16 +147,16 @@ def columns(kind: type[Row]) -> tuple[str, ...]:
 
 
 def optional_columns(kind: type[Row]) -> tuple[str, ...]:
-    """The columns that follow where some row of the table has a value for them.
+    """Return the columns that follow where a row of the table has a value for them.
 
     >>> optional_columns(Record), optional_columns(EpochRecord)
-    (('test_perplexity', 'test_exact', 'tested_rows'), ())
+    (('test_perplexity', 'test_exact', 'tested_rows', 'valid_f1', 'test_f1'), ('valid_f1',))
     """
     return tuple(field.name for field in fields(kind) if field.default is not MISSING)
 
 
 def format_shape(shape: tuple[int, ...]) -> str:
-    """A shape as `layers.csv` has it. The shape of a scalar, which has no sizes to name, is the word `scalar`.
+    """Return a shape as `layers.csv` has it; that of a scalar is the word `scalar`.
 
     >>> format_shape((100, 100, 3)), format_shape((4,)), format_shape(())
     ('100x100x3', '4', 'scalar')
@@ -168,35 +165,35 @@ def format_shape(shape: tuple[int, ...]) -> str:
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
-    """What `format_shape` wrote, read back.
-
-    Raises:
-        ValueError: `text` is no shape.
-    """
+    """Read what `format_shape` wrote; raise ValueError for any other text."""
     return () if text == "scalar" else tuple(_parse_whole(size) for size in text.split("x"))
 
 
 def _parse_whole(text: str) -> int:
-    """A whole number that a machine can hold: nothing that is counted is larger, and nothing larger can be drawn."""
+    """Read a whole number of at most 64 bits; nothing larger can be drawn."""
     if not -(2**63) <= (value := int(text)) < 2**63:
         raise ValueError("a number too large")
     return value
 
 
-# How a column of each type is written and read. float() and index() first, so that a number that is a NumPy or torch
-# scalar is written as the number that it is; repr() is the shortest decimal that reads back as the same float.
-_CELLS: Mapping[Any, tuple[Callable[[Any], str], Callable[[str], Any]]] = MappingProxyType(
+_Cell = tuple[Callable[[Any], str], Callable[[str], Any]]
+
+
+def _optional(cell: _Cell) -> _Cell:
+    write, read = cell
+    return lambda value: "" if value is None else write(value), lambda text: read(text) if text else None
+
+
+# How a column of each type is written and read. float() and index() turn NumPy and torch scalars into Python numbers;
+# repr() is the shortest decimal that reads back as the same float.
+_WHOLE: _Cell = (lambda value: str(index(value)), _parse_whole)
+_FLOAT: _Cell = (lambda value: repr(float(value)), float)
+_CELLS: Mapping[Any, _Cell] = MappingProxyType(
     {
-        int: (lambda value: str(index(value)), _parse_whole),
-        float: (lambda value: repr(float(value)), float),
-        int | None: (
-            lambda value: "" if value is None else str(index(value)),
-            lambda text: _parse_whole(text) if text else None,
-        ),
-        float | None: (
-            lambda value: "" if value is None else repr(float(value)),
-            lambda text: float(text) if text else None,
-        ),
+        int: _WHOLE,
+        float: _FLOAT,
+        int | None: _optional(_WHOLE),
+        float | None: _optional(_FLOAT),
         str: (str, str),
         tuple[int, ...]: (format_shape, parse_shape),
     }
@@ -204,14 +201,7 @@ _CELLS: Mapping[Any, tuple[Callable[[Any], str], Callable[[str], Any]]] = Mappin
 
 
 def render_records(records: Sequence[Row]) -> bytes:
-    """A table as the bytes of its file.
-
-    Args:
-        records: at least one, all of one kind.
-
-    Raises:
-        ValueError: there are no records, or of several kinds.
-    """
+    """Return a table as the bytes of its file; raise ValueError unless all records, at least one, are of one kind."""
     kinds = {type(record) for record in records}
     if len(kinds) != 1:
         raise ValueError(f"a table holds records of one kind, not of {len(kinds)}")
@@ -230,7 +220,7 @@ def render_records(records: Sequence[Row]) -> bytes:
 
 
 def write_records(path: Path, records: Sequence[Row]) -> None:
-    """Write a table, whole or not at all; a table that is already there is replaced.
+    """Write a table, whole or not at all; replace an older one.
 
     Args:
         path: the .csv file; its folder must exist.
@@ -244,11 +234,7 @@ def write_records(path: Path, records: Sequence[Row]) -> None:
 
 
 def read_records(path: Path, kind: type[Row]) -> list[Row]:
-    """Read a table. Columns are found by name; those that `kind` does not have are passed over.
-
-    Args:
-        path: a file that `write_records` wrote.
-        kind: the kind of its rows, e.g. `Record`.
+    """Read a table that `write_records` wrote. Columns are found by name; those that `kind` lacks are passed over.
 
     Raises:
         SettingError: there is no such file, it lacks a column, or a row of it is damaged.
@@ -260,14 +246,10 @@ def read_records(path: Path, kind: type[Row]) -> list[Row]:
 
 
 def read_sound_records(path: Path, kind: type[Row]) -> tuple[list[Row], str | None]:
-    """Read a table as far as it is sound: the rows before the first damaged one, and what is wrong with that.
-
-    Args:
-        path: a file that `write_records` wrote.
-        kind: the kind of its rows, e.g. `Record`.
+    """Read a table, as `read_records` does, as far as it is sound.
 
     Returns:
-        The rows, and a line that names file and line, what is wrong and what to do; None where nothing is.
+        The rows before the first damaged one, and a line that names file, line, fault and remedy, or None.
 
     Raises:
         SettingError: there is no such file, it is no table, or it lacks a column.

@@ -6,7 +6,7 @@ Only characters that every common terminal and log encoding has.
 import math
 from collections.abc import Mapping, Sequence
 
-from lt_lightning.runs.metrics import ACCURACY, Metric
+from lt_lightning.runs.metrics import ACCURACY, F1, Metric
 from lt_lightning.runs.records import LayerRecord, Record, format_shape
 
 # The columns and their widths. With two spaces between them 100 characters; networks of a hundred million weights and
@@ -22,11 +22,15 @@ _EXPENDABLE = ("train loss", "test loss", "valid loss", "alive", "epochs", "seco
 
 
 def _columns(metric: Metric) -> tuple[tuple[str, int], ...]:
-    if metric.heading in dict(_COLUMNS):
+    widths = dict(_COLUMNS)
+    if metric.heading in widths:
         return _COLUMNS
-    # As wide as the column that makes way for it.
-    *others, seconds = (column for column in _COLUMNS if column[0] != "valid acc")
-    return (*others, (metric.heading, dict(_COLUMNS)["valid acc"]), seconds)
+    # As wide as the column that makes way for it. The column that winners are chosen by stays.
+    gone = "valid acc" if metric.valid.heading == "valid loss" else "train loss"
+    chosen_by = "valid acc" if metric.valid.heading in widths else metric.valid.heading
+    *others, seconds = (column for column in _COLUMNS if column[0] != gone)
+    renamed = ((chosen_by if name == "valid acc" else name, width) for name, width in others)
+    return (*renamed, (metric.heading, widths[gone]), seconds)
 
 
 def round_columns(metric: Metric = ACCURACY) -> tuple[str, ...]:
@@ -123,9 +127,10 @@ def round_cells(record: Record, metric: Metric = ACCURACY) -> tuple[str, ...]:
         "valid acc": percent(record.valid_acc),
         "test loss": loss(record.test_loss),
         "test acc": percent(record.test_acc),
-        metric.heading: measured(metric.read(record), metric),
+        "valid f1": measured(F1.judge(record), F1),
         "seconds": f"{record.seconds:.1f}",
     }
+    cells.setdefault(metric.heading, measured(metric.read(record), metric))
     return tuple(cells[name] for name in round_columns(metric))
 
 

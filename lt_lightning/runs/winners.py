@@ -1,4 +1,4 @@
-"""Which rounds won, by what the run is judged by."""
+"""Which rounds won: chosen on the validation part, so that the test part can tell how good they are."""
 
 import math
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ _ROUNDING = 1e-5  # in per cent: what a difference of two shares in single preci
 
 
 def best_ticket(records: Sequence[Record], metric: Metric = ACCURACY) -> Record | None:
-    """The pruned round with the best value, of several the sparsest; None while no round has pruned."""
-    pruned = [record for record in records if record.round > 0 and not math.isnan(metric.read(record))]
-    return max(pruned, key=lambda record: (metric.gain(metric.read(record), 0), -record.density), default=None)
+    """Return the pruned round with the best validation value, of equals the sparsest; None before the first."""
+    pruned = [record for record in records if record.round > 0 and not math.isnan(metric.judge(record))]
+    return max(pruned, key=lambda record: (metric.gain(metric.judge(record), 0), -record.density), default=None)
 
 
 def is_winner(record: Record, full: Record, metric: Metric = ACCURACY, within: float = 0.0) -> bool:
-    """Return whether a round's ticket wins: it is pruned, and at least as good as the full network.
+    """Return whether a round's ticket wins: it is pruned, and on the validation part as good as the full network.
 
     Args:
         record: the round's.
@@ -27,7 +27,7 @@ def is_winner(record: Record, full: Record, metric: Metric = ACCURACY, within: f
     """
     # Records hold shares in single precision, and their difference is not exact either.
     slack = (within + _ROUNDING) / metric.scale if within else 0.0
-    return record.round > 0 and metric.gain(metric.read(record), metric.read(full)) >= -slack
+    return record.round > 0 and metric.gain(metric.judge(record), metric.judge(full)) >= -slack
 
 
 def smallest_winner(records: Sequence[Record], metric: Metric = ACCURACY, within: float = 0.0) -> Record | None:
@@ -47,7 +47,7 @@ def margin_for(ticket: Record, records: Sequence[Record], metric: Metric = ACCUR
         records: of all rounds; the full network's is the first.
         metric: what the run is judged by.
     """
-    lost = metric.scale * metric.gain(metric.read(records[0]), metric.read(ticket))
+    lost = metric.scale * metric.gain(metric.judge(records[0]), metric.judge(ticket))
     for digits in range(1, 7):
         margin = math.ceil(lost * 10**digits - 0.001) / 10**digits
         if smallest_winner(records, metric, margin) == ticket:

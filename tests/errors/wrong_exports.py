@@ -80,7 +80,7 @@ def _no_winner(folder: Path) -> None:
     path = folder / "run/results.csv"
     first, *rows, last = path.read_text().splitlines()
     names, values = first.split(","), last.split(",")
-    values[names.index("test_acc")] = "0.4988"
+    values[names.index("valid_acc")] = "0.4988"
     path.write_text("\n".join([first, *rows, ",".join(values), ""]))
 
 

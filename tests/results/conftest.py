@@ -59,7 +59,8 @@ def make_run(tmp_path: Path, description: dict[str, Any]) -> Callable[..., Path]
 
     `settings` are settings by their dotted names, such as `pruning.rewind`. With `confusion`, of 100 rows of each of
     two classes so many per cent as the accuracy says are right, and one more of the first class. `perplexities` and
-    `exact` are those of the test part, and `examples` the given, expected and answered texts of every round.
+    `exact` are those of the test part. The validation part's values are the test part's, but for validation accuracies
+    (`valid`) and pairs of macro F1 on both (`f1`). `examples`: given, expected and answered texts of a round.
     """
 
     def make(
@@ -72,6 +73,8 @@ def make_run(tmp_path: Path, description: dict[str, Any]) -> Callable[..., Path]
         confusion: bool = False,
         perplexities: Sequence[float] | None = None,
         exact: Sequence[float] | None = None,
+        valid: Sequence[float] | None = None,
+        f1: Sequence[tuple[float, float]] | None = None,
         examples: Sequence[tuple[str, str, str]] = (),
     ) -> Path:
         run = tmp_path / name
@@ -84,8 +87,13 @@ def make_run(tmp_path: Path, description: dict[str, Any]) -> Callable[..., Path]
             alive, accuracy = sum(kept.values()), accuracies[round_]
             own = (perplexities[round_] if perplexities else None, exact[round_] if exact else None)
             records.append(
-                Record(round_, 1 - alive / total, alive, total, 2, 0.5, 0.6, accuracy, 0.7, accuracy, 10.25, *own)
-            )
+                Record(
+                    round_, 1 - alive / total, alive, total, 2, 0.5,
+                    math.log(perplexities[round_]) if perplexities else 0.6,
+                    valid[round_] if valid else exact[round_] if exact else accuracy,
+                    0.7, accuracy, 10.25, *own, None, *(f1[round_] if f1 else ()),
+                )
+            )  # fmt: skip
             layers += [
                 LayerRecord(round_, name, kept[name], math.prod(shape), shape) for name, shape in PARAMETERS.items()
             ]

@@ -57,7 +57,7 @@ def test_without_a_perplexity_there_are_no_bits(perplexity: float | None) -> Non
 def of_bits(*bits: float) -> list[Record]:
     """Rounds whose accuracy rises from one to the next: it would have the last one win."""
     return [
-        replace(RECORD, round=i, alive=500 - 100 * i, total=500, test_acc=0.1 * i, test_perplexity=2.0**one)
+        replace(RECORD, round=i, alive=500 - 100 * i, total=500, valid_loss=one * math.log(2), test_acc=0.1 * i)
         for i, one in enumerate(bits)
     ]
 

@@ -237,7 +237,7 @@ def test_columns_are_found_by_name_and_strange_ones_passed_over(tmp_path: Path) 
 
 def with_accuracies(*accuracies: float) -> list[Record]:
     return [
-        replace(FIRST, round=round_, alive=500 - 100 * round_, test_acc=accuracy)
+        replace(FIRST, round=round_, alive=500 - 100 * round_, valid_acc=accuracy, test_acc=round_ / 10)
         for round_, accuracy in enumerate(accuracies)
     ]
 

@@ -24,7 +24,7 @@ def expected(run: Path, keep: str) -> list[int]:
     records = read_records(run / "results.csv", Record)
     if keep == "all":
         return [record.round for record in records]
-    winners = [one.round for one in records[1:] if one.test_acc >= records[0].test_acc] if keep == "winners" else []
+    winners = [one.round for one in records[1:] if one.valid_acc >= records[0].valid_acc] if keep == "winners" else []
     return sorted({*winners, records[-1].round})
 
 

@@ -36,7 +36,7 @@ TRUST = re.compile(r"\+{0,2}trust=(.*)", re.DOTALL)
 _FREE = frozenset(
     {
         "pruning.rounds", "data.path", "data.delimiter", "data.hub_config", "data.test_fraction", "embedding.path",
-        "data.num_workers", "tickets.keep",
+        "data.num_workers", "tickets.keep", "metric", "metric_mode",
         *(
             f"trainer.{key}"
             for key in (

@@ -18,13 +18,17 @@ _ALIKE = 0.02  # densities that differ by no more, relatively, are one density
 
 @dataclass(frozen=True)
 class Point:
-    """A round of a group: means over its seeds. Shares are fractions; `test` is what runs are judged by, `metric`."""
+    """A round of a group: means over its seeds. Shares are fractions.
+
+    `test` is the value of `metric` that is reported, `judged` its value on the validation part, which chooses tickets.
+    """
 
     round: int
     density: float
     test: Estimate
     valid_loss: Estimate
     valid_acc: Estimate
+    judged: Estimate
     metric: Metric = ACCURACY
 
 
@@ -65,6 +69,7 @@ def curve(group: Group) -> tuple[Point, ...]:
                 estimate(metric.read(record) for record in records),
                 estimate(record.valid_loss for record in records),
                 estimate(record.valid_acc for record in records),
+                estimate(metric.judge(record) for record in records),
                 metric,
             )
         )
@@ -85,20 +90,20 @@ def has_collapsed(point: Point, points: Sequence[Point]) -> bool:
 
 def _tickets(points: Sequence[Point]) -> list[Point]:
     # A mean over some of the seeds is not to be held against a mean over all of them.
-    return [point for point in points[1:] if 0 < point.test.n == points[0].test.n]
+    return [point for point in points[1:] if 0 < point.judged.n == points[0].judged.n]
 
 
 def best_point(points: Sequence[Point]) -> Point | None:
-    """The pruned round with the best mean, of several the sparsest; None where there is none."""
+    """Return the pruned round with the best validation mean, of equals the sparsest; None before any has all seeds."""
     return max(
-        _tickets(points), key=lambda point: (point.metric.gain(point.test.mean, 0), -point.density), default=None
+        _tickets(points), key=lambda point: (point.metric.gain(point.judged.mean, 0), -point.density), default=None
     )
 
 
 def winning_point(points: Sequence[Point]) -> Point | None:
-    """The sparsest pruned round whose mean is at least as good as the full networks'; None where there is none."""
-    full = points[0].test.mean
-    winners = [point for point in _tickets(points) if point.metric.gain(point.test.mean, full) >= 0]
+    """Return the sparsest pruned round whose validation mean is as good as the full networks', or None."""
+    full = points[0].judged.mean
+    winners = [point for point in _tickets(points) if point.metric.gain(point.judged.mean, full) >= 0]
     return min(winners, key=lambda point: point.density, default=None)
 
 

@@ -19,8 +19,8 @@ REWIND, TICKET = "pruning.rewind", "pruning.ticket"
 # processes is another matter: each takes a batch of its own. `run.json` has their number.)
 _SAME_EXPERIMENT = frozenset(
     {
-        "seed", "name", "pruning.rounds", "tickets.keep", "data.path", "data.delimiter", "data.hub_config",
-        "data.test_fraction", "data.num_workers", "data.kind",
+        "seed", "name", "metric", "metric_mode", "pruning.rounds", "tickets.keep", "data.path", "data.delimiter",
+        "data.hub_config", "data.test_fraction", "data.num_workers", "data.kind",
         "model.prompt", "model.temperature", "model.sample_length",
         *(
             f"trainer.{key}"
@@ -34,7 +34,7 @@ _SAME_EXPERIMENT = frozenset(
 
 _ORIGIN = ("corpus", "experiment", "rewind", "round")
 _REWINDS = ("init", "epoch", "step", "last", "none", "random")
-_MUST_AGREE = ("task", "corpus.name", "corpus.class_names", "corpus.fingerprint")
+_MUST_AGREE = ("task", "metric", "corpus.name", "corpus.class_names", "corpus.fingerprint")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def comparable(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
             if here != there:
                 left_out.append(
                     f"{run.folder}: {path} is {_short(here)}, but {_short(there)} in {usual.folder}; "
-                    f"compare runs of the same {'task' if path == 'task' else 'data'}"
+                    f"compare runs of the same {path if path in ('task', 'metric') else 'data'}"
                 )
                 break
         else:
@@ -88,7 +88,9 @@ def comparable(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
 
 
 def _seen(run: Run, path: str) -> Any:
-    # Older runs do not say their task.
+    # Older runs do not say their task, and a run without the metric's columns is judged by another.
+    if path == "metric":
+        return run.metric.name
     return task_of(run.description) if path == "task" else facts.look_up(run.description, path)
 
 

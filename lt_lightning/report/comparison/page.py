@@ -55,9 +55,10 @@ def _care(study: Study) -> str:
     kind = "winning ticket" if words.wins == "wins" else "ticket as good"
     return (
         "All values are means over seeds; ± and intervals are two-sided 95 % Student t intervals over the seeds, and "
-        f"one seed has none. A {kind} is a pruned network whose mean {metric.name} over all seeds of its group "
-        f"{metric.bound} {metric.that} of the group's {words.fulls}. Tickets are picked by {metric.name}, so chance "
-        "favours them. The intervals hold for one density at a time; they are not corrected for looking at many."
+        f"one seed has none. A {kind} is a pruned network whose mean {metric.valid.name} over all seeds of its group "
+        f"{metric.bound} {metric.that} of the group's {words.fulls}. Tickets are chosen by it and reported by "
+        f"{metric.name}, which had no part in the choice.{metric.note and ' '}{metric.note} "
+        "The intervals hold for one density at a time; they are not corrected for looking at many."
     )
 
 
@@ -124,7 +125,7 @@ def _tiles(study: Study) -> list[tuple[str, str, str]]:
             shown = shown_ticket(points)
             if shown:
                 best, of_full = (with_unit(value, metric) for value in (shown[0].test.mean, full.mean))
-                about = f"no ticket reaches the {study.words.full}'s {of_full}; the best has {best}"
+                about = f"no ticket wins; the best has {best}, the {study.words.full} {of_full}"
             else:
                 about = "no round of pruning has all seeds yet"
             tiles.append((label, DASH, about))
