@@ -7,7 +7,6 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator
 
 from lt_lightning.report.comparison.comparison import Pair, Point, has_collapsed
 from lt_lightning.report.facts import many
@@ -18,9 +17,12 @@ from lt_lightning.report.figures.style import (
     LINE_DASHES,
     LINE_MARKERS,
     QUIET,
+    is_narrow,
+    paper_width,
     printable_apart,
     styled,
     titled_figure,
+    type_size,
 )
 from lt_lightning.report.statistics import Estimate
 
@@ -116,7 +118,7 @@ def means_figure(
     with styled():
         names = names_with_seeds(curves)
         columns, rows = legend_grid(names)
-        figure = titled_figure(8.4, 4.9 + 0.2 * rows, title, subtitle)
+        figure = titled_figure(8.4, 4.9 + 0.2 * rows, title, subtitle, paper=2.2 + 0.15 * rows)
         axes = figure.add_subplot()
         draw_levels(axes, levels)
         for (label, points), name, look in zip(drawn.items(), names, looks(), strict=False):
@@ -124,7 +126,7 @@ def means_figure(
             if len(drawn) <= MOST_BANDS:
                 standing = [not has_collapsed(point, curves[label]) for point in points]
                 _draw_band(axes, list(compress(xs, standing)), list(compress(values, standing)), look)
-            axes.plot(xs, [value.mean for value in values], label=name, markersize=5, zorder=3, **look)
+            axes.plot(xs, [value.mean for value in values], label=name, zorder=3, **look)
             for gid, marker, edge, is_beyond in (("below", "v", low, float.__lt__), ("above", "^", high, float.__gt__)):
                 if beyond := [x for x, value in zip(xs, values, strict=True) if is_beyond(value.mean, edge)]:
                     axes.plot(beyond, [edge] * len(beyond), gid=gid, **{**look, **_BEYOND, "marker": marker})
@@ -154,7 +156,7 @@ def networks_figure(
     shown = list(values.values())
     low, high, _ = readable_range(shown, [level.height for level in levels])
     with styled():
-        figure = titled_figure(8.4, 1.9 + 0.32 * len(shown), title, subtitle)
+        figure = titled_figure(8.4, 1.9 + 0.32 * len(shown), title, subtitle, paper=0.9 + 0.2 * len(shown))
         axes = figure.add_subplot()
         for place, (one, look) in enumerate(zip(shown, looks(), strict=False)):
             marker = {"color": look["color"], "marker": look["marker"], "markersize": 6, "zorder": 3}
@@ -163,8 +165,8 @@ def networks_figure(
             label = f"{level.name}, {level.said}"
             axes.axvline(level.height, color=QUIET, linewidth=1.1, linestyle=level.dashes, gid=level.gid, label=label)
         if levels:
-            axes.legend(loc="best", fontsize=8.5)
-        names = printable_apart(values, 48)
+            axes.legend(loc="best", fontsize=type_size(8.5))
+        names = printable_apart(values, 24 if is_narrow() else 48)
         axes.set_yticks(range(len(shown)), [f"{name} (n = {one.n})" for name, one in zip(names, shown, strict=True)])
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.set_xlim(_room_on(axis, low, high))
@@ -185,13 +187,18 @@ def _draw_band(axes: Axes, xs: Sequence[float], values: Sequence[Estimate], look
 
 def names_with_seeds(curves: Mapping[str, Sequence[Point]]) -> list[str]:
     """Return the groups' names in a legend, each different, and of how many seeds their points are means."""
-    names = zip(printable_apart(curves, 60), curves.values(), strict=True)
+    names = zip(printable_apart(curves, 36 if is_narrow() else 60), curves.values(), strict=True)
     return [f"{name} (n = {many(point.test.n for point in points)})" for name, points in names]
+
+
+def _letters() -> int:
+    """Return how many letters stand beside each other in a legend."""
+    return round(118 * (paper_width() or 8.4) / 8.4 * 9.5 / type_size(9.5))
 
 
 def legend_grid(labels: Sequence[str]) -> tuple[int, int]:
     """How many columns of a legend fit below a figure, and how many rows that makes."""
-    columns = max(1, min(len(labels), 4, 118 // (max(map(len, labels), default=1) + 9)))
+    columns = max(1, min(len(labels), 4, _letters() // (max(map(len, labels), default=1) + 9)))
     return columns, math.ceil(len(labels) / columns)
 
 
@@ -205,13 +212,14 @@ def paired_figure(pairs: Sequence[Pair], title: str, subtitle: str, axis: str) -
         axis: what the differences are of, and in which unit.
     """
     low, high, _ = paired_range(pairs)
-    columns = min(len(pairs), 3)
+    columns = min(len(pairs), 1 if is_narrow() else 3)
     rows = math.ceil(len(pairs) / columns)
     lowest = min((100 * one.density for pair in pairs for one in pair.differences if one.density), default=100)
     with styled():
-        figure = titled_figure(8.4, 1.3 + 2.5 * rows if rows > 1 else 4.1, title, subtitle)
+        height = 1.3 + 2.5 * rows if rows > 1 else 4.1
+        figure = titled_figure(8.4, height, title, subtitle, paper=0.5 + 1.5 * rows)
         panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
-        names = printable_apart((pair.label for pair in pairs), 96 // columns)
+        names = printable_apart((pair.label for pair in pairs), 52 if is_narrow() else 96 // columns)
         for axes, pair, name in zip(panels.flat, pairs, names, strict=False):
             shown = [one for one in pair.differences if one.density]
             axes.axhline(0, color=QUIET, linewidth=1.0)
@@ -220,23 +228,15 @@ def paired_figure(pairs: Sequence[Pair], title: str, subtitle: str, axis: str) -
                 [100 * one.density for one in shown],
                 [one.value.mean for one in shown],
                 yerr=[[one.value.half or 0 for one in shown]] * 2,
-                color=INK, marker="o", markersize=4.5, linewidth=1.2, elinewidth=1.0, capsize=2.5,
+                color=INK, marker="o", markersize=3 if is_narrow() else 4.5, linewidth=1.2, elinewidth=1.0, capsize=2.5,
             )  # fmt: skip
-            density_axis(axes, lowest)
-            if columns > 1:
-                _thin_ticks(axes)
+            density_axis(axes, lowest, is_thin=columns > 1)
             axes.set_ylim(low, high)
             seeds = many(one.value.n for one in shown)
-            axes.set_title(f"{name}\nn = {seeds}", size=9.5, loc="left")
+            axes.set_title(f"{name}\nn = {seeds}")
             axes.set_xlabel("weights alive (%)")
         for spare in panels.flat[len(pairs) :]:
             spare.set_visible(False)
         for axes in panels[:, 0]:
             axes.set_ylabel(axis)
     return figure
-
-
-def _thin_ticks(axes: Axes) -> None:
-    """In a narrow panel the ticks of a whole decade are too many."""
-    ticks = [float(tick) for tick in axes.get_xticks()]
-    axes.xaxis.set_major_locator(FixedLocator(ticks[:: math.ceil(len(ticks) / 5)]))

@@ -9,7 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lt_lightning.report.figures.run import is_dark, spread
-from lt_lightning.report.figures.style import INK, QUIET, VERMILLION, printable_apart, styled, titled_figure
+from lt_lightning.report.figures.style import (
+    INK,
+    QUIET,
+    VERMILLION,
+    is_narrow,
+    printable_apart,
+    styled,
+    titled_figure,
+    type_size,
+)
 from lt_lightning.runs.confusion import ClassAccuracy, Counts, class_accuracies
 from lt_lightning.runs.wording import OF_TEXTS, Wording
 
@@ -48,23 +57,30 @@ def confusion_figure(
     each = 0.56 if len(names) <= _NUMBERED else 0.26 if len(names) <= _NAMED else 0.16
     slanted = 0.075 * max(map(len, names), default=0)
     with styled({"axes.grid": False}):
-        figure = titled_figure(10.4 if len(panels) > 1 else 7.4, 1.9 + slanted + each * len(names), title, subtitle)
-        figure.set_figheight(max(3.4, figure.get_figheight()))
-        *matrices, points = figure.subplots(1, len(panels) + 1, width_ratios=[*[1.0] * len(panels), 0.55])
+        if is_narrow():  # the diagonals have what the accuracies would show again
+            high = (0.9 + 0.055 * max(map(len, names), default=0) + 0.5 * each * len(names)) * len(panels)
+            figure = titled_figure(0, 0, title, subtitle, paper=high)
+            matrices, beside = list(figure.subplots(len(panels), 1, squeeze=False).flat), None
+        else:
+            high = max(3.4, 1.9 + slanted + each * len(names))
+            figure = titled_figure(10.4 if len(panels) > 1 else 7.4, high, title, subtitle, paper=0.8 * high)
+            *matrices, beside = figure.subplots(1, len(panels) + 1, width_ratios=[*[1.0] * len(panels), 0.55])
         for axes, panel in zip(matrices, panels, strict=True):
             _draw_matrix(axes, panel, list(classes))
-        _name_classes(matrices[0], names)
-        matrices[0].set_ylabel(f"true {words.one}")
-        for axes in matrices[1:]:
+        ticks = spread(range(len(names)), _NAMED)
+        for position, axes in enumerate(matrices):
             axes.set_yticks([])
-        _draw_accuracies(points, [class_accuracies(panel.counts, list(classes)) for panel in panels])
-        points.set_xlabel(f"{words.right} of the {words.one} (%)")
-        points.legend(
-            points.lines[: len(panels)], [panel.title.partition("\n")[0] for panel in panels], loc="lower center",
-            bbox_to_anchor=(0.5, 1.0), fontsize=8.5, handlelength=1.0, borderaxespad=0.2,
-        )  # fmt: skip
+            if position == 0 or beside is None:
+                axes.set_yticks([y + 0.5 for y in ticks], [names[y] for y in ticks])
+                axes.set_ylabel(f"true {words.one}")
+        if beside is not None:
+            _draw_accuracies(beside, [class_accuracies(panel.counts, list(classes)) for panel in panels])
+            beside.set_xlabel(f"{words.right} of the {words.one} (%)")
+            beside.legend(
+                beside.lines[: len(panels)], [panel.title.partition("\n")[0] for panel in panels], loc="lower center",
+                bbox_to_anchor=(0.5, 1.0), fontsize=type_size(8.5), handlelength=1.0, borderaxespad=0.2,
+            )  # fmt: skip
         for axes in matrices:
-            ticks = spread(range(len(names)), _NAMED)
             axes.set_xticks([x + 0.5 for x in ticks], [names[x] for x in ticks], **_slant(len(names)))
             axes.tick_params(length=0)
             axes.spines[:].set_visible(False)
@@ -78,11 +94,6 @@ def _slant(classes: int) -> dict[str, Any]:
     return {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
 
 
-def _name_classes(axes: Axes, names: Sequence[str]) -> None:
-    ticks = spread(range(len(names)), _NAMED)
-    axes.set_yticks([y + 0.5 for y in ticks], [names[y] for y in ticks])
-
-
 def _draw_matrix(axes: Axes, panel: Panel, classes: Sequence[int]) -> None:
     accuracies = class_accuracies(panel.counts, classes)
     shares = [
@@ -91,7 +102,7 @@ def _draw_matrix(axes: Axes, panel: Panel, classes: Sequence[int]) -> None:
     ]
     colours = mpl.colormaps["Blues"].with_extremes(bad="white")
     axes.pcolormesh(shares, cmap=colours, vmin=0, vmax=100, edgecolors="white", linewidth=0.8)
-    axes.set_title(panel.title, size=9.5, loc="left")
+    axes.set_title(panel.title)
     axes.set_xlabel("taken for")
     axes.invert_yaxis()
     if len(classes) > _NUMBERED:
@@ -101,13 +112,9 @@ def _draw_matrix(axes: Axes, panel: Panel, classes: Sequence[int]) -> None:
             if row.rows == 0:
                 continue
             ink = "white" if is_dark(colours(value / 100)) else INK
-            axes.text(x + 0.5, y + 0.46, _in_cell(value), size=9.5, ha="center", va="bottom", color=ink)
+            axes.text(x + 0.5, y + 0.46, f"{value:.1f}", size=type_size(9.5), ha="center", va="bottom", color=ink)
             count = panel.counts.get((row.number, classes[x]), 0)
-            axes.text(x + 0.5, y + 0.56, f"{count:,}", size=6.5, ha="center", va="top", color=ink)
-
-
-def _in_cell(share: float) -> str:
-    return f"{share:.1f}"
+            axes.text(x + 0.5, y + 0.56, f"{count:,}", size=type_size(6.5), ha="center", va="top", color=ink)
 
 
 def _draw_accuracies(axes: Axes, tickets: Sequence[Sequence[ClassAccuracy]]) -> None:

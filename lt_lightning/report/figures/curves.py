@@ -7,8 +7,8 @@ from matplotlib.ticker import MaxNLocator
 
 from lt_lightning.report.comparison.comparison import Point, densities_agree
 from lt_lightning.report.figures.comparison import legend_grid, looks, names_with_seeds
-from lt_lightning.report.figures.run import mark_every
-from lt_lightning.report.figures.style import styled, titled_figure
+from lt_lightning.report.figures.run import mark_every, spread
+from lt_lightning.report.figures.style import is_narrow, styled, titled_figure
 from lt_lightning.report.statistics import estimate
 from lt_lightning.runs.records import EpochRecord
 from lt_lightning.runs.terminal import percent
@@ -27,7 +27,7 @@ def compared_learning_figure(
     Args:
         groups: the epochs of each group's runs, by label, at most `MOST_GROUPS`.
         curves: the same groups' points in the same order, whose densities the panels name where all groups agree.
-        rounds: the rounds to draw, four or five at most.
+        rounds: the rounds to draw, four or five at most; in a narrow column the first and the last of them.
         title: what is seen.
         subtitle: of which runs.
         right: what `valid_acc` is called.
@@ -35,20 +35,21 @@ def compared_learning_figure(
     with styled():
         names = names_with_seeds(curves)
         columns, rows = legend_grid(names)
-        figure = titled_figure(8.4, 5.4 + 0.2 * rows, title, subtitle)
+        figure = titled_figure(8.4, 5.4 + 0.2 * rows, title, subtitle, paper=2.9 + 0.15 * rows)
+        rounds = spread(rounds, 2 if is_narrow() else len(rounds))
         panels = figure.subplots(2, len(rounds), sharey="row", squeeze=False)
         for (accuracies, losses), round_ in zip(panels.T, rounds, strict=True):
             for runs, name, look in zip(groups.values(), names, looks(), strict=False):
                 epochs, loss, accuracy = mean_epochs(runs, round_)
-                look |= {"markersize": 4, "markevery": mark_every(len(epochs))}
+                look |= {"markersize": 3 if is_narrow() else 4, "markevery": mark_every(len(epochs))}
                 accuracies.plot(epochs, [100 * value for value in accuracy], label=name, **look)
                 losses.plot(epochs, loss, **look)
-            accuracies.set_title(_round_title(round_, list(curves.values())), size=9.5, loc="left")
+            accuracies.set_title(_round_title(round_, list(curves.values())))
             losses.set_xlabel("epoch of the round")
             most = max((epoch.epoch for runs in groups.values() for run in runs for epoch in run), default=1)
             for axes in (accuracies, losses):
                 axes.set_xlim(0.6, most + 0.4)
-                axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=6))
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=4 if is_narrow() else 6))
         panels[0, 0].set_ylabel(f"validation {right} (%)")
         panels[1, 0].set_ylabel("validation loss")
         handles, labels = panels[0, 0].get_legend_handles_labels()

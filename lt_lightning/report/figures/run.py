@@ -25,10 +25,13 @@ from lt_lightning.report.figures.style import (
     ORANGE,
     QUIET,
     VERMILLION,
+    is_narrow,
+    paper_width,
     printable,
     printable_apart,
     styled,
     titled_figure,
+    type_size,
 )
 from lt_lightning.runs.metrics import ACCURACY, Baseline, Metric
 from lt_lightning.runs.records import EpochRecord, LayerRecord, Record
@@ -57,12 +60,13 @@ def mark_every(points: int) -> int:
     return max(1, points // 20)
 
 
-def density_axis(axes: Axes, lowest: float) -> None:
+def density_axis(axes: Axes, lowest: float, is_thin: bool = False) -> None:
     """Make the horizontal axis one of density in per cent: logarithmic, sparser to the right, ticks 100, 50, 20, …
 
     Args:
         axes: where the densities, in per cent, are drawn.
         lowest: the lowest of them, above 0.
+        is_thin: whether there is room for few ticks only.
     """
     if lowest > 35:
         ticks = [float(tick) for tick in range(100, 30, -10)]
@@ -70,9 +74,10 @@ def density_axis(axes: Axes, lowest: float) -> None:
         ticks = [100.0, 70, 50, 30, 20, 15, 10]
     else:
         ticks = [digit * 10.0**power for power in range(2, -7, -1) for digit in (5, 2, 1)]
+    ticks = [tick for tick in ticks if lowest / 1.2 <= tick <= 100]
     axes.set_xscale("log")
     axes.set_xlim(115, min(lowest / 1.2, 60))
-    axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if lowest / 1.2 <= tick <= 100]))
+    axes.xaxis.set_major_locator(FixedLocator(ticks[:: math.ceil(len(ticks) / 5)] if is_thin or is_narrow() else ticks))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("weights alive (%), log scale")
@@ -106,11 +111,23 @@ def levels_of(full: float, baseline: Baseline | None, metric: Metric, words: Wor
         metric: what the values are.
         words: what the first of them is called.
     """
-    levels = [Level("full", textwrap.fill(words.full, 18), metric.scale * full, measured(full, metric), (0, (5, 3)))]
+    levels = [
+        Level(
+            "full",
+            textwrap.fill(words.full, _letters_beside()),
+            metric.scale * full,
+            measured(full, metric),
+            (0, (5, 3)),
+        )
+    ]
     if baseline is not None:
-        said, name = measured(baseline.value, metric), textwrap.fill(printable(baseline.name, 48), 18)
+        said, name = measured(baseline.value, metric), textwrap.fill(printable(baseline.name, 48), _letters_beside())
         levels.append(Level("baseline", name, metric.scale * baseline.value, said, (0, (1, 2))))
     return [level for level in levels if math.isfinite(level.height)]
+
+
+def _letters_beside() -> int:
+    return 12 if is_narrow() else 18
 
 
 def draw_levels(axes: Axes, levels: Sequence[Level]) -> None:
@@ -127,7 +144,7 @@ def draw_levels(axes: Axes, levels: Sequence[Level]) -> None:
             textcoords="offset points",
             va=side,
             color=QUIET,
-            size=9,
+            size=type_size(9),
         )
 
 
@@ -159,7 +176,7 @@ def metric_figure(
         draw_levels(axes, levels_of(metric.read(records[0]), baseline, metric, words))
         densities = [100 * record.density for record in drawn]
         values = [metric.scale * metric.read(record) for record in drawn]
-        axes.plot(densities, values, color=BLUE, marker="o", markersize=4.5)
+        axes.plot(densities, values, color=BLUE, marker="o", markersize=3.5 if is_narrow() else 4.5)
         density_axis(axes, min(densities, default=100))
         axes.set_ylabel(metric.axis)
         if ticket is not None and ticket.alive:
@@ -175,7 +192,15 @@ def _mark(axes: Axes, winner: Record, metric: Metric, called: str) -> None:
     said = with_unit(metric.read(winner), metric)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.17 * (high - low))
-    axes.plot(density, value, linestyle="", marker="o", markersize=11, markeredgecolor=VERMILLION, fillstyle="none")
+    axes.plot(
+        density,
+        value,
+        linestyle="",
+        marker="o",
+        markersize=8 if is_narrow() else 11,
+        markeredgecolor=VERMILLION,
+        fillstyle="none",
+    )
     right = axes.transLimits.transform(axes.transScale.transform((density, value)))[0] > 0.5
     axes.annotate(
         f"{called}\n{said} with {percent(winner.density)} alive",
@@ -184,7 +209,7 @@ def _mark(axes: Axes, winner: Record, metric: Metric, called: str) -> None:
         ha="right" if right else "left",
         va="top",
         color=VERMILLION,
-        size=9,
+        size=type_size(9),
         arrowprops={
             "arrowstyle": "-",
             "color": VERMILLION,
@@ -201,20 +226,22 @@ def layers_figure(layers: Sequence[LayerRecord], title: str, subtitle: str = "")
     Lines would hide each other: pruned layerwise, all parameters have nearly the same density.
 
     Args:
-        layers: the parameters of all rounds, in the network's order. Of many rounds, 24 are shown.
+        layers: the parameters of all rounds, in the network's order. Of many rounds, those that fit are shown.
         title: what is seen.
         subtitle: of which run.
     """
     totals = {layer.parameter: layer.total for layer in layers}
     density = {(layer.parameter, layer.round): layer.density for layer in layers}
-    rounds = spread(sorted({layer.round for layer in layers}), 24)
+    names = printable_apart(totals, 18 if is_narrow() else 34)
+    letters = max(map(len, names), default=0) + max(len(f"{total:,}") for total in totals.values())
+    column = paper_width()
+    most = 24 if column is None else max(2, int((column - 0.25 - 0.06 * letters) / 0.22))
+    rounds = spread(sorted({layer.round for layer in layers}), most)
     grid = [[100 * density.get((name, round_), float("nan")) for round_ in rounds] for name in totals]
     lowest = min((value for row in grid for value in row if value > 0), default=100)
-    names = printable_apart(totals, 34)
     with styled({"axes.grid": False}):
-        beside = 0.085 * (max(map(len, names), default=0) + max(len(f"{total:,}") for total in totals.values()))
-        width = max(8.4, 0.6 + beside + 0.37 * len(rounds))
-        figure = titled_figure(width, 1.35 + 0.26 * len(names), title, subtitle)
+        width = max(8.4, 0.6 + 0.085 * letters + 0.37 * len(rounds))
+        figure = titled_figure(width, 1.35 + 0.26 * len(names), title, subtitle, paper=0.55 + 0.16 * len(names))
         axes = figure.add_subplot()
         colours = mpl.colormaps["viridis_r"].with_extremes(bad="white", under="white")
         norm = LogNorm(min(lowest, 10), 100)
@@ -222,7 +249,7 @@ def layers_figure(layers: Sequence[LayerRecord], title: str, subtitle: str = "")
         for y, row in enumerate(grid):
             for x, value in enumerate(row):
                 axes.text(
-                    x + 0.5, y + 0.52, _in_cell(value), size=7, ha="center", va="center",
+                    x + 0.5, y + 0.52, _in_cell(value), size=type_size(7), ha="center", va="center",
                     color="white" if value > 0 and is_dark(colours(norm(value))) else INK,
                 )  # fmt: skip
         axes.invert_yaxis()
@@ -234,7 +261,9 @@ def layers_figure(layers: Sequence[LayerRecord], title: str, subtitle: str = "")
         for side in (axes, entries):
             side.tick_params(length=0)
             side.spines[:].set_visible(False)
-        axes.annotate("entries", (1, 1), xycoords="axes fraction", xytext=(4, 5), textcoords="offset points", size=8)
+        axes.annotate(
+            "entries", (1, 1), xycoords="axes fraction", xytext=(4, 5), textcoords="offset points", size=type_size(8)
+        )
     return figure
 
 
@@ -261,8 +290,8 @@ def learning_figure(epochs: Sequence[EpochRecord], title: str, subtitle: str = "
         right: what `valid_acc` is called.
     """
     with styled():
-        figure = titled_figure(8.4, 4.1, title, subtitle)
-        losses, accuracies = figure.subplots(1, 2)
+        figure = titled_figure(8.4, 4.1, title, subtitle, paper=3.4 if is_narrow() else None)
+        losses, accuracies = figure.subplots(*((2, 1) if is_narrow() else (1, 2)))
         rounds = spread(sorted({epoch.round for epoch in epochs}), len(_LINES))
         for round_, (colour, marker, dashes) in zip(rounds, _LINES, strict=False):
             curve = sorted((epoch for epoch in epochs if epoch.round == round_), key=lambda epoch: epoch.epoch)
@@ -276,7 +305,7 @@ def learning_figure(epochs: Sequence[EpochRecord], title: str, subtitle: str = "
             axes.set_xlabel("epoch of the round")
             axes.set_xlim(0.6, max((epoch.epoch for epoch in epochs), default=1) + 0.4)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        figure.legend(*losses.get_legend_handles_labels(), loc="outside lower center", ncols=len(_LINES))
+        figure.legend(*losses.get_legend_handles_labels(), loc="outside lower center", ncols=3 if is_narrow() else 5)
     return figure
 
 
@@ -298,6 +327,15 @@ def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
     return png, svg
 
 
+def save_pdf(figure: Figure, path: Path) -> None:
+    """Write a figure as PDF, its letters as TrueType; the same figure gives the same file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _save(figure, path)
+
+
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure as PNG (200 dots an inch).
 
@@ -309,15 +347,15 @@ def save_png(figure: Figure, path: Path) -> None:
 
 def _save(figure: Figure, *paths: Path) -> None:
     """Write a figure to files, each in the form that its name ends with."""
-    # Without these, an SVG says when it was drawn, and points at the web.
-    about = {".png": None, ".svg": dict.fromkeys(("Date", "Creator", "Format", "Type"))}
-    with styled({"svg.hashsalt": "lt-lightning"}), warnings.catch_warnings():
+    # Without these, a file says when it was drawn, and an SVG points at the web.
+    about = {".svg": dict.fromkeys(("Date", "Creator", "Format", "Type")), ".pdf": {"CreationDate": None}}
+    with styled(), warnings.catch_warnings():
         # A name in letters that the font lacks is drawn as boxes, which says it well enough.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         _settle(figure)
         for path in paths:
             drawn = io.BytesIO()
-            figure.savefig(drawn, format=path.suffix[1:], dpi=200, metadata=about[path.suffix])
+            figure.savefig(drawn, format=path.suffix[1:], dpi=200, metadata=about.get(path.suffix))
             write_whole(path, drawn.getvalue())
 
 

@@ -1,16 +1,18 @@
-"""What all figures have in common: colours, type, the title above them.
+"""What all figures have in common: colours, `lt_lightning.mplstyle`, the title above them, a paper's column.
 
-Colours are those of Okabe and Ito, which colour-blind eyes tell apart.
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart.
 
 See: M. Okabe and K. Ito, Color Universal Design, https://jfly.uni-koeln.de/color/
 """
 
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import matplotlib as mpl
+import matplotlib.style
 from matplotlib.figure import Figure
 
 BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
@@ -23,35 +25,39 @@ LINE_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5
 """Colours, markers and dashes of the lines of a comparison, taken in turn: together they repeat late."""
 
 
+_STYLE = Path(__file__).with_name("lt_lightning.mplstyle")
+_PAPER: ContextVar[float | None] = ContextVar("the width of a paper's column in inches", default=None)
+_ON_PAPER = {"font.size": 7.0, "axes.labelpad": 3, "lines.linewidth": 1.1, "lines.markersize": 3.5}
+
+
+@contextmanager
+def on_paper(width: float) -> Iterator[None]:
+    """Within it, figures are drawn for a column of a paper: so many inches wide, type of 6 to 7 points, no title."""
+    token = _PAPER.set(width)
+    try:
+        yield
+    finally:
+        _PAPER.reset(token)
+
+
+def paper_width() -> float | None:
+    """Return the width in inches that figures are drawn at for a paper; None where they are drawn for a page."""
+    return _PAPER.get()
+
+
+def type_size(size: float) -> float:
+    """Return the size of type, in points, that stands for a size on a page; on paper smaller, and 6 at least."""
+    return size if paper_width() is None else max(6.0, size * _ON_PAPER["font.size"] / 9.5)
+
+
+def is_narrow() -> bool:
+    """Return whether figures are drawn for a column in which panels don't fit side by side."""
+    return (paper_width() or 9) < 5
+
+
 def styled(changes: Mapping[Any, Any] = MappingProxyType({})) -> AbstractContextManager[None]:
-    """Within it matplotlib draws in this project's style, with some changes; after it as before."""
-    return mpl.rc_context(
-        {
-            "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
-            "font.size": 9.5,
-            "text.parse_math": False,  # a corpus may be called "$x"
-            "text.color": INK,
-            "axes.labelcolor": INK,
-            "axes.edgecolor": QUIET,
-            "axes.linewidth": 0.8,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.grid": True,
-            "axes.axisbelow": True,
-            "axes.labelpad": 6,
-            "grid.color": FAINT,
-            "grid.linewidth": 0.8,
-            "xtick.color": QUIET,
-            "ytick.color": QUIET,
-            "xtick.labelcolor": INK,
-            "ytick.labelcolor": INK,
-            "legend.frameon": False,
-            "lines.linewidth": 1.6,
-            "lines.markersize": 5,
-            "figure.facecolor": "white",
-            **changes,
-        }
-    )
+    """Return a context in which matplotlib draws in this project's style, with some changes."""
+    return matplotlib.style.context([_STYLE, dict(_ON_PAPER if paper_width() else {}), dict(changes)])
 
 
 def printable(text: str, length: int = 96) -> str:
@@ -77,8 +83,13 @@ def printable_apart(texts: Iterable[str], length: int) -> list[str]:
     return names
 
 
-def titled_figure(width: float, height: float, title: str, subtitle: str) -> Figure:
-    """A figure of so many inches whose upper edge is kept for a title and a quieter line below it."""
+def titled_figure(width: float, height: float, title: str, subtitle: str, paper: float | None = None) -> Figure:
+    """Return a figure of so many inches whose upper edge is kept for a title and a quieter line below it.
+
+    On paper, the caption says both: the figure is as wide as the column, and `paper` inches high (None: 0.66 of that).
+    """
+    if column := paper_width():
+        return Figure(figsize=(column, paper or 0.66 * column), layout="constrained")
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.text(0.14 / width, 1 - 0.14 / height, printable(title), size=11.5, weight="bold", va="top")
     figure.text(0.14 / width, 1 - 0.40 / height, printable(subtitle), size=9, color=QUIET, va="top")

@@ -1,0 +1,105 @@
+"""All rounds of many runs as one tidy table, a pandas DataFrame. pandas is imported once a table is asked for."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from lt_lightning.errors import SettingError
+from lt_lightning.runs.folders import find_runs
+from lt_lightning.runs.metrics import task_of
+from lt_lightning.runs.reading import Run, read_run
+from lt_lightning.runs.records import Record, optional_columns
+from lt_lightning.runs.saying import look_up, say
+
+if TYPE_CHECKING:
+    import pandas
+
+# Columns that describe a run, and where `run.json` has their values.
+_ABOUT = MappingProxyType(
+    {
+        "experiment": "experiment", "corpus": "corpus.name", "network": "network", "model": "config.model.name",
+        "optimizer": "config.optimizer.name", "criterion": "config.pruning.criterion",
+        "scope": "config.pruning.scope", "amount": "config.pruning.amount", "rewind": "config.pruning.rewind",
+        "seed": "seed", "started": "started", "finished": "finished",
+    }
+)  # fmt: skip
+
+
+def load_runs(folder: str | os.PathLike[str]) -> pandas.DataFrame:
+    """Return the rounds of all runs in a folder, however deep, whatever their corpora, one row per run and round.
+
+    The columns are `run` (the run directory, from `folder`), `task`, what describes the run (`experiment`, `corpus`,
+    `network`, `model`, `optimizer`, `criterion`, `scope`, `amount`, `rewind`, `seed`, `started`, `finished`; missing
+    where `run.json` lacks it), those of `results.csv` (shares are fractions), and `density`.
+
+    Args:
+        folder: a run directory, or a folder with runs in it. A run that cannot be read is left out with a warning.
+
+    Raises:
+        SettingError: there is no run that can be read.
+
+    Example:
+        >>> rounds = load_runs("outputs")  # doctest: +SKIP
+        >>> rounds.groupby(["corpus", "rewind", "round"])["test_acc"].mean()  # doctest: +SKIP
+    """
+    runs, base = [], Path(folder)
+    for inside in find_runs(base):
+        try:
+            runs.append(read_run(inside))
+        except SettingError as error:  # noqa: PERF203
+            warnings.warn(f"left out: {error}", stacklevel=2)
+    if not runs:
+        raise SettingError(f"{base}: no runs in it that can be read; give run directories, or a folder that holds some")
+    return tabulate_rounds(runs, base)
+
+
+def tabulate_rounds(runs: Sequence[Run], base: Path) -> pandas.DataFrame:
+    """Return the rounds of runs that were read, as `load_runs` does; `base` is the folder that runs are named from."""
+    import pandas
+
+    rows = [
+        {**_about(run, base), **asdict(record), "density": record.density} for run in runs for record in run.records
+    ]
+    return pandas.DataFrame(rows).astype(dict.fromkeys(optional_columns(Record), float))
+
+
+def tabulate_runs(runs: Sequence[Run], base: Path) -> pandas.DataFrame:
+    """Return one row per run: what describes it, its last round, and what its first and last round reached.
+
+    `metric` names what the run is judged by: `full` and `last` are its values in round 0 and in the last round.
+    """
+    import pandas
+
+    rows = [
+        {
+            **_about(run, base), "rounds": run.records[-1].round, "density": run.records[-1].density,
+            "metric": run.metric.name, "full": run.metric.read(run.records[0]),
+            "last": run.metric.read(run.records[-1]), "seconds": sum(record.seconds for record in run.records),
+        }
+        for run in runs
+    ]  # fmt: skip
+    return pandas.DataFrame(rows)
+
+
+def name_run(folder: Path, base: Path) -> str:
+    """Return a run's folder, from `base` where it lies below that, and otherwise as it was given."""
+    below = os.path.relpath(folder, base)
+    return say(str(folder) if below.startswith(os.pardir) else below)
+
+
+def _about(run: Run, base: Path) -> dict[str, Any]:
+    found = {column: look_up(run.description, path) for column, path in _ABOUT.items()}
+    if found["seed"] is None:  # older runs have it among their settings alone
+        found["seed"] = look_up(run.description, "config.seed")
+    plain = {key: value if isinstance(value, (int, float)) else _text(value) for key, value in found.items()}
+    return {"run": name_run(run.folder, base), "task": task_of(run.description), **plain}
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else say(value)
