@@ -20,7 +20,7 @@ from lt_lightning.evaluate.__main__ import main
 from lt_lightning.experiment.experiment import run_experiment
 from lt_lightning.export import __main__ as export
 from lt_lightning.report import facts
-from lt_lightning.report.frame import Picture
+from lt_lightning.report.pages import Picture
 from lt_lightning.report.run_page import render_page
 from lt_lightning.runs.reading import read_run
 from lt_lightning.runs.records import ConfusionRecord, Record, read_records

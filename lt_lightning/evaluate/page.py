@@ -1,44 +1,39 @@
 """An evaluation as a page that stands alone: no script, nothing fetched, whatever texts hold escaped."""
 
 from collections.abc import Sequence
-from html import escape
 
 from lt_lightning.evaluate.evaluation import Evaluated, agreement
-from lt_lightning.report import facts, frame
-from lt_lightning.report.examples import text_html
+from lt_lightning.report import facts
+from lt_lightning.report.examples import Letters, letters
+from lt_lightning.report.pages import Picture, render
 from lt_lightning.runs.confusion import too_many
 from lt_lightning.runs.terminal import loss, percent
 from lt_lightning.tickets.scores import BINS
 
 _LETTERS = 300  # of a text
-_FOOTER = (
-    "Drawn by lt-lightning. All numbers, with more digits, are in evaluation.json beside this page; the figures lie in "
-    "the folder figures, as PNG and SVG."
-)
-_SCORES = (
-    "Precision is the share of the rows taken for a class that are of it, recall the share of its rows that were taken "
-    "for it, F1 their harmonic mean; – where there is none. Macro F1 is the mean of those that there are."
-)
-_SURE = "Mistakes to which the highest probability was given; rows are counted from 1 among those with text and label."
 
 
-def render_evaluation(evaluated: Evaluated, pictures: Sequence[frame.Picture]) -> str:
-    """An evaluation as one HTML document: the same text whenever evaluation and pictures are the same."""
+def render_evaluation(evaluated: Evaluated, pictures: Sequence[Picture]) -> str:
+    """Return an evaluation as one HTML document: the same text whenever evaluation and pictures are the same."""
     about, found = evaluated.about, evaluated.evaluation
     lede = (
         f"A ticket trained on {facts.say(about.get('corpus'))}, in round {facts.say(about.get('round'))} of "
         f"{facts.say(about.get('experiment'))}, with {percent(evaluated.density)} of its weights alive, takes "
         f"{found.right:,} of {found.rows:,} rows for what they are."
     )
-    sections = [
-        frame.headlines(_tiles(evaluated), agreement(evaluated)),
-        frame.pictures(pictures),
-        _classes(evaluated),
-        _mistakes(evaluated),
-        frame.fact_sheet("What was evaluated", _facts(evaluated)),
-    ]
-    opening = frame.Opening(facts.say(evaluated.rows), "Evaluation of a ticket", lede, _source(evaluated))
-    return frame.document(opening, sections, _FOOTER)
+    return render(
+        "evaluation.html.j2",
+        name=facts.say(evaluated.rows),
+        lede=lede,
+        note=_source(evaluated),
+        tiles=_tiles(evaluated),
+        agreement=agreement(evaluated),
+        pictures=pictures,
+        classes=_classes(evaluated),
+        too_many=too_many(len(evaluated.names), "classes"),
+        mistakes=_mistakes(evaluated),
+        facts=_facts(evaluated),
+    )
 
 
 def _source(evaluated: Evaluated) -> str:
@@ -57,31 +52,25 @@ def _tiles(evaluated: Evaluated) -> list[tuple[str, str, str]]:
     ]
 
 
-def _classes(evaluated: Evaluated) -> str:
+def _classes(evaluated: Evaluated) -> list[tuple[str, ...]]:
     rows = []
     for name, score in zip(evaluated.names, evaluated.evaluation.classes, strict=True):
         rates = (percent(rate).replace("-", facts.DASH) for rate in (score.precision, score.recall, score.f1))
         rows.append((name, f"{score.rows:,}", f"{score.taken:,}", *rates))
-    table = frame.text_table(("class", "rows", "taken for it", "precision", "recall", "F1"), rows, (0,))
-    return f'<h2>Classes</h2>\n{table}\n<p class="note">{_SCORES}{too_many(len(rows), "classes")}</p>'
+    return rows
 
 
-def _mistakes(evaluated: Evaluated) -> str:
+def _mistakes(evaluated: Evaluated) -> list[tuple[tuple[str, str], tuple[str, str], Letters]]:
+    """Return of each mistake its row's number and confidence, its class and the one given, and its text."""
     mistakes, names = evaluated.evaluation.mistakes, evaluated.names
-    if not mistakes:
-        return ""
-    # A text stands below what is said of it: beside it, on a phone, it would be a word wide.
-    rows = [
-        f'<tr class="lead">{frame.cells((f"{number:,}", percent(one.confidence)))}'
-        f"{frame.cells((names[one.label], names[one.predicted]), (0, 1))}</tr>\n"
-        f'<tr><td class="text" colspan="4">{text_html(_beginning(text))}</td></tr>'
+    return [
+        (
+            (f"{number:,}", percent(one.confidence)),
+            (names[one.label], names[one.predicted]),
+            letters(_beginning(text)),
+        )
         for one, number, text in zip(mistakes, evaluated.numbers, evaluated.texts, strict=True)
     ]
-    table = frame.table(("row", "confidence", "class", "taken for"), rows, (2, 3))
-    return (
-        f'<h2>Most confident mistakes</h2>\n<section class="mistakes">\n{table}\n</section>\n'
-        f'<p class="note">{escape(_SURE)}</p>'
-    )
 
 
 def _beginning(text: str) -> str:

@@ -8,7 +8,7 @@ from lt_lightning.evaluate.evaluation import Evaluated, as_json
 from lt_lightning.evaluate.page import render_evaluation
 from lt_lightning.evaluate.reliability import reliability_figure
 from lt_lightning.report.figures.confusion import Panel, confusion_figure
-from lt_lightning.report.frame import Picture
+from lt_lightning.report.pages import Picture
 from lt_lightning.report.run import about_confusion, save_picture
 from lt_lightning.runs.confusion import MOST_CLASSES
 from lt_lightning.runs.terminal import percent

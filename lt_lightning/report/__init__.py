@@ -3,7 +3,8 @@
 - `run`, `run_page`, `examples`, `facts`: the report of one run;
 - `comparison/`: several runs, in groups of equal settings;
 - `figures/`: all figures, drawn with matplotlib's objects alone;
-- `statistics`: means over seeds and their intervals; `frame`: the HTML that all pages share.
+- `statistics`: means over seeds and their intervals;
+- `pages`: renders the Jinja templates in `templates/`.
 
 Reads runs and never writes records: that is for `runs`.
 """

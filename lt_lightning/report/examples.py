@@ -1,91 +1,86 @@
-"""What tickets make of some texts, as a section of a run's page: whatever a text holds is escaped, and can be seen."""
+"""The answers of a run's tickets to some texts, cut into pieces that a page can mark."""
 
-from collections.abc import Sequence
-from html import escape
 from itertools import groupby, zip_longest
+from typing import NamedTuple
 
-from lt_lightning.report import frame
 from lt_lightning.runs.reading import Run
-from lt_lightning.runs.records import ExampleRecord
 from lt_lightning.runs.terminal import percent
 from lt_lightning.runs.winners import telling_rounds
 from lt_lightning.runs.wording import wording_of
 
 _EACH = 8  # examples of a round
 _LONGEST = 1000  # letters of a text
-_NOTE = "Letters of an answer that are not those expected at their place are <mark>marked</mark>."
 
 
-def examples_section(run: Run) -> str:
-    """What the full network, the ticket to look at and the last one make of some texts; nothing where none are kept."""
+class Letters(NamedTuple):
+    """A text whose letters can all be seen.
+
+    Attributes:
+        runs: its pieces: whether their letters are wrong, and of each piece whether it has ink or is an escape.
+        cut: how many letters the whole text has, if only its beginning is here; otherwise 0.
+        missing: how many letters its end lacks.
+    """
+
+    runs: list[tuple[bool, list[tuple[bool, str]]]]
+    cut: int
+    missing: int
+
+
+class Section(NamedTuple):
+    """The examples of a round.
+
+    Attributes:
+        heading: the round in words.
+        is_judged: whether an answer is expected; a text that goes on freely has none.
+        rows: given text, expected text where there is one, and answer.
+    """
+
+    heading: str
+    is_judged: bool
+    rows: list[list[Letters]]
+
+
+def example_sections(run: Run) -> list[Section]:
+    """Return the examples of the full network, of the ticket to look at and of the last round."""
     rounds = telling_rounds(run.records, run.metric, wording_of(run.description))
     rounds.setdefault(run.records[-1].round, "last round")
-    found = {round_: [row for row in run.examples if row.round == round_][:_EACH] for round_ in rounds}
-    sections = [
-        f'<section class="examples">\n<h3>{title[0].upper()}{title[1:]}, round {round_}: '
-        f"{percent(run.records[round_].density)} alive</h3>\n{_table(found[round_])}\n</section>"
-        for round_, title in rounds.items()
-        if found[round_]
-    ]
-    if not sections:
-        return ""
-    judged = any(row.expected for rows in found.values() for row in rows)
-    return "\n".join(["<h2>Examples</h2>", *sections, *([f'<p class="note">{_NOTE}</p>'] if judged else [])])
-
-
-def _table(rows: Sequence[ExampleRecord]) -> str:
-    # Of a text that goes on freely there is nothing to expect.
-    judged = any(row.expected for row in rows)
-    columns = ("given", "expected", "answer") if judged else ("given", "answer")
-    cells = [
-        [
-            text_html(row.given),
-            *([text_html(row.expected)] if judged else []),
-            answer_html(row.answer, row.expected) if row.expected else text_html(row.answer),
+    sections = []
+    for round_, title in rounds.items():
+        rows = [row for row in run.examples if row.round == round_][:_EACH]
+        is_judged = any(row.expected for row in rows)
+        heading = f"{title.capitalize()}, round {round_}: {percent(run.records[round_].density)} alive"
+        shown = [
+            [letters(row.given), *([letters(row.expected)] if is_judged else []), letters(row.answer, row.expected)]
+            for row in rows
         ]
-        for row in rows
-    ]
-    lines = ["".join(f'<td class="text">{cell}</td>' for cell in row) for row in cells]
-    return frame.table(columns, [f"<tr>{line}</tr>" for line in lines], range(len(columns)))
+        sections += [Section(heading, is_judged, shown)] if rows else []
+    return sections
 
 
-def text_html(text: str) -> str:
-    r"""A text as HTML in which every letter is seen; of a very long one the beginning.
+def letters(text: str, expected: str = "") -> Letters:
+    r"""Return the pieces of a text, or of its beginning if it is long.
 
-    >>> text_html("a <b>\r")
-    '<bdi>a &lt;b&gt;<span class="aside">\\r</span></bdi>'
+    Args:
+        text: any text.
+        expected: what it should be; nothing is wrong without it.
+
+    >>> letters("ihell\r", "ihello!")
+    Letters(runs=[(False, [(True, 'ihell')]), (True, [(False, '\\r')])], cut=0, missing=1)
     """
-    return f"<bdi>{_seen(text[:_LONGEST])}</bdi>{_cut(text)}"
-
-
-def answer_html(answer: str, expected: str) -> str:
-    """An answer as HTML, its wrong letters marked, and how many are missing at its end.
-
-    >>> answer_html("ihelll", "ihello!")
-    '<bdi>ihell<mark>l</mark></bdi> <span class="aside">1 letter missing</span>'
-    """
-    places = list(zip_longest(answer[:_LONGEST], expected[: len(answer)][:_LONGEST]))
-    pieces = []
-    for is_wrong, run in groupby(places, key=lambda place: place[0] != place[1]):
-        letters = "".join(letter for letter, _ in run)
+    places = zip_longest(text[:_LONGEST], expected[: len(text)][:_LONGEST])
+    runs = []
+    for is_wrong, run in groupby(places, key=lambda place: bool(expected) and place[0] != place[1]):
+        piece = "".join(letter for letter, _ in run)
         # A line's end has no ink that could be marked.
-        pieces.append(f"<mark>{_seen(letters.replace(chr(10), '↵' + chr(10)))}</mark>" if is_wrong else _seen(letters))
-    missing = len(expected) - len(answer)
-    lacks = f"{missing:,} letter{'s' * (missing > 1)} missing"
-    return f"<bdi>{''.join(pieces)}</bdi>{_cut(answer)}" + (
-        f' <span class="aside">{lacks}</span>' if missing > 0 else ""
-    )
+        runs.append((is_wrong, _pieces(piece.replace("\n", "↵\n") if is_wrong else piece)))
+    cut = len(text) if len(text) > _LONGEST else 0
+    return Letters(runs, cut, max(0, len(expected) - len(text)))
 
 
-def _seen(text: str) -> str:
-    # What has no ink, and might act, is written as an escape. Spaces, tabs and line feeds are laid out.
-    return "".join(
-        escape(letter)
-        if letter.isprintable() or letter in "\t\n"
-        else f'<span class="aside">{letter.encode("unicode_escape").decode()}</span>'
-        for letter in text
-    )
-
-
-def _cut(text: str) -> str:
-    return f' <span class="aside">… {len(text):,} letters in all</span>' if len(text) > _LONGEST else ""
+def _pieces(text: str) -> list[tuple[bool, str]]:
+    # Letters without ink, which might act, become escapes. Spaces, tabs and line feeds are laid out.
+    pieces = []
+    for has_ink, run in groupby(text, key=lambda letter: letter.isprintable() or letter in "\t\n"):
+        piece = "".join(run)
+        pieces.append((has_ink, piece if has_ink else piece.encode("unicode_escape").decode()))
+    return pieces

@@ -10,7 +10,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.report import facts
 from lt_lightning.report.figures.confusion import Panel, confusion_figure
 from lt_lightning.report.figures.run import layers_figure, learning_figure, metric_figure, save_figure, spread
-from lt_lightning.report.frame import Picture
+from lt_lightning.report.pages import Picture
 from lt_lightning.report.run_page import render_page, shown_rounds
 from lt_lightning.runs.confusion import MOST_CLASSES, classes_of, count_confusion
 from lt_lightning.runs.metrics import Baseline, Metric, baseline_of

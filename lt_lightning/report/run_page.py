@@ -1,10 +1,11 @@
 """The report of a run as a page that stands alone: no script, nothing fetched."""
 
 from collections.abc import Sequence
-from html import escape
+from typing import Any
 
-from lt_lightning.report import facts, frame
-from lt_lightning.report.examples import examples_section
+from lt_lightning.report import facts
+from lt_lightning.report.examples import example_sections
+from lt_lightning.report.pages import Picture, render
 from lt_lightning.runs.confusion import class_accuracies, classes_of, count_confusion, too_many
 from lt_lightning.runs.metrics import Metric, metric_note
 from lt_lightning.runs.origins import origin_of, ticket_title
@@ -14,14 +15,9 @@ from lt_lightning.runs.terminal import compression, measured, percent, round_cel
 from lt_lightning.runs.winners import best_ticket, is_winner, smallest_winner, telling_rounds
 from lt_lightning.runs.wording import Wording, wording_of
 
-_FOOTER = (
-    "Drawn by lt-lightning from results.csv, layers.csv and run.json of this run. The figures lie beside this page, "
-    "in the folder figures, as PNG and SVG."
-)
 
-
-def render_page(run: Run, pictures: Sequence[frame.Picture]) -> str:
-    """The report of a run as one HTML document.
+def render_page(run: Run, pictures: Sequence[Picture]) -> str:
+    """Return the report of a run as one HTML document.
 
     Args:
         run: what the run has left behind so far.
@@ -30,20 +26,29 @@ def render_page(run: Run, pictures: Sequence[frame.Picture]) -> str:
     Returns:
         The same text whenever run and pictures are the same.
     """
-    words = wording_of(run.description)
-    name, summary = facts.title(run.description), facts.summary(run.description)
-    sections = [
-        frame.headlines(_tiles(run, words), _picked(run, words)),
-        frame.pictures(pictures),
-        _rounds(run.records, run.metric, words),
-        examples_section(run),
-        _classes(run),
-        _parameters(run.layers),
-        _what_ran(run),
-        f"<h2>Run it again</h2>\n<pre><code>{escape(facts.command(run.description))}</code></pre>",
-        frame.listing("Damaged files", run.damages),
-    ]
-    return frame.document(frame.Opening(name, "Lottery-ticket report", summary, _progress(run)), sections, _FOOTER)
+    words, origin = wording_of(run.description), origin_of(run.description)
+    groups: dict[str, list[Any]] = {**facts.groups(run.description)}
+    groups["Run"] = [*groups["Run"], ("Directory", facts.say(run.folder.resolve().name))]
+    return render(
+        "run.html.j2",
+        name=facts.title(run.description),
+        lede=facts.summary(run.description),
+        note=_progress(run),
+        tiles=_tiles(run, words),
+        pictures=pictures,
+        metric=run.metric,
+        metric_note=metric_note(run.description, run.records),
+        words=words,
+        origin=origin and ticket_title(origin),
+        columns=[*round_columns(run.metric), "ticket"],
+        rounds=_rounds(run.records, run.metric, words),
+        examples=example_sections(run),
+        **_classes(run),
+        **_parameters(run.layers),
+        facts=groups,
+        command=facts.command(run.description),
+        damages=run.damages,
+    )
 
 
 def _progress(run: Run) -> str:
@@ -64,71 +69,32 @@ def _tiles(run: Run, words: Wording) -> list[tuple[str, str, str]]:
     full, last = records[0], records[-1]
     best, winner = best_ticket(records, metric), smallest_winner(records, metric)
 
-    def said(record: Record) -> str:
+    def reached(record: Record) -> str:
         return measured(metric.read(record), metric)
 
+    def about(record: Record) -> str:
+        return f"{metric.name} in round {record.round} with {percent(record.density)} of the weights"
+
     weights = f"all {full.total:,} weights" if full.alive == full.total else f"{percent(full.density)} of the weights"
-    tiles = [(_capital(words.full), said(full), f"{metric.name} with {weights}")]
-    if best is None:
-        tiles.append(("Best ticket", facts.DASH, nothing))
-    else:
-        tiles.append(
-            (
-                "Best ticket",
-                said(best),
-                f"{metric.name} in round {best.round} with {percent(best.density)} of the weights",
-            )
-        )
-    if winner is None:
-        none = f"no ticket does as well as the {words.full} on the validation part" if len(records) > 1 else nothing
-        tiles.append((_capital(words.winner), facts.DASH, none))
-    else:
-        tiles.append(
-            (
-                _capital(words.winner),
-                percent(winner.density),
-                f"of the weights, {_times(winner.alive, winner.total)} smaller: "
-                f"{said(winner)} {metric.name} in round {winner.round}",
-            )
-        )
-    tiles.append(
-        (
-            "Last round",
-            said(last),
-            f"{metric.name} in round {last.round} with {percent(last.density)} of the weights",
-        )
-    )
-    return tiles
-
-
-def _picked(run: Run, words: Wording) -> str:
-    metric, origin = run.metric, origin_of(run.description)
-    chosen_by = metric.valid.name
-    about = f"A winning ticket is a pruned network whose {chosen_by} {metric.bound} the {words.full}'s."
-    if origin is not None:
-        about = (
-            f"The run began with a {escape(ticket_title(origin))}. As good as that is a ticket that was pruned further "
-            f"and whose {chosen_by} {metric.bound} {metric.that} of round 0."
-        )
-    if note := metric_note(run.description, run.records):
-        about += f" {escape(note)}"
-    if len(run.records) == 1:
-        return about
-    return (
-        f"{about} Both tickets are chosen by {chosen_by} and reported by {metric.name}, which had no part in the "
-        "choice. They are of one run; several seeds show how much is chance."
-    )
+    density = facts.DASH
+    about_winner = f"no ticket does as well as the {words.full} on the validation part" if len(records) > 1 else nothing
+    if winner is not None:
+        density, times = percent(winner.density), _times(winner.alive, winner.total)
+        about_winner = f"of the weights, {times} smaller: {reached(winner)} {metric.name} in round {winner.round}"
+    return [
+        (words.full.capitalize(), reached(full), f"{metric.name} with {weights}"),
+        ("Best ticket", reached(best) if best else facts.DASH, about(best) if best else nothing),
+        (words.winner.capitalize(), density, about_winner),
+        ("Last round", reached(last), about(last)),
+    ]
 
 
 def _times(alive: int, total: int) -> str:
     return compression(alive, total).replace("x", "×")
 
 
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
-
-
-def _rounds(records: Sequence[Record], metric: Metric, wording: Wording) -> str:
+def _rounds(records: Sequence[Record], metric: Metric, wording: Wording) -> list[tuple[tuple[str, ...], str, bool]]:
+    """Return of each round the cells of its row, a word about its ticket, and whether it is the smallest winner."""
     words = {0: wording.full}
     words |= {record.round: wording.wins for record in records if is_winner(record, records[0], metric)}
     best, winner = best_ticket(records, metric), smallest_winner(records, metric)
@@ -136,35 +102,21 @@ def _rounds(records: Sequence[Record], metric: Metric, wording: Wording) -> str:
         words[best.round] = "best"
     if winner is not None:
         words[winner.round] = "best, smallest" if winner is best else wording.smallest
-    marked = '<tr class="winner">'
-    rows = [
-        f"{marked if record is winner else '<tr>'}{frame.cells(round_cells(record, metric))}"
-        f'<td class="word">{words.get(record.round, "")}</td></tr>'
-        for record in records
-    ]
-    columns = round_columns(metric)
-    return f"<h2>Rounds</h2>\n{frame.table([*columns, 'ticket'], rows, (len(columns),))}"
+    return [(round_cells(record, metric), words.get(record.round, ""), record is winner) for record in records]
 
 
-def _classes(run: Run) -> str:
-    """Each class's accuracy in the rounds that the figure of confusions shows."""
+def _classes(run: Run) -> dict[str, Any]:
+    """Return each class's accuracy in the rounds that the figure of confusions shows."""
     rounds, words = shown_rounds(run), wording_of(run.description)
-    if not rounds:
-        return ""
     counts = {round_: count_confusion(run.confusion, round_) for round_ in rounds}
-    classes = classes_of(run.description, *counts.values())
+    classes = classes_of(run.description, *counts.values()) if rounds else {}
     columns = [class_accuracies(of_round, list(classes)) for of_round in counts.values()]
     rows = [
         (classes[row[0].number], f"{row[0].rows:,}", *(percent(one.accuracy) for one in row))
         for row in zip(*columns, strict=True)
     ]
     heads = [f"{title}, round {round_}" for round_, title in rounds.items()]
-    table = frame.text_table([words.one, words.tested, *heads], rows, (0,))
-    note = f"The share of each {words.one}'s {words.tested} that was taken for what it is."
-    return (
-        f"<h2>{words.right.capitalize()} of each {words.one}</h2>\n{table}\n"
-        f'<p class="note">{note}{too_many(len(classes), words.many)}</p>'
-    )
+    return {"classes": rows, "class_columns": heads, "too_many": too_many(len(classes), words.many)}
 
 
 def shown_rounds(run: Run) -> dict[int, str]:
@@ -177,33 +129,17 @@ def shown_rounds(run: Run) -> dict[int, str]:
     return {round_: title for round_, title in rounds.items() if round_ in tested} if 0 in tested else {}
 
 
-def _parameters(layers: Sequence[LayerRecord]) -> str:
+def _parameters(layers: Sequence[LayerRecord]) -> dict[str, Any]:
+    """Return a row for each parameter in the last round, and one for all."""
     last = max((layer.round for layer in layers), default=0)
     left = [layer for layer in layers if layer.round == last]
     alive, total = sum(layer.alive for layer in left), sum(layer.total for layer in left)
     if not total:
-        return ""
+        return {"parameters": [], "last": last, "rate": ""}
+
+    def row(name: str, density: float, alive: int, total: int, shape: str) -> tuple[str, ...]:
+        return name, f"{alive:,}", f"{total:,}", percent(density), f"{total - alive:,}", shape.replace("x", " × ")
+
+    rows = [row(one.parameter, one.density, one.alive, one.total, format_shape(one.shape)) for one in left]
     rate = f"Compression rate {_times(alive, total)}, {percent((total - alive) / total)} pruned."
-    whole = ("all together", f"{alive:,}", f"{total:,}", percent(alive / total), f"{total - alive:,}", "")
-    rows = [f"<tr>{frame.cells(_parameter_cells(layer), (0, 5))}</tr>" for layer in left]
-    columns = ("parameter", "alive", "total", "density", "pruned", "shape")
-    return f"""<h2>Parameters after round {last}</h2>
-{frame.table(columns, rows, (0, 5), frame.cells(whole, (0, 5)))}
-<p class="note">{rate}</p>"""
-
-
-def _parameter_cells(layer: LayerRecord) -> tuple[str, ...]:
-    return (
-        layer.parameter,
-        f"{layer.alive:,}",
-        f"{layer.total:,}",
-        percent(layer.density),
-        f"{layer.total - layer.alive:,}",
-        format_shape(layer.shape).replace("x", " × "),
-    )
-
-
-def _what_ran(run: Run) -> str:
-    groups = {heading: [fact[:2] for fact in found] for heading, found in facts.groups(run.description).items()}
-    groups["Run"].append(("Directory", facts.say(run.folder.resolve().name)))
-    return frame.fact_sheet("What ran", groups)
+    return {"parameters": [*rows, row("all together", alive / total, alive, total, "")], "last": last, "rate": rate}

@@ -4,12 +4,14 @@ import html
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lt_lightning.report.examples import answer_html, examples_section, text_html
+from lt_lightning.report.examples import example_sections, letters
+from lt_lightning.report.pages import environment
 from lt_lightning.report.run_page import render_page
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.runs.records import ExampleRecord, write_records
@@ -18,8 +20,16 @@ MakeRun = Callable[..., Path]
 HELLO = ("hihell", "ihello", "ihelll")
 
 
+def macro(name: str, value: Any) -> str:
+    return getattr(environment().get_template("macros.html.j2").module, name)(value)
+
+
+def text_html(text: str, expected: str = "") -> str:
+    return macro("letters", letters(text, expected))
+
+
 def section_of(run: Path) -> str:
-    return examples_section(read_run(run))
+    return macro("examples", example_sections(read_run(run)))
 
 
 def headings(section: str) -> list[str]:
@@ -29,7 +39,7 @@ def headings(section: str) -> list[str]:
 def test_a_run_without_examples_has_no_section(make_run: MakeRun) -> None:
     run = read_run(make_run())
     assert run.examples == ()
-    assert examples_section(run) == ""
+    assert macro("examples", example_sections(run)) == ""
     assert "Examples" not in render_page(run, [])
 
 
@@ -66,16 +76,16 @@ def test_of_many_examples_eight_are_shown(make_run: MakeRun) -> None:
 
 
 def test_wrong_letters_are_marked_in_place() -> None:
-    assert answer_html("ihelll", "ihello") == "<bdi>ihell<mark>l</mark></bdi>"
-    assert answer_html("ihello", "ihello") == "<bdi>ihello</bdi>"
-    assert answer_html("ihello!?", "ihello") == "<bdi>ihello<mark>!?</mark></bdi>"
-    assert answer_html("xhe", "ihello") == '<bdi><mark>x</mark>he</bdi> <span class="aside">3 letters missing</span>'
-    assert answer_html("a\nb", "a b") == "<bdi>a<mark>↵\n</mark>b</bdi>"
+    assert text_html("ihelll", "ihello") == "<bdi>ihell<mark>l</mark></bdi>"
+    assert text_html("ihello", "ihello") == "<bdi>ihello</bdi>"
+    assert text_html("ihello!?", "ihello") == "<bdi>ihello<mark>!?</mark></bdi>"
+    assert text_html("xhe", "ihello") == '<bdi><mark>x</mark>he</bdi> <span class="aside">3 letters missing</span>'
+    assert text_html("a\nb", "a b") == "<bdi>a<mark>↵\n</mark>b</bdi>"
 
 
 @given(st.text(), st.text(min_size=1))
 def test_marks_are_the_places_that_differ(answer: str, expected: str) -> None:
-    said = answer_html(answer, expected)
+    said = text_html(answer, expected)
     marked = sum(a != b for a, b in zip(answer, expected, strict=False)) + max(0, len(answer) - len(expected))
     assert ("<mark>" in said) == (marked > 0)
     assert ("missing</span>" in said) == (len(answer) < len(expected))
@@ -95,7 +105,7 @@ def test_every_letter_of_a_text_is_seen_and_none_acts(text: str) -> None:
 def test_a_text_without_an_end_is_cut() -> None:
     assert len(text_html("x" * 100_000)) < 1100
     assert "… 100,000 letters in all" in text_html("x" * 100_000)
-    assert "… 100,000 letters in all" in answer_html("x" * 100_000, "x")
+    assert "… 100,000 letters in all" in text_html("x" * 100_000, "x")
 
 
 def test_where_nothing_is_expected_there_is_no_column_for_it_and_no_mark(make_run: MakeRun) -> None:

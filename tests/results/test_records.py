@@ -265,6 +265,6 @@ def test_reading_a_run_imports_nothing_heavy() -> None:
     code = (
         "import sys, lt_lightning.runs.records, lt_lightning.runs.terminal, lt_lightning.report.run_page, "
         "lt_lightning.report; "
-        "print({'torch', 'pytorch_lightning', 'matplotlib', 'numpy', 'datasets'} & set(sys.modules))"
+        "print({'torch', 'pytorch_lightning', 'matplotlib', 'numpy', 'datasets', 'jinja2', 'rich'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

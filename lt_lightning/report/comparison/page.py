@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lt_lightning.report import facts, frame
+from lt_lightning.report import facts
 from lt_lightning.report.comparison.comparison import full_networks, same_start, shown_ticket, winning_point
 from lt_lightning.report.comparison.grouping import show_setting
 from lt_lightning.report.comparison.study import Study
@@ -15,68 +15,55 @@ from lt_lightning.report.comparison.tables import (
     runs_table,
 )
 from lt_lightning.report.facts import DASH
+from lt_lightning.report.pages import Picture, render
 from lt_lightning.report.statistics import Estimate
 from lt_lightning.runs.confusion import too_many
 from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.saying import exact
 from lt_lightning.runs.terminal import loss, measured, percent, with_unit
 
-_FOOTER = (
-    "Drawn by lt-lightning from the tables of these runs. The figures lie beside this page, in the folder figures, as "
-    "PNG and SVG, and the tables in full precision in the folder comparison, as CSV."
-)
 _TILES = 3
 
 
-def render_comparison(study: Study, pictures: Sequence[frame.Picture], base: Path) -> str:
-    """A comparison as one HTML document.
+def render_comparison(study: Study, pictures: Sequence[Picture], base: Path) -> str:
+    """Return a comparison as one HTML document.
 
     Args:
         study: what is compared.
         pictures: the figures, in their order on the page.
         base: the folder of the page, from which runs below it are named.
     """
-    sections = [
-        frame.headlines(_tiles(study), _care(study)),
-        frame.pictures(pictures),
-        _groups(study),
-        _paired(study),
-        _rounds(study),
-        _classes(study),
-        _runs(study, base),
-        frame.fact_sheet("What ran", _common(study)),
-        frame.listing("Left out", study.left_out),
-    ]
-    return frame.document(opening(study), sections, _FOOTER)
-
-
-def _care(study: Study) -> str:
-    metric, words = study.metric, study.words
-    kind = "winning ticket" if words.wins == "wins" else "ticket as good"
-    return (
-        "All values are means over seeds; ± and intervals are two-sided 95 % Student t intervals over the seeds, and "
-        f"one seed has none. A {kind} is a pruned network whose mean {metric.valid.name} over all seeds of its group "
-        f"{metric.bound} {metric.that} of the group's {words.fulls}. Tickets are chosen by it and reported by "
-        f"{metric.name}, which had no part in the choice.{metric.note and ' '}{metric.note} "
-        "The intervals hold for one density at a time; they are not corrected for looking at many."
+    names = {facts.title(run.description) for run in study.runs}
+    about = corpus_and_model(study).replace(" · ", ", ")
+    classes = _classes(study)
+    return render(
+        "comparison.html.j2",
+        name=names.pop() if len(names) == 1 else about,
+        lede=f"{about}. {_what_differs(study)}",
+        note=_extent(study),
+        tiles=_tiles(study),
+        pictures=pictures,
+        metric=study.metric,
+        words=study.words,
+        groups=_groups(study),
+        pairs=_paired(study),
+        difference=first_minus_second(study.metric),
+        rounds=_rounds(study),
+        classes=classes,
+        too_many=too_many(len({row[3] for row in classes}), study.words.many),
+        runs=_runs(study, base),
+        facts=_common(study),
+        left_out=study.left_out,
     )
 
 
-def opening(study: Study) -> frame.Opening:
-    """What is compared, in words."""
-    name = facts.title(study.runs[0].description)
-    names = {facts.title(run.description) for run in study.runs}
+def _extent(study: Study) -> str:
     runs = f"{len(study.runs)} run{'s' * (len(study.runs) > 1)}"
     groups = f"{len(study.groups)} group{'s' * (len(study.groups) > 1)}"
     going = sum(not facts.look_up(run.description, "finished") for run in study.runs)
     out = f" · {going} not finished" if going else ""
     out += f" · {len(study.left_out)} left out" if study.left_out else ""
-    return frame.Opening(
-        name if len(names) == 1 else corpus_and_model(study).replace(" · ", ", "),
-        "Lottery-ticket comparison",
-        f"{corpus_and_model(study).replace(' · ', ', ')}. {_what_differs(study)}",
-        f"{runs} in {groups} · {seeds(study)}{out}",
-    )
+    return f"{runs} in {groups} · {seeds(study)}{out}"
 
 
 def corpus_and_model(study: Study) -> str:
@@ -120,7 +107,7 @@ def _tiles(study: Study) -> list[tuple[str, str, str]]:
             tiles.append((f"{study.words.full.capitalize()}, {group.label}", plus_minus(points[0].test, metric), about))
             continue
         winner, full = winning_point(points), points[0].test
-        label = f"{_smallest(study)}, {group.label}"
+        label = f"{study.words.smallest.capitalize()}, {group.label}"
         if winner is None:
             shown = shown_ticket(points)
             if shown:
@@ -134,10 +121,6 @@ def _tiles(study: Study) -> list[tuple[str, str, str]]:
             about = f"of the weights: {reached} mean {metric.name}, n = {winner.test.n}"
             tiles.append((label, percent(winner.density), about))
     return tiles
-
-
-def _smallest(study: Study) -> str:
-    return study.words.smallest[0].upper() + study.words.smallest[1:]
 
 
 def plus_minus(one: Estimate, metric: Metric) -> str:
@@ -170,32 +153,20 @@ def _number(value: float, digits: int) -> str:
     return f"{value:.{digits}f}".replace("-", "−")
 
 
-def _section(heading: str, table: str, note: str = "") -> str:
-    return f"<h2>{heading}</h2>\n{table}" + (f'\n<p class="note">{note}</p>' if note else "")
-
-
-def _groups(study: Study) -> str:
-    columns = (
-        "group", "seeds", study.words.full, "best ticket", "its sparsity", study.words.smallest, "its sparsity",
-    )  # fmt: skip
+def _groups(study: Study) -> list[tuple[str, ...]]:
     metric = study.metric
-    rows = [
+    return [
         (
             row[0], row[2], plus_minus(Estimate(row[3], row[4], row[5], row[1]), metric), _reached(row[8], metric),
             _share(row[7]), _reached(row[11], metric), _share(row[10]),
         )
         for row in groups_table(study).rows
     ]  # fmt: skip
-    note = f"{metric.names.removeprefix('test ').capitalize()} are mean {metric.names}."
-    return _section("Groups", frame.text_table(columns, rows, (0, 1)), note)
 
 
-def _paired(study: Study) -> str:
-    if not study.pairs:
-        return ""
+def _paired(study: Study) -> list[tuple[str, ...]]:
     metric = study.metric
-    columns = ("pair", "density", "sparsity", "difference", "95 % interval", "n", "verdict")
-    rows = [
+    return [
         (
             row[0], percent(row[2]), percent(row[3]),
             f"{metric.scale * row[4]:+.{metric.digits}f}".replace("-", "−"),
@@ -203,18 +174,11 @@ def _paired(study: Study) -> str:
         )
         for row in paired_table(study).rows
     ]  # fmt: skip
-    note = f"{first_minus_second(metric)}, in {metric.unit}, over the seeds that both have."
-    return _section("Paired differences", frame.text_table(columns, rows, (0, 6)), note)
 
 
-def _rounds(study: Study) -> str:
+def _rounds(study: Study) -> list[tuple[str, ...]]:
     metric = study.metric
-    interval = "95 % interval (%)" if metric.is_share else "95 % interval"
-    columns = (
-        "group", "round", "density", "sparsity", "n", metric.heading, interval, "valid loss", "95 % interval",
-        "valid acc", "95 % interval (%)",
-    )  # fmt: skip
-    rows = [
+    return [
         (
             row[0], str(row[1]), percent(row[2]), percent(row[3]), str(row[4]), measured(row[5], metric),
             _interval(row[6], row[7], metric.scale, metric.digits), loss(row[8]), _interval(row[9], row[10], 1, 3),
@@ -222,28 +186,18 @@ def _rounds(study: Study) -> str:
         )
         for row in rounds_table(study).rows
     ]  # fmt: skip
-    return _section("Rounds", frame.text_table(columns, rows, (0,)))
 
 
-def _classes(study: Study) -> str:
-    table = classes_table(study)
-    if not table.rows:
-        return ""
-    rows = [(*row[:2], str(row[2]), row[3], f"{row[4]:,}", _share(row[5])) for row in table.rows]
-    words, more = study.words, too_many(len({row[3] for row in table.rows}), study.words.many)
-    note = f"{words.tested.capitalize()} are counted once a seed, all n seeds together that kept their answers.{more}"
-    columns = ("group", "ticket", "n", words.one, words.tested.removeprefix("test "), words.right)
-    heading = f"{words.right.capitalize()} of each {words.one}"
-    return _section(heading, frame.text_table(columns, rows, (0, 1, 3)), note)
+def _classes(study: Study) -> list[tuple[str, ...]]:
+    rows = classes_table(study).rows
+    return [(*row[:2], str(row[2]), row[3], f"{row[4]:,}", _share(row[5])) for row in rows]
 
 
-def _runs(study: Study, base: Path) -> str:
-    columns = ("folder", "group", "seed", "last round", study.words.full, "last ticket")
-    rows = [
+def _runs(study: Study, base: Path) -> list[tuple[str, ...]]:
+    return [
         (*row[:3], str(row[3]), *(measured(value, study.metric) for value in row[4:]))
         for row in runs_table(study, base).rows
     ]
-    return _section("Runs", frame.text_table(columns, rows, (0, 1)))
 
 
 _MOST_VALUES, _MOST_LETTERS = 6, 200

@@ -1,0 +1,83 @@
+"""Pages: render the templates, which escape every value. Jinja is imported by the first page."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from lt_lightning.runs.terminal import percent
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure on a page.
+
+    Attributes:
+        svg: the figure itself.
+        shows: its content in words, for readers who do not see it.
+        caption: how to read it.
+    """
+
+    svg: str
+    shows: str
+    caption: str
+
+    @property
+    def data(self) -> str:
+        """Return the SVG as a data URI.
+
+        Inline SVG would share its ids with other figures, and scripts within it would run.
+        """
+        return f"data:image/svg+xml;base64,{base64.b64encode(self.svg.encode()).decode()}"
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page.
+
+    Args:
+        template: the name of a file in `templates/`.
+        values: what the template names, unescaped.
+
+    Returns:
+        The same text for the same values.
+
+    Raises:
+        jinja2.UndefinedError: if the template names a value that is missing.
+    """
+    return environment().get_template(template).render(values)
+
+
+@cache
+def environment() -> Environment:
+    """Return the Jinja environment of all templates; values are escaped in those that end in `.html.j2`."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    made = Environment(
+        loader=PackageLoader("lt_lightning.report"),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters |= {"percent": percent, "grouped": "{:,}".format, "markdown": markdown, "one_line": one_line}
+    return made
+
+
+def one_line(message: str) -> str:
+    """Return a message as one line that any file can hold."""
+    return " ".join(message.split()).encode(errors="replace").decode()
+
+
+def markdown(text: object) -> str:
+    """Return a text in one line that Markdown and HTML show as it is.
+
+    >>> markdown("a *b* <c>")
+    'a \\\\*b\\\\* \\\\<c\\\\>'
+    """
+    return " ".join("".join(f"\\{letter}" if letter in "\\`*_{}[]<>|#" else letter for letter in str(text)).split())
