@@ -184,7 +184,10 @@ def test_every_key_has_a_comment() -> None:
         ("pruning.amount=1", "pruning.amount: 1.0 is not between 0 and 1"),
         ("pruning.amount=-0.2", "pruning.amount: -0.2 is not between 0 and 1"),
         ("pruning.rounds=-1", "pruning.rounds: -1 is too small: it must be at least 0"),
-        ("pruning.criterion=size", f"pruning.criterion: 'size' is none of {', '.join(CRITERIA)}"),
+        (
+            "pruning.criterion=size",
+            f"pruning.criterion: 'size' is none of {', '.join(CRITERIA)}, and not the dotted path",
+        ),
         ("pruning.scope=net", "pruning.scope: 'net' is none of layerwise, global"),
         ("pruning.rewind=epoch", "pruning.rewind: 'epoch' is none of init, epoch:K, step:K, last, random, none"),
         ("pruning.rewind=epoch:11", "pruning.rewind: epoch:11 lies beyond the 10 epochs of round 0"),

@@ -23,6 +23,7 @@ from lt_lightning.callbacks.refusals import (
     note_trained,
 )
 from lt_lightning.lottery import Lottery, LotteryError, Mask, Settings, Start
+from lt_lightning.lottery.criteria import Criterion
 from lt_lightning.lottery.joint import begin_rounds
 from lt_lightning.lottery.rewinding import digest, named_state, restore, snapshot, unset_buffers
 from lt_lightning.lottery.selection import require_own_memory
@@ -51,7 +52,8 @@ class PruningCallback(pl.Callback):
 
     Args:
         amount: the share of the living entries that a round prunes, in (0, 1).
-        criterion: the score of an entry: `magnitude` or `random`.
+        criterion: scores the entries: `magnitude`, `random`, a function such as those in
+            `lt_lightning.lottery.criteria`, or its dotted path.
         scope: `layerwise`: each tensor gives up its own share; `global`: all entries compete.
         threshold: `count`: exactly round(amount × alive) entries go; `percentile`: see `lt_lightning.lottery.prune`.
         rewind: `init`, `epoch:K`, `step:K`, `last`, `random` or `none`.
@@ -75,7 +77,7 @@ class PruningCallback(pl.Callback):
         self,
         *,
         amount: float = Settings.amount,
-        criterion: str = Settings.criterion,
+        criterion: str | Criterion = Settings.criterion,
         scope: Scope = Settings.scope,
         threshold: Threshold = Settings.threshold,
         rewind: str = Settings.rewind,

@@ -1,8 +1,16 @@
-"""What makes an entry worth keeping: one criterion, one function.
+"""Pruning criteria: functions that score entries; the lowest scores are pruned first.
 
-A criterion takes the prunable parameters by name and a seeded CPU generator, and returns a score for each entry; the
-lowest scores go first. A new one is a function here with its line in `CRITERIA`. (torch is imported for types alone:
-the names can be checked without it.)
+To add one, write a function and list it in `CRITERIA`, or pass your own function or its dotted path. A criterion
+returns a tensor of real numbers per parameter, of its shape, and asks for its inputs by name, in any combination:
+
+- `parameters`: the prunable parameters by name. A first argument of another name receives them too.
+- `mask`: the current `Mask`.
+- `generator`: a CPU `torch.Generator` seeded for the round.
+
+    def large_first(parameters, generator):
+        return {name: -parameter.detach().abs() for name, parameter in parameters.items()}
+
+Importing this file does not load torch.
 """
 
 from __future__ import annotations
@@ -14,18 +22,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    Criterion = Callable[[Mapping[str, Tensor], Generator], dict[str, Tensor]]
+Criterion = Callable[..., "Mapping[str, Tensor]"]
 
 
 def magnitude(parameters: Mapping[str, Tensor], generator: Generator) -> dict[str, Tensor]:
-    """|w|: small weights go first (Han et al. 2015, https://arxiv.org/abs/1506.02626)."""
+    """Return |w|: small weights go first (Han et al. 2015, https://arxiv.org/abs/1506.02626)."""
     return {name: parameter.detach().abs() for name, parameter in parameters.items()}
 
 
 def random(parameters: Mapping[str, Tensor], generator: Generator) -> dict[str, Tensor]:
-    """Uniform in [0, 1): the control for every other criterion.
+    """Return uniform scores in [0, 1), the control for every other criterion.
 
-    Drawn on the CPU in float32, so that the device and the precision change nothing.
+    They are drawn on the CPU in float32, so they do not depend on the device or the precision.
     """
     from torch import float32
 

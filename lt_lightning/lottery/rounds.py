@@ -24,11 +24,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lt_lightning.lottery.criteria import CRITERIA
 from lt_lightning.lottery.freezing import Freezer
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.pruning import prune
 from lt_lightning.lottery.rewinding import named_state, reinitialize, restore, snapshot, unset_buffers
+from lt_lightning.lottery.scoring import compute_scores, load_criterion
 from lt_lightning.lottery.seeds import derive_seed
 from lt_lightning.lottery.selection import matching_parameters, prunable_parameters, require_own_memory
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
@@ -57,6 +57,7 @@ class Lottery:
     ) -> None:
         self.settings = settings
         self.rewind = Rewind.parse(settings.rewind)
+        load_criterion(settings.criterion)  # raises early
         self.round = -1
         self.mask = Mask({})
         self.training = False
@@ -308,7 +309,7 @@ class Lottery:
     def _pruned(self, mask: Mask, params: dict[str, nn.Parameter]) -> Mask:
         settings = self.settings
         generator = torch.Generator().manual_seed(derive_seed(settings.seed, "criterion", self.round + 1))
-        scores = CRITERIA[settings.criterion](params, generator)
+        scores = compute_scores(settings.criterion, mask, parameters=params, generator=generator)
         return prune(scores, mask, settings.amount, scope=settings.scope, threshold=settings.threshold)
 
     def _rewind(self, module: nn.Module) -> None:

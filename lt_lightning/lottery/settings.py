@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
-from lt_lightning.lottery.criteria import CRITERIA
+from lt_lightning.lottery.criteria import CRITERIA, Criterion
 
 Scope = Literal["layerwise", "global"]
 Threshold = Literal["count", "percentile"]
@@ -64,7 +64,7 @@ class Settings:
 
     Attributes:
         amount: the share of the living entries that a round prunes, in (0, 1).
-        criterion: what scores an entry's importance, a key of `CRITERIA`.
+        criterion: scores the entries: a key of `CRITERIA`, a function such as those in `criteria`, or its dotted path.
         scope: `layerwise`: each tensor gives up its own share; `global`: all entries compete.
         threshold: `count`: exactly round(amount × alive) entries go; `percentile`: see `prune`.
         rewind: `init`, `epoch:K`, `step:K`, `last`, `random` or `none`; see `Rewind`.
@@ -78,7 +78,7 @@ class Settings:
     """
 
     amount: float = 0.2
-    criterion: str = "magnitude"
+    criterion: str | Criterion = "magnitude"
     scope: Scope = "layerwise"
     threshold: Threshold = "count"
     rewind: str = "init"
@@ -97,13 +97,17 @@ class Settings:
                 f"amount: {self.amount} is not between 0 and 1 (both excluded): 0.2 prunes a fifth a round"
             )
         for key, allowed in (
-            ("criterion", tuple(CRITERIA)),
             ("scope", get_args(Scope)),
             ("threshold", get_args(Threshold)),
         ):
             value = getattr(self, key)
             if not isinstance(value, str) or value not in allowed:
                 raise LotteryError(f"{key}: {_shown(value)} is none of {', '.join(allowed)}")
+        if not callable(self.criterion) and not _is_criterion_name(self.criterion):
+            raise LotteryError(
+                f"criterion: {_shown(self.criterion)} is none of {', '.join(CRITERIA)}, and not the dotted path of a "
+                "function, such as my_package.my_function"
+            )
         if self.threshold == "percentile" and self.scope == "global":
             raise LotteryError("threshold: percentile works tensor by tensor; use scope=layerwise, or threshold=count")
         for key in ("include", "exclude", "redraw"):
@@ -113,6 +117,14 @@ class Settings:
         if not self.redraw:
             raise LotteryError('redraw: no pattern; ["*"] is every parameter, and rewind=none draws nothing again')
         Rewind.parse(self.rewind)
+
+
+def _is_criterion_name(name: Any) -> bool:
+    """Return whether `name` is a built-in criterion or may be a dotted path, which is imported later."""
+    if not isinstance(name, str):
+        return False
+    parts = name.split(".")
+    return name in CRITERIA or (len(parts) > 1 and all(part.isidentifier() for part in parts))
 
 
 def _check_patterns(key: str, patterns: Any) -> None:

@@ -77,6 +77,13 @@ CASES = (
         leaves=BEGUN,
     ),
     corpus_case(
+        "a criterion that cannot be imported: `pruning.criterion=no_such_package.f`",
+        CSV,
+        ["pruning.criterion", "no_such_package", "PYTHONPATH"],
+        "pruning.criterion=no_such_package.f",
+        leaves=BEGUN,
+    ),
+    corpus_case(
         "nothing left to prune: `pruning.exclude=['*']`",
         CSV,
         ["pruning", "exclude"],

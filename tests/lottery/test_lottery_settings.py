@@ -23,6 +23,8 @@ from lt_lightning.lottery import CRITERIA, LotteryError, Rewind, Settings
         ("criterion", "gradient"),
         ("criterion", ""),
         ("criterion", None),
+        ("criterion", "a..b"),
+        ("criterion", "a.b()"),
         ("scope", "local"),
         ("scope", None),
         ("threshold", "median"),

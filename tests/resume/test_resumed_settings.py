@@ -41,6 +41,22 @@ def test_settings_that_matter_are_refused_each_by_name(
     assert said.startswith(f"resume: {whole}: seed was 0, not 3; optimizer.lr was 0.02, not 0.5; pruning.exclude was ")
     assert "pruning.rounds: 1 is less than the 2 rounds that" in refused("pruning.rounds=1")
     assert "data.limit was null, not 50" in refused("data.limit=50")
+    assert "pruning.criterion was magnitude, not my.f" in refused("pruning.criterion=my.f")
+
+
+def smallest_first(parameters):
+    return {name: parameter.detach().abs() for name, parameter in parameters.items()}
+
+
+def test_a_run_records_the_path_of_its_criterion_and_is_resumed_with_it(play: Play, tmp_path: Path) -> None:
+    chosen, common = f"pruning.criterion={__name__}.smallest_first", ("trainer.max_epochs=1", "seed=4")
+    play(tmp_path / "one", "pruning.rounds=2", *common)
+    play(tmp_path / "other", "pruning.rounds=1", *common, chosen)
+    play(tmp_path / "other", "pruning.rounds=2", *common, chosen, resuming=True)
+    described = json.loads((tmp_path / "other" / "run.json").read_text(encoding="utf-8"))
+    assert described["config"]["pruning"]["criterion"] == f"{__name__}.smallest_first"
+    one, other = ((tmp_path / name / "layers.csv").read_bytes() for name in ("one", "other"))
+    assert one == other
 
 
 def test_a_run_that_is_older_than_a_setting_goes_on_with_what_it_did(
