@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from lt_lightning.runs.saying import say
 from lt_lightning.runs.terminal import percent
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"percent": percent, "grouped": "{:,}".format, "markdown": markdown, "one_line": one_line}
+    made.filters |= {
+        "grouped": "{:,}".format, "markdown": markdown, "one_line": one_line, "percent": percent, "say": say,
+    }  # fmt: skip
     return made
 
 
@@ -75,9 +78,9 @@ def one_line(message: str) -> str:
 
 
 def markdown(text: object) -> str:
-    """Return a text in one line that Markdown and HTML show as it is.
+    r"""Return a text in one line that Markdown and HTML show as it is.
 
-    >>> markdown("a *b* <c>")
-    'a \\\\*b\\\\* \\\\<c\\\\>'
+    >>> print(markdown("a *b* <c>"))
+    a \*b\* \<c\>
     """
     return " ".join("".join(f"\\{letter}" if letter in "\\`*_{}[]<>|#" else letter for letter in str(text)).split())
