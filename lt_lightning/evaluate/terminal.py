@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import io
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
+
 from lt_lightning.evaluate.evaluation import Evaluated, agreement
 from lt_lightning.runs.terminal import loss, percent
-from lt_lightning.runtime.layout import shorten, table, table_width, wrap
+from lt_lightning.runtime.layout import table, table_width
 
 _NAME, _TEXT = 16, 60  # columns of a terminal
 _LEAST_TEXT = 20  # with less room beside the numbers, a text stands below them
@@ -24,7 +30,7 @@ def evaluation_text(evaluated: Evaluated, width: int | None = None) -> str:
     found = evaluated.evaluation
     dropped = f", {evaluated.dropped:,} without text or label left out" if evaluated.dropped else ""
     names = [_short(name, _NAME if width is None or width >= 60 else _NAME // 2) for name in evaluated.names]
-    parts = [wrap(f"{_short(evaluated.ticket)} on {_short(evaluated.rows)}: {found.rows:,} rows{dropped}", width)]
+    parts = [_wrap(f"{_short(evaluated.ticket)} on {_short(evaluated.rows)}: {found.rows:,} rows{dropped}", width)]
     rates = [
         ("accuracy", percent(found.accuracy)),
         ("macro F1", percent(found.macro_f1)),
@@ -33,7 +39,7 @@ def evaluation_text(evaluated: Evaluated, width: int | None = None) -> str:
     ]
     parts.append(table(rates, [0], rule=False))
     if said := agreement(evaluated):
-        parts.append(wrap(said, width))
+        parts.append(_wrap(said, width))
     scores = [
         (name, f"{score.rows:,}", percent(score.precision), percent(score.recall), percent(score.f1))
         for name, score in zip(names, found.classes, strict=True)
@@ -76,6 +82,15 @@ def _mistakes(evaluated: Evaluated, names: list[str], width: int | None) -> str:
 
 
 def _short(text: str, length: int = 100) -> str:
-    """Return the beginning of a text, in one line and without characters that have no ink."""
+    """Return the beginning of a text that takes at most `length` columns, in one line, of letters with ink."""
     seen = " ".join("".join(letter if letter.isprintable() else " " for letter in text[: 4 * length]).split())
-    return shorten(seen if len(text) <= 4 * length else f"{seen}…", length)
+    seen = seen if len(text) <= 4 * length else f"{seen}…"
+    return seen if cell_len(seen) <= length else f"{set_cell_size(seen, length - 1).rstrip()}…"
+
+
+def _wrap(text: str, width: int | None) -> str:
+    """Return a text in lines of at most `width` columns, broken between words; None leaves it in one line."""
+    if width is None:
+        return text
+    lines = Text(text).wrap(Console(file=io.StringIO()), width)
+    return "\n".join(line.plain.rstrip() for line in lines)

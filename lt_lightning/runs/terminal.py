@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from lt_lightning.runs.metrics import ACCURACY, F1, Metric
 from lt_lightning.runs.records import LayerRecord, Record, format_shape
+from lt_lightning.runtime.layout import table, table_width
 
 # The columns and their widths. With two spaces between them 100 characters; networks of a hundred million weights and
 # more shift the row by up to 3, for which 80 characters have room.
@@ -135,7 +136,8 @@ def round_cells(record: Record, metric: Metric = ACCURACY) -> tuple[str, ...]:
 
 
 def _right_aligned(cells: Mapping[str, str], columns: Sequence[str] | None, metric: Metric) -> str:
-    return "  ".join(cells[name].rjust(width) for name, width in _columns(metric) if columns is None or name in columns)
+    shown = [(cells[name], width) for name, width in _columns(metric) if columns is None or name in columns]
+    return table([[cell for cell, _ in shown]], rule=False, least=[width for _, width in shown])
 
 
 def round_header(metric: Metric = ACCURACY, columns: Sequence[str] | None = None) -> str:
@@ -200,23 +202,16 @@ def parameter_table(layers: Sequence[LayerRecord], width: int | None = None) -> 
         "pruned": [f"{layer.total - layer.alive:,}" for layer in layers],
         "shape": [format_shape(layer.shape) for layer in layers],
     }
-    widths = {name: max(map(len, [name, *cells])) for name, cells in columns.items()}
 
-    def size() -> int:
-        return sum(widths.values()) + 2 * (len(widths) - 1)
+    def rows() -> list[list[str]]:
+        return [list(columns), *map(list, zip(*columns.values(), strict=True))]
 
     for expendable in ("pruned", "shape"):
-        if width is not None and size() > width:
-            del widths[expendable]
-    if width is not None and size() > width:
-        widths["parameter"] = max(9, widths["parameter"] - (size() - width))
-
-    def line(cells: Mapping[str, str]) -> str:
-        first = _without_middle(cells["parameter"], widths["parameter"]).ljust(widths["parameter"])
-        numbers = [cells[name].rjust(widths[name]) for name in widths if name not in ("parameter", "shape")]
-        return "  ".join([first, *numbers, *([cells["shape"]] if "shape" in widths else [])])
-
-    rows = [{name: columns[name][number] for name in widths} for number in range(len(layers))]
+        if width is not None and table_width(rows()) > width:
+            del columns[expendable]
+    if width is not None and (excess := table_width(rows()) - width) > 0:
+        longest = max(map(len, columns["parameter"]), default=0)
+        columns["parameter"] = [_without_middle(name, max(9, longest - excess)) for name in columns["parameter"]]
     pruned_share = percent((total - alive) / total) if total else "-"
     totals = [
         f"alive {alive:,} of {total:,}",
@@ -224,9 +219,9 @@ def parameter_table(layers: Sequence[LayerRecord], width: int | None = None) -> 
         f"compression {compression(alive, total)}",
     ]
     joined = ", ".join(totals)
-    rule = "-" * size()
+    texts = [place for place, name in enumerate(columns) if name in ("parameter", "shape")]
     end = [joined] if width is None or len(joined) <= width else totals
-    return "\n".join([line({name: name for name in widths}), rule, *map(line, rows), rule, *end])
+    return "\n".join([table(rows(), texts), "-" * table_width(rows()), *end])
 
 
 def _without_middle(name: str, width: int) -> str:
