@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import UndefinedError
 
 from lt_lightning.report import facts
-from lt_lightning.report.pages import Picture
+from lt_lightning.report.pages import Picture, environment, render
 from lt_lightning.report.run_page import render_page
 from lt_lightning.runs.reading import read_run
 
@@ -200,3 +201,15 @@ def test_many_classes_are_counted() -> None:
     said = facts.say([f"class {number}" for number in range(1000)])
     assert said.startswith("class 0, class 1, ")
     assert said.endswith("class 19, … (1000 in all)")
+
+
+def test_every_page_is_rendered_with_escapes_and_refuses_a_missing_value() -> None:
+    pages = environment().list_templates(extensions=["j2"])
+    assert {"run.html.j2", "comparison.html.j2", "evaluation.html.j2"} < {*pages}
+    for page in pages:
+        made = environment().get_template(page)
+        assert made.environment.autoescape(page) == page.endswith(".html.j2")
+        source = (made.filename and Path(made.filename).read_text(encoding="utf-8")) or ""
+        assert source and "| safe" not in source and "autoescape" not in source
+    with pytest.raises(UndefinedError, match="mark"):
+        render("model_card.md.j2")
