@@ -286,7 +286,7 @@ def test_a_defect_in_one_process_ends_the_run_with_its_traceback(
     assert errors.splitlines()[-1].endswith("rank 1 of 2 processes: OSError: the disk of rank 1 is full")
     assert errors.count("some advice") == 1
     (log,) = (tmp_path / "outputs/broken").glob("*/train.log")
-    assert "rank 1 said:\nsome advice" in log.read_text()
+    assert "output of rank 1:\nsome advice" in log.read_text()
 
 
 def test_what_a_process_says_of_the_settings_is_raised_where_it_was_started(

@@ -212,7 +212,7 @@ def test_a_run_whose_reader_has_gone_stops_and_says_how_to_go_on(sweep: bool, tm
     if sweep:  # nothing has begun
         assert (ran.returncode, ran.stderr) == (141, "")
     else:
-        said = "error: stdout: its reader has closed it, and the run has stopped"
+        said = "error: stdout: its reader has closed it; the run has stopped"
         assert (ran.returncode, ran.stderr.splitlines()) == (
             2,
             [f"{said}; go on with: python -m lt_lightning.train resume=run"],

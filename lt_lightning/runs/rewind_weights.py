@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from lt_lightning.runs.rounds import rewind_path
-from lt_lightning.storage.sealed_tensors import read_sealed, write_sealed
+from lt_lightning.storage.tensors import read_sealed, write_sealed
 
 _FORMAT, _VERSION = "lt-lightning rewind weights", "1"
 

@@ -22,7 +22,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
 from lt_lightning.runs.masks import FORMAT, MASK, VERSION
 from lt_lightning.storage.sealed import quoted
-from lt_lightning.storage.sealed_tensors import read_sealed, write_sealed
+from lt_lightning.storage.tensors import read_sealed, write_sealed
 
 _DEEPEST = 16
 """Lists and objects within each other; tickets have four."""

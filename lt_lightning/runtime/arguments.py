@@ -1,4 +1,4 @@
-"""How programs start, read their command line where they need no Hydra for it, and end."""
+"""Start and end programs; parse command lines that do not need Hydra."""
 
 from __future__ import annotations
 
@@ -24,16 +24,12 @@ VERSION = f"lt-lightning {__version__}"
 
 
 def start_program(main: Callable[[], Any]) -> Any:
-    """Run the entry point of a process of its own: any locale, any backend of figures, any reader of its output.
+    """Run the entry point of a process and return its exit code; 141 if the reader closed the output, as `head` does.
 
-    Args:
-        main: the entry point; it returns an exit code, or None for 0.
-
-    Returns:
-        The exit code; 141 where the reader of the output has closed it, as `head` does.
+    `main` returns an exit code, or None for 0. Output works in any locale; figures use Matplotlib's `agg` backend.
     """
     _use_utf_8()
-    # Figures go into files. A notebook hands down its own backend, which may not even be installed here.
+    # A notebook passes its own backend down, which may not be installed here.
     os.environ["MPLBACKEND"] = "agg"
     prepare_streams()
     try:
@@ -54,36 +50,30 @@ def start_program(main: Callable[[], Any]) -> Any:
 
 
 def _use_utf_8() -> None:
-    """Start the process anew in Python's UTF-8 mode if its locale knows ASCII alone.
-
-    Otherwise, paths and texts of the command line arrive as surrogates, and libraries open text files as ASCII.
-    """
+    """Restart the process in Python's UTF-8 mode if its locale is ASCII, so that paths and files are read as UTF-8."""
     if codecs.lookup(sys.getfilesystemencoding()).name == "ascii" and not sys.flags.utf8_mode:
         arguments = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
         os.execve(sys.executable, arguments, {**os.environ, "PYTHONUTF8": "1"})
 
 
 class Parser(argparse.ArgumentParser):
-    """Refuses a command line in one line, without the usage of all flags. Answers `--version`."""
+    """Argument parser with one-line errors (exit code 2) and `--version`."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.add_argument("--version", action="version", version=VERSION, help="print the version and exit")
 
     def error(self, message: str) -> NoReturn:
-        """Print the line and exit with code 2."""
-        complain(f"{message}; --help says what can be given")
+        """Print the error in one line and exit with code 2."""
+        complain(f"{message}; see --help")
         raise SystemExit(2)
 
 
 def exit_code(work: Callable[[], None]) -> int:
-    """Do what a program is for, and say in one line what is wrong, if anything is.
-
-    Args:
-        work: what it does; it writes by `terminal.write`.
+    """Run `work` and return the exit code; print a `SettingError` as one line.
 
     Returns:
-        0; 2 after a `SettingError`; 130 after Ctrl-C; 141 where nobody reads any further, without a word.
+        0; 2 after a `SettingError`; 130 after Ctrl-C; 141 if the reader closed the output.
     """
     prefer_installed()
     try:
@@ -101,11 +91,7 @@ def exit_code(work: Callable[[], None]) -> int:
 
 
 def require_working_directory() -> None:
-    """Raise if the working directory is gone: neither torch nor Hydra can be loaded there.
-
-    Raises:
-        SettingError: it has been removed.
-    """
+    """Raise a `SettingError` if the working directory was removed: torch and Hydra cannot be imported there."""
     try:
         Path.cwd()
     except FileNotFoundError:

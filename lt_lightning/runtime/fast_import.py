@@ -1,4 +1,4 @@
-"""Imports: torch and Lightning in about half the usual time, and libraries from where they are installed."""
+"""Import torch and Lightning in half the usual time, and libraries from where they are installed."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ READ_LIBRARIES = frozenset({"sympy", "networkx", "pandas", "matplotlib"})
 
 
 class _InstalledFirst(MetaPathFinder):
-    """Finds the libraries that PyDocs reads where they are installed, before Python looks in the working directory.
+    """Finds the libraries that PyDocs reads where they are installed, before the working directory.
 
-    torch imports two of them, and the name of each is what a folder of texts or code about it would be called.
+    A folder of texts about a library may have its name, and torch imports two of them.
     """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return where an installed library is; None for all other modules."""
+        """Return the location of an installed library; None for all other modules."""
         if path is not None or fullname not in READ_LIBRARIES:
             return None
 
@@ -32,18 +32,16 @@ class _InstalledFirst(MetaPathFinder):
 
 
 def prefer_installed() -> None:
-    """Have this process import sympy, networkx, pandas and matplotlib from where they are installed; for programs."""
+    """Import sympy, networkx, pandas and matplotlib from where they are installed in this process."""
     if not any(isinstance(finder, _InstalledFirst) for finder in sys.meta_path):
         sys.meta_path.insert(0, _InstalledFirst())
 
 
 def load_lightning() -> None:
-    """Import Lightning, and with it torch, before anything else does.
+    """Import Lightning and torch, before anything else does.
 
-    torchmetrics, which Lightning imports, imports all of `scipy.signal` to give it back a name that it had once
-    (`hamming`), and the time goes there. Here it meets a stand-in that has the name already; afterwards SciPy is
-    there for whoever wants it. Nor does the garbage collector look through what is imported, then or ever: none of it
-    is garbage.
+    torchmetrics imports all of `scipy.signal` to restore one old name (`hamming`); a stand-in that has the name saves
+    that time and is removed afterwards. The garbage collector never scans what is imported.
     """
     if "pytorch_lightning" in sys.modules:
         return
@@ -62,7 +60,7 @@ def load_lightning() -> None:
 
 
 def _empty_scipy() -> dict[str, ModuleType]:
-    """SciPy with nothing in it but a part `signal`, and `signal.hamming`."""
+    """Return an empty SciPy with `signal.hamming` alone."""
     modules = {name: ModuleType(name) for name in ("scipy", "scipy.signal")}
     for name, module in modules.items():
         module.__spec__ = ModuleSpec(name, None, is_package=True)

@@ -1,7 +1,6 @@
-"""Several processes for one run: how many, and what each is told.
+"""Describe a run's processes: how many there are, and each one's rank and address.
 
-`supervisor` starts them and watches over them, `worker` is what each of them runs, `environment` tells Lightning which
-of them it is in. Nothing here or in `supervisor` needs torch, unless Lightning has to say how many devices there are.
+`launcher` starts them, `experiment.worker` runs in each, and `experiment.environment` describes them to Lightning.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from lt_lightning.config.schema import Config
 
 @dataclass(frozen=True)
 class Job:
-    """A run, as all of its processes are told.
+    """A run, as sent to each of its processes.
 
     Attributes:
         config: the checked configuration.
@@ -35,7 +34,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Place:
-    """Which of a run's processes this is, and where they meet: all on one machine."""
+    """The rank of a process and the address where the run's processes meet, on one machine."""
 
     rank: int
     count: int
@@ -45,13 +44,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Launch:
-    """How the processes of a run come to be, as one of them sees it.
+    """How the processes of a run are started.
 
     Attributes:
-        start: how many processes to start; 0: this process plays the run, or its part of it.
-        rank: which of the run's processes this is; process 0 writes the records and speaks.
-        launcher: what started the run's processes: `torchrun`, `slurm`, or `environ` for a program that sets
-            LOCAL_RANK; None if nothing did, or if the run has one process alone.
+        start: the number of processes to start; 0 if this process runs the job, or its part of it.
+        rank: the rank of this process; rank 0 writes the records and prints.
+        launcher: `torchrun`, `slurm`, or `environ` for a program that sets LOCAL_RANK; None without a launcher, or for
+            a single process.
     """
 
     start: int = 0
@@ -69,7 +68,7 @@ LAUNCHER_VARIABLES = frozenset(
 
 
 def without_launcher(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables without those by which a launcher tells a process its place.
+    """Return the environment without the variables that a launcher sets.
 
     >>> without_launcher({"RANK": "1", "TORCHELASTIC_RUN_ID": "7", "HOME": "/root"})
     {'HOME': '/root'}
@@ -82,7 +81,7 @@ def without_launcher(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def find_launcher(environ: Mapping[str, str]) -> str | None:
-    """Return what may have started this process as one of several, in Lightning's order of precedence.
+    """Return the launcher that the environment shows, in Lightning's order of precedence.
 
     >>> find_launcher({"LOCAL_RANK": "0"}), find_launcher({"SLURM_NTASKS": "4"}), find_launcher({"SLURM_NTASKS": "1"})
     ('environ', 'slurm', None)
@@ -97,7 +96,7 @@ def find_launcher(environ: Mapping[str, str]) -> str | None:
 
 
 def find_rank(launcher: str, environ: Mapping[str, str], devices: int) -> int:
-    """Return the number of this process among those of the run, as the environment given to Lightning has it."""
+    """Return the rank of this process in the run, as Lightning computes it."""
     if launcher == "torchrun":
         return _number(environ, "RANK", 0)
     if launcher == "slurm":

@@ -1,8 +1,7 @@
-"""Starts the processes of a run, watches over them, and leaves none behind.
+"""Start the processes of a run, watch them, and stop all of them.
 
-The supervisor trains nothing and stays small. It holds a pipe to each process's stdin, the *lifeline*: when it closes
-it, or dies, the process ends (see `worker`). So stopping is the same in every case: after an error, after Ctrl-C, after
-`kill -9` of the supervisor itself.
+The supervisor trains nothing. It holds a pipe to each process's stdin, the *lifeline*: a process ends when its lifeline
+closes (see `worker`), also after `kill -9` of the supervisor.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ SHOW_CURSOR = "\r\x1b[2K\x1b[?25h"
 
 
 class ProcessError(RuntimeError):
-    """A process of the run failed, and not by the user's mistake."""
+    """A process of the run failed for another reason than a user's mistake."""
 
 
 class _RemoteError(Exception):
-    """The traceback of an error in another process, to stand as the cause of the one that is raised here."""
+    """The traceback of an error in another process, used as a cause."""
 
     def __str__(self) -> str:
         return f"\n{self.args[0]}"
@@ -48,7 +47,7 @@ class _RemoteError(Exception):
 
 @dataclass(frozen=True)
 class _Process:
-    """One process of the run; `report` is where it says why it failed, `output` what it has no terminal for."""
+    """One process of the run; `report` receives its error, `output` what rank 0 alone prints to the terminal."""
 
     place: Place
     popen: subprocess.Popen[bytes]
@@ -57,9 +56,9 @@ class _Process:
 
     @property
     def signal(self) -> signal.Signals | None:
-        """What it died of."""
+        """Return the signal that ended the process, or None."""
         code = self.popen.poll() or 0
-        number = -code if code < 0 else code - 128  # as shells tell it: a process that ends on a signal by itself
+        number = -code if code < 0 else code - 128  # as shells report it
         return signal.Signals(number) if number in set(signal.Signals) else None
 
     @property
@@ -67,7 +66,7 @@ class _Process:
         return self.popen.poll() not in (None, 0)
 
     def read_report(self) -> dict[str, Any] | None:
-        """`at`, `line` (for a mistake of the user's), `error`, `traceback`; None if it never came to that."""
+        """Return `at`, `line` (of a user's mistake), `error`, `traceback`; None without a report."""
         self.report.seek(0)
         try:
             return json.loads(self.report.read())
@@ -78,21 +77,19 @@ class _Process:
         if self.output is not None:
             self.output.seek(0)
             if said := self.output.read().decode(errors="replace").strip():
-                log.info("rank %s said:\n%s", self.place.rank, said)
+                log.info("output of rank %s:\n%s", self.place.rank, said)
 
 
 def supervise(job: Job, count: int) -> None:
-    """Run a job in `count` processes, to its end.
-
-    Whatever passes through here, KeyboardInterrupt included, stops the processes and goes on up.
+    """Run a job in `count` processes until they end; any exception, KeyboardInterrupt included, stops them.
 
     Raises:
-        SettingError: what a process had to say of the settings, or that one was killed.
-        ProcessError: if one failed in another way; its traceback is the cause.
+        SettingError: a process raised one, or was killed.
+        ProcessError: a process failed in another way; its traceback is the cause.
     """
     processes: list[_Process] = []
     with socket.socket() as reserved, contextlib.ExitStack() as files:
-        # Bound but not listening, it keeps others off the port until the processes meet there.
+        # Bound but not listening: this reserves the port until the processes meet there.
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind(("127.0.0.1", 0))
         done = False
@@ -115,13 +112,12 @@ def supervise(job: Job, count: int) -> None:
 
 
 def _start(place: Place, report: IO[bytes], output: IO[bytes] | None) -> _Process:
-    """One process; the first one has the terminal, the others' words go to the log."""
+    """Start one process; rank 0 has the terminal, the output of others goes to the log."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = {"OMP_NUM_THREADS": str(max(1, cores // place.count))}  # they share the cores
-    # They import what this process can, also where hydra.job.chdir=true has moved it.
+    # They import what this process can, also after hydra.job.chdir=true.
     known = [path for path in (sys.path[0], os.environ.get("PYTHONPATH")) if path]
-    # A Ctrl-C in the terminal reaches every process, and SLURM sends SIGUSR1 to all of a step; they inherit the mask
-    # and leave the answer to the supervisor.
+    # Ctrl-C and SLURM's SIGUSR1 reach every process; the processes inherit this mask, and the supervisor answers.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGUSR1})
     try:
         popen = subprocess.Popen(
@@ -139,18 +135,14 @@ def _start(place: Place, report: IO[bytes], output: IO[bytes] | None) -> _Proces
 
 def _tell(process: _Process, job: Job) -> None:
     assert process.popen.stdin is not None
-    with contextlib.suppress(BrokenPipeError):  # it is dead already, which is seen in a moment
-        # Not as JSON: a value is to arrive as it is, whatever characters and types it is made of.
+    with contextlib.suppress(BrokenPipeError):  # it has ended; `_watch` notices
+        # Not JSON: values must arrive with their types.
         pickle.dump((job, process.place), process.popen.stdin)
         process.popen.stdin.flush()
 
 
 def _watch(processes: Sequence[_Process]) -> None:
-    """Wait until all have ended.
-
-    Raises:
-        SettingError, ProcessError: as soon as one fails.
-    """
+    """Wait until all processes have ended; raise as soon as one fails."""
     while any(process.popen.poll() is None for process in processes):
         if any(process.failed for process in processes):
             break
@@ -160,7 +152,7 @@ def _watch(processes: Sequence[_Process]) -> None:
 
 
 def _reason(processes: Sequence[_Process]) -> Exception:
-    """Why the run failed. Where one process dies, others fail for want of it: the first one's reason counts."""
+    """Return why the run failed: the first failure, since other processes fail as a consequence."""
     failed = [process for process in processes if process.failed]
     reports = sorted(
         ((report, process) for process in failed if (report := process.read_report())),
@@ -172,7 +164,7 @@ def _reason(processes: Sequence[_Process]) -> Exception:
             error.__cause__ = _RemoteError(report["traceback"])
             return error
     for process in failed:
-        # To abort is what a library does when another process is gone; any other signal came from outside.
+        # Libraries abort when another process is gone; other signals came from outside.
         if process.signal not in (None, signal.SIGABRT):
             return _killed(process)
     for report, process in reports:
@@ -188,15 +180,15 @@ def _reason(processes: Sequence[_Process]) -> Exception:
 def _killed(process: _Process) -> ResumableError:
     assert process.signal is not None
     memory = process.signal == signal.SIGKILL
-    why = ", as happens when memory runs out" if memory else ""
+    why = ", which happens when memory runs out" if memory else ""
     return ResumableError(
         f"trainer.devices: rank {process.place.rank} of {process.place.count} processes was killed by signal "
-        f"{process.signal.value} ({process.signal.name}){why}; the others were stopped, what was finished is kept"
+        f"{process.signal.value} ({process.signal.name}){why}; the others were stopped; finished rounds are kept"
     )
 
 
 def _stop(processes: Sequence[_Process]) -> None:
-    """End what still runs: let go of the lifelines, and kill what holds on to life."""
+    """Stop all processes: close the lifelines, then kill those that do not end."""
     for process in processes:
         assert process.popen.stdin is not None
         with contextlib.suppress(BrokenPipeError):
@@ -205,5 +197,5 @@ def _stop(processes: Sequence[_Process]) -> None:
     for process in processes:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.popen.wait(max(0.0, deadline - time.monotonic()))
-        process.popen.kill()  # nothing happens to one that has ended
+        process.popen.kill()  # no effect on an ended process
         process.popen.wait()

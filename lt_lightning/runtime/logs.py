@@ -1,4 +1,4 @@
-"""Handlers and formatters of logs; `conf/hydra` names them."""
+"""Define the log handlers and formatters that `conf/hydra` names."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from lt_lightning.storage.atomic import remove_links
 
 
 class LogFile(logging.FileHandler):
-    """A log in UTF-8 that holds what it can: a full disk is said once, by the run itself, not at every line.
-
-    A link in its place is replaced, not followed.
-    """
+    """Log to a UTF-8 file, ignoring a full disk (the run reports it once). Replace a link in its place."""
 
     def __init__(self, filename: str, mode: str = "a", *, delay: bool = False) -> None:
         super().__init__(filename, mode, encoding="utf-8", delay=delay, errors="backslashreplace")
@@ -25,25 +22,25 @@ class LogFile(logging.FileHandler):
         return super()._open()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
-        """Pass over what cannot be written."""
+        """Ignore write errors."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
 
 
 class TerminalHandler(logging.StreamHandler):
-    """Logs to whatever stderr is at the moment, so that a live display can take its lines in."""
+    """Log to the current stderr, so that a live display can capture the lines."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
 
     @property
     def stream(self) -> TextIO:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The current stderr."""
+        """Return the current stderr."""
         return sys.stderr
 
 
 class LineFormatter(logging.Formatter):
-    """Formats a log record, escaped but for tabs and line ends: a traceback has several lines."""
+    """Format a log record, escaping control characters except tabs and line ends."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's text."""
@@ -51,13 +48,13 @@ class LineFormatter(logging.Formatter):
 
 
 class StdoutHandler(logging.StreamHandler):
-    """Logs to stdout, and raises where its reader has closed it; logging would print a traceback and go on."""
+    """Log to stdout, and raise if its reader has closed it."""
 
     def __init__(self) -> None:
         super().__init__(sys.stdout)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
-        """Raise the BrokenPipeError that is being handled; leave others to logging."""
+        """Raise the BrokenPipeError that is being handled; leave other errors to logging."""
         error = sys.exc_info()[1]
         if isinstance(error, BrokenPipeError):
             raise error

@@ -1,8 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGUSR1: the run ends at once, says how to go on, and has the exit code that shells expect.
+"""Handle Ctrl-C, SIGTERM and SIGUSR1: stop at once, print how to resume, and return the usual exit code.
 
-SIGUSR1 is what a SLURM cluster sends before a job's time is over (`sbatch --signal=USR1@90`).
-
-Nothing needs to be saved then: what a run keeps, it keeps as it goes, whole or not at all.
+SLURM sends SIGUSR1 before a job's time is over (`sbatch --signal=USR1@90`). A run saves everything as it goes, so
+nothing needs saving here.
 """
 
 from __future__ import annotations
@@ -15,22 +14,21 @@ _SPOKEN = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "
 
 
 class Interruption(BaseException):
-    """Somebody wants the program to stop.
+    """A signal asks the program to stop.
 
-    Not a KeyboardInterrupt, which Lightning would turn into exit code 1, and no Exception, which might be taken for
-    the failure of one job of a sweep.
+    Not a KeyboardInterrupt, which Lightning turns into exit code 1, and not an Exception, which a sweep takes for a
+    failed job.
 
     Attributes:
-        signal: which signal said so.
-        code: the exit code that tells of it, 128 + the signal's number: 130 for Ctrl-C, 143 for SIGTERM, 138 for
-            SIGUSR1.
-        advice: how to go on; whoever knows fills it in.
+        signal: the signal.
+        code: the exit code, 128 + the signal's number: 130 for Ctrl-C, 143 for SIGTERM, 138 for SIGUSR1.
+        advice: how to resume.
     """
 
     def __init__(self, signum: int) -> None:
         self.signal = signal.Signals(signum)
         self.code = 128 + signum
-        self.advice = "start it again; what has left a folder already goes on by resume=FOLDER"
+        self.advice = "start it again, or continue its run directory with resume=FOLDER"
         super().__init__(self.signal.name)
 
     def __str__(self) -> str:
@@ -38,7 +36,7 @@ class Interruption(BaseException):
 
 
 class _Asked:
-    """The handler that is in place once the program was asked to stop: being asked again, it ends at once."""
+    """The handler after the first signal: a second signal ends the process at once."""
 
     def __init__(self, signum: int) -> None:
         self.signum = signum
@@ -48,10 +46,9 @@ class _Asked:
 
 
 def listen() -> None:
-    """Raise an `Interruption` in the main thread on Ctrl-C, SIGTERM and SIGUSR1 from now on.
+    """Raise an `Interruption` in the main thread on Ctrl-C, SIGTERM and SIGUSR1; a second signal ends the process.
 
-    A second signal ends the process. Processes that are forked off, such as those that load data, leave Ctrl-C and
-    SIGUSR1 to this one, and end on SIGTERM.
+    Forked processes, such as data loaders, ignore Ctrl-C and SIGUSR1, and end on SIGTERM.
     """
     for signum in _SPOKEN:
         signal.signal(signum, _interrupt)
@@ -67,7 +64,7 @@ def listen() -> None:
 
 
 def interruption(error: BaseException) -> Interruption | None:
-    """The interruption that an error is, or that it came of: what is stopped in its midst fails in many ways."""
+    """Return the Interruption behind `error`, or None; code that is interrupted can fail in many ways."""
     if isinstance(error, Interruption):
         return error
     signum = _asked()
@@ -75,14 +72,14 @@ def interruption(error: BaseException) -> Interruption | None:
 
 
 def stop_if_asked() -> None:
-    """Raise the `Interruption` again that was swallowed, as by a destructor in which it happened to be raised."""
+    """Raise the `Interruption` again if something swallowed it, such as a destructor."""
     signum = _asked()
     if signum is not None:
         raise Interruption(signum)
 
 
 def _asked() -> int | None:
-    """The signal that asked the program to stop; None if none did."""
+    """Return the signal that asked the program to stop, or None."""
     handler = signal.getsignal(signal.SIGINT)
     return handler.signum if isinstance(handler, _Asked) else None
 

@@ -1,7 +1,7 @@
-r"""Text on its way to a terminal, a pipe or a log: no control characters, and no failure in any encoding.
+"""Print text to a terminal, a pipe or a log without control characters, in any encoding.
 
-Class names, columns, paths and texts come from anywhere. Every line that the programs print or log is escaped here, so
-that no caller has to think of it. Imports the standard library alone.
+Everything that the programs print or log is escaped here, since names and texts come from users' data. Imports the
+standard library alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _ASCII = {"–": "-", "—": "-", "…": "...", "·": "-", "×": "x", "≥": ">=", "≤": "<=", "−": "-", "→": "->", "±": "+-"}
 """Substitutes for the punctuation of the project's own messages."""
 
-CLOSED = "stdout: its reader has closed it, and the run has stopped"
+CLOSED = "stdout: its reader has closed it; the run has stopped"
 """The error of a run whose output was piped into a program that ended, such as `head`."""
 
 FALLBACK = "lt_lightning.fallback"
@@ -35,14 +35,7 @@ FALLBACK = "lt_lightning.fallback"
 
 
 def escape(text: str, keep: str = "") -> str:
-    r"""Return a text whose control characters are escapes that terminals print.
-
-    Args:
-        text: any text.
-        keep: control characters that stay as they are.
-
-    Returns:
-        The text with escapes in the form of JSON: an escaped line of JSON is the same JSON.
+    r"""Return a text with control characters as JSON escapes, except those in `keep`. Escaped JSON is the same JSON.
 
     >>> print(escape("a\x1b[2Jb\n\u202ec"))
     a\u001b[2Jb\n\u202ec
@@ -56,11 +49,11 @@ def escape(text: str, keep: str = "") -> str:
 
 
 def write(*lines: str) -> None:
-    """Print lines to stdout, escaped but for tabs, and flush them.
+    """Print lines to stdout, escaped except for tabs, and flush.
 
     Raises:
-        SettingError: if stdout cannot be written.
-        BrokenPipeError: if the reader of stdout has closed it.
+        SettingError: stdout cannot be written.
+        BrokenPipeError: the reader of stdout has closed it.
     """
     try:
         for line in lines:
@@ -74,19 +67,19 @@ def write(*lines: str) -> None:
 
 
 def complain(message: str) -> None:
-    """Print a message to stderr as one line, escaped; without a stderr, print nothing."""
+    """Print a message to stderr as one escaped line; without a stderr, print nothing."""
     if sys.stderr is not None:  # or `print` would take stdout
         print(escape(" ".join(message.split())), file=sys.stderr, flush=True)
 
 
 def give_up() -> None:
-    """Send the rest of stdout to nowhere. Otherwise, Python tries once more to write it as it ends."""
+    """Redirect stdout to the null device, so that Python does not fail again when it exits."""
     with contextlib.suppress(OSError, ValueError):  # a stream without a file descriptor has nothing left to write
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def prepare_streams() -> None:
-    """Let stdout and stderr print what their encoding lacks as ASCII or as escapes, and escape tracebacks."""
+    """Print characters that an encoding lacks as ASCII or as escapes, and escape tracebacks and warnings."""
     codecs.register_error(FALLBACK, _substitute)
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
@@ -97,7 +90,7 @@ def prepare_streams() -> None:
 
 
 def _substitute(error: UnicodeError) -> tuple[str, int]:
-    """Return what to print instead of characters that an encoding lacks, and where to go on."""
+    """Return the replacement for characters that an encoding lacks, and the position after them."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letters = error.object[error.start : error.end]

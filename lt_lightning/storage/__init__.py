@@ -1,1 +1,1 @@
-"""Files in general: whether one may be read at all. Their content and its format belong to the folders that use it."""
+"""Write and read files: atomic writes, checksummed tensor files, caches, locks. What a file means belongs elsewhere."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: what an interrupted run leaves can always be read."""
+"""Write files atomically, so that an interrupted run leaves only complete files."""
 
 import os
 import re
@@ -26,18 +26,14 @@ _NEW = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CL
 
 
 class WriteError(ResumableError):
-    """Something cannot be written: for want of room, or of leave. What was written before is still there."""
+    """A file cannot be written (disk full or no permission); what was written before is intact."""
 
 
 def write_whole(path: Path, *content: str | bytes | memoryview) -> None:
-    """Put `content` at `path`, so that a reader finds the old file or the new one, never a part of either.
-
-    Args:
-        path: the file; its folder must exist.
-        content: all of it, in one piece or several. Text is written as UTF-8, its line ends untouched.
+    """Write `content` to `path` atomically: a reader finds the old file or the new one. Text is written as UTF-8.
 
     Raises:
-        OSError: the folder is missing or not writable, or the disk is full; what was at `path` is still there.
+        OSError: the folder is missing or not writable, or the disk is full; the old file is intact.
     """
     with open_whole(path) as file:
         for piece in content:
@@ -46,15 +42,15 @@ def write_whole(path: Path, *content: str | bytes | memoryview) -> None:
 
 @contextmanager
 def open_whole(path: Path, name: Callable[[], str] | None = None, mode: int = 0o666) -> Iterator[BinaryIO]:
-    """Open a file whose content appears at `path` once it is complete; for content too large to hold in memory.
+    """Open a file that appears at `path` once its content is complete.
 
-    The content goes to a new file of a random name in the same folder, which stays locked until it has its final name.
-    Afterwards the temporary files that killed processes left in the folder are removed.
+    The content goes to a locked file of a random name in the same folder, which is then renamed. Temporary files that
+    killed processes left in the folder are removed.
 
     Args:
         path: the file; its folder must exist. A link there is replaced, not followed.
-        name: returns another name for the file once its content is complete, such as one made of its checksum.
-        mode: the permissions of the file, as far as the umask permits them.
+        name: returns another file name once the content is complete, such as one made of its checksum.
+        mode: the permissions of the file, before the umask.
 
     Raises:
         OSError: as `write_whole` does.
@@ -63,7 +59,7 @@ def open_whole(path: Path, name: Callable[[], str] | None = None, mode: int = 0o
     try:
         # In the same folder, since a rename is atomic only within one file system.
         temporary, descriptor = _create(path.parent, mode)
-        with open(temporary, "wb", opener=lambda *_: descriptor) as file:  # knows its name
+        with open(temporary, "wb", opener=lambda *_: descriptor) as file:  # keeps its name
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -74,7 +70,7 @@ def open_whole(path: Path, name: Callable[[], str] | None = None, mode: int = 0o
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None:
-            raise OSError(error.errno, error.strerror, str(path)) from error  # the file that people know
+            raise OSError(error.errno, error.strerror, str(path)) from error  # the name that users know
         raise
     with suppress(OSError):
         for left in path.parent.glob(_TEMPORARY.format("[0-9a-f]" * 16)):
@@ -82,14 +78,14 @@ def open_whole(path: Path, name: Callable[[], str] | None = None, mode: int = 0o
 
 
 def clear_temporaries(folder: Path) -> None:
-    """Remove what killed processes had begun to write in a folder or below it; what is being written stays."""
+    """Remove the temporary files that killed processes left in a folder or below it; keep those still being written."""
     for path in folder.rglob(".*.tmp"):
         if _LEFT.fullmatch(path.name):
             _remove_abandoned(path)
 
 
 def remove_links(*paths: Path) -> None:
-    """Remove links and pipes from where a library is about to write files, since it would write through them."""
+    """Remove links and pipes at `paths`, so that a library does not write through them."""
     for path in paths:
         with suppress(FileNotFoundError, NotADirectoryError):
             kind = path.lstat().st_mode
@@ -98,23 +94,23 @@ def remove_links(*paths: Path) -> None:
 
 
 def _create(folder: Path, mode: int) -> tuple[Path, int]:
-    """Create and lock a file of a random name; a file or link that exists is never opened."""
+    """Create and lock a file of a random name, never opening an existing file or link."""
     while True:
         path = folder / _TEMPORARY.format(os.urandom(8).hex())
         try:
             descriptor = os.open(path, os.O_WRONLY | _NEW, mode)
         except FileExistsError:
             continue
-        # Before it was locked, `_remove_abandoned` of another process may have taken it for an abandoned one.
+        # Another process may have removed it as abandoned before it was locked.
         if _lock(descriptor) is not False and _is_at(path, descriptor):
             return path, descriptor
         os.close(descriptor)
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove a temporary file unless its writer lives: the system releases a lock when its process ends."""
+    """Remove a temporary file unless its writer lives: the system releases a lock when a process ends."""
     flags = os.O_RDWR | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
-    with suppress(OSError):  # it has gone, is a link, or another user's
+    with suppress(OSError):  # it is gone, is a link, or belongs to another user
         descriptor = os.open(path, flags)
         try:
             about, locked = os.fstat(descriptor), _lock(descriptor)
@@ -126,7 +122,7 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Return whether an open file could be locked; None where the file system has no locks."""
+    """Return whether an open file could be locked; None if the file system has no locks."""
     if fcntl is None:
         return None
     try:
@@ -139,7 +135,6 @@ def _lock(descriptor: int) -> bool | None:
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
-    """Return whether a path still leads to the file that was opened there."""
     try:
         return os.path.samestat(path.lstat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -148,11 +143,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 @contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
-    """Within it, say of what cannot be written where it is and what to do.
-
-    Raises:
-        WriteError: in place of an OSError.
-    """
+    """Turn an OSError within the block into a `WriteError` that names the file and the remedy."""
     try:
         yield
     except OSError as error:
@@ -160,6 +151,6 @@ def writing_to(folder: Path) -> Iterator[None]:
 
 
 def unwritable(error: OSError, place: Path | str) -> WriteError:
-    """What to say of something that could not be written; of where, if the error does not know it."""
-    where = error.filename2 or error.filename or place  # of a move, the place that it was for
-    return WriteError(f"{where}: cannot be written ({error.strerror}); make room or give leave to write")
+    """Return the `WriteError` for an OSError; `place` is used if the error has no file name."""
+    where = error.filename2 or error.filename or place  # filename2 is the target of a move
+    return WriteError(f"{where}: cannot be written ({error.strerror}); free some disk space or check permissions")

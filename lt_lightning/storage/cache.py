@@ -1,7 +1,7 @@
-"""Arrays kept in the cache: a file of them is complete or not there, is checked as it is read, and is not loaded.
+"""Cache arrays in safetensors files: written atomically, verified by a digest on reading, memory-mapped.
 
-The files are safetensors files with a digest of all that they hold. Format: https://huggingface.co/docs/safetensors
-A digest shows damage. It is no secret, so that files which other users own or may write are not read at all.
+A digest detects damage, not forgery, so files that another user owns or may write are not read.
+Format: https://huggingface.co/docs/safetensors
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ class DamagedError(ValueError):
 
 
 class UntrustedError(DamagedError):
-    """Another user can have written a file."""
+    """Another user may have written the file."""
 
 
 def keep(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays to one file. They may be mapped files themselves: no copy of them is made.
+    """Write arrays to one file, without copying them.
 
     Args:
         path: the file; its folder must exist.
-        arrays: of the types float32, int32, int64 and uint8; none is called `file` or `digest`.
+        arrays: float32, int32, int64 or uint8; no name is `file` or `digest`.
 
     Raises:
-        OSError: the file cannot be written; what was there is still there.
+        OSError: the file cannot be written; the old one is intact.
     """
     ordered = _ordered(arrays)
     digest = _digest(path.name, ordered)
@@ -62,13 +62,13 @@ def keep(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def recall(path: Path) -> Arrays:
-    """Return the arrays that `keep` wrote, mapped into memory; they cannot be written to.
+    """Return the read-only, memory-mapped arrays that `keep` wrote.
 
     Raises:
-        FileNotFoundError: there are none.
+        FileNotFoundError: the file does not exist.
         UntrustedError: another user owns the file or may write it.
         DamagedError: the file is not as it was written.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with open_regular(path) as file:
         about = os.fstat(file.fileno())
@@ -80,7 +80,7 @@ def recall(path: Path) -> Arrays:
     try:
         length = int.from_bytes(whole[:8].tobytes(), "little")
         if length > _LONGEST_HEADER:
-            raise DamagedError("it does not begin as it should")
+            raise DamagedError("its header is invalid")
         header = json.loads(whole[8 : 8 + length].tobytes())
         digest = header.pop("__metadata__")["digest"]
         content = whole[8 + length :]
@@ -89,22 +89,22 @@ def recall(path: Path) -> Arrays:
         head = _head(path.name, arrays, digest)
     except DamagedError:
         raise
-    # Whatever junk may lead to.
+    # Arbitrary bytes can raise any of these.
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        raise DamagedError("it is not what was written") from error
+        raise DamagedError("its content is invalid") from error
     if size != len(content) or head != whole[: 8 + length].tobytes() or digest != _digest(path.name, arrays):
-        raise DamagedError("its digest does not fit")
+        raise DamagedError("its checksum does not match")
     return arrays
 
 
 def recall_or_make(path: Path, make: Callable[[], Arrays], what: str, check: Callable[[Arrays], object]) -> Arrays:
-    """Return the arrays that are kept in a file; if there are none, or it is damaged, make and keep them.
+    """Return the arrays cached in a file; if it is missing or damaged, make and cache them.
 
     Args:
-        path: the file; its folder must exist. Its name says all that the arrays depend on.
-        make: makes them.
-        what: what they are, for the log.
-        check: raises a KeyError or a ValueError for arrays that are not of the kind, or not in the range, of `make`'s.
+        path: the file; its folder must exist. Its name identifies everything that the arrays depend on.
+        make: makes the arrays.
+        what: a description of the arrays for the log.
+        check: raises a KeyError or a ValueError if the arrays have wrong names, types or ranges.
     """
     try:
         arrays = recall(path)
@@ -112,27 +112,27 @@ def recall_or_make(path: Path, make: Callable[[], Arrays], what: str, check: Cal
     except FileNotFoundError:
         pass
     except UntrustedError as error:
-        log.warning("the cache of %s is not trusted (%s: %s); making it again", what, path, error)
+        log.warning("the cache of %s is not trusted (%s: %s); rebuilding it", what, path, error)
     except (KeyError, ValueError, OSError) as error:
         why = f"it has no {error}" if isinstance(error, KeyError) else getattr(error, "strerror", None) or error
-        log.warning("the cache of %s is damaged (%s: %s); making it again", what, path, why)
+        log.warning("the cache of %s is damaged (%s: %s); rebuilding it", what, path, why)
     else:
         return arrays
     arrays = make()
     try:
         keep(path, arrays)
-    except OSError as error:  # all that is lost is time, the next time
-        log.warning("%s cannot be kept (%s: %s)", what, path, error.strerror or error)
+    except OSError as error:  # the next run is slower, that is all
+        log.warning("%s cannot be cached (%s: %s)", what, path, error.strerror or error)
     return arrays
 
 
 def check_kind(array: np.ndarray, kind: type, shape: tuple[int | None, ...]) -> None:
-    """Raise a `DamagedError` unless an array has this type and this shape; None stands for any size."""
+    """Raise a `DamagedError` unless an array has this type and shape; None stands for any size."""
     fits = len(shape) == array.ndim and all(
         size in (None, found) for size, found in zip(shape, array.shape, strict=True)
     )
     if array.dtype != kind or not fits:
-        raise DamagedError(f"it has {array.dtype} of the shape {array.shape} where others belong")
+        raise DamagedError(f"it has an unexpected {array.dtype} array of shape {array.shape}")
 
 
 def check_range(array: np.ndarray, least: int, end: int) -> None:
@@ -142,18 +142,18 @@ def check_range(array: np.ndarray, least: int, end: int) -> None:
 
 
 def check_offsets(offsets: np.ndarray, end: int) -> None:
-    """Raise a `DamagedError` unless offsets begin at 0, never fall and end at `end`."""
+    """Raise a `DamagedError` unless offsets start at 0, never decrease and end at `end`."""
     if not len(offsets) or offsets[0] != 0 or offsets[-1] != end or (offsets[1:] < offsets[:-1]).any():
-        raise DamagedError("it has offsets that lead elsewhere")
+        raise DamagedError("its offsets are invalid")
 
 
 def _ordered(arrays: Mapping[str, np.ndarray]) -> Arrays:
-    """Return the arrays in the order of the file, in which each starts at a multiple of its items' size."""
+    """Return the arrays in file order, so that each starts at a multiple of its item size."""
     return dict(sorted(arrays.items(), key=lambda item: -item[1].itemsize))
 
 
 def _head(name: str, arrays: Mapping[str, np.ndarray], digest: str) -> bytes:
-    """Return what stands before the arrays. The file's name is part of it, so that a file in another's place shows."""
+    """Return the header. It holds the file's name, so that a renamed file is noticed."""
     codes = {np.dtype(kind): code for code, kind in _CODES.items()}
     header: dict[str, Any] = {"__metadata__": {"file": name, "digest": digest}}
     end = 0
@@ -166,7 +166,7 @@ def _head(name: str, arrays: Mapping[str, np.ndarray], digest: str) -> bytes:
 
 
 def _digest(name: str, arrays: Mapping[str, np.ndarray]) -> str:
-    """Return the digest of a file: of its head without the digest, and of the digests of all pieces of its arrays."""
+    """Return the digest of the header without its digest, and of the digests of all pieces of the arrays."""
     digest = blake2b(_head(name, arrays, _UNSIGNED), digest_size=32)
     pieces = [
         piece.data

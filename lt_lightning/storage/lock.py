@@ -1,4 +1,4 @@
-"""One process on one run directory: whoever comes second is told who holds it."""
+"""Lock a run directory, so that one process at a time writes to it."""
 
 from __future__ import annotations
 
@@ -25,16 +25,14 @@ _held: set[Path] = set()
 
 @contextmanager
 def hold(run: Path, *, clear: bool = True) -> Iterator[None]:
-    """Hold a run directory while this process writes in it. The system lets go when the process ends, however it does.
-
-    A directory that this process holds already stays held by the outer block.
+    """Lock a run directory while the block runs; the system releases the lock when the process ends. Blocks may nest.
 
     Args:
         run: the run directory; created if missing.
-        clear: remove what a killed process had begun to write in the directory and below it.
+        clear: remove temporary files that a killed process left.
 
     Raises:
-        SettingError: if another process holds it, or it cannot be written.
+        SettingError: another process holds it, or it cannot be written.
     """
     place = Path(os.path.realpath(run))
     if place in _held:
@@ -73,5 +71,5 @@ def _describe(holder: Path) -> str:
     try:
         who = json.loads(read_regular(holder, 2**16))
         return f"process {who['process']} on {who['machine']}, which started at {who['started']}"
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # it has just come, or is about to go
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # the holder is starting or ending
         return "another process"

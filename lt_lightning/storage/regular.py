@@ -1,4 +1,4 @@
-"""Open regular files only: a pipe waits for its other end, and a device may never end."""
+"""Open regular files only: reading a pipe may block, and a device may never end."""
 
 from __future__ import annotations
 
@@ -12,17 +12,13 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0
 
 
 def open_regular(path: Path, most: int | None = None) -> BinaryIO:
-    """Open a regular file to read its bytes.
-
-    Args:
-        path: the file, or a link to it.
-        most: the largest size in bytes; None for any.
+    """Open a regular file, or a link to one, for reading bytes.
 
     Raises:
-        OSError: there is no such file, it is a folder, a pipe or a device, or it is larger than `most`. The `strerror`
-            says which.
+        OSError: the file does not exist, is a folder, a pipe or a device, or is larger than `most` bytes; `strerror`
+            gives the reason.
     """
-    # Before it is opened, since to open a device can act on it; and again once nothing can take its place any more.
+    # Check before opening, since opening a device can act on it, and again on what was opened.
     _check(path, path.stat(), most)
     file = open(path, "rb", opener=lambda name, _: os.open(name, _FLAGS))  # noqa: SIM115 (is returned)
     try:
@@ -34,17 +30,9 @@ def open_regular(path: Path, most: int | None = None) -> BinaryIO:
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """Return the bytes of a regular file.
-
-    Args:
-        path: the file, or a link to it.
-        most: the largest size in bytes.
-
-    Raises:
-        OSError: as `open_regular` does.
-    """
+    """Return the bytes of a regular file of at most `most` bytes; raise as `open_regular` does."""
     with open_regular(path, most) as file:
-        # Python reserves as much memory as it is asked to read.
+        # Python allocates as much memory as it is asked to read.
         return file.read(min(most, os.fstat(file.fileno()).st_size))
 
 

@@ -1,10 +1,10 @@
-r"""Sealed files: tensors and plain values in one safetensors file that tells whether it is as it was written.
+"""Write and read sealed files: safetensors files with tensors, plain values and a checksum of all bytes; no pickle.
 
-The file has one entry of metadata, `lt_lightning`: JSON of the content, whose `format` and `version` say what it is,
-and first in it `sha256`, the seal: the digest of the whole file with zeros where the seal stands. So no bit can change
-unnoticed. There is no pickle in it, and other programs read it as what it is, a safetensors file.
+The metadata has one entry, `lt_lightning`: JSON of the content, whose `format` and `version` identify it. Its first key
+is `sha256`, the seal: the digest of the whole file with zeros in place of the seal.
 
-Imports the standard library alone: what tensors become of the bytes is for others (`sealed_tensors`). Format: https://huggingface.co/docs/safetensors
+Imports the standard library alone; `tensors` (torch) and `arrays` (NumPy) decode the tensors.
+Format: https://huggingface.co/docs/safetensors
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lt_lightning.storage.atomic import write_whole
 from lt_lightning.storage.regular import open_regular
 
 _ENTRY = "lt_lightning"
-# What every header starts with, so that the seal has one place in every file; 8 bytes before it say its length.
+# Every header starts with this, so that the seal has the same place in every file; its length is in 8 bytes before it.
 _OPENING = b'{"__metadata__":{"lt_lightning":"{\\"sha256\\":\\"'
 _SEAL = slice(8 + len(_OPENING), 8 + len(_OPENING) + 64)
 _UNSEALED = "0" * 64
@@ -31,13 +31,13 @@ _LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 
 
 class Sealed(NamedTuple):
-    """A sealed file that is as it was written.
+    """A sealed file whose checksum is right.
 
     Attributes:
         seal: its checksum, 64 hexadecimal digits.
         content: its plain values.
-        header: what it says of each tensor, in order: `dtype`, `shape`, `data_offsets`; not yet known to make sense.
-        tensors: their bytes, in which `data_offsets` count.
+        header: `dtype`, `shape` and `data_offsets` of each tensor, in order; not validated.
+        tensors: the bytes that `data_offsets` index.
         data: all bytes of the file.
     """
 
@@ -49,12 +49,7 @@ class Sealed(NamedTuple):
 
 
 class OtherFormatError(SettingError):
-    """A sealed file of this project, but of another format, or version of it, than the one that is wanted.
-
-    Attributes:
-        kind: its format.
-        version: the version of it.
-    """
+    """A sealed file of this project has another `kind` of format, or another `version`, than expected."""
 
     def __init__(self, message: str, kind: str, version: str) -> None:
         super().__init__(message)
@@ -62,13 +57,13 @@ class OtherFormatError(SettingError):
 
 
 def seal(path: Path, plain: bytes, names: Iterable[str], content: Mapping[str, Any]) -> str:
-    """Write a safetensors file with a seal, whole or not at all. The same values are the same file.
+    """Write a sealed file atomically. The same values give the same bytes.
 
     Args:
         path: the file; its folder must exist.
-        plain: a safetensors file, as that library writes it.
-        names: its tensors', in the order in which the file is to name them.
-        content: plain JSON values; `format` and `version` among them say what the file is.
+        plain: the bytes of a safetensors file without metadata.
+        names: the tensors' names, in the order for the header.
+        content: plain JSON values, with `format` and `version`.
 
     Returns:
         The seal, 64 hexadecimal digits.
@@ -77,7 +72,7 @@ def seal(path: Path, plain: bytes, names: Iterable[str], content: Mapping[str, A
         OSError: the file cannot be written.
     """
     end = 8 + struct.unpack("<Q", plain[:8])[0]
-    # One entry: safetensors writes several in an order of its own each time.
+    # One entry: safetensors writes several in a random order.
     entries = {_ENTRY: _dump({"sha256": _UNSEALED, **content})}
     places = json.loads(plain[8:end])
     header = _dump({"__metadata__": entries, **{name: places[name] for name in names}}).encode()
@@ -90,16 +85,11 @@ def seal(path: Path, plain: bytes, names: Iterable[str], content: Mapping[str, A
 
 
 def unseal(path: Path, format: str, version: str) -> Sealed:
-    """Read a sealed file and check its seal.
-
-    Args:
-        path: the file.
-        format: what its content must call itself.
-        version: the version of that format.
+    """Read a sealed file of this format and version, and check its seal.
 
     Raises:
         OtherFormatError: it is a sealed file of another format or version.
-        SettingError: there is no such file, it is something else, or it is damaged.
+        SettingError: the file does not exist, is not a sealed file, or is damaged.
     """
     seal, content, data = _read(path, (format, version))
     end = 8 + struct.unpack("<Q", data[:8])[0]
@@ -109,23 +99,20 @@ def unseal(path: Path, format: str, version: str) -> Sealed:
 
 
 def read_seal(path: Path) -> str:
-    """Check the seal of a sealed file of any format, without waiting for torch.
-
-    Returns:
-        The seal: files of the same seal have the same content.
+    """Return the seal of a sealed file of any format after checking it. Equal seals mean equal content.
 
     Raises:
-        SettingError: there is no such file, it is no sealed one, or it is damaged.
+        SettingError: the file does not exist, is not a sealed file, or is damaged.
     """
     return _read(path, None)[0]
 
 
 def _read(path: Path, expected: tuple[str, str] | None) -> tuple[str, dict[str, Any], bytes]:
-    """The seal of a file, found to be right, its content and all its bytes."""
+    """Return the checked seal of a file, its content and all its bytes."""
     try:
         with open_regular(path) as file:
             about = os.fstat(file.fileno())
-            # The header first, so that a large file of another kind is refused before all of it is in memory.
+            # Read the header first, to refuse a large file of another kind before reading it all.
             length = int.from_bytes(file.read(8), "little")
             if about.st_size < 8 or length > min(about.st_size - 8, _LONGEST_HEADER):
                 raise damaged(path, "not a safetensors file, or cut off")
@@ -137,11 +124,11 @@ def _read(path: Path, expected: tuple[str, str] | None) -> tuple[str, dict[str, 
     except OSError as error:
         if error.errno in (errno.EISDIR, errno.EINVAL):
             raise SettingError(f"{path}: not a file; give a .safetensors file that this project wrote") from None
-        raise SettingError(f"{path}: cannot be read ({error.strerror}); give leave to read it") from None
+        raise SettingError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
     except SettingError:
         raise
     except ValueError as error:
-        raise SettingError(f"{str(path)!r}: not the name of a file ({error}); give another") from None
+        raise SettingError(f"{str(path)!r}: not a file name ({error}); give another") from None
     seal = data[_SEAL].decode("ascii", errors="replace")
     if len(data) < about.st_size or seal != content.pop("sha256", None) or seal != _seal_of(data):
         raise damaged(path, "cut off or changed since it was written: its checksum does not fit")
@@ -149,7 +136,7 @@ def _read(path: Path, expected: tuple[str, str] | None) -> tuple[str, dict[str, 
 
 
 def _content(path: Path, header: bytes, expected: tuple[str, str] | None) -> dict[str, Any]:
-    """What a header says, not yet known to be as it was written, and whether it is what is expected."""
+    """Return the content of a header after checking its format; the seal is not checked."""
     try:
         entries = json.loads(header.decode())
         kept = entries.get("__metadata__") if isinstance(entries, dict) else None
@@ -160,7 +147,7 @@ def _content(path: Path, header: bytes, expected: tuple[str, str] | None) -> dic
     kind, version = (content.get("format"), content.get("version")) if isinstance(content, dict) else (None, None)
     if not (isinstance(content, dict) and isinstance(kind, str) and isinstance(version, str)):
         named = "sealed file" if expected is None else expected[0]
-        raise SettingError(f"{path}: no {named} of this version of the project; give one, or write it again")
+        raise SettingError(f"{path}: not a {named} of this version of the project; give one, or write it again")
     if expected is not None and (kind, version) != expected:
         raise OtherFormatError(
             f"{path}: {quoted(kind)} of version {quoted(version)}, not {expected[0]!r} of version "
@@ -172,7 +159,7 @@ def _content(path: Path, header: bytes, expected: tuple[str, str] | None) -> dic
 
 
 def _seal_of(start: bytes, body: bytes | memoryview = b"") -> str:
-    """The digest of a file with zeros where the seal stands, whatever stands there."""
+    """Return the digest of a file with zeros in place of the seal."""
     digest = sha256(start[: _SEAL.start] + _UNSEALED.encode())
     digest.update(memoryview(start)[_SEAL.stop :])
     digest.update(body)
@@ -180,12 +167,12 @@ def _seal_of(start: bytes, body: bytes | memoryview = b"") -> str:
 
 
 def damaged(path: Path, what: str) -> SettingError:
-    """What to say of a file that is not as it was written."""
+    """Return the error for a damaged file."""
     return SettingError(f"{path}: {what}; restore it from a copy, or write it again")
 
 
 def quoted(value: str | Exception) -> str:
-    """What a file holds, or a library says about it, short and in one line."""
+    """Return a value or a library's message quoted in ASCII, shortened to 80 characters."""
     text = ascii(str(value))
     return text if len(text) <= 80 else f"{text[:77]}..."
 

@@ -21,6 +21,5 @@ def search_path() -> list[str]:
 
 
 def _site_folders() -> list[str]:
-    """Return the folders that installers install to."""
     names = ("purelib", "platlib")
     return [*site.getsitepackages(), site.getusersitepackages(), *map(sysconfig.get_paths().__getitem__, names)]

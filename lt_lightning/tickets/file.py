@@ -18,8 +18,8 @@ import numpy as np
 
 from lt_lightning.data.tokenizer import SPECIAL_WORDS
 from lt_lightning.errors import SettingError, shown
+from lt_lightning.storage.arrays import read_arrays
 from lt_lightning.storage.sealed import OtherFormatError, damaged, quoted, seal, unseal
-from lt_lightning.storage.sealed_arrays import read_arrays
 from lt_lightning.tickets.places import Form, pack, unpack
 from lt_lightning.tickets.plain import check_plain
 from lt_lightning.tickets.shapes import check_about, expected_shapes

@@ -215,7 +215,7 @@ def test_a_damaged_cache_is_replaced(tmp_path, counted, caplog, damage):
 def test_what_cannot_be_kept_is_used_all_the_same(tmp_path, caplog):
     texts = read_words(dataset(TEXTS), Splitter.words, tmp_path / "no such folder")
     assert same(texts, number_words([TEXTS], Splitter.words))
-    assert [message.split(" (")[0] for message in caplog.messages] == ["word ids cannot be kept"]
+    assert [message.split(" (")[0] for message in caplog.messages] == ["word ids cannot be cached"]
 
 
 def test_what_is_kept_is_mapped_and_not_loaded(tmp_path):

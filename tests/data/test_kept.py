@@ -75,7 +75,7 @@ def test_two_values_in_each_other_s_place_are_damage(path: Path) -> None:
     ids = ARRAYS["ids"].tobytes()
     assert whole.count(ids) == 1
     path.write_bytes(whole.replace(ids, ARRAYS["ids"][[1, 0, 2, 3]].tobytes()))
-    with pytest.raises(DamagedError, match="its digest does not fit"):
+    with pytest.raises(DamagedError, match="its checksum does not match"):
         recall(path)
 
 
@@ -153,7 +153,7 @@ def test_what_is_wrong_is_said_once_and_made_again(
             found = recall_or_make(path, make, "numbers", lambda arrays: kept.check_range(arrays["ids"], 0, 4))
             assert same(found, ARRAYS)
     assert len(made) == 1
-    assert caplog.messages == [f"the cache of numbers {said.format(path=path)}; making it again"]
+    assert caplog.messages == [f"the cache of numbers {said.format(path=path)}; rebuilding it"]
 
 
 TEXTS = ["one two three", "two", "", "three, four"]

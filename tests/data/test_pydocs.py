@@ -298,4 +298,4 @@ def test_a_cache_that_cannot_be_written_costs_time_alone(all_fake, tmp_path, cap
     monkeypatch.setattr(kept, "open_whole", full)
     assert len(load_pydocs(tmp_path / "cache")["train"]) > 0
     [message] = caplog.messages
-    assert message.startswith("data=pydocs cannot be kept") and message.endswith("No space left on device)")
+    assert message.startswith("data=pydocs cannot be cached") and message.endswith("No space left on device)")

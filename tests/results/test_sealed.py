@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lt_lightning.errors import SettingError
 from lt_lightning.storage.sealed import read_seal
-from lt_lightning.storage.sealed_tensors import read_sealed, write_sealed
+from lt_lightning.storage.tensors import read_sealed, write_sealed
 
 TENSORS = {
     "fc.weight": torch.tensor([[1.5, -0.0], [float("nan"), 2.0]]),
@@ -124,7 +124,7 @@ def test_another_format_or_version_is_said_before_damage_is(path: Path) -> None:
 
 def test_a_safetensors_file_of_another_program_is_said_to_be_one(tmp_path: Path) -> None:
     save_file({"a": torch.ones(1)}, tmp_path / "other", {"format": "pt"})
-    with pytest.raises(SettingError, match="other: no lt-lightning ticket of this version of the project"):
+    with pytest.raises(SettingError, match="other: not a lt-lightning ticket of this version of the project"):
         read_sealed(tmp_path / "other", "lt-lightning ticket", "2")
 
 
@@ -179,7 +179,7 @@ def test_no_file_a_folder_and_a_pipe_are_refused_at_once(tmp_path: Path) -> None
         (tmp_path, "not a file; "),
         (tmp_path / "pipe", "not a file; "),
         (Path("/dev/zero"), "not a file; "),
-        (tmp_path / "x\0y", "not the name of a file"),
+        (tmp_path / "x\0y", "not a file name"),
     ):
         with pytest.raises(SettingError, match=reason):
             read_seal(path)

@@ -48,7 +48,7 @@ def test_without_room_a_run_stops_with_what_it_has_and_goes_on_once_there_is_som
 ) -> None:
     run = tmp_path / "run"
     room(kilobytes)
-    with pytest.raises(WriteError, match=r"cannot be written \(.*\); make room"):
+    with pytest.raises(WriteError, match=r"cannot be written \(.*\); free some disk space"):
         play(run)
     standing = find_standing(run)
     assert not standing.damages
@@ -99,7 +99,7 @@ def test_files_that_may_not_grow_are_a_line_and_nothing_is_lost(whole: Path, cor
     assert stopped.returncode == 2
     assert stopped.stderr.startswith("error: ")
     assert stopped.stderr.endswith(
-        "cannot be written (File too large); make room or give leave to write; go on with: python -m "
+        "cannot be written (File too large); free some disk space or check permissions; go on with: python -m "
         "lt_lightning.train resume=run\n"
     )
     assert stopped.stderr.count("\n") == 1
