@@ -1,10 +1,10 @@
-"""From text to batches, one way: corpus → splits → vocabulary → ids → batches, handed out by the DataModule.
+"""Turn text into batches: corpus → splits → vocabulary → ids → batches → LightningDataModule.
 
-- `sources/`: where corpora come from; `corpus`: texts and labels, checked (`labels`, `rows`);
-- `labelled`: texts with the classes of a ticket, to evaluate it on; `alphabet`: letters of strings;
-- `splits`: which training rows are kept, and which of them validate;
+- `sources/`: read corpora; `corpus`, `labels`, `rows`: check texts and labels;
+- `labelled`: texts with a ticket's classes, to evaluate it on; `alphabet`: letters of strings;
+- `splits`: choose training, validation and test rows;
 - `tokenizer`: texts to words; `numbering`: words to numbers; `vocabulary`: known words; `encoding`: one flat tensor;
-- `batches`: buckets of similar lengths, shuffled by (seed, round, epoch), and `loaders` that hand them out;
+- `batches`: buckets of similar lengths, shuffled by (seed, round, epoch); `loaders`: DataLoaders;
 - `vector_files`, `glove`: pre-trained vectors for the vocabulary;
-- `module`, `pair_module`: all of it as a LightningDataModule, for texts and for pairs.
+- `module`, `pair_module`: the DataModules for texts and for pairs of strings.
 """

@@ -1,7 +1,4 @@
-"""The letters that strings are made of, and how letters and strings are shown to people.
-
-Imports no torch: a rejected setting answers at once.
-"""
+"""Check the letters of strings and format them for messages. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,15 +7,11 @@ import unicodedata
 from lt_lightning.errors import SettingError
 
 SHOWN = 40
-"""So many characters of a string stand in an error's line."""
+"""The largest number of characters of a string in an error message."""
 
 
 def check_alphabet(alphabet: str) -> None:
-    """See that there are letters to tell apart, each once.
-
-    Raises:
-        SettingError: if there are fewer than two, or one is there twice.
-    """
+    """Raise a `SettingError` unless the alphabet has two or more different letters."""
     for place, letter in enumerate(alphabet):
         if letter in alphabet[:place]:
             raise SettingError(f"data.alphabet: {show(letter)} is in {show(alphabet)} twice; give each letter once")
@@ -30,21 +23,20 @@ def check_alphabet(alphabet: str) -> None:
 
 
 def is_surrogate(letter: str) -> bool:
-    """Whether a character is half of one, as a command line that is not in UTF-8 leaves behind; none can be encoded."""
+    """Return whether a character is half of one, as a command line that is not UTF-8 gives; it cannot be encoded."""
     return "\ud800" <= letter <= "\udfff"
 
 
 def show(text: str) -> str:
-    """A string in quotes, on one line, and not too long for it."""
+    """Return a string in quotes, on one line, shortened."""
     return repr(text) if len(text) <= SHOWN else f"{text[: SHOWN - 1]!r}…"
 
 
 def name_letter(letter: str) -> str:
-    """A letter, or what an invisible one is called: no two are called the same.
+    """Return a letter, or a unique name for an invisible one.
 
-    Example:
-        >>> name_letter("a"), name_letter(" "), name_letter(chr(10))
-        ('a', 'space', 'U+000A')
+    >>> name_letter("a"), name_letter(" "), name_letter(chr(10))
+    ('a', 'space', 'U+000A')
     """
     if letter.isprintable() and letter != " ":
         return letter

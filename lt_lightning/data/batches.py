@@ -1,7 +1,7 @@
-"""Batches of rows of similar lengths, the same in every run with the same seed.
+"""Batch rows of similar lengths, in an order that the seed determines.
 
-A *global* batch is what all processes train on in one step. Its rows are dealt out among them, so that every row is
-seen exactly once an epoch and one process sees what several would see together.
+A *global* batch is what all processes train on in one step. Its rows are divided among them, so that each row occurs
+once an epoch.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from lt_lightning.kernels import rows as kernels
 from lt_lightning.lottery.seeds import derive_seed
 
 POOL = 64
-"""How many batches' worth of shuffled rows are sorted by length together: little padding, much chance."""
+"""The number of batches of shuffled rows that are sorted by length together: little padding, much randomness."""
 
 
 class Batch(NamedTuple):
-    """What a network is given, and what it should answer.
+    """The input of a network, and its labels.
 
     Attributes:
-        ids: word ids, each row filled up with `<pad>` to the longest.
+        ids: word ids, each row padded with `<pad>` to the longest.
         lengths: the number of words in each row.
         labels: the class of each row.
-        global_rows: the number of rows that all processes have in this step.
-        global_words: the number of words in these rows; padding does not count.
+        global_rows: the number of rows of all processes in this step.
+        global_words: the number of words in these rows, without padding.
     """
 
     ids: Int64[Tensor, "batch length"]
@@ -44,7 +44,7 @@ class Batch(NamedTuple):
 
 
 class Share(NamedTuple):
-    """The rows of one global batch that one process takes, and how many rows and words there are in all."""
+    """The rows of one global batch that a process takes, and the total numbers of rows and words."""
 
     rows: Int64[Tensor, " share"]
     global_rows: int
@@ -52,17 +52,17 @@ class Share(NamedTuple):
 
 
 Padded = tuple[Int64[Tensor, "share length"], Int64[Tensor, " share"]]
-"""Ids of rows of one width, and how many each row has."""
+"""Padded ids, and the length of each row."""
 
 
 class FlatRows(NamedTuple):
-    """Rows of ids, one after another, on any device.
+    """Rows of ids, concatenated, on any device.
 
     Attributes:
         ids: all ids.
         offsets: row r is `ids[offsets[r]:offsets[r + 1]]`.
-        lengths: the number of ids of each row, always on the CPU: how wide a batch is must be known without waiting for
-            a device that is still at work on the last one.
+        lengths: the number of ids of each row, always on the CPU, so that the width of a batch is known without waiting
+            for the device.
     """
 
     ids: Int32[Tensor, " ids"]
@@ -71,33 +71,25 @@ class FlatRows(NamedTuple):
 
     @classmethod
     def of(cls, ids: Int32[Tensor, " ids"], offsets: Int64[Tensor, " rows_and_1"]) -> FlatRows:
-        """The rows of tensors on the CPU."""
+        """Return the rows of tensors on the CPU."""
         return cls(ids, offsets, offsets.diff())
 
     @property
     def nbytes(self) -> int:
-        """How much memory they take on a device."""
+        """Return the memory that they take on a device, in bytes."""
         return self.ids.nbytes + self.offsets.nbytes
 
     def to(self, device: torch.device) -> FlatRows:
-        """The same rows on a device."""
+        """Return the same rows on a device."""
         return self._replace(ids=self.ids.to(device), offsets=self.offsets.to(device))
 
     def padded(self, rows: Int64[Tensor, " share"], padding: int) -> Padded:
-        """Look up these rows, where they are.
-
-        Args:
-            rows: which; on the CPU.
-            padding: the id that fills them up to the longest; where all are empty, to a length of one.
-
-        Returns:
-            Their ids, and how many each has.
-        """
+        """Return the ids of `rows` (on the CPU), padded to the longest (at least one), and their lengths."""
         return copy_rows(self, rows, padding) if self.ids.device.type == "cpu" else gather_rows(self, rows, padding)
 
 
 def copy_rows(all_rows: FlatRows, rows: Int64[Tensor, " share"], padding: int) -> Padded:
-    """`FlatRows.padded` on the CPU, row by row: after a step little is in the caches, and this needs little else."""
+    """Compute `FlatRows.padded` on the CPU row by row, which touches the least memory."""
     chosen = rows.numpy()
     starts, lengths = all_rows.offsets.numpy()[chosen], all_rows.lengths.numpy()[chosen]
     padded = np.empty((len(chosen), max(1, lengths.max())), np.int64)
@@ -106,23 +98,23 @@ def copy_rows(all_rows: FlatRows, rows: Int64[Tensor, " share"], padding: int) -
 
 
 def gather_rows(all_rows: FlatRows, rows: Int64[Tensor, " share"], padding: int) -> Padded:
-    """`FlatRows.padded` on any other device: all rows at once, without waiting for it."""
+    """Compute `FlatRows.padded` on another device, for all rows at once and without synchronizing."""
     device = all_rows.ids.device
     longest = int(all_rows.lengths.index_select(0, rows).max())
     rows = rows.to(device, non_blocking=True)
     starts = all_rows.offsets.index_select(0, rows)
     lengths = all_rows.offsets.index_select(0, rows + 1) - starts
     places = torch.arange(max(1, longest), device=device)
-    # Where no row has an id, there must still be one to look up before it is overwritten.
+    # `index_select` needs an id to look up even if all rows are empty.
     ids = all_rows.ids if len(all_rows.ids) else torch.full((1,), padding, dtype=torch.int32, device=device)
-    # Padding reads the last id of all, harmlessly, before it is overwritten: no row reaches past the end.
+    # Positions past the end read the last id, which padding overwrites.
     positions = (starts[:, None] + places).clamp_(max=len(ids) - 1)
     found = ids.index_select(0, positions.flatten()).view_as(positions).long()
     return found.masked_fill_(places >= lengths[:, None], padding), lengths
 
 
 class BatchedTexts(Dataset[Batch]):
-    """Texts that are looked up a batch at a time: `texts[share]` is the batch of these rows.
+    """Encoded texts as a dataset of batches: `texts[share]` is a batch.
 
     Args:
         rows: the texts' word ids.
@@ -135,21 +127,21 @@ class BatchedTexts(Dataset[Batch]):
 
     @classmethod
     def of(cls, texts: EncodedTexts) -> BatchedTexts:
-        """Texts on the CPU."""
+        """Return texts on the CPU."""
         return cls(FlatRows.of(texts.ids, texts.offsets), texts.labels)
 
     @property
     def lengths(self) -> Int64[Tensor, " rows"]:
-        """The number of words of each row, on the CPU."""
+        """Return the number of words of each row, on the CPU."""
         return self._rows.lengths
 
     @property
     def nbytes(self) -> int:
-        """How much memory the texts take on a device."""
+        """Return the memory that the texts take on a device, in bytes."""
         return self._rows.nbytes + self._labels.nbytes
 
     def to(self, device: torch.device) -> BatchedTexts:
-        """The same texts on a device; so are the batches that are looked up."""
+        """Return the same texts on a device; batches are then made there."""
         return BatchedTexts(self._rows.to(device), self._labels.to(device))
 
     def __len__(self) -> int:
@@ -162,15 +154,7 @@ class BatchedTexts(Dataset[Batch]):
 
 
 def check_rows(rows: Mapping[str, int], processes: int) -> None:
-    """See that every process gets a row of each part.
-
-    Args:
-        rows: the number of rows of each part.
-        processes: how many share them.
-
-    Raises:
-        SettingError: if there are fewer rows than processes.
-    """
+    """Raise a `SettingError` if a part (name → number of rows) has fewer rows than there are processes."""
     part, fewest = min(rows.items(), key=lambda item: item[1])
     if fewest < processes:
         what = f"{fewest} {part} row{'s' * (fewest != 1)}".replace("  ", " ")
@@ -178,13 +162,13 @@ def check_rows(rows: Mapping[str, int], processes: int) -> None:
 
 
 def count_measured(rows: int, batch_size: int, processes: int, limit: int | float) -> int:
-    """Return how many rows a validation or a test measures.
+    """Return the number of rows that a validation or a test measures.
 
     Args:
         rows: the number of rows of the part.
-        batch_size: rows a process and step.
-        processes: how many processes share each global batch.
-        limit: Lightning's `limit_test_batches` or `limit_val_batches`: a number of batches, or a share of them.
+        batch_size: rows per process and step.
+        processes: the number of processes that share each global batch.
+        limit: Lightning's `limit_test_batches` or `limit_val_batches`: a number of batches, or a fraction of them.
     """
     sizes = cut(rows, batch_size * processes, processes)
     return sum(sizes[: limit if isinstance(limit, int) else int(len(sizes) * limit)])
@@ -199,19 +183,17 @@ def cut(rows: int, size: int, processes: int) -> list[int]:
 
 
 class LengthBuckets(Sampler[Share]):
-    """Deals out global batches of rows of similar lengths.
-
-    Lightning calls `set_epoch` at the start of each epoch; the shuffle depends on `(seed, round, epoch)` alone.
+    """Sample global batches of rows of similar lengths; the shuffle depends on `(seed, round, epoch)` alone.
 
     Args:
         lengths: the number of words of each row.
-        batch_size: rows a process and step.
-        shuffle: `(seed, round)` to shuffle by; None for a fixed order, by length.
-        processes: how many processes share each global batch.
-        rank: which of them this is.
+        batch_size: rows per process and step.
+        shuffle: `(seed, round)`; None for a fixed order, by length.
+        processes: the number of processes that share each global batch.
+        rank: the rank of this process.
 
     Raises:
-        SettingError: if there are fewer rows than processes.
+        SettingError: there are fewer rows than processes.
     """
 
     def __init__(
@@ -232,7 +214,7 @@ class LengthBuckets(Sampler[Share]):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch the next pass is."""
+        """Set the epoch of the next pass; Lightning calls it at the start of each epoch."""
         self._epoch = epoch
 
     def __len__(self) -> int:

@@ -1,7 +1,4 @@
-"""A corpus: labelled texts in a training and a test split, checked before anything is built on them.
-
-Imports no torch: what is wrong with the data is said before seconds are spent on loading it.
-"""
+"""Load a corpus: labelled texts in a training and a test split, checked. Imports no torch."""
 
 from __future__ import annotations
 
@@ -38,15 +35,14 @@ class Corpus:
     """Labelled texts.
 
     Attributes:
-        name: what people call it.
+        name: a short name.
         source: where it was read from.
-        splits: `train` and `test` (a DatasetDict), each with the columns `text` (string) and `label` (a
-            ClassLabel). Their fingerprints are those of their content: wherever a text was read from, it is encoded
-            once.
-        dropped: how many rows without text or label each split lost.
-        delimiters: of each split that was read from a .csv, the character between its columns.
-        test_fraction: the share of the rows that was drawn as the test split; None if the data has one.
-        places: of each split that was drawn, the place of each of its rows among all of them, counted from 0.
+        splits: `train` and `test` (a DatasetDict), each with the columns `text` (string) and `label` (ClassLabel).
+            Their fingerprints depend on the content alone, so that the same texts share a cache.
+        dropped: the number of rows without text or label that each split lost.
+        delimiters: the column delimiter of each split that was read from a .csv.
+        test_fraction: the fraction of rows drawn as the test split; None if the data has one.
+        places: the original row numbers, from 0, of each split that was drawn.
     """
 
     name: str
@@ -59,17 +55,17 @@ class Corpus:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """A name for each class, in the order of the labels."""
+        """Return the name of each class, in the order of the labels."""
         return tuple(self.splits["train"].features["label"].names)
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """What tells each split's content from any other."""
+        """Return the fingerprint of each split's content."""
         return {split: rows._fingerprint for split, rows in self.splits.items()}
 
     @property
     def reading(self) -> dict[str, Any]:
-        """How the splits were made of files, for `run.json`."""
+        """Return how the splits were read from files, for `run.json`."""
         return {"delimiter": dict(self.delimiters) or None, "test_fraction": self.test_fraction}
 
     @property
@@ -88,13 +84,10 @@ class Corpus:
 
 
 def load_corpus(config: TextConfig) -> Corpus:
-    """Read the corpus that the `data` group asks for.
-
-    Args:
-        config: the `data` group.
+    """Load the corpus of the `data` group.
 
     Raises:
-        SettingError: if it cannot be had, or is not what a corpus must be.
+        SettingError: it cannot be read, or is not a valid corpus.
     """
     if isinstance(config, Names):
         from lt_lightning.data.sources.names import load_names
@@ -106,7 +99,7 @@ def load_corpus(config: TextConfig) -> Corpus:
         from lt_lightning.data.sources.files import read_path
 
         splits, delimiters = read_path(typed_path(config.path), CsvForm.of(config))
-        # PyDocs is the default: no other corpus may pass for it.
+        # PyDocs is the default name; other files must not carry it.
         named = replace(config, name="files") if config.name == "PyDocs" else config
         return replace(make_corpus(named, config.path, splits), delimiters=delimiters)
     if config.hub is not None:
@@ -126,13 +119,13 @@ def load_corpus(config: TextConfig) -> Corpus:
 
 
 def cache_folder() -> Path:
-    """Return the folder where the project keeps what it worked out, inside the cache of `datasets`.
+    """Return the project's private folder inside the cache of `datasets`.
 
-    No other user may write in it. Where users share a cache, the first has the folder `lt_lightning`, and each of the
-    others one that has the user's number in its name.
+    Users who share a cache get a folder each: the first `lt_lightning`, the others one with their user number in its
+    name.
 
     Raises:
-        SettingError: if nothing can be written there.
+        SettingError: the folder cannot be written.
     """
     folder = Path(HF_DATASETS_CACHE) / "lt_lightning"
     try:
@@ -144,20 +137,20 @@ def cache_folder() -> Path:
     else:
         why = "" if os.access(folder, os.W_OK) else "it is read-only"
     if why:
-        raise SettingError(f"HF_DATASETS_CACHE: nothing can be kept in {folder} ({why}); set it to another folder")
+        raise SettingError(f"HF_DATASETS_CACHE: cannot write to {folder} ({why}); set it to another folder")
     return folder
 
 
 def make_corpus(config: TextConfig, source: str, splits: Mapping[Any, datasets.Dataset]) -> Corpus:
-    """Check what was read and bring it into the form of a corpus.
+    """Check splits and convert them to a corpus.
 
     Args:
         config: the `data` group; its columns, class names and `test_fraction` are used.
         source: where `splits` were read from.
-        splits: at least `train`. Where there is no `test`, a share of the training rows is drawn for it.
+        splits: at least `train`. Without `test`, a fraction of the training rows is drawn for it.
 
     Raises:
-        SettingError: naming the split, what is wrong with it and what to do.
+        SettingError: names the split, the fault and the remedy.
     """
     where = {split: f"{source}: {split}" for split in ("train", "test")}
     drawn = "test" not in splits and config.test_fraction is not None

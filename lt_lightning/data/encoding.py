@@ -1,4 +1,4 @@
-"""Texts as numbers: one flat tensor of word ids, and where each text starts in it."""
+"""Encode texts as one flat tensor of word ids and the offset of each text."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ from lt_lightning.config.enums import Splitter
 from lt_lightning.data.numbering import NumberedTexts, number_words
 from lt_lightning.storage.cache import Arrays, check_kind, check_offsets, check_range, recall_or_make
 
-# Raise it with every change to `numbering` that changes what texts become, and to the form of what `kept` writes:
-# caches of the old are then not read.
+# Increase it when `numbering` or the form of the cached arrays changes, to invalidate old caches.
 FORMAT = 2
 BATCH = 1000
-"""So many texts are cut at a time."""
+"""Texts per batch."""
 LARGE = 1 << 26
-"""Texts of more bytes are cut one by one."""
+"""Batches of more bytes are split into single texts."""
 
 
 class EncodedTexts(NamedTuple):
-    """Texts of word ids, one after another.
+    """Encoded texts, concatenated.
 
     Attributes:
         ids: all word ids.
@@ -43,24 +42,19 @@ class EncodedTexts(NamedTuple):
 
     @property
     def lengths(self) -> Int64[Tensor, " rows"]:
-        """The number of words of each row."""
+        """Return the number of words of each row."""
         return self.offsets.diff()
 
 
 def read_words(texts: datasets.Dataset, splitter: Splitter, cache: Path) -> NumberedTexts:
-    """Cut all texts of a split into words and number these; the second time they come from the cache.
+    """Split all texts (column `text`) into numbered words, or load them from the cache.
 
-    What is kept depends on the texts alone, so that runs with other seeds, limits and sizes of vocabularies share it.
-
-    Args:
-        texts: a dataset with the column `text`.
-        splitter: how its texts fall into words.
-        cache: the folder where the words are kept, under a fingerprint of the texts and the splitter.
+    The cache depends on the texts and the splitter alone: runs with other seeds, limits and vocabulary sizes share it.
 
     Raises:
-        SettingError: if spaCy is asked for and not installed.
+        SettingError: spaCy is not installed but requested.
     """
-    # What is a letter, and its lower case, is for the libraries to say.
+    # The libraries define letters and lower case.
     libraries = ["tokenizers", "spacy"] if splitter is Splitter.spacy else ["tokenizers"]
     recipe = f"{FORMAT}|{texts._fingerprint}|{splitter.value}|{[*map(_version, libraries)]}"
     fingerprint = hashlib.blake2b(recipe.encode(), digest_size=16).hexdigest()
@@ -104,14 +98,14 @@ def encode(
     rows: Int64[np.ndarray, " some"],
     max_length: int | None,
 ) -> EncodedTexts:
-    """Give words the ids that they have in a vocabulary.
+    """Map words to their ids in a vocabulary.
 
     Args:
         texts: a whole split.
         numbers: the id of each of its words.
         labels: the class of each of its rows.
-        rows: which of them to encode, in ascending order, none twice.
-        max_length: keep so many words of each text; None for all.
+        rows: the rows to encode, ascending and unique.
+        max_length: the number of words to keep of each text; None for all.
     """
     ids, lengths = take_rows(texts, rows, max_length)
     return EncodedTexts(
@@ -124,20 +118,11 @@ def encode(
 def take_rows(
     texts: NumberedTexts, rows: Int64[np.ndarray, " some"], max_length: int | None = None
 ) -> tuple[Int32[np.ndarray, " ids"], Int64[np.ndarray, " some"]]:
-    """The words of some rows.
-
-    Args:
-        texts: a whole split.
-        rows: which of them, in ascending order, none twice.
-        max_length: take so many words of each text; None for all.
-
-    Returns:
-        Their numbers, one row after another, and how many each row has.
-    """
+    """Return the word numbers of `rows` (ascending, unique), at most `max_length` of each row, and their counts."""
     lengths = np.diff(texts.offsets)
     kept = np.zeros_like(lengths)
     kept[rows] = lengths[rows] if max_length is None else lengths[rows].clip(max=max_length)
-    # A byte a word, in turns: so many words of a row are kept, so many are not.
+    # A mask byte per word: the kept words of a row, then the others.
     turns = np.stack([kept, lengths - kept], axis=1).reshape(-1)
     return texts.ids[np.repeat(np.tile([True, False], len(lengths)), turns)], kept[rows]
 

@@ -1,4 +1,4 @@
-"""Pre-trained word vectors: of a whole file, only the rows of the vocabulary stay in memory.
+"""Load pre-trained word vectors, keeping only the rows of the vocabulary in memory.
 
 GloVe 6B: Pennington, Socher and Manning 2014, https://nlp.stanford.edu/projects/glove/
 """
@@ -31,20 +31,13 @@ if TYPE_CHECKING:
 
 
 FORMAT = 2
-"""Raise it with every change to the vectors that a file gives, or to the form of what `kept` writes: caches of the old
-are then not read."""
+"""Increase it when the vectors or the form of the cached arrays change, to invalidate old caches."""
 LONGEST_LINE = 1 << 20
-"""A longer line, in bytes, holds no word and its numbers: it is refused before it is read as a whole."""
+"""The longest line to read, in bytes."""
 
 
 def recall_vectors(config: EmbeddingConfig, words: Sequence[str], cache: Path) -> Float[Tensor, "words dim"] | None:
-    """The vectors of `load_vectors`; for the same words of the same file they come from the cache the second time.
-
-    Args:
-        config: the `embedding` group.
-        words: the vocabulary.
-        cache: the folder where vectors are kept, under a fingerprint of the words and of where and when the file was
-            written. A matrix is kept nowhere else: it is read as fast where it is.
+    """Return `load_vectors(config, words)`, cached by words and the file's path, size and time; a .npy is not cached.
 
     Raises:
         SettingError: as `load_vectors` does.
@@ -70,17 +63,17 @@ def recall_vectors(config: EmbeddingConfig, words: Sequence[str], cache: Path) -
 
 
 def load_vectors(config: EmbeddingConfig, words: Sequence[str]) -> Float[Tensor, "words dim"] | None:
-    """The vectors that the `embedding` group asks for; None if they are to be random.
+    """Load the vectors of the `embedding` group; None if embeddings start at random.
 
     Args:
         config: the `embedding` group.
         words: the vocabulary.
 
     Returns:
-        A row a word; NaN where there is no vector for it. Of a word that is there twice, the first counts.
+        A row per word, NaN without a vector. The first of repeated words counts.
 
     Raises:
-        SettingError: if the vectors cannot be had, are of another width than `embedding.dim`, or not for these words.
+        SettingError: the vectors cannot be read, have another width than `embedding.dim`, or fit none of the words.
     """
     path = find_vectors(config)
     if path is None:
@@ -95,19 +88,19 @@ def load_vectors(config: EmbeddingConfig, words: Sequence[str]) -> Float[Tensor,
     except RuntimeError as error:  # encrypted
         raise SettingError(f"embedding.path: {path} cannot be read ({error}); unpack it, and give the .txt") from error
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise SettingError(f"embedding.path: {path} cannot be read ({error}); fetch it anew") from error
+        raise SettingError(f"embedding.path: {path} cannot be read ({error}); download it again") from error
     if not found(vectors):
         raise SettingError(f"embedding.path: {path} has none of the vocabulary's {len(words):,} words; give another")
     return vectors
 
 
 def found(vectors: Float[Tensor, "words dim"]) -> int:
-    """How many words have a vector."""
+    """Return the number of words that have a vector."""
     return int((~vectors.isnan().any(dim=1)).sum())
 
 
 def _read_lines(path: Path, lines: Iterable[bytes], words: Sequence[str], dim: int) -> Tensor:
-    """Read `word number number …` lines; but for the first, numbers are parsed only for words that are wanted."""
+    """Read `word number number …` lines, parsing only the first and those of wanted words."""
     rows = {word.encode(): row for row, word in enumerate(words)}
     vectors = np.full((len(words), dim), np.nan, dtype=np.float32)
     is_first = True
@@ -122,30 +115,26 @@ def _read_lines(path: Path, lines: Iterable[bytes], words: Sequence[str], dim: i
             raise _wrong_width(path, len(vector), dim)
         is_first = False
         if len(fields) > dim and _numbers(fields[-dim:]) is not None:
-            continue  # a word with white space in it, which no vocabulary has
+            continue  # a word with white space, which no vocabulary has
         if vector is None or len(vector) != dim:
-            raise SettingError(f"embedding.path: {path}, line {number}: not a word and {dim} numbers; mend the file")
+            raise SettingError(f"embedding.path: {path}, line {number}: not a word and {dim} numbers; fix the file")
         if row is not None:
             vectors[row] = vector
             del rows[word]  # of repeats, the first counts
     if is_first:
-        raise SettingError(f"embedding.path: {path} holds no vectors; give a file of a word and its numbers a line")
+        raise SettingError(f"embedding.path: {path} holds no vectors; give a file with a word and its numbers per line")
     return torch.from_numpy(vectors)
 
 
 def _lines(file: io.BufferedReader, path: Path) -> Iterator[bytes]:
-    """Read a file line by line, without the byte order mark that it may begin with.
-
-    Raises:
-        SettingError: if a line is too long.
-    """
+    """Yield the lines of a file without a byte order mark; raise if one is too long."""
     number = 0
     while line := file.readline(LONGEST_LINE):
         number += 1
         if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
             raise SettingError(
                 f"embedding.path: {path}, line {number}: longer than {LONGEST_LINE:,} bytes, which is not a word and "
-                "its numbers; give a text file of a line a word"
+                "its numbers; give a text file with one word per line"
             )
         yield line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
 
@@ -159,26 +148,26 @@ def _numbers(fields: Sequence[bytes]) -> Float32[np.ndarray, " dim"] | None:
 
 
 def _is_header(line: bytes) -> bool:
-    """Whether a first line is word2vec's: the numbers of words and of dimensions."""
+    """Return whether a first line is word2vec's: the numbers of words and of dimensions."""
     fields = line.split()
     return len(fields) == 2 and all(field.isdigit() for field in fields)
 
 
 @contextmanager
 def _open_file(path: Path, dim: int) -> Iterator[io.BufferedReader]:
-    """Open a text file, or the right member of an archive."""
+    """Open a text file, or the matching member of an archive."""
     if path.suffix != ".zip":
         with path.open("rb") as file:
             yield file
         return
     with zipfile.ZipFile(path) as archive:
-        # A Mac adds a shadow of each file, of the same name in another folder.
+        # macOS adds a resource file of the same name for each file.
         texts = [name for name in archive.namelist() if name.endswith(".txt") and not name.startswith("__MACOSX/")]
         fitting = [name for name in texts if f".{dim}d." in name] or (texts if len(texts) == 1 else [])
         if len(fitting) != 1:
             raise SettingError(
                 f"embedding.path: {path} has no single .txt of {dim} dimensions; it has {', '.join(texts) or 'none'}: "
-                "choose another embedding.dim, or unpack the file that you mean"
+                "choose another embedding.dim, or unpack the right file"
             )
         with archive.open(fitting[0]) as member:
             # A member's own `readline` with a limit is slow.
@@ -186,16 +175,16 @@ def _open_file(path: Path, dim: int) -> Iterator[io.BufferedReader]:
 
 
 def _read_matrix(path: Path, matrix_words: Sequence[str], words: Sequence[str], dim: int) -> Tensor:
-    """Take rows out of a matrix on disk, which is not read as a whole."""
+    """Read the wanted rows of a memory-mapped matrix."""
     try:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
-        # NumPy's own words advise to load pickles, which may do anything.
+        # NumPy's message recommends loading pickles, which is unsafe.
         raise SettingError(
             f"embedding.path: {path} is not a .npy file of numbers, or a damaged one; give another"
         ) from error
     if not isinstance(matrix, np.ndarray) or matrix.dtype.kind not in "fiu" or matrix.ndim != 2:
-        raise SettingError(f"embedding.path: {path} is not a matrix of numbers; give a .npy file of a row a word")
+        raise SettingError(f"embedding.path: {path} is not a matrix of numbers; give a .npy file with one row per word")
     if matrix.shape[1] != dim:
         raise _wrong_width(path, matrix.shape[1], dim)
     if len(matrix) != len(matrix_words):
@@ -224,7 +213,6 @@ def _read_words(path: Path) -> list[str]:
 
 
 def _read_index(matrix: Path) -> list[str]:
-    """The words of the package's matrix."""
     return pq.read_table(matrix.with_name("glove_6B_index.parquet"))["index"].to_pylist()
 
 

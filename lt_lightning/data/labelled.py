@@ -1,4 +1,4 @@
-"""Texts to evaluate a ticket on, each with the number that its class has in the ticket."""
+"""Load texts to evaluate a ticket on, labelled with the ticket's class numbers."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SPLITS = ("test", "train", "valid")
-"""What can be chosen of a corpus."""
+"""The parts of a corpus to choose from."""
 
 
 @dataclass(frozen=True)
 class LabelledTexts:
-    """Texts and what they are.
+    """Texts and their classes.
 
     Attributes:
         source: where they were read from.
-        rows: the columns `text` and `label`, the numbers of the ticket's classes.
-        dropped: how many rows without text or label were left out.
-        numbers: int64 `(rows,)`: the place of each row among those that have text and label, counted from 1.
+        rows: the columns `text` and `label` (the ticket's class numbers).
+        dropped: the number of rows left out for lack of a text or label.
+        numbers: int64 `(rows,)`: the position of each row among the complete ones, from 1.
     """
 
     source: str
@@ -49,21 +49,21 @@ class LabelledTexts:
 
     @property
     def labels(self) -> Int64[np.ndarray, " rows"]:
-        """The number of each row's class."""
+        """Return the class number of each row."""
         return self.rows.with_format("arrow")[:]["label"].to_numpy()
 
     @property
     def fingerprint(self) -> str:
-        """What tells these texts, with these labels, in this order from any others; a corpus tells its splits by it."""
+        """Return the fingerprint of these texts and labels in this order."""
         return self.rows._fingerprint
 
     def batches(self, size: int) -> Iterator[list[str]]:
-        """The texts, so many at a time."""
+        """Yield the texts in lists of `size`."""
         for batch in self.rows.with_format("arrow").iter(size):
             yield batch["text"].to_pylist()  # pyright: ignore[reportIndexIssue, reportCallIssue, reportArgumentType]
 
     def texts(self, rows: Sequence[int]) -> list[str]:
-        """The texts of some rows, counted from 0."""
+        """Return the texts of some rows, counted from 0."""
         return [self.rows[row]["text"] for row in rows]
 
 
@@ -72,11 +72,11 @@ def read_labelled_file(path: Path, config: TextConfig, names: Sequence[str]) -> 
 
     Args:
         path: a .csv, .jsonl or .parquet file.
-        config: the `data` group; its columns, limit, and class names, which are those of numbers in the file, are used.
-        names: the ticket's classes. Labels that are names are looked up among them; numbers without names are theirs.
+        config: the `data` group; its columns, limit and class names (of numbers in the file) are used.
+        names: the ticket's classes. Labels that are names are looked up here; numbers without names index it.
 
     Raises:
-        SettingError: if the file cannot be read, or a label is of no class of the ticket.
+        SettingError: the file cannot be read, or a label is not a class of the ticket.
     """
     where = str(path)
     columns, known = read_columns(read_file(path, "data", CsvForm.of(config)), where, config, names)
@@ -97,18 +97,17 @@ def read_labelled_file(path: Path, config: TextConfig, names: Sequence[str]) -> 
 def take_split(
     corpus: Corpus, split: str, config: TextConfig, names: Sequence[str], about: Mapping[str, Any]
 ) -> LabelledTexts:
-    """A part of a corpus.
+    """Return a part of a corpus.
 
     Args:
         corpus: the texts.
-        split: `test`; `train`, all training rows, those that validated included; or `valid`, those of them that the
-            ticket's run validated on.
+        split: `test`; `train`, all training rows; or `valid`, those of them that the ticket's run validated on.
         config: the `data` group; its limit is used.
         names: the ticket's classes; see `read_labelled_file`.
-        about: what the ticket says of itself; of it `seed`, `rows` and `fingerprint` say what validated.
+        about: the ticket's metadata; `seed`, `rows` and `fingerprint` determine the validation rows.
 
     Raises:
-        SettingError: if a label is of no class of the ticket, or it cannot be said what validated.
+        SettingError: a label is not a class of the ticket, or the validation rows cannot be determined.
     """
     of = "test" if split == "test" else "train"
     columns = corpus.splits[of].with_format("arrow")[:]
@@ -124,14 +123,14 @@ def take_split(
 
 
 def _validated(corpus: Corpus, labels: np.ndarray, about: Mapping[str, Any]) -> np.ndarray:
-    """The training rows that a run validated on: its draw, made again from how many they were."""
+    """Return the training rows that a run validated on, by repeating its draw."""
     seed, parts, content = (about.get(key) for key in ("seed", "rows", "fingerprint"))
     train, valid = (parts.get(part) if isinstance(parts, Mapping) else None for part in ("train", "valid"))
     if not (isinstance(seed, int) and isinstance(train, int) and isinstance(valid, int) and min(train, valid) > 0):
-        raise SettingError("split: the ticket does not say what its run validated on; use split=test")
+        raise SettingError("split: the ticket does not record its validation rows; use split=test")
     if not isinstance(content, Mapping) or content.get("train") != corpus.fingerprints["train"]:
         raise SettingError(
-            f"split: valid is a part of the rows that the ticket learned from, and {corpus.source} has others; "
+            f"split: valid is a part of the ticket's training rows, and {corpus.source} has other rows; "
             "use split=test or split=train"
         )
     limit = train + valid if train + valid < len(labels) else None
@@ -139,17 +138,13 @@ def _validated(corpus: Corpus, labels: np.ndarray, about: Mapping[str, Any]) -> 
 
 
 def _spread(count: int, limit: int | None) -> np.ndarray:
-    """The places of at most `limit` of so many rows, evenly spread: they may be sorted by class."""
+    """Return at most `limit` evenly spaced positions: rows may be sorted by class."""
     return np.arange(count) if limit is None or limit >= count else np.arange(limit) * count // limit
 
 
 def _find(labels: pa.ChunkedArray, names: Sequence[str], where: str) -> Int64[np.ndarray, " rows"]:
-    """The number that each label's class has in the ticket.
-
-    Raises:
-        SettingError: if a label is none of its classes.
-    """
-    # A class may be called 3, and not be number 3.
+    """Return each label's class number in the ticket; raise if one is unknown."""
+    # The class named 3 may have another number.
     by_name = {*map(str, labels.unique().to_pylist())} <= set(names)
     codes = Classes(tuple(names), numbered=not by_name).find(labels)
     if codes.min(initial=0) < 0:

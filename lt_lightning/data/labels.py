@@ -1,7 +1,7 @@
-"""Labels become numbers 0 … C−1 with a name each, whatever a file holds.
+"""Convert labels to class numbers 0 … C−1 with names.
 
-Labels are read as they are. Whole numbers 0 … C−1 are class numbers, typed or written as text. Everything else is a
-name: `01` is not `1`. A label is missing if it is null, blank, or NaN, the number as well as the text.
+Whole numbers 0 … C−1 are class numbers, typed or written as text. Everything else is a name: `01` is not `1`. A label
+is missing if it is null, blank, or NaN (number or text).
 """
 
 from __future__ import annotations
@@ -20,25 +20,21 @@ from lt_lightning.errors import SettingError
 
 @dataclass(frozen=True)
 class Classes:
-    """What labels stand for.
+    """The classes of a corpus.
 
     Attributes:
         names: the classes' names, in the order of their numbers.
-        numbered: labels that are whole numbers are these numbers; otherwise they, too, are names.
+        numbered: whether labels that are whole numbers are class numbers rather than names.
     """
 
     names: tuple[str, ...]
     numbered: bool
 
     def number(self, labels: pa.ChunkedArray, where: str) -> Int64[np.ndarray, " rows"]:
-        """The number of each label's class.
-
-        Args:
-            labels: as `tidy_labels` gives them, none missing.
-            where: what they were read from, for the error.
+        """Return the class number of each label (of `tidy_labels`, none missing); `where` names the source in errors.
 
         Raises:
-            SettingError: if a label is of no class.
+            SettingError: a label belongs to no class.
         """
         codes = self.find(labels)
         if codes.min(initial=0) < 0:
@@ -46,13 +42,13 @@ class Classes:
             plain = self.names == tuple(map(str, range(len(self.names))))
             numbers = f"0 … {len(self.names) - 1}, " if self.numbered and not plain else ""
             raise SettingError(
-                f"{where}: label {unknown!r} is none of the classes: {numbers}{_some(self.names)}; mend the label, or "
+                f"{where}: label {unknown!r} is none of the classes: {numbers}{_some(self.names)}; fix the label, or "
                 "name its class too"
             )
         return codes
 
     def find(self, labels: pa.ChunkedArray) -> Int64[np.ndarray, " rows"]:
-        """Return the number of each label's class, and -1 for a label of none; `labels` as for `number`."""
+        """Return the class number of each label, and -1 for a label of no class."""
         numbers = as_numbers(labels) if self.numbered else None
         if numbers is not None:
             codes = numbers.to_numpy()
@@ -76,11 +72,10 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def as_numbers(labels: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Return labels as int64, or None if they are names.
+    """Return labels of `tidy_labels` as int64, or None if they are names.
 
-    Args:
-        labels: as `tidy_labels` gives them. Text counts as numbers if every value is a whole number without a sign and
-            without leading zeros, such as `12` or `12.0`, and no number is written in two ways.
+    Text counts as numbers if every value is a whole number without sign and leading zeros, such as `12` or `12.0`, and
+    no number is written in two ways.
     """
     if pa.types.is_integer(labels.type) or pa.types.is_null(labels.type):
         return labels.cast(pa.int64())
@@ -99,16 +94,16 @@ _SIGNED = re.compile(r"-?(?:0|[1-9][0-9]*)")
 def tidy_labels(
     labels: pa.ChunkedArray, known: Sequence[str] | None, where: str, named: Collection[str] = ()
 ) -> pa.ChunkedArray:
-    """Return labels as whole numbers (int64) or as text without white space around it, null where one is missing.
+    """Return labels as int64 or as trimmed text, null where missing.
 
     Args:
         labels: as they were read.
-        known: the names that the file has for its numbers; with them −1 says that a label is missing.
-        where: what they were read from, for the error.
-        named: the names of classes that are known already: a class of this list may be called NaN.
+        known: the file's names for its numbers; with them −1 means missing.
+        where: the source, for errors.
+        named: known class names; a class of this list may be called NaN.
 
     Raises:
-        SettingError: if they are neither.
+        SettingError: they are neither whole numbers nor text.
     """
     if is_text(labels.type):
         labels = pc.utf8_trim_whitespace(as_text(labels))  # pyright: ignore[reportAttributeAccessIssue]
@@ -118,7 +113,7 @@ def tidy_labels(
         return pc.if_else(is_missing, None, labels)  # pyright: ignore[reportAttributeAccessIssue]
     kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
     if not any(is_kind(labels.type) for is_kind in kinds):
-        raise SettingError(f"{where}: labels must be whole numbers or names, not {labels.type}; mend the file")
+        raise SettingError(f"{where}: labels must be whole numbers or names, not {labels.type}; fix the file")
     labels = pc.if_else(pc.is_null(labels, nan_is_null=True), None, labels)  # pyright: ignore
     try:
         labels = labels.cast(pa.int64())
@@ -132,20 +127,20 @@ def tidy_labels(
 def find_classes(
     labels: pa.ChunkedArray, where: str, chosen: Sequence[str] | None, known: Sequence[str] | None
 ) -> Classes:
-    """Return the classes that labels are of.
+    """Return the classes of labels.
 
     Args:
-        labels: those of the training split, as `tidy_labels` gives them, none missing.
-        where: what they were read from, for the error.
-        chosen: the names that the configuration has; None to take the file's.
-        known: the names that the file has for numbers; None if it has none.
+        labels: those of the training split, from `tidy_labels`, none missing.
+        where: the source, for errors.
+        chosen: the configured names; None to take the file's.
+        known: the file's names for numbers, if any.
 
     Raises:
-        SettingError: if the labels are no classes that a network could learn, or the names do not fit them.
+        SettingError: there are fewer than two classes, too many, or the names do not fit them.
     """
     values = _sorted(labels.unique().to_pylist())
     if len(values) < 2:
-        raise SettingError(f"{where} has one class only ({values[0]}): there is nothing to tell apart; add another")
+        raise SettingError(f"{where} has one class only ({values[0]}): there is nothing to classify; add another")
     if 2 * len(values) > len(labels):
         raise SettingError(
             f"{where} has {len(values):,} different labels in {len(labels):,} rows, such as {_some(values)}: "
@@ -175,13 +170,13 @@ def find_classes(
 
 
 def _sorted(values: Sequence[int | str]) -> list[int | str]:
-    """Return numbers, written as text or not, in their order; other names in alphabetical order."""
+    """Return numbers in numeric order, names in alphabetical order."""
     numeric = all(_SIGNED.fullmatch(str(value)) for value in values)
     return sorted(values, key=int if numeric else str)
 
 
 def _has_fractions(values: Sequence[int | str]) -> bool:
-    """Return whether all values are decimal numbers, and some of them are not whole."""
+    """Return whether all values are decimal numbers, and some are not whole."""
     decimal = [re.fullmatch(r"-?[0-9]+(?:\.([0-9]+))?", str(value)) for value in values]
     return all(decimal) and any(match and (match[1] or "").strip("0") for match in decimal)
 
@@ -195,7 +190,7 @@ def _not_whole(values: Sequence[object], where: str) -> SettingError:
 
 def _check_names(chosen: Sequence[str], known: Sequence[str] | None, where: str) -> None:
     if twice := [name for place, name in enumerate(chosen) if name in chosen[:place]]:
-        raise SettingError(f"data.class_names: {twice[0]!r} is there twice; give each class a name of its own")
+        raise SettingError(f"data.class_names: {twice[0]!r} appears twice; give each class its own name")
     if known is None:
         return
     if len(chosen) != len(known):
@@ -207,6 +202,6 @@ def _check_names(chosen: Sequence[str], known: Sequence[str] | None, where: str)
 
 
 def _some(values: Sequence[object], most: int = 10) -> str:
-    """The first few, each in short: in the wrong column they may be whole texts."""
+    """Return the first few values, each shortened."""
     short = [text if len(text) <= 40 else f"{text[:39]}…" for text in map(str, values[:most])]
     return ", ".join(short) + (", …" if len(values) > most else "")

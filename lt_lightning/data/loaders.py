@@ -1,4 +1,4 @@
-"""Loaders: the rows of a part as batches of similar lengths, each process its share, on its device if they fit."""
+"""Make DataLoaders that give each process its share of each batch, on its device if the rows fit there."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ if TYPE_CHECKING:
 Looked = TypeVar("Looked", covariant=True)
 
 MOST_OF_FREE = 0.25
-"""A part of a corpus is put on a device if it takes no more than this share of what is free there: the network, its
-optimizer and its gradients need the rest."""
+"""The largest fraction of a device's free memory that a part of a corpus may take; the network needs the rest."""
 
 
 @runtime_checkable
 class Rows(Protocol[Looked]):
-    """What is looked up a batch at a time, by a `Share` of the rows."""
+    """Rows that are looked up a batch at a time, by a `Share`."""
 
     @property
     def lengths(self) -> Int64[Tensor, " rows"]:
-        """Of each row, to have those of similar lengths together; on the CPU."""
+        """Return the length of each row, on the CPU."""
         ...
 
     @property
     def nbytes(self) -> int:
-        """How much memory they take on a device."""
+        """Return the memory that they take on a device, in bytes."""
         ...
 
     def to(self, device: torch.device) -> Rows[Looked]:
-        """The same rows on a device; so are the batches that are looked up."""
+        """Return the same rows on a device."""
         ...
 
     def __getitem__(self, share: Share) -> Looked: ...
@@ -52,16 +51,14 @@ def load_batches(
     shuffle: tuple[int, int] | None,
     epoch: int = 0,
 ) -> DataLoader[Looked]:
-    """Hand out rows batch by batch.
+    """Return a DataLoader of batches of rows.
 
     Args:
         rows: all rows of a part, on the CPU.
-        data: the `data` group; says how large batches are, and how many processes make them.
-        trainer: knows how many processes share the rows, which of them this is, and on which device it trains; None for
-            a single one, on the CPU.
-        shuffle: `(seed, round)` to shuffle by; None for a fixed order.
-        epoch: the first epoch that is shuffled; Lightning says when the next begins, but not soon enough for loaders
-            that work ahead.
+        data: the `data` group; `batch_size` and `num_workers` are used.
+        trainer: gives the number of processes, the rank and the device; None for a single process on the CPU.
+        shuffle: `(seed, round)`; None for a fixed order.
+        epoch: the first epoch; Lightning sets later ones, but too late for loaders that prefetch.
     """
     sampler = LengthBuckets(
         rows.lengths,
@@ -73,17 +70,17 @@ def load_batches(
     sampler.set_epoch(epoch)
     workers = data.num_workers
     if trainer is not None and fits(rows.nbytes, trainer.strategy.root_device):
-        # Batches are looked up where they are needed. No other process could do it, nor has it anything to do.
+        # Batches are made on the device, which worker processes cannot do.
         rows, workers = rows.to(trainer.strategy.root_device), 0
-    # The sampler gives whole batches (batch_size=None): a batch is one look-up in memory, not one a row.
+    # The sampler yields whole batches (batch_size=None): one look-up per batch.
     return DataLoader(rows, sampler=sampler, batch_size=None, num_workers=workers, collate_fn=_as_it_is)  # pyright: ignore[reportArgumentType]
 
 
 def fits(nbytes: int, device: torch.device) -> bool:
-    """Whether a part of a corpus is small enough to stay on a device; the CPU's memory is where it is already."""
+    """Return whether a part of a corpus is small enough to stay on a CUDA device."""
     return device.type == "cuda" and nbytes <= MOST_OF_FREE * torch.cuda.mem_get_info(device)[0]
 
 
 def _as_it_is(batch: Looked) -> Looked:  # pyright: ignore[reportGeneralTypeIssues]
-    """In place of a search through the batch for what may not be a tensor yet."""
+    """Return the batch: it holds tensors already, so that nothing needs collating."""
     return batch

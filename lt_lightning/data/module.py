@@ -1,4 +1,4 @@
-"""The DataModule: everything from the settings to the loaders."""
+"""Provide the DataModule for labelled texts."""
 
 from __future__ import annotations
 
@@ -34,10 +34,9 @@ log = logging.getLogger(__name__)
 
 
 class TextDataModule(pl.LightningDataModule):
-    """Loads a corpus once and hands out its batches, round after round.
+    """Encode a corpus once and make its loaders for every round.
 
-    Splitting, tokenising and looking up vectors happen when the module is made, since the network is built from what
-    they find.
+    Splitting, tokenizing and loading vectors happen in the constructor, since the network depends on their results.
 
     Args:
         corpus: the texts.
@@ -47,16 +46,16 @@ class TextDataModule(pl.LightningDataModule):
 
     Attributes:
         corpus: the texts.
-        tokenizer: the words.
+        tokenizer: the tokenizer.
         words: the vocabulary, in the order of the ids.
         texts: the ids of each part: `train`, `valid`, `test`.
-        vectors: pre-trained word vectors, NaN for a word without; None if embeddings start at random.
-        words_found: how many words have one; None likewise.
-        round: the round whose shuffles the training loader draws; whoever runs the rounds sets it.
-        epoch: the epoch of it that is drawn first; not 0 where a round goes on.
+        vectors: pre-trained word vectors, NaN for unknown words; None if embeddings start at random.
+        words_found: the number of words with a vector, or None.
+        round: the round that the training loader shuffles for; set it before each fit.
+        epoch: the first epoch of the next fit; not 0 in a resumed round.
 
     Raises:
-        SettingError: if the corpus is too small to split, or the vectors cannot be had.
+        SettingError: the corpus is too small to split, or the vectors cannot be read.
     """
 
     def __init__(self, corpus: Corpus, data: TextConfig, embedding: EmbeddingConfig, seed: int) -> None:
@@ -71,8 +70,8 @@ class TextDataModule(pl.LightningDataModule):
         train, valid = stratified_split(labels["train"], data.valid_fraction, derive_seed(seed, "valid"), data.limit)
         parts = {"train": ("train", train), "valid": ("train", valid), "test": ("test", np.arange(len(labels["test"])))}
         read = {split: read_words(splits[split], data.tokenizer, cache) for split in labels}
-        # Words are the training part's: the validation part shows what unknown words cost. Letters are few, and known
-        # nearly all in any part; counted in all rows, they keep their numbers whichever rows the seed draws.
+        # Words come from the training part, so that validation measures the cost of unknown words. Letters are few;
+        # counted in all rows, they keep their numbers whichever rows the seed draws.
         counted = read["train"].ids if data.tokenizer is Splitter.letters else take_rows(read["train"], train)[0]
         counts = np.bincount(counted, minlength=len(read["train"].words))
         known = choose_words(read["train"].words, counts, data.max_vocab)
@@ -92,19 +91,19 @@ class TextDataModule(pl.LightningDataModule):
 
     @property
     def rows(self) -> dict[str, int]:
-        """The number of rows of each part."""
+        """Return the number of rows of each part."""
         return {part: len(texts.labels) for part, texts in self.texts.items()}
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """The training part, shuffled by `(seed, round, epoch)`."""
+        """Return a loader of the training part, shuffled by `(seed, round, epoch)`."""
         return self._loader("train", (self._seed, self.round))
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """The validation part, in a fixed order."""
+        """Return a loader of the validation part, in a fixed order."""
         return self._loader("valid", None)
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """The test split, in a fixed order."""
+        """Return a loader of the test split, in a fixed order."""
         return self._loader("test", None)
 
     def _loader(self, part: str, shuffle: tuple[int, int] | None) -> DataLoader[Batch]:
@@ -113,28 +112,24 @@ class TextDataModule(pl.LightningDataModule):
 
 
 def check_longest(words: int, batch_size: int, dim: int, memory: int) -> None:
-    """Refuse a text that is so long that no batch with it could be trained on.
+    """Raise a `SettingError` if a batch with the longest text cannot fit into memory.
 
     Args:
-        words: how many the longest text has. A batch is as wide as its longest text.
-        batch_size: how many rows a batch has.
-        dim: how long a word's vector is.
-        memory: how many bytes of memory there are.
-
-    Raises:
-        SettingError: if ids (8 bytes each, of all rows) or word vectors (4 bytes a number, of this row), with what
-            training makes of them, do not fit.
+        words: the length of the longest text, the width of its batch.
+        batch_size: rows per batch.
+        dim: the width of a word vector.
+        memory: the machine's memory, in bytes. Ids take 8 bytes each, vectors 4 bytes a number.
     """
     needed = 4 * words * max(8 * batch_size, 4 * dim)
     if needed > memory:
         raise SettingError(
-            f"data.max_length: null, and the longest text has {words:,} words: to train on it takes some "
-            f"{needed / 2**30:,.0f} GiB of memory; keep fewer words of each text, as with data.max_length=1000"
+            f"data.max_length: null, and the longest text has {words:,} words: training on it needs about "
+            f"{needed / 2**30:,.0f} GiB of memory; keep fewer words of each text, such as data.max_length=1000"
         )
 
 
 def physical_memory() -> int:
-    """Return how many bytes of memory this machine has."""
+    """Return the machine's memory in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

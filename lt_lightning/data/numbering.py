@@ -1,4 +1,4 @@
-"""Texts cut into words and every word numbered, in one pass, before anyone asks which words a network shall know."""
+"""Split texts into words and number every word in one pass, before the vocabulary is chosen."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from lt_lightning.data.tokenizer import END, Cutter, cutter, pieces
 
 CODE_POINTS = 0x110000
 PIECE = 1 << 20
-"""So many ids are looked up at a time, where what is looked up would take more memory than the ids do."""
+"""The number of ids replaced at a time, to bound temporary memory."""
 PORTION = 1 << 20
-"""So many characters are cut at a time: the words of a portion take some 50 times its memory."""
+"""The number of characters split at a time; the words of a portion take some 50 times its memory."""
 
 
 class NumberedTexts(NamedTuple):
-    """Texts of words, one after another.
+    """Texts of words, concatenated.
 
     Attributes:
         words: all different words, in code point order.
-        ids: the number of each word of the texts: its place among `words`.
+        ids: the index in `words` of each word of the texts.
         offsets: row r is `ids[offsets[r]:offsets[r + 1]]`.
     """
 
@@ -37,24 +37,16 @@ class NumberedTexts(NamedTuple):
 
 
 def number_words(texts: Iterable[Sequence[str]], splitter: Splitter) -> NumberedTexts:
-    """Cut texts into words and number these.
-
-    Args:
-        texts: batches of texts.
-        splitter: how texts fall into words; see `make_tokenizer`.
+    """Split batches of texts into words and number them.
 
     Raises:
-        SettingError: if spaCy is asked for and not installed.
+        SettingError: spaCy is not installed but requested.
     """
     return _number_letters(texts) if splitter is Splitter.letters else _number_cut(texts, splitter, cutter(splitter))
 
 
 def _portions(texts: Sequence[str], splitter: Splitter) -> Iterator[tuple[list[str], bool]]:
-    """Cut texts into portions of about `PORTION` characters: a long text takes little more memory than its ids.
-
-    Returns:
-        Of each portion its texts, and whether the last of them goes on in the next portion.
-    """
+    """Yield portions of about `PORTION` characters, and whether the last text continues in the next portion."""
     waiting: list[str] = []
     size = 0
     for text in texts:
@@ -78,9 +70,9 @@ def _portions(texts: Sequence[str], splitter: Splitter) -> Iterator[tuple[list[s
 def _number_cut(texts: Iterable[Sequence[str]], splitter: Splitter, cut: Cutter) -> NumberedTexts:
     numbers: defaultdict[str, int] = defaultdict(count().__next__)
     end, nothing = numbers[END], numbers[""]
-    numbered = array("i")  # grows where it lies, so that there are not two of it
+    numbered = array("i")  # grows in place, without a second copy
     lengths: list[np.ndarray] = []
-    begun = 0  # words of a text that goes on
+    begun = 0  # words of a text that continues
     for portion, goes_on in (portion for batch in texts for portion in _portions(batch, splitter)):
         words = cut(portion)
         ids = np.fromiter(map(numbers.__getitem__, words), np.int32, len(words))
@@ -116,7 +108,7 @@ def _number_letters(texts: Iterable[Sequence[str]]) -> NumberedTexts:
 def _numbered(
     words: Sequence[str], places: np.ndarray, numbered: array[int], lengths: Sequence[np.ndarray]
 ) -> NumberedTexts:
-    """Return the texts with each number replaced by its word's place, in place: a corpus may be large."""
+    """Return the texts with each number replaced, in place, by its word's index."""
     ids = np.frombuffer(numbered, np.int32) if numbered else np.zeros(0, np.int32)
     for start in range(0, len(ids), PIECE):
         ids[start : start + PIECE] = places[ids[start : start + PIECE]]

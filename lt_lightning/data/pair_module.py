@@ -1,4 +1,4 @@
-"""Pairs of strings as batches, and the DataModule that hands them out."""
+"""Provide the batches and the DataModule for pairs of strings."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 
 class PairBatch(NamedTuple):
-    """Strings that are given and strings that should come out. The id after the last letter's is padding.
+    """Source and target strings. The padding id is the number of letters.
 
     Attributes:
-        sources: letter ids of what is given, each row filled up with padding to the longest.
+        sources: letter ids of the given strings, padded to the longest.
         source_lengths: the number of letters in each.
-        targets: letter ids of what should come out, filled up likewise.
+        targets: letter ids of the expected strings, padded likewise.
         target_lengths: the number of letters in each.
-        global_rows: the number of rows that all processes have in this step.
-        global_letters: the number of letters that should come out in these rows; padding does not count.
+        global_rows: the number of rows of all processes in this step.
+        global_letters: the number of target letters in these rows, without padding.
     """
 
     sources: Int64[Tensor, "batch source_length"]
@@ -43,12 +43,12 @@ class PairBatch(NamedTuple):
 
 
 class BatchedPairs(Dataset[PairBatch]):
-    """Pairs that are looked up a batch at a time: `pairs[share]` is the batch of these rows.
+    """Encoded pairs as a dataset of batches: `pairs[share]` is a batch.
 
     Args:
-        sources: letter ids of what is given.
-        targets: letter ids of what should come out.
-        padding: the id that fills rows up.
+        sources: letter ids of the given strings.
+        targets: letter ids of the expected strings.
+        padding: the padding id.
     """
 
     def __init__(self, sources: FlatRows, targets: FlatRows, padding: int) -> None:
@@ -58,16 +58,16 @@ class BatchedPairs(Dataset[PairBatch]):
 
     @property
     def lengths(self) -> Int64[Tensor, " rows"]:
-        """The number of letters that should come out, row by row, on the CPU."""
+        """Return the number of target letters of each row, on the CPU."""
         return self.targets.lengths
 
     @property
     def nbytes(self) -> int:
-        """How much memory the pairs take on a device."""
+        """Return the memory that the pairs take on a device, in bytes."""
         return self.sources.nbytes + self.targets.nbytes
 
     def to(self, device: torch.device) -> BatchedPairs:
-        """The same pairs on a device; so are the batches that are looked up."""
+        """Return the same pairs on a device; batches are then made there."""
         return BatchedPairs(self.sources.to(device), self.targets.to(device), self._padding)
 
     def __len__(self) -> int:
@@ -83,7 +83,7 @@ class BatchedPairs(Dataset[PairBatch]):
 
 
 class PairDataModule(pl.LightningDataModule):
-    """Encodes pairs once and hands out their batches, round after round, for whoever reads a `TextDataModule`.
+    """Encode pairs once and make their loaders for every round, with the interface of `TextDataModule`.
 
     Args:
         corpus: the pairs.
@@ -92,14 +92,14 @@ class PairDataModule(pl.LightningDataModule):
 
     Attributes:
         corpus: the pairs.
-        tokenizer: maps each letter to its id, its place in the alphabet; knows no other letter.
+        tokenizer: maps each letter to its position in the alphabet; knows no other letter.
         words: the letters, in the order of the ids.
-        padding: the id after the last letter's; it fills rows up, and models may end a string with it.
+        padding: the id after the last letter's; it pads rows, and models may end a string with it.
         pairs: the ids of each part: `train`, `valid`, `test`.
         vectors: None: letters have no pre-trained vectors.
-        words_found: None likewise.
-        round: the round whose shuffles the training loader draws; whoever runs the rounds sets it.
-        epoch: the epoch of it that is drawn first; not 0 where a round goes on.
+        words_found: None.
+        round: the round that the training loader shuffles for; set it before each fit.
+        epoch: the first epoch of the next fit; not 0 in a resumed round.
     """
 
     def __init__(self, corpus: PairCorpus, data: DataConfig, seed: int) -> None:
@@ -117,19 +117,19 @@ class PairDataModule(pl.LightningDataModule):
 
     @property
     def rows(self) -> dict[str, int]:
-        """The number of pairs of each part."""
+        """Return the number of pairs of each part."""
         return {part: len(pairs) for part, pairs in self.pairs.items()}
 
     def train_dataloader(self) -> DataLoader[PairBatch]:
-        """The training part, shuffled by `(seed, round, epoch)`."""
+        """Return a loader of the training part, shuffled by `(seed, round, epoch)`."""
         return self._loader("train", (self._seed, self.round))
 
     def val_dataloader(self) -> DataLoader[PairBatch]:
-        """The validation part, in a fixed order."""
+        """Return a loader of the validation part, in a fixed order."""
         return self._loader("valid", None)
 
     def test_dataloader(self) -> DataLoader[PairBatch]:
-        """The test split, in a fixed order."""
+        """Return a loader of the test split, in a fixed order."""
         return self._loader("test", None)
 
     def _loader(self, part: str, shuffle: tuple[int, int] | None) -> DataLoader[PairBatch]:
@@ -146,7 +146,7 @@ class PairDataModule(pl.LightningDataModule):
 
 
 def letter_tokenizer(alphabet: str) -> Tokenizer:
-    """A tokenizer that gives each letter its place in the alphabet; it refuses texts with any other letter."""
+    """Return a tokenizer that maps each letter to its position in the alphabet and refuses other letters."""
     tokenizer = Tokenizer(models.WordLevel({letter: number for number, letter in enumerate(alphabet)}))
     tokenizer.pre_tokenizer = every_letter()
     return tokenizer

@@ -1,4 +1,4 @@
-"""Rows: from a table as it was read to texts and labels, each there, and to a split that knows its own content."""
+"""Extract texts and labels from tables and make splits whose fingerprints depend on their content."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from lt_lightning.config.sources import TextConfig
 
 MOST_DROPPED = 0.05
-"""A split that would lose more than this share of its rows is damaged, not untidy."""
+"""The largest fraction of incomplete rows that may be dropped."""
 
 
 def read_columns(
     dataset: datasets.Dataset, where: str, config: TextConfig, named: Collection[str] = ()
 ) -> tuple[pa.Table, list[str] | None]:
-    """The two columns that matter, `text` and `label`, and the names that the file has for its labels.
+    """Return a table of the columns `text` and `label`, and the file's class names, if any.
 
     Args:
         dataset: the rows as they were read.
-        where: what they were read from, for the error.
+        where: the source, for errors.
         config: the `data` group; its columns and class names are used.
-        named: names of classes beside those of the configuration; see `tidy_labels`.
+        named: further class names; see `tidy_labels`.
 
     Raises:
-        SettingError: if a column is not there, or not what it must be.
+        SettingError: a column is missing or has the wrong type.
     """
     for key, column in (("data.text_column", config.text_column), ("data.label_column", config.label_column)):
         if column is not None and column not in dataset.column_names:
@@ -47,10 +47,10 @@ def read_columns(
     wanted = [column for column in (config.text_column, config.label_column) if column is not None]
     table = dataset.select_columns(wanted).with_format("arrow")[:]
     try:
-        # A parquet file holds bytes, which nothing has read as text yet.
+        # The bytes of a parquet file have not been validated as text.
         table.validate(full=True)  # pyright: ignore[reportAttributeAccessIssue]
     except pa.ArrowInvalid as error:
-        raise SettingError(f"{where} has text that is not UTF-8, or is damaged; save the file anew") from error
+        raise SettingError(f"{where} has text that is not UTF-8, or is damaged; save the file again") from error
     text = table[config.text_column]
     if pa.types.is_null(text.type):
         text = text.cast(pa.string())
@@ -68,45 +68,35 @@ def read_columns(
 
 
 def spell(labels: pa.ChunkedArray, names: Sequence[str]) -> pa.ChunkedArray:
-    """Numbers as the names that they stand for."""
+    """Return the names of class numbers."""
     return pc.take(pa.chunked_array([pa.array(names, pa.large_string())]), labels)
 
 
 def take_filled(table: pa.Table, where: str) -> pa.Table:
-    """The rows that have a text and a label.
-
-    Raises:
-        SettingError: if there are none, or too many have not.
-    """
+    """Return the rows that have a text and a label; raise a `SettingError` if too many do not."""
     has_text = pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(table["text"]), ""), False)  # pyright: ignore
     is_filled = pc.and_(has_text, pc.is_valid(table["label"]))  # pyright: ignore[reportAttributeAccessIssue]
-    # Texts may be large: no copy of them where none is left out.
+    # Avoid a copy of large texts if all rows are complete.
     filled = table if pc.all(is_filled).as_py() else table.filter(is_filled)  # pyright: ignore
     if not len(filled):
-        raise SettingError(f"{where} has no row with a text and a label; there are {len(table):,} rows: mend the file")
+        raise SettingError(f"{where} has no row with a text and a label; there are {len(table):,} rows: fix the file")
     missing = len(table) - len(filled)
     if missing > MOST_DROPPED * len(table):
         raise SettingError(
             f"{where}: {missing:,} of {len(table):,} rows have no text or no label (null, blank or NaN); up to "
-            f"{MOST_DROPPED:.0%} are left out: mend the file"
+            f"{MOST_DROPPED:.0%} are left out: fix the file"
         )
     return filled
 
 
 def finish_rows(texts: pa.ChunkedArray, codes: Int64[np.ndarray, " rows"], names: Sequence[str]) -> datasets.Dataset:
-    """A split whose labels are numbers with names and whose fingerprint is its content's.
-
-    Args:
-        texts: large strings.
-        codes: the number of each one's class.
-        names: the classes' names.
-    """
+    """Return a split of texts (large strings) and class numbers, with a fingerprint of its content."""
     text = texts.combine_chunks()
     features = datasets.Features(
         {"text": datasets.Value("large_string"), "label": datasets.ClassLabel(names=list(names))}
     )
     content = pa.table({"text": text, "label": codes}, schema=features.arrow_schema)
-    # The content alone counts, not how memory holds it: offsets from zero, and the characters between them.
+    # Hash the content alone, independent of buffer offsets.
     _, offset_buffer, characters = text.buffers()
     offsets = np.frombuffer(offset_buffer, np.int64)[text.offset : text.offset + len(text) + 1]
     digest = hashlib.blake2b(digest_size=8)

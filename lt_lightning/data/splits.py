@@ -1,4 +1,4 @@
-"""Which rows of the training split are used, which of them validate, and which of them test where no split does."""
+"""Draw training, validation and test rows."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from lt_lightning.lottery.seeds import derive_seed
 def stratified_split(
     labels: Int64[np.ndarray, " rows"], valid_fraction: float, seed: int, limit: int | None = None
 ) -> tuple[Int64[np.ndarray, " train"], Int64[np.ndarray, " valid"]]:
-    """Draw a training and a validation part that hold each class in the same share.
+    """Draw a training and a validation part with equal class proportions.
 
     Args:
         labels: the class of each row of the training split.
-        valid_fraction: the share of the rows that validate.
+        valid_fraction: the fraction of rows that validate.
         seed: seeds the draw.
-        limit: use at most so many rows, drawn in the same way; None for all.
+        limit: use at most this number of rows, drawn in the same way; None for all.
 
     Returns:
-        The rows of either part, each in ascending order.
+        The rows of the training and of the validation part, ascending.
 
     Raises:
-        SettingError: if a class has too few rows to be in both.
+        SettingError: a class has too few rows to be in both.
     """
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     if limit is not None and limit < len(labels):
@@ -48,21 +48,21 @@ def stratified_split(
 def draw_test(
     labels: Int64[np.ndarray, " rows"], test_fraction: float, names: Sequence[str]
 ) -> tuple[Int64[np.ndarray, " train"], Int64[np.ndarray, " test"]]:
-    """Draw a test part where the data has none: class by class, like the validation part.
+    """Draw a test part with equal class proportions for data that has none.
 
-    The draw depends on the rows alone and not on the run's seed. Runs with different seeds are tested on the same rows,
-    and a ticket of one run is not tested on rows that it was trained on in another.
+    The draw does not depend on the run's seed: all runs test on the same rows, and no ticket is tested on rows that
+    another run trained on.
 
     Args:
         labels: the class of each row.
-        test_fraction: the share of the rows that test.
-        names: the classes' names, for the error.
+        test_fraction: the fraction of rows that test.
+        names: the classes' names, for errors.
 
     Returns:
-        The rows of the training and of the test part, each in ascending order.
+        The rows of the training and of the test part, ascending.
 
     Raises:
-        SettingError: if a class has no row left to train on, or there is nothing to test on.
+        SettingError: a class has no training row left, or the test part is empty.
     """
     shuffled = np.random.default_rng(derive_seed("test")).permutation(len(labels))
     test = np.sort(np.concatenate(list(_deal(labels, shuffled, round(test_fraction * len(labels))))))
@@ -78,7 +78,7 @@ def draw_test(
 
 
 def _deal(labels: np.ndarray, order: np.ndarray, total: int) -> Iterator[np.ndarray]:
-    """Of each class its proportional number of rows, the first in `order`; `total` in all (largest remainders)."""
+    """Yield each class's proportional number of rows, the first in `order`; `total` in all (largest remainders)."""
     classes, counts = np.unique(labels[order], return_counts=True)
     exact = counts * total / len(order)
     quota = np.floor(exact).astype(int)

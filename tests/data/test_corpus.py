@@ -357,5 +357,5 @@ def test_who_shares_a_cache_has_a_folder_of_her_own(own_cache, refused):
     os.chown(own_cache, 1234, -1)
     assert cache_folder() == own_cache.with_name("lt_lightning_0")
     os.chown(own_cache.with_name("lt_lightning_0"), 1234, -1)
-    with refused("HF_DATASETS_CACHE: nothing can be kept in", "it belongs to another user, 1234"):
+    with refused("HF_DATASETS_CACHE: cannot write to", "it belongs to another user, 1234"):
         cache_folder()

@@ -148,7 +148,7 @@ def test_a_file_for_other_words_is_named(load, refused):
 
 def test_a_path_that_is_no_file_is_named(embedding_config, tmp_path, refused):
     for path in (tmp_path, tmp_path / "none.txt"):
-        with refused("embedding.path", str(path), "is no file"):
+        with refused("embedding.path", str(path), "is not a file"):
             load_vectors(embedding_config(path=str(path)), WORDS)
 
 
@@ -305,7 +305,7 @@ def test_a_damaged_archive_is_named(load, tmp_path, refused):
     whole = zipped(tmp_path, {"a.3d.txt": LINES * 1000})
     hole = len(whole) // 3
     for content in (whole[: len(whole) // 2], b"", whole[:hole] + b"\0" * hole + whole[2 * hole :]):
-        with refused("embedding.path", "glove.zip", "cannot be read", "fetch it anew"):
+        with refused("embedding.path", "glove.zip", "cannot be read", "download it again"):
             load(content, name="glove.zip")
 
 

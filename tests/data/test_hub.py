@@ -238,7 +238,7 @@ def test_a_download_that_breaks_off_is_said(cached, hub_answers, monkeypatch, er
         raise error
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
-    with refused("data: the download of own/corpus broke off", str(error).splitlines()[0], "start again"):
+    with refused("data: the download of own/corpus failed", str(error).splitlines()[0], "start again"):
         fetch_dataset("own/corpus")
 
 

@@ -173,8 +173,8 @@ def test_what_validated_is_drawn_again(limit, corpus, data_config):
 
 def test_what_validated_is_unknown_of_another_corpus_or_another_tickets(corpus, data_config, refused):
     about = {"seed": 7, "rows": {"train": 42, "valid": 18}, "fingerprint": {"train": "another"}}
-    with refused("split", "here has others", "split=test"):
+    with refused("split", "here has other rows", "split=test"):
         take_split(corpus, "valid", data_config(), corpus.class_names, about)
     for wrong in ({"seed": None}, {"rows": None}, {"rows": {"train": 0, "valid": 0}}, {"rows": {"train": "a"}}):
-        with refused("split", "does not say", "split=test"):
+        with refused("split", "does not record", "split=test"):
             take_split(corpus, "valid", data_config(), corpus.class_names, {**about, **wrong})

@@ -171,7 +171,7 @@ def test_a_column_that_is_no_label_is_refused_in_short(refused):
 @pytest.mark.parametrize(
     ("values", "chosen", "known", "said"),
     [
-        ([0, 1], ["a", "b", "a"], None, "'a' is there twice"),
+        ([0, 1], ["a", "b", "a"], None, "'a' appears twice"),
         ([0, 1], ["a", "b", "c"], None, "each of the 3 data.class_names"),
         ([0, 1, 2], ["a", "b"], None, "each of the 2 data.class_names"),
         (["x", "y"], ["x", "y", "z"], None, "'z' is the label of no row"),

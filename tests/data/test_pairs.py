@@ -58,8 +58,8 @@ def test_any_strings_are_pairs_and_every_letter_of_theirs_is_known_once(pairs):
 @pytest.mark.parametrize(
     ("pairs", "alphabet", "words"),
     [
-        (None, None, ["data.pairs: ", "there is none", "[[hihell, ihello]]"]),
-        ([], None, ["data.pairs: ", "there is none"]),
+        (None, None, ["data.pairs: ", "it is empty", "[[hihell, ihello]]"]),
+        ([], None, ["data.pairs: ", "it is empty"]),
         ([["ab", "ba"], ["ab"]], None, ["data.pairs: ['ab'] is not two strings", "[given, expected]"]),
         ([["a", "b", "c"]], None, ["data.pairs: ['a', 'b', 'c'] is not two strings"]),
         (["ab"], None, ["data.pairs: 'ab' is not two strings"]),

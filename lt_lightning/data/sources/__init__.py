@@ -1,4 +1,4 @@
-"""Where corpora come from: files, the Hugging Face Hub, installed libraries, and pairs of strings.
+"""Read corpora: from files, the Hugging Face Hub, installed libraries, and pairs of strings.
 
 A source returns rows; `data.corpus` checks them.
 """

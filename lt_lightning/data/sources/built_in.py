@@ -1,4 +1,4 @@
-"""What the built-in corpora share: how rows found in the libraries are dealt to splits, and the cache of the result."""
+"""Split and cache the built-in corpora, whose rows come from installed libraries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEST_SHARE = 0.2  # of the groups of rows that must not be parted
 
 @runtime_checkable
 class Labelled(Protocol):
-    """A row: a text, and the library that it is from."""
+    """A row: a text and the library that it is from."""
 
     @property
     def text(self) -> str: ...  # noqa: D102
@@ -38,16 +38,16 @@ Row = TypeVar("Row", bound=Labelled)
 def deal(
     found: Iterable[Row], same: Callable[[Row], str], group: Callable[[Row], str], seed: int
 ) -> dict[str, list[Row]]:
-    """Make the splits `train` and `test`: no text twice, a group wholly in one of them, as many rows of each class.
+    """Make the splits `train` and `test`: unique texts, each group in one split, equally many rows per class.
 
-    A text that two libraries share has no right label and goes; of one that a library repeats, the first stays. Which
-    rows of the larger classes stay, and the order of all, is drawn by a hash, so it is the same on every machine.
+    A text that two libraries share is dropped; of one that a library repeats, the first stays. Hashes decide which rows
+    of larger classes stay, and the order, so that the result is the same on every machine.
 
     Args:
         found: the rows of all libraries.
-        same: what two rows have in common whose texts count as the same.
-        group: what rows have in common that must be in one split.
-        seed: another seed is another draw and order; which groups are in which split remains.
+        same: returns a key; rows with equal keys count as the same text.
+        group: returns a key; rows with equal keys go to the same split.
+        seed: changes the selection and the order, but not which group is in which split.
     """
     first: dict[str, Row] = {}
     ambiguous = set()
@@ -78,7 +78,7 @@ def _capped(rows: list[Row]) -> list[Row]:
 
 
 def _draw(key: str) -> float:
-    """Hash a text to a number in [0, 1), the same in every process, as Python's own hash is not."""
+    """Hash a text to a number in [0, 1), independent of Python's hash seed."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6], "big") / 2**48
 
 
@@ -89,21 +89,20 @@ def load_built_in(
     harvest: Callable[[Installed], list[Row]],
     select: Callable[[Iterable[Row]], Mapping[str, Sequence[Row]]],
 ) -> Mapping[Any, datasets.Dataset]:
-    """Load a corpus from its cache; the first time, and when a library is of other files, read it anew.
+    """Load a corpus from its cache, or build it if it is missing or a library has changed.
 
     Args:
-        cache: the folder where it is kept, in a file of its own for each edition and each set of files of the
-            libraries; created if missing.
-        data: the choice of `data` that asks for it.
-        edition: what else tells this corpus from others: how its rows are found, shown and drawn.
-        harvest: finds the rows of a library.
-        select: makes the splits of the rows of all.
+        cache: the cache folder; created if missing. Each edition and each set of library files has its own file.
+        data: the name of the `data` choice.
+        edition: identifies the way rows are found, shown and drawn.
+        harvest: returns the rows of a library.
+        select: makes the splits from the rows of all libraries.
 
     Returns:
         The splits (a DatasetDict) with the columns `text` and `label` (a `ClassLabel` of the four libraries).
 
     Raises:
-        SettingError: if a library is not installed, or not as it was installed.
+        SettingError: a library is not installed, or its files were changed.
     """
     libraries = [find_installed(library, data) for library in LIBRARIES]
     digests = " ".join(library.digest for library in libraries)
@@ -119,7 +118,7 @@ def load_built_in(
 
 
 def _as_arrays(splits: Mapping[str, Sequence[Labelled]]) -> Arrays:
-    """Return texts as one string of bytes and where each starts in it, and the numbers of their libraries."""
+    """Return each split's texts as bytes with offsets, and the numbers of their libraries."""
     names = list(LIBRARIES)
     arrays: Arrays = {}
     for split in SPLITS:
@@ -148,7 +147,7 @@ def _texts(arrays: Arrays, split: str) -> pa.StringArray:
 
 
 def _as_corpus(name: str, arrays: Arrays) -> Mapping[Any, datasets.Dataset]:
-    """Return the splits; the name of their file tells them from those of others."""
+    """Return the splits; the file's name determines their fingerprints."""
     labels = datasets.ClassLabel(names=list(LIBRARIES))
     schema = datasets.Features({"text": datasets.Value("string"), "label": labels}).arrow_schema
     corpus = datasets.DatasetDict()
@@ -161,7 +160,7 @@ def _as_corpus(name: str, arrays: Arrays) -> Mapping[Any, datasets.Dataset]:
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Save a third of the time: trees hold no cycles, yet for each of them Python looks through all that is loaded."""
+    """Pause garbage collection, which takes a third of the time although syntax trees hold no cycles."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""What separates the columns of a .csv file: the setting `data.delimiter`, or what the file itself shows."""
+"""Detect the column delimiter of a .csv file, unless `data.delimiter` sets it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from lt_lightning.config.sources import TextConfig
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-"""What is looked for, in this order, and the words for it."""
+"""The delimiters to detect, in this order, and their names."""
 
 LONGEST_FIELD = 2**31 - 1
-"""Of a .csv, in characters: a text may be a book. Python's own limit is 131,072."""
+"""The longest field of a .csv, in characters; Python's default is 131,072."""
 
 _SAMPLE = 50
-"""How many rows are looked at."""
+"""The number of rows to examine."""
 
 
 @dataclass(frozen=True)
 class CsvForm:
-    """How .csv files are to be read.
+    """How to read .csv files.
 
     Attributes:
-        delimiter: the character between columns; None to detect it.
-        columns: the columns that the file should have. The delimiter that finds them all is the right one.
+        delimiter: the column delimiter; None to detect it.
+        columns: the expected columns; the delimiter that finds them all is the right one.
     """
 
     delimiter: str | None = None
@@ -39,13 +39,13 @@ class CsvForm:
 
     @classmethod
     def of(cls, config: TextConfig) -> CsvForm:
-        """Return what the `data` group says."""
+        """Return the form that the `data` group sets."""
         columns = (config.text_column, config.label_column)
         delimiter = None if config.delimiter is None else parse_delimiter(config.delimiter)
         return cls(delimiter, tuple(column for column in columns if column is not None))
 
     def find(self, path: Path) -> str:
-        """Return the delimiter of a file: the one that is set, declared by the file, or detected in it."""
+        """Return a file's delimiter: set, declared by the file, or detected."""
         if self.delimiter is not None:
             return self.delimiter
         with open_csv(path) as (_, declared):
@@ -54,13 +54,13 @@ class CsvForm:
 
 
 DETECTED = CsvForm()
-"""Nothing is known of a file: its delimiter is detected."""
+"""Detect the delimiter, without expected columns."""
 
 
 def detect(path: Path, columns: Sequence[str]) -> str:
-    """Return the delimiter that finds all of `columns`; otherwise the one that cuts the first rows most evenly.
+    """Return the delimiter that finds all of `columns`, else the one that splits the first rows most evenly.
 
-    A file that cannot be read as text has a comma here: reading it raises the error.
+    A file that is not text gets a comma; reading it raises the error.
     """
     best, score = ",", (-1.0, 0)
     for delimiter in DELIMITERS:
@@ -89,11 +89,7 @@ def _first_rows(path: Path, delimiter: str, most: int) -> list[list[str]]:
 
 @contextmanager
 def open_csv(path: Path) -> Iterator[tuple[TextIO, str | None]]:
-    """Open a .csv behind its byte order mark and the line `sep=;` that spreadsheets write; fields may be long.
-
-    Returns:
-        The file, and the delimiter that it declares, if any.
-    """
+    """Open a .csv after its byte order mark and a `sep=;` line; yield the file and the declared delimiter, if any."""
     before = csv.field_size_limit(LONGEST_FIELD)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

@@ -1,4 +1,4 @@
-"""The prose in docstrings: what is left of them without markup, code, tables, titles and the libraries' own names."""
+"""Extract prose from docstrings, without markup, code, tables, titles and the libraries' names."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from typing import NamedTuple
 from lt_lightning.data.sources.installed import Installed
 from lt_lightning.data.sources.libraries import definitions, mask_libraries, parsed_files
 
-# Stands for every name of every library. It is a word, so that sentences still read, and the same one for all four:
-# that a library is named here may be known, which one may not.
+# Replaces every name of every library; a word, so that sentences remain readable.
 MASK = "library"
 
 MIN_WORDS = 8
-MIN_LETTERS = 0.75  # of the characters that are not white space; what has fewer is a formula, code or a table
+MIN_LETTERS = 0.75  # of the non-space characters; formulas, code and tables have fewer
 
-# Which lines of a docstring are something other than running text.
+# Lines of a docstring that are not prose.
 _UNDERLINE = re.compile(r"([=\-~^\"'`#*+])\1{2,}$")
 _CODE_OR_TABLE = re.compile(r">>>|In \[|Traceback |\$ |[|+]|[=-]{2,}(?:\s+[=-]{2,})+$")
 _BULLET = re.compile(r"(?:[-*+•]|\(?\w{1,2}[.)]|#\.)\s+(?=\S)")
@@ -28,8 +27,7 @@ _ASIDE = re.compile(r"\.\.(?:\s|$)|:\w[^:`]*:(?:\s|$)")  # other directives, com
 _TERM = re.compile(r"`*\*{0,2}\w+`*(?:, ?\S+)* : ")  # x, y : int
 _UNREAD_SECTIONS = frozenset({"references", "reference", "bibliography", "see also"})
 
-# Inline markup: what each kind holds (most texts hold none, which is found out much faster), the pattern, and what is
-# left.
+# Inline markup: a string that it contains (a fast test), the pattern, and the replacement.
 _MARKUP = (
     ("]_", re.compile(r"(?<=\])_(?!\w)"), ""),  # of a reference to a footnote: [1]_
     ("<", re.compile(r"(?<!`)(?:(?::[\w+.-]+)+:)?`([^`<]+?)\s*<[^`>]*>`_*(?!`)"), r"\1"),  # roles, links with a title
@@ -41,7 +39,7 @@ _MARKUP = (
 
 
 class Paragraph(NamedTuple):
-    """A paragraph and where it comes from."""
+    """A paragraph and its source."""
 
     text: str
     library: str
@@ -49,14 +47,13 @@ class Paragraph(NamedTuple):
 
 
 def paragraphs(docstring: str) -> Iterator[str]:
-    r"""Yield the paragraphs of running text in a docstring, without markup, white space collapsed, names masked.
+    r"""Yield the paragraphs of prose in a docstring, without markup, white space collapsed, names masked.
 
-    A paragraph is text between blank lines; an item of a list and the description of a parameter are one each.
-    Left out are titles, what a description is of (`x : int`), doctests, literal blocks, tables, directives (but
-    for notes and warnings), references, and what has few words or is not mostly letters.
+    List items and parameter descriptions are paragraphs, too. Titles, terms (`x : int`), doctests, literal blocks,
+    tables, directives (except notes and warnings), references, and text with few words or letters are left out.
 
     Args:
-        docstring: As it stands in the source, indentation and all.
+        docstring: as it stands in the source, with indentation.
 
     Example:
         >>> list(paragraphs("Add up all the numbers in the :class:`pandas.Series`.\n\n    ------"))
@@ -65,7 +62,7 @@ def paragraphs(docstring: str) -> Iterator[str]:
     lines = inspect.cleandoc(docstring).splitlines()
     for block in _blocks([*_running_text(_read_sections(lines))]):
         text = " ".join(block)
-        if len(text.split()) < MIN_WORDS:  # most blocks: spare them the rest
+        if len(text.split()) < MIN_WORDS:  # most blocks end here
             continue
         for mark, pattern, kept in _MARKUP:
             if mark in text:
@@ -78,7 +75,7 @@ def paragraphs(docstring: str) -> Iterator[str]:
 
 
 def _read_sections(lines: list[str]) -> Iterator[str]:
-    """Drop the sections that hold no prose, and the titles of the others."""
+    """Drop sections without prose, and the titles of the others."""
     read = True
     for line, following in pairwise([*lines, ""]):
         if line.strip() and _UNDERLINE.match(following.strip()):
@@ -117,7 +114,7 @@ def _running_text(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _blocks(lines: list[str]) -> Iterator[list[str]]:
-    """Part lines at blank ones, at the items of a list and where the indentation changes."""
+    """Split lines at blank ones, at list items and where the indentation changes."""
     block: list[str] = []
     indent: int | None = None  # of the block's lines; None below the first line of an item, which hangs out
     in_item = False
@@ -141,13 +138,10 @@ def _indent(line: str) -> int:
 
 
 def harvest(library: Installed) -> list[Paragraph]:
-    """Read all paragraphs of the docstrings of a library, repeats included, in the order of the files' names.
-
-    Args:
-        library: A key of `LIBRARIES` is its name; which of its files are read is `parsed_files`'.
+    """Return all paragraphs of a library's docstrings, repeats included, in the order of the files' names.
 
     Raises:
-        SettingError: A file is not as it was installed.
+        SettingError: a file was changed after installation.
     """
     return [
         Paragraph(text, library.name, name)

@@ -1,4 +1,4 @@
-"""A corpus from files of one's own. They are read as they stand: no type is guessed, nothing is written beside them."""
+"""Read a corpus from files, without guessing types and without writing anything."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from lt_lightning.errors import SettingError
 
 
 class ReadSplits(NamedTuple):
-    """The splits that were found.
+    """Splits read from files.
 
     Attributes:
-        splits: `train`, and `test` where there is one.
-        delimiters: of each split that is a .csv, the character between its columns.
+        splits: `train`, and `test` if present.
+        delimiters: the column delimiter of each split that is a .csv.
     """
 
     splits: Mapping[str, datasets.Dataset]
@@ -32,15 +32,15 @@ class ReadSplits(NamedTuple):
 
 
 def read_path(path: Path, form: CsvForm = DETECTED) -> ReadSplits:
-    """Read `train`, and `test` where there is one.
+    """Read `train`, and `test` if present.
 
     Args:
-        path: a folder that holds `train` and perhaps `test` as .parquet, .csv, .tsv or .jsonl files; a folder that
+        path: a folder with `train` and perhaps `test` as .parquet, .csv, .tsv or .jsonl files; a folder that
             `save_to_disk` wrote; or a single file, which is `train`.
-        form: how a .csv is to be read.
+        form: how to read a .csv.
 
     Raises:
-        SettingError: if there is no such thing, or a file cannot be read.
+        SettingError: the path does not exist, or a file cannot be read.
     """
     if path.is_dir():
         if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
@@ -61,22 +61,22 @@ def read_path(path: Path, form: CsvForm = DETECTED) -> ReadSplits:
 
 
 def _read_saved(folder: Path) -> dict[str, datasets.Dataset]:
-    """Read what `save_to_disk` wrote: a DatasetDict, or a single data set, which is `train`."""
+    """Read a `save_to_disk` folder: a DatasetDict, or a single dataset, which is `train`."""
     try:
         if (folder / "dataset_dict.json").exists():
             saved = datasets.DatasetDict.load_from_disk(str(folder))
             return {str(name): split for name, split in saved.items()}
         return {"train": datasets.Dataset.load_from_disk(str(folder))}
-    except Exception as error:  # whatever a damaged folder makes the library raise
+    except Exception as error:  # damaged folders raise many types
         raise SettingError(
-            f"data.path: {folder} cannot be read as a save_to_disk folder ({_say(error)}); save it anew"
+            f"data.path: {folder} cannot be read as a save_to_disk folder ({_say(error)}); save it again"
         ) from error
 
 
 def read_parquet(paths: Sequence[Path]) -> datasets.Dataset:
-    """Read parquet files of the same columns as one.
+    """Read parquet files of the same columns as one dataset.
 
-    Not by `datasets.load_dataset`: it reports each use to the Hub, whether there is a network or not.
+    `datasets.load_dataset` is not used: it reports each use to the Hub.
     """
     tables = []
     for path in paths:
@@ -87,11 +87,7 @@ def read_parquet(paths: Sequence[Path]) -> datasets.Dataset:
 
 
 def _find_splits(folder: Path) -> dict[str, Path]:
-    """Return the file of each split.
-
-    Raises:
-        SettingError: if there is no training file, or a split has two.
-    """
+    """Return the file of each split; raise if `train` is missing or a split has two files."""
     files = {split: file for split in ("train", "test") if (file := _find(folder, split)) is not None}
     if "train" not in files:
         names = sorted(path.name for path in folder.iterdir())
@@ -116,22 +112,22 @@ def _find(folder: Path, split: str) -> Path | None:
 
 
 def _what(path: Path) -> str:
-    """What is there in place of a file."""
+    """Return what is there instead of a file."""
     if path.is_symlink():
         return "a link that leads to no file"
     return "a folder" if path.is_dir() else "a pipe or a device"
 
 
 def read_file(path: Path, setting: str, form: CsvForm = DETECTED) -> datasets.Dataset:
-    """Read a file by the ending of its name, one of `READERS`.
+    """Read a file by its ending, one of `READERS`.
 
     Args:
-        path: a file that is there.
-        setting: what it was named by, for the error.
-        form: how a .csv is to be read.
+        path: an existing file.
+        setting: the setting that names it, for errors.
+        form: how to read a .csv.
 
     Raises:
-        SettingError: if it cannot be read.
+        SettingError: it cannot be read.
     """
     try:
         if not path.stat().st_size:
@@ -146,12 +142,12 @@ def read_file(path: Path, setting: str, form: CsvForm = DETECTED) -> datasets.Da
     except MemoryError as error:
         raise SettingError(f"{setting}: {path} does not fit into memory; give a smaller file") from error
     except (OSError, ValueError, NotImplementedError, pa.ArrowException) as error:
-        remedy = "" if ";" in _say(error) else "; mend it"
+        remedy = "" if ";" in _say(error) else "; fix it"
         raise SettingError(f"{setting}: {path} cannot be read as {path.suffix}: {_say(error)}{remedy}") from error
 
 
 def _read_csv(path: Path, form: CsvForm) -> datasets.Dataset:
-    """Read all columns as text: a reader does not decide whether `1` is a number or `None` a missing value."""
+    """Read all columns as text, so that no reader decides what `1` or `None` means."""
     delimiter = form.find(path)
     with open_csv(path) as (file, _):
         lines = csv.reader(_without_nul(file), delimiter=delimiter, strict=True)
@@ -181,11 +177,7 @@ def _read_jsonl(path: Path, _: CsvForm) -> datasets.Dataset:
 
 
 def _parse(line: str, number: int) -> dict[str, Any]:
-    """A row of a .jsonl.
-
-    Raises:
-        ValueError: it is none; the message has the line's number.
-    """
+    """Parse a row of a .jsonl; raise a ValueError with the line's number."""
     try:
         row = json.loads(line)
         if "\\u" in line:
@@ -194,10 +186,10 @@ def _parse(line: str, number: int) -> dict[str, Any]:
         raise ValueError(f"line {number}, character {error.pos + 1}: {error.msg}") from error
     except UnicodeEncodeError as error:
         half = error.object[error.start]
-        raise ValueError(f"line {number} has {half!r}, which is half a character and no text") from error
+        raise ValueError(f"line {number} has {half!r}, which is half a character, not text") from error
     except RecursionError as error:
         raise ValueError(f"line {number}: too many brackets within each other") from error
-    except ValueError as error:  # Python reads no longer ones
+    except ValueError as error:  # Python limits the digits of integers
         raise ValueError(f"line {number} has a number of thousands of digits") from error
     if not isinstance(row, dict):
         raise ValueError(f"line {number} is not an object in braces")
@@ -205,11 +197,7 @@ def _parse(line: str, number: int) -> dict[str, Any]:
 
 
 def _without_nul(lines: Iterable[str]) -> Iterator[str]:
-    """The lines, as long as they are text: zeros between the letters are what UTF-16 looks like to UTF-8.
-
-    Raises:
-        ValueError: a line has a zero.
-    """
+    """Yield the lines; raise a ValueError at a NUL character, which UTF-16 files contain."""
     for number, line in enumerate(lines, start=1):
         if "\0" in line:
             raise ValueError(f"line {number} has a NUL character, as in UTF-16; save it as UTF-8")
@@ -222,7 +210,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _column(values: list[Any]) -> pa.Array:
-    """Return values of one type as they are, and values of several types as text. NaN is a missing value."""
+    """Return values of one type as they are, values of several types as text. NaN is missing."""
     try:
         return pa.array(values)
     except (pa.ArrowException, OverflowError):
@@ -236,10 +224,7 @@ def _as_string(value: Any) -> str | None:
 
 
 def _dataset(table: pa.Table) -> datasets.Dataset:
-    """Return the table with categories and views written out, as `datasets` does not know them.
-
-    A column of another type that it does not know, such as a map, holds neither texts nor labels and is left out.
-    """
+    """Return the table with categories and views decoded, without columns whose type `datasets` does not support."""
     for place, field in enumerate(table.schema):
         if is_text(field.type) and not pa.types.is_string(field.type):
             table = table.set_column(place, field.name, as_text(table[place]))

@@ -1,4 +1,4 @@
-"""What comes from the Hugging Face Hub: fetched once, with a progress bar, and never asked for again.
+"""Download datasets and files from the Hugging Face Hub once, with a progress bar; then use the cache.
 
 Documentation: https://huggingface.co/docs/huggingface_hub/guides/download
 """
@@ -27,21 +27,21 @@ from lt_lightning.errors import SettingError
 SPLITS = ("train", "test")
 
 CONNECT_SECONDS = 2.5
-"""How long the Hub may take to answer at all before it counts as out of reach."""
+"""How long to wait for the Hub's first answer."""
 
 
 def fetch_dataset(repo: str, config: str | None = None) -> Mapping[str, datasets.Dataset]:
-    """Return the splits `train`, and `test` where there is one, of a data set on the Hub, kept there as parquet files.
+    """Return the splits `train`, and `test` if present, of a Hub dataset kept as parquet files.
 
     Args:
         repo: such as `fancyzhx/ag_news`.
-        config: which configuration of it to read: the folder of its files; None if it has one alone.
+        config: the configuration, a folder of its files; None if it has only one.
 
     Raises:
-        SettingError: if it is neither in the cache nor within reach, or not such a data set.
+        SettingError: it is neither cached nor reachable, or not such a dataset.
     """
     remedy = "give data.path=FOLDER with train and test files, or data=pydocs, which needs no download"
-    # The same patterns in the cache as on the Hub: a snapshot without the other files counts as incomplete otherwise.
+    # The same patterns for the cache, or a snapshot without the other files counts as incomplete.
     patterns = [f"*{config or ''}*{split}*.parquet" for split in SPLITS]
     download = partial(huggingface_hub.snapshot_download, repo, repo_type="dataset", allow_patterns=patterns)
     folder = _from_cache(download, repo, "data.hub")
@@ -55,7 +55,7 @@ def fetch_dataset(repo: str, config: str | None = None) -> Mapping[str, datasets
             raise SettingError(_no_splits(repo, config, there, remedy))
     try:
         return {split: read_parquet([folder / path for path in paths]) for split, paths in files.items()}
-    except Exception as error:  # whatever a damaged file makes the library raise
+    except Exception as error:  # damaged files raise many types
         parent = folder / files["train"][0].parent
         raise SettingError(
             f"data: {repo} in the cache cannot be read ({_say(error)}); delete {parent}, or {remedy}"
@@ -63,16 +63,16 @@ def fetch_dataset(repo: str, config: str | None = None) -> Mapping[str, datasets
 
 
 def fetch_file(repo: str, name: str, setting: str, remedy: str) -> Path:
-    """One file of a model repository on the Hub, from the cache if it is there.
+    """Return a file of a model repository on the Hub, from the cache if possible.
 
     Args:
         repo: such as `stanfordnlp/glove`.
         name: the file's path in it.
-        setting: the setting that asked for it, for the error.
-        remedy: what to do without it, for the error.
+        setting: the setting that names it, for errors.
+        remedy: the alternative, for errors.
 
     Raises:
-        SettingError: if it is neither in the cache nor within reach.
+        SettingError: it is neither cached nor reachable.
     """
     download = partial(huggingface_hub.hf_hub_download, repo, name)
     file = _from_cache(download, repo, setting)
@@ -88,24 +88,20 @@ def _from_cache(download: Callable[..., str], repo: str, setting: str) -> Path |
     except LocalEntryNotFoundError:
         return None
     except HFValidationError as error:
-        raise SettingError(f"{setting}: {repo!r} is no repository on the Hub; write owner/name") from error
+        raise SettingError(f"{setting}: {repo!r} is not a repository on the Hub; write owner/name") from error
 
 
 def _from_hub(download: Callable[..., str], repo: str, setting: str, remedy: str) -> Path:
     try:
         return Path(download())
-    except Exception as error:  # whatever the HTTP library of the day raises
+    except Exception as error:  # HTTP libraries raise many types
         raise SettingError(
-            f"{setting}: the download of {repo} broke off ({_say(error)}); start again, or {remedy}"
+            f"{setting}: the download of {repo} failed ({_say(error)}); start again, or {remedy}"
         ) from error
 
 
 def _find_splits(folder: Path, repo: str, config: str | None) -> dict[str, list[PurePath]]:
-    """Return the parquet files of each split that is whole: after a broken download one may lack a part.
-
-    Raises:
-        SettingError: if there are several configurations and none is chosen.
-    """
+    """Return the parquet files of each complete split; raise if a configuration must be chosen."""
     files: dict[str, list[PurePath]] = {}
     there = _parquet_files(folder)
     for split in SPLITS:
@@ -126,23 +122,22 @@ def _parquet_files(folder: Path) -> list[PurePath]:
 
 
 def _is_of(split: str, config: str | None, path: PurePath) -> bool:
-    """Return whether a file of a repository is a part of a split, in a configuration if one is chosen."""
+    """Return whether a file belongs to a split, and to the configuration if one is chosen."""
     # train.parquet, train-00000-of-00002.parquet, train_0.parquet, train/0000.parquet, but not train_extra.parquet
     named = re.match(rf"{split}(?![a-z]|[-_][a-z])", path.name) or path.parent.name == split
     return bool(named) and (config is None or _config_of(path) == config or config in path.parent.parts)
 
 
 def _config_of(path: PurePath) -> str:
-    """Return the configuration that a file is of: its folders, without `data` and a folder for the split."""
+    """Return a file's configuration: its folders, without `data` and the split's folder."""
     parts = [part for part in path.parent.parts if part != "data"]
     return "/".join(parts[:-1] if parts and parts[-1] in SPLITS else parts) or "default"
 
 
 def _lists_no_test(folder: Path, config: str | None) -> bool:
-    """Return whether it is known of a snapshot in the cache that the repository has no test split.
+    """Return whether the cached file list shows that the repository has no test split.
 
-    The list of a repository's files lies beside the snapshots. It is huggingface_hub's own: if it is missing, or it
-    reads otherwise, the Hub is asked.
+    The list is internal to huggingface_hub: if it is missing or different, the Hub is asked.
     """
     try:
         listed = json.loads((folder.parents[1] / "trees" / f"{folder.name}.json").read_text(encoding="utf-8"))["files"]
@@ -161,7 +156,7 @@ def _no_splits(repo: str, config: str | None, there: Sequence[str], remedy: str)
 
 
 def _check_reachable(repo: str, kind: str, setting: str, remedy: str) -> list[str]:
-    """Ask for the repository's page once, without the retries that downloads make; return the names of its files."""
+    """Request the repository's page once, without retries, and return the names of its files."""
     failures: list[Exception] = []
     files: list[str] = []
 
@@ -172,7 +167,7 @@ def _check_reachable(repo: str, kind: str, setting: str, remedy: str) -> list[st
         except Exception as error:
             failures.append(error)
 
-    # In a thread, since no timeout holds for the look-up of a host's name.
+    # In a thread, since no timeout applies to the DNS lookup.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(CONNECT_SECONDS)
@@ -186,7 +181,7 @@ def _check_reachable(repo: str, kind: str, setting: str, remedy: str) -> list[st
         raise SettingError(f"{missing} HF_HUB_OFFLINE is set; unset it, or {remedy}") from error
     except HfHubHTTPError as error:
         raise SettingError(f"{missing} the Hub refuses it ({_say(error)}); {remedy}") from error
-    except Exception as error:  # whatever the HTTP library of the day raises without a network
+    except Exception as error:  # HTTP libraries raise many types
         raise SettingError(f"{missing} the Hub is out of reach; {remedy}") from error
     return files
 

@@ -1,7 +1,6 @@
-"""The source files of an installed library: those that its distribution installed, with their digests.
+"""Find the source files of an installed library and their digests, as its distribution recorded them.
 
-Where Python would import a library from does not count. It may be a folder of that name in the working directory, or
-a working copy that changes.
+A folder of the same name in the working directory does not count.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from lt_lightning.storage.site_packages import search_path
 
 @dataclass(frozen=True)
 class Installed:
-    """A library that is installed.
+    """An installed library.
 
     Attributes:
         name: its name.
         version: its version.
         root: its folder.
-        files: the digest of each of its Python files, `sha256=…` as `RECORD` spells it, by name below the folder, with
-            forward slashes on every system.
+        files: the digest of each Python file, `sha256=…` as in `RECORD`, by its path below the folder with forward
+            slashes.
     """
 
     name: str
@@ -38,22 +37,18 @@ class Installed:
 
     @classmethod
     def of_folder(cls, name: str, version: str, root: Path) -> Installed:
-        """Return the library that a folder holds as it is now."""
+        """Return the library that a folder holds now."""
         paths = {path.relative_to(root).as_posix(): path for path in root.rglob("*.py")}
         return cls(name, version, root, {file: _spell("sha256", paths[file].read_bytes()) for file in paths})
 
     @property
     def digest(self) -> str:
-        """The digest of the version and of all files."""
+        """Return the digest of the version and of all files."""
         content = json.dumps([self.name, self.version, sorted(self.files.items())])
         return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
 
     def read(self, file: str) -> bytes:
-        """Return the content of one of the files.
-
-        Raises:
-            SettingError: it is not as it was installed.
-        """
+        """Return the content of a file; raise a `SettingError` if it was changed after installation."""
         path = self.root / file
         try:
             content = path.read_bytes()
@@ -75,10 +70,10 @@ def find_installed(library: str, data: str) -> Installed:
 
     Args:
         library: the name of the distribution and of its top folder.
-        data: the choice of `data` that reads it, for the error.
+        data: the name of the `data` choice, for errors.
 
     Raises:
-        SettingError: it is not installed, or as a working copy.
+        SettingError: it is not installed, or installed as a working copy.
     """
     found = _distribution(library)
     if found is None:
@@ -86,7 +81,7 @@ def find_installed(library: str, data: str) -> Installed:
     root, record = Path(str(found.locate_file(library))), found.read_text("RECORD")
     files = _recorded(record, library) if record else {}
     if not all(files.values()) or (not record and root.is_dir()):
-        # As some systems' own packages are: without a record, or one without digests.
+        # Some systems' packages have no record, or one without digests.
         return Installed.of_folder(library, found.version, root)
     if not files:
         raise SettingError(
@@ -97,7 +92,7 @@ def find_installed(library: str, data: str) -> Installed:
 
 
 def find_folder(distribution: str, folder: str) -> Path | None:
-    """Return a top folder of an installed distribution; None if there is no such distribution."""
+    """Return a top folder of an installed distribution; None if it is not installed."""
     found = _distribution(distribution)
     return None if found is None else Path(str(found.locate_file(folder)))
 
@@ -107,14 +102,13 @@ def _distribution(name: str) -> importlib.metadata.Distribution | None:
 
 
 def _recorded(record: str, library: str) -> dict[str, str]:
-    """Return the Python files in a library's folder, and their digests, from the text of `RECORD`."""
-    # Most lines are of other files.
+    """Return the digests of a library's Python files from the text of `RECORD`."""
     lines = [line for line in record.splitlines() if ".py" in line and line.lstrip('"').startswith(f"{library}/")]
     rows = [row for row in csv.reader(lines) if len(row) > 1 and row[0].endswith(".py")]
     return {row[0].removeprefix(f"{library}/"): row[1] for row in rows}
 
 
 def _spell(algorithm: str, content: bytes) -> str:
-    """Return a digest as `RECORD` spells it: https://packaging.python.org/specifications/recording-installed-packages"""
+    """Return a digest in `RECORD` form: https://packaging.python.org/specifications/recording-installed-packages"""
     digest = base64.urlsafe_b64encode(hashlib.new(algorithm, content).digest()).rstrip(b"=")
     return f"{algorithm}={digest.decode()}"

@@ -1,7 +1,4 @@
-"""The four libraries that the built-in corpora are read from: their names, and what is in their source files.
-
-Files are read as text, nothing is imported.
-"""
+"""Parse the source files of the four libraries of the built-in corpora, without importing them."""
 
 from __future__ import annotations
 
@@ -33,9 +30,8 @@ LIBRARY_NAME = re.compile(
 
 
 def mask_libraries(text: str, mask: str) -> str:
-    """Put `mask` in place of every name of any library."""
-    # Most texts name none, which is found out much faster in lower case; of ASCII alone, since elsewhere there are
-    # letters that are the same as others in some case and not in this (ſ).
+    """Replace every name of any library by `mask`."""
+    # Fast path for the many texts without names; ASCII alone, since other letters have unusual case folding (ſ).
     lowered = text.lower()
     if text.isascii() and not any(name in lowered for names in LIBRARIES.values() for name in names):
         return text
@@ -43,19 +39,13 @@ def mask_libraries(text: str, mask: str) -> str:
 
 
 def parsed_files(library: Installed) -> Iterator[tuple[str, ast.Module]]:
-    """Parse the source files of a library, in the order of their names.
-
-    The libraries' tests are left out: they are most of the files and hold a thirtieth of the prose. So are files that
-    do not parse.
-
-    Args:
-        library: the library.
+    """Parse a library's source files in the order of their names, except tests and files that do not parse.
 
     Yields:
-        The file's name below the folder, with forward slashes on every system, and what is in it.
+        The file's path below the folder, with forward slashes, and its syntax tree.
 
     Raises:
-        SettingError: a file is not as it was installed.
+        SettingError: a file was changed after installation.
     """
     for name in sorted(library.files):
         *folders, file = name.split("/")
@@ -64,7 +54,7 @@ def parsed_files(library: Installed) -> Iterator[tuple[str, ast.Module]]:
         content = library.read(name)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about escapes in a library's strings: not our user's concern
+                warnings.simplefilter("ignore")  # about escapes in a library's strings
                 tree = ast.parse(content.decode().replace("\r\n", "\n").replace("\r", "\n"))
         except (SyntaxError, ValueError):  # ValueError: not utf-8, or null bytes
             continue
@@ -79,7 +69,7 @@ _BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")  # in the order o
 
 
 def definitions(node: ast.AST) -> Iterator[Definition]:
-    """Yield the classes, functions and methods inside a node, outer ones first, in the order of the source."""
+    """Yield the classes, functions and methods inside a node, outer ones first, in source order."""
     for block in _BLOCKS:  # of statements, handlers and cases: nothing else holds a definition
         for child in getattr(node, block, ()):
             if isinstance(child, Definition):

@@ -1,7 +1,4 @@
-"""Pairs of strings, one that is given and one that should come out: those of the settings, or random ones.
-
-Imports no torch: what is wrong with the pairs is said before seconds are spent on loading it.
-"""
+"""Load pairs of strings, given in the settings or drawn at random. Imports no torch."""
 
 from __future__ import annotations
 
@@ -22,11 +19,11 @@ class PairCorpus:
     """Pairs of strings.
 
     Attributes:
-        name: what people call it.
+        name: a short name.
         source: where the pairs come from.
         alphabet: the letters, in the order of their ids.
-        splits: `train`, `valid` and `test`, each of pairs of a string that is given and the one that should come out.
-        recipe: of random pairs, how they are drawn, but for the seed; empty for others.
+        splits: `train`, `valid` and `test`, each of (given, expected) pairs.
+        recipe: how random pairs are drawn, without the seed; empty for others.
     """
 
     name: str
@@ -37,12 +34,12 @@ class PairCorpus:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """A name for each letter, in the order of the ids: the letter, or what an invisible one is called."""
+        """Return a name for each letter, in the order of the ids."""
         return tuple(map(name_letter, self.alphabet))
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """What tells each split's content from any other; of random pairs the recipe, which all seeds share."""
+        """Return the fingerprint of each split's content, or of the recipe of random pairs, which all seeds share."""
         return {
             split: hashlib.blake2b(json.dumps(self.recipe or pairs).encode(), digest_size=8).hexdigest()
             for split, pairs in self.splits.items()
@@ -50,29 +47,25 @@ class PairCorpus:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """How many pairs each split lost: none."""
+        """Return how many pairs each split lost: none."""
         return dict.fromkeys(self.splits, 0)
 
     @property
     def reading(self) -> dict[str, Any]:
-        """How the splits were made of files: nothing was read."""
+        """Return nothing: no file was read."""
         return {}
 
     @property
     def notes(self) -> list[str]:
-        """Return no notes: reading pairs decides nothing."""
+        """Return no notes: reading pairs involves no choices."""
         return []
 
 
 def load_pairs(config: Pairs | Reversal, seed: int) -> PairCorpus:
-    """Make the corpus of pairs that the `data` group asks for.
-
-    Args:
-        config: the `data` group. Of the pairs in the settings, all splits hold the same: they are learned by heart.
-        seed: draws random ones.
+    """Load the pairs of the `data` group. Pairs of the settings are the same in all splits; `seed` draws random ones.
 
     Raises:
-        SettingError: if they are not what pairs must be, or so many cannot be drawn.
+        SettingError: the pairs are invalid, or too many are requested.
     """
     alphabet = find_alphabet(config)
     if isinstance(config, Pairs):
@@ -86,11 +79,7 @@ def load_pairs(config: Pairs | Reversal, seed: int) -> PairCorpus:
 
 
 def find_alphabet(config: Pairs | Reversal) -> str:
-    """See that the pairs that the `data` group asks for can be had, and say which letters they are made of.
-
-    Raises:
-        SettingError: if they are not what pairs must be, or so many cannot be drawn.
-    """
+    """Check the settings of pairs and return the alphabet; raise a `SettingError` if they are invalid."""
     if isinstance(config, Pairs):
         return check_pairs(config.pairs, config.alphabet)
     check_reversal(config.alphabet, config.lengths, config.train_rows, config.test_rows, config.valid_fraction)
@@ -98,25 +87,22 @@ def find_alphabet(config: Pairs | Reversal) -> str:
 
 
 def check_pairs(pairs: Any, alphabet: str | None) -> str:
-    """See that pairs are pairs of strings, of letters that are known.
+    """Check that pairs are two strings of known letters, and return the alphabet.
 
     Args:
-        pairs: each a string that is given and the one that should come out.
+        pairs: (given, expected) pairs.
         alphabet: the letters, in the order of their ids; None for those of the pairs, as they first occur.
 
-    Returns:
-        The alphabet.
-
     Raises:
-        SettingError: naming the first pair that is none, or the letter that is not known.
+        SettingError: names the first invalid pair or unknown letter.
     """
     if not isinstance(pairs, Sequence) or not pairs:
-        raise SettingError("data.pairs: there is none; give some, such as [[hihell, ihello]]")
+        raise SettingError("data.pairs: it is empty; give some, such as [[hihell, ihello]]")
     for pair in pairs:
         if isinstance(pair, str) or not _are_two_strings(pair):
             raise SettingError(
                 f"data.pairs: {_show_item(pair)} is not two strings; write each pair as [given, expected], and "
-                "whatever is no plain word in quotes"
+                "quote everything but plain words"
             )
         if "" in tuple(pair):
             raise SettingError(f"data.pairs: {_show_item(pair)} has an empty string; give it a letter, or leave it out")
@@ -142,11 +128,7 @@ def check_pairs(pairs: Any, alphabet: str | None) -> str:
 
 
 def check_equal_lengths(pairs: Iterable[Sequence[str]]) -> None:
-    """See that in each pair both strings have as many letters: for models that answer each letter with one.
-
-    Raises:
-        SettingError: naming the first pair that has not.
-    """
+    """Raise a `SettingError` unless both strings of each pair have the same length."""
     for given, expected in pairs:
         if len(given) != len(expected):
             raise SettingError(
@@ -160,6 +142,6 @@ def _are_two_strings(pair: Any) -> bool:
 
 
 def _show_item(item: Any) -> str:
-    """An item as it would be written in Python, on one line, and not too long for it."""
+    """Return an item's repr, shortened."""
     shown = repr(item)
     return shown if len(shown) <= 80 else f"{shown[:79]}…"

@@ -1,8 +1,4 @@
-"""PyDocs, the built-in corpus: the docstrings of four libraries, a paragraph a row; which library is it from?
-
-It needs no download, as every installation has the libraries. How prose is found in their files is `docstrings`';
-the draw of the splits and the cache are `built_in`'s.
-"""
+"""Load PyDocs, the built-in corpus of docstring paragraphs of four libraries; it needs no download."""
 
 from __future__ import annotations
 
@@ -16,19 +12,15 @@ import datasets
 from lt_lightning.data.sources.built_in import deal, load_built_in
 from lt_lightning.data.sources.docstrings import Paragraph, harvest
 
-# Raise it with every change to this file, `docstrings`, `libraries` or `built_in` that changes the corpus: caches of
-# the old one are then not read.
+# Increase it when this file, `docstrings`, `libraries` or `built_in` changes the corpus, to invalidate old caches.
 FORMAT = 1
 
 
 def select(found: Iterable[Paragraph], seed: int = 0) -> dict[str, list[Paragraph]]:
-    """Make the splits `train` and `test`: no text twice, a file wholly in one of them, as many rows of each class.
+    """Make the splits `train` and `test`: unique texts, a file wholly in one split, equally many rows per class.
 
-    Texts that differ in case, digits and punctuation alone count as the same.
-
-    Args:
-        found: The paragraphs of all libraries.
-        seed: Another seed is another draw and order; which files are in which split remains.
+    Texts that differ only in case, digits and punctuation count as the same. `seed` changes which rows are kept and
+    their order, but not which file is in which split.
     """
     return deal(
         found,
@@ -39,17 +31,5 @@ def select(found: Iterable[Paragraph], seed: int = 0) -> dict[str, list[Paragrap
 
 
 def load_pydocs(cache: Path, seed: int = 0) -> Mapping[Any, datasets.Dataset]:
-    """Load PyDocs from its cache; the first time, and when a library is of other files, read it anew.
-
-    Args:
-        cache: The folder below which it is kept; see `load_built_in`.
-        seed: Draws which rows of the larger classes are kept, and the order of all; see `select`.
-
-    Returns:
-        The splits `train` and `test` (a DatasetDict) with the columns `text` and `label` (a `ClassLabel` of the four
-        libraries).
-
-    Raises:
-        SettingError: A library is not installed, or not as it was installed.
-    """
+    """Load PyDocs from its cache, or build it; see `load_built_in` and `select`."""
     return load_built_in(cache, "pydocs", f"v{FORMAT}-seed{seed}", harvest, lambda found: select(found, seed))

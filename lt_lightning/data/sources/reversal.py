@@ -1,7 +1,4 @@
-"""Random strings and their reversals: a task that has no end of examples, and can be made as hard as one likes.
-
-Imports no torch: a rejected setting answers at once.
-"""
+"""Draw random strings and their reversals, a task of any size and difficulty. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,23 +12,23 @@ from lt_lightning.errors import SettingError
 from lt_lightning.lottery.seeds import derive_seed
 
 MOST_STRINGS = 10_000_000
-"""So many strings fit into memory easily."""
+"""The largest number of strings; they fit into memory easily."""
 
 
 def check_reversal(
     alphabet: str, lengths: Sequence[int], train_rows: int, test_rows: int, valid_fraction: float
 ) -> None:
-    """See that so many strings can be drawn, and that every split gets some.
+    """Check that enough different strings exist and every split gets some.
 
     Args:
-        alphabet: the letters that strings are drawn from.
+        alphabet: the letters of the strings.
         lengths: the shortest and the longest.
         train_rows: strings to train on and to validate.
         test_rows: strings to test.
-        valid_fraction: the share of `train_rows` that validates.
+        valid_fraction: the fraction of `train_rows` that validates.
 
     Raises:
-        SettingError: naming the setting that does not fit.
+        SettingError: names the setting that is wrong.
     """
     check_alphabet(alphabet)
     if len(lengths) != 2 or not 1 <= lengths[0] <= lengths[1]:
@@ -68,23 +65,13 @@ def check_reversal(
 def draw_reversals(
     alphabet: str, lengths: tuple[int, int], train_rows: int, test_rows: int, seed: int, valid_fraction: float
 ) -> dict[str, tuple[tuple[str, str], ...]]:
-    """Draw random strings, none twice, and reverse each.
+    """Draw different random strings and reverse each; the arguments have passed `check_reversal`.
 
-    Each length is equally likely as far as it goes: of short strings there are few, and where a length would need more
-    than there are, all of its strings are taken and the longer lengths make up for it, again in equal parts. Of one
-    length, every string is equally likely, and so is every way of dealing the strings to the splits.
-
-    Args:
-        alphabet: the letters that strings are drawn from.
-        lengths: the shortest and the longest.
-        train_rows: strings to train on and to validate.
-        test_rows: strings to test.
-        seed: the same gives the same strings.
-        valid_fraction: the share of `train_rows` that validates.
+    Lengths are equally likely as far as possible: if a length has too few strings, all of them are taken, and longer
+    lengths share the rest equally.
 
     Returns:
-        The splits `train`, `valid` and `test`, each of pairs of a string and its reversal. What is asked for has
-        passed `check_reversal`.
+        The splits `train`, `valid` and `test`, each of pairs of a string and its reversal.
     """
     generator = np.random.default_rng(derive_seed(seed, "reversal"))
     strings = [
@@ -102,19 +89,19 @@ def draw_reversals(
 
 
 def _shares(letters: int, lengths: tuple[int, int], total: int) -> Iterator[tuple[int, int]]:
-    """Each length, and how many strings there are to be of it."""
+    """Yield each length and its number of strings."""
     shortest, longest = lengths
     for length in range(shortest, longest + 1):
-        # From the shortest on: whichever cannot give an equal part of what is left is shorter than all that can.
+        # Shortest first: lengths that cannot give an equal share are shorter than all that can.
         count = min(letters**length, total // (longest - length + 1))
         yield length, count
         total -= count
 
 
 def _draw_distinct(count: int, length: int, alphabet: str, generator: np.random.Generator) -> list[str]:
-    """So many different strings of one length."""
+    """Draw `count` different strings of one length."""
     letters = len(alphabet)
-    if letters**length < 2 * count:  # most of them are wanted: list them all, rather than wait for the last by chance
+    if letters**length < 2 * count:  # most are wanted: enumerate them all
         numbers = generator.permutation(letters**length)[:count].astype(np.int64)
         return _spell(numbers[:, None] // letters ** np.arange(length) % letters, alphabet)
     strings: dict[str, None] = {}
