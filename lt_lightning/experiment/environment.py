@@ -1,8 +1,7 @@
-"""Lightning's view of the place where a process runs: which process this is, and what a cluster may do to a run.
+"""Describe a run's processes to Lightning.
 
-Lightning would find the place by the environment's variables, and on a SLURM cluster save and load checkpoints of its
-own (`hpc_ckpt_N.ckpt`). Here the place follows from the settings (`processes.find_launch`), and a round starts from
-this project's own state alone.
+Lightning would read environment variables, and load checkpoints of its own (`hpc_ckpt_N.ckpt`) on SLURM. Here the rank
+follows from the settings (`launch.find_launch`), and a round starts from this project's state alone.
 """
 
 from __future__ import annotations
@@ -21,11 +20,7 @@ from lt_lightning.runtime.job import Launch, Place
 
 
 class StartedProcesses(ClusterEnvironment):
-    """Processes on one machine that were started before Lightning, which then starts none.
-
-    Args:
-        place: which of them this is, and where they meet.
-    """
+    """Processes on one machine that were started before Lightning, which then starts none."""
 
     def __init__(self, place: Place) -> None:
         super().__init__()
@@ -33,55 +28,52 @@ class StartedProcesses(ClusterEnvironment):
 
     @property
     def creates_processes_externally(self) -> bool:
-        """That Lightning is not to start any."""
+        """Return True: Lightning must not start processes."""
         return True
 
     @property
     def main_address(self) -> str:
-        """Where they meet."""
+        """Return the address where the processes meet."""
         return self._place.address
 
     @property
     def main_port(self) -> int:
-        """At which port."""
+        """Return the port where the processes meet."""
         return self._place.port
 
     @staticmethod
     def detect() -> bool:
-        """Never of itself: it is handed to the Trainer."""
+        """Return False: this environment is passed to the Trainer."""
         return False
 
     def world_size(self) -> int:
-        """How many there are."""
+        """Return the number of processes."""
         return self._place.count
 
     def set_world_size(self, size: int) -> None:
-        """Known already."""
+        """Do nothing: the size is known."""
 
     def global_rank(self) -> int:
-        """Which one this is."""
+        """Return the rank."""
         return self._place.rank
 
     def set_global_rank(self, rank: int) -> None:
-        """Known already."""
+        """Do nothing: the rank is known."""
 
     def local_rank(self) -> int:
-        """Which one of this machine's."""
+        """Return the rank on this machine."""
         return self._place.rank
 
     def node_rank(self) -> int:
-        """Which machine: there is one."""
+        """Return 0: there is one machine."""
         return 0
 
 
 def find_environment(launch: Launch) -> ClusterEnvironment:
     """Return the environment of a process that no supervisor has started.
 
-    Args:
-        launch: how the run's processes are started.
-
     Raises:
-        SettingError: if the tasks of a SLURM job are not described as Lightning needs it.
+        SettingError: the variables of a SLURM job are not what Lightning needs.
     """
     if launch.launcher == "torchrun":
         return TorchElasticEnvironment()
@@ -96,12 +88,7 @@ def find_environment(launch: Launch) -> ClusterEnvironment:
 
 
 def choose_environment(arguments: dict[str, Any], environment: ClusterEnvironment) -> None:
-    """Put `environment` among a Trainer's arguments, unless they hold one; no SLURM job is requeued by Lightning.
-
-    Args:
-        arguments: a Trainer's arguments; `plugins` is changed.
-        environment: which of the run's processes this is.
-    """
+    """Add `environment` to a Trainer's `plugins` unless they hold one; Lightning must not requeue SLURM jobs."""
     given = arguments.get("plugins") or []
     plugins = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     own = [plugin for plugin in plugins if isinstance(plugin, ClusterEnvironment)]
@@ -114,10 +101,9 @@ def choose_environment(arguments: dict[str, Any], environment: ClusterEnvironmen
 
 
 def load_only_what_is_given(trainer: pl.Trainer) -> None:
-    """Let `trainer` load the checkpoint that `fit` or `test` is given, and none if it is given none.
+    """Make `fit` and `test` load only the checkpoint that they are given.
 
-    Lightning would load `hpc_ckpt_N.ckpt` from `default_root_dir` on a SLURM cluster, and what an
-    `OnExceptionCheckpoint` has saved: state of another round.
+    Lightning would otherwise load `hpc_ckpt_N.ckpt` on SLURM, or an `OnExceptionCheckpoint`: state of another round.
     """
     # Private: Lightning has no setting for it. tests/test_environment.py plants such a file and sees it ignored.
     connector = trainer._checkpoint_connector

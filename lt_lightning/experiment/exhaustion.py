@@ -1,8 +1,7 @@
-"""Lotteries that run out of parameters: rounds that would prune nothing, or leave nothing alive, are refused.
+"""Refuse rounds that would prune nothing or leave nothing alive.
 
-How many entries a round prunes follows from their number alone, so that most such runs are refused before round 0
-trains. Where it depends on the weights (`pruning.threshold=percentile`), the round itself is stopped before it trains:
-see `callbacks.exhausted`.
+Most are refused before round 0, since counts determine how many entries a round prunes. Where weights determine it
+(`pruning.threshold=percentile`), `ExhaustionCallback` stops the round before it trains.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ def check_rounds(counts: Sequence[int], settings: Settings, *, first: int, round
         rounds: the last round.
 
     Raises:
-        SettingError: names the round and the number of rounds that is possible.
+        SettingError: names the round and the possible number of rounds.
 
     Example:
         >>> check_rounds([8, 3], Settings(amount=0.5), first=1, rounds=4)
@@ -54,10 +53,10 @@ def check_round(round: int, before: int | None, alive: int, total: int, go_on: s
 
     Args:
         round: its number.
-        before: how many entries were alive in the round before; None for round 0.
-        alive: how many are alive now.
-        total: how many there are.
-        go_on: the command that goes on with the run.
+        before: the number of living entries in the round before; None for round 0.
+        alive: the number of living entries now.
+        total: the number of all entries.
+        go_on: the command that resumes the run.
 
     Raises:
         SettingError: names the round and how to end the run without it.
@@ -72,5 +71,5 @@ def check_round(round: int, before: int | None, alive: int, total: int, go_on: s
 
 
 def _share(amount: float, count: int) -> int:
-    """Return how many of `count` living entries go, as `lottery.prune` has it."""
+    """Return how many of `count` living entries are pruned, as `lottery.prune` computes it."""
     return round(amount * count)

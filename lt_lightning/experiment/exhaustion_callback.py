@@ -1,4 +1,4 @@
-"""Stops a round that prunes nothing, or leaves nothing alive, before it trains."""
+"""Stop a round that prunes nothing, or leaves nothing alive, before it trains."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from lt_lightning.experiment.exhaustion import check_round
 
 @only_its_own_hooks
 class ExhaustionCallback(pl.Callback):
-    """Compare a round's mask with that of the round before.
-
-    Put it after the `PruningCallback`.
+    """Check a round's mask against the number of living entries before; put it after the `PruningCallback`.
 
     Args:
         pruning: holds the mask.
-        before: how many entries were alive in the round before; None for round 0.
-        go_on: the command that goes on with the run, for the message.
+        before: the number of living entries in the round before; None for round 0.
+        go_on: the command that resumes the run, for the message.
 
     Raises:
-        SettingError: if nothing was pruned, or nothing is alive.
+        SettingError: nothing was pruned, or nothing is alive.
     """
 
     def __init__(self, pruning: PruningCallback, before: int | None, go_on: str) -> None:
@@ -30,6 +28,6 @@ class ExhaustionCallback(pl.Callback):
         self._go_on = go_on
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at the mask once the round has pruned."""
+        """Check the mask after the round has pruned."""
         mask = self._pruning.mask
         check_round(self._pruning.round, self._before, mask.alive, mask.total, self._go_on)

@@ -1,4 +1,4 @@
-"""What each epoch of a round came to."""
+"""Record the metrics of each epoch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ from lt_lightning.runs.records import EpochRecord
 
 @only_its_own_hooks
 class History(pl.Callback):
-    """Collects an `EpochRecord` an epoch from a `Learner`.
-
-    An epoch without validation (`trainer.check_val_every_n_epoch`, or `trainer.max_steps` in its middle) has NaN for
-    what validation would have said.
+    """Collect an `EpochRecord` per epoch from a `Learner`; epochs without validation have NaN for its metrics.
 
     Attributes:
         epochs: the records of the current or last fit, in order.
@@ -30,22 +27,22 @@ class History(pl.Callback):
         self._validated = (math.nan,) * 3
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Read what the epoch's validation came to."""
+        """Read the validation metrics."""
         if not trainer.sanity_checking:
             metrics = trainer.callback_metrics
             self._validated = tuple(float(metrics[f"valid_{name}"]) for name in ("loss", "acc", "f1"))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Close the epoch's record; validation is over by now."""
+        """Append the epoch's record; validation has already run."""
         assert isinstance(pl_module, Learner)
         train_loss = float(pl_module.train_loss.compute())
         self.epochs.append(EpochRecord(self.round, trainer.current_epoch + 1, train_loss, *self._validated))
         self._validated = (math.nan,) * 3
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps: the epochs so far, as plain values."""
+        """Return the epochs so far, as plain values."""
         return {"epochs": [asdict(epoch) for epoch in self.epochs]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take it up."""
+        """Restore the epochs."""
         self.epochs = [EpochRecord(**epoch) for epoch in state_dict["epochs"]]

@@ -1,7 +1,4 @@
-"""What all entry points share: errors in one line, exit code 2, and a terminal that is kept tidy.
-
-Everything here runs before torch is loaded.
-"""
+"""Run entry points under Hydra, with one-line errors and exit code 2. Imports no torch."""
 
 from __future__ import annotations
 
@@ -28,11 +25,11 @@ _tracebacks = False
 
 
 def run_hydra(task: Callable[[Any], None]) -> None:
-    """Run `task` under Hydra; whatever the user got wrong is one line on stderr and exit code 2.
+    """Run `task` under Hydra; print a user's mistake as one line on stderr and exit with code 2.
 
-    `resume=RUN` among the arguments brings back those that RUN was started with. Ctrl-C, SIGTERM and SIGUSR1 are a
-    line that says how to go on, and exit code 130, 143 or 138. A start that fails before its run began leaves no
-    folder. With `HYDRA_FULL_ERROR=1` in the environment errors keep their tracebacks.
+    `resume=RUN` restores the arguments that RUN was started with. Ctrl-C, SIGTERM and SIGUSR1 print how to resume and
+    exit with code 130, 143 or 138. A start that fails before its run began leaves no folder. `HYDRA_FULL_ERROR=1` in
+    the environment keeps tracebacks.
     """
     listen()
     prefer_installed()
@@ -100,15 +97,12 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
 
 
 def keeps_tracebacks() -> bool:
-    """Return whether errors keep their tracebacks: `HYDRA_FULL_ERROR=1` was in the environment at the start."""
+    """Return whether errors keep their tracebacks (`HYDRA_FULL_ERROR=1` at the start)."""
     return _tracebacks
 
 
 def check_flags(words: Sequence[str]) -> None:
-    """Refuse flags that Hydra does not know in one line, and answer `--version`.
-
-    Hydra's own answers are the usage of all flags, and the version of Hydra.
-    """
+    """Refuse unknown flags in one line, and answer `--version`, instead of Hydra's usage and Hydra's version."""
     from hydra._internal.utils import get_args_parser
 
     from lt_lightning.config.schema import CHOICES
@@ -127,10 +121,7 @@ def check_flags(words: Sequence[str]) -> None:
 
 
 def list_choices() -> str:
-    """Return a line for each group of settings with its choices, for `--help`.
-
-    Files whose names begin with _ hold what several choices share.
-    """
+    """Return a line per settings group with its choices, for `--help`; names with a leading _ are shared files."""
     from hydra.core.global_hydra import GlobalHydra
 
     loader = GlobalHydra.instance().config_loader()
@@ -140,19 +131,14 @@ def list_choices() -> str:
 
 
 def fail(message: str, *, speak: bool = True) -> NoReturn:
-    """Print an error in one line, and exit with code 2.
-
-    Args:
-        message: the error.
-        speak: whether to print it; False in a process that shares a run with others, one of which prints it.
-    """
+    """Print an error in one line and exit with code 2; `speak=False` prints nothing, as another process does."""
     if speak:
         complain(f"error: {message}")
     raise SystemExit(2)
 
 
 def hide_progress_bars_in_pipes() -> None:
-    """Keep the bars of downloads and caches, control characters all of them, out of logs and pipes."""
+    """Disable progress bars of downloads and caches unless stderr is a terminal."""
     if not sys.stderr.isatty():
         import datasets
         import huggingface_hub.utils

@@ -1,8 +1,7 @@
-"""Give each job of a sweep a folder of its own, and the same one whenever the sweep goes on.
+"""Assign each job of a sweep its own folder, and the same one when the sweep is resumed.
 
-The folder's name is `hydra.sweep.subdir` as the job first began; it is on record in the sweep's `state/job_N.json`.
-So a name that is made of the settings does not change when the sweep goes on with more rounds, and jobs whose settings
-give the same name do not share a folder.
+The folder is `hydra.sweep.subdir` as it was when the job first began, recorded in the sweep's `state/job_N.json`. So
+resuming with other settings keeps the name, and jobs with the same name get different folders.
 """
 
 from __future__ import annotations
@@ -29,12 +28,7 @@ SUBDIR = f"hydra.sweep.subdir=${{{_RESOLVER}:}}"
 
 
 def assign_folders(config: Any, quote: Any) -> None:
-    """Change a sweep's configuration so that each job gets its folder from this module.
-
-    Args:
-        config: the configuration that Hydra composes those of the jobs from.
-        quote: writes text as Hydra's grammar reads it.
-    """
+    """Change a sweep's configuration so that this module assigns the jobs' folders; `quote` quotes text for Hydra."""
     template = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # pyright: ignore
     with open_dict(config.hydra):
         config.hydra.callbacks.check.subdir = str(template)
@@ -43,15 +37,15 @@ def assign_folders(config: Any, quote: Any) -> None:
 
 
 def find_folder(sweep: Path, job: int, name: str) -> str:
-    """Return the folder of a job, relative to the sweep's, and put it on record if the job is new.
+    """Return the folder of a job relative to the sweep's, and record it if the job is new.
 
     Args:
         sweep: the sweep's folder.
         job: the number of the job.
-        name: the folder that the settings ask for; a free sibling, such as `x_2`, is taken if another job has it.
+        name: the requested folder; a free sibling, such as `x_2`, if another job has it.
 
     Raises:
-        SettingError: if the folder lies outside of the sweep's, or the record cannot be read or written.
+        SettingError: the folder lies outside of the sweep's, or the record cannot be read or written.
     """
     state = sweep / STATE
     with writing_to(sweep):
@@ -69,20 +63,12 @@ def find_folder(sweep: Path, job: int, name: str) -> str:
 
 
 def write_record(sweep: Path, job: int, folder: str) -> None:
-    """Put a job's folder on record.
-
-    Raises:
-        OSError: if the record cannot be written.
-    """
+    """Record a job's folder."""
     write_whole(_path(sweep, job), json.dumps({"job": job, "folder": folder}) + "\n")
 
 
 def read_folders(sweep: Path) -> dict[int, str]:
-    """Return the folders on record by the number of their job.
-
-    Raises:
-        SettingError: if a record is damaged.
-    """
+    """Return the recorded folders by job number; raise a `SettingError` if a record is damaged."""
     found = {}
     for path in (sweep / STATE).glob("job_*.json"):
         if not re.fullmatch(r"job_[0-9]{1,9}", path.stem):
@@ -100,11 +86,7 @@ def read_folders(sweep: Path) -> dict[int, str]:
 
 
 def recover_records(sweep: Path) -> None:
-    """Put the folders of a sweep on record that began before there were such records, as Hydra noted them.
-
-    Raises:
-        SettingError: if a record cannot be written.
-    """
+    """Record the folders of a sweep by an older version without such records, from Hydra's notes."""
     if read_folders(sweep):
         return
     with writing_to(sweep):
@@ -116,7 +98,7 @@ def recover_records(sweep: Path) -> None:
 
 
 def _job_number(path: Path) -> int | None:
-    """Return the number of the job that Hydra noted in a folder, or None."""
+    """Return the job number that Hydra noted in a folder, or None."""
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 

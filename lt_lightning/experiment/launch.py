@@ -1,4 +1,4 @@
-"""Find out how the processes of a run are started: by this program, by a launcher, or not at all."""
+"""Determine how the processes of a run are started: by this program, by a launcher, or not at all."""
 
 from __future__ import annotations
 
@@ -13,21 +13,14 @@ from lt_lightning.runtime.job import Launch, Place, find_launcher, find_rank
 
 
 def find_launch(trainer: TrainerConfig, environ: Mapping[str, str]) -> Launch:
-    """Return how the processes of a run are started, and which of them this is.
+    """Return how the processes of a run are started, and the rank of this one.
 
-    The settings say how many processes a run has. A run of one process plays alone and writes its records, whatever a
-    launcher has left in the environment. So `srun -n 4` starts four runs of one process each, or one run of four.
-
-    One process of a distributed strategy is started, too, so that the group that it joins and the variables that
-    Lightning sets end with it.
-
-    Args:
-        trainer: the `trainer` group.
-        environ: the environment's variables.
+    The settings determine the number of processes. A run of one process ignores a launcher's variables: `srun -n 4`
+    starts four runs of one process each, or one run of four. A single process of a distributed strategy is started,
+    too, so that its process group and the variables that Lightning sets end with it.
 
     Raises:
-        SettingError: if the run is to span machines and no launcher starts processes on them, or Lightning refuses
-            the settings.
+        SettingError: the run spans machines without a launcher, or Lightning refuses the settings.
     """
     nodes = trainer.num_nodes or 1
     launcher = find_launcher(environ)
@@ -43,7 +36,7 @@ def find_launch(trainer: TrainerConfig, environ: Mapping[str, str]) -> Launch:
 
 
 def _count_processes(trainer: TrainerConfig) -> int:
-    """Return how many processes a machine needs; 0: one, without a group that it would have to join."""
+    """Return the number of processes per machine; 0 for one without a process group."""
     devices, strategy = trainer.devices, trainer.strategy or "auto"
     if isinstance(devices, str) and devices.isdecimal():
         devices = int(devices)
@@ -53,7 +46,7 @@ def _count_processes(trainer: TrainerConfig) -> int:
 
 
 def _ask_lightning(trainer: TrainerConfig) -> int:
-    """What `auto`, -1, a list of devices or a strategy that is an object come to on this machine."""
+    """Return the number of processes for `auto`, -1, a list of devices or a strategy object."""
     load_lightning()
     from pytorch_lightning.strategies import ParallelStrategy
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def load(config: Config) -> Corpus | PairCorpus:
-    """What is learned from, checked against the model; no torch is needed for it."""
+    """Load the corpus and check it against the model."""
     from lt_lightning.data.corpus import load_corpus
     from lt_lightning.data.sources.pairs import load_pairs
 
@@ -24,11 +24,7 @@ def load(config: Config) -> Corpus | PairCorpus:
 
 
 def check_strings(config: Config) -> None:
-    """See that pairs of strings are what they must be: they are in the settings, or drawn as these say.
-
-    Raises:
-        SettingError: naming what is wrong with them.
-    """
+    """Raise a `SettingError` if pairs of strings, given or drawn, are invalid."""
     data = config.data
     if not data.kind.is_pairs:
         return

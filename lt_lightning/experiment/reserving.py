@@ -1,6 +1,6 @@
-"""Reserve the folder of a run or a sweep before Hydra, or anything else, writes into it.
+"""Reserve the folder of a run or a sweep before anything is written into it.
 
-A folder with a time-stamped name is made new, under a free name; a folder that the user named is locked first. A start
+A folder with a time-stamped name is created under a free name; a folder that the user named is locked first. A start
 that fails before its run began leaves no folder.
 """
 
@@ -30,9 +30,9 @@ class _Reserved:
 
     Attributes:
         folder: its absolute path.
-        made: the folders that were made for it, outermost first.
-        ours: whether all that it contains was written by this start.
-        held: releases the lock when it is closed.
+        made: the folders that were created for it, outermost first.
+        ours: whether this start wrote all of its content.
+        held: releases the lock when closed.
     """
 
     folder: Path
@@ -46,18 +46,18 @@ _reserved: list[_Reserved] = []
 
 
 def reserve(folder: Path, *, stamped: bool, sweep: bool = False) -> Path:
-    """Make a folder and hold its lock until `release`.
+    """Create a folder and hold its lock until `release`.
 
     Args:
-        folder: the folder that is wanted.
-        stamped: whether its name is a time stamp; a free sibling such as `…_2` is then as good.
-        sweep: whether it is a sweep's folder; other processes may write in those of its jobs.
+        folder: the folder.
+        stamped: whether its name is a time stamp, so that a free sibling such as `…_2` will do.
+        sweep: whether it is a sweep's folder; other processes may write in its jobs' folders.
 
     Returns:
         The folder that is held: `folder` or a sibling.
 
     Raises:
-        SettingError: if another process holds the folder, or it cannot be written.
+        SettingError: another process holds the folder, or it cannot be written.
     """
     with writing_to(folder):
         place, made = _make_new(folder) if stamped else _make(folder)
@@ -73,11 +73,7 @@ def reserve(folder: Path, *, stamped: bool, sweep: bool = False) -> Path:
 
 
 def release(*, failed: bool) -> None:
-    """Release all folders that this process reserved.
-
-    Args:
-        failed: remove what the start wrote, and the folders that it made, wherever no run began.
-    """
+    """Release all reserved folders; if the start `failed`, remove what it created unless a run began."""
     while _reserved:
         one = _reserved.pop()
         if failed and one.ours:
@@ -86,14 +82,14 @@ def release(*, failed: bool) -> None:
 
 
 def free_names(folder: Path) -> Iterator[Path]:
-    """Yield a folder's own path, then those of its siblings: `x`, `x_2`, `x_3`, …"""
+    """Yield the paths of a folder and its siblings: `x`, `x_2`, `x_3`, …"""
     yield folder
     for number in range(2, MOST_SIBLINGS):
         yield folder.with_name(f"{folder.name}_{number}")
 
 
 def _make_new(folder: Path) -> tuple[Path, list[Path]]:
-    """Make a folder that did not exist, under the first free name."""
+    """Create a folder under the first free name."""
     for place in free_names(folder):
         made = _make_parents(place)
         with contextlib.suppress(FileExistsError):
@@ -102,7 +98,7 @@ def _make_new(folder: Path) -> tuple[Path, list[Path]]:
 
 
 def _make(folder: Path) -> tuple[Path, list[Path]]:
-    """Make a folder if it is missing."""
+    """Create a folder if it is missing."""
     made = _make_parents(folder)
     with contextlib.suppress(FileExistsError):
         made += _make_one(folder)
@@ -125,7 +121,7 @@ def _make_parents(folder: Path) -> list[Path]:
 
 
 def _discard(one: _Reserved) -> None:
-    """Remove what a start that failed left, unless there is more in the folder than a start writes."""
+    """Remove what a failed start left, unless the folder contains more than a start writes."""
     with contextlib.suppress(OSError):
         inside = [Path(base) / name for base, _, names in os.walk(one.folder) for name in names]
         if not all(_is_trace(path) for path in inside):
@@ -146,7 +142,7 @@ def _is_trace(path: Path) -> bool:
 
 
 def _remove_empty(folders: list[Path] | tuple[Path, ...]) -> None:
-    """Remove folders, innermost first, as long as they are empty."""
+    """Remove empty folders, innermost first."""
     for folder in reversed(folders):
         with contextlib.suppress(OSError):
             folder.rmdir()

@@ -1,4 +1,4 @@
-"""What is kept in the middle of a round, once an epoch: a Lightning checkpoint with its checksum in its name."""
+"""Save a Lightning checkpoint after each epoch of a round, with its checksum in its name."""
 
 from __future__ import annotations
 
@@ -25,20 +25,18 @@ _NAME = re.compile(r"round_(\d+)_epoch_(\d+)_([0-9a-f]{64})\.ckpt")
 
 @only_its_own_hooks
 class RoundCheckpoint(Checkpoint):
-    """Saves a round's state after each of its epochs but the last, and only the newest.
+    """Save a round's state after each epoch but the last; keep only the newest.
 
-    Append it to `trainer.callbacks`: it must come after all others, early stopping among them, and a Trainer refuses
-    checkpoint callbacks where its own are switched off. A fit that goes on from the file (`ckpt_path=`,
-    `weights_only=True`) trains the epochs that are left, and only these.
+    Append it to `trainer.callbacks` after all others: a Trainer refuses checkpoint callbacks if its own are disabled. A
+    fit that resumes from the file (`ckpt_path=`, `weights_only=True`) trains only the remaining epochs.
 
     Args:
-        folder: where to; it must exist.
+        folder: an existing folder.
         round: the round.
-        without: the `state_key` of a `PruningCallback` whose weights to rewind to are kept elsewhere: they are left
-            out here, once an epoch, and the callback that takes the file up must have them already.
+        without: the `state_key` of a `PruningCallback` whose rewind weights are stored elsewhere and left out here.
 
     Attributes:
-        seconds: what the round took so far, also before it was interrupted.
+        seconds: the duration of the round so far, including the time before an interruption.
     """
 
     def __init__(self, folder: Path, round: int, without: str | None = None) -> None:
@@ -52,19 +50,19 @@ class RoundCheckpoint(Checkpoint):
 
     @property
     def seconds(self) -> float:
-        """What the round took so far, in seconds."""
+        """Return the duration of the round so far, in seconds."""
         return self._before + time.perf_counter() - self._began
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed fit has to know beyond what Lightning keeps."""
+        """Return what a resumed fit needs beyond Lightning's state."""
         return {"seconds": self.seconds, "should_stop": self._should_stop}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take it up."""
+        """Restore the state."""
         self._before, self._should_stop = state_dict["seconds"], state_dict["should_stop"]
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Remind the Trainer that it was to stop once it has trained for long enough (`min_epochs`)."""
+        """Restore the Trainer's wish to stop (`min_epochs`), and hide the limit of steps."""
         trainer.should_stop = trainer.should_stop or self._should_stop
         # A fit with a limit of steps would end the last epoch once more as it resumes, and number the others wrongly
         # (Lightning 2.6): the limit is out of sight until its loops have taken up their places.
@@ -72,11 +70,11 @@ class RoundCheckpoint(Checkpoint):
         self._max_steps, loop.max_steps = loop.max_steps, -1
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the limit of steps back."""
+        """Restore the limit of steps."""
         trainer.fit_loop.epoch_loop.max_steps = self._max_steps
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save, if there is another epoch to come."""
+        """Save unless this is the last epoch."""
         if not _goes_on(trainer):
             return
         self._should_stop = trainer.should_stop
@@ -91,7 +89,7 @@ class RoundCheckpoint(Checkpoint):
 
 
 class _WholeFiles(TorchCheckpointIO):
-    """Writes a checkpoint whole or not at all, under a name that ends in its checksum, in place of older ones."""
+    """Write a checkpoint atomically under a name with its checksum, replacing older ones."""
 
     def __init__(self, without: str | None) -> None:
         self._without = without
@@ -122,9 +120,9 @@ class _WholeFiles(TorchCheckpointIO):
 
 
 class _Hashed:
-    """Hands on what is written to it, and knows its checksum: no second copy of it is needed in memory.
+    """Write through to a file and compute its checksum, without a second copy in memory.
 
-    torch's writer answers an error with one of its own, so the error waits until it has done.
+    torch's writer replaces errors by its own, so errors are raised on `close`.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -149,11 +147,7 @@ class _Hashed:
             self._error = error
 
     def close(self) -> str:
-        """Return the checksum, once all of it is in the file.
-
-        Raises:
-            OSError: if something could not be written.
-        """
+        """Return the checksum after flushing; raise the first OSError, if any."""
         self.flush()
         if self._error is not None:
             raise self._error
@@ -161,11 +155,7 @@ class _Hashed:
 
 
 def _require_plain(path: Path) -> None:
-    """See that a checkpoint can be read again: nothing in it may need code to be run.
-
-    Raises:
-        SettingError: if something does; only a callback of the user's can have put it there.
-    """
+    """Raise a `SettingError` if a user's callback makes a checkpoint unreadable with `weights_only=True`."""
     try:
         torch.load(path, weights_only=True, mmap=True)  # the tensors themselves are not read
     except pickle.UnpicklingError as error:
@@ -177,16 +167,16 @@ def _require_plain(path: Path) -> None:
 
 
 def kept_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints in a folder, oldest first."""
+    """Return the checkpoints in a folder, oldest first."""
     found = {path: match for path in folder.glob("round_*.ckpt") if (match := _NAME.fullmatch(path.name))}
     return sorted(found, key=lambda path: (int(found[path][1]), int(found[path][2])))
 
 
 def find_checkpoint(folder: Path, round: int) -> tuple[Path | None, int, list[str]]:
-    """The newest sound checkpoint of a round.
+    """Find the newest intact checkpoint of a round.
 
     Returns:
-        Its path, or None where there is none; the number of epochs that it holds; and a line for each that is damaged.
+        Its path or None; the number of its epochs; and a line for each damaged checkpoint.
     """
     damages = []
     for path in reversed(kept_checkpoints(folder)):
@@ -203,7 +193,7 @@ def find_checkpoint(folder: Path, round: int) -> tuple[Path | None, int, list[st
 
 
 def _checksum(path: Path) -> str:
-    """Return the checksum of a file, of which a part at a time is in memory."""
+    """Return the checksum of a file, read in parts."""
     sha = hashlib.sha256()
     with open_regular(path) as file:
         while part := file.read(2**20):
@@ -212,7 +202,7 @@ def _checksum(path: Path) -> str:
 
 
 def drop_checkpoints(folder: Path, keep: int | None = None) -> None:
-    """Remove what was kept of rounds, but for the round `keep`."""
+    """Remove all checkpoints except those of the round `keep`."""
     for path in kept_checkpoints(folder):
         match = _NAME.fullmatch(path.name)
         if match is not None and int(match[1]) != keep:
@@ -220,7 +210,7 @@ def drop_checkpoints(folder: Path, keep: int | None = None) -> None:
 
 
 def _goes_on(trainer: pl.Trainer) -> bool:
-    """Whether another epoch will follow the one that ends; as `FitLoop.done`, which says so a moment too late."""
+    """Return whether another epoch follows; `FitLoop.done` knows it only later."""
     epochs, steps = trainer.current_epoch + 1, trainer.global_step
     if epochs >= (trainer.max_epochs or 0) or 0 <= trainer.max_steps <= steps:
         return False

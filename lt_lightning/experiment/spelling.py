@@ -1,4 +1,4 @@
-"""What a network that answers letter by letter says after each epoch: a student can watch it learn to spell."""
+"""Print the strings that a letter model answers after each epoch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from lt_lightning.runs.terminal import loss
 
 @only_its_own_hooks
 class SpellingCallback(pl.Callback):
-    """Prints a line an epoch: the validation loss, and the strings that the network then answers.
+    """Print a line per epoch: the validation loss and the network's answers.
 
     Args:
-        display: where to.
-        history: knows the loss; it must be among the callbacks before this one.
-        answers: gives the strings.
+        display: prints the lines.
+        history: holds the loss; put it before this callback.
+        answers: returns the strings.
     """
 
     def __init__(self, display: RoundsDisplay, history: History, answers: Callable[[], Sequence[str]]) -> None:
@@ -28,6 +28,6 @@ class SpellingCallback(pl.Callback):
         self._answers = answers
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say both: validation, if this epoch had any, is over by now, and was of the same weights."""
+        """Print the line; validation of this epoch has already run."""
         epoch = self._history.epochs[-1]
         self._display.say(f"epoch {epoch.epoch:>3}  loss {loss(epoch.valid_loss)}  {'  '.join(self._answers())}")

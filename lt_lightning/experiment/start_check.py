@@ -1,4 +1,4 @@
-"""Check a configuration, and where it is to run, before Hydra writes anything."""
+"""Check a configuration and its folder before Hydra writes anything."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 class CheckConfig:
-    """A Hydra callback that checks a configuration and reserves its folder before anything is written.
+    """A Hydra callback that checks a configuration and reserves its folder.
 
-    The configuration of a sweep's job each job checks itself: the values that are swept over are not known before.
+    Each job of a sweep checks its own configuration, since swept values are not known before.
 
     Args:
         subdir: the sweep's own `hydra.sweep.subdir`; see `job_folders`.
@@ -42,22 +42,14 @@ class CheckConfig:
         raise AttributeError(name)
 
     def on_run_start(self, config: Any, **_: Any) -> None:
-        """Refuse what `read_config` refuses, and reserve the run directory.
-
-        Raises:
-            SystemExit: if something is wrong; Hydra swallows a callback's other errors.
-        """
+        """Check the configuration and reserve the run directory; raise SystemExit on errors, as Hydra hides others."""
         try:
             prepare_run(config)
         except SettingError as error:
             fail(str(error))
 
     def on_multirun_start(self, config: Any, **_: Any) -> None:
-        """Refuse a sweep over another one, or without the ticket that all jobs need; reserve its folder.
-
-        Raises:
-            SystemExit: as `on_run_start` does.
-        """
+        """Check a sweep's folder and ticket, and reserve the folder; raise SystemExit on errors."""
         from lt_lightning.config.validation import NO_TICKET
 
         self._given = given, of_hydra = _as_typed(config)
@@ -89,7 +81,7 @@ class CheckConfig:
             fail(str(error))
 
     def on_multirun_end(self, config: Any, **_: Any) -> None:
-        """Record the command that the sweep was resumed with: every job has accepted it."""
+        """Record the command that resumed the sweep, after every job accepted it."""
         if config.resume is not None:
             with writing_to(folder := Path(config.hydra.sweep.dir)):
                 write_sweep(folder, *(self._given or _as_typed(config)))
@@ -129,13 +121,13 @@ def prepare_run(config: Any) -> Config:
 
 
 def _is_stamped(place: Any) -> bool:
-    """Return whether the name of a folder is made of the time."""
+    """Return whether a folder's name contains the time."""
     template: Any = OmegaConf.to_container(place, resolve=False)
     return "${now:" in str(template["dir"])
 
 
 def _reserve(place: Any, folder: Path, *, stamped: bool, sweep: bool = False) -> Path:
-    """Reserve a folder, and set `dir` to its name if that is another than it was."""
+    """Reserve a folder, and set `dir` to the name that was free."""
     reserved = reserve(folder, stamped=stamped, sweep=sweep)
     if reserved != folder:
         place.dir = str(reserved)
@@ -143,20 +135,13 @@ def _reserve(place: Any, folder: Path, *, stamped: bool, sweep: bool = False) ->
 
 
 def _as_typed(config: Any) -> tuple[list[str], list[str]]:
-    """Return the overrides of the task and of Hydra as they were given.
-
-    To go through the lists would fill in `${seed}`, which differs from job to job.
-    """
+    """Return the overrides of the task and of Hydra unresolved: `${seed}` differs between jobs."""
     typed: Any = OmegaConf.to_container(config.hydra.overrides, resolve=False)
     return typed["task"], typed["hydra"]
 
 
 def check_folder(folder: Path, key: str = "hydra.run.dir") -> None:
-    """Check that a folder can be made.
-
-    Raises:
-        SettingError: if something else is in its way, or nothing may be written there.
-    """
+    """Raise a `SettingError` unless a folder exists or can be created, and is writable."""
     there = next(path for path in (folder, *folder.parents, Path()) if os.path.lexists(path))
     if not there.is_dir():
         raise SettingError(f"{key}: {there} is no folder; give a folder that is, or that can be made")

@@ -1,6 +1,6 @@
-"""One of a run's processes: `python -m lt_lightning.experiment.worker`, which `supervisor` starts and nobody else.
+"""Run one process of a run: `python -m lt_lightning.experiment.worker`, started by `runtime.launcher`.
 
-It reads what to do from stdin, and ends when stdin ends: the supervisor then wants it to, or is dead.
+It reads its job from stdin, and ends when stdin closes.
 """
 
 from __future__ import annotations
@@ -28,11 +28,7 @@ from lt_lightning.runtime.terminal import CLOSED, prepare_streams
 
 
 def main(report: int) -> None:
-    """Play a run's part.
-
-    Args:
-        report: the open file into which goes why it failed.
-    """
+    """Run the job of stdin; write errors to the open file descriptor `report`."""
     try:
         job, place = pickle.load(sys.stdin.buffer)
     except (EOFError, pickle.UnpicklingError):  # the supervisor died before it had said everything
@@ -73,10 +69,10 @@ def _play(job: Job, place: Place) -> None:
 
 
 def _hold_lifeline() -> None:
-    """From now on end when stdin does, or on SIGTERM, whatever the main thread is doing.
+    """End the process when stdin closes, or on SIGTERM, whatever the main thread does.
 
-    Lightning puts a handler of its own on SIGTERM, which talks to the other processes: in the middle of their talk they
-    would wait for each other for ever. But the number of a signal arrives here before any handler runs.
+    Lightning's SIGTERM handler communicates with the other processes, which can deadlock. The wake-up descriptor
+    receives the signal before any handler runs.
     """
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -95,7 +91,7 @@ def _hold_lifeline() -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """End at once: other threads may be waiting for processes that are gone."""
+    """Exit at once, without waiting for other threads."""
     if os.isatty(1):
         with contextlib.suppress(OSError):  # the terminal may be gone, too
             os.write(1, SHOW_CURSOR.encode())
@@ -103,7 +99,7 @@ def _leave(code: int) -> NoReturn:
 
 
 def _set_up_logging(job: Job, place: Place) -> None:
-    """As Hydra does it in one process. Of the others warnings alone are logged, and nothing is on the terminal."""
+    """Configure logging as Hydra does; ranks other than 0 log only warnings, to files."""
     if job.logging is None:
         return
     from hydra.core.utils import configure_log
@@ -120,7 +116,7 @@ def _set_up_logging(job: Job, place: Place) -> None:
 
 
 def _fail(report: int, error: BaseException, line: str | None) -> NoReturn:
-    """Say why, and end without the courtesies that would wait for other processes."""
+    """Write the error to `report` and exit at once, without waiting for other processes."""
     said = {
         "at": time.monotonic(),  # the same clock in all processes
         "line": line,
