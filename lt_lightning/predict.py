@@ -1,6 +1,6 @@
 """Classify texts with a ticket, without torch: `python -m lt_lightning.predict FILE [TEXT …]`.
 
-Whatever the number of texts, no more than a batch of them is in memory.
+Holds at most one batch of texts in memory.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from lt_lightning.runtime.terminal import complain, write
 
 BATCH = 256
 LETTERS = 1_000_000
-"""So many characters are as good as a whole batch, however few the texts."""
+"""The number of characters that completes a batch."""
 
 
 ANSWER = ("prediction", "probability", "probabilities")
-"""What an answer is called. What the input calls so, another ticket's answer perhaps, is kept as `previous_…`."""
+"""The keys of an answer. Input fields of these names are kept as `previous_…`."""
 _ANSWERED = re.compile(rf"(previous_)*({'|'.join(ANSWER)})")
 
 
 class Question(NamedTuple):
-    """A text, and what goes into its JSON object before the answer."""
+    """A text, and the fields of its JSON object before the answer."""
 
     text: str
     entry: Mapping[str, Any]
@@ -39,11 +39,8 @@ class Question(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Classify the texts of the command line, or the lines of stdin.
 
-    Args:
-        arguments: those of the command line; None takes them from there.
-
     Returns:
-        The exit code: 0, or 2 where the ticket or a text could not be read, after the answers to all texts before it.
+        The exit code: 0, or 2 if the ticket or a text cannot be read; texts before it are answered.
     """
     parser = Parser(
         prog="python -m lt_lightning.predict",
@@ -70,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     end = words.index("--") if "--" in words else len(words)
     given = parser.parse_intermixed_args(words[:end])
-    # argparse, left to itself, takes what follows -- for options where FILE does too.
+    # argparse would take words after -- for options if FILE follows it, too.
     names = [*([] if given.ticket is None else [given.ticket]), *given.texts, *words[end + 1 :]]
     if not names:
         parser.error("the following arguments are required: FILE")
@@ -85,12 +82,12 @@ def _answer_all(file: Path, texts: Sequence[str], given: Namespace) -> None:
     if texts:
         questions = _arguments(texts)
     elif sys.stdin is None:
-        raise SettingError("TEXT: neither texts nor a stdin to read them from; give a TEXT")
+        raise SettingError("TEXT: there are no texts, and stdin is closed; give a TEXT")
     else:
         questions = _lines(sys.stdin.buffer, given.jsonl)
         if sys.stdin.isatty():
             size = given.batch or 1
-            complain("a text a line, please; Ctrl-D ends")
+            complain("enter one text per line; Ctrl-D ends")
     _write_utf_8()
     for batch in _batches(questions, size):
         probabilities = ticket.predict([question.text for question in batch])
@@ -103,7 +100,7 @@ def _answer_all(file: Path, texts: Sequence[str], given: Namespace) -> None:
 
 
 def _line(best: Sequence[tuple[str, float]]) -> str:
-    """Classes and their probabilities, with tabs between; there are none within."""
+    """Return classes and probabilities, separated by tabs."""
     return "\t".join(f"{' '.join(name.split())}\t{probability:.4f}" for name, probability in best)
 
 
@@ -119,17 +116,17 @@ def _object(question: Question, best: Sequence[tuple[str, float]]) -> str:
 
 def _arguments(texts: Iterable[str]) -> Iterator[Question]:
     for number, text in enumerate(texts, start=1):
-        if any("\udc80" <= letter <= "\udcff" for letter in text):  # as Python hands on bytes that it cannot read
+        if any("\udc80" <= letter <= "\udcff" for letter in text):  # surrogates stand for bytes that are not UTF-8
             raise SettingError(f"TEXT {number}: not UTF-8; give it in UTF-8")
         yield Question(text, {"text": text})
 
 
 def _lines(lines: Iterable[bytes], jsonl: bool) -> Iterator[Question]:
-    # Neither the line nor its bytes are held on to while its text is answered: they may be long.
+    # Keep no reference to a line while its text is answered: it may be long.
     try:
         yield from map(_json_line if jsonl else _line_of_text, lines, count(1))
     except OSError as error:
-        raise SettingError(f"stdin: cannot be read ({error.strerror}); give the texts in another way") from None
+        raise SettingError(f"stdin: cannot be read ({error.strerror}); pass them as arguments") from None
 
 
 def _line_of_text(line: bytes, number: int) -> Question:
@@ -153,10 +150,10 @@ def _text(line: bytes, number: int) -> str:
 
 
 def _number(text: str) -> float:
-    """A number of a JSON text that can be written again."""
+    """Parse a JSON number; raise a ValueError unless it is finite."""
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text[:40]} is no number that can be handed through")
+        raise ValueError(f"{text[:40]} is not a finite number")
     return value
 
 
@@ -165,14 +162,14 @@ def _entry(line: str, number: int) -> Question:
         entry = json.loads(line, parse_constant=_number, parse_float=_number)
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise SettingError(f"line {number:,}: begins with {{ but is no JSON object ({reason}); mend it") from None
+        raise SettingError(f"line {number:,}: begins with {{ but is not a JSON object ({reason}); fix it") from None
     if not isinstance(entry.get("text"), str):
         raise SettingError(f'line {number:,}: a JSON object without a text; give it {{"text": "…"}}')
     return Question(entry["text"], entry)
 
 
 def _batches(questions: Iterable[Question], size: int) -> Iterator[list[Question]]:
-    """Questions in batches; what is wrong with one is raised after the batch of those before it."""
+    """Yield questions in batches; raise the error of a question after the batch before it."""
     batch: list[Question] = []
     wrong, letters = None, 0
     try:
@@ -191,7 +188,7 @@ def _batches(questions: Iterable[Question], size: int) -> Iterator[list[Question
 
 
 def _write_utf_8() -> None:
-    """Whatever the locale; half of a surrogate pair, which JSON can hold, leaves as the escape that it came as."""
+    """Write UTF-8 in any locale, lone surrogates as escapes."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -199,7 +196,7 @@ def _write_utf_8() -> None:
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text[:10]) <= 1_000_000_000 and len(text) <= 10):
-        raise ArgumentTypeError(f"{text[:40]!r} is no number from 1 on")
+        raise ArgumentTypeError(f"{text[:40]!r} must be a whole number >= 1")
     return int(text)
 
 

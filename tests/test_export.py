@@ -197,7 +197,7 @@ def test_half_is_measured_on_the_run_s_corpus_alone(run, tmp_path, capsys):
         rows = [{"text": f"cat {row}", "label": ("animals", "tools")[row % 2]} for row in range(20)]
         (other / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert main([str(run), "--half", "--data", str(other), "-o", str(tmp_path / "half.safetensors")]) == 2
-    assert "is not the one that the run was tested on" in capsys.readouterr().err
+    assert "is not the run's" in capsys.readouterr().err
     assert not (tmp_path / "half.safetensors").exists()
 
 
@@ -282,7 +282,7 @@ def test_nothing_of_somebody_else_s_is_written_over(run, tmp_path, capsys):
         (folder / "README.md").write_text("# My project")
         (folder / name).write_text("mine")
         assert main([str(run), "-o", str(folder / "mine.safetensors"), "--onnx", "--state-dict"]) == 2
-        assert f"{folder / name} is there already" in capsys.readouterr().err
+        assert f"{folder / name} exists" in capsys.readouterr().err
         assert {path.name: path.read_text() for path in folder.iterdir()} == {name: "mine", "README.md": "# My project"}
 
 

@@ -1,6 +1,6 @@
-"""See how well a ticket does on labelled texts: `python -m lt_lightning.evaluate FILE data=… [split=…] [-o FOLDER]`.
+"""Evaluate a ticket on labelled texts: `python -m lt_lightning.evaluate FILE data=… [split=…] [-o FOLDER]`.
 
-`datasets` and matplotlib are imported only once the command line makes sense; torch is not needed at all.
+Imports `datasets` and matplotlib only after the command line is checked, and no torch.
 """
 
 from __future__ import annotations
@@ -23,21 +23,14 @@ if TYPE_CHECKING:
     from lt_lightning.tickets.ticket import Ticket
 
 BATCH = 1000
-"""So many texts are in memory as Python's, beside the columns that they are read from."""
+"""The number of texts that are converted to Python strings at a time."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Evaluate a ticket, print what came of it and where the page is.
-
-    Args:
-        arguments: those of the command line; None takes them from there.
-
-    Returns:
-        The exit code: 0, or 2 where it could not be evaluated; 130 after Ctrl-C, 141 where nobody reads the table.
-    """
+    """Evaluate a ticket, print the results and the page's path, and return the exit code; see `exit_code`."""
     parser = Parser(
         prog="python -m lt_lightning.evaluate",
-        description="See how well a ticket does on labelled texts: accuracy, macro F1, calibration, confusion and the "
+        description="Evaluate a ticket on labelled texts: accuracy, macro F1, calibration, confusion and the "
         "most confident mistakes, as a table, evaluation.json and evaluation.html.",
     )
     parser.add_argument("ticket", metavar="FILE", type=Path, help="a ticket that python -m lt_lightning.export wrote")
@@ -54,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--output",
         metavar="FOLDER",
         type=Path,
-        help="where evaluation.json, evaluation.html and the figures go (default: beside the ticket, "
+        help="the folder for evaluation.json, evaluation.html and the figures (default: beside the ticket, "
         "<ticket>_<data>_<split>)",
     )
     parser.add_argument(
@@ -62,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="N",
         type=_count,
         default=10,
-        help="show so many of the most confident mistakes (default: 10)",
+        help="how many of the most confident mistakes to show (default: 10)",
     )
     given = parser.parse_intermixed_args(arguments)
     return exit_code(lambda: _show(*_evaluate(given.ticket, given.settings, given.output, given.mistakes)))
@@ -74,12 +67,12 @@ def _show(page: Path, said: str) -> None:
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 7):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number of mistakes, such as 10")
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number of mistakes, such as 10")
     return int(text)
 
 
 def _evaluate(file: Path, settings: Sequence[str], output: Path | None, mistakes: int) -> tuple[Path, str]:
-    """The path of the page, and what the terminal shows."""
+    """Return the path of the page, and the text for the terminal."""
     from lt_lightning.tickets.ticket import Ticket
 
     ticket = Ticket.load(file)
@@ -101,16 +94,16 @@ def _evaluate(file: Path, settings: Sequence[str], output: Path | None, mistakes
 
 
 def evaluate_ticket(ticket: Ticket, name: str, request: Request, mistakes: int = 10) -> Evaluated:
-    """Have a ticket say what texts are, and compare.
+    """Compare a ticket's predictions with the labels of texts.
 
     Args:
         ticket: the ticket.
-        name: of its file.
+        name: the name of its file.
         request: the texts.
-        mistakes: how many of the most confident ones are kept.
+        mistakes: the number of most confident mistakes to keep.
 
     Raises:
-        SettingError: if the texts cannot be had, or have labels that the ticket does not know.
+        SettingError: the texts cannot be read, or have labels that the ticket does not know.
     """
     import numpy as np
 
@@ -139,13 +132,9 @@ def evaluate_ticket(ticket: Ticket, name: str, request: Request, mistakes: int =
 
 
 def _check_folder(folder: Path) -> None:
-    """See that there is no file where the folder is to be, before anything is worked out.
-
-    Raises:
-        SettingError: if there is.
-    """
+    """Raise a `SettingError` if a file is in the place of the output folder."""
     if os.path.lexists(folder) and not folder.is_dir():
-        raise SettingError(f"--output: {folder} is no folder; give another")
+        raise SettingError(f"--output: {folder} is not a folder; give another")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""What a ticket is to be evaluated on: from the words of a command line to texts with labels.
+"""Parse the command line of `evaluate` into texts with labels.
 
-`data=` and `data.KEY=` are those of training, composed from the same tree, so that they mean the same and go wrong
-with the same words. Imports neither torch nor Lightning.
+`data=` and `data.KEY=` mean the same as in training: they are composed from the same configuration. Imports no torch.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from lt_lightning.data.labelled import LabelledTexts
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
-"""Of a single file."""
+"""The endings of a single file."""
 
 _KEYS = (
     "path", "delimiter", "hub", "hub_config", "text_column", "label_column", "class_names", "split_names",
@@ -33,13 +32,13 @@ _THE_TICKETS = ("tokenizer", "max_vocab", "max_length", "batch_size", "num_worke
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for.
+    """The texts to evaluate on.
 
     Attributes:
-        name: what it is called in the names of files: `agnews`, or a file's or folder's name.
+        name: the name for files: `agnews`, or a file's or folder's name.
         data: the `data` group, checked.
-        file: a single file to read as a whole; None: a corpus, which may be a file of which a part is chosen.
-        split: which part of the corpus; None of a file.
+        file: a single file to read entirely; None for a corpus.
+        split: the part of the corpus; None for a file.
     """
 
     name: str
@@ -49,13 +48,10 @@ class Request:
 
 
 def read_request(words: Sequence[str]) -> Request:
-    """Make sense of `data=…`, `split=…` and `data.KEY=…`.
-
-    Args:
-        words: of the command line.
+    """Parse the words `data=…`, `split=…` and `data.KEY=…` of the command line.
 
     Raises:
-        SettingError: for the first word that makes none, or what is missing.
+        SettingError: for the first invalid word, or if `data` is missing.
     """
     from lt_lightning.data.labelled import SPLITS
 
@@ -71,7 +67,7 @@ def read_request(words: Sequence[str]) -> Request:
     _check_path(data, path)
     if "data.path" in settings or "data.hub" in settings:
         key = "data.path" if "data.path" in settings else "data.hub"
-        raise SettingError(f"{key}: data={data} says already what is read; leave one of them out")
+        raise SettingError(f"{key}: data={data} already names the data; leave one of them out")
     config = _compose(["data=files"], {**settings, "data.path": data})
     if path.is_file() and split is None:
         return Request(path.stem, config, path, None)
@@ -79,15 +75,15 @@ def read_request(words: Sequence[str]) -> Request:
 
 
 def read_texts(request: Request, names: Sequence[str], about: Mapping[str, Any]) -> LabelledTexts:
-    """Read what is asked for.
+    """Read the requested texts.
 
     Args:
-        request: what that is.
+        request: the request.
         names: the ticket's classes.
-        about: what the ticket says of itself.
+        about: the ticket's metadata.
 
     Raises:
-        SettingError: if it cannot be had, or has labels that the ticket does not know.
+        SettingError: the texts cannot be read, or have labels that the ticket does not know.
     """
     from lt_lightning.data.labelled import read_labelled_file, take_split
 
@@ -100,13 +96,13 @@ def read_texts(request: Request, names: Sequence[str], about: Mapping[str, Any])
 
 
 def _groups() -> list[str]:
-    """What `data` may be by name."""
+    """Return the names of the `data` choices."""
     files = (Path(config_folder()) / "data").glob("*.yaml")
     return sorted(path.stem for path in files if not path.name.startswith("_"))
 
 
 def _choices() -> str:
-    """What to say where `data` is none of what it may be."""
+    """Return the remedy for an invalid `data`."""
     from lt_lightning.config.sources import DataKind
 
     texts = [name for name in _groups() if name not in DataKind.__members__ or not DataKind[name].is_pairs]
@@ -114,29 +110,25 @@ def _choices() -> str:
 
 
 def _settings(words: Sequence[str]) -> dict[str, str]:
-    """Keys and values, each key known and there once."""
+    """Return keys and values after checking that each key is known and given once."""
     settings: dict[str, str] = {}
     known = ["data", "split", *(f"data.{key}" for key in _KEYS)]
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
-            raise SettingError(f"{word!r} is no setting; write key=value, such as data=agnews, and one ticket before")
+            raise SettingError(f"{word!r} is not a setting; write key=value, such as data=agnews, after one ticket")
         if key.removeprefix("data.") in _THE_TICKETS:
-            raise SettingError(f"{key}: this is the ticket's; leave it out")
+            raise SettingError(f"{key}: the ticket determines it; leave it out")
         if key not in known:
-            raise SettingError(f"{key}: no such setting here{_perhaps(key, known)}; there are {', '.join(known)}")
+            raise SettingError(f"{key}: no such setting here{_perhaps(key, known)}; choose from {', '.join(known)}")
         if key in settings:
-            raise SettingError(f"{key}: it is there twice; give it once")
+            raise SettingError(f"{key}: it appears twice; give it once")
         settings[key] = value
     return settings
 
 
 def _check_path(data: str, path: Path) -> None:
-    """See that there is a file or a folder to read.
-
-    Raises:
-        SettingError: if there is none.
-    """
+    """Raise a `SettingError` unless there is a file or folder to read."""
     if path.is_dir():
         return
     if not path.exists():
@@ -150,7 +142,7 @@ def _check_path(data: str, path: Path) -> None:
 
 
 def _compose(overrides: Sequence[str], settings: Mapping[str, str]) -> TextConfig:
-    """The `data` group, from the tree that training uses."""
+    """Return the `data` group, composed as in training."""
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
@@ -160,7 +152,7 @@ def _compose(overrides: Sequence[str], settings: Mapping[str, str]) -> TextConfi
     from lt_lightning.config.sources import DataKind
     from lt_lightning.config.validation import read_config
 
-    # A path is no grammar: whatever its characters, it goes around Hydra's reading of values.
+    # Paths may have any characters, so they bypass Hydra's grammar.
     paths = {key: settings[key] for key in ("data.path", "data.hub") if key in settings}
     others = [quote(f"{key}={value}") for key, value in settings.items() if key not in paths]
     register_schema()
@@ -181,7 +173,7 @@ def _compose(overrides: Sequence[str], settings: Mapping[str, str]) -> TextConfi
     except (HydraException, OmegaConfBaseException) as error:
         raise SettingError(explain(error)) from error
     if config.label_column is None:
-        raise SettingError("data.label_column: null leaves nothing to compare with; name the column of the labels")
+        raise SettingError("data.label_column: null leaves nothing to compare with; name the label column")
     return config
 
 

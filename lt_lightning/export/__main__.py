@@ -20,20 +20,13 @@ from lt_lightning.runtime.terminal import complain, write
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Export a ticket, and print where it is.
-
-    Args:
-        arguments: those of the command line; None takes them from there.
-
-    Returns:
-        The exit code; see `exit_code`.
-    """
+    """Export a ticket, print its path and return the exit code; see `exit_code`."""
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.data is not None and not given.half:
-        parser.error("argument --data: it is for --half alone, which measures on the run's corpus")
+        parser.error("argument --data: it needs --half, which measures on the run's corpus")
     if given.within is not None and not given.smallest_winning:
-        parser.error("argument --within: it is for --smallest-winning alone, whose margin it is")
+        parser.error("argument --within: it needs --smallest-winning")
     return exit_code(lambda: _export(given))
 
 
@@ -57,7 +50,7 @@ def _export(given: argparse.Namespace) -> None:
 
 
 def _hint(run: Run, last: Record) -> list[str]:
-    """What else there is for who did not choose."""
+    """Return lines that point to the smallest winning ticket, if the user chose no round."""
     winner = smallest_winner(run.records, run.metric)
     if winner is None or winner == last or origin_of(run.description) is not None:
         return []
@@ -74,18 +67,18 @@ def _hint(run: Run, last: Record) -> list[str]:
 def choose_round(
     run: Run, number: int | None, sparsity: float | None, *, smallest: bool, within: float = 0.0
 ) -> Record:
-    """Return the round to export: one that is asked for, or the last.
+    """Return the record of the round to export: the chosen one, or the last.
 
     Args:
         run: the run.
         number: the round's number.
-        sparsity: at most this share may be pruned; the sparsest such round is taken.
-        smallest: the smallest winning ticket.
-        within: with `smallest`, a ticket that is worse than the whole network by no more than so many percentage
-            points of validation accuracy (of the run's metric) wins too.
+        sparsity: the largest sparsity; the sparsest round within it is taken.
+        smallest: take the smallest winning ticket.
+        within: with `smallest`, how many percentage points worse than the whole network a winning ticket may be
+            on the validation part, by the run's metric.
 
     Raises:
-        SettingError: there is none such; the message says what there is.
+        SettingError: no round fits; the message names those that exist.
     """
     last = run.records[-1].round
     if number is not None:
@@ -100,7 +93,7 @@ def choose_round(
         return found
     if smallest and origin_of(run.description) is not None:
         raise SettingError(
-            f"--smallest-winning: {run.folder} began with a ticket, so what the whole network reaches is not known; "
+            f"--smallest-winning: {run.folder} began with a ticket, so the whole network's result is unknown; "
             "give --round or --max-sparsity"
         )
     if smallest:
@@ -112,7 +105,7 @@ def choose_round(
 
 
 def _no_winner(run: Run, within: float) -> str:
-    """Return the error message where no ticket wins: which comes nearest, and how to export it."""
+    """Return the message if no ticket wins: the nearest one, and how to export it."""
     records, metric = run.records, run.metric
     nearest, full = best_ticket(records, metric), metric.judge(records[0])
     said = f"--smallest-winning: no ticket of {run.folder} is as good as the whole network"
@@ -165,7 +158,7 @@ def _parser() -> Parser:
         help="round weights to float16, and measure the test accuracy that they have then",
     )
     parser.add_argument(
-        "--data", metavar="FOLDER", type=Path, help="where the run's corpus lies now, if it was moved; for --half"
+        "--data", metavar="FOLDER", type=Path, help="the folder of the run's corpus, if it was moved; for --half"
     )
     parser.add_argument(
         "--first-weights",
@@ -188,7 +181,7 @@ def _parser() -> Parser:
 
 def _whole(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 7):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no round, such as 0 or 12")
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a round, such as 0 or 12")
     return int(text)
 
 
@@ -198,7 +191,7 @@ def _share(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no share between 0 and 1, such as 0.95")
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number between 0 and 1, such as 0.95")
     return value
 
 
@@ -208,7 +201,7 @@ def _points(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number of points between 0 and 100, such as 0.5")
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number of points between 0 and 100, such as 0.5")
     return value
 
 

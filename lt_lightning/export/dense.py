@@ -1,4 +1,4 @@
-"""A ticket for programs that know nothing of tickets: dense weights and a tokenizer, as their libraries have them."""
+"""Write a ticket in standard formats: dense weights and a tokenizer."""
 
 from __future__ import annotations
 
@@ -9,13 +9,9 @@ from lt_lightning.storage.atomic import write_whole, writing_to
 
 
 def write_state_dict(ticket: RoundTicket, path: Path) -> None:
-    """Write the weights as a plain safetensors file, whole or not at all.
+    """Write the weights as a plain safetensors file for `network.load_state_dict`: dense, zeros where pruned, no masks.
 
-    Args:
-        ticket: what a round trained.
-        path: the file; its folder must exist. It holds what `network.load_state_dict` takes: every parameter under its
-            own name, dense, zeros where the ticket is pruned, and no masks. Metadata say `format: pt`, which is how
-            other libraries know that names and layout are torch's.
+    The metadata `format: pt` tells other libraries that names and layout are torch's.
 
     Raises:
         WriteError: the file cannot be written.
@@ -28,12 +24,7 @@ def write_state_dict(ticket: RoundTicket, path: Path) -> None:
 
 
 def write_tokenizer(ticket: RoundTicket, path: Path) -> None:
-    """Write the words as the `tokenizers` library does, whole or not at all.
-
-    Args:
-        ticket: what a round trained.
-        path: the file; its folder must exist. `Tokenizer.from_file` reads it and gives texts the ids that the network
-            was trained on; of a run with `data.tokenizer=spacy`, the words that spaCy makes of texts.
+    """Write the tokenizer for `Tokenizer.from_file`; with `data.tokenizer=spacy`, it expects spaCy's words.
 
     Raises:
         WriteError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""What `export` does once the round is chosen: pack, measure, see that all is well, and only then write."""
+"""Pack, measure, check and write the ticket of a chosen round."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class Wishes:
-    """What is wanted beside the plain ticket.
+    """The options of an export.
 
     Attributes:
-        half: weights rounded to float16.
-        first_weights: the survivors' first weights in the file.
-        onnx: an ONNX graph beside it.
-        state_dict: dense weights beside it.
-        data: where the run's corpus lies now; None: where it lay.
-        margin: of a ticket that was chosen as the smallest winning one, how many percentage points of test accuracy
-            it may be worse than the whole network; None where it was chosen otherwise. The card says it.
+        half: round weights to float16.
+        first_weights: keep the survivors' first weights in the file.
+        onnx: write an ONNX graph beside it.
+        state_dict: write dense weights beside it.
+        data: the folder of the run's corpus, if it was moved.
+        margin: for the smallest winning ticket, how many percentage points worse than the whole network it may be; None
+            for other choices. The model card states it.
     """
 
     half: bool = False
@@ -66,14 +66,13 @@ class Wishes:
 
 
 def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
-    """Write a round's ticket, its card and what else is wanted; the ticket is read back before it takes its place.
+    """Write a round's ticket, its card and the optional files; return a report in lines.
 
-    Returns:
-        What was written, in lines.
+    The ticket is read back and compared before it takes its place.
 
     Raises:
-        SettingError: the run is not one of a classifier of texts, its ticket is damaged, something else is in the way,
-            or it cannot be written.
+        SettingError: the run is not one of a text classifier, its ticket is damaged, another file is in the way, or a
+            file cannot be written.
     """
     places = _places(path, wishes)
     ticket = _load(run, record)
@@ -100,14 +99,14 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
 
 
 def _places(path: Path, wishes: Wishes) -> Places:
-    """Where everything goes, once it is seen that nothing but an earlier export is there."""
+    """Return the paths of all files, after checking that they are free or from an earlier export."""
     if path.is_dir():
         raise SettingError(f"--output: {path} is a folder; give a file in it, such as {path / 'ticket.safetensors'}")
     if again := path.exists():
         try:
             Packed.load(path)
         except SettingError:
-            raise SettingError(f"--output: {path} is there already and is no ticket; give another name") from None
+            raise SettingError(f"--output: {path} exists and is not a ticket; give another name") from None
     places = Places.beside(path)
     others = (wishes.onnx, places.onnx), (wishes.state_dict, places.dense), (_needs_words(wishes), places.tokenizer)
     places.check_free([places.card, places.picture, *(other for wanted, other in others if wanted)], again)
@@ -149,18 +148,14 @@ def _pack(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> Pack
 
 
 def _check(ticket: RoundTicket, record: Record) -> None:
-    """Check the header of a ticket, also against its round's row of `results.csv`.
-
-    Raises:
-        ValueError: something is missing, or not what a run writes.
-    """
+    """Check the header of a ticket, also against its row of `results.csv`; raise a ValueError if it is wrong."""
     from tokenizers import Tokenizer
 
     check_nesting(ticket.about)
     about = {**ticket.about, "words": len(ticket.vocabulary)}
     try:
         Tokenizer.from_str(ticket.tokenizer)
-    except Exception as error:  # the library raises no narrower one
+    except Exception as error:  # the library raises this type
         raise ValueError(f"its tokenizer cannot be read ({quoted(error)})") from error
     check_about(about)
     expected_shapes(about)
@@ -168,12 +163,12 @@ def _check(ticket: RoundTicket, record: Record) -> None:
         raise ValueError(f"its seed is {quoted(str(about.get('seed')))}")
     for key in ("alive", "total", "sparsity", "test_acc"):
         said, recorded = about.get(key), getattr(record, key)
-        if repr(said) != repr(recorded):  # so that NaN is the same as NaN, and true is not 1
+        if repr(said) != repr(recorded):  # NaN equals NaN, and true is not 1
             raise ValueError(f"its {key} is {quoted(str(said))}, in results.csv {recorded}")
 
 
 def _measure(packed: Packed, run: Run, data: Path | None) -> float:
-    """The share of the run's test rows that a ticket gets right."""
+    """Return a packed ticket's accuracy on the run's test rows."""
     from lt_lightning.data.corpus import load_corpus
     from lt_lightning.tickets import Ticket
     from lt_lightning.tickets.scores import evaluate
@@ -181,9 +176,7 @@ def _measure(packed: Packed, run: Run, data: Path | None) -> float:
     corpus = load_corpus(_data_settings(run, data))
     found, then = corpus.fingerprints.get("test"), look_up(run.description, "corpus.fingerprint.test")
     if found != then:
-        raise SettingError(
-            f"--data: the test split of {corpus.source} is not the one that the run was tested on; give that one"
-        )
+        raise SettingError(f"--data: the test split of {corpus.source} is not the run's; give the run's data")
     ticket, rows = Ticket(packed), corpus.splits["test"].with_format("arrow")
     logits = np.concatenate([ticket.logits(batch["text"].to_pylist()) for batch in rows.iter(_BATCH)])  # pyright: ignore
     return evaluate(logits, rows[:]["label"].to_numpy()).accuracy  # pyright: ignore
@@ -200,16 +193,16 @@ def _data_settings(run: Run, data: Path | None) -> TextConfig:
         return read_group("data", settings)
     except SettingError:
         path = run.folder / "run.json"
-        raise SettingError(f"{path}: does not say what data the run read; restore it, or leave out --half") from None
+        raise SettingError(f"{path}: does not record the run's data; restore it, or leave out --half") from None
 
 
 def _needs_words(wishes: Wishes) -> bool:
-    # Whoever has the dense network has no use for it without what makes ids of texts.
+    # A dense network is useless without its tokenizer.
     return wishes.onnx or wishes.state_dict
 
 
 def _write_others(ticket: RoundTicket, packed: Packed, places: Places, wishes: Wishes) -> Iterator[str]:
-    """Write what is wanted beside the ticket; a line for each."""
+    """Write the optional files; yield a line for each."""
     from lt_lightning.export.dense import write_state_dict, write_tokenizer
 
     if wishes.onnx:
@@ -230,7 +223,7 @@ def _write_others(ticket: RoundTicket, packed: Packed, places: Places, wishes: W
 
 
 def _told(packed: Packed, places: Places, whole: int) -> Iterator[str]:
-    """What the ticket is, in lines."""
+    """Yield lines that describe the ticket."""
     about, size = packed.about, places.ticket.stat().st_size
     full, half = about["full_test_acc"], about.get("half_test_acc")
     yield f"ticket   {places.ticket}"

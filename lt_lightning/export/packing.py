@@ -1,4 +1,4 @@
-"""From a round ticket, dense, to a packed one: what lives, where it lies, and the words that are still needed."""
+"""Pack a dense round ticket: keep living weights, their positions and the words that are needed."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _WORDS = "embedding.weight"
 def pack_ticket(
     ticket: RoundTicket, about: Mapping[str, Any], *, first: Mapping[str, Tensor] | None = None, half: bool = False
 ) -> Packed:
-    """Pack a round ticket.
+    """Pack a round ticket of a text classifier.
 
     Args:
-        ticket: what the round trained, of a classifier of texts.
-        about: what to say of it, beside what the ticket says of itself.
+        ticket: the round's ticket.
+        about: metadata to add to the ticket's own.
         first: the run's first weights, by parameter name, to keep those of the living entries.
         half: round the values to float16.
 
     Raises:
-        ValueError: no classifier of texts, its weights are not those of its settings, or one is not finite.
+        ValueError: it is not a text classifier, its weights do not fit its settings, or one is not finite.
     """
     vocabulary = ticket.vocabulary
     about = {**ticket.about, **about, "words": len(vocabulary), "values": "float16" if half else "float32"}
@@ -52,7 +52,7 @@ def pack_ticket(
 
 
 def rounded(ticket: RoundTicket, packed: Packed) -> RoundTicket:
-    """A round ticket with the weights that it has once it is packed."""
+    """Return a round ticket with the weights of its packed form."""
     weights = {name: torch.from_numpy(parameter.dense()) for name, parameter in packed.parameters.items()}
     return replace(ticket, weights=weights)
 
@@ -78,7 +78,7 @@ def _values(weight: Tensor, parameter: Parameter) -> np.ndarray:
 
 
 def _needed_words(embedding: Parameter, total: int) -> np.ndarray:
-    """The ids of the words to list: those that are not the same as `<unk>`, or all where it has a vector."""
+    """Return the ids of the words whose vector differs from that of `<unk>`; all words if `<unk>` has a vector."""
     every = np.arange(len(SPECIAL_WORDS), total)
     if embedding.places is None:
         return every

@@ -1,4 +1,4 @@
-"""Where an export's files go: all named after the ticket, none of them over a file of something else."""
+"""Name an export's files after the ticket, without overwriting other files."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Places:
 
     Attributes:
         ticket: the packed ticket.
-        card: its model card: `README.md`, unless one of something else lies there; that stays.
+        card: its model card: `README.md`, unless another file has that name.
         picture: the card's figure.
         onnx: the ONNX graph.
         dense: the dense weights.
-        tokenizer: what makes ids of texts.
+        tokenizer: the tokenizer.
     """
 
     ticket: Path
@@ -35,7 +35,7 @@ class Places:
 
     @classmethod
     def beside(cls, ticket: Path) -> Places:
-        """The files that belong to a ticket."""
+        """Return the files that belong to a ticket."""
         stem = ticket.name.removesuffix(_ENDING)
         card = ticket.with_name("README.md")
         if card.exists() and not _is_card_of(card, ticket):
@@ -44,25 +44,22 @@ class Places:
         return cls(ticket, card, *map(ticket.with_name, names))
 
     def check_free(self, wanted: Sequence[Path], again: bool) -> None:
-        """See that no file of something else is in the way.
+        """Raise a `SettingError` if another file is in the way.
 
         Args:
-            wanted: what is to be written beside the ticket.
-            again: the ticket was exported before, and so were these.
-
-        Raises:
-            SettingError: naming the file that is in the way.
+            wanted: the files to write beside the ticket.
+            again: whether the ticket was exported before, so that these files may exist.
         """
         if self.ticket in (self.ticket.with_name("README.md"), self.card, *wanted):
-            raise SettingError(f"--output: {self.ticket}: another file of the export is called so; give another name")
+            raise SettingError(f"--output: {self.ticket}: another file of the export has this name; give another")
         for path in wanted:
             foreign = not _is_card_of(path, self.ticket) if path == self.card else not again
             if path.exists() and foreign:
-                raise SettingError(f"--output: {path} is there already, of something else; give another name")
+                raise SettingError(f"--output: {path} exists and is not from this export; give another name")
 
 
 def mark_of(ticket: Path) -> str:
-    """The line by which a card is known as that of a ticket."""
+    """Return the line that marks a card as that of a ticket."""
     return _MARK.format(name=ticket.name)
 
 

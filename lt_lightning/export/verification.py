@@ -1,4 +1,4 @@
-"""Exported files, read back before they take their place: what is written is what the round trained."""
+"""Read exported files back and check them before they take their place."""
 
 from __future__ import annotations
 
@@ -17,19 +17,16 @@ from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.network import build_network
 
 _TEXTS = 16
-"""So many texts are asked of a ticket that is to be exported, each a word longer than the one before."""
+"""The number of texts to try, each a word longer than the one before."""
 
 
 @contextmanager
 def written_and_checked(path: Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to and check; what is there afterwards is moved to `path`.
-
-    Args:
-        path: the file. Where writing or checking fails, what was there before stays.
+    """Yield a temporary path to write and check; then move the file to `path`.
 
     Raises:
-        SettingError: the check raised a ValueError: the file is not what was to be written.
-        OSError: it cannot be written.
+        SettingError: the check raised a ValueError; the old file stays.
+        OSError: the file cannot be written; the old file stays.
     """
     unchecked = path.with_name(f".{path.name}.unchecked")
     try:
@@ -38,25 +35,17 @@ def written_and_checked(path: Path) -> Iterator[Path]:
     except WriteError:
         raise
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error  # the file that people know
+        raise OSError(error.errno, error.strerror, str(path)) from error  # the name that users know
     except ValueError as error:
         raise SettingError(
-            f"{path}: read back, the file is not what was written: {error}; look at the disk, and export it again"
+            f"{path}: read back, the file is not what was written: {error}; check the disk, and export it again"
         ) from error
     finally:
         unchecked.unlink(missing_ok=True)
 
 
 def check_finite(ticket: RoundTicket, path: Path) -> None:
-    """Check that a round's ticket can answer.
-
-    Args:
-        ticket: the ticket.
-        path: its file, for the message.
-
-    Raises:
-        SettingError: naming a parameter with NaN or infinite values.
-    """
+    """Raise a `SettingError` if a round's ticket has NaN or infinite weights; `path` is its file."""
     for name, weight in ticket.weights.items():
         if count := int((~torch.isfinite(weight)).sum()):
             raise SettingError(
@@ -66,12 +55,12 @@ def check_finite(ticket: RoundTicket, path: Path) -> None:
 
 
 def check_packed(path: Path, ticket: RoundTicket, packed: Packed) -> None:
-    """Read a packed ticket back, and compare it with the round's ticket that it was made of.
+    """Read a packed ticket back and compare it with the round's ticket.
 
     Args:
         path: the packed ticket's file.
         ticket: the round's ticket.
-        packed: what was to be written.
+        packed: the intended content.
 
     Raises:
         ValueError: a weight, a word, or a value in its header differs.
@@ -93,25 +82,17 @@ def check_packed(path: Path, ticket: RoundTicket, packed: Packed) -> None:
 
 
 def check_answers(packed: Packed) -> None:
-    """Check that a ticket gives finite logits for some texts of random words.
-
-    Raises:
-        SettingError: it does not.
-    """
+    """Raise a `SettingError` unless a ticket gives finite logits for texts of random words."""
     rng, words = np.random.default_rng(0), packed.parameters["embedding.weight"].shape[0]
     texts = [rng.integers(words, size=length).astype(np.int32) for length in range(_TEXTS)]
     with np.errstate(over="ignore", invalid="ignore"):
         logits = build_network(packed).logits(texts)
     if not np.isfinite(logits).all():
-        raise SettingError("the ticket's weights are so large that an answer is no number; export an earlier round")
+        raise SettingError("the ticket's weights are so large that an answer is not finite; export an earlier round")
 
 
 def check_dense(path: Path, ticket: RoundTicket) -> None:
-    """Read dense weights back, and compare them with a ticket's.
-
-    Raises:
-        ValueError: they differ.
-    """
+    """Read dense weights back; raise a ValueError if they differ from a ticket's."""
     from safetensors.torch import load_file
 
     found = load_file(path)
@@ -123,7 +104,7 @@ def check_dense(path: Path, ticket: RoundTicket) -> None:
 
 
 def _check_words(packed: Packed, vocabulary: Sequence[str]) -> None:
-    """Check that each word of a vocabulary has the vector of its id, be it listed or not."""
+    """Check that each word has the vector of its id, whether listed or not."""
     ids = packed.word_ids.tolist()
     if [vocabulary[number] for number in ids] != list(packed.words):
         raise ValueError("its words differ")

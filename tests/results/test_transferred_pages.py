@@ -138,6 +138,6 @@ def test_export_names_no_winner_where_no_full_network_is_known(
     assert export([str(run), "--smallest-winning"]) == 2
     said = capsys.readouterr().err
     assert said == (
-        f"--smallest-winning: {run} began with a ticket, so what the whole network reaches is not known; give --round "
+        f"--smallest-winning: {run} began with a ticket, so the whole network's result is unknown; give --round "
         "or --max-sparsity\n"
     )

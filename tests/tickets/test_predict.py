@@ -111,14 +111,17 @@ def test_json_lines_name_the_top_alone_if_asked(file: Path, capsys: pytest.Captu
     ("wrong", "says"),
     [
         (b"caf\xe9 the", "line 3: not UTF-8 (byte 4, 0xe9); give the texts in UTF-8"),
-        (b'{"text": "the"', "line 3: begins with { but is no JSON object"),
+        (b'{"text": "the"', "line 3: begins with { but is not a JSON object"),
         (b'{"id": 3}', "line 3: a JSON object without a text"),
         (b'{"text": ["the"]}', "line 3: a JSON object without a text"),
-        (b'{"text": ' + b"[" * 100_000, "line 3: begins with { but is no JSON object"),
-        (b'{"text": "the", "n": NaN}', "line 3: begins with { but is no JSON object (NaN is no number"),
-        (b'{"text": "the", "n": [-Infinity]}', "line 3: begins with { but is no JSON object (-Infinity is no number"),
-        (b'{"text": "the", "n": 1e999}', "line 3: begins with { but is no JSON object (1e999 is no number"),
-        (b'{"text": "the", "n": ' + b"9" * 5000 + b"}", "line 3: begins with { but is no JSON object"),
+        (b'{"text": ' + b"[" * 100_000, "line 3: begins with { but is not a JSON object"),
+        (b'{"text": "the", "n": NaN}', "line 3: begins with { but is not a JSON object (NaN is not a finite number"),
+        (
+            b'{"text": "the", "n": [-Infinity]}',
+            "line 3: begins with { but is not a JSON object (-Infinity is not a finite",
+        ),
+        (b'{"text": "the", "n": 1e999}', "line 3: begins with { but is not a JSON object (1e999 is not a finite"),
+        (b'{"text": "the", "n": ' + b"9" * 5000 + b"}", "line 3: begins with { but is not a JSON object"),
     ],
 )
 @pytest.mark.parametrize("batch", ["1", "3", "100"])
@@ -237,7 +240,7 @@ def test_a_closed_stdout_and_a_stdin_that_cannot_be_read_are_told_apart(file: Pa
     assert (ran.returncode, ran.stderr) == (2, "stdout: closed; send it to a file, or to /dev/null\n")
     ran = subprocess.run(f"{program} 0>{tmp_path / 'other'}", shell=True, capture_output=True, text=True)
     assert ran.returncode == 2
-    assert ran.stderr == "stdin: cannot be read (Bad file descriptor); give the texts in another way\n"
+    assert ran.stderr == "stdin: cannot be read (Bad file descriptor); pass them as arguments\n"
 
 
 def test_what_follows_two_dashes_is_no_option_wherever_they_stand(
