@@ -4,11 +4,13 @@ matplotlib is imported only once there is something to draw, so that `--help` an
 """
 
 import argparse
+import math
 import os
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lt_lightning.errors import SettingError
 from lt_lightning.runs.reading import is_run, read_run
@@ -17,6 +19,9 @@ from lt_lightning.runtime.terminal import complain, write
 
 MOST_CHOSEN = 5
 """Of so many rounds, learning curves can be told apart."""
+
+COLUMN, NARROWEST, WIDEST = 3.3, 3.0, 10.0
+"""Inches: a column of a paper with two, and what figures are legible in."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,13 +61,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help=f"the rounds whose learning curves are drawn, at most {MOST_CHOSEN}, such as 0,3,6 (default: some from "
         "the first to the last)",
     )
+    parser.add_argument("--pdf", action="store_true", help="write the figures as PDF, too, for a column of a paper")
+    parser.add_argument(
+        "--width",
+        metavar="INCHES",
+        type=_width,
+        help=f"how wide the column is, {NARROWEST:g} to {WIDEST:g} inches (default: {COLUMN})",
+    )
+    parser.add_argument("--latex", action="store_true", help="write the tables as LaTeX, too (they need booktabs)")
     given = parser.parse_args(arguments)
+    if given.width is not None and not given.pdf:
+        parser.error("--width is for --pdf; give both")
+    paper = (given.width or COLUMN) if given.pdf else None
     one = len(given.runs) == 1 and (is_run(given.runs[0]) or not os.path.isdir(given.runs[0]))  # noqa: PTH112
     if one and is_run(given.runs[0]) and given.output is not None:
         parser.error("--output is for comparisons; the report of a run goes into its directory")
     try:
         page, complaints = (
-            _draw(given.runs[0], given.rounds) if one else _compare(given.runs, given.output, given.rounds)
+            _draw(given.runs[0], given.rounds, paper, given.latex)
+            if one
+            else _compare(given.runs, given.output, given.rounds, paper, given.latex)
         )
         write(str(page))
     except SettingError as error:
@@ -81,17 +99,27 @@ def _rounds(text: str) -> tuple[int, ...]:
     return rounds
 
 
-def _draw(folder: Path, rounds: Sequence[int] | None) -> tuple[Path, Sequence[str]]:
+def _width(text: str) -> float:
+    try:
+        width = float(text)
+    except ValueError:
+        width = math.nan
+    if not NARROWEST <= width <= WIDEST:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no width from {NARROWEST:g} to {WIDEST:g} inches")
+    return width
+
+
+def _draw(folder: Path, *wanted: Any) -> tuple[Path, Sequence[str]]:
     run = read_run(folder)
     from lt_lightning.report.run import draw_run
 
-    return draw_run(run, rounds), run.damages
+    return draw_run(run, *wanted), run.damages
 
 
-def _compare(folders: Sequence[Path], output: Path | None, rounds: Sequence[int] | None) -> tuple[Path, Sequence[str]]:
+def _compare(folders: Sequence[Path], output: Path | None, *wanted: Any) -> tuple[Path, Sequence[str]]:
     from lt_lightning.report.comparison.report import draw_comparison
 
-    return draw_comparison(folders, output, rounds)
+    return draw_comparison(folders, output, *wanted)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,17 @@ from matplotlib.figure import Figure
 from lt_lightning.errors import SettingError
 from lt_lightning.report import facts
 from lt_lightning.report.figures.confusion import Panel, confusion_figure
-from lt_lightning.report.figures.run import layers_figure, learning_figure, metric_figure, save_figure, spread
+from lt_lightning.report.figures.run import (
+    layers_figure,
+    learning_figure,
+    metric_figure,
+    save_figure,
+    save_pdf,
+    spread,
+)
+from lt_lightning.report.figures.style import on_paper
+from lt_lightning.report.frame import Picture
+from lt_lightning.report.latex import run_latex
 from lt_lightning.report.pages import Picture
 from lt_lightning.report.run_page import render_page, shown_rounds
 from lt_lightning.runs.confusion import MOST_CLASSES, classes_of, count_confusion
@@ -36,12 +46,14 @@ def draw_report(folder: Path) -> Path:
     return draw_run(read_run(folder))
 
 
-def draw_run(run: Run, rounds: Sequence[int] | None = None) -> Path:
+def draw_run(run: Run, rounds: Sequence[int] | None = None, paper: float | None = None, is_latex: bool = False) -> Path:
     """Draw the report of a run that has been read, into its directory, and give the path of `report.html`.
 
     Args:
         run: the run.
         rounds: those whose learning curves are drawn; None for some, from the first to the last.
+        paper: the width in inches at which figures are written as PDF too; None for none.
+        is_latex: whether the table of rounds is written as `rounds.tex`, too.
 
     Raises:
         SettingError: the directory cannot be written to, or a chosen round has no learning curve.
@@ -51,6 +63,11 @@ def draw_run(run: Run, rounds: Sequence[int] | None = None) -> Path:
     with writing_to(run.folder):
         (run.folder / "figures").mkdir(exist_ok=True)
         write_whole(page, render_page(run, _draw_figures(run, chosen)))
+        if paper is not None:
+            with on_paper(paper):
+                _draw_figures(run, chosen, save_for_paper)
+        if is_latex:
+            write_whole(run.folder / "rounds.tex", run_latex(run))
     return page
 
 
@@ -79,7 +96,15 @@ def save_picture(figure: Figure, stem: Path, shows: str, caption: str) -> Pictur
     return Picture(svg.read_text(encoding="utf-8"), shows, caption)
 
 
-def _draw_figures(run: Run, learning: Sequence[int]) -> list[Picture]:
+def save_for_paper(figure: Figure, stem: Path, shows: str, caption: str) -> Picture:
+    """Write a figure as PDF; arguments as for `save_picture`."""
+    save_pdf(figure, stem.with_name(f"{stem.name}.pdf"))
+    return Picture("", shows, caption)
+
+
+def _draw_figures(
+    run: Run, learning: Sequence[int], save: Callable[[Figure, Path, str, str], Picture] = save_picture
+) -> list[Picture]:
     subtitle, metric, words = facts.subtitle(run.description), run.metric, wording_of(run.description)
     baseline = baseline_of(run.description)
 
@@ -87,7 +112,7 @@ def _draw_figures(run: Run, learning: Sequence[int]) -> list[Picture]:
         name: str, figure_of: Callable[..., Figure], rows: Sequence[Any], title: str, caption: str, *more: Any
     ) -> Picture:
         figure = figure_of(rows, title, subtitle, *more)
-        return save_picture(figure, run.folder / "figures" / name, f"{title}: {subtitle}", caption)
+        return save(figure, run.folder / "figures" / name, f"{title}: {subtitle}", caption)
 
     title, about = f"{metric.title} against density", _about_metric(run, baseline)
     pictures = [draw(metric.figure, metric_figure, run.records, title, about, metric, baseline, None, words)]

@@ -10,13 +10,20 @@ from lt_lightning.report.comparison.page import render_comparison
 from lt_lightning.report.comparison.study import gather
 from lt_lightning.report.comparison.tables import all_tables
 from lt_lightning.report.figures.gallery import FIGURES, compose, shared_rounds
-from lt_lightning.report.run import choose_rounds, save_picture
+from lt_lightning.report.figures.style import on_paper
+from lt_lightning.report.latex import compared_latex
+from lt_lightning.report.run import choose_rounds, save_for_paper, save_picture
 from lt_lightning.runs.reading import is_run
+from lt_lightning.runs.table import tabulate_rounds, tabulate_runs
 from lt_lightning.storage.atomic import write_whole, writing_to
 
 
 def draw_comparison(
-    folders: Sequence[Path], output: Path | None = None, rounds: Sequence[int] | None = None
+    folders: Sequence[Path],
+    output: Path | None = None,
+    rounds: Sequence[int] | None = None,
+    paper: float | None = None,
+    is_latex: bool = False,
 ) -> tuple[Path, tuple[str, ...]]:
     """Compare runs; nothing is written into their own directories.
 
@@ -25,6 +32,10 @@ def draw_comparison(
         output: where `report.html`, `figures/` and `comparison/` go; by default into the folder, if it is one that
             holds runs, and otherwise into a new one below `outputs/comparisons/`.
         rounds: those whose learning curves are drawn; None for some, from the first to the last.
+        paper: the width in inches at which figures are written as PDF too; None for none.
+        is_latex: whether the tables are written as LaTeX, too.
+
+    `runs.csv` and `rounds.csv` beside the page hold all runs that can be read, also those of other data.
 
     Returns:
         The path of `report.html`, and a line for whatever was left out.
@@ -49,8 +60,16 @@ def draw_comparison(
             save_picture(figure, folder / "figures" / name, shows, caption) for name, figure, shows, caption in drawn
         ]
         _remove_others(folder / "figures", {name for name, *_ in drawn})
+        if paper is not None:
+            with on_paper(paper):
+                for name, figure, shows, caption in compose(study, learning):
+                    save_for_paper(figure, folder / "figures" / name, shows, caption)
         for table in all_tables(study, folder):
             write_whole(folder / "comparison" / f"{table.name}.csv", table.csv())
+            if is_latex:
+                write_whole(folder / "comparison" / f"{table.name}.tex", compared_latex(table, study.metric))
+        for name, tabulate in (("runs", tabulate_runs), ("rounds", tabulate_rounds)):
+            write_whole(folder / f"{name}.csv", tabulate(study.read, folder).to_csv(index=False, lineterminator="\n"))
         write_whole(page, render_comparison(study, pictures, folder))
     return page, study.left_out
 
@@ -58,7 +77,7 @@ def draw_comparison(
 def _remove_others(figures: Path, drawn: Collection[str]) -> None:
     """Remove figures that an earlier comparison left here and this one does not have."""
     for path in figures.iterdir():
-        if path.suffix in (".png", ".svg") and path.stem not in drawn and re.fullmatch(FIGURES, path.stem):
+        if path.suffix in (".png", ".svg", ".pdf") and path.stem not in drawn and re.fullmatch(FIGURES, path.stem):
             path.unlink()
 
 

@@ -22,12 +22,14 @@ class Study:
         groups: at least one, in order.
         curves: each group's means over its seeds, by the group's label.
         pairs: the differences worth looking at.
+        read: all runs that could be read, also those that are left out of the groups.
         left_out: a line for each run, or part of a run, that is not in the groups: its name, why, and what to do.
     """
 
     groups: tuple[Group, ...]
     curves: dict[str, tuple[Point, ...]]
     pairs: tuple[Pair, ...]
+    read: tuple[Run, ...]
     left_out: tuple[str, ...]
 
     @property
@@ -52,14 +54,15 @@ def gather(folders: Sequence[Path]) -> Study:
     Raises:
         SettingError: nothing is left to compare; a line for each reason.
     """
-    runs, left_out = _read(folders)
-    runs, other_data = comparable(runs)
+    read, left_out = _read(folders)
+    runs, other_data = comparable(read)
     groups, repeated = group_runs(runs)
     damages = [damage for group in groups for run in group.runs for damage in run.damages]
     left_out += [*other_data, *repeated, *damages]
     if not groups:
         raise SettingError("\n".join(left_out))
-    return Study(tuple(groups), {group.label: curve(group) for group in groups}, tuple(pairs(groups)), tuple(left_out))
+    curves = {group.label: curve(group) for group in groups}
+    return Study(tuple(groups), curves, tuple(pairs(groups)), tuple(read), tuple(left_out))
 
 
 def _read(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:

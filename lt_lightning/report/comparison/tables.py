@@ -2,18 +2,17 @@
 
 import csv
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lt_lightning.report import facts
 from lt_lightning.report.comparison.comparison import best_point, shown_ticket, winning_point
 from lt_lightning.report.comparison.grouping import Group
 from lt_lightning.report.comparison.study import Study
 from lt_lightning.report.statistics import Estimate, scaled, verdict
 from lt_lightning.runs.confusion import Counts, class_accuracies, classes_of, count_confusion
 from lt_lightning.runs.reading import Run
+from lt_lightning.runs.table import name_run
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def runs_table(study: Study, base: Path) -> Table:
     metric = study.metric
     rows = [
         (
-            facts.say(_name(run.folder, base)), group.label, seed, run.records[-1].round,
+            name_run(run.folder, base), group.label, seed, run.records[-1].round,
             metric.read(run.records[0]), metric.read(run.records[-1]),
         )
         for group in study.groups
@@ -149,9 +148,3 @@ def confusion_runs(group: Group, study: Study) -> list[Run]:
 def _shown_rounds(group: Group, study: Study) -> dict[str, int]:
     ticket = shown_ticket(study.curves[group.label], study.words)
     return {study.words.full: 0} | ({ticket[1]: ticket[0].round} if ticket else {})
-
-
-def _name(folder: Path, base: Path) -> str:
-    """A run's folder, from `base` where it is below that, and otherwise as it was given."""
-    below = os.path.relpath(folder, base)
-    return str(folder) if below.startswith(os.pardir) else below
