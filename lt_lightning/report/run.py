@@ -18,7 +18,6 @@ from lt_lightning.report.figures.run import (
     spread,
 )
 from lt_lightning.report.figures.style import on_paper
-from lt_lightning.report.frame import Picture
 from lt_lightning.report.latex import run_latex
 from lt_lightning.report.pages import Picture
 from lt_lightning.report.run_page import render_page, shown_rounds
