@@ -69,7 +69,7 @@ def chance(p: dict[str, nn.Parameter], *, generator: torch.Generator) -> dict[st
 CHOICES = (odd, chance, f"{__name__}.odd", partial(odd), lambda weights, **inputs: odd(weights, inputs["mask"]))
 
 
-@pytest.mark.parametrize("criterion", CHOICES, ids=str)
+@pytest.mark.parametrize("criterion", CHOICES, ids=["function", "generator", "path", "partial", "lambda"])
 @pytest.mark.parametrize("scope", ["layerwise", "global"])
 def test_a_criterion_of_ones_own_prunes_what_a_sorted_list_of_its_scores_begins_with(criterion, scope, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
