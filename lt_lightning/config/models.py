@@ -9,7 +9,7 @@ the values, with a comment each.
 from dataclasses import dataclass
 from typing import ClassVar, List, Optional
 
-from lt_lightning.config.choice import CHOICES, checked, choice, limited, one_of
+from lt_lightning.config.choice import CHOICES, Custom, checked, choice, limited, one_of
 from lt_lightning.errors import SettingError
 
 KERNELS = ("fast", "reference")
@@ -162,6 +162,17 @@ class Seq2Seq(Recurrent):
     task: ClassVar[str] = "sequence to sequence"
     reads: ClassVar[str] = "pairs"
     name: str = "seq2seq"
+
+
+@dataclass
+class CustomModel(Custom, ModelChoice):
+    """A network of the user's own, built with `words`, `classes` and its own arguments; it classifies texts."""
+
+    unbuilt: ClassVar[tuple[str, ...]] = ("name", "_target_")
+
+    @property
+    def target(self) -> str:  # noqa: D102  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._target_
 
 
 def packed_kind(name: object) -> Optional[str]:

@@ -17,7 +17,7 @@ from lt_lightning.config.choice import CHOICES, Custom, find_faults, keys_of
 from lt_lightning.config.enums import METRIC_MODES, Splitter
 from lt_lightning.config.interpolation import find_interpolations
 from lt_lightning.config.messages import explain
-from lt_lightning.config.models import Recurrent, Tagger
+from lt_lightning.config.models import CustomModel, Recurrent, Tagger
 from lt_lightning.config.schema import Config, TrainerConfig
 from lt_lightning.config.sources import DataKind, Texts
 from lt_lightning.errors import SettingError
@@ -46,6 +46,8 @@ def read_config(composed: DictConfig) -> Config:
             settings[group] = None if chosen else _typed(group, settings[group])
         for name in _names(settings):
             group, _, key = name.partition(".")
+            if custom.get(group):
+                continue
             node = settings[group] if group in CHOICES else None
             # `+key=value` adds keys that the types do not have.
             if key not in _fields(OmegaConf.get_type(node)) if node is not None else name not in setting_names():
@@ -92,10 +94,15 @@ def read_group(group: str, values: Mapping[str, Any]) -> Any:
 
 def _custom(group: str, node: DictConfig) -> Custom | None:
     """Return the object of a group whose settings have a `_target_` of the user's, or None."""
-    if "_target_" not in node:
+    if "_target_" not in node.keys():  # noqa: SIM118 (`in` is false where the value is missing)
         return None
+    custom = {"model": CustomModel, "optimizer": Custom}.get(group)
+    if custom is None:
+        raise SettingError(f"{group}._target_: only model and optimizer can be classes of your own; leave it out")
+    if OmegaConf.is_missing(node, "_target_"):
+        raise SettingError(f"{group}._target_: there is no value; give the name of a class, such as my.Net")
     values: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
-    return Custom(str(values.pop("name", "custom")), values.pop("_target_"), values)
+    return custom(str(values.pop("name", "custom")), values.pop("_target_"), values)
 
 
 def _typed(group: str, node: DictConfig) -> DictConfig:
@@ -272,6 +279,8 @@ def no_such_setting(name: str, chosen: type | None = None) -> str:
     if name in known and chosen is not None:
         reads = ", ".join(one for one in _fields(chosen) if one not in ("name", "kind"))
         return f"{name}: {chosen.choice} does not read it; it reads {reads}"  # pyright: ignore
+    if name in known:
+        return f"{name}: the class chosen by _target_ has no default for it; write +{name}=… to pass it as an argument"
     namesakes = [other for other in known if other.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]]
     close = difflib.get_close_matches(name, known, n=1) or namesakes
     return f"{name}: no such setting{f'; did you mean {close[0]}?' if close else ''}; --help lists them all"

@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import Tensor, nn, optim
 
-from lt_lightning.config.choice import values_of
+from lt_lightning.config.choice import Custom, values_of
+from lt_lightning.config.instantiation import explain_instantiation
 from lt_lightning.config.models import EmbeddingConfig, ModelChoice
 from lt_lightning.config.optimizers import OptimizerConfig
+from lt_lightning.errors import SettingError
 from lt_lightning.kernels.sparse_adam import LivingAdam
 from lt_lightning.models.cnn import BinaryCNN, MultiCNN
 from lt_lightning.models.embedding import LetterEmbedding, OneHot, WordEmbedding
@@ -27,7 +30,7 @@ TASKS = {task.name: task for task in (Classification, Tagging, LanguageModel)}
 def build_learner(
     model: ModelChoice,
     embedding: EmbeddingConfig,
-    optimizer: OptimizerConfig,
+    optimizer: OptimizerConfig | Custom,
     *,
     words: int,
     classes: int,
@@ -59,15 +62,19 @@ def build_network(
     model: ModelChoice, embedding: EmbeddingConfig, *, words: int, classes: int, vectors: Tensor | None = None
 ) -> nn.Module:
     """Build the network alone; see `build_learner`."""
-    about = {
-        "words": words,
-        "classes": classes,
-        "dim": embedding.dim,
-        "embedding_std": embedding.std,
-        "vectors": vectors,
-    }
+    about: dict[str, Any] = {"words": words, "classes": classes}
+    if not isinstance(model, Custom):
+        about |= {"vectors": vectors, "dim": embedding.dim, "embedding_std": embedding.std}
     settings = {key: value for key, value in values_of(model).items() if key not in model.unbuilt}
-    return instantiate({"_target_": model.target}, **settings, **about)
+    return _instantiate("model", {"_target_": model.target}, **settings, **about)
+
+
+def _instantiate(group: str, target: dict[str, Any], **arguments: Any) -> Any:
+    """Return the object of a group; an error of a class of the user's own becomes one line."""
+    try:
+        return instantiate(target, **arguments)
+    except InstantiationException as error:
+        raise SettingError(explain_instantiation(error, group)) from error
 
 
 def build_cnn(*, classes: int, **settings: Any) -> nn.Module:
@@ -99,9 +106,11 @@ def build_seq2seq(*, words: int, **settings: Any) -> nn.Module:
     return EncoderDecoder(words, **settings)
 
 
-def build_optimizer(settings: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
+def build_optimizer(settings: OptimizerConfig | Custom, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
     """Build the optimizer that the settings ask for, over `parameters`."""
     params, values = list(parameters), values_of(settings)
+    if isinstance(settings, Custom):
+        return _instantiate("optimizer", {"_target_": settings._target_}, params=params, **settings.arguments)
     del values["name"]
     if "betas" in values:
         values["betas"] = tuple(values["betas"])

@@ -1,0 +1,80 @@
+"""Networks and optimizers that are no choices of this package."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from lt_lightning.data.corpus import load_corpus
+from lt_lightning.errors import SettingError
+from lt_lightning.experiment.experiment import run_experiment
+from lt_lightning.models.build import build_network, build_optimizer
+from trials.kills import write_corpus
+
+
+class Net(nn.Module):
+    """The mean of word vectors, classified; it knows nothing of this package."""
+
+    def __init__(self, words: int, classes: int, hidden: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(words, hidden)
+        self.fc = nn.Linear(hidden, classes)
+
+    def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        inside = torch.arange(ids.shape[1]) < lengths[:, None]
+        return self.fc((self.embedding(ids) * inside[..., None]).sum(1) / lengths[:, None])
+
+
+NET = ("model=custom", f"model._target_={__name__}.Net", "+model.hidden=6")
+RMSPROP = ("optimizer=custom", "optimizer._target_=torch.optim.RMSprop", "+optimizer.alpha=0.9")
+
+
+def test_a_custom_network_and_optimizer_get_their_arguments(configure):
+    config = configure(*NET, *RMSPROP)
+    network = build_network(config.model, config.embedding, words=9, classes=3)
+    assert isinstance(network, Net)
+    assert network.embedding.weight.shape == (9, 6)
+    optimizer = build_optimizer(config.optimizer, network.parameters())
+    assert type(optimizer) is torch.optim.RMSprop
+    assert (optimizer.defaults["alpha"], optimizer.defaults["lr"]) == (0.9, 0.001)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("model=custom",), "model._target_: there is no value"),
+        ((*NET[:2], "+model.hiden=6"), "model: "),
+        ((*NET[:1], "model._target_=no_such_package.Net"), "model: there is no module no_such_package"),
+        ((*NET[:2], "model.hidden=6"), "model.hidden: the class chosen by _target_ has no default for it"),
+        (("+data._target_=a.B",), "data._target_: only model and optimizer"),
+    ],
+)
+def test_what_a_custom_network_cannot_be_is_one_line(configure, overrides, said):
+    def build():
+        config = configure(*overrides)
+        build_network(config.model, config.embedding, words=9, classes=3)
+
+    with pytest.raises(SettingError) as error:
+        build()
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_custom_network_is_trained_and_pruned(configure, tmp_path, monkeypatch):
+    monkeypatch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
+    write_corpus(tmp_path / "corpus")
+    small = (
+        "data=files",
+        f"data.path={tmp_path / 'corpus'}",
+        "trainer=cpu",
+        "trainer.max_epochs=1",
+        "pruning.rounds=1",
+    )
+    config = configure(*small, "trainer.max_epochs=1", "pruning.rounds=1", *NET, *RMSPROP)
+    run = tmp_path / "run"
+    run.mkdir()
+    run_experiment(config, load_corpus(config.data), run, [])
+    assert len((run / "results.csv").read_text().splitlines()) == 3
+    config = json.loads((run / "run.json").read_text())["config"]
+    assert config["model"] == {"name": "custom", "_target_": f"{__name__}.Net", "hidden": 6}
