@@ -113,7 +113,7 @@ def settings(data: Path, words: int = 50_002, batch_size: int = 64, model: str =
 
 def wide_enough(config: Config, batch: Batch) -> Batch:
     """The batch, filled up to the widest filter: not every peer can look at less."""
-    lacking = max(config.model.widths or [0]) - batch.ids.shape[1]
+    lacking = max(getattr(config.model, "widths", [0])) - batch.ids.shape[1]
     return batch._replace(ids=F.pad(batch.ids, (0, max(0, lacking)), value=PADDING))
 
 

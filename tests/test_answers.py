@@ -37,7 +37,7 @@ def play(configure: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.M
 
     def play(*overrides: str) -> Path:
         config = configure("trainer.accelerator=cpu", *overrides)
-        pairs = config.data.pairs is not None or config.data.lengths is not None
+        pairs = config.data.kind.is_pairs
         corpus = load_pairs(config.data, config.seed) if pairs else load_corpus(config.data)
         run = tmp_path / "run"
         run.mkdir()

@@ -276,7 +276,7 @@ def test_a_value_out_of_range_is_refused_by_name(configure: Callable[..., Config
         ("hihello", "data.pairs=[[null,true]]", "data.pairs: [None, True] is not two strings"),
         ("hihello", "data.pairs=hello", "data.pairs: "),
         ("hihello", "data.pairs=7", "data.pairs: "),
-        ("hihello", "data.pairs=null", "data.pairs: there is none"),
+        ("hihello", "data.pairs=null", "data.pairs: it is empty"),
         ("hihello", "data.alphabet=hhielo", "data.alphabet: "),
         ("seq2seq", "data.lengths=[5,4]", "data.lengths: "),
         ("seq2seq", "data.lengths=[5]", "data.lengths: "),

@@ -56,7 +56,7 @@ def test_a_file_and_a_folder_are_what_they_are_whatever_their_names(folder):
         (["data=my reviews, {1}.csv", "data.test_fraction=2"], ("data.test_fraction: ", "between 0 and 1")),
         (["data=imdb", "spilt=test"], ("spilt: ", "did you mean split?")),
         (["data=imdb", "data.text_colum=a"], ("data.text_colum: ", "did you mean data.text_column?")),
-        (["data=imdb", "data.max_length=5"], ("data.max_length: ", "the ticket's")),
+        (["data=imdb", "data.max_length=5"], ("data.max_length: ", "the ticket determines it")),
         (["data=imdb", "seed=5"], ("seed: ", "no such setting here")),
         (["data=imdb", "data.limit=some"], ("data.limit: ", "'some'", "whole number")),
         (["data=imdb", "data.limit=0"], ("data.limit: ", "0", "at least 1")),

@@ -315,7 +315,7 @@ def _ticket(config: Config, data: DataModule, learner: Learner, mask: Mask, reco
         "class_names": target_names(learner, data),
         "corpus": data.corpus.name,
         "splitter": str(config.data.tokenizer.value),
-        "max_length": config.data.max_length,
+        "max_length": getattr(config.data, "max_length", None),
         "seed": config.seed,
     }
     return RoundTicket(learner.network.state_dict(), mask, about, data.tokenizer.to_str())

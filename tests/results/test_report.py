@@ -211,6 +211,6 @@ def test_help_says_what_to_give() -> None:
     done = run_module("--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert (
-        "usage: python -m lt_lightning.report [-h] [--version] [-o FOLDER] [--rounds ROUNDS] RUN [RUN ...]"
+        "usage: python -m lt_lightning.report [-h] [--version] [-o FOLDER] [--rounds ROUNDS] [--pdf]"
         in done.stdout
     )

@@ -39,8 +39,8 @@ def test_a_file_that_is_no_ticket_is_refused_by_name(tmp_path: Path, damage: str
         "empty": (b"", "not a safetensors file, or cut off"),
         "cut": (whole[:-1], "its checksum does not fit"),
         "flipped": (whole[:-1] + bytes([whole[-1] ^ 1]), "its checksum does not fit"),
-        "other": (save({"a": torch.ones(1)}), "no lt-lightning ticket of this version"),
-        "version 1": (save({"a": torch.ones(1)}, {"ticket": "{}"}), "no lt-lightning ticket of this version"),
+        "other": (save({"a": torch.ones(1)}), "not a lt-lightning ticket of this version"),
+        "version 1": (save({"a": torch.ones(1)}, {"ticket": "{}"}), "not a lt-lightning ticket of this version"),
     }[damage]
     path.write_bytes(damaged)
     with pytest.raises(SettingError, match=rf"broken\.safetensors: .*{reason}.*; "):
