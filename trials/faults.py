@@ -34,7 +34,7 @@ def fault(name: str, file: str, old: str, new: str, *seen_by: str) -> Fault:
 
 _LOTTERY = (
     fault("the largest weights are pruned", "lt_lightning/lottery/criteria.py",
-        "parameter.detach().abs()", "-parameter.detach().abs()",
+        "    return {name: parameter.detach().abs()", "    return {name: -parameter.detach().abs()",
         "tests/lottery/test_lottery_criteria.py::test_magnitude_is_the_absolute_value"),
     fault("one entry too few is pruned", "lt_lightning/lottery/pruning.py",
         "gone = alive & (scores <= limit)", "gone = alive & (scores < limit)",

@@ -210,7 +210,4 @@ def test_a_missing_folder_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
 def test_help_says_what_to_give() -> None:
     done = run_module("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert (
-        "usage: python -m lt_lightning.report [-h] [--version] [-o FOLDER] [--rounds ROUNDS] [--pdf]"
-        in done.stdout
-    )
+    assert "usage: python -m lt_lightning.report [-h] [--version] [-o FOLDER] [--rounds ROUNDS] [--pdf]" in done.stdout
