@@ -134,7 +134,7 @@ CASES = (
           change=lambda folder: (folder / "notes.txt").write_text("mine")),
     _case("a file where a folder should be", ["notes.txt"], "run", "-o", "notes.txt/ticket.safetensors",
           change=lambda folder: (folder / "notes.txt").write_text("mine")),
-    _case("a ticket called README.md", ["README.md", "another name"], "run", "-o", "README.md"),
+    _case("a ticket called README.md", ["README.md", "give another"], "run", "-o", "README.md"),
     _case("no ticket of that round", ["round_01.safetensors", "no such file"], "run",
           change=lambda folder: (folder / "run/tickets/round_01.safetensors").unlink()),
     _case("a ticket that is cut off", ["round_01.safetensors", "cut off"], "run", change=_cut),

@@ -53,7 +53,7 @@ CASES = (
     _ticket("a bit of its weights is wrong", _bytes(lambda content: content[:-1] + b"\x01"), "checksum"),
     _ticket("a bit of its words is wrong", _bytes(lambda content: content.replace(b'"{}', b'"{|')), "checksum"),
     _ticket("weights that `torch.save` wrote", lambda path: torch.save({"w": torch.ones(2)}, path), "safetensors"),
-    _ticket("weights of someone else's", _bytes(lambda _: save(WEIGHTS)), "no lt-lightning ticket"),
+    _ticket("weights of someone else's", _bytes(lambda _: save(WEIGHTS)), "not a lt-lightning ticket"),
     _ticket("another version", _says(version="99"), "version '99'", "version '2'"),
     _ticket("another format", _says(format="a lot"), "'a lot'", "lt-lightning ticket"),
     _ticket("no JSON in it", _bytes(lambda _: save(WEIGHTS, {"lt_lightning": "{"})), "damaged"),
