@@ -2,6 +2,7 @@
 
 A folder is a layer, and imports run one way, from top to bottom (`make lint` checks it):
 
+    console    __main__.py
     commands   train.py  predict.py  report/__main__.py  export/__main__.py  evaluate/__main__.py
     features   experiment/  export/  evaluate/
     pages      report/
