@@ -6,14 +6,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help quickstart test lint benchmark clean
+.PHONY: help quickstart test test-lowest test-newest lint benchmark clean
 
 help:
 	@echo "make quickstart   install into .venv and run a small lottery on PyDocs, with its report"
 	@echo "make test         install into .venv and run linters, types, planted faults and all tests"
+	@echo "make test-lowest  run the quick tests with the lowest versions that pyproject.toml allows, in .venv-lowest"
+	@echo "make test-newest  run the quick tests with the newest versions, in .venv-newest"
 	@echo "make lint         format, lint, and check the layers and types"
 	@echo "make benchmark    time steps, data, rounds, start and prediction (needs AG News: see docs/performance.md)"
-	@echo "make clean        remove .venv"
+	@echo "make clean        remove .venv, .venv-lowest and .venv-newest"
 
 quickstart: $(VENV)/run.stamp
 	$(BIN)/python -m lt_lightning.train +experiment=quickstart
@@ -25,6 +27,12 @@ test: $(VENV)/dev.stamp
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m trials.planted
 	$(BIN)/python -m pytest --numprocesses auto --maxschedchunk 2
+
+test-lowest: CONSTRAINTS := --constraint constraints-lowest.txt
+test-lowest test-newest: test-%:
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --upgrade --editable ".[dev]" $(CONSTRAINTS)
+	.venv-$*/bin/python -m pytest -m "not slow" --numprocesses auto --maxschedchunk 2
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
@@ -40,7 +48,7 @@ benchmark: $(VENV)/run.stamp
 	$(BIN)/python -m benchmarks.predict
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .venv-lowest .venv-newest
 
 # A stamp is as new as the installation that it stands for; another pyproject.toml or constraints.txt installs again.
 $(VENV)/bin/python:

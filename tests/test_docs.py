@@ -13,7 +13,11 @@ from lt_lightning.report.comparison.tables import all_tables
 
 ROOT = Path(__file__).parents[1]
 STUDIES = sorted(path for path in (ROOT / "docs/results").glob("*") if path.is_dir())
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+REPOSITORY = [
+    "https://github.com/lt-lightning/lt-lightning/blob/main/",
+    "https://raw.githubusercontent.com/lt-lightning/lt-lightning/main/",
+]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def cells(table: str) -> list[list[float | str]]:
@@ -42,8 +46,12 @@ def test_the_tables_of_a_study_are_those_of_its_runs(study: Path, monkeypatch: p
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_what_a_page_links_to_in_the_project_is_there(page: Path) -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8"))
-    assert [target for target in targets if not (page.parent / target).exists()] == []
+    text = page.read_text(encoding="utf-8")
+    targets = [page.parent / target for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text)]
+    targets += [ROOT / target for target in re.findall(rf"\]\((?:{'|'.join(REPOSITORY)})([^)#]+)\)", text)]
+    assert [target for target in targets if not target.exists()] == []
+    # PyPI shows the README without the files beside it.
+    assert page.name != "README.md" or not re.search(r"\]\((?!https?:)", text)
 
 
 def test_the_python_on_a_page_says_what_the_page_says() -> None:

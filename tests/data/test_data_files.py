@@ -183,7 +183,10 @@ def test_text_in_a_parquet_file_is_text_however_it_is_stored(tmp_path, kind):
     ],
 )
 def test_other_columns_of_a_parquet_file_may_be_of_any_type(tmp_path, other):
-    pq.write_table(pa.table({"other": other, "text": ["x"], "label": ["a"]}), tmp_path / "rows.parquet")
+    try:
+        pq.write_table(pa.table({"other": other, "text": ["x"], "label": ["a"]}), tmp_path / "rows.parquet")
+    except pa.ArrowNotImplementedError:  # list_view before pyarrow 25
+        pytest.skip(f"this pyarrow writes no {other.type}")
     rows = read_splits(tmp_path / "rows.parquet")["train"]
     assert (rows["text"][:], rows["label"][:]) == (["x"], ["a"])
 
