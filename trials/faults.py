@@ -73,7 +73,7 @@ _CALLBACK = (
         "if self._stage not in (None, \"fit\"):", "if False:",
         "tests/callbacks/test_pruning_rounds.py::"
         "test_an_evaluation_that_loads_a_checkpoint_leaves_the_lottery_alone"),
-    fault("a module's hooks revive pruned entries", "lt_lightning/callbacks/pruning.py",
+    fault("a module's hooks revive pruned entries", "lt_lightning/callbacks/holding.py",
         "self._fit.hold.freeze(written=written)", "pass",
         "tests/callbacks/test_pruning_writes.py::"
         "test_pruned_entries_are_zero_whatever_hook_of_the_module_writes_them"),

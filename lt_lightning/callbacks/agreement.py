@@ -1,4 +1,4 @@
-"""Several processes that train one network must have one network: masks and weights, compared by their digests."""
+"""Check that all processes have the same masks and weights, by their digests."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from lt_lightning.lottery.rewinding import digest as sha256
 
 
 class DisagreementError(RuntimeError):
-    """The processes of a run do not have the same masks or weights any more."""
+    """The processes of a run have different masks or weights."""
 
 
 class AgreementCallback(pl.Callback):
-    """See that the masks and weights that a `PruningCallback` works on are the same on every rank.
+    """Check that a `PruningCallback` has the same masks and weights on every rank.
 
-    DistributedDataParallel makes weights equal when a fit begins, and gradients at every step, but knows nothing of
-    masks and of rewinding. So they are compared, from the second round on, before and after a round prunes and rewinds
-    (rank 0's weights would hide a difference a moment later), and in every round as training starts and ends. Each time
-    a few bytes are exchanged; a single process does nothing. Put it after the `PruningCallback`, and after everything
-    else that changes weights:
+    DistributedDataParallel synchronises weights when a fit begins, and gradients at every step, but not masks or
+    rewinding. This callback compares them when training starts and ends and, from the second round on, before and
+    after a round prunes and rewinds, that is before rank 0's weights hide a difference. It exchanges a few bytes each
+    time, and none with a single process. Put it after the `PruningCallback` and all callbacks that change weights:
 
         trainer = pl.Trainer(strategy="ddp", devices=2, callbacks=[pruning, AgreementCallback()])
 
@@ -33,26 +32,26 @@ class AgreementCallback(pl.Callback):
     """
 
     def before_pruning(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Compare what the round before left; the `PruningCallback` calls this before it prunes."""
+        """Compare the results of the last round; the `PruningCallback` calls this before it prunes."""
         _compare(trainer, pl_module, "as it begins", started=False, rounds_from=0)
 
     def after_pruning(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Compare what was pruned and rewound, before DistributedDataParallel hands out rank 0's weights."""
+        """Compare masks and rewound weights before DistributedDataParallel broadcasts rank 0's."""
         _compare(trainer, pl_module, "after pruning and rewinding", rounds_from=1)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Compare what training starts from."""
+        """Compare the weights that training starts from."""
         _compare(trainer, pl_module, "as training starts")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Compare what was trained."""
+        """Compare the trained weights."""
         _compare(trainer, pl_module, "after training")
 
 
 def _compare(
     trainer: pl.Trainer, pl_module: pl.LightningModule, when: str, *, started: bool = True, rounds_from: int = -1
 ) -> None:
-    """Compare the ranks, unless none of them has come to the round `rounds_from` yet."""
+    """Compare the ranks, unless all are before the round `rounds_from`."""
     if trainer.world_size == 1:
         return
     for pruning in (callback for callback in trainer.callbacks if isinstance(callback, PruningCallback)):  # pyright: ignore[reportAttributeAccessIssue]
@@ -73,24 +72,24 @@ def _compare(
                 ranks = f"rank{'s' if len(others) > 1 else ''} {', '.join(map(str, others))}"
                 raise DisagreementError(
                     f"round {pruning.round + (not started)}, {when}: the {what} of {ranks} differ from rank 0's; "
-                    "something was drawn or changed on one process alone"
+                    "something was drawn or changed on one process only"
                 )
 
 
 def _gather(ours: Int64[Tensor, " parts"]) -> Int64[Tensor, "ranks parts"]:
-    """Every rank's values on each rank; not by the strategy, whose way torch has deprecated."""
+    """Return every rank's values. (The strategy's own method uses a call that torch has deprecated.)"""
     everyone = [torch.empty_like(ours) for _ in range(torch.distributed.get_world_size())]
     torch.distributed.all_gather(everyone, ours)
     return torch.stack(everyone)
 
 
 def digest(tensors: Iterable[tuple[str, Tensor]]) -> Int64[Tensor, " 4"]:
-    """Return the SHA-256 of tensors with their names, types and shapes, in a form that processes can exchange."""
+    """Return the SHA-256 of tensors, their names, types and shapes as a tensor that processes can exchange."""
     return torch.frombuffer(bytearray(sha256(tensors)), dtype=torch.int64)
 
 
 def differing_ranks(values: Int64[Tensor, "ranks parts"]) -> Sequence[int]:
-    """The ranks whose row is not rank 0's.
+    """Return the ranks whose row differs from rank 0's.
 
     >>> differing_ranks(torch.tensor([[1, 2], [1, 2], [1, 3]]))
     [2]

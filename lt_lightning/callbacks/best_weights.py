@@ -1,4 +1,4 @@
-"""A round's best weights instead of its last."""
+"""Keep a round's best weights instead of its last."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lt_lightning.lottery.rewinding import restore, snapshot
 
 @only_its_own_hooks
 class BestWeights(pl.Callback):
-    """Give a fit's module, when training ends, the weights of its lowest validation loss.
+    """Load the weights of the lowest validation loss when training ends.
 
-    They are kept in memory, where the weights are. Put it before the `PruningCallback`: what a round is tested with,
-    what its ticket holds and what the next round prunes are then the same weights.
+    They are kept on the device of the weights. Put this callback before the `PruningCallback`, so that a round's test,
+    its ticket and the next round's pruning use the same weights.
 
     Attributes:
-        epoch: the epoch that they are of, counted from 1; None before the first validation.
+        epoch: the epoch of the best weights, counted from 1; None before the first validation.
     """
 
     def __init__(self, monitor: str = "valid_loss") -> None:
@@ -29,12 +29,12 @@ class BestWeights(pl.Callback):
         self._weights: dict[str, Tensor] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Forget the last fit, before a checkpoint may tell of an earlier part of this one."""
+        """Reset before a fit; a checkpoint may be loaded later."""
         if stage == "fit":
             self.epoch, self._lowest, self._weights = None, None, {}
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep the weights if there were none better."""
+        """Save the weights if the loss is the lowest so far."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         loss = trainer.callback_metrics[self.monitor]
@@ -42,14 +42,14 @@ class BestWeights(pl.Callback):
             self.epoch, self._lowest, self._weights = trainer.current_epoch + 1, loss, snapshot(pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the best weights back."""
+        """Load the best weights."""
         restore(pl_module, self._weights)
         self._weights = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps: the best weights so far, and how good they were."""
+        """Return the best weights so far and their loss."""
         return {"epoch": self.epoch, "lowest": self._lowest, "weights": self._weights}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take it up."""
+        """Load what `state_dict` returned."""
         self.epoch, self._lowest, self._weights = (state_dict[key] for key in ("epoch", "lowest", "weights"))

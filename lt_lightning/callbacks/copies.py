@@ -1,7 +1,7 @@
-"""Copies of a module's weights that other callbacks made before a round began.
+"""Update copies of a module's weights that other callbacks made before a round began.
 
-Callbacks that average weights copy the module in their `setup`. Those that stand before the `PruningCallback` have the
-weights that the last round trained by then; they must get what the new round begins with, as if they stood behind it.
+Callbacks that average weights copy the module in their `setup`. Those before the `PruningCallback` then hold the last
+round's weights, and must get those of the new round.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from lt_lightning.lottery.rewinding import named_state
 
 _DEEPEST, _LONGEST = 6, 10_000
-"""How far to look into objects, and how long a list may be: a longer one holds data, and no weights."""
+"""Maximum depth of nested objects, and maximum length of a list: longer ones hold data, not weights."""
 
 _LEFT_OUT = (pl.Trainer, pl.LightningModule, pl.LightningDataModule, pl.Callback)
 
 
 class KnownTensors:
-    """The tensors that callbacks hold as a fit ends: those that are still the same in the next are no copies for it."""
+    """The tensors that callbacks hold when a fit ends; a tensor unchanged since is not a copy made for the next fit."""
 
     def __init__(self, callbacks: Iterable[pl.Callback] = ()) -> None:
         self._known = {
@@ -36,10 +36,10 @@ class KnownTensors:
 
 
 class StaleCopies:
-    """Finds the copies of a module's state that other callbacks have just made, to renew them once it has changed.
+    """Find copies of a module's state that other callbacks have just made, and update them after it changes.
 
-    Only callbacks with a `setup` of their own are looked at. A copy is a tensor of the same values, in any floating
-    type, in an attribute: alone, or in modules, mappings, sequences and plain objects.
+    A copy is a tensor with the same values, of any floating type, in an attribute of a callback that overrides `setup`:
+    directly, or in modules, mappings, sequences and plain objects.
 
     Args:
         module: the module, before it changes.
@@ -57,14 +57,14 @@ class StaleCopies:
             if tensor.data_ptr() in own or tensor in known:
                 continue
             equal = [name for name, value in state.items() if _is_copy(tensor, value)]
-            # Several may be equal (biases of zeros): the copy goes by the name that its place ends in.
+            # Several may be equal, such as zero biases: then the path of the copy must end in the name.
             named = [name for name in equal if f".{path}".endswith(f".{name}")]
             if named or len(equal) == 1:
                 self._copies.append(((named or equal)[0], tensor))
 
     @torch.no_grad()
     def renew(self) -> None:
-        """Give each copy the value that the module has now."""
+        """Set each copy to the module's current value."""
         state = dict(named_state(self._module))
         for name, tensor in self._copies:
             tensor.detach().copy_(state[name])
@@ -86,7 +86,7 @@ def _is_copy(tensor: Tensor, value: Tensor) -> bool:
 
 
 def _tensors(holders: Iterable[object]) -> Iterator[tuple[str, Tensor]]:
-    """Iterate over the tensors in the attributes of objects, each with the path of its place there."""
+    """Yield the path and value of each tensor in the attributes of objects."""
     seen: set[int] = set()
     places: list[tuple[str, object, int]] = [("", vars(holder), 0) for holder in holders]
     while places:

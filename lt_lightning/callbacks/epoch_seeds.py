@@ -1,4 +1,4 @@
-"""Randomness that does not depend on what was drawn before."""
+"""Seed the generators at the start of each epoch."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from lt_lightning.lottery import derive_seed
 
 @only_its_own_hooks
 class EpochSeeds(pl.Callback):
-    """Seeds all generators anew as each epoch starts: an epoch draws the same dropout whether or not the run stopped
-    and went on before it, however often something was logged, and whatever the loaders drew.
+    """Seed all generators when an epoch starts, so that its dropout does not depend on earlier draws or on resuming.
 
-    Dropout differs from process to process, from round to round and from epoch to epoch, but not from run to run.
+    Dropout differs between processes, rounds and epochs, but not between runs.
 
     Args:
         seed: the run's seed.
@@ -29,9 +28,7 @@ class EpochSeeds(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Seed them before the first batch: by now the loader has drawn what it draws, which a resumed fit does
-        at another moment.
-        """
+        """Seed before the first batch: the loader has drawn its numbers by then, in a resumed fit too."""
         if batch_idx == 0:
             place = ("round", self._round, "epoch", trainer.current_epoch, trainer.global_rank)
             pl.seed_everything(derive_seed(self._seed, *place), verbose=False)

@@ -1,4 +1,4 @@
-"""Weights that an evaluation loads between two fits, and that the next fit must not start from."""
+"""Restore the weights of the last fit after an evaluation has loaded others."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from lt_lightning.lottery.rewinding import digest, named_state, restore, snapsho
 
 
 class EvaluationGuard:
-    """Brings back what the last fit left after `trainer.test(…, ckpt_path="best")` and the like.
+    """Restore the last fit's weights after `trainer.test(…, ckpt_path="best")` and similar calls.
 
-    Such an evaluation leaves the checkpoint's weights in the module. If they are still there as the next fit starts,
-    they go; weights that the user has loaded since stay, also if they are the same. A copy is kept only while an
-    evaluation runs, and after one that has loaded others.
+    Such a call leaves the checkpoint's weights in the module. They are replaced when the next fit starts, unless the
+    user has written weights since. A copy exists only during an evaluation, and after one that has loaded weights.
     """
 
     def __init__(self) -> None:
@@ -31,7 +30,7 @@ class EvaluationGuard:
             self._module, self._left, self._loaded = weakref.ref(module), snapshot(module), None
 
     def end(self, module: pl.LightningModule) -> None:
-        """Forget the copy if the evaluation has loaded nothing."""
+        """Delete the copy if the evaluation has loaded nothing."""
         if not self._holds(module) or self._left is None:
             return
         state = dict(named_state(module))
@@ -41,7 +40,7 @@ class EvaluationGuard:
             self._loaded = Marks.of(module)
 
     def undo(self, module: pl.LightningModule) -> None:
-        """Give `module` what the last fit left, if it still has what an evaluation loaded."""
+        """Restore the last fit's weights if `module` still has those that an evaluation loaded."""
         if self._holds(module) and self._left is not None and self._loaded == Marks.of(module):
             restore(module, self._left)
         self._left = None
@@ -58,13 +57,13 @@ def _equal(left: Tensor, right: Tensor) -> bool:
 
 @dataclass(frozen=True)
 class Marks:
-    """Marks of a module's weights that show later writes: their digest, and how many writes torch has counted."""
+    """The digest of a module's weights and torch's counts of writes to them; later writes change one of the two."""
 
     content: bytes
     writes: tuple[int, ...]
 
     @classmethod
     def of(cls, module: pl.LightningModule) -> Marks:
-        """Return the marks of `module` as it is now."""
+        """Return the current marks of `module`."""
         state = dict(named_state(module))
         return cls(digest(state.items()), tuple(value._version for value in state.values()))

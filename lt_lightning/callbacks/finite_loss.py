@@ -1,4 +1,4 @@
-"""A loss that is not a number, or infinite, ends the run: what comes after it means nothing."""
+"""Stop the run at a loss that is NaN or infinite."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from lt_lightning.errors import SettingError
 class FiniteLossCallback(pl.Callback):
     """Stop at the first loss of a round that is NaN or infinite, in training, validation or test.
 
-    A training loss is looked at before it changes a weight. On an accelerator a look would make the host wait for the
-    device, so there the first bad step is remembered where it happens, and asked for now and then; in any case before
-    a validation. Put it before whatever saves or compares what an epoch came to.
+    On the CPU each training loss is checked before it changes a weight. On an accelerator that would make the host
+    wait, so the first bad step is noted on the device and read every `look_every` steps and before validation. Put it
+    before callbacks that save or compare an epoch's results.
 
     Args:
-        round: the round that is trained, for the message.
-        look_every: so many steps pass between looks; None: 1 on the CPU, 50 elsewhere.
+        round: the round, for the message.
+        look_every: steps between checks; None: 1 on the CPU, 50 elsewhere.
 
     Raises:
         SettingError: names round, epoch and step.
@@ -35,11 +35,11 @@ class FiniteLossCallback(pl.Callback):
         self._first_bad: Tensor | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget the last fit."""
+        """Reset."""
         self._first_bad = None
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
-        """Look at a training loss, or note it."""
+        """Check a training loss, or note it on the device."""
         step, loss = trainer.global_step + 1, loss.detach()
         every = self._look_every or (1 if loss.device.type == "cpu" else 50)
         if every == 1:
@@ -50,20 +50,20 @@ class FiniteLossCallback(pl.Callback):
             self._look_back(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at what was noted, before a validation takes the blame."""
+        """Check the training losses noted so far."""
         self._look_back(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at what was noted: not every epoch is validated."""
+        """Check the training losses noted so far."""
         self._look_back(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at the validation loss."""
+        """Check the validation loss."""
         if not trainer.sanity_checking:
             self._require_finite(trainer, "validation", trainer.callback_metrics.get("valid_loss"), trainer.global_step)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at the test loss."""
+        """Check the test loss."""
         self._require_finite(trainer, "test", trainer.callback_metrics.get("test_loss"), trainer.global_step)
 
     def _look_back(self, trainer: pl.Trainer) -> None:
@@ -83,7 +83,7 @@ class FiniteLossCallback(pl.Callback):
 
 
 def note_first_bad(first: Tensor | None, loss: Tensor, step: int) -> Tensor:
-    """The first step whose loss is not finite, and that loss; zeros before there is one. Nothing leaves the device.
+    """Return the first step whose loss is not finite and that loss, or zeros. Nothing leaves the device.
 
     >>> first = None
     >>> for step, loss in enumerate([2.0, 1.0, math.inf, math.nan], 1):

@@ -1,27 +1,21 @@
-"""How pruned entries are held at zero in the course of one fit."""
+"""Keep pruned entries at zero during one fit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from lt_lightning.lottery import Freezer
+from lt_lightning.callbacks.refusals import check_reachable
+from lt_lightning.lottery import Freezer, Lottery
 from lt_lightning.lottery.freezing import Handle
 
 
 class Hold:
-    """Keeps the pruned entries of a module at zero while it is trained.
-
-    Args:
-        freezer: sets them to zero.
-        module: the part that is pruned.
-
-    Attributes:
-        steps: the optimizer steps of the fit so far.
-    """
+    """A freezer and the hooks by which it follows the optimizers of a fit."""
 
     def __init__(self, freezer: Freezer, module: nn.Module) -> None:
         self._freezer = freezer
@@ -31,11 +25,11 @@ class Hold:
 
     @property
     def steps(self) -> int:
-        """The optimizer steps of the fit so far."""
+        """Optimizer steps of this fit."""
         return self._freezer.steps
 
     def watch(self, trainer: pl.Trainer) -> None:
-        """Take hold of the optimizers, and of others if the module makes new ones."""
+        """Hook the optimizers, and new ones if the module replaces them."""
         optimizers = [id(optimizer) for optimizer in trainer.optimizers]
         if optimizers == self._optimizers:
             return
@@ -51,11 +45,11 @@ class Hold:
         self._freezer.freeze_weights(written=written)
 
     def freeze_gradients(self) -> None:
-        """Set their gradients to zero."""
+        """Set the gradients of pruned entries to zero."""
         self._freezer.freeze_gradients()
 
     def release(self) -> None:
-        """Let go of the optimizers."""
+        """Remove all hooks."""
         for handle in self._handles:
             handle.remove()
         if self._optimizers:
@@ -65,19 +59,19 @@ class Hold:
 
 @dataclass
 class FitState:
-    """The state of the fit that runs, for a `PruningCallback`.
+    """State of a `PruningCallback` during one fit.
 
     Attributes:
-        steps: the optimizer steps of the round before this fit, or in it once it is over.
-        is_first: whether it begins round 0.
-        ended: the last round that had ended before it; -1 for none.
-        is_resumed: whether a checkpoint has brought the lottery's state.
-        is_over: whether it has ended as it should.
-        batches: the batches trained.
-        step: the step to rewind to, if it was the last one.
-        seen: the last step that was the step to rewind to.
-        hold: what keeps pruned entries at zero.
-        before: weights, buffers without a value and lotteries before the fit, until it starts.
+        steps: optimizer steps of the round before this fit; once the fit is over, all of the round.
+        is_first: whether the fit begins round 0.
+        ended: the last round that ended before it; -1 for none.
+        is_resumed: whether a checkpoint has set the lottery's state.
+        is_over: whether the fit ended without an error.
+        batches: batches trained.
+        step: the step to rewind to if it was the last one, else -1.
+        seen: the last global step equal to the step to rewind to.
+        hold: keeps pruned entries at zero.
+        before: weights, unset buffers and lotteries before the fit, until it starts.
     """
 
     steps: int = 0
@@ -93,5 +87,92 @@ class FitState:
 
     @property
     def all_steps(self) -> int:
-        """The optimizer steps of the round so far."""
+        """Optimizer steps of the round so far."""
         return self.steps + (self.hold.steps if self.hold is not None else 0)
+
+
+class HoldingCallback(pl.Callback):
+    """The hooks of `PruningCallback` that run while a fit trains."""
+
+    if TYPE_CHECKING:
+        _lottery: Lottery
+        _fit: FitState
+
+        def module(self, pl_module: pl.LightningModule) -> nn.Module:
+            """Return the pruned part of `pl_module`."""
+            ...
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Hook the optimizers; a checkpoint may just have loaded their state."""
+        if self._lottery.round <= 0:
+            check_reachable(trainer, self._lottery.rewind)
+        if self._fit.hold is not None:
+            self._fit.hold.watch(trainer)
+        self._freeze()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Set pruned entries to zero; save the weights to rewind to again, as hooks may have changed them."""
+        self._freeze()
+        self._lottery.observe(self.module(pl_module), epochs=trainer.current_epoch, again=True)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Set pruned entries to zero that were written since the last batch."""
+        if self._fit.hold is not None:
+            self._fit.hold.watch(trainer)
+            # The pre-step hook repeats this before the loss is computed, except in these cases.
+            late = trainer.accumulate_grad_batches > 1 or "mixed" in str(trainer.precision)
+            if late or not pl_module.automatic_optimization or self._fit.step == trainer.global_step:
+                self._freeze(written=True)
+        if self._fit.step == trainer.global_step:
+            self._lottery.observe(self.module(pl_module), steps=trainer.global_step, again=True)
+            self._fit.step = -1
+
+    def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Freeze gradients at once if the module clips and steps manually."""
+        if self._fit.hold is not None and not pl_module.automatic_optimization:
+            self._fit.hold.freeze_gradients()
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Freeze gradients after unscaling and before clipping.
+
+        A batch can have several steps; the weights between them can be observed only here.
+        """
+        self._lottery.observe(self.module(pl_module), steps=trainer.global_step)
+        if self._fit.hold is not None:
+            self._fit.hold.freeze_gradients()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Set pruned entries to zero; save the weights if this is the step to rewind to."""
+        self._fit.batches += 1
+        self._freeze(written=True)
+        if self._lottery.rewind.at == trainer.global_step and self._fit.step != trainer.global_step:
+            self._fit.step = trainer.global_step if self._fit.seen < trainer.global_step else -1
+            self._fit.seen = trainer.global_step
+        self._lottery.observe(self.module(pl_module), steps=trainer.global_step)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Set pruned entries to zero."""
+        self._freeze()
+
+    on_validation_end = on_train_end = on_validation_start
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Set pruned entries to zero; save the weights if this is the epoch to rewind to."""
+        self._freeze()
+        self._lottery.observe(self.module(pl_module), epochs=trainer.current_epoch + 1)
+
+    def _freeze(self, *, written: bool = False) -> None:
+        if self._fit.hold is not None:
+            self._fit.hold.freeze(written=written)
+
+    def _release(self) -> None:
+        self._fit.steps = self._fit.all_steps
+        if self._fit.hold is not None:
+            self._fit.hold.release()
+            self._fit.hold = None

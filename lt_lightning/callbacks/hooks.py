@@ -1,4 +1,4 @@
-"""The hooks of callbacks: those that cost a step nothing, and those that Lightning does not have."""
+"""Skip no-op hooks in the batch loop, and call hooks that Lightning does not have."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ _EACH_BATCH = (
 
 
 def only_its_own_hooks(kind: Kind) -> Kind:
-    """Spare Lightning the calls, at every batch, of the hooks that `kind` inherits and that do nothing.
+    """Skip the no-op hooks that `kind` inherits: Lightning skips a hook that is not callable.
 
-    Lightning passes over a hook that cannot be called. For callbacks that nobody is to inherit from: `super()` has
-    nothing to call then.
+    Do not subclass such a callback: its `super()` has no hook to call.
     """
     for name in _EACH_BATCH:
         if getattr(kind, name) is getattr(pl.Callback, name):
@@ -28,12 +27,12 @@ def only_its_own_hooks(kind: Kind) -> Kind:
 
 
 def callbacks_of(trainer: pl.Trainer) -> list[pl.Callback]:
-    """Return the callbacks of a Trainer, in their order."""
+    """Return the callbacks of a Trainer in order."""
     return trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def call_hook(name: str, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-    """Call a hook that Lightning does not have, of the callbacks that have it."""
+    """Call a hook that Lightning does not have on all callbacks that define it."""
     for one in callbacks_of(trainer):
         if callable(method := getattr(one, name, None)):
             method(trainer, pl_module)

@@ -1,4 +1,4 @@
-"""Trainers and callbacks with which no round can be trained, refused before anything is changed."""
+"""Refuse Trainers and callbacks that cannot train a round, before anything changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import BatchSizeFinder, LearningRateFinder, ModelPruning
 from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 
-# Private, and the one thing that tells processes that end with the fit from others; a test starts such processes.
+# Private: the only way to recognise processes that end with the fit; a test starts such processes.
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 
 from lt_lightning.errors import SettingError
@@ -18,35 +18,26 @@ from lt_lightning.lottery import LotteryError, Rewind
 _SHARDING = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
 
 _TRAINED: WeakKeyDictionary[pl.LightningModule, dict[str, object]] = WeakKeyDictionary()
-"""For each module that was trained for a round, the identities of the callbacks that pruned it, by their state keys."""
-
+"""For each module that trained a round, the tokens of the callbacks that pruned it, by state key."""
 
 _IMPOSSIBLE: dict[type[pl.Callback], str] = {
     LearningRateFinder: "it trains trial fits within a round; leave it out, and set optimizer.lr",
     BatchSizeFinder: "it trains trial fits within a round; leave it out, and set data.batch_size",
     ModelPruning: "it prunes beside the rounds, whose records would not show it; leave it out, and set pruning.amount",
 }
-"""Callbacks of Lightning's that a run's rounds cannot have, and why."""
+"""Lightning callbacks that a run cannot have, and the reasons."""
 
 
 class NoStepError(LotteryError):
-    """A fit has ended without an optimizer step, and is no round."""
+    """A fit ended without an optimizer step, so it is not a round."""
 
 
 def check_trainer(trainer: pl.Trainer) -> None:
-    """Check that a Trainer can train a round.
-
-    Args:
-        trainer: as its callbacks are set up.
-
-    Raises:
-        LotteryError: if its strategy cuts parameters up or loses what the callback learns, or its limits leave nothing
-            to train.
-    """
+    """Raise LotteryError if a Trainer's strategy shards parameters or loses the masks, or its limits are reached."""
     strategy = type(trainer.strategy).__name__
     if isinstance(trainer.strategy, _SHARDING):
         raise LotteryError(
-            f"strategy: {strategy} cuts parameters into shards, whose entries no mask describes; use a strategy that "
+            f"strategy: {strategy} cuts parameters into shards, which masks do not describe; use a strategy that "
             "keeps them whole, such as ddp"
         )
     if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
@@ -65,10 +56,9 @@ def check_trainer(trainer: pl.Trainer) -> None:
 
 
 def check_untrained(module: pl.LightningModule, state_key: str, identity: object) -> None:
-    """Check that a module whose first round begins was not trained by another callback of the same settings.
+    """Raise LotteryError if another callback of the same settings has trained `module`.
 
-    Raises:
-        LotteryError: if it was: a callback made anew for each round would prune nothing.
+    A new callback for each round would prune nothing.
     """
     if _TRAINED.get(module, {}).get(state_key, identity) is not identity:
         raise LotteryError(
@@ -78,35 +68,28 @@ def check_untrained(module: pl.LightningModule, state_key: str, identity: object
 
 
 def note_trained(module: pl.LightningModule, state_key: str, identity: object) -> None:
-    """Remember which callback has trained a module, as long as the module lives."""
+    """Record which callback has trained a module."""
     _TRAINED.setdefault(module, {})[state_key] = identity
 
 
 def is_trained_by(module: pl.LightningModule, state_key: str, identity: object) -> bool:
-    """Return whether a callback has trained a module for a round."""
+    """Return whether a callback has trained a module."""
     return _TRAINED.get(module, {}).get(state_key) is identity
 
 
 def check_fresh(trainer: pl.Trainer) -> None:
-    """Check that no optimizer holds copies of weights that are about to be replaced.
-
-    Raises:
-        LotteryError: if one does.
-    """
+    """Raise LotteryError if an optimizer holds copies of weights that are about to be replaced."""
     if any(getattr(optimizer, "state", None) for optimizer in trainer.optimizers):
         raise LotteryError(
-            "start: the module builds its layers so late, and the optimizer copies their weights so early, that it "
-            "holds others than the start's; build the layers in __init__"
+            "start: the optimizer copied the weights of layers that the module built late, before those of the start "
+            "were loaded; build the layers in __init__"
         )
 
 
 def check_reachable(trainer: pl.Trainer, rewind: Rewind) -> None:
-    """Check that a Trainer's round 0 gets as far as the rewinding point.
+    """Raise LotteryError if a Trainer's round 0 ends before the rewinding point.
 
-    Not as early as `on_fit_start`: the number of batches would load the data before a checkpoint's state of it.
-
-    Raises:
-        LotteryError: if it ends before.
+    Call it after `on_fit_start`: counting batches loads the data, before a checkpoint's state of it.
     """
     if rewind.at is None:
         return
@@ -124,11 +107,7 @@ def check_reachable(trainer: pl.Trainer, rewind: Rewind) -> None:
 
 
 def check_callbacks(callbacks: Iterable[pl.Callback]) -> None:
-    """Raise if a callback of the settings cannot be part of a run's rounds.
-
-    Raises:
-        SettingError: names the callback and the setting to use instead.
-    """
+    """Raise a SettingError for the first callback that a run cannot have; it names the setting to use instead."""
     for callback in callbacks:
         for kind, reason in _IMPOSSIBLE.items():
             if isinstance(callback, kind):

@@ -8,7 +8,7 @@ returns a tensor of real numbers per parameter, of its shape, and asks for its i
 - `generator`: a CPU `torch.Generator` seeded for the round.
 
     def large_first(parameters, generator):
-        return {name: -parameter.detach().abs() for name, parameter in parameters.items()}
+        return {name: -p.detach().abs() for name, p in parameters.items()}
 
 Importing this file does not load torch.
 """
