@@ -1,9 +1,7 @@
 """The lottery-ticket algorithm in plain torch: masks, criteria, pruning, rewinding, rounds.
 
-What lives here imports torch and the standard library alone, so that the folder can be lifted out and used on any
-torch module. No Lightning, no Hydra, no text; when in a training run things happen is for `callbacks` to say.
-
-Names are imported on first use: `Settings` and the names of the criteria can be checked without loading torch.
+It imports only torch and the standard library: no Lightning, no Hydra, no text. `callbacks` decides when in a training
+run things happen. Names are imported on first use, so `Settings` are checked without loading torch.
 """
 
 from typing import TYPE_CHECKING, Any

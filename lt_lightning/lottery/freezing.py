@@ -1,4 +1,4 @@
-"""Keeping pruned entries at exactly zero while an optimizer works."""
+"""Keep pruned entries at exactly zero during training."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor, nn, optim
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.settings import LotteryError
 
-# A zero weight with a zero gradient and zero moments stays exactly zero under these, weight decay included; whatever
-# else comes along (Muon mixes whole rows, say) has its pruned weights put back to zero after each step.
+# These keep a zero weight with a zero gradient and zero moments at zero, weight decay included. After a step of any
+# other optimizer (Muon mixes whole rows, for example) pruned weights are set to zero again.
 _KEEPS_ZEROS = frozenset(
     {
         optim.SGD,
@@ -30,24 +30,22 @@ _KEEPS_ZEROS = frozenset(
 
 @runtime_checkable
 class SkipsPruned(Protocol):
-    """A module, or an optimizer, that does less where it is told that entries are pruned.
+    """A module or an optimizer that skips pruned entries.
 
-    A module has a method `skip_pruned(alive)` with boolean tensors by the names of its own parameters, or None to leave
-    nothing out any more; an optimizer has one with boolean tensors by parameter, and moves no pruned entry then. Both
-    may rely on pruned entries being zero, and write the parameters through autograd's view of them alone, so that
-    their version counters count each write.
+    A module's `skip_pruned(alive)` takes boolean tensors by the names of its own parameters, or None to skip nothing;
+    an optimizer's takes boolean tensors by parameter. Both may rely on pruned entries being zero, and must write
+    parameters so that their version counters count each write.
     """
 
     def skip_pruned(self, alive: Any) -> None:
-        """Leave pruned entries out from now on."""
+        """Skip pruned entries from now on."""
 
 
 class Freezer:
-    """Holds the pruned entries of one module still for one round.
+    """Keep the pruned entries of a module at zero for one round.
 
-    A mask is laid out once as bits, all set for a living entry and none for a pruned one, where its parameter is. A
-    step then costs a few bitwise ANDs a parameter, in place, and nothing goes through the host. Unlike a product it
-    makes zeros of infinities and NaN as well. Parameters without a pruned entry cost nothing.
+    Masks are stored once as bits on the parameters' devices: all ones for a living entry, zeros for a pruned one. A
+    step costs a few bitwise ANDs in place; unlike a product, these also clear infinities and NaN.
 
     Args:
         params: the prunable parameters by name.
@@ -63,12 +61,12 @@ class Freezer:
         self._alive = {name: mask[name] for name in pruned}
         self._params = [params[name] for name in pruned]
         self._bits = [_as_bits(mask[name].to(params[name].device), params[name]) for name in pruned]
-        # The versions of the parameters that are written through autograd's view alone, by their positions.
+        # Version counters of the parameters that only `SkipsPruned` code writes, by position.
         self._versions: dict[int, int] = {}
 
     @torch.no_grad()
     def freeze_gradients(self) -> None:
-        """Set the gradients of the pruned entries to zero; call it before gradients are clipped."""
+        """Set the gradients of pruned entries to zero; call it before clipping."""
         for param, bits in zip(self._params, self._bits, strict=True):
             if param.grad is None:
                 continue
@@ -76,27 +74,26 @@ class Freezer:
 
     @torch.no_grad()
     def freeze_weights(self, *, written: bool = False) -> None:
-        """Set the pruned entries themselves to zero.
+        """Set pruned entries to zero.
 
         Args:
-            written: leave out the parameters of `SkipsPruned` code that have not been written since the last call.
-                All others are always set, as a write to `param.data` leaves no trace.
+            written: skip parameters of `SkipsPruned` code that have not been written since the last call. A write to
+                `param.data` of any other parameter leaves no trace.
         """
         for index, (param, bits) in enumerate(zip(self._params, self._bits, strict=True)):
             if written and self._versions.get(index) == param._version:
                 continue
-            # As zeros are written over zeros, a loss that was computed before keeps its gradient: autograd need not
-            # know.
+            # `.data`: a loss computed before keeps its gradient, as zeros overwrite zeros.
             _keep(param.data, bits)
             if index in self._versions:
                 self._versions[index] = param._version
 
     @torch.no_grad()
     def freeze_moments(self, optimizer: optim.Optimizer) -> None:
-        """Forget what `optimizer` remembers of the pruned entries, which would go on moving them."""
+        """Set the moments of pruned entries in `optimizer` to zero, so that momentum does not move them."""
         state = getattr(optimizer, "state", None)
         if not isinstance(state, Mapping):
-            return  # an optimizer that is not torch's may keep its state elsewhere; its weights are put back
+            return  # not torch's: its pruned weights are zeroed after each step
         for param, bits in zip(self._params, self._bits, strict=True):
             moments = state.get(param, {})
             for name, moment in moments.items() if isinstance(moments, Mapping) else ():
@@ -109,12 +106,7 @@ class Freezer:
                     moment.masked_fill_(pruned.to(moment.device), 0)  # its type may differ from the parameter's
 
     def tell(self, module: nn.Module, *, over: bool = False) -> None:
-        """Let the parts of `module` that can (`SkipsPruned`) leave pruned entries out, until the round is over.
-
-        Args:
-            module: the one whose parameters these are, by the names that it gives them.
-            over: that it is over: weights may change now.
-        """
+        """Let the `SkipsPruned` parts of `module` skip pruned entries or, if `over`, stop skipping them."""
         places = {name: index for index, name in enumerate(self._alive)}
         for prefix, part in module.named_modules():
             if isinstance(part, SkipsPruned):
@@ -125,10 +117,10 @@ class Freezer:
                     self._versions[places[name]] = self._params[places[name]]._version
 
     def watch(self, optimizers: Iterable[optim.Optimizer]) -> list[Handle]:
-        """Make `optimizers` leave the pruned entries at zero after each of their steps, and count the steps.
+        """Set pruned entries to zero before and after each step of `optimizers`, and count the steps.
 
-        One that skips pruned entries by itself (`SkipsPruned`) is told which they are. As a step begins, the pruned
-        entries are set to zero, too: Lightning computes the loss inside of it, after all hooks of the module.
+        Before the step because Lightning computes the loss inside of it, after all hooks of the module. A `SkipsPruned`
+        optimizer gets the mask.
 
         Returns:
             Handles; `remove()` each when the round is over.
@@ -162,7 +154,7 @@ class Freezer:
         return handles
 
     def watch_gradients(self) -> list[Handle]:
-        """Freeze each gradient as soon as it is there, for code that clips and steps without telling.
+        """Freeze each gradient when it is accumulated, for code that clips and steps manually.
 
         Returns:
             Handles; `remove()` each when the round is over.
@@ -187,11 +179,11 @@ class Handle(Protocol):
     """A hook that can be removed."""
 
     def remove(self) -> None:
-        """End it."""
+        """Remove the hook."""
 
 
 def _hook_step(optimizer: optim.Optimizer, before: Callable[[], None], after: Callable[[], None]) -> list[Handle]:
-    """Call functions before and after each step of an optimizer, also of one that is not torch's."""
+    """Call functions before and after each step of any optimizer."""
     try:
         return [
             optimizer.register_step_pre_hook(lambda *_: before()),
@@ -202,7 +194,7 @@ def _hook_step(optimizer: optim.Optimizer, before: Callable[[], None], after: Ca
 
 
 class _ReplacedStep:
-    """Stands in for the method `step` of an object that has no hooks."""
+    """Replace the method `step` of an object without hooks."""
 
     def __init__(self, optimizer: Any, before: Callable[[], None], after: Callable[[], None]) -> None:
         step = optimizer.step
@@ -230,10 +222,7 @@ class _ReplacedStep:
 
 
 def _keeps_zeros(optimizer: optim.Optimizer) -> bool:
-    """Return whether `optimizer` moves no zero by itself.
-
-    Those that divide by their moments add ε, which is nothing in half precision (1e-8 is): 0 / 0 is not a number.
-    """
+    """Return whether `optimizer` keeps zeros; where ε rounds to 0, as 1e-8 in half precision, 0 / 0 is NaN."""
     return type(optimizer) in _KEEPS_ZEROS and all(
         torch.tensor(group.get("eps", 1.0), dtype=param.dtype).abs() > 0
         for group in optimizer.param_groups
@@ -242,9 +231,9 @@ def _keeps_zeros(optimizer: optim.Optimizer) -> bool:
 
 
 def _as_bits(alive: Tensor, like: Tensor) -> Tensor:
-    """Return a mask as integers as wide as the numbers of `like`: −1, all bits, for a living entry, 0 for a pruned one.
+    """Return a mask as integers of the width of `like`'s numbers: −1 (all bits) if alive, else 0.
 
-    Complex numbers are pairs: of their bits the last dimension, of size 1, stands for both.
+    Complex numbers are pairs: the result has a last dimension of size 1 for both.
     """
     alive, like = (alive.unsqueeze(-1), torch.view_as_real(like.detach())) if like.is_complex() else (alive, like)
     width = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[like.element_size()]
@@ -257,10 +246,7 @@ def _keep(numbers: Tensor, bits: Tensor) -> None:
 
 
 def _masked(grad: Tensor, bits: Tensor) -> Tensor:
-    """Return a gradient with its pruned entries at zero: itself, or where it cannot be changed in place another.
-
-    A sparse one, as of an embedding with `sparse=True`, stays sparse.
-    """
+    """Return a gradient with pruned entries at zero, changed in place where possible; a sparse one stays sparse."""
     if grad.is_sparse:
         grad = grad.coalesce()
         places = grad.indices()

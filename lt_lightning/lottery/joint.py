@@ -1,4 +1,4 @@
-"""How rounds begin: of one lottery, or of several that prune one network."""
+"""Begin rounds, of one lottery or of several that prune one network."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lt_lightning.lottery.settings import LotteryError
 
 
 def begin_rounds(lotteries: Sequence[tuple[Lottery, nn.Module]]) -> None:
-    """Begin the next round of lotteries that prune different parameters of one network, each by settings of its own.
+    """Begin the next round of lotteries that prune different parameters of one network.
 
-    All prune before any rewinds: a rewound weight must not be ranked. A parameter that one of them prunes goes back
-    where this one rewinds to, whatever the others rewind.
+    All prune before any rewinds, as a rewound weight must not be ranked. Each parameter rewinds as the lottery that
+    prunes it says.
 
     Args:
-        lotteries: each with the module that it works on.
+        lotteries: each with its module.
 
     Raises:
         LotteryError: as `Lottery.begin_round`, or if two lotteries prune the same parameter. Nothing is changed then.

@@ -16,7 +16,7 @@ from lt_lightning.lottery.settings import LotteryError
 class Mask(Mapping[str, Tensor]):
     """For each prunable parameter a boolean tensor of its shape; True = alive.
 
-    A mask is a value: once made it is not changed, and what prunes further returns another.
+    A mask is immutable; pruning returns a new one.
 
     Args:
         tensors: parameter name to boolean tensor.
@@ -46,7 +46,7 @@ class Mask(Mapping[str, Tensor]):
 
     @classmethod
     def ones(cls, params: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]]) -> Mask:
-        """The mask under which every entry is alive.
+        """Return a mask in which every entry is alive.
 
         Args:
             params: parameter name to tensor, or such pairs as `module.named_parameters()` gives.
@@ -78,7 +78,7 @@ class Mask(Mapping[str, Tensor]):
         if not self:
             return {}
         home = next(iter(self.values())).device
-        # One transfer, not one a tensor; to sum booleans would take ten times as long.
+        # One transfer for all tensors; summing booleans takes ten times as long.
         counts = torch.stack([tensor.count_nonzero().to(home) for tensor in self.values()])
         return dict(zip(self, counts.tolist(), strict=True))
 
@@ -98,7 +98,7 @@ class Mask(Mapping[str, Tensor]):
         return 1 - self.alive / self.total if self.total else 0.0
 
     def is_subset_of(self, other: Mask) -> bool:
-        """Whether every entry that lives here lives in `other` too."""
+        """Return whether every living entry is alive in `other`."""
         return self.keys() == other.keys() and all(not (self[name] & ~other[name]).any() for name in self)
 
     @torch.no_grad()
@@ -106,7 +106,7 @@ class Mask(Mapping[str, Tensor]):
         """Set the pruned entries of `params` to 0.0, in place.
 
         Args:
-            params: parameter name to tensor; those that the mask does not name are left alone.
+            params: parameter name to tensor; others are ignored.
 
         Raises:
             LotteryError: if a parameter that the mask names is missing or has another shape.
@@ -121,8 +121,23 @@ class Mask(Mapping[str, Tensor]):
             params[name].masked_fill_(~tensor.to(params[name].device), 0)
 
     def to(self, device: torch.device | str) -> Mask:
-        """The same mask on another device."""
+        """Return the mask on another device."""
         return Mask({name: tensor.to(device) for name, tensor in self.items()})
+
+    def beside(self, params: Mapping[str, Tensor]) -> Mask:
+        """Return the mask on the devices of `params`; raise LotteryError if a parameter is missing."""
+        missing = [name for name in self if name not in params]
+        if missing:
+            raise LotteryError(
+                f"the mask names the parameter {missing[0]!r}, which the module no longer has: use the same module in "
+                "all rounds"
+            )
+        return Mask({name: alive.to(params[name].device) for name, alive in self.items()})
+
+    def extended(self, params: Mapping[str, Tensor]) -> Mask:
+        """Return the mask with those of `params` that it does not name, all alive."""
+        new = {name: param for name, param in params.items() if name not in self}
+        return Mask({**self, **Mask.ones(new)}) if new else self
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the mask to a file that `load` reads."""
@@ -137,9 +152,9 @@ class Mask(Mapping[str, Tensor]):
         """
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # torch's remarks on pickles that it did not write
+                warnings.simplefilter("ignore")  # torch warns about other programs' pickles
                 return cls(torch.load(path, map_location="cpu", weights_only=True))
         except OSError:
             raise
-        except Exception as error:  # bytes that are no pickle make the unpickler fail in any way whatever
+        except Exception as error:  # the unpickler may raise anything
             raise LotteryError(f"{path}: not a mask that Mask.save wrote; make it again") from error

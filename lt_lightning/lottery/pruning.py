@@ -23,13 +23,11 @@ def prune(
 ) -> Mask:
     """Prune the share `amount` of the entries that are still alive, the lowest scores first.
 
-    With `threshold="count"` exactly `round(amount × alive)` entries go, ties by position; with NaN above every number,
-    so that it stays. With `scope="global"` the tensors stand one after another in the order of the mask.
+    `threshold="count"` prunes exactly `round(amount × alive)` entries, ties by position; NaN ranks above every number.
+    `scope="global"` concatenates the tensors in the order of the mask.
 
-    With `threshold="percentile"`, tensor by tensor: of the scores that are not zero, the linearly interpolated
-    percentile (`numpy.percentile`) is taken, and every entry strictly below it goes; a tensor whose scores are all
-    zero is left as it is. Under magnitude scores this is the rule by which many notebooks prune: an entry that
-    happens to be zero counts as pruned already.
+    `threshold="percentile"` prunes, per tensor, the entries strictly below the linearly interpolated percentile
+    (`numpy.percentile`) of the non-zero scores, the rule of many notebooks. A tensor of zeros is not pruned.
 
     Args:
         scores: parameter name to score, each of its parameter's shape.
@@ -67,7 +65,7 @@ def prune(
 
 
 def _global(scores: Mapping[str, Tensor], mask: Mask, amount: float) -> Mask:
-    """Let the entries of all tensors compete: prune their concatenation, then cut it apart again."""
+    """Prune the concatenation of all tensors, and split it again."""
     if not mask:
         return mask
     home = next(iter(mask.values())).device
@@ -80,18 +78,18 @@ def _global(scores: Mapping[str, Tensor], mask: Mask, amount: float) -> Mask:
 
 
 def _without_lowest(scores: Tensor, alive: Tensor, amount: float) -> Tensor:
-    """`alive` less the round(amount × alive) entries of the lowest scores."""
+    """Return `alive` without the round(amount × alive) lowest scores."""
     living = int(alive.count_nonzero())
     count = round(amount * living)
     if not count:
         return alive.clone(memory_format=torch.contiguous_format)
-    if 8 * living < alive.numel():  # few are gathered sooner than all are compared
+    if 8 * living < alive.numel():  # gathering few is faster than comparing all
         positions = alive.reshape(-1).nonzero().squeeze(1)
         among = scores.reshape(-1)[positions]
         kept = torch.zeros(alive.numel(), dtype=torch.bool, device=alive.device)
         kept[positions] = _without_lowest(among, torch.ones_like(among, dtype=torch.bool), amount)
         return kept.view(alive.shape)
-    # Selection, not a sort: find the highest score that goes.
+    # Selection, not a sort: find the highest score to prune.
     limit = values_of_ranks(scores.reshape(-1), alive.reshape(-1), [count])[0]
     gone = alive & (scores <= limit)
     if limit.isnan() or int(gone.count_nonzero()) > count:
@@ -100,7 +98,7 @@ def _without_lowest(scores: Tensor, alive: Tensor, amount: float) -> Tensor:
 
 
 def _first_of_equals(scores: Tensor, alive: Tensor, limit: Tensor, count: int) -> Tensor:
-    """The `count` living entries that go where more than one has the score `limit`: of these, the first."""
+    """Return the `count` entries to prune where several have the score `limit`: the first of these."""
     below, ties = (~scores.isnan(), scores.isnan()) if limit.isnan() else (scores < limit, scores == limit)
     gone = (alive & below).reshape(-1)
     positions = (alive & ties).reshape(-1).nonzero().squeeze(1)
@@ -109,12 +107,12 @@ def _first_of_equals(scores: Tensor, alive: Tensor, limit: Tensor, count: int) -
 
 
 def _without_low_percentile(scores: Tensor, alive: Tensor, amount: float) -> Tensor:
-    """`alive` less the entries strictly below the percentile of the non-zero scores."""
+    """Return `alive` without the entries strictly below the percentile of the non-zero scores."""
     nonzero = scores != 0
     count = int(nonzero.count_nonzero())
     if not count:
         return alive.clone(memory_format=torch.contiguous_format)
-    # torch.quantile stops at 2²⁴ entries; the two order statistics around the percentile are all that is needed.
+    # torch.quantile is limited to 2²⁴ entries; two order statistics are enough.
     index = amount * (count - 1)
     ranks = [int(index) + 1, min(int(index) + 2, count)]
     low, high = (value.double() for value in values_of_ranks(scores.reshape(-1), nonzero.reshape(-1), ranks))
@@ -122,7 +120,7 @@ def _without_low_percentile(scores: Tensor, alive: Tensor, amount: float) -> Ten
 
 
 def _below(scores: Tensor, limit: Tensor) -> Tensor:
-    """Which scores are below a limit in double precision, without a copy of them in that precision."""
+    """Return which scores are below a double-precision limit, without converting them."""
     near = limit.to(scores.dtype)
-    # Their type has no number between the limit and the nearest that it has.
+    # Their type has no number between `limit` and `near`.
     return scores <= near if near.double() < limit else scores < near

@@ -1,4 +1,4 @@
-"""Where weights go back to: snapshots, and fresh draws from a module's own initialiser."""
+"""Save, restore and redraw the weights of a module."""
 
 from __future__ import annotations
 
@@ -14,11 +14,7 @@ from lt_lightning.lottery.settings import LotteryError
 
 
 def named_state(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Iterate over all parameters and buffers of `module` by name, those that `state_dict()` leaves out too.
-
-    A module may override `state_dict` to save less, or copies; what a round rewinds must not depend on that. Shared
-    tensors come under each of their names.
-    """
+    """Yield all parameters and buffers by name, also those that `state_dict()` omits; shared ones under each name."""
     for name, param in module.named_parameters(remove_duplicate=False):
         if not is_lazy(param):
             yield name, param
@@ -28,12 +24,12 @@ def named_state(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def snapshot(module: nn.Module) -> dict[str, Tensor]:
-    """Return a copy of every parameter and buffer, on the device where each lives."""
+    """Return a copy of every parameter and buffer on its device."""
     return {name: value.detach().clone() for name, value in named_state(module)}
 
 
 def unset_buffers(module: nn.Module) -> list[str]:
-    """Return the names of the buffers of `module` that are registered and have no value yet."""
+    """Return the names of registered buffers that are None."""
     return [
         f"{path}.{name}" if path else name
         for path, part in module.named_modules(remove_duplicate=False)
@@ -44,15 +40,12 @@ def unset_buffers(module: nn.Module) -> list[str]:
 
 @torch.no_grad()
 def restore(module: nn.Module, weights: Mapping[str, Tensor], unset: Iterable[str] = ()) -> None:
-    """Write a snapshot back into `module`, in place, so that optimizers keep their hold of the parameters.
-
-    A buffer that has another shape by now, or that cannot be written in place, is replaced. (A parameter that cannot
-    be is never trained, either.)
+    """Write a snapshot into `module` in place; replace buffers that have another shape or are not writable.
 
     Args:
-        module: what the snapshot is of.
-        weights: the snapshot.
-        unset: the buffers that had no value then; see `unset_buffers`.
+        module: the module.
+        weights: the snapshot, or a part of it.
+        unset: buffers to set to None; see `unset_buffers`.
 
     Raises:
         LotteryError: if a parameter has another shape than in the snapshot; nothing is written then.
@@ -75,7 +68,7 @@ def restore(module: nn.Module, weights: Mapping[str, Tensor], unset: Iterable[st
 
 
 def _is_writable(tensor: Tensor) -> bool:
-    """Return whether each entry of a dense tensor has memory of its own; `expand()` shares it."""
+    """Return whether a dense tensor's entries do not share memory, as after `expand()`."""
     if tensor.layout != torch.strided:
         return False
     return all(stride or size < 2 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
@@ -109,24 +102,21 @@ def reinitialize(
     initialize: Callable[[nn.Module], None] | None = None,
     redraw: Sequence[str] = ("*",),
 ) -> None:
-    """Draw trainable parameters of `module` afresh, as its construction would.
+    """Draw trainable parameters of `module` again, as its construction would.
 
-    What is frozen or not asked for keeps its values, the statistics of parts of which nothing is drawn too (they may be
-    pre-trained). The random state of the process is not touched, and the same seed draws the same weights on every
-    process, whatever `redraw` leaves out.
+    Frozen and other parameters keep their values, and so do buffers of parts that are not drawn. The process's random
+    state does not change. The same seed draws the same weights, whatever `redraw` omits. On an error `module` is
+    restored.
 
     Args:
         module: any torch module.
         seed: seeds the draw.
-        initialize: what initialises `module` in place. By default `reset_parameters()`, torch's convention, of every
-            part that has one, inner parts first, as in construction. It must not depend on the values that the
-            parameters have: they are NaN when it is called, so that a parameter that it leaves out is noticed.
+        initialize: initialises `module` in place; by default `reset_parameters()` of every part, inner parts first. The
+            parameters are NaN when it is called, so that one that it omits is noticed.
         redraw: fnmatch patterns of the parameters to draw.
 
     Raises:
-        LotteryError: if a pattern matches no trainable parameter; if a parameter that is to be drawn is not.
-
-    Whatever is raised, by `initialize` too, `module` is as it was before.
+        LotteryError: if a pattern matches no trainable parameter, or a parameter is not drawn.
     """
     drawn = matching_parameters(module, "redraw", redraw)
     before, kept = snapshot(module), _kept_names(module, drawn)
@@ -172,7 +162,7 @@ def _reset(module: nn.Module) -> None:
 
 
 def _kept_names(module: nn.Module, drawn: Mapping[str, nn.Parameter]) -> set[str]:
-    """Return the names of the parameters that are not drawn, and of all buffers of parts that have no other."""
+    """Return the names of parameters that are not drawn, and of the buffers of parts without drawn parameters."""
     ids = {id(param) for param in drawn.values()}
     names = {name for name, param in module.named_parameters(remove_duplicate=False) if id(param) not in ids}
     for path, part in module.named_modules():

@@ -1,17 +1,13 @@
-"""The lottery itself: the state that one round hands to the next.
-
-Knows no training loop. Whatever trains calls, in each round, `begin_round`, then `observe` as training goes on, and
-`end_round`; in between, a `Freezer` holds the pruned entries still:
+"""The lottery: the state that one round passes to the next, for any training loop.
 
     lottery = Lottery(Settings(rewind="init"))
     for _ in range(rounds):
         lottery.begin_round(module)      # from the second round on: prune, rewind
         freezer = lottery.freezer(module)
-        ...                              # train; freezer.freeze_gradients() before each step
+        ...                              # train with a new optimizer: freezer.watch([optimizer]), lottery.observe(…)
         lottery.end_round(module)
 
-Make the optimizer after `begin_round`: it may copy the weights. Iterative magnitude pruning after Frankle and Carbin
-2019, https://arxiv.org/abs/1803.03635.
+Iterative magnitude pruning after Frankle and Carbin 2019, https://arxiv.org/abs/1803.03635.
 """
 
 from __future__ import annotations
@@ -30,7 +26,7 @@ from lt_lightning.lottery.pruning import prune
 from lt_lightning.lottery.rewinding import named_state, reinitialize, restore, snapshot, unset_buffers
 from lt_lightning.lottery.scoring import compute_scores, load_criterion
 from lt_lightning.lottery.seeds import derive_seed
-from lt_lightning.lottery.selection import matching_parameters, prunable_parameters, require_own_memory
+from lt_lightning.lottery.selection import matching_parameters, prunable_parameters, require_finite, require_own_memory
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
 from lt_lightning.lottery.start import Start
 
@@ -40,20 +36,17 @@ class Lottery:
 
     Args:
         settings: how each round prunes and rewinds.
-        initialize: how `rewind=random` draws weights again; see `reinitialize`.
-        start: the mask and the weights that round 0 begins with; None: it trains the whole module as it is.
+        initialize: draws weights again for `rewind=random`; see `reinitialize`.
+        start: the mask and weights of round 0; None trains the whole module as it is.
 
     Attributes:
-        round: the round that is trained now or was last; -1 before the first.
+        round: the current or last round; -1 before the first.
         mask: the mask of that round.
         training: whether the round has begun and not ended.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        initialize: Callable[[nn.Module], None] | None = None,
-        start: Start | None = None,
+        self, settings: Settings, initialize: Callable[[nn.Module], None] | None = None, start: Start | None = None
     ) -> None:
         self.settings = settings
         self.rewind = Rewind.parse(settings.rewind)
@@ -70,15 +63,11 @@ class Lottery:
 
     @property
     def writes_first(self) -> bool:
-        """Whether round 0 begins with weights of its own instead of the module's."""
+        """Whether round 0 replaces the module's weights."""
         return self._start is not None
 
     def can_start(self, module: nn.Module) -> bool:
-        """Return whether there is a start, and `module` has what it names.
-
-        Raises:
-            LotteryError: if it does not, or the settings do not fit `module`.
-        """
+        """Return whether there is a start; raise LotteryError if it or the settings do not fit `module`."""
         if self._start is not None:
             self._start.check(module, self.parameters(module))
         return self._start is not None
@@ -88,32 +77,26 @@ class Lottery:
         return prunable_parameters(module, self.settings.include, self.settings.exclude)
 
     def freezer(self, module: nn.Module) -> Freezer:
-        """Return what holds the pruned entries of `module` still in this round."""
+        """Return a `Freezer` of the pruned entries of `module` in this round."""
         params = dict(module.named_parameters())
         return Freezer({name: params[name] for name in self.mask}, self.mask)
 
     def begin_round(self, module: nn.Module) -> None:
-        """Start the next round: the first takes `module` as it is, each later one prunes and rewinds it.
+        """Begin the next round: the first trains `module` as it is, each later one prunes and rewinds it.
 
-        If there is a start, the first gives it the start's weights and mask; under `rewind=random` all other weights
-        are drawn for it, too, as the module's own may be those that the mask was found with. A round that was begun
-        and never ended is begun again: its mask stays, and so do the weights. Parameters that train only since a
-        later round join the mask with that round.
+        A start's weights and mask are loaded in round 0; with `rewind=random` all other weights are drawn. A round that
+        did not end begins again with its mask and the current weights. New trainable parameters join the mask.
 
         Raises:
-            LotteryError: if the settings or the start do not fit `module`, it is not the module of the round before,
-                its weights are not finite, or round 0 never reached the rewinding point. Nothing is changed then.
+            LotteryError: if the settings or the start do not fit `module`, it is another module than before, its
+                weights are not finite, or round 0 did not reach the rewinding point. Nothing is changed then.
         """
         from lt_lightning.lottery.joint import begin_rounds
 
         begin_rounds([(self, module)])
 
     def require_same(self, module: nn.Module) -> None:
-        """Check that the parameters of the current or last round are still those of `module`.
-
-        Raises:
-            LotteryError: if a layer, or the whole module, was made anew: its weights have nothing to do with the mask.
-        """
+        """Raise LotteryError if `module` has replaced parameters of the current or last round."""
         params = dict(module.named_parameters())
         for name, trained in self._trained.items():
             if name in params and trained() is not params[name]:
@@ -124,33 +107,37 @@ class Lottery:
                 )
 
     def continue_round(self, module: nn.Module) -> None:
-        """Go on with a round that has begun: the mask goes where the parameters are now, and zeroes the pruned ones.
+        """Move the mask to the parameters' device and set pruned entries to zero.
 
         Raises:
             LotteryError: if `module` does not have the parameters of the round.
         """
         self.require_same(module)
         params = dict(module.named_parameters())
-        self.mask = self._mask_beside(params)
+        self.mask = self.mask.beside(params)
         self.mask.apply_(params)
         self._trained = _references({name: params[name] for name in self.mask})
 
     def restart_round(self) -> None:
-        """Forget what was observed in the current round, whose weights are put back where it began."""
+        """Forget the weights observed in round 0, which is repeated from its first weights."""
         if self.round == 0 and not self.rewind.at_start:
             self._rewind_weights = None
 
     def forget(self) -> None:
-        """Forget a round 0 that did not end: the next one begins with the weights that the module has."""
+        """Forget a round 0 that did not end; the next one begins with the module's current weights."""
         self.round, self.training, self.mask = -1, False, Mask({})
         self._rewind_weights, self._trained = None, {}
 
     def observe(
         self, module: nn.Module, *, epochs: int | None = None, steps: int | None = None, again: bool = False
     ) -> None:
-        """Take note of the weights after so many epochs or optimizer steps of the current round.
+        """Save the weights if round 0 has reached the rewinding point.
 
-        It may be called several times at the same point; the first time counts, unless `again` is given.
+        Args:
+            module: the module.
+            epochs: epochs of the round so far.
+            steps: optimizer steps of the round so far.
+            again: replace weights that are saved already.
         """
         reached = epochs if self.rewind.point == "epoch" else steps
         is_new = again or self._rewind_weights is None
@@ -158,32 +145,30 @@ class Lottery:
             self._remember(module)
 
     def observe_start(self, module: nn.Module) -> None:
-        """Take note again of the weights that round 0 begins with: processes may have made them equal since."""
+        """Save the first weights of round 0 again, as processes may have synchronised them."""
         if self.round == 0 and self.rewind.at_start:
             self._remember(module)
 
     def end_round(self, module: nn.Module) -> None:
-        """Close the round; from its weights the next one prunes.
-
-        Parameters that began to train in the course of the round (unfrozen layers) join the mask.
+        """End the round. Parameters unfrozen during the round join the mask.
 
         Raises:
-            LotteryError: if weights are not finite, or parameters were replaced; the round is closed all the same.
+            LotteryError: if weights are not finite or parameters were replaced; the round has ended all the same.
         """
         if self.round == 0 and self.rewind.point == "last":
             self._remember(module)
         self.training = False
         self._frozen = {name for name, param in module.named_parameters() if not param.requires_grad}
         self.require_same(module)
-        with suppress(LotteryError):  # a module that is frozen as training ends has none that joins
-            self.mask = _joined(self.mask, self.parameters(module))
+        with suppress(LotteryError):  # the whole module may be frozen now
+            self.mask = self.mask.extended(self.parameters(module))
         params = dict(module.named_parameters())
         living = {name: params[name] for name in self.mask if name in params}
         self._trained = _references(living)
-        self._require_finite(living, f"the weights that round {self.round} left in")
+        require_finite(living, f"the weights that round {self.round} left in")
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that is needed to go on later: plain values and tensors, on the CPU."""
+        """Return the state: plain values and CPU tensors."""
         weights = self._rewind_weights
         return {
             "round": self.round,
@@ -194,7 +179,7 @@ class Lottery:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave; where it was left without `rewind_weights`, those that are here stay."""
+        """Load what `state_dict` returned; without `rewind_weights` the current ones are kept."""
         self.round = state["round"]
         self.training = state["training"]
         self.mask = Mask(state["mask"])
@@ -206,15 +191,11 @@ class Lottery:
         return {**self.__dict__, "_trained": {}}  # a copy works on other parameters
 
     def plan(self, module: nn.Module) -> tuple[dict[str, nn.Parameter], Mask | None]:
-        """Check that the next round can begin, and prune for it.
-
-        Returns:
-            The prunable parameters, and the next mask; None where round 0 finds its own.
-        """
+        """Return the prunable parameters and mask of the next round (None for round 0), or raise LotteryError."""
         if self.training:
             self.require_same(module)
             params = dict(module.named_parameters())
-            mask = self._mask_beside(params)
+            mask = self.mask.beside(params)
             return {name: params[name] for name in mask}, mask
         params = self.parameters(module)
         require_own_memory(params, module.named_parameters())
@@ -228,20 +209,20 @@ class Lottery:
         self._require_rewinding_point()
         everyone = dict(module.named_parameters())
         self._require_trainable(everyone)
-        mask = _joined(self._mask_beside(everyone), params)
+        mask = self.mask.beside(everyone).extended(params)
         params = {name: everyone[name] for name in mask}
-        self._require_finite(params, f"the weights that round {self.round} left in")
+        require_finite(params, f"the weights that round {self.round} left in")
         rewound = {name: value for name, value in (self._rewind_weights or {}).items() if name in mask}
-        self._require_finite(rewound, f"rewind: the weights of {self.rewind} of")
+        require_finite(rewound, f"rewind: the weights of {self.rewind} of")
         return params, self._pruned(mask, params)
 
     def rewrite(self, module: nn.Module, params: dict[str, nn.Parameter], mask: Mask | None) -> Mask:
-        """Give `module` the weights that the planned round begins with, and return the round's mask."""
+        """Write the first weights of the planned round, and return its mask."""
         if mask is None:
             if self._start is None:
                 return Mask.ones(params)
             if self.rewind.point == "random":
-                # The module may have been built from the very seed that the mask was found with.
+                # The module may have been built from the seed of the run that found the mask.
                 self._draw(module, round=0)
             return self._start.begin_(module, params)
         if not self.training:
@@ -249,12 +230,12 @@ class Lottery:
         return mask
 
     def enter(self, module: nn.Module, params: dict[str, nn.Parameter], mask: Mask) -> None:
-        """Put the lottery into the planned round, and set the pruned entries to zero."""
+        """Enter the planned round and set pruned entries to zero."""
         if not self.training:
             self.round += 1
             for name, value in named_state(module):
                 if self._rewind_weights is not None and name not in self._rewind_weights:
-                    self._rewind_weights[name] = value.detach().clone()  # added since: it goes back to its first value
+                    self._rewind_weights[name] = value.detach().clone()  # new: rewind to this
         mask.apply_(params)
         if not self.training:
             self.observe_start(module)
@@ -263,7 +244,7 @@ class Lottery:
         self.training = True
 
     def _check_draw(self, module: nn.Module) -> None:
-        """Check that later rounds can draw weights again: not after a round of training."""
+        """Raise before training if later rounds cannot draw weights again."""
         matching_parameters(module, "redraw", self.settings.redraw)
         if self._start is None:
             first = snapshot(module)
@@ -278,33 +259,14 @@ class Lottery:
             f"{self.rewind.point}, or train round 0 for longer"
         )
 
-    @torch.no_grad()
-    def _require_finite(self, tensors: Mapping[str, Tensor], what: str) -> None:
-        for name, tensor in tensors.items():
-            if not tensor.detach().isfinite().all():
-                raise LotteryError(
-                    f"{what} {name!r} are not finite, and cannot be ranked or trained; lower the learning rate, clip "
-                    "gradients, or prune less of this parameter"
-                )
-
     def _require_trainable(self, params: Mapping[str, Tensor]) -> None:
-        """Check that what the last round trained was not frozen since."""
+        """Raise LotteryError if a parameter was frozen since the last round."""
         for name in self.mask:
             if name in params and not params[name].requires_grad and name not in self._frozen:
                 raise LotteryError(
                     f"the parameter {name!r} is frozen since round {self.round} ended; let it train "
                     "(requires_grad=True), and put a callback that freezes layers in its setup after this one"
                 )
-
-    def _mask_beside(self, params: dict[str, nn.Parameter]) -> Mask:
-        """Return the mask, where the parameters are now."""
-        missing = [name for name in self.mask if name not in params]
-        if missing:
-            raise LotteryError(
-                f"the mask names the parameter {missing[0]!r}, which the module no longer has: use the same module in "
-                "all rounds"
-            )
-        return Mask({name: alive.to(params[name].device) for name, alive in self.mask.items()})
 
     def _pruned(self, mask: Mask, params: dict[str, nn.Parameter]) -> Mask:
         settings = self.settings
@@ -324,12 +286,6 @@ class Lottery:
     def _draw(self, module: nn.Module, round: int) -> None:
         seed = derive_seed(self.settings.seed, "rewind", round)
         reinitialize(module, seed, self._initialize, self.settings.redraw)
-
-
-def _joined(mask: Mask, params: Mapping[str, Tensor]) -> Mask:
-    """Return `mask` with the parameters that it does not name yet, all alive."""
-    new = {name: param for name, param in params.items() if name not in mask}
-    return Mask({**mask, **Mask.ones(new)}) if new else mask
 
 
 def _references(params: Mapping[str, nn.Parameter]) -> dict[str, weakref.ref[nn.Parameter]]:

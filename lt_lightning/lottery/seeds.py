@@ -1,7 +1,6 @@
-"""One seed, many independent streams of random numbers.
+"""Derive independent random streams from one seed.
 
-Everything random in a lottery (shuffles, redraws, random scores) takes its own seed from the run's seed and the
-place where it is used, so that no draw depends on how many others came before it.
+Each random operation has its own seed, so that no draw depends on the number of earlier draws.
 """
 
 import hashlib
@@ -11,7 +10,7 @@ def derive_seed(*parts: int | str) -> int:
     """Mix `parts` into a seed in [0, 2³²): the same parts give the same seed on every machine.
 
     Args:
-        parts: what the stream is for, from the general to the particular, such as `(seed, "shuffle", round, epoch)`.
+        parts: the purpose of the stream, such as `(seed, "shuffle", round, epoch)`.
 
     Example:
         >>> derive_seed(0, "shuffle", 1, 2) == derive_seed(0, "shuffle", 1, 2)

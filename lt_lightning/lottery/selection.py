@@ -1,4 +1,4 @@
-"""Which parameters of a module can be pruned."""
+"""Select the prunable parameters of a module."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def matching_parameters(module: nn.Module, key: str, patterns: Sequence[str]) ->
 
     Args:
         module: any torch module.
-        key: the setting that the patterns are from, for the message.
+        key: the setting of the patterns, for the message.
         patterns: fnmatch patterns over all names of a parameter; a shared one has several.
 
     Raises:
@@ -84,17 +84,11 @@ def matching_parameters(module: nn.Module, key: str, patterns: Sequence[str]) ->
 
 
 def require_own_memory(chosen: Mapping[str, Tensor], everyone: Iterable[tuple[str, Tensor]]) -> None:
-    """Check that no entry of the prunable parameters lies in the memory of another one.
-
-    A mask has one value for an entry; a parameter made of another's transpose or slice gives the same number a second
-    entry, which would be scored, counted and zeroed apart.
+    """Raise LotteryError if entries of prunable parameters share memory, as the mask would count them twice.
 
     Args:
         chosen: the prunable parameters by name.
         everyone: all parameters that must not share their memory, by name.
-
-    Raises:
-        LotteryError: if two parameters, or two entries of one, share memory.
     """
     by_storage: dict[tuple[torch.device, int], dict[Tensor, str]] = {}
     for name, param in (*chosen.items(), *everyone):
@@ -118,6 +112,17 @@ def require_own_memory(chosen: Mapping[str, Tensor], everyone: Iterable[tuple[st
                     )
 
 
+@torch.no_grad()
+def require_finite(tensors: Mapping[str, Tensor], what: str) -> None:
+    """Raise LotteryError if a tensor is not finite; `what` begins the message."""
+    for name, tensor in tensors.items():
+        if not tensor.detach().isfinite().all():
+            raise LotteryError(
+                f"{what} {name!r} are not finite, and cannot be ranked or trained; lower the learning rate, clip "
+                "gradients, or prune less of this parameter"
+            )
+
+
 def _covers_itself(param: Tensor) -> bool:
     return any(stride == 0 and size > 1 for stride, size in zip(param.stride(), param.shape, strict=True))
 
@@ -127,21 +132,21 @@ def _overlap(one: Tensor, other: Tensor) -> bool:
     (first, end), (other_first, other_end) = _span(one), _span(other)
     if end <= other_first or other_end <= first:
         return False
-    # Their ranges cross; slices may still interleave without touching.
+    # Their ranges overlap; slices may still interleave.
     taken = torch.zeros(max(end, other_end), dtype=torch.bool)
     taken[_bytes(one)] = True
     return bool(taken[_bytes(other)].any())
 
 
 def _span(param: Tensor) -> tuple[int, int]:
-    """Return the first byte of the storage that a tensor uses, and the one after its last."""
+    """Return the range of bytes of the storage that a tensor uses."""
     reach = sum(stride * (size - 1) for stride, size in zip(param.stride(), param.shape, strict=True))
     begin = int(param.storage_offset()) * param.element_size()
     return begin, begin + (reach + 1) * param.element_size()
 
 
 def _bytes(param: Tensor) -> Tensor:
-    """Return the bytes of the storage that a tensor uses, entry after entry."""
+    """Return the bytes of the storage that a tensor uses."""
     entries = torch.tensor([int(param.storage_offset())])
     for stride, size in zip(param.stride(), param.shape, strict=True):
         entries = (entries[:, None] + stride * torch.arange(size)).reshape(-1)

@@ -1,4 +1,4 @@
-"""What a lottery is asked to do, checked as soon as it is said; needs no torch."""
+"""The settings of a lottery, checked when they are created; does not load torch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Threshold = Literal["count", "percentile"]
 
 
 class LotteryError(ValueError):
-    """The lottery cannot be played as asked; the message says why and what to do."""
+    """A lottery cannot run as asked; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Rewind:
-    """What the survivors of a pruning restart from.
+    """The weights that the survivors of a pruning restart from.
 
     `init`: the first weights; `epoch`/`step`: the weights of round 0 after `at` epochs/optimizer steps (Frankle et
     al. 2020, https://arxiv.org/abs/1912.05671); `last`: those at the end of round 0; `random`: fresh weights from the
@@ -32,7 +32,7 @@ class Rewind:
 
     @classmethod
     def parse(cls, text: str) -> Rewind:
-        """Read `init`, `last`, `random`, `none`, `epoch:K` or `step:K`.
+        """Parse `init`, `last`, `random`, `none`, `epoch:K` or `step:K`.
 
         Raises:
             LotteryError: if it is none of these.
@@ -54,7 +54,7 @@ class Rewind:
 
     @property
     def at_start(self) -> bool:
-        """Whether the rewinding point is the very first weights."""
+        """Whether the rewinding point is the first weights."""
         return self.point == "init" or self.at == 0
 
 
@@ -63,15 +63,15 @@ class Settings:
     """How each round of a lottery prunes and rewinds.
 
     Attributes:
-        amount: the share of the living entries that a round prunes, in (0, 1).
+        amount: the share of the living entries to prune per round, in (0, 1).
         criterion: scores the entries: a key of `CRITERIA`, a function such as those in `criteria`, or its dotted path.
         scope: `layerwise`: each tensor gives up its own share; `global`: all entries compete.
         threshold: `count`: exactly round(amount × alive) entries go; `percentile`: see `prune`.
         rewind: `init`, `epoch:K`, `step:K`, `last`, `random` or `none`; see `Rewind`.
-        include: fnmatch patterns over parameter names; what matches one of them can be pruned.
-        exclude: fnmatch patterns; what matches one of them cannot.
-        redraw: fnmatch patterns of what `rewind=random` draws again; what matches none keeps its trained values.
-        seed: seeds what is random in pruning and rewinding.
+        include: fnmatch patterns of the parameters to prune.
+        exclude: fnmatch patterns of parameters that are not pruned.
+        redraw: fnmatch patterns of the parameters that `rewind=random` draws again; others keep their trained values.
+        seed: seeds random criteria and `rewind=random`.
 
     Raises:
         LotteryError: if a value is not one of these.
@@ -138,6 +138,6 @@ def _check_patterns(key: str, patterns: Any) -> None:
 
 
 def _shown(value: Any) -> str:
-    """Return a value as one short line: an object of any size may have been passed by mistake."""
+    """Return a value as one short line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}…"

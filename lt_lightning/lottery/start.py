@@ -1,4 +1,4 @@
-"""Where a lottery begins that is not to begin with the whole network: a mask, and weights to go with it."""
+"""Start a lottery from a mask and weights instead of the whole network."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from lt_lightning.lottery.settings import LotteryError
 
 @dataclass(frozen=True)
 class Start:
-    """A ticket that somebody else found, for round 0 to begin with.
+    """The mask and weights of round 0, such as a ticket of another run.
 
     Attributes:
-        mask: what is alive in round 0, for some of the parameters that are pruned; the others begin whole.
-        weights: what some parameters and buffers begin with, by name; the others keep the values that they have.
+        mask: the living entries of some of the prunable parameters; others are all alive.
+        weights: first values of some parameters and buffers by name; others keep their values.
 
     Raises:
-        LotteryError: if the mask is none, and no mapping that makes one, or the weights are no finite tensors.
+        LotteryError: if `mask` is not a mask or a mapping of boolean tensors, or weights are not finite tensors.
     """
 
     mask: Mask
@@ -39,16 +39,7 @@ class Start:
                 raise LotteryError(f"start: the weight of {name!r} has values that are not finite")
 
     def check(self, module: nn.Module, params: Mapping[str, nn.Parameter]) -> None:
-        """See that `module` can begin so.
-
-        Args:
-            module: what is trained.
-            params: those of its parameters that are pruned.
-
-        Raises:
-            LotteryError: if the mask is of a parameter that is not pruned, or of another shape; if the weights are of
-                something that the module does not have.
-        """
+        """Raise LotteryError if the mask or the weights do not fit `module`, of which `params` are pruned."""
         for name, alive in self.mask.items():
             if name not in params:
                 raise LotteryError(
@@ -64,15 +55,7 @@ class Start:
 
     @torch.no_grad()
     def begin_(self, module: nn.Module, params: Mapping[str, nn.Parameter]) -> Mask:
-        """Give `module` these weights times this mask, in place.
-
-        Args:
-            module: what is trained, and fits; see `check`.
-            params: those of its parameters that are pruned.
-
-        Returns:
-            The mask of all of `params`, where they are.
-        """
+        """Write these weights times this mask into `module`, and return the mask of all `params` on their devices."""
         restore(module, self.weights)
         whole, own = Mask.ones(params), {name: alive.to(params[name].device) for name, alive in self.mask.items()}
         mask = Mask({**whole, **own})
