@@ -22,6 +22,7 @@ from lt_lightning.export import __main__ as export
 from lt_lightning.report import facts
 from lt_lightning.report.pages import Picture
 from lt_lightning.report.run_page import render_page
+from lt_lightning.runs.description import Description
 from lt_lightning.runs.reading import read_run
 from lt_lightning.runs.records import ConfusionRecord, Record, read_records
 from lt_lightning.runs.terminal import percent
@@ -232,7 +233,7 @@ def test_numbers_of_a_part_of_the_test_rows_say_so_everywhere(limit, rows, play,
     assert some in (ticket_of(run).parent / "README.md").read_text(encoding="utf-8")
     page = render_page(read_run(run), [])
     assert page.count(some) >= 2
-    assert some in facts.subtitle(described)
+    assert some in facts.subtitle(Description.from_json(described))
 
     said = evaluate(run, tmp_path, f"data={corpus}")
     assert said["ticket"]["tested_on"] == some
@@ -246,5 +247,5 @@ def test_numbers_of_all_test_rows_need_no_such_words(run):
     described = json.loads((run / "run.json").read_text(encoding="utf-8"))
     assert described["measured"]["test"] == described["corpus"]["rows"]["test"] == 61
     assert "tested_rows" not in (run / "results.csv").read_text(encoding="utf-8")
-    assert "shortest" not in render_page(read_run(run), []) + facts.subtitle(described)
+    assert "shortest" not in render_page(read_run(run), []) + facts.subtitle(Description.from_json(described))
     assert "shortest" not in (ticket_of(run).parent / "README.md").read_text(encoding="utf-8")

@@ -127,7 +127,7 @@ def test_every_experiment_is_a_lottery_under_every_rewind(play: Play, experiment
     for record in records:
         ticket = RoundTicket.load(run / f"tickets/round_{record.round:02}.safetensors")
         assert all(not ticket.weights[name][~alive].any() for name, alive in ticket.mask.items())
-    task = read_description(run / "run.json")["task"]
+    task = read_description(run / "run.json").task.name
     assert [record.test_perplexity is not None for record in records] == [task == "language model"] * 3
     assert [record.test_exact is not None for record in records] == [experiment in ("hihello", "seq2seq")] * 3
     assert (run / "report.html").exists() == (rewind == "init")
@@ -157,10 +157,10 @@ def test_classifiers_from_the_equations_train_as_torchs_do(play: Play, model: st
 @pytest.mark.slow
 def test_a_language_model_needs_fewer_bits_than_an_n_gram_of_the_same_text(play: Play) -> None:
     run = play("char_lm", "pruning.rounds=0", "trainer.max_epochs=1", "model.hidden=96")
-    baseline = read_description(run / "run.json")["baseline"]
+    baseline = read_description(run / "run.json").baseline
     perplexity = last(run).test_perplexity
     assert perplexity is not None
-    assert math.log2(perplexity) < baseline["value"]
+    assert math.log2(perplexity) < baseline.value
     assert math.log2(perplexity) == pytest.approx(last(run).test_loss / math.log(2), rel=1e-6)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -40,7 +39,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.experiment.environment import (
     find_environment,
 )
-from lt_lightning.experiment.examples import DataModule, check_prompt, find_baseline, show_examples, target_names
+from lt_lightning.experiment.examples import check_prompt, show_examples
 from lt_lightning.experiment.exhaustion import check_rounds
 from lt_lightning.experiment.exhaustion_callback import ExhaustionCallback
 from lt_lightning.experiment.history import History
@@ -55,12 +54,12 @@ from lt_lightning.experiment.trainer import make_trainer
 from lt_lightning.experiment.transfer.starting import find_start
 from lt_lightning.lottery import Mask, Settings, Start, derive_seed, prunable_parameters
 from lt_lightning.models import Learner, build_learner
-from lt_lightning.models.tasks import Classification, LanguageModel, Tagging
+from lt_lightning.models.tasks import DataModule
 from lt_lightning.report.run import draw_report
-from lt_lightning.runs.description import describe_run, now, write_description
+from lt_lightning.runs.description import Description, describe_run, now, write_description
 from lt_lightning.runs.kept_tickets import drop_tickets
-from lt_lightning.runs.metrics import Metric, baseline_of, metric_of
-from lt_lightning.runs.origins import transfer_line
+from lt_lightning.runs.metrics import Baseline, Metric
+from lt_lightning.runs.origins import Origin, transfer_line
 from lt_lightning.runs.partial import partial_note
 from lt_lightning.runs.records import ConfusionRecord, LayerRecord, Record
 from lt_lightning.runs.round_ticket import RoundTicket
@@ -129,9 +128,9 @@ def run_experiment(
     start, origin = (None, None) if played else find_start(config, learner.network, data.words)
     settings = lottery_settings(config)
     pruning = PruningCallback(submodule="network", start=start, **vars(settings))
-    description = {**_describe(config, data, command, learner, run, environment), "ticket": origin}
-    made_by = {"config": description["config"], "fingerprint": description["corpus"]["fingerprint"]}
-    check_rows(data.rows, description["processes"])
+    description = _describe(config, data, command, learner, run, environment, origin)
+    made_by = {"config": description.config.values, "fingerprint": description.corpus.fingerprint}
+    check_rows(data.rows, description.processes or 1)
     if resuming:
         before = describe_before(run)[0]
         if origin is not None:
@@ -153,7 +152,7 @@ def run_experiment(
             write_tables(run, played)
             _drop_tickets(run, config, played, description)
     console = Screen(highlight=False, quiet=not is_writer)
-    rounds, metric = config.pruning.rounds, metric_of(description, [one.record for one in played])
+    rounds, metric = config.pruning.rounds, description.metric_for([one.record for one in played])
     title = _summary(config, data, description, metric)
     with RoundsDisplay(title, rounds, config.trainer.max_epochs, console, metric=metric) as display:
         display.show_earlier([one.record for one in played])
@@ -169,12 +168,12 @@ def run_experiment(
                     drop_checkpoints(run / STATE)
                     _drop_tickets(run, config, played, description)
             display.show_round(played[-1].record)
-            if isinstance(learner.task, LanguageModel):
+            if learner.task.shows_rounds:
                 display.say("\n".join(f"  sample: {one.given}{one.answer}" for one in played[-1].examples))
     if is_writer:
         display.show_parameters(played[-1].layers)
         with writing_to(run):
-            write_description(run, {**description, "finished": now()})
+            write_description(run, replace(description, finished=now()))
         write("", f"report: {draw_report(run)}")
 
 
@@ -203,7 +202,7 @@ def _play_round(
         history,
         ProgressCallback(display, round),
     ]
-    if isinstance(learner.task, Tagging):
+    if learner.task.shows_epochs:
 
         def answers() -> list[str]:
             return [one.answer for one in show_examples(learner, data, config.model, config.seed, round)]
@@ -275,9 +274,9 @@ def _play_round(
     )
 
 
-def _drop_tickets(run: Path, config: Config, played: Sequence[PlayedRound], description: Mapping[str, Any]) -> None:
+def _drop_tickets(run: Path, config: Config, played: Sequence[PlayedRound], description: Description) -> None:
     records = [one.record for one in played]
-    drop_tickets(run, records, config.tickets.keep.value, metric_of(description, records))
+    drop_tickets(run, records, config.tickets.keep.value, description.metric_for(records))
 
 
 def _alive(learner: Learner, settings: Settings, pruning: PruningCallback, start: Start | None) -> list[int]:
@@ -312,7 +311,7 @@ def _ticket(config: Config, data: DataModule, learner: Learner, mask: Mask, reco
         "task": learner.task.name,
         "model": values_of(config.model),
         "embedding_dim": config.embedding.dim,
-        "class_names": target_names(learner, data),
+        "class_names": learner.task.class_names(data),
         "corpus": data.corpus.name,
         "splitter": str(config.data.tokenizer.value),
         "max_length": getattr(config.data, "max_length", None),
@@ -328,10 +327,12 @@ def _describe(
     learner: Learner,
     run: Path,
     environment: ClusterEnvironment,
-) -> dict[str, Any]:
+    origin: Origin | None,
+) -> Description:
     trainer = make_trainer(config.trainer, [], run, environment)  # knows what `auto` stands for on this machine
     root = trainer.strategy.root_device
     device = torch.cuda.get_device_name(root) if root.type == "cuda" else f"{root} ({torch.get_num_threads()} threads)"
+    baseline = learner.task.baseline(data)
     parameters = sum(parameter.numel() for parameter in learner.network.parameters() if parameter.requires_grad)
     return describe_run(
         config,
@@ -339,12 +340,13 @@ def _describe(
         without_resume(command),
         task=learner.task.name,
         network=getattr(learner.network, "title", type(learner.network).__name__),
-        class_names=target_names(learner, data),
-        baseline=find_baseline(learner, data),
+        class_names=learner.task.class_names(data),
+        baseline=baseline and Baseline(*baseline),
         parameters=parameters,
         device=device,
         processes=trainer.world_size,
         measured=_measured(config, data, trainer),
+        origin=origin,
     )
 
 
@@ -368,7 +370,7 @@ def load_data(config: Config, corpus: Corpus | PairCorpus) -> DataModule:
     return TextDataModule(corpus, config.data, config.embedding, config.seed)
 
 
-def _summary(config: Config, data: DataModule, description: dict[str, Any], metric: Metric) -> str:
+def _summary(config: Config, data: DataModule, description: Description, metric: Metric) -> str:
     """Two lines on what is about to run, and one on what is to be beaten."""
     pruning = config.pruning
     rows = ", ".join(f"{count:,} {part}" for part, count in data.rows.items())
@@ -376,18 +378,18 @@ def _summary(config: Config, data: DataModule, description: dict[str, Any], metr
     if data.words_found is not None:
         found = f" ({data.words_found / len(data.words):.1%} with a {config.embedding.name} vector)"
     rounds = f"{pruning.rounds} round{'' if pruning.rounds == 1 else 's'} of pruning by {pruning.amount:g}"
-    classes = f", {len(data.corpus.class_names)} classes" if description["task"] == Classification.name else ""
+    classes = f", {len(data.corpus.class_names)} classes" if description.task.sorts_texts else ""
     words = f"{len(data.words):,} words"
     if config.data.tokenizer is Splitter.letters:
         words = f"{len(set(data.words) - set(SPECIAL_WORDS)):,} letters"
-    baseline = baseline_of(description)
-    origin = transfer_line(description)
+    baseline = description.shown_baseline
+    origin = transfer_line(description.ticket)
     beat = f"\nto be beaten: {baseline.name}, {baseline.value:.4f} {metric.name}" if baseline else ""
     notes = "".join(f"{note}\n" for note in data.corpus.notes)
     note = partial_note(description)
     return (
         f"{data.corpus.name}: {rows} rows{classes}, {words}{found}\n{notes}"
-        f"{description['network']}: {description['parameters']:,} parameters; {rounds}, rewind {pruning.rewind}, "
+        f"{description.network}: {description.parameters:,} parameters; {rounds}, rewind {pruning.rewind}, "
         f"seed {config.seed}{origin and chr(10) + origin}{beat}{note and chr(10) + note}"
     )
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from lt_lightning.errors import SettingError
 from lt_lightning.runs.kept_tickets import kept_rounds
-from lt_lightning.runs.origins import origin_of
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.terminal import measured, percent
@@ -52,7 +51,7 @@ def _export(given: argparse.Namespace) -> None:
 def _hint(run: Run, last: Record) -> list[str]:
     """Return lines that point to the smallest winning ticket, if the user chose no round."""
     winner = smallest_winner(run.records, run.metric)
-    if winner is None or winner == last or origin_of(run.description) is not None:
+    if winner is None or winner == last or run.description.ticket is not None:
         return []
     if winner.round not in kept_rounds(run.folder):
         return []
@@ -91,7 +90,7 @@ def choose_round(
             least = percent(run.records[0].sparsity)
             raise SettingError(f"--max-sparsity: every round of {run.folder} is sparser; the least sparse has {least}")
         return found
-    if smallest and origin_of(run.description) is not None:
+    if smallest and run.description.ticket is not None:
         raise SettingError(
             f"--smallest-winning: {run.folder} began with a ticket, so the whole network's result is unknown; "
             "give --round or --max-sparsity"

@@ -23,7 +23,7 @@ from lt_lightning.export.verification import (
     check_packed,
     written_and_checked,
 )
-from lt_lightning.report.facts import DASH, look_up
+from lt_lightning.report.facts import DASH
 from lt_lightning.runs.kept_tickets import explain_missing
 from lt_lightning.runs.masks import check_inside, read_masks
 from lt_lightning.runs.reading import Run
@@ -39,7 +39,6 @@ from lt_lightning.tickets.shapes import check_about, expected_shapes
 if TYPE_CHECKING:
     from lt_lightning.config.sources import TextConfig
 
-_TASK = "classification"
 _BATCH = 256
 
 
@@ -114,10 +113,10 @@ def _places(path: Path, wishes: Wishes) -> Places:
 
 
 def _load(run: Run, record: Record) -> RoundTicket:
-    task = run.description.get("task", _TASK)
-    if task != _TASK:
+    task = run.description.task
+    if not task.sorts_texts:
         raise SettingError(
-            f"{run.folder}: a run of the task {task!r}; only classifiers of texts can be packed; give a run of one"
+            f"{run.folder}: a run of the task {task.name!r}; only classifiers of texts can be packed; give a run of one"
         )
     path = ticket_path(run.folder, record.round)
     if not path.exists():
@@ -174,7 +173,7 @@ def _measure(packed: Packed, run: Run, data: Path | None) -> float:
     from lt_lightning.tickets.scores import evaluate
 
     corpus = load_corpus(_data_settings(run, data))
-    found, then = corpus.fingerprints.get("test"), look_up(run.description, "corpus.fingerprint.test")
+    found, then = corpus.fingerprints.get("test"), (run.description.corpus.fingerprint or {}).get("test")
     if found != then:
         raise SettingError(f"--data: the test split of {corpus.source} is not the run's; give the run's data")
     ticket, rows = Ticket(packed), corpus.splits["test"].with_format("arrow")
@@ -186,7 +185,7 @@ def _data_settings(run: Run, data: Path | None) -> TextConfig:
     """Return the recorded settings of the run's data."""
     from lt_lightning.config.validation import read_group
 
-    settings = literal(dict(look_up(run.description, "config.data") or {}))
+    settings = literal(dict(run.description.config.group("data") or {}))
     if data is not None:
         settings["path"] = str(data)
     try:

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.settings import Rewind
-from lt_lightning.report.facts import look_up
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.rewind_weights import read_rewind_weights
 from lt_lightning.runs.round_ticket import RoundTicket, check_parameters
@@ -43,21 +42,25 @@ def find_first_weights(run: Run, ticket: RoundTicket, *, keep: bool) -> First:
     Raises:
         SettingError: they are to be kept, and nobody knows them any more.
     """
-    rewind, settings = look_up(run.description, "config.pruning.rewind"), look_up(run.description, "config.embedding")
-    from_start = isinstance(rewind, str) and Rewind.parse(rewind).at_start
+    rewind, embedding = run.description.config.pruning.rewind, run.description.config.embedding
+    from_start = rewind is not None and Rewind.parse(rewind).at_start
     kept = read_rewind_weights(run.folder) if from_start and rewind_path(run.folder).exists() else None
     if kept is not None:
         kept = {name: weight for name, weight in kept.items() if name in ticket.weights}
         check_parameters(rewind_path(run.folder), kept, ticket.weights)
     # Vectors that were read, or weights of another ticket, are in no seed.
-    is_drawn = look_up(run.description, "config.pruning.ticket") is None and look_up(settings or {}, "name") == "random"
+    is_drawn = run.description.config.pruning.ticket is None and embedding.name == "random"
     recipe, drawn = None, None
-    if is_drawn and settings is not None:
+    if is_drawn:
         load_lightning()
         from lt_lightning.experiment.transfer.first_weights import draw_first_weights
 
         words = len(ticket.vocabulary)
-        recipe = {"seed": ticket.about["seed"], "words": words, "embedding_std": settings.get("std", 1.0)}
+        recipe = {
+            "seed": ticket.about["seed"],
+            "words": words,
+            "embedding_std": 1.0 if embedding.std is None else embedding.std,
+        }
         drawn = draw_first_weights({**ticket.about, "first": recipe})
     known = kept if kept is not None else drawn
     if known is None:

@@ -15,7 +15,6 @@ from lt_lightning.runs.metrics import ACCURACY, Metric
 from lt_lightning.runs.origins import ticket_title
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.terminal import compression, percent
-from lt_lightning.runs.wording import wording_of
 from lt_lightning.storage.atomic import write_whole
 from lt_lightning.tickets.file import Packed
 
@@ -42,7 +41,7 @@ def write_card(run: Run, packed: Packed, places: Places, whole: int, margin: flo
         facts.subtitle(run.description),
         run.metric,
         ticket=run.records[packed.about["round"]],
-        words=wording_of(run.description),
+        words=run.description.words,
     )
     save_png(figure, places.picture)
     write_whole(places.card, card_text(packed, places, whole, margin, run.metric))
@@ -62,7 +61,7 @@ def card_text(
         accuracy=_share(about.get("test_acc")) or facts.DASH,
         full_accuracy=_share(about.get("full_test_acc")),
         half_accuracy=_share(about.get("half_test_acc")),
-        began_with=ticket_title(about["ticket"]) if about.get("ticket") else "",
+        began_with=ticket_title(began.get("corpus"), began.get("round")) if (began := about.get("ticket")) else "",
         chosen=_chosen(margin, judged) if margin is not None else "",
         compression=compression(about["alive"], about["total"]),
         size=places.ticket.stat().st_size,

@@ -4,13 +4,14 @@ A task turns a network and a batch into `Answers`: logits and targets, one a row
 the others. Training, validation and the test's loss are of these. Where the right answer is fed to the network as it
 writes (teacher forcing), the test's accuracy is of what it writes without.
 
-Each task has `name`, what `run.json` and the report call it; `has_perplexity`, whether exp(loss) says something;
-`has_exact`, whether a row can be right in every target; `answer`, the network's answers to a batch; and `predict`, the
-classes that it says on its own, one for each of the answers' targets.
+A task knows all that differs from task to task; nothing else asks which task it is. `runs.tasks` has the names and the
+metric of each for pages, without torch.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -18,9 +19,18 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from lt_lightning.data.batches import Batch
-from lt_lightning.data.pair_module import PairBatch
-from lt_lightning.data.tokenizer import PADDING
+from lt_lightning.config.models import CharLM, ModelChoice
+from lt_lightning.data.batches import Batch, Share
+from lt_lightning.data.module import TextDataModule
+from lt_lightning.data.pair_module import PairBatch, PairDataModule
+from lt_lightning.data.tokenizer import PADDING, SPECIAL_WORDS
+from lt_lightning.lottery import derive_seed
+from lt_lightning.models.ngram import fit_ngram
+from lt_lightning.models.rnn.tagger import Tagger
+from lt_lightning.models.sampling import sample_letters
+
+DataModule = TextDataModule | PairDataModule
+"""The module that hands out batches, and knows the words or letters in them."""
 
 
 class Answers(NamedTuple):
@@ -39,44 +49,100 @@ class Answers(NamedTuple):
     everywhere: int
 
 
+class Example(NamedTuple):
+    """A text that a network is given, the answer expected, and its own answer."""
+
+    given: str
+    expected: str
+    answer: str
+
+
+MOST = 8
+"""The number of examples of a round."""
+
+
+class Task(ABC):
+    """The base of all tasks.
+
+    Attributes:
+        name: the name of the task in `run.json`, a key of `runs.tasks.TASKS`.
+        has_perplexity: whether exp(loss) is a measure of the task.
+        has_exact: whether a row can be right in every target.
+        shows_epochs: whether the examples are shown after each epoch.
+        shows_rounds: whether the examples are shown after each round.
+    """
+
+    name: ClassVar[str]
+    has_perplexity: ClassVar[bool] = False
+    has_exact: ClassVar[bool] = False
+    shows_epochs: ClassVar[bool] = False
+    shows_rounds: ClassVar[bool] = False
+
+    @abstractmethod
+    def answer(self, network: nn.Module, batch: Any) -> Answers:
+        """Return the network's answers to a batch."""
+
+    def predict(self, network: nn.Module, batch: Any, answers: Answers) -> Int64[Tensor, " targets"]:
+        """Return the classes that the network predicts on its own, one for each target."""
+        return predicted_classes(answers.logits)
+
+    def class_names(self, data: DataModule) -> list[str]:
+        """Return the names of the network's classes: classes of texts, or letters."""
+        return list(data.corpus.class_names)
+
+    def baseline(self, data: DataModule) -> tuple[str, float] | None:
+        """Return the name and the test score of a simple model, in the unit of the task's metric, or None."""
+        return None
+
+    def examples(self, network: nn.Module, data: DataModule, model: ModelChoice, seed: int) -> list[Example]:
+        """Return the network's answers to at most `MOST` texts.
+
+        Args:
+            network: the network, in evaluation mode.
+            data: the data that it was trained with.
+            model: the `model` group.
+            seed: the seed of a sample.
+        """
+        return []
+
+
 @dataclass(frozen=True)
-class Classification:
+class Classification(Task):
     """Each text is of one class."""
 
     name: ClassVar[str] = "classification"
-    has_perplexity: ClassVar[bool] = False
-    has_exact: ClassVar[bool] = False
 
     def answer(self, network: nn.Module, batch: Batch) -> Answers:
         """One answer a text."""
         rows = torch.arange(len(batch.labels), device=batch.labels.device)
         return Answers(network(batch.ids, batch.lengths), batch.labels, rows, batch.global_rows)
 
-    def predict(self, network: nn.Module, batch: Batch, answers: Answers) -> Int64[Tensor, " targets"]:
-        """The class of the highest logit."""
-        return predicted_classes(answers.logits)
-
 
 @dataclass(frozen=True)
-class Tagging:
+class Tagging(Task):
     """Each letter of a string is answered with a letter, from left to right."""
 
     name: ClassVar[str] = "tagging"
-    has_perplexity: ClassVar[bool] = False
     has_exact: ClassVar[bool] = True
+    shows_epochs: ClassVar[bool] = True
 
     def answer(self, network: nn.Module, batch: PairBatch) -> Answers:
         """One answer a letter."""
         logits = network(batch.sources, batch.source_lengths)
         return _letters(logits, batch.targets, batch.target_lengths, batch.global_letters)
 
-    def predict(self, network: nn.Module, batch: PairBatch, answers: Answers) -> Int64[Tensor, " targets"]:
-        """The likeliest letters."""
-        return predicted_classes(answers.logits)
+    def examples(self, network: nn.Module, data: DataModule, model: ModelChoice, seed: int) -> list[Example]:
+        """Return the answers to some pairs of the test part."""
+        assert isinstance(data, PairDataModule)
+        rows, batch = _some_pairs(network, data)
+        logits = network(batch.sources, batch.source_lengths)
+        lengths = batch.source_lengths.tolist()
+        ids = [row[:length] for row, length in zip(logits.argmax(dim=2).tolist(), lengths, strict=True)]
+        return _spelled(data, rows, ids)
 
 
 @dataclass(frozen=True)
-class LanguageModel:
+class LanguageModel(Task):
     """Each letter of a text, and its end, is predicted from those before it.
 
     `<pad>` stands before a text and after it: it is what the first letter is predicted from, and the last prediction.
@@ -84,7 +150,7 @@ class LanguageModel:
 
     name: ClassVar[str] = "language model"
     has_perplexity: ClassVar[bool] = True
-    has_exact: ClassVar[bool] = False
+    shows_rounds: ClassVar[bool] = True
 
     def answer(self, network: nn.Module, batch: Batch) -> Answers:
         """One answer a letter, and one for the end; the letters before it are the right ones (teacher forcing)."""
@@ -93,17 +159,34 @@ class LanguageModel:
         targets = torch.cat([batch.ids, boundary], dim=1)  # rows are filled up with <pad>: it ends the short ones too
         return _letters(logits, targets, batch.lengths + 1, batch.global_words + batch.global_rows)
 
-    def predict(self, network: nn.Module, batch: Batch, answers: Answers) -> Int64[Tensor, " targets"]:
-        """The likeliest letter after those that the text has."""
-        return predicted_classes(answers.logits)
+    def class_names(self, data: DataModule) -> list[str]:
+        """Return the letters, below the names of those that stand for others."""
+        return ["other letter", "end of text", *data.words[len(SPECIAL_WORDS) :]]
+
+    def baseline(self, data: DataModule) -> tuple[str, float]:
+        """Return the score of an n-gram model that is fitted on the same training part."""
+        assert isinstance(data, TextDataModule)
+        train, test = data.texts["train"], data.texts["test"]
+        model = fit_ngram(train.ids, train.offsets, symbols=len(data.words), boundary=PADDING, order=2)
+        return "order-2 n-gram with back-off", model.bits(test.ids, test.offsets)
+
+    def examples(self, network: nn.Module, data: DataModule, model: ModelChoice, seed: int) -> list[Example]:
+        """Return a sample of the network's own that goes on from `model.prompt`."""
+        assert isinstance(network, Tagger) and isinstance(model, CharLM)
+        prompt = model.prompt or ""
+        ids = {letter: number for number, letter in enumerate(data.words)}
+        drawn = sample_letters(
+            network, [ids[letter] for letter in prompt], model.sample_length, model.temperature,
+            derive_seed(seed, "sample"),
+        )  # fmt: skip
+        return [Example(prompt, "", "".join(data.words[letter] for letter in drawn))]
 
 
 @dataclass(frozen=True)
-class SequenceToSequence:
+class SequenceToSequence(Task):
     """A string is answered with a string, letter by letter, and its end."""
 
     name: ClassVar[str] = "sequence to sequence"
-    has_perplexity: ClassVar[bool] = False
     has_exact: ClassVar[bool] = True
 
     end: int
@@ -122,9 +205,36 @@ class SequenceToSequence:
         written = greedy(batch.sources, batch.source_lengths, batch.targets.shape[1] + 1)
         return written[_inside(written, batch.target_lengths + 1)]
 
+    def class_names(self, data: DataModule) -> list[str]:
+        """Return the letters, and the end of a string."""
+        return [*data.corpus.class_names, "end of string"]
 
-Task = Classification | Tagging | LanguageModel | SequenceToSequence
-"""What a network can be asked to learn."""
+    def examples(self, network: nn.Module, data: DataModule, model: ModelChoice, seed: int) -> list[Example]:
+        """Return the answers to some pairs of the test part; the network ends them, and may go on for too long."""
+        assert isinstance(data, PairDataModule)
+        rows, batch = _some_pairs(network, data)
+        greedy: Any = network.greedy
+        return _spelled(
+            data, rows, greedy(batch.sources, batch.source_lengths, 2 * batch.targets.shape[1] + 1).tolist()
+        )
+
+
+def _some_pairs(network: nn.Module, data: PairDataModule) -> tuple[list[int], PairBatch]:
+    """Return some rows of the test part, evenly spread over it, and their batch on the network's device."""
+    pairs = data.pairs["test"]
+    rows = torch.linspace(0, len(pairs) - 1, min(MOST, len(pairs))).round().long()
+    batch = pairs[Share(rows, len(rows), int(pairs.lengths[rows].sum()))]
+    device = next(network.parameters()).device
+    return rows.tolist(), batch._replace(**{name: getattr(batch, name).to(device) for name in PairBatch._fields[:4]})
+
+
+def _spelled(data: PairDataModule, rows: Sequence[int], answers: Sequence[Sequence[int]]) -> list[Example]:
+    """Return pairs of the test part with answers that are given as ids."""
+    letters, pairs = [*data.words, ""], data.corpus.splits["test"]  # the end of a string is no letter
+    return [
+        Example(*pairs[row], "".join(letters[letter] for letter in answer))
+        for row, answer in zip(rows, answers, strict=True)
+    ]
 
 
 def predicted_classes(

@@ -6,7 +6,6 @@ from typing import NamedTuple
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.terminal import percent
 from lt_lightning.runs.winners import telling_rounds
-from lt_lightning.runs.wording import wording_of
 
 _EACH = 8  # examples of a round
 _LONGEST = 1000  # letters of a text
@@ -42,7 +41,7 @@ class Section(NamedTuple):
 
 def example_sections(run: Run) -> list[Section]:
     """Return the examples of the full network, of the ticket to look at and of the last round."""
-    rounds = telling_rounds(run.records, run.metric, wording_of(run.description))
+    rounds = telling_rounds(run.records, run.metric, run.description.words)
     rounds.setdefault(run.records[-1].round, "last round")
     sections = []
     for round_, title in rounds.items():

@@ -2,16 +2,15 @@
 
 import math
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from lt_lightning.runs.metrics import baseline_of, metric_of
-from lt_lightning.runs.origins import origin_of, ticket_title, transfer_line
+from lt_lightning.runs.description import Description
+from lt_lightning.runs.origins import ticket_title, transfer_line
 from lt_lightning.runs.partial import measured_rows, partial_note
-from lt_lightning.runs.saying import DASH, count, look_up, say, visible
+from lt_lightning.runs.saying import DASH, count, say, visible
 from lt_lightning.runs.terminal import with_unit
-from lt_lightning.runs.wording import wording_of
 
 
 class Fact(NamedTuple):
@@ -73,29 +72,27 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def title(description: Mapping[str, Any]) -> str:
+def title(description: Description) -> str:
     """What to call a run: its experiment, or its model and corpus."""
-    named = look_up(description, "experiment")
-    return say(named) if named else f"{say(_model(description))} on {say(_corpus(description))}"
+    return say(description.experiment or f"{say(description.model)} on {say(description.corpus.name)}")
 
 
-def subtitle(description: Mapping[str, Any]) -> str:
+def subtitle(description: Description) -> str:
     """A run in a line under a figure's title: corpus, model, rewind and seed."""
-    rewind = say(look_up(description, "config.pruning.rewind"))
+    rewind = say(description.config.pruning.rewind)
     tested = measured_rows(description, "test")
     return (
-        f"{say(_corpus(description))} · {say(_model(description))} · rewind {rewind} · seed {seed(description)}"
+        f"{say(description.corpus.name)} · {say(description.model)} · rewind {rewind} · seed {seed(description)}"
         f"{tested and ' · tested on '}{tested}"
     )
 
 
-def summary(description: Mapping[str, Any]) -> str:
+def summary(description: Description) -> str:
     """A run in two sentences."""
-    pruning = {key: look_up(description, f"config.pruning.{key}") for key in ("criterion", "scope", "rewind")}
-    origin = origin_of(description)
+    pruning, origin = description.config.pruning, description.ticket
     rounds = (
-        f"Every round prunes {share(look_up(description, 'config.pruning.amount'))} of the weights still alive "
-        f"({say(pruning['criterion'])}, {say(pruning['scope'])}), rewinds the others ({say(pruning['rewind'])}) "
+        f"Every round prunes {share(pruning.amount)} of the weights still alive "
+        f"({say(pruning.criterion)}, {say(pruning.scope)}), rewinds the others ({say(pruning.rewind)}) "
         "and trains again."
     )
     if prunes_nothing(description):
@@ -103,78 +100,71 @@ def summary(description: Mapping[str, Any]) -> str:
     if note := partial_note(description):
         rounds = f"{rounds} {note}"
     return (
-        f"{say(_model(description))} on {say(_corpus(description))}, "
-        f"{count(look_up(description, 'corpus.rows.train'))} {wording_of(description).texts} to train on"
-        f"{'' if origin is None else f', from a {ticket_title(origin)}'}. {rounds}"
+        f"{say(description.model)} on {say(description.corpus.name)}, "
+        f"{count((description.corpus.rows or {}).get('train'))} {description.words.texts} to train on"
+        f"{'' if origin is None else f', from a {ticket_title(origin.corpus, origin.round)}'}. {rounds}"
     )
 
 
-def prunes_nothing(description: Mapping[str, Any]) -> bool:
+def prunes_nothing(description: Description) -> bool:
     """Whether a run was asked for round 0 alone."""
-    return look_up(description, "config.pruning.rounds") == 0
+    return description.config.pruning.rounds == 0
 
 
-def command(description: Mapping[str, Any]) -> str:
+def command(description: Description) -> str:
     """The command that runs it again, as one would type it in a shell."""
-    words = look_up(description, "command")
-    if not isinstance(words, list):
+    if description.command is None:
         return DASH
-    return say(shlex.join(["python", "-m", "lt_lightning.train", *map(str, words)]))
+    return say(shlex.join(["python", "-m", "lt_lightning.train", *description.command]))
 
 
-def groups(description: Mapping[str, Any]) -> dict[str, list[Fact]]:
+def groups(description: Description) -> dict[str, list[Fact]]:
     """Return everything about a run that a reader may ask for, below headings."""
-
-    def at(path: str) -> Any:
-        return look_up(description, path)
-
-    words = wording_of(description)
+    about, config, words = description, description.config, description.words
+    corpus, vocabulary, pruning = about.corpus, about.vocabulary, config.pruning
     return {
         "Data": [
-            _fact("Corpus", _corpus(description)),
-            _fact("Source", at("corpus.source")),
-            _fact(words.texts.capitalize(), at("corpus.rows"), _sizes),
-            *([_fact("Measured on", note)] if (note := partial_note(description)) else []),
-            _fact("Dropped", at("corpus.dropped"), _sizes),
-            _fact(words.many.capitalize(), at("corpus.class_names"), _names),
-            _fact("Vocabulary", f"{count(at('vocabulary.words'))} {words.words}"),
-            _fact("Fingerprint", at("corpus.fingerprint")),
-            *_baseline(description),
+            _fact("Corpus", corpus.name),
+            _fact("Source", corpus.source),
+            _fact(words.texts.capitalize(), corpus.rows, _sizes),
+            *([_fact("Measured on", note)] if (note := partial_note(about)) else []),
+            _fact("Dropped", corpus.dropped, _sizes),
+            _fact(words.many.capitalize(), corpus.class_names, _names),
+            _fact("Vocabulary", f"{count(vocabulary.words)} {words.words}"),
+            _fact("Fingerprint", corpus.fingerprint),
+            *_baseline(about),
         ],
         "Network": [
-            _fact("Model", _model(description)),
-            _fact("Parameters", at("parameters"), count),
-            _fact("Embedding", at("config.embedding")),
-            _fact(
-                f"{words.words.capitalize()} found in it",
-                _part(at("vocabulary.embedding_found"), at("vocabulary.words")),
-            ),
-            _fact("Optimizer", at("config.optimizer")),
-            _fact("Batch size", at("config.data.batch_size"), count),
-            _fact("Epochs a round", at("config.trainer.max_epochs"), count),
-            _fact("Tested on", f"{say(at('config.test_on'))} epoch"),
+            _fact("Model", about.model),
+            _fact("Parameters", about.parameters, count),
+            _fact("Embedding", config.group("embedding")),
+            _fact(f"{words.words.capitalize()} found in it", _part(vocabulary.embedding_found, vocabulary.words)),
+            _fact("Optimizer", config.group("optimizer")),
+            _fact("Batch size", config.data.batch_size, count),
+            _fact("Epochs a round", config.trainer.max_epochs, count),
+            _fact("Tested on", f"{say(config.test_on)} epoch"),
         ],
         "Pruning": [
-            _fact("Rounds", at("config.pruning.rounds"), count),
-            _fact("Amount a round", at("config.pruning.amount"), share),
-            _fact("Criterion", at("config.pruning.criterion")),
-            _fact("Scope", at("config.pruning.scope")),
-            _fact("Threshold", at("config.pruning.threshold")),
-            _fact("Rewind", at("config.pruning.rewind")),
-            *_ticket(description),
-            _fact("Parameters in", at("config.pruning.include")),
-            _fact("Parameters out", at("config.pruning.exclude")),
-            _fact("Redrawn by random", at("config.pruning.redraw")),
+            _fact("Rounds", pruning.rounds, count),
+            _fact("Amount a round", pruning.amount, share),
+            _fact("Criterion", pruning.criterion),
+            _fact("Scope", pruning.scope),
+            _fact("Threshold", pruning.threshold),
+            _fact("Rewind", pruning.rewind),
+            *([_fact("Began with", transfer_line(about.ticket) or pruning.ticket)] if pruning.ticket else []),
+            _fact("Parameters in", pruning.include),
+            _fact("Parameters out", pruning.exclude),
+            _fact("Redrawn by random", pruning.redraw),
         ],
         "Run": [
-            _fact("Seed", seed(description)),
-            _fact("Device", at("device")),
-            *([_fact("Processor", at("cpu.model"))] if at("cpu.model") else []),
-            _fact("Processes", at("processes"), count),
-            _fact("Started", moment(at("started"))),
-            _fact("Finished", moment(at("finished"))),
-            *_resumed(at("resumed")),
-            _fact("Versions", at("versions")),
+            _fact("Seed", seed(about)),
+            _fact("Device", about.device),
+            *([_fact("Processor", cpu)] if (cpu := (about.cpu or {}).get("model")) else []),
+            _fact("Processes", about.processes, count),
+            _fact("Started", moment(about.started)),
+            _fact("Finished", moment(about.finished)),
+            *([_fact("Resumed", [moment(time.at) for time in about.resumed])] if about.resumed is not None else []),
+            _fact("Versions", about.versions),
         ],
     }
 
@@ -183,48 +173,28 @@ def _fact(name: str, value: Any, words: Callable[[Any], str] = say) -> Fact:
     return Fact(name, words(value), value)
 
 
-def _ticket(description: Mapping[str, Any]) -> list[Fact]:
-    file = look_up(description, "config.pruning.ticket")
-    return [_fact("Began with", transfer_line(description) or file)] if file else []
+def _names(names: Sequence[str] | None) -> str:
+    return say(names and [visible(say(name)) for name in names])
 
 
-def _resumed(times: Any) -> list[Fact]:
-    if not isinstance(times, list):
-        return []
-    return [_fact("Resumed", [moment(look_up(time, "at") if isinstance(time, Mapping) else time) for time in times])]
-
-
-def _names(names: Any) -> str:
-    return say([visible(say(name)) for name in names] if isinstance(names, list) else names)
-
-
-def _baseline(description: Mapping[str, Any]) -> list[Fact]:
-    baseline = baseline_of(description)
+def _baseline(description: Description) -> list[Fact]:
+    baseline = description.shown_baseline
     if baseline is None:
         return []
     # Seeds may draw other rows, and then differ in digits that are not shown.
-    return [_fact("Baseline", f"{say(baseline.name)}: {with_unit(baseline.value, metric_of(description))}")]
+    return [_fact("Baseline", f"{say(baseline.name)}: {with_unit(baseline.value, description.metric_for())}")]
 
 
-def _part(some: Any, all_: Any) -> str:
-    if isinstance(some, int) and isinstance(all_, int) and 0 <= some <= all_ > 0:
-        return f"{some:,} of {all_:,} ({100 * some / all_:.1f} %)"
+def _part(some: int | None, total: int | None) -> str:
+    if some is not None and total and 0 <= some <= total:
+        return f"{some:,} of {total:,} ({100 * some / total:.1f} %)"
     return count(some)
 
 
-def _sizes(parts: Any) -> str:
-    return say([f"{count(size)} {part}" for part, size in parts.items()] if isinstance(parts, Mapping) else parts)
+def _sizes(parts: Mapping[str, int] | None) -> str:
+    return say(parts and [f"{count(size)} {part}" for part, size in parts.items()])
 
 
-def _model(description: Mapping[str, Any]) -> Any:
-    return look_up(description, "network") or look_up(description, "config.model.name")
-
-
-def _corpus(description: Mapping[str, Any]) -> Any:
-    return look_up(description, "corpus.name")
-
-
-def seed(description: Mapping[str, Any]) -> str:
-    """The seed of a run."""
-    given = look_up(description, "seed")
-    return say(look_up(description, "config.seed") if given is None else given)
+def seed(description: Description) -> str:
+    """Return the seed of a run."""
+    return say(description.config.seed if description.seed is None else description.seed)

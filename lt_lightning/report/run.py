@@ -22,11 +22,11 @@ from lt_lightning.report.latex import run_latex
 from lt_lightning.report.pages import Picture
 from lt_lightning.report.run_page import render_page, shown_rounds
 from lt_lightning.runs.confusion import MOST_CLASSES, classes_of, count_confusion
-from lt_lightning.runs.metrics import Baseline, Metric, baseline_of
+from lt_lightning.runs.metrics import Baseline, Metric
 from lt_lightning.runs.reading import Run, read_run
+from lt_lightning.runs.tasks import Wording
 from lt_lightning.runs.terminal import measured, percent, with_unit
 from lt_lightning.runs.winners import smallest_winner
-from lt_lightning.runs.wording import Wording, wording_of
 from lt_lightning.storage.atomic import write_whole, writing_to
 
 
@@ -104,8 +104,8 @@ def save_for_paper(figure: Figure, stem: Path, shows: str, caption: str) -> Pict
 def _draw_figures(
     run: Run, learning: Sequence[int], save: Callable[[Figure, Path, str, str], Picture] = save_picture
 ) -> list[Picture]:
-    subtitle, metric, words = facts.subtitle(run.description), run.metric, wording_of(run.description)
-    baseline = baseline_of(run.description)
+    subtitle, metric, words = facts.subtitle(run.description), run.metric, run.description.words
+    baseline = run.description.shown_baseline
 
     def draw(
         name: str, figure_of: Callable[..., Figure], rows: Sequence[Any], title: str, caption: str, *more: Any
@@ -139,7 +139,7 @@ def _draw_figures(
 
 def _about_metric(run: Run, baseline: Baseline | None) -> str:
     metric, winner = run.metric, smallest_winner(run.records, run.metric)
-    words = wording_of(run.description)
+    words = run.description.words
     full = measured(metric.read(run.records[0]), metric)
     caption = (
         f"{metric.title} after each round against the share of weights still alive, on a logarithmic axis: sparser to "

@@ -7,13 +7,13 @@ from lt_lightning.report import facts
 from lt_lightning.report.examples import example_sections
 from lt_lightning.report.pages import Picture, render
 from lt_lightning.runs.confusion import class_accuracies, classes_of, count_confusion, too_many
-from lt_lightning.runs.metrics import Metric, metric_note
-from lt_lightning.runs.origins import origin_of, ticket_title
+from lt_lightning.runs.metrics import Metric
+from lt_lightning.runs.origins import ticket_title
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.records import LayerRecord, Record, format_shape
+from lt_lightning.runs.tasks import Wording
 from lt_lightning.runs.terminal import compression, measured, percent, round_cells, round_columns
 from lt_lightning.runs.winners import best_ticket, is_winner, smallest_winner, telling_rounds
-from lt_lightning.runs.wording import Wording, wording_of
 
 
 def render_page(run: Run, pictures: Sequence[Picture]) -> str:
@@ -26,7 +26,7 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
     Returns:
         The same text whenever run and pictures are the same.
     """
-    words, origin = wording_of(run.description), origin_of(run.description)
+    words, origin = run.description.words, run.description.ticket
     groups: dict[str, list[Any]] = {**facts.groups(run.description)}
     groups["Run"] = [*groups["Run"], ("Directory", facts.say(run.folder.resolve().name))]
     return render(
@@ -37,9 +37,9 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
         tiles=_tiles(run, words),
         pictures=pictures,
         metric=run.metric,
-        metric_note=metric_note(run.description, run.records),
+        metric_note=run.description.metric_note(run.records),
         words=words,
-        origin=origin and ticket_title(origin),
+        origin=origin and ticket_title(origin.corpus, origin.round),
         columns=[*round_columns(run.metric), "ticket"],
         rounds=_rounds(run.records, run.metric, words),
         examples=example_sections(run),
@@ -52,13 +52,13 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
 
 
 def _progress(run: Run) -> str:
-    planned, device = (facts.look_up(run.description, path) for path in ("config.pruning.rounds", "device"))
+    planned, device = run.description.config.pruning.rounds, run.description.device
     trained = facts.duration(sum(record.seconds for record in run.records))
     done = (
         f"Seed {facts.seed(run.description)} · round {run.records[-1].round} of {facts.count(planned)} · "
         f"{trained} on {facts.say(device)}"
     )
-    if facts.look_up(run.description, "finished"):
+    if run.description.finished:
         return done
     return f"{done} · not finished: the run is still going, or was stopped"
 
@@ -107,7 +107,7 @@ def _rounds(records: Sequence[Record], metric: Metric, wording: Wording) -> list
 
 def _classes(run: Run) -> dict[str, Any]:
     """Return each class's accuracy in the rounds that the figure of confusions shows."""
-    rounds, words = shown_rounds(run), wording_of(run.description)
+    rounds, words = shown_rounds(run), run.description.words
     counts = {round_: count_confusion(run.confusion, round_) for round_ in rounds}
     classes = classes_of(run.description, *counts.values()) if rounds else {}
     columns = [class_accuracies(of_round, list(classes)) for of_round in counts.values()]
@@ -125,7 +125,7 @@ def shown_rounds(run: Run) -> dict[int, str]:
     Where no ticket wins, the best one; none where `confusion.csv` lacks round 0.
     """
     tested = {row.round for row in run.confusion}
-    rounds = telling_rounds(run.records, run.metric, wording_of(run.description))
+    rounds = telling_rounds(run.records, run.metric, run.description.words)
     return {round_: title for round_, title in rounds.items() if round_ in tested} if 0 in tested else {}
 
 

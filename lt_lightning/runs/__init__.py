@@ -1,6 +1,6 @@
 """One run directory, written and read.
 
-- `records`: the rows of its tables; `description`: `run.json`; `rounds`: sealed rounds; `round_ticket`,
+- `records`: the rows of its tables; `description`: `run.json`, typed; `rounds`: sealed rounds; `round_ticket`,
   `rewind_weights`: weights and masks; `masks`: masks without torch;
 - `reading`, `folders`: a run directory as one object, and where run directories are; `table`: many as a DataFrame;
 - `metrics`, `winners`, `partial`, `confusion`: the numbers that judge a round;

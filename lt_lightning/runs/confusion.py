@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from lt_lightning.runs.description import Description
 from lt_lightning.runs.records import ConfusionRecord
-from lt_lightning.runs.saying import look_up, say, visible
+from lt_lightning.runs.saying import say, visible
 
 Counts = Mapping[tuple[int, int], int]
 """How many test rows of a class, the first number, were taken for a class, the second."""
@@ -38,10 +38,9 @@ def count_confusion(rows: Sequence[ConfusionRecord], round_: int) -> Counts:
     return counts
 
 
-def classes_of(description: Mapping[str, Any], *all_counts: Counts) -> dict[int, str]:
+def classes_of(description: Description, *all_counts: Counts) -> dict[int, str]:
     """The names of the classes by number: those that the run names, and whichever else the counts hold."""
-    named = look_up(description, "corpus.class_names")
-    names = {i: visible(say(name)) for i, name in enumerate(named)} if isinstance(named, list) else {}
+    names = {i: visible(say(name)) for i, name in enumerate(description.corpus.class_names or ())}
     met = sorted({number for counts in all_counts for pair in counts for number in pair})
     return names | {number: f"class {number}" for number in met if number not in names}
 

@@ -1,9 +1,11 @@
-"""What ran: the content of `run.json`, without which a table of numbers cannot be trusted."""
+"""The description of a run: the content of `run.json`, read once into a typed `Description`."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from lt_lightning.config.choice import values_of
 from lt_lightning.runs.machine import describe_cpu
+from lt_lightning.runs.metrics import ACCURACY, BY_NAME, LETTERS_RIGHT, Baseline, Metric
+from lt_lightning.runs.origins import Origin
+from lt_lightning.runs.parsing import parse, plain
+from lt_lightning.runs.recorded_config import RecordedConfig
+from lt_lightning.runs.records import Record
+from lt_lightning.runs.tasks import CLASSIFICATION, TASKS, TaskFacts, Wording, from_ticket
 from lt_lightning.storage.atomic import write_whole
 
 if TYPE_CHECKING:
@@ -34,6 +42,174 @@ PACKAGES = (
 """The packages whose version can change a number."""
 
 
+@dataclass(frozen=True)
+class Corpus:
+    """The data of a run.
+
+    Attributes:
+        name: the name of the corpus.
+        source: where it was read from.
+        rows: the number of rows of each part: `train`, `valid`, `test`.
+        fingerprint: a digest of each part.
+        class_names: the names of the network's classes: classes of texts, or letters.
+        dropped: the number of rows of each part that were left out.
+        reading: further values that say how the source was read.
+    """
+
+    name: str | None = None
+    source: str | None = None
+    rows: Mapping[str, int] | None = None
+    fingerprint: Mapping[str, Any] | None = None
+    class_names: tuple[str, ...] | None = None
+    dropped: Mapping[str, int] | None = None
+    reading: Mapping[str, Any] | None = None
+
+    @classmethod
+    def from_json(cls, content: Any) -> Corpus:
+        """Return the corpus in the `corpus` entry of `run.json`."""
+        names = {one.name for one in fields(cls)}
+        given = content if isinstance(content, Mapping) else {}
+        return replace(parse(cls, given), reading={key: value for key, value in given.items() if key not in names})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the `corpus` entry of `run.json`."""
+        content = {one.name: plain(getattr(self, one.name)) for one in fields(self)}
+        reading = content.pop("reading") or {}
+        return {**content, **reading}
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The number of words, how many of them have a pre-trained vector, and a digest of these vectors."""
+
+    words: int | None = None
+    embedding_found: int | None = None
+    vectors: str | None = None
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """The time at which a run was resumed, and what was not as before; None if that was not known."""
+
+    at: str | None = None
+    changes: Mapping[str, Any] | None = None
+
+    @classmethod
+    def from_json(cls, content: Any) -> Resumption:
+        """Return one value of the `resumed` entry of `run.json`; older runs have the time alone."""
+        return cls(at=content) if isinstance(content, str) else parse(cls, content)
+
+
+@dataclass(frozen=True)
+class Description:
+    """The content of `run.json`. A value that is missing there, or of another type, is None here.
+
+    Attributes:
+        format: the version of the file's form.
+        command: the overrides on the command line.
+        experiment: the experiment's name.
+        task: the task of the network; classification if the file names no known task, as older runs do.
+        config: the resolved configuration.
+        corpus: the data.
+        measured: the number of rows of the `valid` and the `test` part that the numbers are of; see `runs.partial`.
+        vocabulary: the words.
+        baseline: the score of a simple model on the test part.
+        network: the network's name.
+        parameters: the number of trainable parameters.
+        versions: the versions of `PACKAGES`.
+        device: the device that the run computes on.
+        cpu: the processor, see `machine.describe_cpu`.
+        processes: the number of processes that share the work.
+        seed: the run's seed.
+        started: the time at which the run began (ISO 8601).
+        finished: the time at which it ended; None while it is going.
+        ticket: the ticket that the run started from; None if it began with the whole network.
+        resumed: a value for each time that the run was resumed.
+        is_as_written: whether the file's seal fits its content; older files have none.
+    """
+
+    format: int | None = None
+    command: tuple[str, ...] | None = None
+    experiment: str | None = None
+    task: TaskFacts = CLASSIFICATION
+    config: RecordedConfig = field(default_factory=RecordedConfig)
+    corpus: Corpus = Corpus()
+    measured: Mapping[str, int] | None = None
+    vocabulary: Vocabulary = Vocabulary()
+    baseline: Baseline | None = None
+    network: str | None = None
+    parameters: int | None = None
+    versions: Mapping[str, str | None] | None = None
+    device: str | None = None
+    cpu: Mapping[str, Any] | None = None
+    processes: int | None = None
+    seed: int | None = None
+    started: str | None = None
+    finished: str | None = None
+    ticket: Origin | None = None
+    resumed: tuple[Resumption, ...] | None = None
+    is_as_written: bool = True
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Description:
+        """Return the description in the content of a `run.json`; no content is refused.
+
+        >>> Description.from_json({"task": "tagging", "corpus": {"name": 1}}).corpus.name is None
+        True
+        """
+        return replace(parse(cls, content), is_as_written=is_as_written(content))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of `run.json`, without its seal."""
+        content = {one.name: plain(getattr(self, one.name)) for one in fields(self)}
+        del content["is_as_written"]
+        if self.resumed is None:
+            del content["resumed"]
+        return content
+
+    def metric_for(self, records: Sequence[Record] = ()) -> Metric:
+        """Return what rounds are judged by: the setting `metric`, or else the task's metric.
+
+        Args:
+            records: the rounds so far. If the first lacks the metric's columns, as in runs of 0.4, the task's counts.
+
+        >>> Description.from_json({"config": {"metric": "valid_f1"}}).metric_for().name
+        'test macro F1'
+        """
+        wanted = self._wanted
+        return self.task.metric if wanted is None or not wanted.is_in(records) else wanted
+
+    def metric_note(self, records: Sequence[Record]) -> str:
+        """Return a sentence if winners are chosen by another number than the one that was asked for, or by none."""
+        metric, wanted = self.metric_for(records), self._wanted
+        notes = [metric.note] if metric.note else []
+        if wanted is not None and not wanted.is_in(records):
+            notes.append(f"The run has no {wanted.name} on record, so {metric.name} is reported.")
+        if math.isnan(metric.judge(records[0])):
+            notes.append("Round 0 has no validation numbers, so no winning ticket can be chosen.")
+        return " ".join(notes)
+
+    @property
+    def shown_baseline(self) -> Baseline | None:
+        """The baseline, if it has the unit of the metric that the run is judged by."""
+        return self.baseline if self._wanted in (None, self.task.metric) else None
+
+    @property
+    def _wanted(self) -> Metric | None:
+        metric = BY_NAME.get((self.config.metric or "").partition("_")[2])
+        return LETTERS_RIGHT if metric is ACCURACY and not self.task.sorts_texts else metric
+
+    @property
+    def words(self) -> Wording:
+        """The names of the run's things on pages and figures."""
+        return self.task.words if self.ticket is None else from_ticket(self.task.words)
+
+    @property
+    def model(self) -> str | None:
+        """The network's name, or the name of its choice."""
+        return self.network or self.config.model.name
+
+
 def describe_run(
     config: Config,
     data: TextDataModule | PairDataModule,
@@ -42,68 +218,76 @@ def describe_run(
     task: str,
     network: str,
     class_names: Sequence[str],
-    baseline: Mapping[str, Any] | None,
+    baseline: Baseline | None,
     parameters: int,
     device: str,
     processes: int,
     measured: Mapping[str, int],
-) -> dict[str, Any]:
-    """Everything that a reader of the numbers needs to know, as plain values for `run.json`.
+    origin: Origin | None,
+) -> Description:
+    """Return everything that a reader of the numbers needs to know.
 
     Args:
         config: the resolved configuration.
         data: what was read.
         command: the overrides on the command line.
-        task: what the network learns; one of `metrics.TASKS`.
+        task: the name of the network's task, one of `tasks.TASKS`.
         network: what people call the network.
         class_names: what the network tells apart: classes of texts, or letters.
-        baseline: the `name` of a simple model and the `value` that it reaches on the test part, in the unit of the
-            task's metric; None where there is none.
+        baseline: the score of a simple model on the test part; None where there is none.
         parameters: the number of trainable parameters.
         device: what the run computes on.
         processes: how many processes share the work.
-        measured: of how many rows of the `valid` and the `test` part the numbers are; see `results.partial`.
+        measured: of how many rows of the `valid` and the `test` part the numbers are; see `runs.partial`.
+        origin: the ticket that the run starts from, if any.
     """
     corpus = data.corpus
-    return {
-        "format": FORMAT,
-        "command": list(command),
-        "experiment": config.name,
-        "task": task,
-        "config": {key: value for key, value in values_of(config).items() if key not in ("resume", "trust")},
-        "corpus": {
-            "name": corpus.name,
-            "source": corpus.source,
-            "rows": data.rows,
-            "fingerprint": dict(corpus.fingerprints),
-            "class_names": list(class_names),
-            "dropped": dict(corpus.dropped),
-            **corpus.reading,
-        },
-        "measured": dict(measured),
-        "vocabulary": {"words": len(data.words), "embedding_found": data.words_found, "vectors": _digest(data.vectors)},
-        "baseline": baseline,
-        "network": network,
-        "parameters": parameters,
-        "versions": {package: _version(package) for package in PACKAGES},
-        "device": device,
-        "cpu": describe_cpu(),
-        "processes": processes,
-        "seed": config.seed,
-        "started": now(),
-        "finished": None,
-    }
+    settings = {key: value for key, value in values_of(config).items() if key not in ("resume", "trust")}
+    settings = json.loads(json.dumps(settings))  # choices by their names
+    return Description(
+        format=FORMAT,
+        command=tuple(command),
+        experiment=config.name,
+        task=TASKS[task],
+        config=RecordedConfig.from_json(settings),
+        corpus=Corpus(
+            name=corpus.name,
+            source=corpus.source,
+            rows=data.rows,
+            fingerprint=dict(corpus.fingerprints),
+            class_names=tuple(class_names),
+            dropped=dict(corpus.dropped),
+            reading=corpus.reading,
+        ),
+        measured=measured,
+        vocabulary=Vocabulary(len(data.words), data.words_found, _digest(data.vectors)),
+        baseline=baseline,
+        network=network,
+        parameters=parameters,
+        versions={package: _version(package) for package in PACKAGES},
+        device=device,
+        cpu=describe_cpu(),
+        processes=processes,
+        seed=config.seed,
+        started=now(),
+        ticket=origin,
+    )
 
 
-def write_description(run: Path, description: Mapping[str, Any]) -> None:
+def write_description(run: Path, description: Description) -> None:
     """Write `run.json`, whole or not at all, with a digest of its content as its last value."""
-    content = _without_seal(description)
+    write_content(run, description.to_json())
+
+
+def write_content(run: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object as a run's `run.json`, like `write_description`."""
+    content = _without_seal(content)
     sealed = {**content, SEAL: _seal(content)}
     write_whole(run / "run.json", json.dumps(sealed, indent=2, ensure_ascii=False) + "\n")
 
 
 def is_as_written(description: Mapping[str, Any]) -> bool:
-    """Return whether a description is the one that `write_description` wrote; also of an older one without a seal.
+    """Return whether the content of a `run.json` is as it was written; True for an older one without a seal.
 
     How the file is laid out does not matter: an editor may indent it in another way.
     """

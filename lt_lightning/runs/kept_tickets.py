@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from lt_lightning.runs.description import Description
 from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.rounds import ticket_path
-from lt_lightning.runs.saying import look_up
 from lt_lightning.runs.winners import is_winner
 
 
@@ -39,9 +38,9 @@ def kept_rounds(run: Path) -> list[int]:
     return sorted(int(match[1]) for match in found if match)
 
 
-def explain_missing(run: Path, description: Mapping[str, Any], number: int) -> str:
+def explain_missing(run: Path, description: Description, number: int) -> str:
     """Return an error message for a round whose ticket is not on disk."""
-    path, keep = ticket_path(run, number), look_up(description, "config.tickets.keep")
+    path, keep = ticket_path(run, number), description.config.tickets.keep
     why = f": tickets.keep={keep} did not keep it" if keep in ("last", "winners") else ""
     there = kept_rounds(run)
     if not there:

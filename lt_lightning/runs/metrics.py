@@ -1,7 +1,9 @@
 """What a run is judged by: the columns that choose its tickets and report on them, and how they are named and compared.
 
-The setting `metric` chooses them, or else the run's task, one of `TASKS`. Imports the standard library alone.
+The setting `metric` chooses them, or else the run's task, see `runs.tasks`. Imports the standard library alone.
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -66,6 +68,10 @@ class Metric:
     def judge(self, record: Record) -> float:
         """Return the value on the validation part, which chooses winners; NaN where it was not measured."""
         return self.valid.read(record)
+
+    def is_in(self, records: Sequence[Record]) -> bool:
+        """Return whether the first round has the metric's columns; without rounds, it may."""
+        return not records or not all(math.isnan(read(records[0])) for read in (self.read, self.judge))
 
     @property
     def name(self) -> str:
@@ -176,68 +182,10 @@ EXACT_MATCH = Metric(
     note="Exact match is not measured on the validation part.",
 )  # fmt: skip
 
-TASKS: Mapping[str, Metric] = MappingProxyType(
-    {
-        "classification": ACCURACY,
-        "tagging": LETTERS_RIGHT,
-        "language model": BITS,
-        "sequence to sequence": EXACT_MATCH,
-    }
-)
-"""The kinds of runs, and what each is judged by."""
-
-
-def task_of(description: Mapping[str, Any]) -> str:
-    """What kind of run `run.json` describes: one of `TASKS`; runs that do not say it are older, and classify texts.
-
-    >>> task_of({"task": "tagging"}), task_of({}), task_of({"task": ["?"]})
-    ('tagging', 'classification', 'classification')
-    """
-    task = description.get("task")
-    return task if isinstance(task, str) and task in TASKS else "classification"
-
-
-_BY_NAME: Mapping[str, Metric] = MappingProxyType(
+BY_NAME: Mapping[str, Metric] = MappingProxyType(
     {"acc": ACCURACY, "f1": F1, "loss": LOSS, "perplexity": BITS, "exact": EXACT_MATCH}
 )
 """What the setting `metric` chooses, by its name without `test_` or `valid_`; see `config.enums.METRIC_MODES`."""
-
-
-def metric_of(description: Mapping[str, Any], records: Sequence[Record] = ()) -> Metric:
-    """Return what a run is judged by: the setting `metric`, or else the task's metric.
-
-    Args:
-        description: `run.json`.
-        records: the rounds so far. Where the first lacks the metric's columns, as in runs of 0.4, the task's counts.
-
-    >>> metric_of({"task": "language model"}).name, metric_of({"config": {"metric": "valid_f1"}}).name
-    ('bits per character', 'test macro F1')
-    """
-    metric = _chosen(description)
-    return TASKS[task_of(description)] if metric is None or not _has(metric, records) else metric
-
-
-def metric_note(description: Mapping[str, Any], records: Sequence[Record]) -> str:
-    """Return a sentence where winners are chosen by another number than the one that was asked for, or by none."""
-    metric, wanted = metric_of(description, records), _chosen(description)
-    notes = [metric.note] if metric.note else []
-    if wanted is not None and not _has(wanted, records):
-        notes.append(f"The run has no {wanted.name} on record, so {metric.name} is reported.")
-    if math.isnan(metric.judge(records[0])):
-        notes.append("Round 0 has no validation numbers, so no winning ticket can be chosen.")
-    return " ".join(notes)
-
-
-def _chosen(description: Mapping[str, Any]) -> Metric | None:
-    config = description.get("config")
-    name = config.get("metric") if isinstance(config, Mapping) else None
-    metric = _BY_NAME.get(name.partition("_")[2]) if isinstance(name, str) else None
-    return LETTERS_RIGHT if metric is ACCURACY and task_of(description) != "classification" else metric
-
-
-def _has(metric: Metric, records: Sequence[Record]) -> bool:
-    return metric is not F1 or not records or None not in (records[0].valid_f1, records[0].test_f1)
-
 
 _ALIKE = 0.01
 """Baselines that differ by no more, relatively, are one baseline."""
@@ -250,23 +198,21 @@ class Baseline:
     name: str
     value: float
 
+    @classmethod
+    def from_json(cls, content: Any) -> Baseline | None:
+        """Return the baseline that `run.json` has; None if it has none, or none with a name and a finite value.
 
-def baseline_of(description: Mapping[str, Any]) -> Baseline | None:
-    """Return the baseline of a run, from its `run.json`; None where it is missing, makes no sense or has another unit.
-
-    >>> baseline_of({"baseline": {"name": "order-2 n-gram with back-off", "value": 2.95}})
-    Baseline(name='order-2 n-gram with back-off', value=2.95)
-    """
-    given = description.get("baseline") if _chosen(description) in (None, TASKS[task_of(description)]) else None
-    name, value = (given.get("name"), given.get("value")) if isinstance(given, Mapping) else (None, None)
-    if not isinstance(name, str) or not isinstance(value, (int, float)) or isinstance(value, bool):
-        return None
-    return Baseline(name, float(value)) if math.isfinite(value) else None
+        >>> Baseline.from_json({"name": "order-2 n-gram with back-off", "value": 2.95})
+        Baseline(name='order-2 n-gram with back-off', value=2.95)
+        """
+        name, value = (content.get("name"), content.get("value")) if isinstance(content, Mapping) else (None, None)
+        if not isinstance(name, str) or not isinstance(value, (int, float)) or isinstance(value, bool):
+            return None
+        return cls(name, float(value)) if math.isfinite(value) else None
 
 
-def shared_baseline(descriptions: Sequence[Mapping[str, Any]]) -> Baseline | None:
-    """The baseline that all runs have in common, its mean where seeds draw other rows; None where they differ."""
-    found = [baseline_of(description) for description in descriptions]
+def shared_baseline(found: Sequence[Baseline | None]) -> Baseline | None:
+    """Return the baseline that all runs have in common, its mean where seeds draw other rows; None if they differ."""
     known = [one for one in found if one is not None]
     if not known or len(known) < len(found) or len({one.name for one in known}) > 1:
         return None

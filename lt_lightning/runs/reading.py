@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from lt_lightning.errors import SettingError
-from lt_lightning.runs.description import is_as_written
-from lt_lightning.runs.metrics import Metric, metric_of
+from lt_lightning.runs.description import Description
+from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.records import (
     ConfusionRecord,
     EpochRecord,
@@ -41,7 +41,7 @@ class Run:
 
     Attributes:
         folder: the run directory.
-        description: `run.json`; any key of it may be missing.
+        description: `run.json`; any value of it may be missing.
         records: the rounds 0, 1, 2, … without a gap; at least one.
         layers: the parameters of those rounds.
         epochs: the epochs of those rounds; none where the run kept no `epochs.csv`.
@@ -52,7 +52,7 @@ class Run:
     """
 
     folder: Path
-    description: Mapping[str, Any]
+    description: Description
     records: tuple[Record, ...]
     layers: tuple[LayerRecord, ...]
     epochs: tuple[EpochRecord, ...]
@@ -63,7 +63,7 @@ class Run:
     @property
     def metric(self) -> Metric:
         """What the rounds are judged by."""
-        return metric_of(self.description, self.records)
+        return self.description.metric_for(self.records)
 
 
 def is_run(folder: Path) -> bool:
@@ -85,8 +85,8 @@ def read_run(folder: Path) -> Run:
     if not is_run(folder):
         raise SettingError(f"{folder}: not a run directory, it has no run.json; {suggest_run(folder)}")
     described = read_description(folder / "run.json")
-    changed = [] if is_as_written(described) else [f"{folder / 'run.json'}: {CHANGED}; restore it from a copy"]
-    records, damages = _read_rounds(folder / "results.csv", bool(described.get("finished")))
+    changed = [] if described.is_as_written else [f"{folder / 'run.json'}: {CHANGED}; restore it from a copy"]
+    records, damages = _read_rounds(folder / "results.csv", bool(described.finished))
     tables: list[list[Any]] = []
     for name, kind in _BESIDE.items():
         path = folder / f"{name}.csv"
@@ -154,20 +154,29 @@ def suggest_run(folder: Path) -> str:
     )
 
 
-def read_description(path: Path) -> Mapping[str, Any]:
+def read_description(path: Path) -> Description:
     """Read `run.json`.
 
     Raises:
         SettingError: there is no such file, or it is not a JSON object.
     """
+    return Description.from_json(read_object(path))
+
+
+def read_object(path: Path) -> Mapping[str, Any]:
+    """Read a JSON object that a run or a sweep has written.
+
+    Raises:
+        SettingError: there is no such file, or it is not a JSON object.
+    """
     try:
-        description = json.loads(read_regular(path, _LARGEST).decode())
+        content = json.loads(read_regular(path, _LARGEST).decode())
     except FileNotFoundError:
         raise SettingError(f"{path}: no such file, but the run's tables are there; restore it from a copy") from None
     except OSError as error:
         raise SettingError(f"{path}: cannot be read ({error.strerror}); restore it from a copy") from None
     except (ValueError, RecursionError) as error:
         raise SettingError(f"{path}: cannot be read as JSON ({error}); restore it from a copy") from None
-    if not isinstance(description, dict):
+    if not isinstance(content, dict):
         raise SettingError(f"{path}: is not a JSON object; restore it from a copy")
-    return description
+    return content

@@ -8,20 +8,6 @@ DASH = "–"
 _MANY = 20  # classes, versions or patterns; of more, the first so many are named
 
 
-def look_up(description: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path, or None where there is none.
-
-    >>> look_up({"config": {"pruning": {"rewind": "init"}}}, "config.pruning.rewind")
-    'init'
-    >>> look_up({"config": None}, "config.pruning.rewind") is None
-    True
-    """
-    value: Any = description
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
 def exact(value: Any) -> str:
     """Return a text that only equal values share, whatever their kind; values that `say` shortens differ here.
 
@@ -57,7 +43,7 @@ def say(value: Any) -> str:
         value = [
             say(item) if key == "name" else f"{key} {say(item)}" for key, item in value.items() if item is not None
         ]
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         named = ", ".join(map(say, value[:_MANY])) or "none"
         return named if len(value) <= _MANY else f"{named}, … ({len(value)} in all)"
     # JSON can hold half a character, which no file can.

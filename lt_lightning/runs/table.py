@@ -7,28 +7,16 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import SettingError
 from lt_lightning.runs.folders import find_runs
-from lt_lightning.runs.metrics import task_of
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.runs.records import Record, optional_columns
-from lt_lightning.runs.saying import look_up, say
+from lt_lightning.runs.saying import say
 
 if TYPE_CHECKING:
     import pandas
-
-# Columns that describe a run, and where `run.json` has their values.
-_ABOUT = MappingProxyType(
-    {
-        "experiment": "experiment", "corpus": "corpus.name", "network": "network", "model": "config.model.name",
-        "optimizer": "config.optimizer.name", "criterion": "config.pruning.criterion",
-        "scope": "config.pruning.scope", "amount": "config.pruning.amount", "rewind": "config.pruning.rewind",
-        "seed": "seed", "started": "started", "finished": "finished",
-    }
-)  # fmt: skip
 
 
 def load_runs(folder: str | os.PathLike[str]) -> pandas.DataFrame:
@@ -94,12 +82,14 @@ def name_run(folder: Path, base: Path) -> str:
 
 
 def _about(run: Run, base: Path) -> dict[str, Any]:
-    found = {column: look_up(run.description, path) for column, path in _ABOUT.items()}
-    if found["seed"] is None:  # older runs have it among their settings alone
-        found["seed"] = look_up(run.description, "config.seed")
-    plain = {key: value if isinstance(value, (int, float)) else _text(value) for key, value in found.items()}
-    return {"run": name_run(run.folder, base), "task": task_of(run.description), **plain}
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else say(value)
+    about, config = run.description, run.description.config
+    pruning = config.pruning
+    described = {
+        "experiment": about.experiment, "corpus": about.corpus.name, "network": about.network,
+        "model": config.model.name, "optimizer": config.optimizer.name, "criterion": pruning.criterion,
+        "scope": pruning.scope, "amount": pruning.amount, "rewind": pruning.rewind,
+        "seed": config.seed if about.seed is None else about.seed,  # older runs have it among their settings alone
+        "started": about.started, "finished": about.finished,
+    }  # fmt: skip
+    plain = {key: say(value) if isinstance(value, str) else value for key, value in described.items()}
+    return {"run": name_run(run.folder, base), "task": about.task.name, **plain}

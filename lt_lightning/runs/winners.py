@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from lt_lightning.runs.metrics import ACCURACY, Metric
 from lt_lightning.runs.records import Record
-from lt_lightning.runs.wording import OF_TEXTS, Wording
+from lt_lightning.runs.tasks import OF_TEXTS, Wording
 
 _ROUNDING = 1e-5  # in per cent: what a difference of two shares in single precision may be off by
 

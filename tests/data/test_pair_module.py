@@ -159,9 +159,11 @@ def test_a_run_on_pairs_is_described_like_one_on_texts(module_of, data_config, r
         "parameters": 1,
         "device": "cpu",
         "measured": {"valid": 1, "test": 1},
+        "origin": None,
     }
+    config = Config(name="x", seed=0)
     of_texts, of_pairs = (
-        describe_run(Config(name="x", seed=0), data, class_names=data.corpus.class_names, processes=1, **about)
+        describe_run(config, data, class_names=data.corpus.class_names, processes=1, **about).to_json()
         for data in (texts, pairs)
     )
     assert list(of_texts) == list(of_pairs)

@@ -8,7 +8,7 @@ from pathlib import Path
 from observing import Case, Kind, train
 from samples import CSV, make_corpus
 
-from lt_lightning.runs.description import write_description
+from lt_lightning.runs.description import write_content
 
 Change = Callable[[Path], object]
 
@@ -55,7 +55,7 @@ def _another_row(folder: Path) -> None:
 
 
 def _processes(folder: Path) -> None:
-    write_description(folder / "run", {**json.loads((folder / "run" / "run.json").read_text()), "processes": 2})
+    write_content(folder / "run", {**json.loads((folder / "run" / "run.json").read_text()), "processes": 2})
 
 
 def _reseed(path: Path) -> None:
@@ -67,7 +67,7 @@ def _asks(*arguments: str) -> Change:
 
     def change(folder: Path) -> None:
         description = json.loads((folder / "run" / "run.json").read_text())
-        write_description(folder / "run", {**description, "command": [*description["command"], *arguments]})
+        write_content(folder / "run", {**description, "command": [*description["command"], *arguments]})
 
     return change
 

@@ -8,20 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lt_lightning.runs.description import Description
 from lt_lightning.runs.metrics import (
     ACCURACY,
     BITS,
     EXACT_MATCH,
     LETTERS_RIGHT,
-    TASKS,
     Baseline,
     Metric,
-    baseline_of,
-    metric_of,
     shared_baseline,
-    task_of,
 )
 from lt_lightning.runs.records import Record
+from lt_lightning.runs.tasks import TASKS
 from lt_lightning.runs.terminal import measured, round_cells, round_columns, round_header, round_line, round_row
 from lt_lightning.runs.winners import best_ticket, smallest_winner
 
@@ -38,14 +36,15 @@ RECORD = Record(3, 0.488, 2622312, 5121704, 10, 0.12345, 0.2, 0.895, 0.3, 0.8912
     ],
 )
 def test_a_task_is_judged_by_its_own_metric(task: str, name: str, key: str, value: float) -> None:
-    metric = metric_of({"task": task})
+    metric = Description.from_json({"task": task}).metric
     assert (metric.name, metric.key, metric.read(RECORD)) == (name, key, value)
 
 
 @pytest.mark.parametrize("task", [None, "", "poetry", 1, [], {}])
 def test_a_run_that_does_not_say_its_task_classifies(task: Any) -> None:
     for description in ({}, {"task": task}):
-        assert (task_of(description), metric_of(description)) == ("classification", ACCURACY)
+        found = Description.from_json(description)
+        assert (found.task.name, found.metric) == ("classification", ACCURACY)
 
 
 @pytest.mark.parametrize("perplexity", [None, math.nan, math.inf, 0.0, -1.0])
@@ -81,7 +80,7 @@ def test_of_bits_the_fewest_are_best_and_as_few_as_the_full_networks_win(
     assert smallest_winner(rounds, BITS) == (None if smallest is None else rounds[smallest])
 
 
-@pytest.mark.parametrize("metric", TASKS.values(), ids=list(TASKS))
+@pytest.mark.parametrize("metric", [task.metric for task in TASKS.values()], ids=list(TASKS))
 @given(st.floats(0, 2000), st.floats(0, 1), st.sampled_from([None, math.nan]))
 def test_the_table_of_rounds_is_100_wide_and_has_a_column_for_the_metric(
     metric: Metric, bits: float, exact: float, nothing: float | None
@@ -113,21 +112,20 @@ N_GRAM = {"name": "order-2 n-gram with back-off", "value": 2.95}
 
 
 def test_the_baseline_is_read_from_the_description() -> None:
-    assert baseline_of({"baseline": N_GRAM}) == Baseline("order-2 n-gram with back-off", 2.95)
+    assert Description.from_json({"baseline": N_GRAM}).baseline == Baseline("order-2 n-gram with back-off", 2.95)
 
 
 @pytest.mark.parametrize("value", [None, "2", True, math.nan, math.inf, [2.0]])
 @pytest.mark.parametrize("whole", [False, True])
 def test_what_is_no_baseline_is_none(value: Any, whole: bool) -> None:
-    assert baseline_of({"baseline": value if whole else {"name": "n-gram", "value": value}}) is None
-    assert baseline_of({"baseline": {"value": 2.0}}) is None
-    assert baseline_of({}) is None
+    assert Baseline.from_json(value if whole else {"name": "n-gram", "value": value}) is None
+    assert Baseline.from_json({"value": 2.0}) is None
+    assert Description.from_json({}).baseline is None
 
 
 def test_runs_share_a_baseline_that_is_the_same_within_a_hundredth() -> None:
     def of(*values: float | None) -> Baseline | None:
-        runs = [{"task": "language model", "baseline": value and N_GRAM | {"value": value}} for value in values]
-        return shared_baseline(runs)
+        return shared_baseline([value and Baseline("n-gram", value) for value in values])
 
     shared = of(2.9501, 2.9502)
     assert shared is not None
@@ -136,4 +134,4 @@ def test_runs_share_a_baseline_that_is_the_same_within_a_hundredth() -> None:
     assert of(2.95, 3.05) is None
     assert of(2.95, None) is None
     assert of(None, None) is None
-    assert shared_baseline([{"baseline": N_GRAM}, {"baseline": N_GRAM | {"name": "other"}}]) is None
+    assert shared_baseline([Baseline("n-gram", 2.95), Baseline("other", 2.95)]) is None

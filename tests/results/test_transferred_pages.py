@@ -14,7 +14,8 @@ from lt_lightning.report.comparison.report import draw_comparison
 from lt_lightning.report.comparison.study import gather
 from lt_lightning.report.comparison.tables import groups_table
 from lt_lightning.report.run import draw_report
-from lt_lightning.runs.origins import transfer_line
+from lt_lightning.runs.origins import Origin, transfer_line
+from lt_lightning.runs.parsing import parse
 from lt_lightning.runs.reading import read_run
 
 MakeRun = Callable[..., Path]
@@ -57,11 +58,11 @@ def test_the_page_of_a_run_says_what_it_began_with(transfer: MakeRun, rounds: in
 
 def test_what_does_not_carry_over_is_named_as_it_is() -> None:
     vectors = origin(fresh=["embedding.weight"], carried=["convs.0.weight", "convs.0.bias", "fc.weight", "fc.bias"])
-    assert transfer_line({"ticket": vectors}) == (
+    assert transfer_line(parse(Origin, vectors)) == (
         "ticket of AG News, round 4: the first weights of its run; embedding.* drawn afresh; 2.10 % alive"
     )
     biases = origin(fresh=["convs.0.bias", "fc.bias"], carried=["embedding.weight", "convs.0.weight", "fc.weight"])
-    assert "; convs.0.bias, fc.bias drawn afresh; " in transfer_line({"ticket": biases})
+    assert "; convs.0.bias, fc.bias drawn afresh; " in transfer_line(parse(Origin, biases))
 
 
 @pytest.mark.parametrize("rounds", [1, 3])

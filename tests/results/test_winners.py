@@ -15,11 +15,12 @@ from lt_lightning.export.__main__ import choose_round
 from lt_lightning.report.__main__ import main as report
 from lt_lightning.report.comparison.comparison import best_point, curve, winning_point
 from lt_lightning.report.comparison.study import gather
+from lt_lightning.runs.description import Description
 from lt_lightning.runs.kept_tickets import drop_tickets, kept_rounds
-from lt_lightning.runs.metrics import TASKS, metric_of
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.rounds import ticket_path
+from lt_lightning.runs.tasks import TASKS
 from lt_lightning.runs.winners import best_ticket, smallest_winner, telling_rounds
 
 
@@ -154,7 +155,7 @@ def test_runs_that_are_judged_by_other_numbers_are_not_compared(make_run, tmp_pa
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", METRIC_MODES)
 def test_both_parts_of_a_metric_have_the_direction_that_the_settings_know(task, name):
-    metric = metric_of({"task": task, "config": {"metric": name}})
+    metric = Description.from_json({"task": task, "config": {"metric": name}}).metric_for()
     assert metric.test.better == metric.valid.better == METRIC_MODES[name]
     assert metric.test.is_share == metric.valid.is_share
     assert metric.gain(1, 0) == (1 if METRIC_MODES[name] == "max" else -1)

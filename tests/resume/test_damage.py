@@ -25,7 +25,7 @@ from lt_lightning.experiment.resume.compare import check_same, describe_before, 
 from lt_lightning.experiment.resume.restore import resume_description, take_up
 from lt_lightning.experiment.round_checkpoint import find_checkpoint, kept_checkpoints
 from lt_lightning.lottery import Mask
-from lt_lightning.runs.description import write_description
+from lt_lightning.runs.description import Description, write_content
 from lt_lightning.runs.reading import read_run
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.rewind_weights import write_rewind_weights
@@ -166,14 +166,14 @@ def test_run_json_of_another_start_does_not_change_what_made_the_rounds(
     description = json.loads((run / "run.json").read_text())
     description["config"]["seed"] = 7
     description["corpus"]["fingerprint"]["test"] = "another"
-    write_description(run, description)
+    write_content(run, description)
     config = configure("data=files", f"data.path={corpus}", *SMALL, "seed=7")
     marks = dict(load_corpus(config.data).fingerprints)
     standing = find_standing(run)
     with pytest.raises(SettingError, match="seed was 0, not 7"):
         check_same(run, config, marks, standing)
     description["config"]["seed"] = 0
-    write_description(run, description)
+    write_content(run, description)
     config = configure("data=files", f"data.path={corpus}", *SMALL)
     with pytest.raises(SettingError, match=r"the corpus is not the one of then \(test differs\)"):
         check_same(run, config, {**marks, "test": "another"}, standing)
@@ -204,31 +204,35 @@ def test_a_changed_run_json_is_named_and_not_gone_on_with(whole: Path, tmp_path:
     assert read_run(run).damages == (said,)
 
 
+def _resumed(before: dict[str, Any], current: dict[str, Any]) -> tuple[Any, list[str]]:
+    return resume_description(Description.from_json(before), Description.from_json(current))
+
+
 def test_what_is_not_as_it_was_is_said_in_a_line_and_put_on_record() -> None:
     now = {"processes": 1, "versions": {"torch": "2.13.0", "numpy": "2.4"}, "device": "cpu (2 threads)"}
-    same, none = resume_description(now, now)
-    assert (same["resumed"][0]["changes"], none) == ({}, [])
+    same, none = _resumed(now, now)
+    assert (same.resumed[0].changes, none) == ({}, [])
     other = {**now, "versions": {"torch": "2.12.0", "numpy": "2.4"}, "device": "cpu (1 threads)", "started": "then"}
-    description, (remark,) = resume_description(other, now)
+    description, (remark,) = _resumed(other, now)
     assert remark == (
         "resume: torch was 2.12.0, is 2.13.0; device was cpu (1 threads), is cpu (2 threads): numbers may differ from "
         "those of a run that was not interrupted"
     )
-    assert description["resumed"][0]["changes"]["torch"] == ["2.12.0", "2.13.0"]
-    assert (description["versions"], description["started"]) == (other["versions"], "then")
-    again, _ = resume_description(description, now)
-    assert len(again["resumed"]) == 2
+    assert description.resumed[0].changes["torch"] == ["2.12.0", "2.13.0"]
+    assert (description.versions, description.started) == (other["versions"], "then")
+    again, _ = resume_description(description, Description.from_json(now))
+    assert len(again.resumed) == 2
     cpu = {"model": "A", "type": "skylake", "features": ["avx2", "avx512f"]}
-    elsewhere, (remark,) = resume_description({**now, "cpu": cpu}, {**now, "cpu": {**cpu, "features": ["avx2"]}})
+    elsewhere, (remark,) = _resumed({**now, "cpu": cpu}, {**now, "cpu": {**cpu, "features": ["avx2"]}})
     assert remark == (
         "resume: cpu was A (skylake) with avx512f, is A (skylake): numbers may differ from those of a run that was not "
         "interrupted"
     )
-    assert elsewhere["cpu"] == cpu  # of the rounds that are over
-    assert resume_description(now, {**now, "cpu": cpu})[1] == []  # not known of an older run
-    assert "not known any more" in resume_description({}, now)[1][0]
+    assert elsewhere.cpu == cpu  # of the rounds that are over
+    assert _resumed(now, {**now, "cpu": cpu})[1] == []  # not known of an older run
+    assert "not known any more" in _resumed({}, now)[1][0]
     with pytest.raises(SettingError, match=r"trainer\.devices: the run was shared by 2 processes, now 1 "):
-        resume_description({**now, "processes": 2}, now)
+        _resumed({**now, "processes": 2}, now)
 
 
 def test_what_a_killed_process_had_begun_to_write_is_cleared_away(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from lt_lightning.experiment.resume.command import resumed_arguments, write_swee
 from lt_lightning.experiment.resume.compare import check_same
 from lt_lightning.experiment.resume.restore import resume_description
 from lt_lightning.experiment.start_check import CheckConfig
+from lt_lightning.runs.description import Description, Vocabulary
 from lt_lightning.runs.rounds import find_standing
 from trials.kills import SMALL
 
@@ -160,10 +162,10 @@ def test_what_differs_from_job_to_job_is_not_filled_in_for_all(tmp_path: Path, m
 
 
 def test_other_word_vectors_are_refused_wherever_they_lie() -> None:
-    now = {"processes": 1, "versions": {}, "device": "cpu", "vocabulary": {"vectors": "one"}}
+    now = Description.from_json({"processes": 1, "versions": {}, "device": "cpu", "vocabulary": {"vectors": "one"}})
     resume_description(now, now)
     with pytest.raises(SettingError, match=r"embedding\.path: the vectors are not those of then"):
-        resume_description({**now, "vocabulary": {"vectors": "another"}}, now)
+        resume_description(replace(now, vocabulary=Vocabulary(vectors="another")), now)
 
 
 def test_a_run_says_which_vectors_it_began_with(play: Play, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.resume.compare import check_same
-from lt_lightning.runs.description import write_description
+from lt_lightning.runs.description import write_content
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.runs.rounds import find_standing, ticket_path
 from trials.kills import SMALL
@@ -107,7 +107,7 @@ def test_half_a_round_is_not_gone_on_with_under_a_mask_that_may_be_another(
     steps[:] = [0, 10**6]
     said = json.loads((run / "run.json").read_text())
     del said["ticket"]
-    write_description(run, said)
+    write_content(run, said)
     with pytest.raises(SettingError, match=r"with which file round 0 of .* began is not known any more") as refused:
         play(run, *settings, resuming=True)
     (kept,) = (run / "state").glob("round_00*")

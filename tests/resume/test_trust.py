@@ -23,7 +23,7 @@ from lt_lightning.experiment.resume.compare import without_resume
 from lt_lightning.experiment.resume.trust import find_untrusted, own_targets
 from lt_lightning.export import __main__ as export
 from lt_lightning.report import __main__ as report
-from lt_lightning.runs.description import write_description
+from lt_lightning.runs.description import write_content
 from lt_lightning.train import task
 from trials.kills import SMALL
 
@@ -176,7 +176,7 @@ def hostile(whole: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.Monke
     description["config"]["trainer"] |= {"callbacks": [target], "logger": target, "strategy": target}
     for group in ("data", "model", "optimizer", "embedding"):
         description["config"][group]["_target_"] = "evil.C"
-    write_description(run, description)
+    write_content(run, description)
     return run
 
 

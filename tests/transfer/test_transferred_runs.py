@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lt_lightning.lottery import Mask
+from lt_lightning.runs.description import Description
 from lt_lightning.runs.origins import transfer_line
 from lt_lightning.runs.records import Record, read_records
 
@@ -126,14 +127,14 @@ def test_what_the_run_does_not_prune_begins_whole_with_weights_of_its_own(play, 
     assert "embedding.weight" not in run.ticket(0).mask
     assert run.described["ticket"]["fresh"] == ["embedding.weight"]
     assert run.described["ticket"]["carried"] == [name for name in own if name != "embedding.weight"]
-    assert "words" not in transfer_line(run.described)
+    assert "words" not in transfer_line(Description.from_json(run.described).ticket)
 
 
 def test_where_weights_alone_are_pruned_biases_alone_are_drawn_afresh(play, source, pack) -> None:
     settings = ("pruning.rounds=0", 'pruning.include=["*.weight"]', "seed=3")
     run = play("three", *settings, f"pruning.ticket={pack(source, 2)}")
     fresh = "convs.0.bias, convs.1.bias, convs.2.bias, fc.bias"
-    assert f"; {fresh} drawn afresh; " in transfer_line(run.described)
+    assert f"; {fresh} drawn afresh; " in transfer_line(Description.from_json(run.described).ticket)
 
 
 def test_what_neither_prunes_carries_over_where_it_is_known(play, pack) -> None:

@@ -22,8 +22,7 @@ from lt_lightning.experiment.resume.compare import (
 )
 from lt_lightning.experiment.resume.earlier import earlier_defaults, recorded_configs
 from lt_lightning.experiment.resume.trust import find_untrusted
-from lt_lightning.report.facts import look_up
-from lt_lightning.runs.reading import read_description, suggest_run
+from lt_lightning.runs.reading import read_object, suggest_run
 from lt_lightning.storage.atomic import write_whole
 
 
@@ -113,19 +112,21 @@ def _commanded(run: Path) -> list[str]:
     """The overrides that started a run."""
     if not (run / "run.json").exists() and not (run / ".hydra" / "overrides.yaml").exists():
         raise SettingError(f"resume: {run} is no run directory, it has no run.json; {suggest_run(run)}")
-    return [str(argument) for argument in describe_before(run)[0]["command"]]
+    return list(describe_before(run)[0].command or ())
 
 
 def _swept(folder: Path) -> list[str]:
     """The overrides that started a sweep, without those that say where it lies."""
     path = folder / SWEEP
     if path.exists():
-        overrides = read_description(path)
+        overrides = read_object(path)
     else:
         path = folder / "multirun.yaml"
         recorded = read_yaml(path)
-        overrides = look_up(recorded, "hydra.overrides") if isinstance(recorded, Mapping) else None
-    if not isinstance(overrides, Mapping) or not isinstance(overrides.get("task"), list):
+        hydra = recorded.get("hydra") if isinstance(recorded, Mapping) else None
+        overrides = hydra.get("overrides") if isinstance(hydra, Mapping) else None
+    swept = overrides.get("task") if isinstance(overrides, Mapping) else None
+    if overrides is None or not isinstance(swept, list):
         raise SettingError(f"{path}: does not say what command started the sweep; restore it from a copy")
     ours = ("hydra.mode", "hydra.sweep.dir", "hydra.output_subdir")
     of_hydra = [str(argument) for argument in overrides.get("hydra") or [] if str(argument) != SUBDIR]
@@ -133,7 +134,7 @@ def _swept(folder: Path) -> list[str]:
     # Hydra's own record has the folders' name as `job_folders` changed it.
     names = [f"hydra.sweep.subdir={argument.partition('=')[2]}" for argument in kept if _key(argument) == NAME_KEY]
     kept = [argument for argument in kept if not (names and _key(argument) in (NAME_KEY, "hydra.sweep.subdir"))]
-    return [*map(str, overrides["task"]), *kept, *names]
+    return [*map(str, swept), *kept, *names]
 
 
 def _overrides(arguments: Sequence[str]) -> list[str]:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lt_lightning.config.choice import values_of
 from lt_lightning.errors import SettingError
 from lt_lightning.report.comparison.grouping import flat_settings, show_setting
-from lt_lightning.report.facts import look_up
-from lt_lightning.runs.description import is_as_written
+from lt_lightning.runs.description import Description
 from lt_lightning.runs.reading import CHANGED, read_description
 from lt_lightning.runs.rounds import has_records
 from lt_lightning.storage.lock import STATE
@@ -110,7 +109,7 @@ def is_begun(run: Path) -> bool:
     return any(True for trace in traces for _ in run.glob(trace))
 
 
-def describe_before(run: Path) -> tuple[Mapping[str, Any], str | None]:
+def describe_before(run: Path) -> tuple[Description, str | None]:
     """What `run.json` says, or else `command` and `config` as Hydra noted them when the run began.
 
     Returns:
@@ -121,9 +120,9 @@ def describe_before(run: Path) -> tuple[Mapping[str, Any], str | None]:
     """
     try:
         description = read_description(run / "run.json")
-        if not is_as_written(description):
+        if not description.is_as_written:
             raise SettingError(f"{run / 'run.json'}: {CHANGED}; restore it from a copy")
-        if isinstance(description.get("command"), list) and isinstance(description.get("config"), Mapping):
+        if description.command is not None and description.config.values is not None:
             return description, None
         raise SettingError(f"{run / 'run.json'}: does not say what command started the run; restore it from a copy")
     except SettingError as error:
@@ -134,12 +133,12 @@ def describe_before(run: Path) -> tuple[Mapping[str, Any], str | None]:
         if not isinstance(command, list):
             raise
         config = read_yaml(run / ".hydra" / "config.yaml", resolve=True)
-        return {"command": command, "config": config}, f"{damage}; it is written anew"
+        return Description.from_json({"command": command, "config": config}), f"{damage}; it is written anew"
 
 
 def is_complete(run: Path, config: Config, standing: Standing) -> bool:
     """Whether nothing is left to do: all rounds are played, all files sound, and the report is drawn."""
-    finished = look_up(describe_before(run)[0], "finished")
+    finished = describe_before(run)[0].finished
     whole = not standing.damages and not standing.stale and (run / "report.html").exists()
     return bool(finished) and whole and len(standing.rounds) == config.pruning.rounds + 1
 
@@ -159,17 +158,16 @@ def check_same(run: Path, config: Config, fingerprints: Mapping[str, str], stand
     description, _ = describe_before(run)
     now = flat_settings(json.loads(json.dumps(values_of(config))))
     # Each round has the settings that made it on record: another start may have overwritten `run.json`.
-    made_by = [look_up(one.settings or {}, "config") for one in standing.rounds]
-    known = [look_up(description, "config"), *(settings for settings in made_by if settings is not None)]
+    made_by = [(one.settings or {}).get("config") for one in standing.rounds]
+    known = [description.config.values, *(settings for settings in made_by if settings is not None)]
     differences = list(dict.fromkeys(line for before in known for line in _differences(before, now)))
     if differences:
         raise SettingError(
             f"resume: {run}: {'; '.join(differences)}: go on with the settings of then, or start another run"
         )
-    marks = [look_up(one.settings or {}, "fingerprint") for one in standing.rounds]
-    marks = [look_up(description, "corpus.fingerprint"), *(mark for mark in marks if mark is not None)]
-    for then in marks if "corpus" in description else marks[1:]:
-        if then == dict(fingerprints):
+    marks = [description.corpus.fingerprint, *((one.settings or {}).get("fingerprint") for one in standing.rounds)]
+    for then in marks:
+        if then is None or then == dict(fingerprints):
             continue
         changed = [part for part, mark in fingerprints.items() if not isinstance(then, dict) or then.get(part) != mark]
         raise SettingError(

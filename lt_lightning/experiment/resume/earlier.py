@@ -8,6 +8,7 @@ from typing import Any
 
 from lt_lightning.errors import SettingError
 from lt_lightning.report.comparison.grouping import flat_settings, show_setting
+from lt_lightning.runs.description import Description
 
 
 def earlier_defaults(command: Sequence[str], configs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -35,13 +36,13 @@ def earlier_defaults(command: Sequence[str], configs: Sequence[Mapping[str, Any]
     return missing
 
 
-def recorded_configs(runs: Iterable[Path], describe: Callable[[Path], tuple[Mapping[str, Any], Any]]) -> list[Any]:
+def recorded_configs(runs: Iterable[Path], describe: Callable[[Path], tuple[Description, Any]]) -> list[Any]:
     """Return the recorded configurations of runs, as far as they can be read; `describe` reads a run's description."""
     configs = []
     for run in runs:
         try:
-            config = describe(run)[0].get("config")
+            config = describe(run)[0].config.values
         except SettingError:
             continue
-        configs += [config] if isinstance(config, Mapping) else []
+        configs += [] if config is None else [config]
     return configs

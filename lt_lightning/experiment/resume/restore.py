@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from lt_lightning.callbacks import PruningCallback
 from lt_lightning.callbacks.finite_loss import first_not_finite
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.round_checkpoint import find_checkpoint
-from lt_lightning.report.facts import look_up
-from lt_lightning.runs.description import now
+from lt_lightning.runs.description import Description, Resumption, Vocabulary, now
 from lt_lightning.runs.machine import compare_cpus
+from lt_lightning.runs.origins import Origin
+from lt_lightning.runs.recorded_config import RecordedConfig
 from lt_lightning.runs.rewind_weights import read_rewind_weights, write_rewind_weights
 from lt_lightning.runs.round_ticket import RoundTicket, check_parameters
 from lt_lightning.runs.rounds import PlayedRound, rewind_path, ticket_path
@@ -72,12 +74,12 @@ def save_rewind_weights(run: Path, pruning: PruningCallback) -> str | None:
     return write_rewind_weights(run, weights)
 
 
-def resume_description(before: Mapping[str, Any], current: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """What `run.json` says of a run that goes on.
+def resume_description(before: Description, current: Description) -> tuple[Description, list[str]]:
+    """Return the description of a run that goes on.
 
     Args:
-        before: what it said.
-        current: what it would say of a run that starts now.
+        before: the description in `run.json`.
+        current: the description that the run would have if it started now.
 
     Returns:
         The description, and a line for each thing that is not as it was and may change numbers.
@@ -85,51 +87,48 @@ def resume_description(before: Mapping[str, Any], current: Mapping[str, Any]) ->
     Raises:
         SettingError: if another number of processes shares the work, or word vectors or the ticket are others.
     """
-    then, processes = before.get("processes"), current["processes"]
+    then, processes = before.processes, current.processes
     if then is not None and then != processes:
         raise SettingError(
             f"trainer.devices: the run was shared by {then} processes, now {processes} would share it, each with "
             "batches of its own; give as many as then"
         )
-    vectors = look_up(before, "vocabulary.vectors")
-    if "vocabulary" in before and vectors != current["vocabulary"]["vectors"]:
+    if before.vocabulary != Vocabulary() and before.vocabulary.vectors != current.vocabulary.vectors:
         raise SettingError("embedding.path: the vectors are not those of then; bring these back, or start another run")
-    origin = _origin(before.get("ticket"), current.get("ticket"))
+    origin = _origin(before.ticket, current.ticket)
     changes = _changes(before, current)
     remarks = []
-    file = look_up(before, "config.pruning.ticket")
-    if current.get("ticket") is None and file != look_up(current, "config.pruning.ticket"):
-        config = current["config"]
-        current = {**current, "config": {**config, "pruning": {**config["pruning"], "ticket": file}}}
+    file, config = before.config.pruning.ticket, current.config
+    if current.ticket is None and file != config.pruning.ticket:
+        values = {**(config.values or {}), "pruning": {**config.group("pruning"), "ticket": file}}
+        current = replace(current, config=RecordedConfig.from_json(values))
         remarks.append("resume: pruning.ticket is not read any more, as round 0 is over: it stays what it was")
     if changes is None:
         remarks.append("resume: with which versions the run began is not known any more: numbers may differ")
     elif changes:
         named = "; ".join(f"{name} was {was}, is {is_}" for name, (was, is_) in changes.items())
         remarks.append(f"resume: {named}: numbers may differ from those of a run that was not interrupted")
-    earlier = before.get("resumed")
-    resumed = {"at": now(), "changes": changes and {name: list(pair) for name, pair in changes.items()}}
-    kept = {key: before[key] for key in ("started", "versions", "device", "cpu") if key in before}
-    times = [*(earlier if isinstance(earlier, list) else []), resumed]
-    return {**current, **kept, "ticket": origin, "resumed": times}, remarks
+    resumed = Resumption(now(), changes and {name: list(pair) for name, pair in changes.items()})
+    kept = {key: getattr(before, key) or getattr(current, key) for key in ("started", "versions", "device", "cpu")}
+    return replace(current, **kept, ticket=origin, resumed=(*(before.resumed or ()), resumed)), remarks
 
 
-def _origin(then: Any, now: Any) -> Any:
-    """The ticket that a run started from.
+def _origin(then: Origin | None, now: Origin | None) -> Origin | None:
+    """Return the ticket that a run started from.
 
     Args:
-        then: what `run.json` said of it.
-        now: what is known of the file; None once round 0 is over, when it may be gone.
+        then: the one in `run.json`.
+        now: the one in the file; None once round 0 is over, when the file may be gone.
     """
-    if isinstance(then, Mapping) and now is not None and then.get("seal") != now["seal"]:
+    if then is not None and now is not None and then.seal != now.seal:
         raise SettingError(
-            f"pruning.ticket: {now['file']} is not the file that round 0 began with; bring that one back, give "
+            f"pruning.ticket: {now.file} is not the file that round 0 began with; bring that one back, give "
             "pruning.ticket=WHERE IT LIES NOW, or start another run"
         )
     return then if now is None else now
 
 
-def require_origin(run: Path, before: Mapping[str, Any]) -> None:
+def require_origin(run: Path, before: Description) -> None:
     """See that what is left of round 0 can be told to be of the ticket that is given now.
 
     Args:
@@ -140,25 +139,24 @@ def require_origin(run: Path, before: Mapping[str, Any]) -> None:
         SettingError: if there are weights of the middle of round 0, and nobody knows under which mask.
     """
     kept, _, _ = find_checkpoint(run / STATE, 0)
-    if kept is not None and not isinstance(before.get("ticket"), Mapping):
+    if kept is not None and before.ticket is None:
         raise SettingError(
             f"pruning.ticket: with which file round 0 of {run} began is not known any more; restore run.json from a "
             f"copy, or remove {kept}, so that round 0 is played from its beginning"
         )
 
 
-def _changes(before: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, tuple[Any, Any]] | None:
+def _changes(before: Description, current: Description) -> dict[str, tuple[Any, Any]] | None:
     """Return the versions, device and processor that are not as they were; None if that is not known."""
-    versions = before.get("versions")
-    if not isinstance(versions, Mapping):
+    versions = before.versions
+    if versions is None:
         return None
-    was = {**versions, "device": before.get("device")}
-    is_ = {**current["versions"], "device": current["device"]}
+    was = {**versions, "device": before.device}
+    is_ = {**(current.versions or {}), "device": current.device}
     changes = {name: (was.get(name), value) for name, value in is_.items() if was.get(name) != value}
     # Older runs have neither on record: nothing is known to have changed.
     for name in ("numba", "llvmlite"):
         if name not in versions:
             changes.pop(name, None)
-    cpu = before.get("cpu")
-    cpus = compare_cpus(cpu, current["cpu"]) if isinstance(cpu, Mapping) else None
+    cpus = compare_cpus(before.cpu, current.cpu or {}) if before.cpu is not None else None
     return changes if cpus is None else {**changes, "cpu": cpus}

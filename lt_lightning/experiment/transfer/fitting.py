@@ -12,7 +12,8 @@ from lt_lightning.config.typed_paths import typed_path
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.settings import Rewind
 from lt_lightning.report.comparison.grouping import show_setting
-from lt_lightning.report.facts import look_up
+from lt_lightning.runs.parsing import parse
+from lt_lightning.runs.recorded_config import RecordedPruning
 from lt_lightning.tickets.recipes import check_recipe
 
 if TYPE_CHECKING:
@@ -86,14 +87,14 @@ _OTHERS = "use pruning.rewind=random or none"
 
 def _remedy(about: Mapping[str, Any]) -> str:
     """What to do about first weights that a ticket lacks: a run keeps its own where it rewinds to them."""
-    rewind, embedding = look_up(about, "pruning.rewind"), about.get("embedding")
+    rewind, embedding = parse(RecordedPruning, about.get("pruning")).rewind, about.get("embedding")
     if about.get("full_test_acc", ...) is None:
         of = "began with a ticket itself"
     elif embedding not in (None, "random"):
         of = f"began with the vectors of embedding={show_setting(embedding)}"
     else:
         of = None
-    if of is None or not isinstance(rewind, str) or rewind in ("init", "epoch:0", "step:0"):
+    if of is None or rewind is None or rewind in ("init", "epoch:0", "step:0"):
         return f"export it with --first-weights, or {_OTHERS}"
     return (
         f"that run {of}, and with rewind {show_setting(rewind)} it kept no copy; {_OTHERS}, or give a ticket of a run "

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,9 @@ from lt_lightning.experiment.transfer.fitting import read_ticket
 from lt_lightning.experiment.transfer.matching import NOWHERE, match_rows, scatter, take_rows
 from lt_lightning.lottery import Mask, Start, prunable_parameters
 from lt_lightning.lottery.settings import Rewind
-from lt_lightning.report.facts import look_up
+from lt_lightning.runs.origins import CarriedWords, Origin
+from lt_lightning.runs.parsing import parse
+from lt_lightning.runs.recorded_config import RecordedPruning
 from lt_lightning.tickets.file import Packed, Parameter
 
 WORDS, HEAD = "embedding.weight", "fc."
@@ -52,8 +53,8 @@ class Transfer:
     total: int
 
 
-def find_start(config: Config, network: nn.Module, words: Sequence[str]) -> tuple[Start | None, dict[str, Any] | None]:
-    """Where a run starts, and what `run.json` says of it; None and None where `pruning.ticket` names no file.
+def find_start(config: Config, network: nn.Module, words: Sequence[str]) -> tuple[Start | None, Origin | None]:
+    """Return where a run starts, and the ticket for `run.json`; None and None where `pruning.ticket` names no file.
 
     Args:
         config: the run's settings.
@@ -70,19 +71,18 @@ def find_start(config: Config, network: nn.Module, words: Sequence[str]) -> tupl
     path, settings = typed_path(config.pruning.ticket), config.pruning
     prunable = prunable_parameters(network, settings.include, settings.exclude)
     transfer = carry_over(packed, path, network.state_dict(), words, prunable=prunable, rewind=settings.rewind)
-    told = ("corpus", "experiment", "run", "round", "seed", "sparsity", "test_acc")
-    return transfer.start, {
-        "file": str(path),
-        "seal": packed.seal,
-        **{key: packed.about.get(key) for key in told},
-        "rewind": look_up(packed.about, "pruning.rewind"),
-        "weights": transfer.weights,
-        "fresh": list(transfer.fresh),
-        "carried": list(transfer.carried),
-        "words": {"carried": transfer.carried_words, "living": transfer.living_words, "here": len(words)},
-        "alive": transfer.alive,
-        "total": transfer.total,
-    }
+    return transfer.start, replace(
+        parse(Origin, packed.about),
+        file=str(path),
+        seal=packed.seal,
+        rewind=parse(RecordedPruning, packed.about.get("pruning")).rewind,
+        weights=transfer.weights,
+        fresh=transfer.fresh,
+        carried=transfer.carried,
+        words=CarriedWords(transfer.carried_words, transfer.living_words, len(words)),
+        alive=transfer.alive,
+        total=transfer.total,
+    )
 
 
 def carry_over(

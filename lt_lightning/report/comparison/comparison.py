@@ -9,9 +9,8 @@ from typing import Any
 from lt_lightning.report.comparison.grouping import REWIND, Group, show_setting
 from lt_lightning.report.statistics import Estimate, estimate
 from lt_lightning.runs.metrics import ACCURACY, Metric
-from lt_lightning.runs.origins import origin_of
 from lt_lightning.runs.saying import exact
-from lt_lightning.runs.wording import OF_TEXTS, Wording
+from lt_lightning.runs.tasks import OF_TEXTS, Wording
 
 _ALIKE = 0.02  # densities that differ by no more, relatively, are one density
 
@@ -117,7 +116,7 @@ def shown_ticket(points: Sequence[Point], words: Wording = OF_TEXTS) -> tuple[Po
 
 def same_start(groups: Sequence[Group]) -> bool:
     """Whether the groups begin with the same full networks: nothing but how they are pruned differs."""
-    if any(origin_of(run.description) for group in groups for run in group.runs):
+    if any(run.description.ticket for group in groups for run in group.runs):
         return False
     return all(key.startswith("pruning.") for key in groups[0].settings)
 

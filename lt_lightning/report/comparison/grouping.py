@@ -7,8 +7,8 @@ from typing import Any
 
 from lt_lightning.report import facts
 from lt_lightning.runs.folders import natural
-from lt_lightning.runs.metrics import Metric, task_of
-from lt_lightning.runs.origins import origin_of
+from lt_lightning.runs.metrics import Metric
+from lt_lightning.runs.origins import Origin
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.saying import exact
 from lt_lightning.runs.terminal import percent
@@ -91,7 +91,8 @@ def _seen(run: Run, path: str) -> Any:
     # Older runs do not say their task, and a run without the metric's columns is judged by another.
     if path == "metric":
         return run.metric.name
-    return task_of(run.description) if path == "task" else facts.look_up(run.description, path)
+    about = run.description
+    return about.task.name if path == "task" else getattr(about.corpus, path.removeprefix("corpus."))
 
 
 def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
@@ -100,7 +101,7 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
     for positions in _members(settings)[1]:
         if _seeds_share_tickets([runs[position] for position in positions]):
             for position in positions:
-                file = facts.look_up(runs[position].description, f"config.{TICKET}")
+                file = runs[position].description.config.pruning.ticket
                 settings[position][TICKET] = f"{facts.say(file)}: {settings[position][TICKET]}"
     keys, members = _members(settings)
     groups, left_out = [], []
@@ -124,8 +125,12 @@ def _members(settings: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[lis
 
 def _seeds_share_tickets(runs: Sequence[Run]) -> bool:
     """Whether some of these runs have the same seed and yet began with other tickets."""
-    began = {(facts.seed(run.description), facts.say(facts.look_up(run.description, "ticket.seal"))) for run in runs}
+    began = {(facts.seed(run.description), _seal(run)) for run in runs}
     return len({seed for seed, _ in began}) < len(began)
+
+
+def _seal(run: Run) -> str | None:
+    return run.description.ticket and run.description.ticket.seal
 
 
 def show_setting(value: Any) -> str:
@@ -140,19 +145,18 @@ def show_setting(value: Any) -> str:
 def _settings(run: Run) -> dict[str, Any]:
     # Where a ticket lies says nothing, and each seed may have its own: it is what the ticket was found on that counts,
     # and how much of it lives.
-    origin = origin_of(run.description)
+    origin = run.description.ticket
     return {
-        **flat_settings(facts.look_up(run.description, "config")),
+        **flat_settings(run.description.config.values),
         TICKET: "none" if origin is None else _kind_of_ticket(origin),
-        "processes": facts.look_up(run.description, "processes") or 1,
+        "processes": run.description.processes or 1,
     }
 
 
-def _kind_of_ticket(origin: Mapping[str, Any]) -> str:
+def _kind_of_ticket(origin: Origin) -> str:
     """What tells tickets apart, whichever seed found them."""
-    corpus, experiment, rewind, round_ = (facts.say(origin.get(key)) for key in _ORIGIN)
-    sparsity = origin.get("sparsity")
-    density = percent(1 - sparsity) if isinstance(sparsity, float) else facts.DASH
+    corpus, experiment, rewind, round_ = (facts.say(getattr(origin, key)) for key in _ORIGIN)
+    density = facts.DASH if origin.sparsity is None else percent(1 - origin.sparsity)
     return f"round {round_} of {corpus}, {density} ({experiment}, {rewind})"
 
 
@@ -219,7 +223,7 @@ def _one_a_seed(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     kept, left_out = [], []
     for seed in sorted(seeds, key=natural):
         # Ascending, and stable: of runs that started at the same time, the one named last is the last.
-        *others, best = sorted(seeds[seed], key=lambda run: (len(run.records), facts.say(_started(run))))
+        *others, best = sorted(seeds[seed], key=lambda run: (len(run.records), facts.say(run.description.started)))
         kept.append(best)
         left_out += [
             f"{run.folder}: seed {seed} again, as in {best.folder}, which has "
@@ -227,10 +231,6 @@ def _one_a_seed(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
             for run in others
         ]
     return kept, left_out
-
-
-def _started(run: Run) -> Any:
-    return facts.look_up(run.description, "started")
 
 
 def _short(value: Any, length: int = 80) -> str:

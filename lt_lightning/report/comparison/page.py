@@ -60,7 +60,7 @@ def render_comparison(study: Study, pictures: Sequence[Picture], base: Path) -> 
 def _extent(study: Study) -> str:
     runs = f"{len(study.runs)} run{'s' * (len(study.runs) > 1)}"
     groups = f"{len(study.groups)} group{'s' * (len(study.groups) > 1)}"
-    going = sum(not facts.look_up(run.description, "finished") for run in study.runs)
+    going = sum(not run.description.finished for run in study.runs)
     out = f" · {going} not finished" if going else ""
     out += f" · {len(study.left_out)} left out" if study.left_out else ""
     return f"{runs} in {groups} · {seeds(study)}{out}"
@@ -68,11 +68,8 @@ def _extent(study: Study) -> str:
 
 def corpus_and_model(study: Study) -> str:
     """The corpus and the networks, in a few words."""
-    corpus = facts.say(facts.look_up(study.runs[0].description, "corpus.name"))
-    networks = dict.fromkeys(
-        facts.say(facts.look_up(run.description, "network") or facts.look_up(run.description, "config.model.name"))
-        for run in study.runs
-    )
+    corpus = facts.say(study.runs[0].description.corpus.name)
+    networks = dict.fromkeys(facts.say(run.description.model) for run in study.runs)
     return f"{corpus} · {' and '.join(networks) if len(networks) <= 2 else f'{len(networks)} kinds of networks'}"
 
 

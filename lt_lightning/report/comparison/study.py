@@ -11,7 +11,7 @@ from lt_lightning.report.comparison.grouping import Group, comparable, group_run
 from lt_lightning.runs.folders import find_runs
 from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.reading import Run, read_run
-from lt_lightning.runs.wording import Wording, shared_wording
+from lt_lightning.runs.tasks import Wording, shared_wording
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Study:
     @property
     def words(self) -> Wording:
         """What the things of the runs' task are called."""
-        return shared_wording([run.description for run in self.runs])
+        return shared_wording([run.description.words for run in self.runs])
 
     @property
     def runs(self) -> tuple[Run, ...]:

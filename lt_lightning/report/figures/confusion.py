@@ -20,7 +20,7 @@ from lt_lightning.report.figures.style import (
     type_size,
 )
 from lt_lightning.runs.confusion import ClassAccuracy, Counts, class_accuracies
-from lt_lightning.runs.wording import OF_TEXTS, Wording
+from lt_lightning.runs.tasks import OF_TEXTS, Wording
 
 _NUMBERED = 12  # up to so many classes, the cells are large enough for numbers
 _NAMED = 20  # of more classes, so many are named

@@ -74,7 +74,7 @@ def _of_many(count: int, most: int, what: str) -> str:
 
 
 def _networks(study: Study) -> Drawn:
-    metric, baseline = study.metric, shared_baseline([run.description for run in study.runs])
+    metric, baseline = study.metric, shared_baseline([run.description.baseline for run in study.runs])
     curves = dict(list(study.curves.items())[:MOST_GROUPS])
     values = {label: scaled(points[0].test, metric.scale) for label, points in curves.items()}
     title = f"{metric.title} of the {study.words.fulls}"
@@ -89,7 +89,7 @@ def _networks(study: Study) -> Drawn:
 def _metric(study: Study) -> Drawn:
     metric, start = study.metric, full_networks(study.groups)
     full = start.mean if start.n and same_start(study.groups) else None
-    baseline = shared_baseline([run.description for run in study.runs])
+    baseline = shared_baseline([run.description.baseline for run in study.runs])
     words = (metric.figure, f"{metric.title} against density", f"mean {metric.axis}")
     levels = levels_of(math.nan if full is None else full, baseline, metric)
     name, figure, shows, caption = _means(study, words, lambda point: scaled(point.test, metric.scale), levels)

@@ -35,9 +35,9 @@ from lt_lightning.report.figures.style import (
 )
 from lt_lightning.runs.metrics import ACCURACY, Baseline, Metric
 from lt_lightning.runs.records import EpochRecord, LayerRecord, Record
+from lt_lightning.runs.tasks import OF_TEXTS, Wording
 from lt_lightning.runs.terminal import measured, percent, with_unit
 from lt_lightning.runs.winners import smallest_winner
-from lt_lightning.runs.wording import OF_TEXTS, Wording
 from lt_lightning.storage.atomic import write_whole
 
 # Colour, marker and dashes of a line, in the order in which lines are taken.
