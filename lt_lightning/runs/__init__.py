@@ -4,7 +4,8 @@
   `rewind_weights`: weights and masks; `masks`: masks without torch;
 - `reading`, `folders`: a run directory as one object, and where run directories are; `table`: many as a DataFrame;
 - `metrics`, `winners`, `partial`, `confusion`: the numbers that judge a round;
-- `saying`, `wording`, `origins`, `terminal`: the same as words and text tables; `kept_tickets`, `machine`.
+- `tasks`, `saying`, `origins`, `terminal`: the same as words and text tables;
+- `recorded_config`, `parsing`: settings and other JSON as typed values; `kept_tickets`, `machine`.
 
 Nothing here draws, trains or prunes. Most files import the standard library alone, so that reading a run does not wait
 for torch or matplotlib.
