@@ -69,7 +69,7 @@ WHOLE = {
 def test_a_description_is_written_as_it_was_read() -> None:
     found = Description.from_json(WHOLE)
     assert json.dumps(found.to_json()) == json.dumps(WHOLE)
-    assert (found.metric.name, found.words.words) == ("letters right", "letters")
+    assert (found.metric_for().name, found.words.words) == ("letters right", "letters")
     assert (found.config.pruning.amount, found.config.data.batch_size, found.corpus.rows) == (0.2, 8, {"test": 2})
     assert [one.at for one in Description.from_json({"resumed": ["old", {"at": "new"}]}).resumed or ()] == [
         "old",

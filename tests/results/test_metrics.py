@@ -36,7 +36,7 @@ RECORD = Record(3, 0.488, 2622312, 5121704, 10, 0.12345, 0.2, 0.895, 0.3, 0.8912
     ],
 )
 def test_a_task_is_judged_by_its_own_metric(task: str, name: str, key: str, value: float) -> None:
-    metric = Description.from_json({"task": task}).metric
+    metric = Description.from_json({"task": task}).metric_for()
     assert (metric.name, metric.key, metric.read(RECORD)) == (name, key, value)
 
 
@@ -44,7 +44,7 @@ def test_a_task_is_judged_by_its_own_metric(task: str, name: str, key: str, valu
 def test_a_run_that_does_not_say_its_task_classifies(task: Any) -> None:
     for description in ({}, {"task": task}):
         found = Description.from_json(description)
-        assert (found.task.name, found.metric) == ("classification", ACCURACY)
+        assert (found.task.name, found.metric_for()) == ("classification", ACCURACY)
 
 
 @pytest.mark.parametrize("perplexity", [None, math.nan, math.inf, 0.0, -1.0])
