@@ -60,11 +60,11 @@ class FiniteLossCallback(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check the validation loss."""
         if not trainer.sanity_checking:
-            self._require_finite(trainer, "validation", trainer.callback_metrics.get("valid_loss"), trainer.global_step)
+            self._require_finite(trainer, "validation", _logged(trainer, *_VALID), trainer.global_step)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check the test loss."""
-        self._require_finite(trainer, "test", trainer.callback_metrics.get("test_loss"), trainer.global_step)
+        self._require_finite(trainer, "test", _logged(trainer, *_TEST), trainer.global_step)
 
     def _look_back(self, trainer: pl.Trainer) -> None:
         if self._first_bad is not None:
@@ -80,6 +80,15 @@ class FiniteLossCallback(pl.Callback):
             f"round {self._round}, epoch {trainer.current_epoch + 1}, step {step}: the {what} loss is {float(loss)}; "
             f"lower optimizer.lr, or clip gradients (trainer.gradient_clip_val=1){kept}"
         )
+
+
+_VALID = ("valid_loss", "val_loss", "val/loss")
+_TEST = ("test_loss", "test/loss")
+
+
+def _logged(trainer: pl.Trainer, *names: str) -> Tensor | None:
+    """Return the first logged value with one of these names."""
+    return next((trainer.callback_metrics[name] for name in names if name in trainer.callback_metrics), None)
 
 
 def note_first_bad(first: Tensor | None, loss: Tensor, step: int) -> Tensor:

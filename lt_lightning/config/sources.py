@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar, List, Optional
 
-from lt_lightning.config.choice import checked, choice, limited
+from lt_lightning.config.choice import Custom, checked, choice, limited
 from lt_lightning.config.enums import Splitter
 from lt_lightning.config.typed_paths import parse_delimiter
 
@@ -58,6 +58,10 @@ class TextConfig(DataConfig):
     valid_fraction: float = limited(0.3, above=0, below=1)
     max_vocab: int = limited(50_000, least=1)
     max_length: Optional[int] = limited(None, least=1)
+
+
+class CustomData(Custom):
+    """A LightningDataModule of the user's own, for a LightningModule of the user's own."""
 
 
 @choice("data", "texts")

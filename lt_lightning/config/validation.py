@@ -17,9 +17,11 @@ from lt_lightning.config.choice import CHOICES, Custom, find_faults, keys_of
 from lt_lightning.config.enums import METRIC_MODES, Splitter
 from lt_lightning.config.interpolation import find_interpolations
 from lt_lightning.config.messages import explain
-from lt_lightning.config.models import CustomModel, Recurrent, Tagger
+from lt_lightning.config.metric_names import parse_name
+from lt_lightning.config.models import CustomModel, RandomVectors, Recurrent, Tagger
+from lt_lightning.config.optimizers import Adam
 from lt_lightning.config.schema import Config, TrainerConfig
-from lt_lightning.config.sources import DataKind, Texts
+from lt_lightning.config.sources import CustomData, DataKind, Texts
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
 
@@ -64,6 +66,10 @@ def read_config(composed: DictConfig) -> Config:
     for key, value, holds, remedy in _rules(config):
         if not holds:
             raise SettingError(f"{key}: {remedy}" if value is None else f"{key}: {value} is {remedy}")
+    if isinstance(config.data, CustomData):
+        config.optimizer = config.embedding = None  # its LightningModule makes its own optimizer
+    elif config.trainer.use_distributed_sampler is None:
+        config.trainer.use_distributed_sampler = False
     try:
         lottery_settings(config)
     except LotteryError as error:
@@ -96,9 +102,9 @@ def _custom(group: str, node: DictConfig) -> Custom | None:
     """Return the object of a group whose settings have a `_target_` of the user's, or None."""
     if "_target_" not in node.keys():  # noqa: SIM118 (`in` is false where the value is missing)
         return None
-    custom = {"model": CustomModel, "optimizer": Custom}.get(group)
+    custom = {"model": CustomModel, "optimizer": Custom, "data": CustomData}.get(group)
     if custom is None:
-        raise SettingError(f"{group}._target_: only model and optimizer can be classes of your own; leave it out")
+        raise SettingError(f"{group}._target_: only model, data and optimizer can be classes of your own; leave it out")
     if OmegaConf.is_missing(node, "_target_"):
         raise SettingError(f"{group}._target_: there is no value; give the name of a class, such as my.Net")
     values: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
@@ -171,15 +177,38 @@ def _rules(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
         yield "model.backend", model.backend, not only_ours, "without gru_chung; use model.backend=equations"
         flat = model.cell != "none" or model.layers == 1
         yield "model.layers", model.layers, flat, "too many for model.cell=none, which has one"
-    yield from _fit_rules(data, model, embedding)
-    yield from _metric_claims(config)
+    if isinstance(data, CustomData):
+        yield from _module_rules(config)
+    else:
+        yield from _fit_rules(data, model, embedding)
+        yield from _metric_claims(config)
     yield "pruning.ticket", None, config.pruning.ticket != "", NO_TICKET
     packs = config.pruning.ticket is None or model.packs is not None
     yield "pruning.ticket", None, packs, f"only classifiers of texts have tickets, not model={model.name}; leave it out"
     unscaled = config.trainer.gradient_clip_val and config.trainer.precision in (16, "16", "16-mixed", "bf16-mixed")
     fits = not (getattr(optimizer, "fused", False) and unscaled)
     yield "optimizer.fused", None, fits, "true does not go with clipping and mixed precision; use optimizer.fused=false"
-    yield from _trainer_rules(config.trainer)
+    yield from _trainer_rules(config.trainer, isinstance(data, CustomData))
+
+
+def _module_rules(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
+    """Yield whether the settings fit a LightningModule of the user's own."""
+    said = f"{config.model.name} does not read its batches; use model=custom model._target_=MODULE, a LightningModule"
+    yield "data=custom", None, isinstance(config.model, CustomModel), said
+    for key, default in (("optimizer", Adam()), ("embedding", RandomVectors())):
+        said = "not read with data=custom: the LightningModule makes its own; leave it out"
+        yield key, None, getattr(config, key) == default, said
+    name, mode = config.metric, config.metric_mode
+    said = (
+        "missing: with data=custom, give the name of a value that the module logs in validation, such as metric=val/acc"
+    )
+    yield "metric", None, name is not None, said
+    logged = parse_name(name or "")
+    said = "not of the validation part, by which winners are chosen; give a name that validation logs, such as val/acc"
+    yield "metric", repr(name), logged.part not in ("test", "train"), said
+    yield "metric_mode", repr(mode), mode in (None, "max", "min"), "none of max, min"
+    said = f"missing: give max if higher values of {name} are better, and min if lower ones are"
+    yield "metric_mode", None, mode is not None or logged.mode is not None, said
 
 
 def _fit_rules(data: Any, model: Any, embedding: Any) -> Iterator[tuple[str, Any, bool, str]]:
@@ -213,10 +242,9 @@ def _metric_claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
     yield "metric_mode", mode, fits, remedy
 
 
-def _trainer_rules(trainer: TrainerConfig) -> Iterator[tuple[str, Any, bool, str]]:
+def _trainer_rules(trainer: TrainerConfig, brings_loaders: bool) -> Iterator[tuple[str, Any, bool, str]]:
     """What the rounds need of the Trainer: each validated and tested, on batches that are dealt out already."""
     refused = {
-        "use_distributed_sampler": (False, "rows are dealt out among processes already, each once; leave it false"),
         "overfit_batches": (None, "it would replace the batches; use data.limit to train on few rows"),
         "val_check_interval": (None, "a round validates at the end of each epoch; leave it null"),
         "barebones": (None, "it would switch off what the records are made of; leave it null"),
@@ -224,6 +252,9 @@ def _trainer_rules(trainer: TrainerConfig) -> Iterator[tuple[str, Any, bool, str
     for key, (allowed, remedy) in refused.items():
         value = getattr(trainer, key)
         yield f"trainer.{key}", value, value == allowed and type(value) is type(allowed), f"not possible here: {remedy}"
+    sampler = trainer.use_distributed_sampler
+    said = "not possible here: rows are dealt out among processes already, each once; leave it out"
+    yield "trainer.use_distributed_sampler", sampler, brings_loaders or not sampler, said
     sure = trainer.deterministic
     yield "trainer.deterministic", sure, sure in (None, True, False, "warn"), "none of true, false, warn"
     fine = trainer.logger in (None, True, False) or all(map(_is_object, _listed(trainer.logger)))

@@ -155,6 +155,8 @@ class BatchedTexts(Dataset[Batch]):
 
 def check_rows(rows: Mapping[str, int], processes: int) -> None:
     """Raise a `SettingError` if a part (name → number of rows) has fewer rows than there are processes."""
+    if not rows:
+        return
     part, fewest = min(rows.items(), key=lambda item: item[1])
     if fewest < processes:
         what = f"{fewest} {part} row{'s' * (fewest != 1)}".replace("  ", " ")

@@ -94,6 +94,11 @@ class TextDataModule(pl.LightningDataModule):
         """Return the number of rows of each part."""
         return {part: len(texts.labels) for part, texts in self.texts.items()}
 
+    @property
+    def loaders(self) -> pl.LightningDataModule:
+        """The LightningDataModule that a Trainer gets."""
+        return self
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return a loader of the training part, shuffled by `(seed, round, epoch)`."""
         return self._loader("train", (self._seed, self.round))

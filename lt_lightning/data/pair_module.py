@@ -120,6 +120,11 @@ class PairDataModule(pl.LightningDataModule):
         """Return the number of pairs of each part."""
         return {part: len(pairs) for part, pairs in self.pairs.items()}
 
+    @property
+    def loaders(self) -> pl.LightningDataModule:
+        """The LightningDataModule that a Trainer gets."""
+        return self
+
     def train_dataloader(self) -> DataLoader[PairBatch]:
         """Return a loader of the training part, shuffled by `(seed, round, epoch)`."""
         return self._loader("train", (self._seed, self.round))

@@ -7,7 +7,7 @@ import torch
 from lt_lightning.config.models import CharLM, ModelChoice
 from lt_lightning.data.tokenizer import SPECIAL_WORDS
 from lt_lightning.errors import SettingError
-from lt_lightning.models.learner import Learner
+from lt_lightning.experiment.subject import Subject
 from lt_lightning.models.tasks import DataModule
 from lt_lightning.runs.records import ExampleRecord
 
@@ -29,11 +29,13 @@ def check_prompt(model: ModelChoice, data: DataModule) -> None:
 
 
 @torch.no_grad()
-def show_examples(learner: Learner, data: DataModule, model: ModelChoice, seed: int, round: int) -> list[ExampleRecord]:
+def show_examples(subject: Subject, model: ModelChoice, seed: int, round: int) -> list[ExampleRecord]:
     """Return the trained network's answers to some texts in a round; see `Task.examples`."""
-    training = learner.training
-    learner.eval()
+    module = subject.module
+    training = module.training
+    module.eval()
     try:
-        return [ExampleRecord(round, *one) for one in learner.task.examples(learner.network, data, model, seed)]
+        examples = subject.task.examples(subject.network, subject.data, model, seed)
+        return [ExampleRecord(round, *one) for one in examples]
     finally:
-        learner.train(training)
+        module.train(training)

@@ -3,41 +3,59 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
 
 from lt_lightning.callbacks.hooks import only_its_own_hooks
-from lt_lightning.models.learner import Learner
-from lt_lightning.runs.records import EpochRecord
+from lt_lightning.config.metric_names import parse_name
+from lt_lightning.errors import SettingError
+from lt_lightning.runs.records import EpochRecord, columns, measured_columns
+
+_TAKEN = frozenset({*columns(EpochRecord), "sparsity", "alive", "total", "epochs", "seconds", "density"})
 
 
 @only_its_own_hooks
-class History(pl.Callback):
-    """Collect an `EpochRecord` per epoch from a `Learner`; epochs without validation have NaN for its metrics.
+class History(Checkpoint):
+    """Collect an `EpochRecord` per epoch from what a LightningModule logs.
+
+    Epochs without validation have NaN for its metrics. Append it to `trainer.callbacks` before the `RoundCheckpoint`:
+    as a Checkpoint it runs after the module has logged the epoch's values.
+
+    Args:
+        round: the round.
+        judged: the logged name by which rounds are judged; None if validation always logs it.
 
     Attributes:
         epochs: the records of the current or last fit, in order.
     """
 
-    def __init__(self, round: int) -> None:
+    def __init__(self, round: int, judged: str | None = None) -> None:
         self.round = round
         self.epochs: list[EpochRecord] = []
-        self._validated = (math.nan,) * 3
+        self._judged = judged
+        self._validated = False
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Read the validation metrics."""
-        if not trainer.sanity_checking:
-            metrics = trainer.callback_metrics
-            self._validated = tuple(float(metrics[f"valid_{name}"]) for name in ("loss", "acc", "f1"))
+        """Check that the judged value is logged."""
+        if trainer.sanity_checking:
+            return
+        self._validated = True
+        if self._judged is not None and self._judged not in trainer.callback_metrics:
+            logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
+            raise SettingError(f"metric: {self._judged} is not logged; validation logs {logged}; choose one of these")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Append the epoch's record; validation has already run."""
-        assert isinstance(pl_module, Learner)
-        train_loss = float(pl_module.train_loss.compute())
-        self.epochs.append(EpochRecord(self.round, trainer.current_epoch + 1, train_loss, *self._validated))
-        self._validated = (math.nan,) * 3
+        values = sort_logged(trainer.callback_metrics, measured_columns(EpochRecord))
+        if not self._validated:
+            values = {name: value for name, value in values.items() if name == "train_loss"}
+        missing = dict.fromkeys(("train_loss", "valid_loss", "valid_acc"), math.nan)
+        self.epochs.append(EpochRecord(self.round, trainer.current_epoch + 1, **{**missing, **values}))
+        self._validated = False
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epochs so far, as plain values."""
@@ -46,3 +64,31 @@ class History(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the epochs."""
         self.epochs = [EpochRecord(**epoch) for epoch in state_dict["epochs"]]
+
+
+def sort_logged(metrics: Mapping[str, Any], known: tuple[str, ...], part: str = "") -> dict[str, Any]:
+    """Return logged values by the columns that they belong to, and the others below `logged`.
+
+    Args:
+        metrics: the logged values by name. Of a value that is logged by step and by epoch, that of the epoch counts.
+        known: the columns for values such as `valid_loss`; `val/loss` belongs there, too.
+        part: the part to which values without a part in their name belong; empty if it is not known.
+
+    >>> sort_logged({"val/loss": 0.5, "val/auc": 0.75, "loss_step": 2.0, "loss_epoch": 1.0}, ("valid_loss",))
+    {'valid_loss': 0.5, 'logged': {'val/auc': 0.75, 'loss': 1.0}}
+    """
+    values: dict[str, Any] = {}
+    others: dict[str, float] = {}
+    for name, value in metrics.items():
+        if name.endswith("_step") and f"{name.removesuffix('_step')}_epoch" in metrics:
+            continue
+        short = name.removesuffix("_epoch") if f"{name.removesuffix('_epoch')}_step" in metrics else name
+        logged = parse_name(short)
+        column = f"{logged.part or part}_{logged.quantity}"
+        if column in known:
+            values[column] = float(value)
+        elif part and not logged.part:
+            others[column] = float(value)
+        else:
+            others[f"logged_{short}" if short in _TAKEN else short] = float(value)
+    return {**values, "logged": others} if others else values

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lt_lightning.config.sources import DataKind
+from lt_lightning.config.sources import CustomData, DataKind
+from lt_lightning.data.own_corpus import describe_own
 
 if TYPE_CHECKING:
     from lt_lightning.config.schema import Config
     from lt_lightning.data.corpus import Corpus
+    from lt_lightning.data.own_corpus import OwnCorpus
     from lt_lightning.data.sources.pairs import PairCorpus
 
 
-def load(config: Config) -> Corpus | PairCorpus:
+def load(config: Config) -> Corpus | PairCorpus | OwnCorpus:
     """Load the corpus and check it against the model."""
+    if isinstance(config.data, CustomData):
+        return describe_own(config.data)
     from lt_lightning.data.corpus import load_corpus
     from lt_lightning.data.sources.pairs import load_pairs
 
@@ -26,7 +30,7 @@ def load(config: Config) -> Corpus | PairCorpus:
 def check_strings(config: Config) -> None:
     """Raise a `SettingError` if pairs of strings, given or drawn, are invalid."""
     data = config.data
-    if not data.kind.is_pairs:
+    if isinstance(data, CustomData) or not data.kind.is_pairs:
         return
     from lt_lightning.data.sources.pairs import check_equal_lengths, find_alphabet  # waits for NumPy
 

@@ -13,28 +13,25 @@ from typing import Any
 import pytorch_lightning as pl
 
 from lt_lightning.callbacks.measured import MeasuredWeights, differs
-from lt_lightning.experiment.examples import DataModule
-from lt_lightning.models import Learner
-from lt_lightning.runs.records import EpochRecord, Record, columns, optional_columns
+from lt_lightning.experiment.history import sort_logged
+from lt_lightning.experiment.subject import Subject
+from lt_lightning.runs.records import EpochRecord, Record, measured_columns
 
-_MEASURED = tuple(
-    name for name in (*columns(Record), *optional_columns(Record)) if name.startswith(("valid_", "test_"))
-)
+_MEASURED = measured_columns(Record)
 
 
-def watch(trainer: pl.Trainer, ours: Sequence[pl.Callback]) -> MeasuredWeights | None:
+def watch(trainer: pl.Trainer, ours: Sequence[pl.Callback], submodule: str) -> MeasuredWeights | None:
     """Let a Trainer note which weights it measures, if it has callbacks that are not `ours`; return what notes it."""
     callbacks: list[pl.Callback] = trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]
     if all(callback in ours for callback in callbacks):
         return None
-    callbacks.append(watching := MeasuredWeights("network"))
+    callbacks.append(watching := MeasuredWeights(submodule))
     return watching
 
 
 def measure(
     trainer: pl.Trainer,
-    learner: Learner,
-    data: DataModule,
+    subject: Subject,
     epoch: EpochRecord,
     watching: MeasuredWeights | None,
     ours: Sequence[pl.Callback],
@@ -42,24 +39,33 @@ def measure(
     """Test the weights that a fit has left, and validate them again if the fit validated others.
 
     Args:
-        trainer: has just fitted `learner`.
-        learner: holds the weights.
-        data: hands out the batches.
+        trainer: has just fitted the subject.
+        subject: holds the weights and the data.
         epoch: the epoch that the weights are of.
         watching: what `watch` returned.
         ours: the callbacks that swap no weights.
 
     Returns:
-        The measured columns of a `Record`. Those of the validation part are NaN if the epoch that the weights are of
-        had no validation; None stands for a number that the task does not have.
+        The measured values of a `Record`. Those of the validation part are NaN if the epoch that the weights are of
+        had no validation.
     """
-    tested = trainer.test(learner, datamodule=data, verbose=False)[0]
-    validated: Mapping[str, float | None] = vars(epoch)
+    module, loaders = subject.module, subject.data.loaders
+
+    def test() -> dict[str, Any]:
+        found = trainer.test(module, datamodule=loaders, verbose=False) if subject.has_test else []
+        return sort_logged({name: value for one in found for name, value in one.items()}, _MEASURED, "test")
+
+    tested = test()
+    validated: Mapping[str, Any] = vars(epoch)
     if watching is not None:
         trainer.callbacks = list(ours)  # pyright: ignore[reportAttributeAccessIssue]
-        kept = watching.digest(learner)
+        kept = watching.digest(module)
         if not math.isnan(epoch.valid_loss) and differs(trainer, watching.validated.get(epoch.epoch), kept):
-            validated = trainer.validate(learner, datamodule=data, verbose=False)[0]
+            found = trainer.validate(module, datamodule=loaders, verbose=False)
+            validated = sort_logged({name: value for one in found for name, value in one.items()}, _MEASURED, "valid")
         if differs(trainer, watching.tested, kept):
-            tested = trainer.test(learner, datamodule=data, verbose=False)[0]
-    return {name: tested.get(name, validated.get(name)) for name in _MEASURED}
+            tested = test()
+    logged = {**validated.get("logged", {}), **tested.get("logged", {})}
+    missing = dict.fromkeys(("valid_loss", "valid_acc", "test_loss", "test_acc"), math.nan)
+    values = {name: value for name, value in {**validated, **tested}.items() if name in _MEASURED}
+    return {**missing, **values, "train_loss": epoch.train_loss, "logged": logged}

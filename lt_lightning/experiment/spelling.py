@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
 
 from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.experiment.history import History
@@ -13,12 +14,12 @@ from lt_lightning.runs.terminal import loss
 
 
 @only_its_own_hooks
-class SpellingCallback(pl.Callback):
+class SpellingCallback(Checkpoint):
     """Print a line per epoch: the validation loss and the network's answers.
 
     Args:
         display: prints the lines.
-        history: holds the loss; put it before this callback.
+        history: holds the loss; put it before this callback, as both run after the module's own hooks.
         answers: returns the strings.
     """
 

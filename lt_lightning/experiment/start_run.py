@@ -21,6 +21,7 @@ from lt_lightning.storage.lock import hold
 
 if TYPE_CHECKING:
     from lt_lightning.data.corpus import Corpus
+    from lt_lightning.data.own_corpus import OwnCorpus
     from lt_lightning.data.sources.pairs import PairCorpus
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ def start_run(job: Job, launch: Launch) -> None:
         LotteryError: if the network and the pruning settings do not fit.
     """
     corpus = load(job.config)
-    find_vectors(job.config.embedding)  # fetches, or says what is missing, at once
+    if job.config.embedding is not None:
+        find_vectors(job.config.embedding)  # fetches, or says what is missing, at once
     is_writer = launch.rank == 0
     with hold(job.run) if is_writer else nullcontext():
         if goes_on(job):
@@ -62,7 +64,7 @@ def goes_on(job: Job) -> bool:
     return job.config.resume is not None and is_begun(job.run)
 
 
-def _is_over(job: Job, corpus: Corpus | PairCorpus, is_writer: bool) -> bool:
+def _is_over(job: Job, corpus: Corpus | PairCorpus | OwnCorpus, is_writer: bool) -> bool:
     """Check that a run can go on as it is asked to, say what is damaged, and whether nothing is left to do."""
     standing = find_standing(job.run)
     check_same(job.run, job.config, dict(corpus.fingerprints), standing)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
+import pytorch_lightning as pl
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import Tensor, nn, optim
@@ -66,7 +67,33 @@ def build_network(
     if not isinstance(model, Custom):
         about |= {"vectors": vectors, "dim": embedding.dim, "embedding_std": embedding.std}
     settings = {key: value for key, value in values_of(model).items() if key not in model.unbuilt}
-    return _instantiate("model", {"_target_": model.target}, **settings, **about)
+    network = _instantiate("model", {"_target_": model.target}, **settings, **about)
+    if isinstance(network, pl.LightningModule):
+        raise SettingError(
+            f"model._target_: {model.target} is a LightningModule, which brings data of its own; add data=custom "
+            "data._target_=DATAMODULE and metric=NAME"
+        )
+    return network
+
+
+T = TypeVar("T")
+
+
+def build_own(settings: Custom, kind: type[T]) -> T:
+    """Build a LightningModule or LightningDataModule of the user's own.
+
+    Args:
+        settings: the `model` or the `data` group.
+        kind: the class that it must be a subclass of.
+
+    Raises:
+        SettingError: if it cannot be built, or is of another kind.
+    """
+    group = "data" if kind is pl.LightningDataModule else "model"
+    built = _instantiate(group, {"_target_": settings._target_}, **settings.arguments)
+    if not isinstance(built, kind):
+        raise SettingError(f"{group}._target_: {settings._target_} is not a {kind.__name__}, which data=custom needs")
+    return built
 
 
 def _instantiate(group: str, target: dict[str, Any], **arguments: Any) -> Any:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from lt_lightning.config.models import CharLM, ModelChoice
 from lt_lightning.data.batches import Batch, Share
 from lt_lightning.data.module import TextDataModule
+from lt_lightning.data.own_module import OwnData
 from lt_lightning.data.pair_module import PairBatch, PairDataModule
 from lt_lightning.data.tokenizer import PADDING, SPECIAL_WORDS
 from lt_lightning.lottery import derive_seed
@@ -29,7 +30,7 @@ from lt_lightning.models.ngram import fit_ngram
 from lt_lightning.models.rnn.tagger import Tagger
 from lt_lightning.models.sampling import sample_letters
 
-DataModule = TextDataModule | PairDataModule
+DataModule = TextDataModule | PairDataModule | OwnData
 """The module that hands out batches, and knows the words or letters in them."""
 
 
@@ -61,30 +62,18 @@ MOST = 8
 """The number of examples of a round."""
 
 
-class Task(ABC):
-    """The base of all tasks.
+class RunTask(ABC):
+    """What records and the screen ask of a task.
 
     Attributes:
         name: the name of the task in `run.json`, a key of `runs.tasks.TASKS`.
-        has_perplexity: whether exp(loss) is a measure of the task.
-        has_exact: whether a row can be right in every target.
         shows_epochs: whether the examples are shown after each epoch.
         shows_rounds: whether the examples are shown after each round.
     """
 
     name: ClassVar[str]
-    has_perplexity: ClassVar[bool] = False
-    has_exact: ClassVar[bool] = False
     shows_epochs: ClassVar[bool] = False
     shows_rounds: ClassVar[bool] = False
-
-    @abstractmethod
-    def answer(self, network: nn.Module, batch: Any) -> Answers:
-        """Return the network's answers to a batch."""
-
-    def predict(self, network: nn.Module, batch: Any, answers: Answers) -> Int64[Tensor, " targets"]:
-        """Return the classes that the network predicts on its own, one for each target."""
-        return predicted_classes(answers.logits)
 
     def class_names(self, data: DataModule) -> list[str]:
         """Return the names of the network's classes: classes of texts, or letters."""
@@ -104,6 +93,32 @@ class Task(ABC):
             seed: the seed of a sample.
         """
         return []
+
+
+class OwnTask(RunTask):
+    """The task of a LightningModule of the user's own, which computes its losses and metrics itself."""
+
+    name: ClassVar[str] = "custom"
+
+
+class Task(RunTask):
+    """The base of the tasks that a `Learner` trains a network for.
+
+    Attributes:
+        has_perplexity: whether exp(loss) is a measure of the task.
+        has_exact: whether a row can be right in every target.
+    """
+
+    has_perplexity: ClassVar[bool] = False
+    has_exact: ClassVar[bool] = False
+
+    @abstractmethod
+    def answer(self, network: nn.Module, batch: Any) -> Answers:
+        """Return the network's answers to a batch."""
+
+    def predict(self, network: nn.Module, batch: Any, answers: Answers) -> Int64[Tensor, " targets"]:
+        """Return the classes that the network predicts on its own, one for each target."""
+        return predicted_classes(answers.logits)
 
 
 @dataclass(frozen=True)

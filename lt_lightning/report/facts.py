@@ -99,9 +99,10 @@ def summary(description: Description) -> str:
         rounds = "It trains once, and prunes nothing."
     if note := partial_note(description):
         rounds = f"{rounds} {note}"
+    rows = (description.corpus.rows or {}).get("train")
     return (
-        f"{say(description.model)} on {say(description.corpus.name)}, "
-        f"{count((description.corpus.rows or {}).get('train'))} {description.words.texts} to train on"
+        f"{say(description.model)} on {say(description.corpus.name)}"
+        f"{'' if rows is None else f', {count(rows)} {description.words.texts} to train on'}"
         f"{'' if origin is None else f', from a {ticket_title(origin.corpus, origin.round)}'}. {rounds}"
     )
 

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.config.choice import values_of
+from lt_lightning.config.metric_names import parse_name
 from lt_lightning.runs.machine import describe_cpu
-from lt_lightning.runs.metrics import ACCURACY, BY_NAME, LETTERS_RIGHT, Baseline, Metric
+from lt_lightning.runs.metrics import ACCURACY, BY_NAME, LETTERS_RIGHT, Baseline, Metric, logged_metric
 from lt_lightning.runs.origins import Origin
 from lt_lightning.runs.parsing import parse, plain
 from lt_lightning.runs.recorded_config import RecordedConfig
 from lt_lightning.runs.records import Record
-from lt_lightning.runs.tasks import CLASSIFICATION, TASKS, TaskFacts, Wording, from_ticket
+from lt_lightning.runs.tasks import CLASSIFICATION, OWN, TASKS, TaskFacts, Wording, from_ticket
 from lt_lightning.storage.atomic import write_whole
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from lt_lightning.config.schema import Config
     from lt_lightning.data.module import TextDataModule
+    from lt_lightning.data.own_module import OwnData
     from lt_lightning.data.pair_module import PairDataModule
 
 FORMAT = 2
@@ -176,12 +178,12 @@ class Description:
         >>> Description.from_json({"config": {"metric": "valid_f1"}}).metric_for().name
         'test macro F1'
         """
-        wanted = self._wanted
+        wanted = self._wanted(records)
         return self.task.metric if wanted is None or not wanted.is_in(records) else wanted
 
     def metric_note(self, records: Sequence[Record]) -> str:
         """Return a sentence if winners are chosen by another number than the one that was asked for, or by none."""
-        metric, wanted = self.metric_for(records), self._wanted
+        metric, wanted = self.metric_for(records), self._wanted(records)
         notes = [metric.note] if metric.note else []
         if wanted is not None and not wanted.is_in(records):
             notes.append(f"The run has no {wanted.name} on record, so {metric.name} is reported.")
@@ -192,11 +194,16 @@ class Description:
     @property
     def shown_baseline(self) -> Baseline | None:
         """The baseline, if it has the unit of the metric that the run is judged by."""
-        return self.baseline if self._wanted in (None, self.task.metric) else None
+        return self.baseline if self._wanted(()) in (None, self.task.metric) else None
 
-    @property
-    def _wanted(self) -> Metric | None:
-        metric = BY_NAME.get((self.config.metric or "").partition("_")[2])
+    def _wanted(self, records: Sequence[Record]) -> Metric | None:
+        name = self.config.metric
+        if name is None:
+            return None
+        logged = parse_name(name)
+        if self.task is OWN:
+            return logged_metric(name, self.config.metric_mode or logged.mode or "max", records)
+        metric = BY_NAME.get(logged.quantity)
         return LETTERS_RIGHT if metric is ACCURACY and not self.task.sorts_texts else metric
 
     @property
@@ -212,7 +219,7 @@ class Description:
 
 def describe_run(
     config: Config,
-    data: TextDataModule | PairDataModule,
+    data: TextDataModule | PairDataModule | OwnData,
     command: Sequence[str],
     *,
     task: str,

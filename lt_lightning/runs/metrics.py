@@ -6,11 +6,13 @@ The setting `metric` chooses them, or else the run's task, see `runs.tasks`. Imp
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from lt_lightning.config.metric_names import parse_name
 from lt_lightning.runs.records import Record
 
 
@@ -186,6 +188,49 @@ BY_NAME: Mapping[str, Metric] = MappingProxyType(
     {"acc": ACCURACY, "f1": F1, "loss": LOSS, "perplexity": BITS, "exact": EXACT_MATCH}
 )
 """What the setting `metric` chooses, by its name without `test_` or `valid_`; see `config.enums.METRIC_MODES`."""
+
+
+def logged_metric(name: str, mode: str, records: Sequence[Record] = ()) -> Metric:
+    """Return the metric of a value that a LightningModule logs under a name of its own.
+
+    Args:
+        name: the name that validation logs, such as `val/auroc`; the test logs `test/auroc`, or the like.
+        mode: `max` or `min`: which values are better.
+        records: the rounds so far. A quantity that exceeds 1 in them is not shown in per cent, and without a value of
+            the test part that of the validation part is reported.
+
+    >>> logged_metric("val/auroc", "max").name, logged_metric("val/mse", "min").is_share
+    ('test auroc', False)
+    """
+    quantity = parse_name(name).quantity
+    known = BY_NAME.get(quantity)
+    if known is None or known.test.better != mode or known in (BITS, EXACT_MATCH):
+        words, is_share = re.sub(r"[/_.\-\s]+", " ", quantity), parse_name(name).is_share
+        known = Metric(
+            Column(f"test {words}", f"test {words}", _logged("test", quantity), is_share, mode),
+            Column(f"validation {words}", f"valid {words}", _logged("valid", quantity), is_share, mode),
+            names=f"test {words}", key=re.sub(r"\W+", "_", quantity), unit=words, figure=re.sub(r"\W+", "_", quantity),
+            bound="is at least" if mode == "max" else "is at most",
+        )  # fmt: skip
+    if any(abs(known.read(one)) > 1 or abs(known.judge(one)) > 1 for one in records):
+        known = replace(
+            known, test=replace(known.test, is_share=False), valid=replace(known.valid, is_share=False), unit="points"
+        )
+    if records and math.isnan(known.read(records[0])):
+        note = "The module logs no such value of the test part: that of the validation part is reported."
+        known = replace(known, test=known.valid, names=known.valid.name, note=note)
+    return known
+
+
+def _logged(part: str, quantity: str) -> Callable[[Record], float]:
+    """Return a reader of a logged value; validation may log it without a part in its name."""
+
+    def read(record: Record) -> float:
+        found = {parse_name(name): value for name, value in record.logged.items()}
+        return found.get((part, quantity), found.get(("", quantity), math.nan) if part == "valid" else math.nan)  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+    return read
+
 
 _ALIKE = 0.01
 """Baselines that differ by no more, relatively, are one baseline."""

@@ -71,12 +71,14 @@ class RecordedConfig:
         values: all settings, nested as in the file, to compare or to show; None if there are none.
         seed: the seed.
         metric: the metric asked for, such as `test_f1`; None for the task's own.
+        metric_mode: `max` or `min`, if the settings say it.
         test_on: the epoch whose weights are tested, `last` or `best`.
     """
 
     values: Mapping[str, Any] | None = None
     seed: int | None = None
     metric: str | None = None
+    metric_mode: str | None = None
     test_on: str | None = None
     data: RecordedData = RecordedData()
     embedding: RecordedEmbedding = RecordedEmbedding()

@@ -6,7 +6,8 @@ Imports the standard library alone.
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from contextlib import suppress
+from dataclasses import MISSING, dataclass, field, fields
 from operator import index
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +16,9 @@ from typing import Any, TypeVar, get_type_hints
 from lt_lightning.errors import SettingError
 from lt_lightning.storage.atomic import write_whole
 from lt_lightning.storage.regular import read_regular
+
+_LOGGED = "logged"
+"""The field of a record that holds what has no field of its own."""
 
 _LARGEST = 2**28
 """Bytes of a table; one of 3,000 rounds and 60 parameters has 2**23."""
@@ -39,7 +43,7 @@ class Record:
     Where the network answers letter by letter, `test_acc` is the share of letters that are right, and `test_exact` that
     of test rows that are right in every letter. A language model has a `test_perplexity`, of a letter. Where the test
     columns are of some rows of the test part alone, `tested_rows` is their number. `valid_f1` and `test_f1` are macro
-    F1; runs of 0.4 have none.
+    F1; runs of 0.4 have none. `logged` has what else a LightningModule logged, by name; each is a column of its own.
     """
 
     round: int
@@ -58,6 +62,7 @@ class Record:
     tested_rows: int | None = None
     valid_f1: float | None = None
     test_f1: float | None = None
+    logged: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_counts(self.round, self.alive, self.total)
@@ -89,7 +94,7 @@ class LayerRecord:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """A row of `epochs.csv`: one epoch of one round. `epoch` counts from 1 in every round."""
+    """A row of `epochs.csv`: one epoch of one round. `epoch` counts from 1 in every round; `logged` as in `Record`."""
 
     round: int
     epoch: int
@@ -97,6 +102,7 @@ class EpochRecord:
     valid_loss: float
     valid_acc: float
     valid_f1: float | None = None
+    logged: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.round < 0 or self.epoch < 1:
@@ -143,7 +149,7 @@ def columns(kind: type[Row]) -> tuple[str, ...]:
     >>> columns(EpochRecord)
     ('round', 'epoch', 'train_loss', 'valid_loss', 'valid_acc')
     """
-    return tuple(field.name for field in fields(kind) if field.default is MISSING)
+    return tuple(one.name for one in fields(kind) if one.default is MISSING and one.name != _LOGGED)
 
 
 def optional_columns(kind: type[Row]) -> tuple[str, ...]:
@@ -152,7 +158,22 @@ def optional_columns(kind: type[Row]) -> tuple[str, ...]:
     >>> optional_columns(Record), optional_columns(EpochRecord)
     (('test_perplexity', 'test_exact', 'tested_rows', 'valid_f1', 'test_f1'), ('valid_f1',))
     """
-    return tuple(field.name for field in fields(kind) if field.default is not MISSING)
+    return tuple(one.name for one in fields(kind) if one.default is not MISSING)
+
+
+def extra_columns(records: Sequence[Row]) -> tuple[str, ...]:
+    """Return the names of the logged values of some records, the last columns of their table."""
+    return tuple(dict.fromkeys(name for record in records for name in getattr(record, _LOGGED, ())))
+
+
+def measured_columns(kind: type[Row]) -> tuple[str, ...]:
+    """Return the columns that a LightningModule can fill by logging values of their names.
+
+    >>> measured_columns(EpochRecord)
+    ('train_loss', 'valid_loss', 'valid_acc', 'valid_f1')
+    """
+    names = (*columns(kind), *optional_columns(kind))
+    return tuple(name for name in names if name.startswith(("train_", "valid_", "test_")))
 
 
 def format_shape(shape: tuple[int, ...]) -> str:
@@ -208,11 +229,13 @@ def render_records(records: Sequence[Row]) -> bytes:
     hints = get_type_hints(kind := kinds.pop())
     held = [name for name in optional_columns(kind) if any(getattr(record, name) is not None for record in records)]
     writers = {name: _CELLS[hints[name]][0] for name in (*columns(kind), *held)}
+    extra, write_extra = extra_columns(records), _optional(_FLOAT)[0]
     text = io.StringIO()
     rows, quoted = (csv.writer(text, lineterminator="\n", quoting=how) for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
-    rows.writerow(writers)
+    rows.writerow([*writers, *extra])
     for record in records:
         cells = [write(getattr(record, name)) for name, write in writers.items()]
+        cells += [write_extra(getattr(record, _LOGGED).get(name)) for name in extra]
         # To csv a carriage return ends a line when it reads, but is nothing to be quoted when it writes.
         (quoted if any("\r" in cell for cell in cells) else rows).writerow(cells)
     # Half a character (a lone surrogate), which no text should hold, is still no reason to lose a round.
@@ -234,7 +257,7 @@ def write_records(path: Path, records: Sequence[Row]) -> None:
 
 
 def read_records(path: Path, kind: type[Row]) -> list[Row]:
-    """Read a table that `write_records` wrote. Columns are found by name; those that `kind` lacks are passed over.
+    """Read a table that `write_records` wrote. Columns are found by name; further columns of numbers become `logged`.
 
     Raises:
         SettingError: there is no such file, it lacks a column, or a row of it is damaged.
@@ -270,7 +293,7 @@ def read_sound_records(path: Path, kind: type[Row]) -> tuple[list[Row], str | No
         missing = [name for name in columns(kind) if name not in header]
         if missing:
             raise SettingError(f"{path}: line 1: no column {', '.join(missing)}; the first line must name the columns")
-        readers = {name: _CELLS[hint][1] for name, hint in get_type_hints(kind).items()}
+        readers = {name: _CELLS[hint][1] for name, hint in get_type_hints(kind).items() if name != _LOGGED}
         for row in rows:
             records.append(_parse(kind, readers, header, row))  # noqa: PERF401 (those before a damaged row are kept)
         # A row whose last number was cut short still reads as a number; only the missing line end tells.
@@ -288,10 +311,16 @@ def _parse(kind: type[Row], readers: dict[str, Callable[[str], Any]], header: li
     if len(row) != len(header):
         raise ValueError(f"{len(row)} values for {len(header)} columns")
     values: dict[str, Any] = {}
+    logged: dict[str, float] = {}
     for name, text in zip(header, row, strict=True):
         if name in readers:
             try:
                 values[name] = readers[name](text)
             except ValueError:
                 raise ValueError(f"{name} cannot be {text if len(text) <= 40 else f'{text[:37]}...'!r}") from None
+        elif text:
+            with suppress(ValueError):
+                logged[name] = float(text)
+    if logged and _LOGGED in [one.name for one in fields(kind)]:
+        values[_LOGGED] = logged
     return kind(**values)

@@ -52,7 +52,11 @@ def tabulate_rounds(runs: Sequence[Run], base: Path) -> pandas.DataFrame:
     import pandas
 
     rows = [
-        {**_about(run, base), **asdict(record), "density": record.density} for run in runs for record in run.records
+        {**_about(run, base), **columns, "density": record.density, **logged}
+        for run in runs
+        for record in run.records
+        for columns in [asdict(record)]
+        for logged in [columns.pop("logged")]
     ]
     return pandas.DataFrame(rows).astype(dict.fromkeys(optional_columns(Record), float))
 

@@ -83,12 +83,18 @@ class TaskFacts:
         return self.name
 
 
+OF_ROWS = Wording("rows", "words", "class", "classes", "test rows", "accuracy", "accuracies", "accuracy")
+
+OWN = TaskFacts("custom", ACCURACY, OF_ROWS)
+"""The task of a LightningModule of the user's own, which computes its own losses and metrics."""
+
 CLASSIFICATION = TaskFacts("classification", ACCURACY, OF_TEXTS, sorts_texts=True)
 TASKS: Mapping[str, TaskFacts] = MappingProxyType(
     {
         one.name: one
         for one in (
             CLASSIFICATION,
+            OWN,
             TaskFacts("tagging", LETTERS_RIGHT, replace(OF_LETTERS, texts="pairs")),
             TaskFacts("language model", BITS, OF_LETTERS),
             TaskFacts("sequence to sequence", EXACT_MATCH, replace(OF_LETTERS, texts="pairs")),

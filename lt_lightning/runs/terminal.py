@@ -93,7 +93,7 @@ def measured(value: float, metric: Metric) -> str:
     >>> measured(0.8, ACCURACY), measured(2.0416, BITS), measured(float("nan"), BITS)
     ('80.00 %', '2.042', '-')
     """
-    if metric.is_share:
+    if metric.is_share and not abs(value) > 1:  # some modules log per cent
         return percent(value)
     if math.isnan(value):
         return "-"
@@ -108,7 +108,7 @@ def with_unit(value: float, metric: Metric) -> str:
     ('80.00 %', '2.042 bits')
     """
     said = measured(value, metric)
-    return said if metric.is_share else f"{said} {metric.unit}"
+    return said if metric.is_share else f"{said} {metric.unit}".rstrip()
 
 
 def compression(alive: int, total: int) -> str:
@@ -132,6 +132,7 @@ def round_cells(record: Record, metric: Metric = ACCURACY) -> tuple[str, ...]:
         "seconds": f"{record.seconds:.1f}",
     }
     cells.setdefault(metric.heading, measured(metric.read(record), metric))
+    cells.setdefault(metric.valid.heading, measured(metric.judge(record), metric))
     return tuple(cells[name] for name in round_columns(metric))
 
 

@@ -1,0 +1,101 @@
+"""A LightningDataModule of the user's own: what records know of it, and shuffling that does not depend on resuming."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities import CombinedLoader
+from torch.utils.data import DataLoader
+
+from lt_lightning.data.own_corpus import OwnCorpus
+from lt_lightning.lottery import derive_seed
+
+
+class OwnData:
+    """The facts about a LightningDataModule that a run records, and seeds for its training loaders.
+
+    A loader's shuffling depends on seed, round and epoch alone, so that a resumed round gives the same batches: global
+    generators and those of the loaders are seeded before each epoch's first batch is drawn.
+
+    Args:
+        module: the LightningDataModule. Its attributes `rows` (part to number), `class_names` and `words` are recorded,
+            if it has them.
+        corpus: what else is known of it.
+        seed: the run's seed.
+
+    Attributes:
+        loaders: the LightningDataModule.
+        round: the round that the training loader shuffles for; set it before each fit.
+        epoch: the first epoch of the next fit; not 0 in a resumed round, whose Trainer counts on only later.
+    """
+
+    words_found = None
+    vectors = None
+    tokenizer = None
+
+    def __init__(self, module: pl.LightningDataModule, corpus: OwnCorpus, seed: int) -> None:
+        self.loaders = module
+        class_names = getattr(module, "class_names", None) or ()
+        self.corpus = OwnCorpus(corpus.name, corpus.source, corpus.fingerprints, tuple(map(str, class_names)))
+        self.words: Sequence[str] = tuple(getattr(module, "words", ()))
+        self.round = self.epoch = 0
+        self._seed = seed
+        self._generators: list[torch.Generator] = []
+        self._seeded: tuple[int, int] | None = None
+        make = module.train_dataloader
+
+        @functools.wraps(make)
+        def seeded() -> Any:
+            loaders = make()
+            self._generators = [_own_generator(one) for one in CombinedLoader(loaders).flattened if _is_loader(one)]
+            reloads = 0 if module.trainer is None else module.trainer.current_epoch
+            self._seed_all(max(self.epoch, reloads))
+            return loaders
+
+        module.train_dataloader = seeded  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """The number of rows of each part, as far as the module knows it."""
+        return dict(getattr(self.loaders, "rows", None) or {})
+
+    def seed_epoch(self, epoch: int) -> None:
+        """Seed what the batches of an epoch are drawn with."""
+        self._seed_all(epoch, loaders=self._seeded != (self.round, epoch))
+
+    def _seed_all(self, epoch: int, *, loaders: bool = True) -> None:
+        # The first epoch's loader has drawn a number by the time that the epoch starts: its own generator goes on.
+        seed = derive_seed(self._seed, "round", self.round, "batches", epoch)
+        pl.seed_everything(seed, verbose=False)
+        # Lightning's DistributedSampler takes it for all epochs, and it must be the same in every process.
+        os.environ["PL_GLOBAL_SEED"] = str(derive_seed(self._seed, "round", self.round, "sampler"))
+        for generator in self._generators if loaders else ():
+            generator.manual_seed(seed)
+        self._seeded = (self.round, epoch)
+
+
+class BatchSeeds(pl.Callback):
+    """Seed the batches of each epoch; see `OwnData`."""
+
+    def __init__(self, data: OwnData) -> None:
+        self._data = data
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Seed before the epoch's first batch."""
+        self._data.seed_epoch(trainer.current_epoch)
+
+
+def _is_loader(one: Any) -> bool:
+    return isinstance(one, DataLoader)
+
+
+def _own_generator(loader: DataLoader[Any]) -> torch.Generator:
+    """Return the generator of a loader; a new one for a loader that draws from the global generator."""
+    if loader.generator is None:
+        loader.generator = torch.Generator()
+    return loader.generator

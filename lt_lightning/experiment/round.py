@@ -1,0 +1,191 @@
+"""Run one round of an experiment: prune, rewind, train and test."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import EarlyStopping
+
+from lt_lightning.callbacks import AgreementCallback, BestWeights, EpochSeeds, FiniteLossCallback, PruningCallback
+from lt_lightning.callbacks.finite_loss import first_not_finite
+from lt_lightning.callbacks.refusals import NoStepError
+from lt_lightning.config.choice import values_of
+from lt_lightning.config.schema import Config, TestOn
+from lt_lightning.data.own_module import BatchSeeds, OwnData
+from lt_lightning.errors import SettingError
+from lt_lightning.experiment.examples import show_examples
+from lt_lightning.experiment.exhaustion_callback import ExhaustionCallback
+from lt_lightning.experiment.history import History
+from lt_lightning.experiment.measuring import measure, watch
+from lt_lightning.experiment.progress import ProgressCallback, RoundsDisplay
+from lt_lightning.experiment.resume.compare import how_to_go_on
+from lt_lightning.experiment.resume.restore import save_rewind_weights
+from lt_lightning.experiment.round_checkpoint import RoundCheckpoint, find_checkpoint
+from lt_lightning.experiment.spelling import SpellingCallback
+from lt_lightning.experiment.subject import Subject
+from lt_lightning.experiment.summary import measured_rows
+from lt_lightning.experiment.trainer import make_trainer
+from lt_lightning.lottery import Mask
+from lt_lightning.runs.records import ConfusionRecord, LayerRecord, Record
+from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.runs.rounds import PlayedRound, ticket_path
+from lt_lightning.storage.atomic import writing_to
+from lt_lightning.storage.lock import STATE
+
+log = logging.getLogger(__name__)
+
+
+def run_round(
+    config: Config,
+    run: Path,
+    round: int,
+    subject: Subject,
+    pruning: PruningCallback,
+    display: RoundsDisplay,
+    environment: ClusterEnvironment,
+    before: int | None,
+) -> PlayedRound:
+    """Prune, rewind, train and test once, from the last epoch on disk, and write the round's ticket.
+
+    Args:
+        config: the settings.
+        run: the run directory.
+        round: the round.
+        subject: what is trained.
+        pruning: carries the lottery from round to round.
+        display: the screen.
+        environment: which of the run's processes this is.
+        before: the number of entries alive in the round before; None for round 0.
+
+    Raises:
+        SettingError: if the round trains nothing, or a loss or a weight is not finite.
+    """
+    data, module = subject.data, subject.module
+    data.round = round
+    monitor, mode = subject.judged or ("valid_loss", "min")
+    best = BestWeights(monitor, mode)
+    callbacks: list[pl.Callback] = [
+        FiniteLossCallback(round),  # first: no other callback gets a loss that is not finite
+        *([best] if config.test_on == TestOn.best else []),  # before pruning: the round ends with its best weights
+        pruning,
+        ExhaustionCallback(pruning, before, how_to_go_on(run)),
+        AgreementCallback(),
+        *([BatchSeeds(data)] if isinstance(data, OwnData) else []),
+        EpochSeeds(config.seed, round),
+        ProgressCallback(display, round),
+    ]
+    if (patience := config.early_stopping.patience) is not None:
+        callbacks.append(EarlyStopping(monitor, config.early_stopping.min_delta, patience, mode=mode))
+    trainer = make_trainer(config.trainer, callbacks, run, environment)
+    (run / STATE).mkdir(exist_ok=True)
+    watching = watch(trainer, callbacks, subject.submodule)
+    history = History(round, subject.judged and monitor)
+    # From round 1 on the weights to rewind to are on disk already; `take_up` reads them.
+    saver = RoundCheckpoint(run / STATE, round, without=pruning.state_key if round else None)
+    # A Trainer refuses these three at first, as its own checkpoints are off; they run after the module's own hooks.
+    trainer.callbacks += [history, *_spelling(config, subject, round, display, history), saver]  # pyright: ignore[reportAttributeAccessIssue]
+    kept, epochs, damages = find_checkpoint(run / STATE, round)
+    if trainer.is_global_zero:
+        for damage in damages:
+            log.warning("%s; the round is played from its beginning", damage)
+        if epochs:
+            display.say(f"going on with round {round} after epoch {epochs}")
+    data.epoch = epochs
+    if kept is not None:
+        trainer.precision_plugin.convert_module(module)  # a checkpoint's weights come in the fit's precision
+    try:
+        trainer.fit(module, datamodule=data.loaders, ckpt_path=kept, weights_only=True)
+        if not history.epochs:
+            raise NoStepError
+        of = history.epochs[(best.epoch or len(history.epochs)) - 1]
+        measured = measure(trainer, subject, of, watching, callbacks)
+    except NoStepError:
+        said = f"trainer: round {round} ended before its first epoch did; give it more time (max_time)"
+        raise SettingError(said) from None
+    except MisconfigurationException as error:  # such as a share of the batches that is less than one batch
+        raise SettingError(f"trainer: {str(error).splitlines()[0]}") from error
+    if name := first_not_finite(subject.network.state_dict().items()):
+        raise SettingError(
+            f"round {round}: the weights {name!r} are not finite at its end; lower optimizer.lr, or clip gradients "
+            f"(trainer.gradient_clip_val=1){'; the tickets of the rounds before are kept' if round else ''}"
+        )
+    mask = pruning.mask
+    tested = measured_rows(config, data, trainer).get("test")
+    record = Record(
+        round=round,
+        sparsity=mask.sparsity,
+        alive=mask.alive,
+        total=mask.total,
+        epochs=len(history.epochs),
+        **measured,
+        seconds=saver.seconds,
+        tested_rows=tested if tested is not None and tested < data.rows["test"] else None,
+    )
+    ticket, rewind = "", None
+    if trainer.is_global_zero:
+        with writing_to(run):
+            ticket = _ticket(config, subject, mask, record).save(ticket_path(run, round))
+            rewind = save_rewind_weights(run, pruning) if round == 0 else None
+    return PlayedRound(
+        results=(record,),
+        layers=tuple(_layers(round, mask)),
+        epochs=tuple(history.epochs),
+        confusion=tuple(_confusion(round, subject)),
+        examples=tuple(show_examples(subject, config.model, config.seed, round)),
+        ticket=ticket,
+        rewind=rewind,
+    )
+
+
+def _spelling(
+    config: Config, subject: Subject, round: int, display: RoundsDisplay, history: History
+) -> list[pl.Callback]:
+    """Return the callback that shows examples after each epoch, if the task asks for it."""
+    if not subject.task.shows_epochs:
+        return []
+
+    def answers() -> list[str]:
+        return [one.answer for one in show_examples(subject, config.model, config.seed, round)]
+
+    return [SpellingCallback(display, history, answers)]
+
+
+def _layers(round: int, mask: Mask) -> list[LayerRecord]:
+    return [
+        LayerRecord(round, name, mask.counts[name], tensor.numel(), tuple(tensor.shape))
+        for name, tensor in mask.items()
+    ]
+
+
+def _confusion(round: int, subject: Subject) -> list[ConfusionRecord]:
+    counts = subject.confusion
+    if counts is None:
+        return []
+    return [
+        ConfusionRecord(round, label, predicted, int(counts[label, predicted]))
+        for label, predicted in counts.nonzero().tolist()
+    ]
+
+
+def _ticket(config: Config, subject: Subject, mask: Mask, record: Record) -> RoundTicket:
+    data = subject.data
+    about: dict[str, Any] = {
+        # Without its duration: the same seed gives the same file.
+        **{key: value for key, value in vars(record).items() if key != "seconds" and value not in (None, {})},
+        "experiment": config.name,
+        "task": subject.task.name,
+        "model": values_of(config.model),
+        "embedding_dim": config.embedding and config.embedding.dim,
+        "class_names": subject.task.class_names(data),
+        "corpus": data.corpus.name,
+        "splitter": config.data.tokenizer.value if data.words else None,
+        "max_length": getattr(config.data, "max_length", None),
+        "seed": config.seed,
+    }
+    tokenizer = "" if data.tokenizer is None else data.tokenizer.to_str()
+    return RoundTicket(subject.network.state_dict(), mask, about, tokenizer)

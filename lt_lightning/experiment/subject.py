@@ -1,0 +1,91 @@
+"""What a run trains: a LightningModule and its data, of this package or of the user's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities.model_helpers import is_overridden
+from torch import Tensor, nn
+
+from lt_lightning.config.metric_names import parse_name
+from lt_lightning.config.schema import Config
+from lt_lightning.config.sources import CustomData
+from lt_lightning.data.corpus import Corpus
+from lt_lightning.data.module import TextDataModule
+from lt_lightning.data.own_corpus import OwnCorpus
+from lt_lightning.data.own_module import OwnData
+from lt_lightning.data.pair_module import PairDataModule
+from lt_lightning.data.sources.pairs import PairCorpus
+from lt_lightning.models.build import build_learner, build_own
+from lt_lightning.models.tasks import DataModule, OwnTask, RunTask
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a run trains.
+
+    Attributes:
+        module: the LightningModule.
+        network: its part that is pruned and kept in tickets.
+        submodule: the name of that part; empty for the whole module.
+        task: what the network learns.
+        data: the data, with what is known of it.
+        judged: the logged name by which rounds are judged, and whether `max` or `min` is better; None for the task's.
+    """
+
+    module: pl.LightningModule
+    network: nn.Module
+    submodule: str
+    task: RunTask
+    data: DataModule
+    judged: tuple[str, str] | None = None
+
+    @property
+    def confusion(self) -> Tensor | None:
+        """How many targets of each class (rows) the last test took for which (columns); None if it is not counted."""
+        return None if self.judged is not None else getattr(self.module, "confusion", None)
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a test part to measure."""
+        return self.judged is None or (
+            is_overridden("test_step", self.module) and is_overridden("test_dataloader", self.data.loaders)
+        )
+
+
+def build_subject(config: Config, data: DataModule) -> Subject:
+    """Build the LightningModule that the settings ask for, on some data; torch's generators must be seeded.
+
+    Raises:
+        SettingError: if a class cannot be built, or the model is not for such data.
+    """
+    if isinstance(data, OwnData):
+        assert config.metric is not None
+        module = build_own(config.model, pl.LightningModule)
+        mode = config.metric_mode or parse_name(config.metric).mode or "max"
+        return Subject(module, module, "", OwnTask(), data, (config.metric, mode))
+    learner = build_learner(
+        config.model,
+        config.embedding,
+        config.optimizer,
+        words=len(data.words),
+        classes=len(data.corpus.class_names),
+        vectors=data.vectors,
+    )
+    return Subject(learner, learner.network, "network", learner.task, data)
+
+
+def load_data(config: Config, corpus: Corpus | PairCorpus | OwnCorpus) -> DataModule:
+    """Return what hands out the batches of a corpus.
+
+    Raises:
+        SettingError: if the corpus is too small to split, the vectors cannot be had, or the class cannot be built.
+    """
+    if isinstance(corpus, OwnCorpus):
+        assert isinstance(config.data, CustomData)
+        pl.seed_everything(config.seed, verbose=False)
+        return OwnData(build_own(config.data, pl.LightningDataModule), corpus, config.seed)
+    if isinstance(corpus, PairCorpus):
+        return PairDataModule(corpus, config.data, config.seed)
+    return TextDataModule(corpus, config.data, config.embedding, config.seed)
