@@ -1,4 +1,4 @@
-"""How a ticket says that its run's first weights can be drawn again; needs neither torch nor NumPy to be checked."""
+"""Check how a ticket describes its run's first weights, without torch or NumPy."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from lt_lightning.storage.sealed import quoted
 
 
 def check_recipe(about: Mapping[str, Any], parameters: Iterable[str]) -> None:
-    """See that what a ticket says under `first`, whoever wrote it, can be followed.
+    """Check that the first weights can be drawn again from a ticket's entry `first`.
 
     Args:
-        about: what the ticket says of itself; its shapes are checked, see `tickets.shapes`.
+        about: the ticket's header, after `shapes.check_about`.
         parameters: the names of all parameters.
 
     Raises:
-        ValueError: it cannot; the message says what is wrong.
+        ValueError: they cannot; the message says why.
     """
     first = about.get("first")
     if not isinstance(first, Mapping):
-        raise ValueError("first is no object")
+        raise ValueError("first is not an object")
     seed, words, std, witness = (first.get(key) for key in ("seed", "words", "embedding_std", "witness"))
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise ValueError(f"its seed is {quoted(str(seed))}")
@@ -32,20 +32,20 @@ def check_recipe(about: Mapping[str, Any], parameters: Iterable[str]) -> None:
     if not isinstance(std, int | float) or not _is_finite(std) or std < 0:
         raise ValueError(f"its embedding_std is {quoted(str(std))}")
     if not isinstance(witness, Mapping) or witness.keys() != {*parameters} or not any(witness.values()):
-        raise ValueError("it does not tell values of each parameter to compare with")
+        raise ValueError("it lacks values of each parameter to compare with")
     for name, values in witness.items():
         if not isinstance(values, list) or not all(map(_is_finite, values)):
-            raise ValueError(f"the values of {name} to compare with are no finite numbers")
+            raise ValueError(f"the values of {name} to compare with are not finite numbers")
     model_settings(about)
 
 
 def model_settings(about: Mapping[str, Any]) -> ModelChoice:
-    """Return the settings of the network that a ticket is of; keys that no network reads are ignored.
+    """Return the settings of a ticket's network, without the keys that no network reads.
 
     Raises:
-        ValueError: one is missing, of another type, or out of its range.
+        ValueError: one is missing, of another type, or out of range.
     """
-    from lt_lightning.config.validation import read_group  # waits for OmegaConf
+    from lt_lightning.config.validation import read_group  # imports OmegaConf
 
     try:
         model = read_group("model", {"kernel": "reference", **about["model"]})

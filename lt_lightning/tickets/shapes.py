@@ -1,7 +1,8 @@
-"""What a ticket says of its network, and which parameters follow from it."""
+"""Check the header of a ticket, and compute from it the parameters of its network."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from math import prod
 from typing import Any
@@ -9,27 +10,60 @@ from typing import Any
 from lt_lightning.config.enums import Splitter
 from lt_lightning.config.models import BiRNN, packed_kind
 from lt_lightning.errors import shown
-from lt_lightning.tickets.plain import check_numbers
 
-BLOCKS = {"rnn": 1, "gru": 3, "gru_chung": 3, "lstm": 4}
-"""How many blocks of rows a cell's matrices have."""
-_MOST = 1 << 24
-"""No size is larger."""
-_MOST_LAYERS, _MOST_CLASSES = 128, 1 << 16
+_BLOCKS = {"rnn": 1, "gru": 3, "gru_chung": 3, "lstm": 4}
+"""The number of blocks of rows in a cell's matrices."""
+_LARGEST, _MOST_LAYERS, _MOST_CLASSES = 1 << 24, 128, 1 << 16
 _MOST_ENTRIES = 1 << 40
-"""So many can be counted whatever is done to their places."""
+"""Arithmetic on the places of so many entries cannot overflow."""
+_DEEPEST = 16
+"""Maximum depth of nested objects and lists; tickets have four levels."""
+_SHARES = ("sparsity", "density", "test_acc", "full_test_acc", "half_test_acc")
+_COUNTS = ("round", "alive", "total")
+
+
+def check_plain(content: Any) -> None:
+    """Check that the result of `json.loads` can be written as JSON and UTF-8, and is not nested too deeply.
+
+    Raises:
+        ValueError: a value is NaN or infinite, half of a surrogate pair, or too deep.
+    """
+    waiting = [(content, 0)]  # no recursion: a file can nest arbitrarily deep
+    while waiting:
+        value, depth = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(inside, depth + 1) for pair in value.items() for inside in pair]
+        elif isinstance(value, list):
+            waiting += [(inside, depth + 1) for inside in value]
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"its header holds {value}, which is not valid JSON")
+        elif isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise ValueError(f"its header holds {shown(value)}, half of a surrogate pair") from None
+        if depth > _DEEPEST:
+            raise ValueError(f"its header has objects or lists more than {_DEEPEST} deep")
 
 
 def check_about(about: Mapping[str, Any]) -> None:
-    """Check that a ticket says what its network needs, and that the numbers it says of itself are numbers.
+    """Check the entries of a ticket's header that describe the task, the tokenizer and the results.
+
+    Shares and counts may be missing, or null where a run did not measure them.
 
     Raises:
-        ValueError: it does not; the message says what is wrong.
+        ValueError: an entry is missing or wrong; the message names it.
     """
-    check_numbers(about)
+    for key in _SHARES:
+        value = about.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1):
+            raise ValueError(f"its {key} is {shown(value)}, not a number in [0, 1]")
+    for key in _COUNTS:
+        if about.get(key) is not None:
+            _size(about, key, 0, (1 << 63) - 1)
     names = about.get("class_names")
     if not isinstance(names, list) or len(names) < 2 or not all(isinstance(name, str) for name in names):
-        raise ValueError("its class_names are no list of two names or more")
+        raise ValueError("its class_names are not a list of two or more names")
     if len(names) > _MOST_CLASSES:
         raise ValueError(f"it has {len(names):,} classes, more than {_MOST_CLASSES:,}")
     if len({*names}) < len(names):
@@ -37,23 +71,23 @@ def check_about(about: Mapping[str, Any]) -> None:
     if about.get("splitter") not in [splitter.value for splitter in Splitter]:
         raise ValueError(f"its splitter {shown(about.get('splitter'))} is none of {', '.join(Splitter.__members__)}")
     if "max_length" not in about:
-        raise ValueError("it does not say its max_length")
+        raise ValueError("it has no max_length")
     if about["max_length"] is not None:
         _size(about, "max_length")
     model = about.get("model")
     if not isinstance(model, Mapping) or packed_kind(model.get("name")) is None:
         name = model.get("name") if isinstance(model, Mapping) else model
-        raise ValueError(f"its model {shown(name)} is no classifier of texts that this version knows")
+        raise ValueError(f"its model {shown(name)} is not a text classifier that this version can read")
 
 
 def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """The names and shapes of all parameters of the network that a ticket speaks of, as torch has them.
+    """Return the names and shapes of a network's parameters, as in torch.
 
     Args:
-        about: what the ticket says, after `check_about`.
+        about: a ticket's header, after `check_about`.
 
     Raises:
-        ValueError: a setting that they depend on is missing or no size.
+        ValueError: a setting that they depend on is missing or out of range.
     """
     dim, model = _size(about, "embedding_dim"), about["model"]
     words = _size(about, "words", least=2)  # `<unk>` and `<pad>`
@@ -61,12 +95,12 @@ def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     features = 0
     if packed_kind(model["name"]) == BiRNN.packs:
         cell, hidden = model.get("cell"), _size(model, "hidden")
-        if cell not in tuple(BLOCKS):
-            raise ValueError(f"its cell {shown(cell)} is none of {', '.join(BLOCKS)}")
+        if cell not in tuple(_BLOCKS):
+            raise ValueError(f"its cell {shown(cell)} is none of {', '.join(_BLOCKS)}")
         if not isinstance(model.get("bidirectional"), bool):
-            raise ValueError("it does not say whether it is bidirectional")
+            raise ValueError("its bidirectional is not true or false")
         ways = ("", "_reverse") if model["bidirectional"] else ("",)
-        features, rows = hidden * len(ways), BLOCKS[cell] * hidden
+        features, rows = hidden * len(ways), _BLOCKS[cell] * hidden
         for layer in range(_size(model, "layers", most=_MOST_LAYERS)):
             for way in ways:
                 shapes[f"rnn.weight_ih_l{layer}{way}"] = (rows, features if layer else dim)
@@ -75,7 +109,7 @@ def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     else:
         filters, widths = _size(model, "filters"), model.get("widths")
         if not isinstance(widths, list) or not widths:
-            raise ValueError("its widths are no list")
+            raise ValueError("its widths are not a list")
         for place in range(len(widths)):
             shapes[f"convs.{place}.weight"] = (filters, dim, _size({"width": widths[place]}, "width"))
             shapes[f"convs.{place}.bias"] = (filters,)
@@ -85,12 +119,12 @@ def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     shapes |= {"fc.weight": (logits, features), "fc.bias": (logits,)}
     total = sum(map(prod, shapes.values()))
     if total > _MOST_ENTRIES:
-        raise ValueError(f"its settings ask for {total:,} weights, more than there are in any network")
+        raise ValueError(f"its settings need {total:,} weights, more than any network has")
     return shapes
 
 
-def _size(values: Mapping[str, Any], key: str, least: int = 1, most: int = _MOST) -> int:
+def _size(values: Mapping[str, Any], key: str, least: int = 1, most: int = _LARGEST) -> int:
     value = values.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ValueError(f"its {key} is {shown(value)}, which is no size")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"its {key} is {shown(value)}, not an integer in [{least}, {most}]")
     return value

@@ -72,10 +72,10 @@ def test_a_sound_recipe_is_taken_whatever_the_kernel_is() -> None:
         ({"witness": {"fc.bias": [0.5]}}, "values of each parameter"),
         ({"witness": {name: [] for name in NAMES}}, "values of each parameter"),
         ({"witness": [0.5]}, "values of each parameter"),
-        ({"witness": dict.fromkeys(NAMES, 0.5)}, "no finite numbers"),
-        ({"witness": {name: [0.5, "a"] for name in NAMES}}, "no finite numbers"),
-        ({"witness": {name: [[0.5]] for name in NAMES}}, "no finite numbers"),
-        ({"witness": {name: [float("nan")] for name in NAMES}}, "no finite numbers"),
+        ({"witness": dict.fromkeys(NAMES, 0.5)}, "not finite numbers"),
+        ({"witness": {name: [0.5, "a"] for name in NAMES}}, "not finite numbers"),
+        ({"witness": {name: [[0.5]] for name in NAMES}}, "not finite numbers"),
+        ({"witness": {name: [float("nan")] for name in NAMES}}, "not finite numbers"),
     ],
 )
 def test_a_recipe_that_cannot_be_followed_is_a_line(changes: dict[str, Any], said: str) -> None:
