@@ -1,9 +1,9 @@
-"""The equations of recurrent cells, as the textbooks have them: a pure function each, for one position of a text.
+"""The equations of recurrent cells, a pure function each, for one position of a text.
 
-A cell's matrices and biases are stacked as torch stacks them: one block of `hidden` rows for each gate. In the
-formulas x is the input, h the state, σ the logistic function and ⊙ the product of entries; W and b are the gate's
-blocks of `weight_ih` and `bias_ih`, U and d those of `weight_hh` and `bias_hh`. (Where the two biases are merely added
-one would do; there are two because torch has two.) A new cell is a function here with its line in `CELLS`.
+Matrices and biases are stacked as in torch: one block of `hidden` rows per gate. In the formulas x is the input, h the
+state, σ the logistic function and ⊙ the product of entries; W and b are the gate's blocks of `weight_ih` and `bias_ih`,
+U and d those of `weight_hh` and `bias_hh`. (Two biases where one would do, because torch has two.) A new cell is a
+function here and its line in `CELLS`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 State = tuple[Float[Tensor, "batch hidden"], ...]
-"""What a cell hands on to the next position: (h,), or (h, c) of an LSTM. The first is the cell's output."""
+"""The state after a position: (h,), or (h, c) of an LSTM. The first is the cell's output."""
 
 Step = Callable[[Tensor, State, Tensor, Tensor, Tensor, Tensor], State]
-"""From the input, the state before it, weight_ih, weight_hh, bias_ih and bias_hh to the state after it."""
+"""Takes the input, the state, weight_ih, weight_hh, bias_ih and bias_hh; returns the new state."""
 
 
 def rnn_step(
@@ -32,7 +32,7 @@ def rnn_step(
     bias_ih: Float[Tensor, " hidden"],
     bias_hh: Float[Tensor, " hidden"],
 ) -> State:
-    """The simple recurrent network: h' = tanh(W x + b + U h + d).
+    """Compute the simple recurrent network: h' = tanh(W x + b + U h + d).
 
     See: Elman 1990, https://doi.org/10.1207/s15516709cog1402_1.
     """
@@ -48,14 +48,14 @@ def gru_step(
     bias_ih: Float[Tensor, " 3*hidden"],
     bias_hh: Float[Tensor, " 3*hidden"],
 ) -> State:
-    """The gated recurrent unit as torch and cuDNN have it; the blocks are r, z, n.
+    """Compute the gated recurrent unit of torch and cuDNN; the blocks are r, z, n.
 
         r  = σ(Wr x + br + Ur h + dr)           how much of the past the candidate sees
         z  = σ(Wz x + bz + Uz h + dz)           how much of the state is kept
         n  = tanh(Wn x + bn + r ⊙ (Un h + dn))  the candidate
         h' = (1 − z) ⊙ n + z ⊙ h
 
-    Other than in `gru_chung_step`, z = 1 keeps the state, and r acts after the matrix Un.
+    Unlike in `gru_chung_step`, z = 1 keeps the state, and r acts after the matrix Un.
 
     See: Cho et al. 2014, https://arxiv.org/abs/1406.1078; in this form
     https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html.
@@ -77,18 +77,16 @@ def gru_chung_step(
     bias_ih: Float[Tensor, " 3*hidden"],
     bias_hh: Float[Tensor, " 3*hidden"],
 ) -> State:
-    """The gated recurrent unit as Chung et al. and many lectures have it; the blocks are r, z, n.
+    """Compute the gated recurrent unit of Chung et al. and many lectures; the blocks are r, z, n.
 
         r  = σ(Wr x + br + Ur h + dr)           how much of the past the candidate sees
         z  = σ(Wz x + bz + Uz h + dz)           how much of the state is replaced
         n  = tanh(Wn x + bn + Un (r ⊙ h) + dn)  the candidate
         h' = (1 − z) ⊙ h + z ⊙ n
 
-    Other than in `gru_step`, z = 1 replaces the state, and r acts before the matrix Un.
-
-    The tensors have the names and shapes of `gru_step`'s, so weights of one load into the other; but there they are
-    another function. Negating the z block of all four turns z into 1 − z and so makes up for the first difference.
-    For the second there is no such exchange, unless Un and dn are zero: then the two agree.
+    Unlike in `gru_step`, z = 1 replaces the state, and r acts before the matrix Un. Weights of one load into the other,
+    but compute another function. Negating the z block of all four tensors turns z into 1 − z and removes the first
+    difference; the second remains unless Un and dn are zero.
 
     See: Chung et al. 2014, https://arxiv.org/abs/1412.3555.
     """
@@ -110,7 +108,7 @@ def lstm_step(
     bias_ih: Float[Tensor, " 4*hidden"],
     bias_hh: Float[Tensor, " 4*hidden"],
 ) -> State:
-    """Long short-term memory with forget gates; the blocks are i, f, g, o.
+    """Compute long short-term memory with forget gates; the blocks are i, f, g, o.
 
         i  = σ(Wi x + bi + Ui h + di)     how much of the candidate is written
         f  = σ(Wf x + bf + Uf h + df)     how much of the memory is kept
@@ -119,8 +117,8 @@ def lstm_step(
         c' = f ⊙ c + i ⊙ g
         h' = o ⊙ tanh(c')
 
-    See: Hochreiter and Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735; the forget gate is of Gers et
-    al. 2000, https://doi.org/10.1162/089976600300015015.
+    See: Hochreiter and Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735; for the forget gate Gers et al.
+    2000, https://doi.org/10.1162/089976600300015015.
     """
     h, c = state
     i, f, g, o = (F.linear(inputs, weight_ih, bias_ih) + F.linear(h, weight_hh, bias_hh)).chunk(4, dim=1)
@@ -152,10 +150,10 @@ CELLS: Mapping[str, Cell] = MappingProxyType({
 
 
 def find_cell(name: str) -> Cell:
-    """The cell of that name.
+    """Return the cell of that name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such cell.
     """
     if name not in CELLS:
         raise ValueError(f"cell {name!r} is none of {', '.join(CELLS)}")
