@@ -18,6 +18,8 @@ WIDTHS = (3, 4, 5)
 """Default widths of the filters, in words."""
 Initializer = Literal["xavier", "xavier_2d"]
 Kernel = Literal["fast", "reference"]
+Ids = Int64[Tensor, "batch length"]
+Lengths = Int64[Tensor, " batch"]
 
 
 class TextCNN(nn.Module):
@@ -91,9 +93,7 @@ class TextCNN(nn.Module):
         self._living = None
         super()._load_from_state_dict(*arguments)
 
-    def forward(
-        self, ids: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]
-    ) -> Float[Tensor, "batch logits"]:
+    def forward(self, ids: Ids, lengths: Lengths) -> Float[Tensor, "batch logits"]:
         """Return the logits of each text.
 
         Args:
@@ -127,7 +127,7 @@ class BinaryCNN(TextCNN):
     def __init__(self, words: int, **settings: Any) -> None:
         super().__init__(words, 1, **settings)
 
-    def forward(self, ids: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    def forward(self, ids: Ids, lengths: Lengths) -> Float[Tensor, " batch"]:
         """Return the logit of class 1 for each text; arguments as for `TextCNN.forward`."""
         return super().forward(ids, lengths).squeeze(1)
 
@@ -135,8 +135,8 @@ class BinaryCNN(TextCNN):
 def max_over_time(
     embedding: nn.Embedding,
     convs: Iterable[nn.Module],
-    ids: Int64[Tensor, "batch length"],
-    lengths: Int64[Tensor, " batch"],
+    ids: Ids,
+    lengths: Lengths,
     *,
     kernel: Kernel = "fast",
     living: Living | None = None,
@@ -165,10 +165,7 @@ def max_over_time(
 
 
 def max_over_layers(
-    embedding: nn.Embedding,
-    convs: Iterable[nn.Conv1d],
-    ids: Int64[Tensor, "batch length"],
-    lengths: Int64[Tensor, " batch"],
+    embedding: nn.Embedding, convs: Iterable[nn.Conv1d], ids: Ids, lengths: Lengths
 ) -> Float[Tensor, "batch features"]:
     """Compute `max_over_time` layer by layer, on any device and in any precision."""
     # Transposed and copied once here; otherwise each convolution would do so, forward and backward.

@@ -23,6 +23,13 @@ import torch
 from jaxtyping import Bool, Float64, Int, Int64
 from torch import Tensor
 
+Letters = Int[Tensor, " letters"]
+"""The symbols of all texts, concatenated."""
+Offsets = Int64[Tensor, " rows_and_1"]
+"""The bounds of texts: text r is `ids[offsets[r]:offsets[r + 1]]`."""
+Grams = Int64[np.ndarray, " grams"]
+Shares = Float64[np.ndarray, " grams"]
+
 
 @dataclass(frozen=True)
 class Level:
@@ -38,8 +45,8 @@ class Level:
         backoffs: α of each context.
     """
 
-    grams: Int64[np.ndarray, " grams"]
-    probabilities: Float64[np.ndarray, " grams"]
+    grams: Grams
+    probabilities: Shares
     contexts: Int64[np.ndarray, " contexts"]
     backoffs: Float64[np.ndarray, " contexts"]
 
@@ -79,12 +86,8 @@ class BackoffNgram:
         grams = number * self.symbols + np.arange(self.symbols)
         return torch.from_numpy(_probabilities(self.levels, self.symbols, grams))
 
-    def bits(self, ids: Int[Tensor, " letters"], offsets: Int64[Tensor, " rows_and_1"]) -> float:
+    def bits(self, ids: Letters, offsets: Offsets) -> float:
         """Return the bits per symbol of these texts: the mean of −log₂ p over letters and ends of texts.
-
-        Args:
-            ids: the symbols of all texts, concatenated.
-            offsets: text r is `ids[offsets[r]:offsets[r + 1]]`.
 
         Raises:
             ValueError: there are no texts, or an id is not a symbol.
@@ -93,9 +96,7 @@ class BackoffNgram:
         return float(-np.log2(_probabilities(self.levels, self.symbols, grams)) @ counts / counts.sum())
 
 
-def fit_ngram(
-    ids: Int[Tensor, " letters"], offsets: Int64[Tensor, " rows_and_1"], symbols: int, boundary: int, order: int = 2
-) -> BackoffNgram:
+def fit_ngram(ids: Letters, offsets: Offsets, symbols: int, boundary: int, order: int = 2) -> BackoffNgram:
     """Fit an n-gram model to texts.
 
     Each text is read with `order` boundaries before it, as context only, and one after it, which is predicted too.
@@ -127,9 +128,7 @@ def fit_ngram(
     return BackoffNgram(symbols, boundary, levels)
 
 
-def _count_grams(
-    ids: Int[Tensor, " letters"], offsets: Int64[Tensor, " rows_and_1"], symbols: int, boundary: int, order: int
-) -> tuple[Int64[np.ndarray, " grams"], Int64[np.ndarray, " grams"]]:
+def _count_grams(ids: Letters, offsets: Offsets, symbols: int, boundary: int, order: int) -> tuple[Grams, Grams]:
     """Return the grams that occur, ascending, and their counts."""
     if len(offsets) < 2:
         raise ValueError("no texts: of n texts there are n + 1 offsets")
@@ -150,9 +149,7 @@ def _count_grams(
     return np.unique(grams[predicted[order:]], return_counts=True)
 
 
-def _discount(
-    grams: Int64[np.ndarray, " grams"], counts: Int64[np.ndarray, " grams"], below: tuple[Level, ...], symbols: int
-) -> Level:
+def _discount(grams: Grams, counts: Grams, below: tuple[Level, ...], symbols: int) -> Level:
     """Return the probabilities of one level from its counts and the levels of shorter contexts."""
     contexts, first, places, seen = np.unique(
         grams // symbols, return_index=True, return_inverse=True, return_counts=True
@@ -169,9 +166,7 @@ def _discount(
     return Level(grams, (counts - discounts[places]) / totals[places], contexts, discounts * seen / totals / spare)
 
 
-def _probabilities(
-    levels: tuple[Level, ...], symbols: int, grams: Int64[np.ndarray, " grams"]
-) -> Float64[np.ndarray, " grams"]:
+def _probabilities(levels: tuple[Level, ...], symbols: int, grams: Grams) -> Shares:
     """Return the probability of each gram's last symbol after the rest."""
     probabilities = np.full(len(grams), 1 / symbols)
     for length, level in enumerate(levels):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,34 +21,38 @@ from torch import Tensor
 State = tuple[Float[Tensor, "batch hidden"], ...]
 """The state after a position: (h,), or (h, c) of an LSTM. The first is the cell's output."""
 
-Step = Callable[[Tensor, State, Tensor, Tensor, Tensor, Tensor], State]
-"""Takes the input, the state, weight_ih, weight_hh, bias_ih and bias_hh; returns the new state."""
+
+class Weights(NamedTuple):
+    """The parameters of a cell, of which it has `blocks` blocks of `hidden` rows."""
+
+    weight_ih: Float[Tensor, "rows input"]
+    weight_hh: Float[Tensor, "rows hidden"]
+    bias_ih: Float[Tensor, " rows"]
+    bias_hh: Float[Tensor, " rows"]
+
+    def of_input(self, inputs: Float[Tensor, "batch input"]) -> Float[Tensor, "batch rows"]:
+        """Return W x + b of all blocks."""
+        return F.linear(inputs, self.weight_ih, self.bias_ih)
+
+    def of_state(self, h: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch rows"]:
+        """Return U h + d of all blocks."""
+        return F.linear(h, self.weight_hh, self.bias_hh)
 
 
-def rnn_step(
-    inputs: Float[Tensor, "batch input"],
-    state: State,
-    weight_ih: Float[Tensor, "hidden input"],
-    weight_hh: Float[Tensor, "hidden hidden"],
-    bias_ih: Float[Tensor, " hidden"],
-    bias_hh: Float[Tensor, " hidden"],
-) -> State:
+Input = Float[Tensor, "batch input"]
+Step = Callable[[Input, State, Weights], State]
+
+
+def rnn_step(inputs: Input, state: State, weights: Weights) -> State:
     """Compute the simple recurrent network: h' = tanh(W x + b + U h + d).
 
     See: Elman 1990, https://doi.org/10.1207/s15516709cog1402_1.
     """
     (h,) = state
-    return (torch.tanh(F.linear(inputs, weight_ih, bias_ih) + F.linear(h, weight_hh, bias_hh)),)
+    return (torch.tanh(weights.of_input(inputs) + weights.of_state(h)),)
 
 
-def gru_step(
-    inputs: Float[Tensor, "batch input"],
-    state: State,
-    weight_ih: Float[Tensor, "3*hidden input"],
-    weight_hh: Float[Tensor, "3*hidden hidden"],
-    bias_ih: Float[Tensor, " 3*hidden"],
-    bias_hh: Float[Tensor, " 3*hidden"],
-) -> State:
+def gru_step(inputs: Input, state: State, weights: Weights) -> State:
     """Compute the gated recurrent unit of torch and cuDNN; the blocks are r, z, n.
 
         r  = σ(Wr x + br + Ur h + dr)           how much of the past the candidate sees
@@ -61,22 +66,15 @@ def gru_step(
     https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html.
     """
     (h,) = state
-    reset_x, update_x, new_x = F.linear(inputs, weight_ih, bias_ih).chunk(3, dim=1)
-    reset_h, update_h, new_h = F.linear(h, weight_hh, bias_hh).chunk(3, dim=1)
+    reset_x, update_x, new_x = weights.of_input(inputs).chunk(3, dim=1)
+    reset_h, update_h, new_h = weights.of_state(h).chunk(3, dim=1)
     r = torch.sigmoid(reset_x + reset_h)
     z = torch.sigmoid(update_x + update_h)
     n = torch.tanh(new_x + r * new_h)
     return ((1 - z) * n + z * h,)
 
 
-def gru_chung_step(
-    inputs: Float[Tensor, "batch input"],
-    state: State,
-    weight_ih: Float[Tensor, "3*hidden input"],
-    weight_hh: Float[Tensor, "3*hidden hidden"],
-    bias_ih: Float[Tensor, " 3*hidden"],
-    bias_hh: Float[Tensor, " 3*hidden"],
-) -> State:
+def gru_chung_step(inputs: Input, state: State, weights: Weights) -> State:
     """Compute the gated recurrent unit of Chung et al. and many lectures; the blocks are r, z, n.
 
         r  = σ(Wr x + br + Ur h + dr)           how much of the past the candidate sees
@@ -91,23 +89,16 @@ def gru_chung_step(
     See: Chung et al. 2014, https://arxiv.org/abs/1412.3555.
     """
     (h,) = state
-    reset_x, update_x, new_x = F.linear(inputs, weight_ih, bias_ih).chunk(3, dim=1)
-    reset_weight, update_weight, new_weight = weight_hh.chunk(3)
-    reset_bias, update_bias, new_bias = bias_hh.chunk(3)
+    reset_x, update_x, new_x = weights.of_input(inputs).chunk(3, dim=1)
+    reset_weight, update_weight, new_weight = weights.weight_hh.chunk(3)
+    reset_bias, update_bias, new_bias = weights.bias_hh.chunk(3)
     r = torch.sigmoid(reset_x + F.linear(h, reset_weight, reset_bias))
     z = torch.sigmoid(update_x + F.linear(h, update_weight, update_bias))
     n = torch.tanh(new_x + F.linear(r * h, new_weight, new_bias))
     return ((1 - z) * h + z * n,)
 
 
-def lstm_step(
-    inputs: Float[Tensor, "batch input"],
-    state: State,
-    weight_ih: Float[Tensor, "4*hidden input"],
-    weight_hh: Float[Tensor, "4*hidden hidden"],
-    bias_ih: Float[Tensor, " 4*hidden"],
-    bias_hh: Float[Tensor, " 4*hidden"],
-) -> State:
+def lstm_step(inputs: Input, state: State, weights: Weights) -> State:
     """Compute long short-term memory with forget gates; the blocks are i, f, g, o.
 
         i  = σ(Wi x + bi + Ui h + di)     how much of the candidate is written
@@ -121,7 +112,7 @@ def lstm_step(
     2000, https://doi.org/10.1162/089976600300015015.
     """
     h, c = state
-    i, f, g, o = (F.linear(inputs, weight_ih, bias_ih) + F.linear(h, weight_hh, bias_hh)).chunk(4, dim=1)
+    i, f, g, o = (weights.of_input(inputs) + weights.of_state(h)).chunk(4, dim=1)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(c), c
 

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from lt_lightning.models.rnn.cells import State, Step, find_cell
+from lt_lightning.models.rnn.cells import State, Step, Weights, find_cell
 
-_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+States = Float[Tensor, "runs batch hidden"] | tuple[Float[Tensor, "runs batch hidden"], ...]
+"""The states of all layers and directions, h or (h, c)."""
 
 
 @torch.no_grad()
@@ -35,7 +36,7 @@ def run_cell(
     step: Step,
     inputs: Float[Tensor, "batch length input"],
     state: State,
-    weights: tuple[Tensor, ...],
+    weights: Weights,
     inside: Bool[Tensor, "batch length"] | None = None,
     *,
     backward: bool = False,
@@ -46,7 +47,7 @@ def run_cell(
         step: the cell's equations.
         inputs: the texts, of at least one position, finite everywhere.
         state: the state before the first position.
-        weights: weight_ih, weight_hh, bias_ih and bias_hh.
+        weights: the layer's weights in this direction.
         inside: which positions are part of their text; None for all. Elsewhere the state does not change and the output
             is zero, so that backward each text begins at its own last position.
         backward: from the last position to the first.
@@ -54,7 +55,7 @@ def run_cell(
     columns, outputs = inputs.unbind(dim=1), []
     positions = range(len(columns))
     for t in reversed(positions) if backward else positions:
-        after = step(columns[t], state, *weights)
+        after = step(columns[t], state, weights)
         if inside is not None:
             after = tuple(torch.where(inside[:, t, None], new, old) for new, old in zip(after, state, strict=True))
         state = after
@@ -102,7 +103,8 @@ class Recurrent(nn.Module):
         for layer in range(num_layers):
             width = input_size if layer == 0 else hidden_size * self._directions
             for suffix in self._suffixes(layer):
-                for name, shape in zip(_NAMES, ((rows, width), (rows, hidden_size), (rows,), (rows,)), strict=True):
+                shapes = ((rows, width), (rows, hidden_size), (rows,), (rows,))
+                for name, shape in zip(Weights._fields, shapes, strict=True):
                     self.register_parameter(f"{name}_{suffix}", nn.Parameter(torch.empty(shape)))
         self.reset_parameters()
 
@@ -122,11 +124,8 @@ class Recurrent(nn.Module):
         self,
         inputs: Float[Tensor, "batch length input"],
         lengths: Int64[Tensor, " batch"] | None = None,
-        state: Float[Tensor, "runs batch hidden"] | tuple[Float[Tensor, "runs batch hidden"], ...] | None = None,
-    ) -> tuple[
-        Float[Tensor, "batch length features"],
-        Float[Tensor, "runs batch hidden"] | tuple[Float[Tensor, "runs batch hidden"], ...],
-    ]:
+        state: States | None = None,
+    ) -> tuple[Float[Tensor, "batch length features"], States]:
         """Return the last layer's outputs at each position, and the last state of each layer and direction.
 
         States are ordered by layer, then direction (forward, backward); features are the forward outputs, then the
@@ -157,7 +156,7 @@ class Recurrent(nn.Module):
             for suffix in self._suffixes(layer):
                 first = tuple(kind[len(ends)] for kind in states)
                 backward = suffix.endswith("reverse")
-                weights = tuple(self.get_parameter(f"{name}_{suffix}") for name in _NAMES)
+                weights = Weights(*(self.get_parameter(f"{name}_{suffix}") for name in Weights._fields))
                 output, end = run_cell(cell.step, inputs, first, weights, inside, backward=backward)
                 outputs.append(output)
                 ends.append(end)
