@@ -17,15 +17,10 @@ SPARSE_FILTERS = 0.05
 
 
 class LivingRows(NamedTuple):
-    """The living entries of a matrix, row after row.
+    """The living entries of a matrix, row after row."""
 
-    Attributes:
-        starts: (rows + 1,) int64, the start of each row's entries in `columns`.
-        columns: (alive,) int32, their columns.
-    """
-
-    starts: Array
-    columns: Array
+    starts: Array  # (rows + 1,) int64, the start of each row's entries in `columns`
+    columns: Array  # (alive,) int32, their columns
 
     @classmethod
     def of(cls, alive: Array) -> LivingRows:
@@ -38,25 +33,15 @@ class LivingRows(NamedTuple):
 
 
 class LivingFilters(NamedTuple):
-    """The living weights of filters (filters, dim, width), by dimension (forward) and by filter (backward).
+    """The living weights of filters (filters, dim, width), by dimension (forward) and by filter (backward)."""
 
-    Attributes:
-        dim_starts: (dim + 1,) int64, the start of each dimension's weights in `shifts` and `forth`.
-        shifts: (alive,) uint32, (width - 1 - position) · filters + filter.
-        forth: (alive,) their positions among all weights.
-        filter_starts: (filters + 1,) int64, the start of each filter's weights in the next three.
-        dims: (alive,) int32.
-        positions: (alive,) int32.
-        back: (alive,) their positions among all weights.
-    """
-
-    dim_starts: Array
-    shifts: Array
-    forth: Array
-    filter_starts: Array
-    dims: Array
-    positions: Array
-    back: Array
+    dim_starts: Array  # (dim + 1,) int64, the start of each dimension's weights in `shifts` and `forth`
+    shifts: Array  # (alive,) uint32, (width - 1 - position) · filters + filter
+    forth: Array  # (alive,) their positions among all weights
+    filter_starts: Array  # (filters + 1,) int64, the start of each filter's weights in the next three
+    dims: Array  # (alive,) int32
+    positions: Array  # (alive,) int32
+    back: Array  # (alive,) their positions among all weights
 
     @classmethod
     def of(cls, alive: Array) -> LivingFilters:
@@ -80,15 +65,10 @@ class LivingFilters(NamedTuple):
 
 @dataclass(frozen=True)
 class Living:
-    """The living entries of parameters that have few of them.
+    """The living entries of parameters that have few of them."""
 
-    Attributes:
-        rows: those of the embedding; None if too many live.
-        filters: those of each convolution; None if too many live.
-    """
-
-    rows: LivingRows | None
-    filters: tuple[LivingFilters | None, ...]
+    rows: LivingRows | None  # those of the embedding; None if too many live
+    filters: tuple[LivingFilters | None, ...]  # those of each convolution; None if too many live
 
     @classmethod
     def of(cls, embedding: Tensor | None, convs: Sequence[Tensor | None]) -> Living:

@@ -11,7 +11,7 @@ The loops are in `lt_lightning.kernels.windows`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ from lt_lightning.kernels import windows as kernels
 from lt_lightning.kernels.eligibility import can_replace
 from lt_lightning.kernels.living import Array, Living, LivingFilters, LivingRows
 
+Filters = Float[Tensor, "filters dim width"]
 EVENT = 12
 """Measured cost of adding one living product to its window, in entries of a table of answers."""
 
@@ -60,36 +61,20 @@ def max_over_windows(
         raise ValueError(f"lengths of shape {tuple(lengths.shape)} for {len(ids)} texts")
     if living is not None and living.rows is not None and len(living.rows.starts) != len(embedding.weight) + 1:
         raise ValueError(f"{len(living.rows.starts) - 1} rows that live, of {len(embedding.weight)} words")
-    how = _How(embedding.padding_idx, embedding.sparse, living or Living(None, (None,) * len(convs)))
-    features = _MaxOverWindows.apply(ids, lengths, how, embedding.weight, *_parameters(convs))
+    living = living or Living(None, (None,) * len(convs))
+    features = _MaxOverWindows.apply(ids, lengths, embedding, living, embedding.weight, *_parameters(convs))
     assert isinstance(features, Tensor)
     return features
 
 
-class _How(NamedTuple):
-    """The arguments of `_MaxOverWindows` that are not tensors."""
-
-    padding: int | None
-    sparse: bool
-    living: Living
-
-
 class _Words(NamedTuple):
-    """The distinct words of a batch.
+    """The distinct words of a batch."""
 
-    Attributes:
-        ids: ascending.
-        places: (batch, length) the index of each word in `ids`.
-        vectors: (distinct, dim).
-        entries: if the embedding is sparse, their living entries: see `windows.gather_living`.
-        living_reads: the number of living entries of all words of the batch.
-    """
-
-    ids: Array
-    places: Array
-    vectors: Array
-    entries: tuple[Array, Array, Array] | None
-    living_reads: int
+    ids: Array  # ascending
+    places: Array  # (batch, length) the index of each word in `ids`
+    vectors: Array  # (distinct, dim)
+    entries: tuple[Array, Array, Array] | None  # their living entries if these are few; see `windows.gather_living`
+    living_reads: int  # the number of living entries of all words of the batch
 
 
 class _MaxOverWindows(torch.autograd.Function):
@@ -100,22 +85,24 @@ class _MaxOverWindows(torch.autograd.Function):
         ctx: Any,
         ids: Int64[Tensor, "batch length"],
         lengths: Int64[Tensor, " batch"],
-        how: _How,
-        embedding: Float[Tensor, "words dim"],
-        *parameters: Tensor | None,
+        embedding: nn.Embedding,
+        living: Living,
+        vectors: Float[Tensor, "words dim"],
+        *parameters: Any,
     ) -> Float[Tensor, "batch features"]:
         """Return the features; `parameters` are weight and bias of each convolution in turn."""
-        pairs = list(_pairs(parameters))
-        words = _find_words(ids, lengths, embedding, max(weight.shape[2] for weight, _ in pairs), how.living.rows)
+        pairs = list(zip(parameters[::2], parameters[1::2], strict=True))
+        words = _find_words(ids, lengths, vectors, max(weight.shape[2] for weight, _ in pairs), living.rows)
         counts = lengths.contiguous().numpy()
         maxima, winners = [], []
-        for (weight, bias), living in zip(pairs, how.living.filters, strict=True):
-            strongest, winner = _strongest(words, counts, weight, living)
+        for (weight, bias), alive in zip(pairs, living.filters, strict=True):
+            strongest, winner = _strongest(words, counts, weight, alive)
             maxima.append(strongest if bias is None else strongest + bias)
             winners.append(winner)
         features = torch.cat(maxima, dim=1).relu_()
         ctx.save_for_backward(features, *(weight for weight, _ in pairs))
-        ctx.words, ctx.winners, ctx.how, ctx.vocabulary = words, winners, how, len(embedding)
+        ctx.words, ctx.winners, ctx.living = words, winners, living
+        ctx.padding, ctx.sparse, ctx.vocabulary = embedding.padding_idx, embedding.sparse, len(vectors)
         return features
 
     @staticmethod
@@ -130,22 +117,22 @@ class _MaxOverWindows(torch.autograd.Function):
         by_vector = np.zeros_like(words.vectors)
         gradients: list[Tensor | None] = []
         parts = gradient.split([len(weight) for weight in weights], dim=1)
-        convs = zip(weights, parts, ctx.winners, ctx.how.living.filters, strict=True)
+        convs = zip(weights, parts, ctx.winners, ctx.living.filters, strict=True)
         for number, (weight, part, winner, living) in enumerate(convs):
             by_weight = _go_back(words, part.contiguous().numpy(), winner, weight, living, by_vector)
-            needs_weight, needs_bias = ctx.needs_input_grad[4 + 2 * number : 6 + 2 * number]
+            needs_weight, needs_bias = ctx.needs_input_grad[5 + 2 * number : 7 + 2 * number]
             gradients.append(by_weight if needs_weight else None)
             gradients.append(part.sum(dim=0) if needs_bias else None)
-        if not ctx.needs_input_grad[3]:
-            return None, None, None, None, *gradients
-        by_vector[words.ids == ctx.how.padding] = 0
+        if not ctx.needs_input_grad[4]:
+            return *(None,) * 5, *gradients
+        by_vector[words.ids == ctx.padding] = 0
         rows, ids = torch.from_numpy(by_vector), torch.from_numpy(words.ids)
         shape = (ctx.vocabulary, rows.shape[1])
-        if ctx.how.sparse:
+        if ctx.sparse:
             by_word = torch.sparse_coo_tensor(ids[None], rows, shape, check_invariants=False, is_coalesced=True)
         else:
             by_word = rows.new_zeros(shape).index_copy_(0, ids, rows)
-        return None, None, None, by_word, *gradients
+        return *(None,) * 4, by_word, *gradients
 
 
 def _find_words(ids: Tensor, lengths: Tensor, embedding: Tensor, widest: int, living: LivingRows | None) -> _Words:
@@ -159,7 +146,7 @@ def _find_words(ids: Tensor, lengths: Tensor, embedding: Tensor, widest: int, li
 
 
 def _strongest(
-    words: _Words, lengths: Array, weight: Float[Tensor, "filters dim width"], living: LivingFilters | None
+    words: _Words, lengths: Array, weight: Filters, living: LivingFilters | None
 ) -> tuple[Float[Tensor, "batch filters"], Array]:
     """Return the maxima of filters of one width, and the first window that has each."""
     filters, dim, width = weight.shape
@@ -185,13 +172,8 @@ def _strongest(
 
 
 def _go_back(
-    words: _Words,
-    gradient: Array,
-    winners: Array,
-    weight: Float[Tensor, "filters dim width"],
-    living: LivingFilters | None,
-    by_vector: Array,
-) -> Float[Tensor, "filters dim width"]:
+    words: _Words, gradient: Array, winners: Array, weight: Filters, living: LivingFilters | None, by_vector: Array
+) -> Filters:
     """Return the gradient of filters of one width; add that of the words to `by_vector`."""
     weight = weight.detach()
     if living is not None:
@@ -212,9 +194,3 @@ def _go_back(
 def _parameters(convs: Sequence[nn.Conv1d]) -> list[Tensor | None]:
     """Return weight and bias of each convolution in turn."""
     return [parameter for conv in convs for parameter in (conv.weight, conv.bias)]
-
-
-def _pairs(parameters: Sequence[Tensor | None]) -> Iterator[tuple[Tensor, Tensor | None]]:
-    for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
-        assert weight is not None
-        yield weight, bias

@@ -28,21 +28,13 @@ LOOK = 8
 
 
 class Ragged(NamedTuple):
-    """The positions of a batch whose texts are sorted from long to short and cut into steps.
+    """The positions of a batch whose texts are sorted from long to short and cut into steps."""
 
-    Attributes:
-        order: the texts from long to short.
-        counts: the number of texts that have a word at each step; they are the first of `order`.
-        places: of each position, step after step, its index in batch × length.
-        mirror: of each position, the position in the reversed text.
-        before: of each position from the second step on, the position one step earlier.
-    """
-
-    order: Int64[Tensor, " batch"]
-    counts: list[int]
-    places: Int64[Tensor, " positions"]
-    mirror: Int64[Tensor, " positions"]
-    before: Int64[Tensor, " positions_after_first"]
+    order: Int64[Tensor, " batch"]  # the texts from long to short
+    counts: list[int]  # the number of texts that have a word at each step; they are the first of `order`
+    places: Int64[Tensor, " positions"]  # of each position, step after step, its index in batch × length
+    mirror: Int64[Tensor, " positions"]  # of each position, the position in the reversed text
+    before: Int64[Tensor, " later_positions"]  # of each position from the second step on, the one a step earlier
 
 
 def arrange(lengths: Int64[Tensor, " batch"], width: int) -> Ragged:

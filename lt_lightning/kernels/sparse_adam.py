@@ -163,19 +163,12 @@ class LivingAdam(optim.Optimizer):
 
 @dataclass
 class _Resting:
-    """The resting rows of a parameter.
+    """The resting rows of a parameter."""
 
-    Attributes:
-        since: the step after which each row rests, or -1.
-        lr: the learning rate of the last step.
-        others: the other settings of the last step.
-        rates: the rates of the last step.
-    """
-
-    since: Array
-    lr: float
-    others: dict[str, Any]
-    rates: tuple[Any, ...]
+    since: Array  # the step after which each row rests, or -1
+    lr: float  # the learning rate of the last step
+    others: dict[str, Any]  # the other settings of the last step
+    rates: tuple[Any, ...]  # the rates of the last step
 
 
 class _Entries:

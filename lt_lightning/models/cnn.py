@@ -26,14 +26,10 @@ class TextCNN(nn.Module):
     """The base of `MultiCNN` and `BinaryCNN`.
 
     Args:
-        words: the size of the vocabulary.
-        logits: the number of logits.
-        dim: the length of a word's vector.
-        filters: the number of filters of each width.
-        widths: the widths of the filters, in words.
+        words, logits: the size of the vocabulary, and the number of logits.
+        dim, vectors, embedding_std: see `WordEmbedding`.
+        filters, widths: the number of filters of each width, and their widths in words.
         dropout: the share of the features dropped in training.
-        vectors: pre-trained word vectors; see `WordEmbedding`.
-        embedding_std: the standard deviation of random word vectors.
         initializer: `xavier`, Xavier-normal with a window's fans; `xavier_2d`, with the fans of the same filters
             written as Conv2d over an image of one channel, whose fan-out is `dim` times as large: with 100 dimensions
             weights are about a seventh as large.

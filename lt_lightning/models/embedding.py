@@ -81,13 +81,7 @@ class _SparseLookUp(torch.autograd.Function):
 
 
 class LetterEmbedding(nn.Embedding):
-    """A vector for each id 0 … symbols − 1, drawn from N(0, std²); a larger id is padding and reads any row.
-
-    Args:
-        symbols: the number of ids.
-        dim: the length of a vector.
-        std: the standard deviation.
-    """
+    """A vector for each id 0 … symbols − 1, drawn from N(0, std²); a larger id is padding and reads any row."""
 
     def __init__(self, symbols: int, dim: int, std: float = 1.0) -> None:
         self._std = std
@@ -104,11 +98,7 @@ class LetterEmbedding(nn.Embedding):
 
 
 class OneHot(nn.Module):
-    """Ids 0 … symbols − 1 as vectors with a single 1; a larger id is padding and all zero.
-
-    Attributes:
-        embedding_dim: the length of a vector.
-    """
+    """Ids 0 … symbols − 1 as vectors with a single 1; a larger id is padding and all zero."""
 
     def __init__(self, symbols: int) -> None:
         super().__init__()

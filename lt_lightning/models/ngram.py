@@ -37,33 +37,21 @@ class Level:
 
     A gram, that is a context and the symbol after it, is one number whose digits are its symbols, the oldest first, to
     the base of the number of symbols. A context is a number likewise.
-
-    Attributes:
-        grams: the grams seen, ascending.
-        probabilities: of each gram's last symbol after its context.
-        contexts: the contexts seen, ascending.
-        backoffs: α of each context.
     """
 
-    grams: Grams
-    probabilities: Shares
-    contexts: Int64[np.ndarray, " contexts"]
-    backoffs: Float64[np.ndarray, " contexts"]
+    grams: Grams  # the grams seen, ascending
+    probabilities: Shares  # of each gram's last symbol after its context
+    contexts: Int64[np.ndarray, " contexts"]  # the contexts seen, ascending
+    backoffs: Float64[np.ndarray, " contexts"]  # α of each context
 
 
 @dataclass(frozen=True)
 class BackoffNgram:
-    """An n-gram model with back-off, from `fit_ngram`.
+    """An n-gram model with back-off, from `fit_ngram`."""
 
-    Attributes:
-        symbols: the number of symbols.
-        boundary: the symbol before and after each text.
-        levels: the levels of contexts of 0, 1, 2, … symbols.
-    """
-
-    symbols: int
-    boundary: int
-    levels: tuple[Level, ...]
+    symbols: int  # the number of symbols
+    boundary: int  # the symbol before and after each text
+    levels: tuple[Level, ...]  # the levels of contexts of 0, 1, 2, … symbols
 
     @property
     def order(self) -> int:
@@ -71,15 +59,7 @@ class BackoffNgram:
         return len(self.levels) - 1
 
     def probabilities(self, context: tuple[int, ...]) -> Float64[Tensor, " symbols"]:
-        """Return the probability of each symbol after a context of `order` symbols, the oldest first.
-
-        Raises:
-            ValueError: the context has another length, or an entry is not a symbol.
-        """
-        if len(context) != self.order:
-            raise ValueError(f"a context of {len(context)} symbols; this model reads {self.order}")
-        if not all(0 <= symbol < self.symbols for symbol in context):
-            raise ValueError(f"context {context}; a symbol is a number in 0 … {self.symbols - 1}")
+        """Return the probability of each symbol after a context of `order` symbols, the oldest first."""
         number = 0
         for symbol in context:
             number = number * self.symbols + symbol

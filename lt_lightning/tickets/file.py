@@ -36,19 +36,12 @@ _OF_A_WORD, _OF_A_WORD_A_VALUE = 1 << 24, 500  # multiplications for each distin
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a network; its entries outside `places` are zero.
+    """A parameter of a network; its entries outside `places` are zero."""
 
-    Attributes:
-        shape: the shape in torch.
-        values: (living,) float32 or float16.
-        places: (living,) int64, in C order, ascending; None if all entries live.
-        prunable: whether the run's mask covers it.
-    """
-
-    shape: tuple[int, ...]
-    values: np.ndarray
-    places: np.ndarray | None
-    prunable: bool
+    shape: tuple[int, ...]  # the shape in torch
+    values: np.ndarray  # (living,) float32 or float16
+    places: np.ndarray | None  # (living,) int64, in C order, ascending; None if all entries live
+    prunable: bool  # whether the run's mask covers it
 
     def dense(self) -> np.ndarray:
         """Return all entries as float32 of `shape`."""

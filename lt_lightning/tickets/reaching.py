@@ -14,17 +14,11 @@ MANY = 0.1
 
 
 class Feature(NamedTuple):
-    """A filter.
+    """A filter."""
 
-    Attributes:
-        place: its column of `fc.weight`.
-        weight: (dim, width).
-        bias: its bias.
-    """
-
-    place: int
-    weight: np.ndarray
-    bias: float
+    place: int  # its column of `fc.weight`
+    weight: np.ndarray  # (dim, width)
+    bias: float  # its bias
 
     @property
     def width(self) -> int:

@@ -13,34 +13,22 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Bin:
-    """The rows whose confidence lies in (`low`, `high`], or [0, `high`] in the first bin.
-
-    Attributes:
-        rows: their number.
-        confidence: their mean confidence; NaN without rows.
-        accuracy: the share predicted correctly; NaN without rows.
-    """
+    """The rows whose confidence lies in (`low`, `high`], or [0, `high`] in the first bin."""
 
     low: float
     high: float
-    rows: int
-    confidence: float
-    accuracy: float
+    rows: int  # their number
+    confidence: float  # their mean confidence; NaN without rows
+    accuracy: float  # the share predicted correctly; NaN without rows
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """The scores of a class.
+    """The scores of a class."""
 
-    Attributes:
-        rows: the number of rows of this class, its support.
-        taken: the number of rows predicted as this class.
-        right: the number of rows that are both.
-    """
-
-    rows: int
-    taken: int
-    right: int
+    rows: int  # the number of rows of this class, its support
+    taken: int  # the number of rows predicted as this class
+    right: int  # the number of rows that are both
 
     @property
     def precision(self) -> float:
@@ -64,36 +52,22 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A row that was predicted as another class.
+    """A row that was predicted as another class."""
 
-    Attributes:
-        row: its number, counted from 0.
-        label: its class.
-        predicted: the predicted class.
-        confidence: the probability of `predicted`.
-    """
-
-    row: int
-    label: int
-    predicted: int
-    confidence: float
+    row: int  # its number, counted from 0
+    label: int  # its class
+    predicted: int  # the predicted class
+    confidence: float  # the probability of `predicted`
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of a ticket on labelled rows.
+    """The scores of a ticket on labelled rows."""
 
-    Attributes:
-        confusion: int64 `(classes, classes)`: the number of rows by class (row) and predicted class (column).
-        log_loss: the mean of −ln p, where p is the probability of a row's own class.
-        bins: the reliability diagram, from low to high confidence.
-        mistakes: the most confident mistakes, by falling confidence, then by row.
-    """
-
-    confusion: np.ndarray
-    log_loss: float
-    bins: Sequence[Bin]
-    mistakes: Sequence[Mistake]
+    confusion: np.ndarray  # int64 `(classes, classes)`: the number of rows by class (row) and predicted class (column)
+    log_loss: float  # the mean of −ln p, where p is the probability of a row's own class
+    bins: Sequence[Bin]  # the reliability diagram, from low to high confidence
+    mistakes: Sequence[Mistake]  # the most confident mistakes, by falling confidence, then by row
 
     @property
     def rows(self) -> int:

@@ -25,8 +25,8 @@ _NAMED, _LETTERS = 10, 24
 class Ticket:
     """A text classifier in one file, written by `python -m lt_lightning.export RUN`; needs neither torch nor a GPU.
 
-    A ticket is immutable and thread-safe: concurrent calls return the same bits as sequential ones. It can be pickled
-    and copied.
+    Texts are a list, tuple, column or other iterable of str. A ticket is immutable and thread-safe: concurrent calls
+    return the same bits as sequential ones. It can be pickled and copied.
 
     Args:
         packed: the content of the file.
@@ -93,9 +93,6 @@ class Ticket:
         A text's logits do not depend on the other texts: to the bit with a convolutional network, except for the last
         digits with a recurrent one.
 
-        Args:
-            texts: a list, tuple, column or other iterable of str.
-
         Raises:
             TypeError: `texts` is not an iterable of str.
             SettingError: a logit is not finite.
@@ -107,9 +104,6 @@ class Ticket:
         """Return the probability of each class for each text, (texts, classes) float32; rows sum to 1.
 
         Texts without words and unknown words are classified too.
-
-        Args:
-            texts: a list, tuple, column or other iterable of str.
 
         Raises:
             TypeError: `texts` is not an iterable of str.

@@ -119,17 +119,11 @@ def lstm_step(inputs: Input, state: State, weights: Weights) -> State:
 
 @dataclass(frozen=True)
 class Cell:
-    """A kind of cell.
+    """A kind of cell."""
 
-    Attributes:
-        step: its equations.
-        blocks: the number of blocks in its matrices and biases.
-        states: the number of tensors in its state.
-    """
-
-    step: Step
-    blocks: int
-    states: int = 1
+    step: Step  # its equations
+    blocks: int  # the number of blocks in its matrices and biases
+    states: int = 1  # the number of tensors in its state
 
 
 CELLS: Mapping[str, Cell] = MappingProxyType({

@@ -37,14 +37,7 @@ def build_recurrent(
 ) -> nn.Module:
     """Return recurrent layers whose parameters have torch's names, shapes and order.
 
-    Args:
-        cell: `rnn` (tanh), `gru`, `lstm`, or, with the backend `equations` only, `gru_chung`.
-        backend: `torch` or `equations`.
-        inputs: the length of the input of each step.
-        hidden: the length of the state per direction.
-        layers: the number of layers.
-        bidirectional: whether to read from both ends.
-        dropout: the share dropped in training between layers.
+    The arguments are those of `Recurrent`; the cell `gru_chung` needs the backend `equations`.
 
     Raises:
         ValueError: torch has no such cell.
@@ -123,15 +116,9 @@ class RecurrentClassifier(nn.Module):
     Args:
         words: the size of the vocabulary.
         classes: the number of classes; None for a single logit, that of class 1 of two.
-        cell: `rnn`, `gru`, `lstm`, `gru_chung`; see `build_recurrent`.
-        backend: `torch` or `equations`.
-        dim: the length of a word's vector.
-        hidden: the length of the state per direction.
-        layers: the number of layers.
-        bidirectional: whether to read texts from both ends.
+        cell, backend, hidden, layers, bidirectional: see `build_recurrent`.
+        dim, vectors, embedding_std: see `WordEmbedding`.
         dropout: the share dropped in training: of the vectors, between layers, and of the last states.
-        vectors: pre-trained word vectors; see `WordEmbedding`.
-        embedding_std: the standard deviation of random word vectors.
         kernel: see `Kernel`.
     """
 

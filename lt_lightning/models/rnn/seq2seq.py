@@ -20,13 +20,9 @@ class EncoderDecoder(nn.Module):
 
     Args:
         letters: the size of the alphabet.
-        cell: `rnn`, `gru`, `lstm`, `gru_chung`; see `build_recurrent`.
-        backend: `torch` or `equations`.
-        dim: the length of a letter's vector.
-        hidden: the length of the state.
-        layers: the number of layers of encoder and decoder.
+        cell, backend, hidden, layers: of encoder and decoder; see `build_recurrent`.
+        dim, embedding_std: the length of a letter's vector, and the standard deviation of its entries.
         dropout: the share dropped in training: of the vectors, between layers, and of the states before the head.
-        embedding_std: the standard deviation of letter vectors.
     """
 
     def __init__(

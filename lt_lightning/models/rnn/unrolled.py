@@ -181,10 +181,3 @@ class Recurrent(nn.Module):
             raise ValueError(f"inputs of shape {tuple(inputs.shape)}; expected (batch, ≥ 1, {self.input_size})")
         if lengths is not None and ((lengths < 1) | (lengths > inputs.shape[1])).any():
             raise ValueError(f"lengths {lengths.tolist()}; each must be in 1 … {inputs.shape[1]}")
-
-    def extra_repr(self) -> str:
-        """Return the settings for `repr`."""
-        return (
-            f"{self.cell!r}, {self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, "
-            f"bidirectional={self.bidirectional}, dropout={self.dropout}"
-        )

@@ -20,19 +20,12 @@ the products with the hidden weights' parts, and the part of their bias that can
 
 @dataclass(frozen=True)
 class Cell:
-    """A kind of cell.
+    """A kind of cell."""
 
-    Attributes:
-        step: computes the states after a word.
-        states: the number of state vectors.
-        parts: the number of blocks in each part of the hidden weights.
-        late: the first block whose hidden bias is not added to the inputs' beforehand.
-    """
-
-    step: Step
-    states: int
-    parts: tuple[int, ...]
-    late: int
+    step: Step  # computes the states after a word
+    states: int  # the number of state vectors
+    parts: tuple[int, ...]  # the number of blocks in each part of the hidden weights
+    late: int  # the first block whose hidden bias is not added to the inputs' beforehand
 
 
 def _rnn(gates: np.ndarray, states: np.ndarray, hidden: Sequence[Product], _late: np.ndarray) -> None:

@@ -37,19 +37,12 @@ TOGETHER = 64
 
 @dataclass(frozen=True)
 class Filters:
-    """Living features that are computed together.
+    """Living features that are computed together."""
 
-    Attributes:
-        features: their positions among all living features.
-        widths: (features,) the number of words in the window of each, the widest first.
-        taps: (widest, dims, features) their weights, zeros beyond a feature's width.
-        answers: (widest, words, features) the words' answers to them, if they are kept.
-    """
-
-    features: slice
-    widths: np.ndarray
-    taps: np.ndarray
-    answers: np.ndarray | None
+    features: slice  # their positions among all living features
+    widths: np.ndarray  # (features,) the number of words in the window of each, the widest first
+    taps: np.ndarray  # (widest, dims, features) their weights, zeros beyond a feature's width
+    answers: np.ndarray | None  # (widest, words, features) the words' answers to them, if they are kept
 
     @classmethod
     def of(cls, place: slice, features: Sequence[Feature], dims: np.ndarray) -> Filters:

@@ -25,15 +25,10 @@ GATES = 1_000_000
 
 
 class Embedding(NamedTuple):
-    """The words' vectors; words whose entries are all pruned share one.
+    """The words' vectors; words whose entries are all pruned share one."""
 
-    Attributes:
-        row_of: (words + 1,) the row of each word.
-        rows: (rows, dim).
-    """
-
-    row_of: np.ndarray
-    rows: np.ndarray
+    row_of: np.ndarray  # (words + 1,) the row of each word
+    rows: np.ndarray  # (rows, dim)
 
     def of(self, ids: np.ndarray) -> np.ndarray:
         """Return the vectors of word ids, (words, dim)."""
