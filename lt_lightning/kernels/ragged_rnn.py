@@ -106,8 +106,11 @@ def read_ragged(
         ends.append(last)
     rank = ragged.order.argsort()
     lasts = tuple(torch.cat(list(kind)).index_select(1, rank) for kind in zip(*ends, strict=True))
-    padded = _Put.apply(read, ragged.places, batch * width).view(batch, width, -1) if outputs else None
-    return padded, lasts if states == 2 else lasts[0]
+    last = lasts if states == 2 else lasts[0]
+    if not outputs:
+        return None, last
+    padded = read.new_zeros(batch * width, read.shape[1]).index_copy_(0, ragged.places, read)
+    return padded.view(batch, width, -1), last
 
 
 class _Take(torch.autograd.Function):
@@ -126,22 +129,6 @@ class _Take(torch.autograd.Function):
     ) -> tuple[Tensor, None]:
         (places,) = ctx.saved_tensors
         return gradient.new_zeros(ctx.count, gradient.shape[1]).index_copy_(0, places, gradient), None
-
-
-class _Put(torch.autograd.Function):
-    """The reverse of `_Take`: put rows at their places, with zeros elsewhere."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, places: Tensor, count: int) -> Tensor:
-        ctx.save_for_backward(places)
-        return rows.new_zeros(count, rows.shape[1]).index_copy_(0, places, rows)
-
-    @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]: once_differentiable's types say less
-        ctx: Any, gradient: Tensor
-    ) -> tuple[Tensor, None, None]:
-        return gradient.index_select(0, ctx.saved_tensors[0]), None, None
 
 
 class _Layer(torch.autograd.Function):

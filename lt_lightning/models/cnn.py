@@ -22,11 +22,11 @@ Ids = Int64[Tensor, "batch length"]
 Lengths = Int64[Tensor, " batch"]
 
 
-class TextCNN(nn.Module):
-    """The base of `MultiCNN` and `BinaryCNN`.
+class MultiCNN(nn.Module):
+    """A convolutional classifier with one logit per class.
 
     Args:
-        words, logits: the size of the vocabulary, and the number of logits.
+        words, classes: the size of the vocabulary, and the number of classes.
         dim, vectors, embedding_std: see `WordEmbedding`.
         filters, widths: the number of filters of each width, and their widths in words.
         dropout: the share of the features dropped in training.
@@ -35,12 +35,16 @@ class TextCNN(nn.Module):
             weights are about a seventh as large.
         kernel: `fast`, or `reference`: layer by layer, the same numbers up to rounding; see `max_over_time`. Second
             derivatives and `torch.func` need `reference`.
+
+    Example:
+        >>> sum(parameter.numel() for parameter in MultiCNN(50_002, 4).parameters())
+        5121704
     """
 
     def __init__(
         self,
         words: int,
-        logits: int,
+        classes: int,
         *,
         dim: int = 100,
         filters: int = 100,
@@ -58,7 +62,7 @@ class TextCNN(nn.Module):
         self.embedding = WordEmbedding(words, dim, vectors, embedding_std)
         self.convs = nn.ModuleList(nn.Conv1d(dim, filters, width) for width in widths)
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(filters * len(widths), logits)
+        self.fc = nn.Linear(filters * len(widths), classes)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -100,20 +104,8 @@ class TextCNN(nn.Module):
         return self.fc(self.dropout(features))
 
 
-class MultiCNN(TextCNN):
-    """A convolutional classifier with one logit per class; arguments as for `TextCNN`, with `classes` for `logits`.
-
-    Example:
-        >>> sum(parameter.numel() for parameter in MultiCNN(50_002, 4).parameters())
-        5121704
-    """
-
-    def __init__(self, words: int, classes: int, **settings: Any) -> None:
-        super().__init__(words, classes, **settings)
-
-
-class BinaryCNN(TextCNN):
-    """A convolutional classifier with a single logit, that of class 1; arguments as for `TextCNN`, without `logits`.
+class BinaryCNN(MultiCNN):
+    """A convolutional classifier with a single logit, that of class 1 of two; arguments as for `MultiCNN`.
 
     Example:
         >>> sum(parameter.numel() for parameter in BinaryCNN(50_002).parameters())
@@ -124,7 +116,7 @@ class BinaryCNN(TextCNN):
         super().__init__(words, 1, **settings)
 
     def forward(self, ids: Ids, lengths: Lengths) -> Float[Tensor, " batch"]:
-        """Return the logit of class 1 for each text; arguments as for `TextCNN.forward`."""
+        """Return the logit of class 1 for each text; arguments as for `MultiCNN`."""
         return super().forward(ids, lengths).squeeze(1)
 
 

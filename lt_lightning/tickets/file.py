@@ -27,11 +27,11 @@ _ROUND_FORMAT = "lt-lightning ticket"
 _FORMS: tuple[Form, ...] = ("gaps", "bits")
 _WORDS, _FIRST = "words", "first/"
 _OF_FILE = ("format", "version", "parameters")
-# Limits against small files that need much memory or time; each is a constant and a multiple of the living weights.
-_ROOM, _ROOM_A_WORD = 1 << 22, 256  # bytes of words
-_NUMBERS, _NUMBERS_A_VALUE = 1 << 26, 5000  # weights in memory
-_OF_A_TEXT, _OF_A_TEXT_A_VALUE = 1 << 22, 16  # additions for the shortest text, as long as the widest filter
-_OF_A_WORD, _OF_A_WORD_A_VALUE = 1 << 24, 500  # multiplications for each distinct word
+# Limits against small files that need much memory or time: a constant, and a multiple of the words or living weights.
+_ROOM = 1 << 22, 256  # bytes of words
+_NUMBERS = 1 << 26, 5000  # weights in memory
+_OF_A_TEXT = 1 << 22, 16  # additions for the shortest text, as long as the widest filter
+_OF_A_WORD = 1 << 24, 500  # multiplications for each distinct word
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,7 @@ class Packed:
                 raise ValueError("its parameters are not those of its model")
             arrays = read_arrays(file.header, file.tensors)
             parameters = {name: _parameter(name, shapes[name], stated[name], arrays) for name in shapes}
-            _check_memory(parameters)
-            _check_work(parameters)
+            _check_limits(parameters)
             words, word_ids = _words(arrays, about["words"])
             first = _first(parameters, arrays)
         except ValueError as error:
@@ -149,28 +148,21 @@ def _parameter(name: str, shape: tuple[int, ...], stated: Any, arrays: Mapping[s
     return Parameter(shape, values.reshape(-1), places, stated.get("prunable") is True)
 
 
-def _check_memory(parameters: Mapping[str, Parameter]) -> None:
-    """Limit the size of all dense parameters and living words' rows relative to the number of living weights."""
+def _check_limits(parameters: Mapping[str, Parameter]) -> None:
+    """Limit the weights in memory, and the operations per text and word, relative to the number of living weights."""
+    living = sum(len(one.values) for one in parameters.values())
     numbers = sum(prod(one.shape) for name, one in parameters.items() if name != "embedding.weight")
     places, (words, dim) = parameters["embedding.weight"].places, parameters["embedding.weight"].shape
     numbers += (words if places is None else np.count_nonzero(np.diff(places // dim, prepend=-1))) * dim
-    living = sum(len(one.values) for one in parameters.values())
-    if numbers > max(_NUMBERS, living * _NUMBERS_A_VALUE):
-        raise ValueError(f"its settings need {numbers:,} weights, but only {living:,} are alive")
-
-
-def _check_work(parameters: Mapping[str, Parameter]) -> None:
-    """Limit the operations per text and per word, for example of a few very wide filters."""
     filters = [one.shape for name, one in parameters.items() if name.startswith("convs.") and name.endswith(".weight")]
-    living = sum(len(one.values) for one in parameters.values())
     of_a_text = max((width for *_, width in filters), default=0) * sum(count * width for count, _, width in filters)
-    of_a_word = sum(map(prod, filters))
-    for work, most, of in (
-        (of_a_text, max(_OF_A_TEXT, living * _OF_A_TEXT_A_VALUE), "text"),
-        (of_a_word, max(_OF_A_WORD, living * _OF_A_WORD_A_VALUE), "word"),
+    for needed, (least, per_weight), what in (
+        (numbers, _NUMBERS, "settings need {:,} weights"),
+        (of_a_text, _OF_A_TEXT, "filters need {:,} operations per text"),
+        (sum(map(prod, filters)), _OF_A_WORD, "filters need {:,} operations per word"),
     ):
-        if work > most:
-            raise ValueError(f"its filters need {work:,} operations per {of}, but only {living:,} weights are alive")
+        if needed > max(least, living * per_weight):
+            raise ValueError(f"its {what.format(needed)}, but only {living:,} weights are alive")
 
 
 def _places(name: str, total: int, arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
@@ -191,7 +183,7 @@ def _words(arrays: Mapping[str, np.ndarray], total: int) -> tuple[tuple[str, ...
     ids = _places(_WORDS, total - len(SPECIAL_WORDS), arrays)
     if ids is None or _WORDS not in arrays:
         raise ValueError("it has no words")
-    longest = _ROOM + _ROOM_A_WORD * len(ids)
+    longest = _ROOM[0] + _ROOM[1] * len(ids)
     try:
         unzipped = zlib.decompressobj().decompress(arrays[_WORDS].tobytes(), longest + 1)
         words = None if len(unzipped) > longest else json.loads(unzipped)

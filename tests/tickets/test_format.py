@@ -280,7 +280,7 @@ def test_a_small_file_does_not_ask_for_a_lot_of_memory(model, about, tmp_path):
     path = tmp_path / "ticket.safetensors"
     hollow(model, **about).save(path)
     assert path.stat().st_size < 10_000
-    with pytest.raises(SettingError, match="weights, but only 0 are alive"):
+    with pytest.raises(SettingError, match="weights, but only 0 weights are alive"):
         Ticket.load(path)
 
 
