@@ -96,7 +96,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     check_options(options, {"articles": 100, "lines": PART, "batches": 2, "turns": 2, "threads": 1})
     if options.data is not None and not (options.data / "train.parquet").is_file():
-        raise SettingError(f"--data: there is no {options.data}/train.parquet; name a folder with train and test")
+        raise SettingError(f"--data: there is no {options.data}/train.parquet; give a folder with train and test")
     if options.data is None and AG_NEWS.is_dir():
         options.data = AG_NEWS
     return options

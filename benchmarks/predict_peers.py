@@ -15,8 +15,8 @@ from lt_lightning.data.tokenizer import PADDING, SPECIAL_WORDS
 from lt_lightning.models import BinaryCNN, MultiCNN, RecurrentClassifier
 from lt_lightning.models.cnn import Kernel
 from lt_lightning.tickets.file import Packed, Parameter
+from lt_lightning.tickets.header import expected_shapes
 from lt_lightning.tickets.numpy import build_network
-from lt_lightning.tickets.shapes import expected_shapes
 
 OURS, REFERENCE, FAST = "ticket", "torch, reference", "torch, fast"
 LENGTHS = (25, 65)

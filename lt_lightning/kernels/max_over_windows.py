@@ -60,7 +60,7 @@ def max_over_windows(
     if lengths.shape != ids.shape[:1]:
         raise ValueError(f"lengths of shape {tuple(lengths.shape)} for {len(ids)} texts")
     if living is not None and living.rows is not None and len(living.rows.starts) != len(embedding.weight) + 1:
-        raise ValueError(f"{len(living.rows.starts) - 1} rows that live, of {len(embedding.weight)} words")
+        raise ValueError(f"living rows of {len(living.rows.starts) - 1} words, not of {len(embedding.weight)}")
     living = living or Living(None, (None,) * len(convs))
     features = _MaxOverWindows.apply(ids, lengths, embedding, living, embedding.weight, *_parameters(convs))
     assert isinstance(features, Tensor)

@@ -136,18 +136,14 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        mode: str,
-        ragged: Ragged,
-        wanted: bool,
-        read: Float[Tensor, "positions inputs"],
-        weight_ih: Float[Tensor, "directions rows inputs"],
-        weight_hh: Float[Tensor, "directions rows hidden"],
-        bias_ih: Float[Tensor, "directions rows"],
-        bias_hh: Float[Tensor, "directions rows"],
-        *first: Float[Tensor, "directions batch hidden"],
+        ctx: Any, mode: str, ragged: Ragged, wanted: bool, read: Float[Tensor, "positions inputs"], *tensors: Tensor
     ) -> tuple[Tensor | None, ...]:
-        """Return the outputs, if they are wanted, and the last states."""
+        """Return the outputs, if they are wanted, and the last states.
+
+        `tensors` are weight_ih, weight_hh, bias_ih and bias_hh with an axis of directions before torch's, and the first
+        states (directions, batch, hidden).
+        """
+        weight_ih, weight_hh, bias_ih, bias_hh, *first = tensors
         cell = GATES[mode]
         both = torch.stack([read, read.index_select(0, ragged.mirror)]) if len(weight_ih) == 2 else read[None]
         bias = bias_ih if cell.split_biases else bias_ih + bias_hh

@@ -111,7 +111,7 @@ def fit_ngram(ids: Letters, offsets: Offsets, symbols: int, boundary: int, order
 def _count_grams(ids: Letters, offsets: Offsets, symbols: int, boundary: int, order: int) -> tuple[Grams, Grams]:
     """Return the grams that occur, ascending, and their counts."""
     if len(offsets) < 2:
-        raise ValueError("no texts: of n texts there are n + 1 offsets")
+        raise ValueError("no texts; n texts have n + 1 offsets")
     starts = offsets.cpu().numpy()
     letters = ids.cpu().numpy()[starts[0] : starts[-1]]
     if len(letters) and not 0 <= letters.min() <= letters.max() < symbols:

@@ -1,7 +1,7 @@
 """Packed tickets: one small file that holds all that prediction needs, and prediction in NumPy.
 
 - `places`: pack the places of living entries into bytes;
-- `file`: read and write the file (`docs/ticket-format.md`); `shapes`, `recipes`: check its header;
+- `file`: read and write the file (`docs/ticket-format.md`); `header`: check its header;
 - `reading`: texts to word ids; `numpy/`: word ids to logits, from the features that `reaching` keeps;
 - `ticket`: all of these as one object; `scores`: compare its probabilities with labels;
 - `onnx`, `graphs`: write an ONNX file; only these need the package `onnx`.

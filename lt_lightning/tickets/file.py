@@ -19,8 +19,8 @@ from lt_lightning.data.tokenizer import SPECIAL_WORDS
 from lt_lightning.errors import SettingError, shown
 from lt_lightning.storage.arrays import read_arrays
 from lt_lightning.storage.sealed import OtherFormatError, damaged, quoted, seal, unseal
+from lt_lightning.tickets.header import check_about, check_plain, expected_shapes
 from lt_lightning.tickets.places import Form, pack, unpack
-from lt_lightning.tickets.shapes import check_about, check_plain, expected_shapes
 
 FORMAT, VERSION = "lt-lightning packed ticket", "1"
 _ROUND_FORMAT = "lt-lightning ticket"
@@ -65,7 +65,7 @@ class Packed:
         word_ids: (words,) int64, ascending, from 2 on: the row of each in `embedding.weight`.
         first: the first weights of the run at the living entries, float32, shaped as `values`; None if they can be
             drawn again (see `experiment.transfer`).
-        about: plain values: `model`, `class_names`, `splitter`, `run`, `round`, `test_acc`, …; see `shapes`.
+        about: plain values: `model`, `class_names`, `splitter`, `run`, `round`, `test_acc`, …; see `header`.
         seal: the checksum of the file; "" if it was not read from one.
     """
 

@@ -361,5 +361,5 @@ def test_lengths_and_rows_that_do_not_fit_are_refused() -> None:
         with pytest.raises((ValueError, TypeCheckError), match="lengths"):
             max_over_windows(embedding, convs, ids, wrong)
     other = Living.of(torch.zeros(WORDS + 1, DIM, dtype=torch.bool), [None] * 3)
-    with pytest.raises(ValueError, match=f"{WORDS + 1} rows that live, of {WORDS} words"):
+    with pytest.raises(ValueError, match=f"living rows of {WORDS + 1} words, not of {WORDS}"):
         max_over_windows(embedding, convs, ids, lengths, other)

@@ -23,8 +23,8 @@ from lt_lightning.errors import SettingError
 from lt_lightning.storage.sealed import seal
 from lt_lightning.tickets import Ticket
 from lt_lightning.tickets.file import FORMAT, VERSION, Packed, Parameter
+from lt_lightning.tickets.header import expected_shapes
 from lt_lightning.tickets.places import unpack
-from lt_lightning.tickets.shapes import expected_shapes
 from trials.mutations import BYTEWISE, change_header, sealed_anew
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "ticket-format.md"

@@ -13,7 +13,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.lottery.settings import Rewind
 from lt_lightning.report.comparison.grouping import show_setting
 from lt_lightning.report.facts import look_up
-from lt_lightning.tickets.recipes import check_recipe
+from lt_lightning.tickets.header import check_recipe
 
 if TYPE_CHECKING:
     from lt_lightning.config.schema import Config
