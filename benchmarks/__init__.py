@@ -1,7 +1,6 @@
-"""What is timed, against whom; never asserts a time.
+"""Timings of this project beside others; they assert no times.
 
-A benchmark is a module with a command line, such as `python -m benchmarks.step`. It sets what this project does beside
-what others do (`peers`), in one process and by turns on the same input, so that a busy machine slows all of them alike,
-and gives medians and ratios with their spread (`measuring`). A time is true of one machine on one day: what must hold
-everywhere is for the tests to say.
+A benchmark is a module with a command line, such as `python -m benchmarks.step`. It runs this project's code and other
+code (`peers`) in turns on the same input in one process, so that a busy machine slows all of them alike, and reports
+medians and ratios with quartiles (`measuring`).
 """

@@ -1,4 +1,4 @@
-"""Time what comes before training, and batches: `python -m benchmarks.data [--articles 120000] [--json FILE] …`."""
+"""Time text processing and batches: `python -m benchmarks.data [--articles 120000] [--json FILE] …`."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ from lt_lightning.errors import SettingError
 from lt_lightning.experiment.hydra_main import fail
 
 WARM_UP = 8
-"""Batches before the first that counts."""
+"""Number of batches before the first that counts."""
 PACKAGES = ("torch", "tokenizers", "datasets", "pyarrow", "numpy")
 DIM = 100
 TABLES = ("texts", "batches", "vectors", "pydocs")
 PART = 20
-"""Peers that read vectors slowly read one line of so many."""
+"""Slow readers of vectors read one line of this many."""
 SPARSITY = 0.9885
-"""Of the network whose steps batches are set beside: a step costs least late in a run."""
+"""Sparsity of the network whose steps are compared with batches: late in a run, when steps are shortest."""
 
 Peers = Mapping[str, Callable[[], object]]
 
 
 class Rows(NamedTuple):
-    """A table: what was timed.
+    """A table of timings.
 
     Attributes:
-        title: what it is about.
+        title: the subject.
         unit: of the numbers.
-        numbers: of each way to do it, turn by turn.
-        processor: the seconds of all cores together, likewise; on a busy machine they are nearer to what it takes.
-        bars: what each of ours should take at most, where that was set.
-        notes: what else there is to know, a line each.
+        numbers: of each peer, turn by turn.
+        processor: the seconds of all cores together, likewise; less affected by a busy machine.
+        bars: the target of each of our numbers that has one.
+        notes: further lines.
     """
 
     title: str
@@ -63,7 +63,7 @@ class Rows(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line, measure, print the tables, and write the JSON if it is asked for."""
+    """Read the command line, measure, print the tables, and write the JSON."""
     options = parse(arguments)
     machine = set_up(options.threads, PACKAGES)
     tables = []
@@ -75,42 +75,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options, checked.
+    """Return the checked options.
 
     Raises:
-        SettingError: if one is out of its range.
+        SettingError: an option is out of range.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__)
     parser.add_argument(
         "--data",
         type=Path,
-        help="a folder of articles in .parquet (default: ../shared/data/ag_news; else they are drawn)",
+        help="a folder of articles in .parquet (default: ../shared/data/ag_news; else random ones)",
     )
     parser.add_argument("--articles", type=int, default=120_000, help="articles to train on (%(default)s)")
     parser.add_argument("--lines", type=int, default=400_000, help="lines of the file of vectors (%(default)s)")
-    parser.add_argument("--batches", type=int, default=300, help="batches that are made and trained on (%(default)s)")
-    parser.add_argument("--turns", type=int, default=3, help="how often all else is done (%(default)s)")
+    parser.add_argument("--batches", type=int, default=300, help="number of batches (%(default)s)")
+    parser.add_argument("--turns", type=int, default=3, help="repetitions of the rest (%(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="torch's threads (%(default)s)")
     parser.add_argument("--only", nargs="+", choices=TABLES, default=TABLES, help="which tables (all)")
-    parser.add_argument("--json", type=Path, help="where to keep all numbers")
+    parser.add_argument("--json", type=Path, help="file for all numbers")
     options = parser.parse_args(arguments)
     check_options(options, {"articles": 100, "lines": PART, "batches": 2, "turns": 2, "threads": 1})
     if options.data is not None and not (options.data / "train.parquet").is_file():
-        raise SettingError(f"--data: there is no {options.data}/train.parquet; name a folder with train and test")
+        raise SettingError(f"--data: there is no {options.data}/train.parquet; give a folder with train and test")
     if options.data is None and AG_NEWS.is_dir():
         options.data = AG_NEWS
     return options
 
 
 def measure(options: argparse.Namespace, scratch: Path) -> Iterator[Rows]:
-    """The tables, one after another."""
+    """Yield the tables."""
     about = write_articles(scratch, options.data, options.articles)
     config = settings(scratch)
     began = perf_counter()
     corpus = load_corpus(config.data)
     notes = [
         f"{options.articles:,} articles: {about}",
-        f"read from their files and checked in {perf_counter() - began:.2f} s, which is not in the table",
+        f"reading and checking their files took {perf_counter() - began:.2f} s, which is not in the table",
     ]
     cache = scratch / "cache"
     with own_cache(cache):
@@ -126,7 +126,7 @@ def measure(options: argparse.Namespace, scratch: Path) -> Iterator[Rows]:
 
 
 def read_texts(config: Config, corpus: Corpus, cache: Path, turns: int, notes: Sequence[str]) -> Rows:
-    """Texts counted, tokenised and encoded."""
+    """Time counting, tokenising and encoding texts."""
     assert config.data.max_vocab is not None
     most = config.data.max_vocab
 
@@ -152,7 +152,7 @@ def read_texts(config: Config, corpus: Corpus, cache: Path, turns: int, notes: S
 
 
 def make_batches(config: Config, data: TextDataModule, count: int) -> Rows:
-    """Batches made and trained on by turns, so that memory is as a step leaves it."""
+    """Time batches, in turns with training steps, so that caches are as a step leaves them."""
     step = ours(begin(config, 50_002, len(data.corpus.class_names), SPARSITY))
     whole = WARM_UP + count
     ready = islice(_endless(data.train_dataloader()), whole)
@@ -176,14 +176,14 @@ def make_batches(config: Config, data: TextDataModule, count: int) -> Rows:
     batches = sum(1 for _ in data.train_dataloader())
     epoch = 1000 * (perf_counter() - began) / batches
     notes = [
-        f"between steps, after which little is in the caches: {100 * share.median:.1f} % of batch and step (bar: 3 %)",
-        f"an epoch of {batches:,} batches without steps, its shuffle and all: {epoch:.3f} ms each",
+        f"between steps, which empty the caches: {100 * share.median:.1f} % of batch and step (bar: 3 %)",
+        f"an epoch of {batches:,} batches without steps, with its shuffle: {epoch:.3f} ms each",
     ]
     return Rows(f"A batch of {config.data.batch_size}, at {SPARSITY:.2%} sparsity", "ms", times, {}, {}, notes)
 
 
 def read_vectors(words: Sequence[str], lines: int, scratch: Path, turns: int) -> Rows:
-    """Vectors of a vocabulary out of a large file."""
+    """Time reading the vectors of a vocabulary from a large file."""
     path, cache = scratch / "vectors.txt", scratch / "cache"
     write_vectors(path, words, lines, DIM)
     config = Glove(dim=DIM, path=str(path))
@@ -210,7 +210,7 @@ def read_vectors(words: Sequence[str], lines: int, scratch: Path, turns: int) ->
 
 
 def harvest(folder: Path, turns: int) -> Rows:
-    """PyDocs."""
+    """Time reading PyDocs."""
     first, second = "harvested", "from the cache"
 
     def load(*, fresh: bool) -> None:
@@ -223,9 +223,9 @@ def harvest(folder: Path, turns: int) -> Rows:
 
 
 def by_turns(peers: Peers, turns: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """The seconds of each, turn by turn, and those of all cores together.
+    """Return the seconds of each peer, turn by turn, and those of all cores together.
 
-    Each turn is in the same order, as what comes from the cache must have been made.
+    The order of a turn is fixed, because the cache must exist before it is read.
     """
     seconds: dict[str, list[float]] = {name: [] for name in peers}
     processor: dict[str, list[float]] = {name: [] for name in peers}
@@ -239,7 +239,7 @@ def by_turns(peers: Peers, turns: int) -> tuple[dict[str, list[float]], dict[str
 
 
 def show(rows: Rows) -> str:
-    """A table in Markdown, and its notes."""
+    """Return a table with its notes in Markdown."""
     width = max(map(len, [*rows.numbers, rows.title]))
     lines = [
         f"| {rows.title:{width}} | {rows.unit}: median (quartiles) | best | of all cores | bar |",
@@ -254,7 +254,7 @@ def show(rows: Rows) -> str:
 
 @contextmanager
 def own_cache(folder: Path) -> Iterator[None]:
-    """Keep nothing in the user's cache, and find nothing there."""
+    """Use a cache of its own instead of the user's."""
     folder.mkdir(exist_ok=True)
     with patch("lt_lightning.data.corpus.HF_DATASETS_CACHE", str(folder)):
         yield

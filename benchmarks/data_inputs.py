@@ -1,4 +1,4 @@
-"""What `benchmarks.data` measures on: articles like AG News' and vectors like GloVe's, written to files."""
+"""Write the inputs of `benchmarks.data`: articles like AG News' and vectors like GloVe's."""
 
 from __future__ import annotations
 
@@ -11,25 +11,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 CHANGED = 2
-"""So many words of a repeated article are others."""
+"""Number of words that are replaced in a repeated article."""
 LETTERS = "etaoinshrdlcum"
 KNOWN = 0.9
-"""The share of the words of articles that the vectors' file has; GloVe has about so many of AG News'."""
+"""The share of the articles' words in the file of vectors, about GloVe's share of AG News'."""
 DISTINCT = 20_000
-"""So many different rows of numbers are in a file of vectors; the words before them are all different."""
+"""Number of distinct rows of numbers in a file of vectors; the words are all distinct."""
 
 
 def write_articles(folder: Path, source: Path | None, articles: int, seed: int = 0) -> str:
-    """Write `train.parquet` and `test.parquet`.
+    """Write `train.parquet` and `test.parquet`, and return a description.
 
     Args:
-        folder: where to.
-        source: a folder of the real ones, which are repeated with small changes; None to draw all words.
-        articles: how many to train on; a sixteenth as many to test, as in AG News.
-        seed: the same gives the same articles.
-
-    Returns:
-        What they are, for people.
+        folder: the folder to write to.
+        source: a folder of real articles, which are repeated with small changes; None to draw all words.
+        articles: the number of training articles; there are a sixteenth as many for the test, as in AG News.
+        seed: determines the articles.
     """
     chance = random.Random(seed)
     tests = max(8, articles // 16)
@@ -51,14 +48,14 @@ def write_articles(folder: Path, source: Path | None, articles: int, seed: int =
 
 
 def write_vectors(path: Path, words: Sequence[str], lines: int, dim: int, seed: int = 0) -> None:
-    """Write a file in GloVe's format: a word and its numbers a line.
+    """Write a file in GloVe's format: a word and its numbers per line.
 
     Args:
-        path: where to.
-        words: a vocabulary; of its words, `KNOWN` are among the lines, spread over the file.
-        lines: how many lines.
-        dim: how many numbers a line.
-        seed: the same gives the same file.
+        path: the file.
+        words: a vocabulary; `KNOWN` of its words are in the file, at random lines.
+        lines: the number of lines.
+        dim: the number of numbers per line.
+        seed: determines the file.
     """
     generator = np.random.default_rng(seed)
     names = [f"other{line}" for line in range(lines)]
@@ -85,7 +82,7 @@ def _changed(text: str, label: int, chance: random.Random) -> tuple[str, int]:
 
 def _drawn(rows: int, seed: int) -> list[tuple[str, int]]:
     generator = np.random.default_rng(seed)
-    # Words differ in their letters and, by one at the end, for certain.
+    # The number at the end makes words distinct.
     spelled = generator.integers(len(LETTERS), size=(100_000, 6)).tolist()
     words = [
         "".join([LETTERS[letter] for letter in word[: 1 + place % 6]]) + str(place)

@@ -1,4 +1,4 @@
-"""Other ways to do what `lt_lightning.data` does: as notebooks do it, or as libraries offer it."""
+"""Do what `lt_lightning.data` does as notebooks do it, or as libraries offer it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WORD_OR_MARK = re.compile(r"\w+|[^\w\s]")
 
 
 def count_in_python(train: Sequence[str], others: Sequence[str], max_words: int) -> list[list[int]]:
-    """Count words, number the most frequent and look all of them up, as a notebook does: in lists of strings."""
+    """Count words, number the most frequent and look all of them up, in lists of strings as in a notebook."""
     tokens = [_WORD_OR_MARK.findall(text.lower()) for text in train]
     counts = Counter(token for words in tokens for token in words)
     numbers = {word: number for number, (word, _) in enumerate(counts.most_common(max_words), len(SPECIAL_WORDS))}
@@ -33,7 +33,7 @@ def count_in_python(train: Sequence[str], others: Sequence[str], max_words: int)
 
 
 def train_tokenizer(train: datasets.Dataset, others: datasets.Dataset, max_words: int) -> list[list[int]]:
-    """Have the `tokenizers` library count the words, and then encode the texts; it uses all cores."""
+    """Count the words and encode the texts with the `tokenizers` library, which uses all cores."""
     tokenizer = Tokenizer(models.WordLevel({}, unk_token=SPECIAL_WORDS[UNKNOWN]))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -61,13 +61,13 @@ def read_every_line(path: Path, lines: int) -> dict[str, np.ndarray]:
 
 
 def load_text(path: Path, lines: int, dim: int) -> np.ndarray:
-    """Have NumPy read the numbers of the first lines."""
+    """Read the numbers of the first lines with NumPy."""
     columns = range(1, dim + 1)
     return np.loadtxt(path, dtype=np.float32, comments=None, usecols=columns, max_rows=lines, encoding="utf-8")
 
 
 def collate_rows(texts: EncodedTexts, batch_size: int) -> Iterable[tuple[Tensor, Tensor]]:
-    """The loader of torch as most people use it: row by row, shuffled, each batch padded where it is put together."""
+    """Return torch's usual loader: row by row, shuffled, each batch padded when it is collated."""
     rows = [
         (texts.ids[start:end].long(), label)
         for start, end, label in zip(

@@ -1,4 +1,4 @@
-"""A callback that ends a process once its first training step is done: `benchmarks.start` measures until then."""
+"""End a process after its first training step, for `benchmarks.start`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytorch_lightning as pl
 
 
 class FirstStep(pl.Callback):
-    """Ends the process, at once and well, after the first optimizer step of a fit."""
+    """End the process with exit code 0 after the first optimizer step of a fit."""
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Say that the step was made, and end."""
+        """Print that the step is done, and exit."""
         if trainer.global_step:
             print(f"step {trainer.global_step} is done", flush=True)
             sys.stderr.flush()

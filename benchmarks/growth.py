@@ -1,7 +1,8 @@
-"""How the cost of a step grows: `python -m benchmarks.growth [--figure FILE.png] [--json FILE] [--axis density …] …`.
+"""Time a step against its size: `python -m benchmarks.growth [--figure FILE.png] [--json FILE] [--axis density …] …`.
 
-With the length of texts, the vocabulary, the batch and the density, one at a time. Texts are drawn, words by Zipf's
-law, so that any size can be had; `benchmarks.step` times real ones.
+One axis at a time: the length of texts, the vocabulary, the batch or the density. Texts are random, words by Zipf's
+    law,
+so that any size is possible; `benchmarks.step` uses real texts.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ from lt_lightning.report.figures.style import BLUE, GREEN, INK, ORANGE, styled, 
 
 WARM_UP = 3
 TICKET = 0.8**20
-"""The density after twenty rounds of a fifth."""
+"""The density after twenty rounds that prune a fifth each."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """What a step is taken on."""
+    """The size of a step."""
 
     length: int = 56
     vocabulary: int = 50_002
@@ -51,7 +52,7 @@ AXES: Mapping[str, tuple[str, Sequence[float]]] = {
     "batch": ("texts in a batch", (8, 16, 32, 64, 128, 256)),
     "density": ("density", (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.002)),
 }
-"""What grows, what it is called, and through which values; the rest stays as `Size` has it."""
+"""The label and the values of each axis; the others stay at the defaults of `Size`."""
 
 LINES = {
     NOTEBOOK: (ORANGE, "D", 1.0),
@@ -59,18 +60,18 @@ LINES = {
     OURS: (BLUE, "s", 1.0),
     f"{OURS}, {TICKET:.2%} alive": (GREEN, "^", TICKET),
 }
-"""What is drawn: colour, marker, and of which density; on the axis of density the last is the third's."""
+"""Colour, marker and density of each line; on the axis of density the last line is omitted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure along each axis, print a table of each, and draw them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--axis", nargs="+", choices=list(AXES), default=list(AXES), help="what grows (all)")
+    parser.add_argument("--axis", nargs="+", choices=list(AXES), default=list(AXES), help="axes to measure (all)")
     parser.add_argument("--steps", type=int, default=15, help="steps that count, of each peer (%(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="torch's threads (%(default)s)")
-    parser.add_argument("--values", type=int, default=99, help="at most so many values of each axis (all)")
-    parser.add_argument("--figure", type=Path, help="where to draw it")
-    parser.add_argument("--json", type=Path, help="where to keep all numbers")
+    parser.add_argument("--values", type=int, default=99, help="maximum number of values per axis (all)")
+    parser.add_argument("--figure", type=Path, help="file for the figure")
+    parser.add_argument("--json", type=Path, help="file for all numbers")
     options = parser.parse_args(arguments)
     check_options(options, {"steps": 2, "threads": 1, "values": 1})
     torch.set_num_threads(options.threads)
@@ -92,14 +93,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def settings() -> Config:
-    """The project's own settings of a MultiCNN."""
+    """Return the project's default settings of a MultiCNN."""
     register_schema()
     with initialize_config_dir(config_folder(), version_base="1.3"):
         return read_config(compose("config", ["model=multi_cnn", "trainer=cpu"]))
 
 
 def measure(config: Config, size: Size, steps: int) -> dict[str, list[float]]:
-    """Milliseconds of each step, by line; the lines take turns."""
+    """Return the milliseconds of each step, by line; the lines take turns."""
     takers = {}
     for name, (_, _, density) in LINES.items():
         if density == 1.0 or size.density == 1.0:
@@ -114,7 +115,7 @@ def measure(config: Config, size: Size, steps: int) -> dict[str, list[float]]:
 
 
 def draw_batches(size: Size, count: int) -> list[Batch]:
-    """Texts of one length, their words drawn by Zipf's law (Mandelbrot's form, 1 / (rank + 2.7))."""
+    """Return batches of texts of one length, with words by Zipf's law (Mandelbrot's form, 1 / (rank + 2.7))."""
     rng = np.random.default_rng(0)
     known = size.vocabulary - len(SPECIAL_WORDS)
     weights = 1 / (np.arange(known) + 2.7)
@@ -130,7 +131,7 @@ def draw_batches(size: Size, count: int) -> list[Batch]:
 
 
 def draw(measured: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Figure:
-    """A panel an axis, both scales logarithmic: a straight line is a power law."""
+    """Draw a panel per axis, both scales logarithmic, so that a power law is a straight line."""
     usual = Size()
     others = f"{usual.batch} texts of {usual.length} words, a vocabulary of {usual.vocabulary:,}, nothing pruned"
     subtitle = f"median ms; otherwise {others}"
@@ -144,7 +145,7 @@ def draw(measured: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Figure:
 
 
 def draw_panel(panel: Axes, axis: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """One axis."""
+    """Draw one axis."""
     values = [row[axis] for row in rows]
     for name, (colour, marker, _) in LINES.items():
         if all(name in row["ms"] for row in rows):

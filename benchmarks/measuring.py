@@ -1,4 +1,4 @@
-"""Times by turns, their spread, and the machine that they are true of."""
+"""Time code in turns, compute quartiles, and describe the machine."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ Work = TypeVar("Work")
 
 
 class Spread(NamedTuple):
-    """The middle half of some numbers: first quartile, median, third quartile."""
+    """The first quartile, median and third quartile of some numbers."""
 
     low: float
     median: float
     high: float
 
     def format(self, decimals: int) -> str:
-        """Such as `27.1 (26.0–29.4)`."""
+        """Return a text such as `27.1 (26.0–29.4)`."""
         return f"{self.median:.{decimals}f} ({self.low:.{decimals}f}–{self.high:.{decimals}f})"
 
 
 def spread(numbers: Sequence[float]) -> Spread:
-    """The quartiles of `numbers`.
+    """Return the quartiles of `numbers`.
 
     Example:
         >>> spread([3.0, 1.0, 2.0, 5.0, 4.0]).format(1)
@@ -47,16 +47,16 @@ def spread(numbers: Sequence[float]) -> Spread:
 def take_turns(
     work: Sequence[Work], peers: Mapping[str, Callable[[Work], object]], reader: str, times: Mapping[str, list[float]]
 ) -> Iterator[Work]:
-    """Let every peer do a piece of work, then hand the piece to whoever reads this iterator; then the next piece.
+    """Run all peers on a piece of work, then yield it; then the next piece.
 
-    So something that insists on its own loop, such as a `Trainer`, takes its turn by reading: its time is that from
-    one piece to its asking for the next. Who begins changes from piece to piece.
+    Code with its own loop, such as a `Trainer`, takes its turn by reading this iterator: its time is that between
+    two pieces. The order of peers rotates from piece to piece.
 
     Args:
         work: the pieces.
-        peers: what does a piece, by name.
+        peers: functions of a piece, by name.
         reader: the name of the reader.
-        times: filled as pieces are done: the seconds of each, by name.
+        times: the seconds of each piece are appended here, by name.
     """
     names = list(peers)
     for turn, piece in enumerate(work):
@@ -71,7 +71,7 @@ def take_turns(
 
 
 def describe_machine(packages: Sequence[str]) -> dict[str, Any]:
-    """What the times depend on, and how busy the machine was: plain values, for the JSON and for people."""
+    """Return plain values that the times depend on, with the load of the machine."""
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "processor": _processor(),
@@ -86,27 +86,29 @@ def describe_machine(packages: Sequence[str]) -> dict[str, Any]:
 
 
 def show_machine(packages: Sequence[str]) -> dict[str, Any]:
-    """`describe_machine`, printed as well."""
+    """Print and return `describe_machine`."""
     machine = describe_machine(packages)
     print("\n".join(f"{key}: {value}" for key, value in machine.items()), flush=True)
     return machine
 
 
 def check_options(options: argparse.Namespace, leasts: Mapping[str, float]) -> None:
-    """See that numbers are large enough, and that the JSON can be written.
+    """Check that numbers are large enough, and that the JSON can be written.
 
     Raises:
-        SettingError: naming the option.
+        SettingError: an option is wrong; the message names it.
     """
     for name, least in leasts.items():
         if getattr(options, name) < least:
-            raise SettingError(f"--{name.replace('_', '-')}: {getattr(options, name)} is too small; at least {least}")
+            raise SettingError(
+                f"--{name.replace('_', '-')}: {getattr(options, name)} is too small; give at least {least}"
+            )
     if options.json and not options.json.absolute().parent.is_dir():
-        raise SettingError(f"--json: there is no folder {options.json.absolute().parent}; make it first")
+        raise SettingError(f"--json: there is no folder {options.json.absolute().parent}; create it")
 
 
 def keep(benchmark: str, options: argparse.Namespace, machine: Mapping[str, Any], **numbers: Any) -> None:
-    """Write what was measured to the file that `--json` names, if it does, with what was asked for and on what."""
+    """Write the numbers, the options and the machine to the file of `--json`, if it is given."""
     if options.json:
         asked = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
         machine = {**machine, "load_after": describe_machine(())["load"]}

@@ -1,8 +1,7 @@
-"""Ways to do one training step of the same network: ours and others'.
+"""Take one training step of the same network, by this project and by others.
 
-A peer is a function that is given where all start from and returns its step; to add one, write it and list it in
-`PEERS`. Each has its own copy of the weights. What reads the numbers of a step (progress, records) is not timed, but
-for the notebook's, which asks for them at each step.
+A peer takes the common start and returns its step; to add one, write it and list it in `PEERS`. Each has its own copy
+of the weights. Reading a step's numbers (progress, records) is not timed, except in the notebook's step.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ from lt_lightning.models.build import build_optimizer
 from lt_lightning.models.learner import cross_entropy
 
 Step = Callable[[Batch], float | Tensor]
-"""Takes a step and gives the loss before it; a tensor, unless it is the peer's habit to ask for the number."""
+"""Takes a step and returns the loss before it, as a number if the peer reads it at each step."""
 
 NOTEBOOK, CONV1D = "the notebook's loop", "no pruning: Conv1d, fused Adam"
 OURS, LIGHTNING = "ours", "ours, in Lightning's Trainer"
-"""The names of those that others are measured by; `LIGHTNING` is that of `fit`."""
+"""The peers that others are compared with; `LIGHTNING` is `fit`."""
 
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -45,12 +44,12 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Start(Generic[Network]):
-    """Where all peers start from.
+    """The common start of all peers.
 
     Attributes:
-        config: the settings, as `conf/` has them.
+        config: the settings.
         network: the network with its first weights, pruned.
-        mask: which of them are alive.
+        mask: the living entries.
         classes: the number of classes.
     """
 
@@ -61,7 +60,7 @@ class Start(Generic[Network]):
 
 
 def begin(config: Config, words: int, classes: int, sparsity: float) -> Start[MultiCNN]:
-    """A network with its first weights, the smallest of each parameter pruned at one go."""
+    """Return a network with its first weights, of which the smallest of each parameter are pruned."""
     assert config.model.filters is not None and config.model.widths is not None and config.model.dropout is not None
     network = MultiCNN(
         words,
@@ -75,7 +74,7 @@ def begin(config: Config, words: int, classes: int, sparsity: float) -> Start[Mu
 
 
 def prune_at_once(network: nn.Module, sparsity: float) -> Mask:
-    """Zero the smallest entries of each parameter, and say which are alive."""
+    """Zero the smallest entries of each parameter, and return the mask."""
     weights = dict(network.named_parameters())
     mask = prune({name: weight.detach().abs() for name, weight in weights.items()}, Mask.ones(weights), sparsity)
     mask.apply_(weights)
@@ -83,10 +82,10 @@ def prune_at_once(network: nn.Module, sparsity: float) -> Mask:
 
 
 def notebook(start: Start[MultiCNN]) -> Step:
-    """The step of the notebook that this project grew out of, in words of our own.
+    """Return the step of the notebook that this project began with, rewritten.
 
-    Conv2d over (batch, 1, length, dim); each gradient goes to NumPy, is masked there and comes back; loss and accuracy
-    are asked for at once; Adam as torch has it by default.
+    Conv2d over (batch, 1, length, dim); each gradient is masked in NumPy; loss and accuracy are read at once; Adam with
+    torch's defaults.
     """
     network = PlainCNN(start, map(PictureConv, _convs(start)))
     optimizer = torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr)
@@ -110,7 +109,7 @@ def notebook(start: Start[MultiCNN]) -> Step:
 
 
 def torch_prune(start: Start[MultiCNN]) -> Step:
-    """`torch.nn.utils.prune`, which Lightning's `ModelPruning` uses: each look at a weight makes it from two others."""
+    """Return a step with `torch.nn.utils.prune`, as in Lightning's `ModelPruning`: each read of a weight multiplies."""
     network = PlainCNN(start, map(PictureConv, _convs(start)))
     for name, alive in start.mask.items():
         part, _, parameter = name.rpartition(".")
@@ -119,7 +118,7 @@ def torch_prune(start: Start[MultiCNN]) -> Step:
 
 
 def multiplied(start: Start[MultiCNN]) -> Step:
-    """The way of open_lth: before each forward pass every parameter is multiplied with its mask."""
+    """Return the step of open_lth: before each forward pass every parameter is multiplied by its mask."""
     network = PlainCNN(start, map(PictureConv, _convs(start)))
     masks = {name: _as_picture(alive).float() for name, alive in start.mask.items()}
     take = _unpruned(network, torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr))
@@ -133,19 +132,19 @@ def multiplied(start: Start[MultiCNN]) -> Step:
 
 
 def conv2d(start: Start[MultiCNN]) -> Step:
-    """No pruning: the notebook's network and optimizer, and nothing else."""
+    """Return a step of the notebook's network and optimizer without pruning."""
     network = PlainCNN(start, map(PictureConv, _convs(start)))
     return _unpruned(network, torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr))
 
 
 def conv1d(start: Start[MultiCNN]) -> Step:
-    """No pruning: what the mathematics costs in plain torch."""
+    """Return a step in plain torch without pruning."""
     network = PlainCNN(start, map(SequenceConv, _convs(start)))
     return _unpruned(network, torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr, fused=True))
 
 
 def ours(start: Start[MultiCNN]) -> Step:
-    """What this project does in a step, without Lightning around it."""
+    """Return this project's step without Lightning."""
     network = copy.deepcopy(start.network)
     optimizer = build_optimizer(start.config.optimizer, network.parameters())
     network.embedding.sparse = isinstance(optimizer, LivingAdam)  # as `Learner` does for a single process
@@ -156,7 +155,7 @@ def ours(start: Start[MultiCNN]) -> Step:
 
 
 def training_step(network: nn.Module, optimizer: torch.optim.Optimizer, freezer: Freezer) -> Step:
-    """A step of a text classifier under a mask, as a Trainer would have it taken."""
+    """Return a step of a text classifier under a mask, in the order of a Trainer."""
 
     def step(batch: Batch) -> Tensor:
         loss = cross_entropy(network(batch.ids, batch.lengths), batch.labels)
@@ -179,19 +178,19 @@ PEERS: Mapping[str, Callable[[Start[MultiCNN]], Step]] = MappingProxyType(
         OURS: ours,
     }
 )
-"""All peers by name, but Lightning: it does not take a step, it runs the whole loop; see `fit`."""
+"""All peers by name, except Lightning, which runs the whole loop; see `fit`."""
 
 
 def fit(start: Start[MultiCNN], batches: object) -> None:
-    """What users get: a `Trainer` that fits a `Learner` under the `PruningCallback`, one epoch of `batches`.
+    """Fit a `Learner` with a `Trainer` under the `PruningCallback` for one epoch of `batches`.
 
     Args:
-        start: where it starts from.
-        batches: has a length, and gives that many batches.
+        start: the common start.
+        batches: an iterable with a length.
     """
     settings = {key: value for key, value in vars(start.config.trainer).items() if value is not None}
     pruning = PruningCallback(submodule="network")
-    # As a checkpoint would have it: a round under way, whose mask stays and whose weights are not touched.
+    # As from a checkpoint within a round: the mask and the weights stay.
     pruning.load_state_dict({"round": 1, "training": True, "mask": dict(start.mask), "rewind_weights": None})
     classifier = Learner(copy.deepcopy(start.network), start.classes, partial(build_optimizer, start.config.optimizer))
     pl.Trainer(**{**settings, "max_epochs": 1}, callbacks=[pruning]).fit(classifier, batches)
@@ -213,11 +212,11 @@ def _unpruned(network: nn.Module, optimizer: torch.optim.Optimizer) -> Step:
 
 
 class PlainCNN(nn.Module):
-    """The network as most people write it: with padding among the words, and ReLU before the maximum.
+    """The network in its usual form: padding counts as words, and ReLU comes before the maximum.
 
     Args:
-        start: whose weights it copies.
-        convs: each gives answers (batch, filters, windows) to vectors (batch, length, dim).
+        start: the weights to copy.
+        convs: map vectors (batch, length, dim) to answers (batch, filters, windows).
     """
 
     def __init__(self, start: Start[MultiCNN], convs: Iterable[nn.Module]) -> None:
@@ -229,7 +228,7 @@ class PlainCNN(nn.Module):
         self.fc = copy.deepcopy(start.network.fc)
 
     def forward(self, ids: Int64[Tensor, "batch length"]) -> Float[Tensor, "batch classes"]:
-        """One logit a class for each text."""
+        """Return the logits."""
         vectors = self.embedding(ids)
         answers = [F.relu(conv(vectors)) for conv in self.convs]
         features = torch.cat([F.max_pool1d(answer, answer.shape[2]).squeeze(2) for answer in answers], dim=1)
@@ -237,29 +236,29 @@ class PlainCNN(nn.Module):
 
 
 class PictureConv(nn.Conv2d):
-    """A convolution that sees a text as a picture, one pixel an entry; its filters are as wide as the picture."""
+    """A convolution over a text as an image with one channel, whose filters are as wide as the image."""
 
     def __init__(self, like: nn.Conv1d) -> None:
         super().__init__(1, like.out_channels, (like.kernel_size[0], like.in_channels))
         self.load_state_dict({name: _as_picture(weight) for name, weight in like.state_dict().items()})
 
     def forward(self, input: Float[Tensor, "batch length dim"]) -> Float[Tensor, "batch filters windows"]:
-        """The answer of each filter at each place."""
+        """Return the answer of each filter at each window."""
         return super().forward(input.unsqueeze(1)).squeeze(3)
 
 
 class SequenceConv(nn.Conv1d):
-    """A convolution that sees a text as a sequence of vectors."""
+    """A convolution over a text as a sequence of vectors."""
 
     def __init__(self, like: nn.Conv1d) -> None:
         super().__init__(like.in_channels, like.out_channels, like.kernel_size[0])
         self.load_state_dict(like.state_dict())
 
     def forward(self, input: Float[Tensor, "batch length dim"]) -> Float[Tensor, "batch filters windows"]:
-        """The answer of each filter at each place."""
+        """Return the answer of each filter at each window."""
         return super().forward(input.transpose(1, 2))
 
 
 def _as_picture(tensor: Tensor) -> Tensor:
-    """A weight (filters, dim, width) of Conv1d, or its mask, as Conv2d has it: (filters, 1, width, dim)."""
+    """Return a weight (filters, dim, width) of Conv1d, or its mask, in Conv2d's shape (filters, 1, width, dim)."""
     return tensor.transpose(1, 2).unsqueeze(1).contiguous() if tensor.dim() == 3 else tensor

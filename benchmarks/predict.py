@@ -1,8 +1,8 @@
-"""What a ticket's prediction costs beside torch's: `python -m benchmarks.predict [--run RUN | --ticket FILE] …`.
+"""Time a ticket's prediction beside torch's: `python -m benchmarks.predict [--run RUN | --ticket FILE] …`.
 
-On one core, tokenisation apart: texts a second in batches, the time of a single text, and then whole processes: seconds
-from the start to the first answer, and memory. Without a run or a ticket, networks of AG News's size are pruned at
-random. Texts are drawn, words by Zipf's law.
+On one core, without tokenisation: texts per second in batches, and the time of a single text; then whole processes:
+seconds from the start to the first answer, and memory. Without a run or a ticket, networks of AG News's size are pruned
+at random. Texts are random, words by Zipf's law.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ DENSITIES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, TICKET, 0.005, 0.002)
 WARM_UP = 3
 BATCH = 64
 SINGLE = 20
-"""So many single texts are a turn, or everyone would find the caches filled with the others' weights."""
+"""Number of single texts per turn; with fewer, a peer would always find the others' weights in the caches."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print the table, and draw the figure if it is asked for."""
+    """Measure, print the table, and draw the figure if one is requested."""
     options = parse(arguments)
     torch.set_num_threads(1)
     machine = show_machine(("torch", "numpy", "tokenizers"))
@@ -84,22 +84,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options, checked.
+    """Return the checked options.
 
     Raises:
-        SettingError: if one is out of its range.
+        SettingError: an option is out of range.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.predict", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", choices=("cnn", "birnn"), default="cnn", help="the network, if drawn (%(default)s)")
+    parser.add_argument("--model", choices=("cnn", "birnn"), default="cnn", help="the random network (%(default)s)")
     parser.add_argument("--words", type=int, default=50_002, help="the size of its vocabulary (%(default)s)")
     parser.add_argument("--densities", type=float, nargs="+", default=DENSITIES, help="its densities")
     given = parser.add_mutually_exclusive_group()
-    given.add_argument("--run", type=Path, help="instead, the tickets of this run's rounds")
-    given.add_argument("--ticket", type=Path, help="instead, this ticket")
-    parser.add_argument("--pieces", type=int, default=40, help="batches, and single texts, that count (%(default)s)")
-    parser.add_argument("--starts", type=int, default=5, help="processes started at each density (%(default)s)")
-    parser.add_argument("--figure", type=Path, help="where to draw it")
-    parser.add_argument("--json", type=Path, help="where to keep all numbers")
+    given.add_argument("--run", type=Path, help="use the tickets of this run's rounds")
+    given.add_argument("--ticket", type=Path, help="use this ticket")
+    parser.add_argument("--pieces", type=int, default=40, help="batches and single texts that count (%(default)s)")
+    parser.add_argument("--starts", type=int, default=5, help="processes per density (%(default)s)")
+    parser.add_argument("--figure", type=Path, help="file for the figure")
+    parser.add_argument("--json", type=Path, help="file for all numbers")
     options = parser.parse_args(arguments)
     check_options(options, {"pieces": 2, "starts": 2, "words": 3})
     if not all(0 < density <= 1 for density in options.densities):
@@ -108,10 +108,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def sources(options: argparse.Namespace) -> Iterator[tuple[float, Packed]]:
-    """Tickets to be timed, with their densities.
+    """Yield the density and the ticket of each row.
 
     Raises:
-        SettingError: the run or the ticket cannot be read, or is none of a classifier of texts.
+        SettingError: the run or the ticket cannot be read, or is not of a text classifier.
     """
     if options.ticket:
         packed = Packed.load(options.ticket)
@@ -129,10 +129,10 @@ def sources(options: argparse.Namespace) -> Iterator[tuple[float, Packed]]:
 
 
 def measure(packed: Packed, pieces: int) -> dict[str, Any]:
-    """By turns, texts a second in batches and milliseconds of a single text, of each peer.
+    """Return each peer's texts per second in batches and milliseconds of a single text, measured in turns.
 
     Raises:
-        SettingError: peers answer differently.
+        SettingError: the peers' answers differ.
     """
     takers, words = peers(packed), packed.about["words"]
     check_agreement(takers, draw_texts(words, BATCH, 0))
@@ -152,15 +152,15 @@ def measure(packed: Packed, pieces: int) -> dict[str, Any]:
 
 
 def check_agreement(takers: Mapping[str, Answer], texts: Texts) -> None:
-    """See that all peers are the same network.
+    """Check that all peers compute the same network.
 
     Raises:
-        SettingError: they answer differently.
+        SettingError: their answers differ.
     """
     answers = [answer(texts) for answer in takers.values()]
     largest = max(float(np.abs(one - answers[0]).max()) for one in answers)
     if largest > 1e-4 * max(1.0, float(np.abs(answers[0]).max())):
-        raise SettingError(f"the peers' logits differ by {largest:.2g}: they are not the same network")
+        raise SettingError(f"the peers' logits differ by {largest:.2g}: they do not compute the same network")
 
 
 def _answer_all(answer: Answer, work: Sequence[Texts]) -> None:
@@ -175,7 +175,7 @@ HEADINGS = (
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
-    """A row of the table: medians (quartiles)."""
+    """Return a row of the table: medians (quartiles)."""
     rate, latency = row["rate"], row["latency"]
     return [
         f"{row['density']:.3g}",
@@ -190,17 +190,17 @@ def cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def describe(start: Mapping[str, Any]) -> str:
-    """In words."""
+    """Return a description of a process."""
     memory = "" if start["megabytes"] is None else f", {start['megabytes']:.0f} MB"
     return f"{start['seconds'].format(2)} s{memory}"
 
 
 def subtitle(options: argparse.Namespace) -> str:
-    """Which networks are drawn."""
+    """Return a description of the networks."""
     if options.run or options.ticket:
-        return f"one core; {options.run or options.ticket}; texts of some 45 words, tokenisation apart"
+        return f"one core; {options.run or options.ticket}; texts of about 45 words, without tokenisation"
     kind = {"cnn": "MultiCNN", "birnn": "BiLSTM"}[options.model]
-    return f"one core; {kind}, {options.words:,} words, pruned at random; texts of some 45 words, tokenisation apart"
+    return f"one core; {kind}, {options.words:,} words, pruned at random; texts of about 45 words, without tokenisation"
 
 
 def _plain(spreads: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def _plain(spreads: Mapping[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     if any(os.environ.get(name) != value for name, value in ONE_THREAD.items()):
-        # NumPy's BLAS reads it as it is loaded, and by now it is.
+        # NumPy's BLAS has read the variable when it was loaded, so restart.
         os.execve(sys.executable, [sys.executable, "-m", "benchmarks.predict", *sys.argv[1:]], os.environ | ONE_THREAD)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

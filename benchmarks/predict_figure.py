@@ -1,4 +1,4 @@
-"""How the cost of prediction moves with density: four panels."""
+"""Draw the cost of prediction against density in four panels."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _TICKS = [factor * 10.0**power for power in range(-3, 7) for factor in (1, 2, 5)
 
 
 def draw(rows: Sequence[Mapping[str, Any]], torch_start: Mapping[str, Any], subtitle: str) -> Figure:
-    """Texts a second, milliseconds of a single text, the file's size and the memory, over the density of rows.
+    """Draw texts per second, milliseconds of a single text, the file's size and the memory against density.
 
     Args:
-        rows: as `benchmarks.predict` keeps them.
-        torch_start: likewise, the process of torch.
-        subtitle: which networks, on what.
+        rows: from `benchmarks.predict`.
+        torch_start: the process of torch.
+        subtitle: a description of the networks.
     """
     figure = titled_figure(8.4, 7.2, "What prediction costs, by density", subtitle)
     panels = figure.subplots(2, 2)

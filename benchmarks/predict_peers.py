@@ -1,4 +1,4 @@
-"""Who predicts: a ticket in NumPy, and torch's dense network with the same weights, on the same texts."""
+"""Predict with a ticket in NumPy, and with torch's dense network with the same weights."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lt_lightning.data.tokenizer import PADDING, SPECIAL_WORDS
 from lt_lightning.models import BinaryCNN, MultiCNN, RecurrentClassifier
 from lt_lightning.models.cnn import Kernel
 from lt_lightning.tickets.file import Packed, Parameter
-from lt_lightning.tickets.network import build_network
-from lt_lightning.tickets.shapes import expected_shapes
+from lt_lightning.tickets.header import expected_shapes
+from lt_lightning.tickets.numpy import build_network
 
 OURS, REFERENCE, FAST = "ticket", "torch, reference", "torch, fast"
 LENGTHS = (25, 65)
-"""From so many words to so many, about AG News's."""
+"""The minimum and maximum number of words, about AG News's."""
 
 _MODELS: Mapping[str, Mapping[str, Any]] = {
     "cnn": {"name": "cnn", "filters": 100, "widths": [3, 4, 5]},
@@ -29,7 +29,7 @@ _MODELS: Mapping[str, Mapping[str, Any]] = {
 
 
 class Texts(NamedTuple):
-    """The same texts for all.
+    """The same texts for all peers.
 
     Attributes:
         arrays: the word ids of each, int32.
@@ -46,7 +46,7 @@ Answer = Callable[[Texts], np.ndarray]
 
 
 def draw_texts(words: int, count: int, seed: int) -> Texts:
-    """Texts whose words are drawn by Zipf's law (Mandelbrot's form, 1 / (rank + 2.7)), the most frequent first."""
+    """Return texts with words by Zipf's law (Mandelbrot's form, 1 / (rank + 2.7)), the most frequent first."""
     rng = np.random.default_rng(seed)
     known = words - len(SPECIAL_WORDS)
     weights = 1 / (np.arange(known) + 2.7)
@@ -61,7 +61,7 @@ def draw_texts(words: int, count: int, seed: int) -> Texts:
 
 
 def make_random(model: str, words: int, density: float) -> Packed:
-    """The ticket of a network of four classes, of whose parameters each has so many entries left, at random."""
+    """Return a ticket of a network of four classes, pruned at random to a density."""
     classes = [f"class {number}" for number in range(4)]
     about: dict[str, Any] = {
         "model": dict(_MODELS[model]), "embedding_dim": 100, "words": words, "class_names": classes,
@@ -84,7 +84,7 @@ def make_random(model: str, words: int, density: float) -> Packed:
 
 
 def make_dense(packed: Packed, kernel: Kernel) -> nn.Module:
-    """Torch's network with the weights of a ticket, in eval mode."""
+    """Return torch's network with the weights of a ticket, in eval mode."""
     about, model = packed.about, packed.about["model"]
     classes, dim = len(about["class_names"]), about["embedding_dim"]
     if packed_kind(model["name"]) == BiRNN.packs:
@@ -105,7 +105,7 @@ def make_dense(packed: Packed, kernel: Kernel) -> nn.Module:
 
 
 def peers(packed: Packed) -> dict[str, Answer]:
-    """Whoever answers, by name: each gives logits (texts, logits)."""
+    """Return the peers by name, functions that return logits (texts, logits)."""
     network = build_network(packed)
 
     def ours(texts: Texts) -> np.ndarray:
@@ -115,7 +115,7 @@ def peers(packed: Packed) -> dict[str, Answer]:
 
 
 def dense_bytes(packed: Packed) -> int:
-    """The size of the network's dense float32 state dict."""
+    """Return the size of the network's dense float32 state dict."""
     return 4 * sum(prod(parameter.shape) for parameter in packed.parameters.values())
 
 

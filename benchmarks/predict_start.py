@@ -1,4 +1,4 @@
-"""Whole processes that predict: seconds from the start to the first answer, and the memory that they come to."""
+"""Time whole processes that predict, from the start to the first answer, and their memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lt_lightning.errors import SettingError
 
 TEXT = "word7 word42, word100 word2000 and a word that nobody knows"
 TORCH = "import sys, torch; from safetensors.torch import load_file; load_file(sys.argv[1])"
-"""The least that torch needs: itself, and the dense weights; without a vocabulary, a network and an answer."""
+"""The minimum with torch: import it and load the dense weights, without a vocabulary, a network or an answer."""
 OURS = "import sys; from lt_lightning.predict import main; main(sys.argv[1:])"
 _MOST = """
 try:
@@ -25,11 +25,11 @@ print(*(line.split()[1] for line in lines if line.startswith("VmHWM")), file=sys
 
 
 class Start(NamedTuple):
-    """Some processes.
+    """The measurements of some processes.
 
     Attributes:
-        seconds: from their start to their end, which the first answer comes just before.
-        megabytes: the most memory that they held; None where the system does not tell.
+        seconds: from their start to their end, just after the first answer.
+        megabytes: their peak memory; None if the system does not report it.
     """
 
     seconds: Spread
@@ -37,18 +37,18 @@ class Start(NamedTuple):
 
 
 def measure_start(ticket: Path, times: int) -> Start:
-    """A ticket's first answer."""
+    """Measure a ticket's first answer."""
     words = ["-m", "lt_lightning.predict", str(ticket), TEXT]
     return Start(_times(words, times), _memory(["-c", OURS + _MOST, str(ticket), TEXT]))
 
 
 def measure_torch(weights: Path, times: int) -> Start:
-    """What comes before torch's first answer, at the least."""
+    """Measure a lower bound of torch's first answer."""
     return Start(_times(["-c", TORCH, str(weights)], times), _memory(["-c", TORCH + _MOST, str(weights)]))
 
 
 def _times(words: list[str], times: int) -> Spread:
-    _run(words)  # caches of bytecode and of the disk fill
+    _run(words)  # fills the caches of bytecode and of the disk
     seconds = []
     for _ in range(times):
         began = perf_counter()
@@ -66,5 +66,5 @@ def _run(words: list[str]) -> str:
     ran = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
     if ran.returncode:
         said = (ran.stderr.strip().splitlines() or ["nothing"])[-1]
-        raise SettingError(f"{' '.join(words[:2])}: ended with {ran.returncode}, and said: {said}")
+        raise SettingError(f"{' '.join(words[:2])}: failed with exit code {ran.returncode}: {said}")
     return ran.stderr

@@ -1,6 +1,6 @@
-"""Ways to prune a share of the living weights of a network: ours and others'.
+"""Prune a share of a network's living weights, by this project and by others.
 
-A peer is a function of the weights by name, a mask of those alive (the others are zero), and the share to prune.
+A peer takes the weights by name, the mask of the living ones (the others are zero), and the share to prune.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ Peer = Callable[[Mapping[str, Tensor], Mask, float], object]
 
 
 def layerwise(weights: Mapping[str, Tensor], mask: Mask, amount: float) -> Mask:
-    """Ours, each tensor on its own."""
+    """Prune each tensor by `prune`."""
     return prune(_magnitudes(weights), mask, amount)
 
 
 def everywhere(weights: Mapping[str, Tensor], mask: Mask, amount: float) -> Mask:
-    """Ours, all entries together."""
+    """Prune all entries together by `prune`."""
     return prune(_magnitudes(weights), mask, amount, scope="global")
 
 
 def percentile(weights: Mapping[str, Tensor], mask: Mask, amount: float) -> Mask:
-    """Ours, by the notebook's rule."""
+    """Prune by `prune` with the notebook's rule."""
     return prune(_magnitudes(weights), mask, amount, threshold="percentile")
 
 
 def by_torch(weights: Mapping[str, Tensor], mask: Mask, amount: float) -> None:
-    """`torch.nn.utils.prune.global_unstructured`, on parameters that have a mask already."""
+    """Prune by `torch.nn.utils.prune.global_unstructured` on parameters that have a mask."""
     pairs = []
     for name, weight in weights.items():
         part = nn.Module()
@@ -45,7 +45,7 @@ def by_torch(weights: Mapping[str, Tensor], mask: Mask, amount: float) -> None:
 
 
 def by_sorting(weights: Mapping[str, Tensor], mask: Mask, amount: float) -> Mask:
-    """A full sort of all living magnitudes, and what is below the one that it puts at the share."""
+    """Sort all living magnitudes, and prune up to the one at the share."""
     flat = torch.cat([weight.abs()[mask[name]] for name, weight in weights.items()]).sort().values
     count = round(amount * len(flat))
     limit = flat[count - 1] if count else flat.new_tensor(-1.0)
@@ -53,7 +53,7 @@ def by_sorting(weights: Mapping[str, Tensor], mask: Mask, amount: float) -> Mask
 
 
 def by_numpy(weights: Mapping[str, Tensor], mask: Mask, amount: float) -> dict[str, np.ndarray]:
-    """The notebook's rule in the notebook's way."""
+    """Prune by the notebook's rule with the notebook's code."""
     kept = {}
     for name, weight in weights.items():
         array = weight.numpy()
@@ -75,9 +75,9 @@ PRUNING_PEERS: Mapping[str, Peer] = MappingProxyType(
         "torch.nn.utils.prune, global": by_torch,
     }
 )
-"""Exactly so many of the lowest."""
+"""Peers that prune an exact number of entries."""
 
 PERCENTILE_PEERS: Mapping[str, Peer] = MappingProxyType(
     {"prune, percentile": percentile, "numpy.percentile, as the notebook": by_numpy}
 )
-"""Everything below a percentile."""
+"""Peers that prune all entries below a percentile."""

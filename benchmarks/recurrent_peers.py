@@ -1,7 +1,7 @@
-"""Ways to do one training step of a bidirectional LSTM over texts of different lengths: ours and torch's.
+"""Take one training step of a bidirectional LSTM over texts of different lengths, by this project and by torch.
 
-What `peers` is to the CNN: functions that are given where all start from and return their step, each with its own copy
-of the weights. All train the same network with the same optimizer and differ in how the recurrent layers read.
+Like `peers` for the CNN: a peer takes the common start and returns its step, with its own copy of the weights. All
+train the same network with the same optimizer, and differ in how the recurrent layers read.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from lt_lightning.models.learner import cross_entropy
 from lt_lightning.models.rnn.classifier import Kernel
 
 PACKED, OURS = "packed (model.kernel=reference)", "ours"
-"""The names of the step that others are measured by, and of ours."""
+"""The peer that others are compared with, and this project's."""
 
 
 def begin(config: Config, words: int, classes: int, sparsity: float) -> Start[RecurrentClassifier]:
-    """A network with its first weights, the smallest of each parameter pruned at one go."""
+    """Return a network with its first weights, of which the smallest of each parameter are pruned."""
     model = config.model
     assert model.hidden is not None and model.layers is not None and model.dropout is not None
     network = RecurrentClassifier(
@@ -43,24 +43,24 @@ def begin(config: Config, words: int, classes: int, sparsity: float) -> Start[Re
 
 
 def packed(start: Start[RecurrentClassifier]) -> Step:
-    """Torch's layers over packed texts: exact, and what most people write."""
+    """Return a step of torch's layers over packed texts, the usual exact way."""
     return _step(start, _with_kernel(start, "reference"))
 
 
 def padded(start: Start[RecurrentClassifier]) -> Step:
-    """Torch's layers over padding as if it were words: another function, shown for its cost."""
+    """Return a step of torch's layers over padding as if it were words, which is another function."""
     network = _with_kernel(start, "reference")
     network.forward = lambda ids, lengths: _read_padding(network, ids)
     return _step(start, network)
 
 
 def ours(start: Start[RecurrentClassifier]) -> Step:
-    """What this project does in a step, without Lightning around it."""
+    """Return this project's step without Lightning."""
     return _step(start, _with_kernel(start, "fast"))
 
 
 def passes(start: Start[RecurrentClassifier], kernel: Kernel) -> Step:
-    """Forward and backward alone: no optimizer."""
+    """Return forward and backward passes without an optimizer."""
     network = _with_kernel(start, kernel)
 
     def step(batch: Batch) -> Tensor:

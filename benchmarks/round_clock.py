@@ -1,4 +1,4 @@
-"""A callback that writes down when the parts of a round happen: `benchmarks.rounds` makes its sums of it."""
+"""Log the times of a round's events, for `benchmarks.rounds`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 
 
 class RoundClock(pl.Callback):
-    """Appends a line an event, its name and the time, to a file.
+    """Append a line per event, its name and the time, to a file.
 
     Args:
         path: the file.
@@ -24,41 +24,41 @@ class RoundClock(pl.Callback):
             file.write(f"{event} {perf_counter()}\n")
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """A fit or a test begins."""
+        """Log the start of a fit or a test."""
         self._note("setup_fit" if stage == "fit" else "setup_test")
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """A step begins."""
+        """Log the start of a step."""
         self._note("work_begins")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """A step ends."""
+        """Log the end of a step."""
         self._note("work_ends")
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Validation begins."""
+        """Log the start of validation."""
         self._note("work_begins")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Validation ends."""
+        """Log the end of validation."""
         self._note("work_ends")
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The test begins."""
+        """Log the start of the test."""
         self._note("work_begins")
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The test ends."""
+        """Log the end of the test."""
         self._note("work_ends")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """An epoch has ended; what is kept of it is kept now."""
+        """Log the end of an epoch, before it is saved."""
         self._note("epoch_ended")
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """An epoch begins."""
+        """Log the start of an epoch."""
         self._note("epoch_begins")

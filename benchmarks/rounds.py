@@ -1,4 +1,4 @@
-"""Time what a round costs besides its steps: `python -m benchmarks.rounds [--words 50002] [--json FILE] …`."""
+"""Time a round without its steps: `python -m benchmarks.rounds [--words 50002] [--json FILE] …`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ WORDS_A_TEXT = 25
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line, measure, print the tables, and write the JSON if it is asked for."""
+    """Read the command line, measure, print the tables, and write the JSON."""
     options = parse(arguments)
     machine = set_up(options.threads, PACKAGES)
     result: dict[str, Any] = {}
@@ -73,32 +73,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options, checked.
+    """Return the checked options.
 
     Raises:
-        SettingError: if one is out of its range.
+        SettingError: an option is out of range.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rounds", description=__doc__)
     parser.add_argument("--words", type=int, default=50_002, help="rows of the embedding (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds that are played and count (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=3, help="epochs of each (%(default)s)")
-    parser.add_argument("--times", type=int, default=7, help="how often each part is done alone (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds that count (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=3, help="epochs per round (%(default)s)")
+    parser.add_argument("--times", type=int, default=7, help="repetitions of each part (%(default)s)")
     parser.add_argument("--steps", type=int, default=STEPS, help="steps of the tiny network (%(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="torch's threads (%(default)s)")
     parser.add_argument(
         "--density", type=float, nargs="+", default=[1.0, 0.5, 0.01], help="shares that live (%(default)s)"
     )
-    parser.add_argument("--json", type=Path, help="where to keep all numbers")
+    parser.add_argument("--json", type=Path, help="file for all numbers")
     options = parser.parse_args(arguments)
     check_options(options, {"words": 30, "rounds": 2, "epochs": 1, "times": 2, "steps": 2, "threads": 1})
     for density in options.density:
         if not 0 < density <= 1:
-            raise SettingError(f"--density: {density} is not above 0 and at most 1")
+            raise SettingError(f"--density: {density} is not in (0, 1]")
     return options
 
 
 def time_pruning(words: int, density: float, times: int) -> dict[str, list[float]]:
-    """The seconds of each way to prune the same weights, by turns."""
+    """Return the seconds of each peer to prune the same weights, in turns."""
     weights = {name: weight.detach() for name, weight in MultiCNN(words, 4).named_parameters()}
     mask = Mask({name: torch.rand(weight.shape) < density for name, weight in weights.items()})
     mask.apply_(weights)
@@ -109,7 +109,7 @@ def time_pruning(words: int, density: float, times: int) -> dict[str, list[float
 
 
 def by_turns(parts: Mapping[str, Callable[[], object]], times: int) -> dict[str, list[float]]:
-    """The seconds of each part, each done once more than counts."""
+    """Return the seconds of each part, after one turn that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in parts}
     for _ in range(times + 1):
         for name, part in parts.items():
@@ -120,7 +120,7 @@ def by_turns(parts: Mapping[str, Callable[[], object]], times: int) -> dict[str,
 
 
 def time_rounds(options: argparse.Namespace, scratch: Path) -> dict[str, list[float]]:
-    """The seconds of a round's parts: of a real run, and one by one."""
+    """Return the seconds of a round's parts, in a real run and one by one."""
     folder, clock, run = scratch / "texts", scratch / "clock", scratch / "run"
     write_texts(folder, options.words - 2)
     wishes = [
@@ -139,7 +139,7 @@ def time_rounds(options: argparse.Namespace, scratch: Path) -> dict[str, list[fl
 
 
 def sum_rounds(clock: str) -> dict[str, list[float]]:
-    """What the events of a run come to, by round, but for the first and the last, after which the report is drawn."""
+    """Return the sums of the events by round, without the first round and the last, which includes the report."""
     events = [(name, float(time)) for name, time in (line.split() for line in clock.splitlines())]
     starts = [time for name, time in events if name == "setup_fit"]
     rows: dict[str, list[float]] = {}
@@ -158,7 +158,7 @@ def sum_rounds(clock: str) -> dict[str, list[float]]:
 
 
 def _between(events: Sequence[tuple[str, float]], first: str, second: str) -> float:
-    """The time that passes from each event `first` to the next `second`."""
+    """Return the total time from each event `first` to the next `second`."""
     total, began = 0.0, None
     for name, time in events:
         if name == first:
@@ -169,7 +169,7 @@ def _between(events: Sequence[tuple[str, float]], first: str, second: str) -> fl
 
 
 def time_parts(config: Config, run: Path, times: int) -> dict[str, list[float]]:
-    """The seconds of what a round does around its steps, one by one, on the run's last ticket."""
+    """Return the seconds of a round's parts around its steps, one by one, on the run's last ticket."""
     from lt_lightning.runs.rounds import find_standing
 
     ticket = RoundTicket.load(ticket_path(run, config.pruning.rounds))
@@ -198,7 +198,7 @@ def time_parts(config: Config, run: Path, times: int) -> dict[str, list[float]]:
 
 
 def time_steps(config: Config, scratch: Path, steps: int) -> dict[str, list[float]]:
-    """The seconds of steps that cost next to nothing, in a loop and in a Trainer, by turns."""
+    """Return the seconds of a tiny network's steps, in a loop and in a Trainer, in turns."""
     batch = Batch(torch.randint(2, 50, (4, 6)), torch.full((4,), 6), torch.randint(0, 4, (4,)), 4, 24)
     learner = Learner(_tiny(), 4, partial(build_optimizer, config.optimizer))
     network = _tiny()
@@ -215,7 +215,7 @@ def time_steps(config: Config, scratch: Path, steps: int) -> dict[str, list[floa
     trainer = make_trainer(config.trainer, callbacks, scratch)
     trainer.callbacks.append(RoundCheckpoint(scratch, 0))  # pyright: ignore[reportAttributeAccessIssue]
     seconds: dict[str, list[float]] = {BARE: [], LIGHTNING: []}
-    work = [batch] * (WARM_UP + steps + 1)  # the Trainer does not ask for a piece after the last
+    work = [batch] * (WARM_UP + steps + 1)  # the Trainer reads no piece after the last
     trainer.fit(learner, Loader(take_turns(work, {BARE: step}, LIGHTNING, seconds), len(work)))
     return {name: numbers[WARM_UP : WARM_UP + steps] for name, numbers in seconds.items()}
 
@@ -225,14 +225,14 @@ def _tiny() -> MultiCNN:
 
 
 def settings(wishes: Sequence[str]) -> Config:
-    """The project's own settings for a run of MultiCNN on texts in files."""
+    """Return the project's default settings for MultiCNN on texts in files."""
     register_schema()
     with initialize_config_dir(config_folder(), version_base="1.3"):
         return read_config(compose("config", ["data=files", "data.path=.", "model=multi_cnn", "trainer=cpu", *wishes]))
 
 
 def write_texts(folder: Path, words: int) -> None:
-    """A corpus in whose training part each of so many words stands, whatever rows are drawn to validate."""
+    """Write a corpus whose training part has every word, whatever rows are drawn for validation."""
     folder.mkdir()
     rows = [range(begin, begin + WORDS_A_TEXT) for begin in range(0, words, WORDS_A_TEXT)]
     for split, part in (("train", rows * (2 + 200 // len(rows))), ("test", (8 * rows)[:8])):
@@ -243,7 +243,7 @@ def write_texts(folder: Path, words: int) -> None:
 
 
 def table(title: str, seconds: Mapping[str, Sequence[float]], bar: str) -> str:
-    """The milliseconds in Markdown."""
+    """Return the milliseconds in Markdown."""
     summary: dict[str, Spread] = {name: spread([1000 * one for one in numbers]) for name, numbers in seconds.items()}
     width = max(map(len, [title, *summary]))
     heading = f"ms: median (quartiles){f'; bar {bar}' if bar else ''}"

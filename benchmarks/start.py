@@ -1,4 +1,4 @@
-"""Time whole commands from Enter to the answer: `python -m benchmarks.start [--times 5] [--json FILE]`."""
+"""Time whole commands until their answer: `python -m benchmarks.start [--times 5] [--json FILE]`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lt_lightning.experiment.hydra_main import fail
 TRAIN = ("-m", "lt_lightning.train")
 FIRST_STEP = "first training step"
 HOOK = "trainer.callbacks=[{_target_: benchmarks.first_step.FirstStep}]"
-"""Ends a run, by a setting that any user has, once its first step is done."""
+"""A setting that ends a run after its first step."""
 
 COMMANDS: Mapping[str, tuple[Sequence[str], int, float | None]] = MappingProxyType(
     {
@@ -34,17 +34,17 @@ COMMANDS: Mapping[str, tuple[Sequence[str], int, float | None]] = MappingProxyTy
         "import pytorch_lightning": (("-c", "import pytorch_lightning"), 0, None),
     }
 )
-"""What is timed: what Python is given, the exit code that it must come to, and the bar in seconds, if there is one."""
+"""Python's arguments, the expected exit code, and the target in seconds, if any, of each command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line, measure, print the tables, and write the JSON if it is asked for."""
+    """Read the command line, measure, print the tables, and write the JSON."""
     options = parse(arguments)
     machine = show_machine(("torch", "pytorch-lightning", "torchmetrics", "datasets", "hydra-core"))
     with tempfile.TemporaryDirectory() as scratch:
         commands = {name: complete(name, options.settings, Path(scratch)) for name in options.only}
         for command in commands.values():
-            run(command)  # caches of bytecode, of the disk and of the corpus fill
+            run(command)  # fills the caches of bytecode, of the disk and of the corpus
         seconds: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(options.times):
             for name, command in commands.items():
@@ -59,42 +59,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options, checked.
+    """Return the checked options.
 
     Raises:
-        SettingError: if one is out of its range.
+        SettingError: an option is out of range.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.start", description=__doc__)
-    parser.add_argument("--times", type=int, default=5, help="how often each command runs (%(default)s)")
+    parser.add_argument("--times", type=int, default=5, help="repetitions of each command (%(default)s)")
     parser.add_argument(
-        "--only", nargs="+", choices=COMMANDS, default=list(COMMANDS), metavar="NAME", help="which of them (all)"
+        "--only", nargs="+", choices=COMMANDS, default=list(COMMANDS), metavar="NAME", help="commands to run (all)"
     )
     parser.add_argument(
         "--settings", nargs="+", default=["+experiment=quickstart"], metavar="KEY=VALUE",
-        help="the run whose first step is waited for (%(default)s)",
+        help="settings of the run (%(default)s)",
     )  # fmt: skip
-    parser.add_argument("--json", type=Path, help="where to keep all numbers")
+    parser.add_argument("--json", type=Path, help="file for all numbers")
     options = parser.parse_args(arguments)
     check_options(options, {"times": 2})
     return options
 
 
 def complete(name: str, settings: Sequence[str], scratch: Path) -> tuple[list[str], int]:
-    """A command as it is run, and the exit code that it must come to."""
+    """Return a command and its expected exit code."""
     words, code, _ = COMMANDS[name]
     if name == FIRST_STEP:
-        words = (*words, *settings, HOOK, f"hydra.run.dir='{scratch}/${{now:%H%M%S%f}}'")  # another each time
+        words = (*words, *settings, HOOK, f"hydra.run.dir='{scratch}/${{now:%H%M%S%f}}'")  # a new folder each time
     return [sys.executable, *words], code
 
 
 def run(command: tuple[Sequence[str], int]) -> float:
-    """Run a command.
-
-    Returns:
-        The seconds from its start to its end.
+    """Run a command, and return its seconds.
 
     Raises:
-        SettingError: if it does not come to the exit code that it must come to.
+        SettingError: the exit code differs from the expected one.
     """
     words, code = command
     began = perf_counter()
@@ -102,14 +99,14 @@ def run(command: tuple[Sequence[str], int]) -> float:
     seconds = perf_counter() - began
     if ran.returncode != code:
         said = (ran.stderr.strip().splitlines() or ["nothing"])[-1]
-        raise SettingError(f"{' '.join(words[1:])}: ended with {ran.returncode}, not {code}, and said: {said}")
+        raise SettingError(f"{' '.join(words[1:])}: exit code {ran.returncode}, not {code}: {said}")
     return seconds
 
 
 def imports(command: tuple[Sequence[str], int]) -> dict[str, float]:
-    """The seconds that each package's modules take to import, without those that they import; the largest first.
+    """Return the import time of each package's modules in seconds, without nested imports; the largest first.
 
-    Python's own measurement of it (`-X importtime`) makes imports slower by a tenth or two.
+    Python's option `-X importtime`, which measures it, slows imports by 10 to 20 %.
     """
     words, _ = command
     ran = subprocess.run(
@@ -120,7 +117,7 @@ def imports(command: tuple[Sequence[str], int]) -> dict[str, float]:
 
 
 def sum_imports(lines: str) -> dict[str, float]:
-    r"""The same, of what Python printed.
+    r"""Return the same from Python's output.
 
     >>> sum_imports("import time:  2000 |  3000 |   json.decoder\nimport time:  500 |  900 | json\nother words")
     {'json': 0.0025}
@@ -132,7 +129,7 @@ def sum_imports(lines: str) -> dict[str, float]:
 
 
 def table(summary: Mapping[str, Spread]) -> str:
-    """The summary in Markdown."""
+    """Return the summary in Markdown."""
     width = max(map(len, summary))
     lines = [f"| {'command':{width}} | seconds: median (quartiles) | bar |", f"|{'-' * (width + 2)}|---|---|"]
     for name, numbers in summary.items():
@@ -142,7 +139,7 @@ def table(summary: Mapping[str, Spread]) -> str:
 
 
 def describe_imports(name: str, share: Mapping[str, Any], most: int = 12) -> str:
-    """Which packages' imports a command waits for."""
+    """Return the import times of a command by package, in a line."""
     parts = [f"{package} {seconds:.2f}" for package, seconds in list(share.items())[:most]]
     rest = sum(list(share.values())[most:])
     return f"imports until the {name}: {sum(share.values()):.2f} s: {', '.join(parts)}, others {rest:.2f}"

@@ -30,12 +30,12 @@ from lt_lightning.experiment.hydra_main import fail, hide_progress_bars_in_pipes
 from lt_lightning.models import MultiCNN
 
 AG_NEWS = Path(__file__).parents[2] / "shared/data/ag_news"
-"""Where AG News lies beside a checkout, if it does."""
+"""The folder of AG News beside a checkout, if it exists."""
 PACKAGES = ("torch", "pytorch-lightning", "numpy")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line, measure, print the tables, and write the JSON if it is asked for."""
+    """Read the command line, measure, print the tables, and write the JSON."""
     options = parse(arguments)
     machine = set_up(options.threads, PACKAGES)
     config = settings(options.data, options.words, options.batch_size, options.model)
@@ -67,23 +67,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options, checked.
+    """Return the checked options.
 
     Raises:
-        SettingError: if one is out of its range, or there is no text.
+        SettingError: an option is out of range, or there is no text.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=__doc__)
-    parser.add_argument("--model", choices=["cnn", "bilstm"], default="cnn", help="whose step (%(default)s)")
+    parser.add_argument("--model", choices=["cnn", "bilstm"], default="cnn", help="the network (%(default)s)")
     parser.add_argument("--data", type=Path, help="a folder that data.path takes (default: ../shared/data/ag_news)")
     parser.add_argument("--words", type=int, default=50_002, help="rows of the embedding (%(default)s)")
-    parser.add_argument("--batch-size", type=int, default=64, help="texts a step (%(default)s)")
+    parser.add_argument("--batch-size", type=int, default=64, help="texts per step (%(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="torch's threads (%(default)s)")
-    parser.add_argument("--steps", type=int, default=100, help="steps that count, of each peer (%(default)s)")
+    parser.add_argument("--steps", type=int, default=100, help="steps of each peer that count (%(default)s)")
     parser.add_argument("--warm-up", type=int, default=8, help="steps before the first that counts (%(default)s)")
-    parser.add_argument(
-        "--sparsity", type=float, nargs="+", default=[0.0, 0.9885], help="shares of the entries to prune (%(default)s)"
-    )
-    parser.add_argument("--json", type=Path, help="where to keep all numbers")
+    parser.add_argument("--sparsity", type=float, nargs="+", default=[0.0, 0.9885], help="sparsities (%(default)s)")
+    parser.add_argument("--json", type=Path, help="file for all numbers")
     options = parser.parse_args(arguments)
     check_options(options, {"words": 3, "batch_size": 1, "threads": 1, "steps": 2, "warm_up": 0})
     for sparsity in options.sparsity:
@@ -92,33 +90,33 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.data is None:
         if not AG_NEWS.is_dir():
             raise SettingError(
-                f"--data: {AG_NEWS} is not there; name a folder with train and test as .parquet, .csv or .jsonl"
+                f"--data: {AG_NEWS} does not exist; give a folder with train and test as .parquet, .csv or .jsonl"
             )
         options.data = AG_NEWS
     if not options.data.is_dir():
-        raise SettingError(f"--data: there is no folder {options.data}; name one that data.path takes")
+        raise SettingError(f"--data: there is no folder {options.data}; give one that data.path accepts")
     return options
 
 
 def settings(data: Path, words: int = 50_002, batch_size: int = 64, model: str = "cnn") -> Config:
-    """The project's own settings for a run on the text in a folder, of so many words and texts a step."""
+    """Return the project's default settings for a run on the text in a folder, of this vocabulary and batch size."""
     register_schema()
     name = {"cnn": "multi_cnn", "bilstm": "bilstm"}[model]
     wishes = ["data=files", f"model={name}", "trainer=cpu", f"data.max_vocab={words - len(SPECIAL_WORDS)}"]
     with initialize_config_dir(config_folder(), version_base="1.3"):
         composed = compose("config", [*wishes, f"data.batch_size={batch_size}"])
-    composed.data.path = str(data)  # not on the command line, where a path would have to be quoted
+    composed.data.path = str(data)  # a path on the command line would have to be quoted
     return read_config(composed)
 
 
 def wide_enough(config: Config, batch: Batch) -> Batch:
-    """The batch, filled up to the widest filter: not every peer can look at less."""
+    """Return the batch, padded to the widest filter, which some peers need."""
     lacking = max(getattr(config.model, "widths", [0])) - batch.ids.shape[1]
     return batch._replace(ids=F.pad(batch.ids, (0, max(0, lacking)), value=PADDING))
 
 
 class Loader:
-    """What a Trainer reads: it sees the batches of an iterator, and how many there are."""
+    """Batches from an iterator, with their number, for a Trainer."""
 
     def __init__(self, batches: Iterator[Batch], count: int) -> None:
         self._batches = batches
@@ -132,7 +130,7 @@ class Loader:
 
 
 def measure_recurrent(start: recurrent_peers.Start, batches: Sequence[Batch], warm_up: int) -> dict[str, list[float]]:
-    """The seconds of each step that counts, by peer."""
+    """Return the seconds of each step that counts, by peer."""
     steps = {name: make(start) for name, make in recurrent_peers.PEERS.items()}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for turn, batch in enumerate(batches):
@@ -145,17 +143,17 @@ def measure_recurrent(start: recurrent_peers.Start, batches: Sequence[Batch], wa
 
 
 def measure(start: Start[MultiCNN], batches: Sequence[Batch], warm_up: int) -> dict[str, list[float]]:
-    """The seconds of each step that counts, by peer: the peers take their steps between those of a Trainer's fit."""
+    """Return the seconds of each step that counts, by peer; the peers take turns with a Trainer's fit."""
     steps = {name: make(start) for name, make in PEERS.items()}
     seconds: dict[str, list[float]] = {name: [] for name in [*steps, LIGHTNING]}
-    # A Trainer does not ask for a piece after the last: one more batch, so that the last step that counts has its time.
+    # A Trainer reads no piece after the last: one more batch, so that the last step that counts is timed.
     turns = take_turns([*batches, batches[0]], steps, LIGHTNING, seconds)
     fit(start, Loader(turns, len(batches) + 1))
     return {name: numbers[warm_up : len(batches)] for name, numbers in seconds.items()}
 
 
 def summarize(seconds: Mapping[str, Sequence[float]], base: str) -> dict[str, dict[str, Spread]]:
-    """For each peer the milliseconds a step, and its ratio to the step of `base` on the same batch."""
+    """Return the milliseconds per step of each peer, and the ratio to the step of `base` on the same batch."""
     return {
         name: {
             "milliseconds": spread([1000 * number for number in numbers]),
@@ -166,7 +164,7 @@ def summarize(seconds: Mapping[str, Sequence[float]], base: str) -> dict[str, di
 
 
 def table(rows: Mapping[str, Mapping[str, Spread]], base: str) -> str:
-    """The summary in Markdown."""
+    """Return the summary in Markdown."""
     width = max(len(name) for name in rows)
     of = "the notebook's" if base == NOTEBOOK else "the packed step's"
     lines = [f"| {'one step':{width}} | ms: median (quartiles) | of {of} |", f"|{'-' * (width + 2)}|---|---|"]
@@ -176,18 +174,18 @@ def table(rows: Mapping[str, Mapping[str, Spread]], base: str) -> str:
 
 
 def describe_text(options: argparse.Namespace, data: TextDataModule, batches: Sequence[Batch]) -> str:
-    """What the steps are taken on, in a line."""
+    """Return a description of the text, in a line."""
     places = sum(batch.ids.numel() for batch in batches) / sum(len(batch.ids) for batch in batches)
     known = len(data.words)
-    rest = "" if known == options.words else f" (it has no more; the embedding has {options.words:,} rows all the same)"
+    rest = "" if known == options.words else f" (it has no more; the embedding has {options.words:,} rows)"
     return (
         f"{options.data}, {data.rows['train']:,} training rows, {known:,} words{rest}; {options.steps} steps of "
-        f"{options.batch_size} texts, {places:.0f} words long on average with their padding"
+        f"{options.batch_size} texts, {places:.0f} words long on average with padding"
     )
 
 
 def set_up(threads: int, packages: Sequence[str]) -> dict[str, Any]:
-    """So many threads, one seed, no words but numbers; the machine is shown and returned."""
+    """Set the number of threads and the seed, silence other output, and print and return the machine."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     silence()
@@ -195,7 +193,7 @@ def set_up(threads: int, packages: Sequence[str]) -> dict[str, Any]:
 
 
 def silence() -> None:
-    """No progress bars in pipes, and none of Lightning's advice: nothing but the numbers."""
+    """Hide progress bars in pipes and Lightning's advice."""
     hide_progress_bars_in_pipes()
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")

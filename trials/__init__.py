@@ -1,5 +1,5 @@
-"""Trials that run at length: kills at chosen moments, files damaged in any way, and faults that the tests must see.
+"""Long trials: kills at chosen moments, damaged files, and planted faults that the tests must find.
 
-The tests run the first two for a shorter time. Each trial is a command: `python -m trials.kills`,
-`python -m trials.fuzz` and `python -m trials.planted`.
+The tests run the first two briefly. Each trial is a command: `python -m trials.kills`, `python -m trials.fuzz` and
+`python -m trials.planted`.
 """

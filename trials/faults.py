@@ -1,7 +1,7 @@
-"""The faults that `trials.planted` plants, each with the tests and trials that must see it.
+"""The faults that `trials.planted` plants, each with the tests and trials that must find it.
 
-To add one, add three lines: its name and its file, the right text and the wrong one, and what must see it. The right
-text must be in the file exactly once. Name the fastest test that sees it, and a trial only where no test comes near.
+To add one, give its name and file, the right text and the wrong one, and what must find it. The right text must be in
+the file exactly once. Name the fastest test that finds it, and a trial only if no test does.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ class Fault(NamedTuple):
     """A fault.
 
     Attributes:
-        name: what is wrong, in a few words.
+        name: a short description.
         file: the file below the checkout.
         old: the right text.
         new: the wrong text.
-        seen_by: tests by their pytest names, and trials with their arguments; each must see it.
+        seen_by: tests by their pytest names, and trials with their arguments; each must find it.
     """
 
     name: str
@@ -150,8 +150,8 @@ _FILES = (
         "raise ValueError(f\"{name!a} has values that are not finite\")\n    return Parameter",
         "pass\n    return Parameter",
         "tests/tickets/test_format.py::test_a_file_whose_parts_do_not_agree_is_refused_in_a_line"),
-    fault("the work of a packed ticket has no bound", "lt_lightning/tickets/file.py",
-        "            _check_work(parameters)\n", "",
+    fault("the cost of a packed ticket has no bound", "lt_lightning/tickets/file.py",
+        "            _check_limits(parameters)\n", "",
         "tests/tickets/test_format.py::test_a_small_file_does_not_ask_for_a_lot_of_work"),
     fault("places of a packed ticket have no bound", "lt_lightning/tickets/places.py",
         "if gaps.sum(dtype=np.float64) > total or (places := np.cumsum(gaps + 1) - 1)[-1] >= total:",

@@ -1,9 +1,9 @@
 """Read damaged tickets, runs and caches: `python -m trials.fuzz [--count 100000] [--seed 0] [--run RUN] …`.
 
-Each file must be read, refused in one line with a SettingError, or, in a cache, made anew; soon, and within memory that
-its size accounts for, refused files included. What has a checksum that does not fit must be refused. What is read must
-be what the bytes hold: `trials.oracles` decides both without the readers. What is read of a run must make a page and,
-of some, figures.
+Each file must be read, refused with a SettingError of one line, or, in a cache, rebuilt; within time and memory limits
+that depend on its size, even if it is refused. A file with a wrong checksum must be refused. The result of reading must
+match the bytes: `trials.oracles` decides both without the readers. Runs that can be read must yield a page and, for
+some, figures.
 """
 
 from __future__ import annotations
@@ -30,32 +30,32 @@ from trials.specimens import CACHE, write_specimens
 from trials.subjects import SECONDS, TABLES, Subject, subjects
 from trials.watching import Failure, MemoryFailure, watched
 
-_IN_MEMORY = "/dev/shm"  # where there is one, so that no disk is worn by a hundred thousand files
+_IN_MEMORY = "/dev/shm"  # if it exists, to spare the disk a hundred thousand files
 _COPIED = ("run.json", *(f"{name}.csv" for name in TABLES), "tickets", "state")
 
 
 def choose(found: Sequence[Subject], chance: Random) -> tuple[Subject, str]:
-    """Choose a file by its share, and what is done to it; what knows the file's form as often as bytes."""
+    """Choose a file by its share, and a mutation: one that knows the form of the file half of the time."""
     subject = chance.choices(found, [subject.share for subject in found])[0]
     aware = [name for name in subject.mutations if name.partition(",")[0] not in BYTEWISE]
     return subject, chance.choice(aware if aware and chance.random() < 0.5 else [*subject.mutations])
 
 
 def attempt(folder: Path, subject: Subject, whole: Mapping[str, bytes], damaged: bytes, drawn: bool = False) -> str:
-    """Put a damaged file in its place, read it, judge what was read, and put back what belongs there.
+    """Put a damaged file in its place, read it, check the result, and restore the file.
 
     Args:
         folder: a run with its specimens.
         subject: the file.
         whole: the content of all files of the folder.
-        damaged: what to put in its place.
-        drawn: whether to draw figures, too.
+        damaged: the content to put in its place.
+        drawn: whether to draw figures too.
 
     Returns:
         `read` or `refused`.
 
     Raises:
-        Failure: neither, or not rightly.
+        Failure: neither, or wrongly.
     """
     is_whole = damaged == whole[subject.file]
     (folder / subject.file).write_bytes(damaged)
@@ -84,7 +84,7 @@ def _restore(folder: Path, subject: Subject, whole: Mapping[str, bytes]) -> None
     if not subject.made_anew:
         (folder / subject.file).write_bytes(whole[subject.file])
         return
-    shutil.rmtree(folder / CACHE)  # its reader may have removed, renamed and written any file of it
+    shutil.rmtree(folder / CACHE)  # the reader may have changed any file in it
     for name, content in whole.items():
         if name.startswith(f"{CACHE}/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -100,19 +100,19 @@ def fuzz(
     say: Callable[[str], None] = print,
     reach: Callable[[int], object] = int,
 ) -> int:
-    """Try mutants of a run's files, and of the specimens that are put beside them.
+    """Try mutants of a run's files and of specimens.
 
     Args:
-        run: a run directory with a ticket; it is left as it is.
-        count: how many mutants.
-        seed: with a mutant's number it makes the mutant.
+        run: a run directory with a ticket; it is not changed.
+        count: the number of mutants.
+        seed: determines the mutants, with their numbers.
         first: the number of the first mutant.
-        draw_every: of every so many mutants of its tables and of `run.json` one is also drawn; 0 for none.
-        say: is called with each line of the outcome.
-        reach: is called with each mutant's number before it is tried.
+        draw_every: draw figures for one of this many mutants of tables and of `run.json`; 0 for none.
+        say: called with each line of the outcome.
+        reach: called with each mutant's number before it is tried.
 
     Returns:
-        How many mutants failed.
+        The number of mutants that failed.
     """
     outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(dir=_IN_MEMORY if Path(_IN_MEMORY).is_dir() else None) as scratch:
@@ -125,9 +125,9 @@ def fuzz(
         write_specimens(copy)
         found = subjects(copy)
         whole = {path.relative_to(copy).as_posix(): path.read_bytes() for path in copy.rglob("*") if path.is_file()}
-        logging.disable()  # a cache that is made anew is logged
+        logging.disable()  # rebuilding a cache is logged
         try:
-            for subject in found:  # what is loaded once, at the first reading, does not count for any mutant
+            for subject in found:  # imports and the like must not count for a mutant
                 attempt(copy, subject, whole, whole[subject.file], draw_every > 0)
             for number in range(first, first + count):
                 reach(number)
@@ -150,18 +150,18 @@ def fuzz(
 
 def _outcome(folder: Path, subject: Subject, whole: Mapping[str, bytes], damaged: bytes, drawn: bool) -> str:
     """Return the outcome of an attempt whose memory is measured."""
-    # Drawing takes what matplotlib takes, and to count that takes longer than to draw.
+    # Tracing the memory of matplotlib would take longer than drawing.
     (tracemalloc.stop if drawn else tracemalloc.start)()
     try:
         return attempt(folder, subject, whole, damaged, drawn)
-    except MemoryFailure:  # what is loaded once, whenever that is, does not count
+    except MemoryFailure:  # it may have loaded a module, which happens once
         return attempt(folder, subject, whole, damaged, drawn)
     finally:
         tracemalloc.stop()
 
 
 def fuzz_apart(run: Path, count: int, seed: int, first: int, draw_every: int) -> bool:
-    """Fuzz in a process apart, so that a reader that kills its process is a failure with a number, like any other.
+    """Fuzz in another process, so that a mutant that kills it is reported with its number.
 
     Returns:
         Whether no mutant failed.
@@ -196,11 +196,11 @@ def fuzz_apart(run: Path, count: int, seed: int, first: int, draw_every: int) ->
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line, train a small run unless one is given, and fuzz a copy of it."""
     parser = argparse.ArgumentParser(prog="python -m trials.fuzz", description=__doc__)
-    parser.add_argument("--count", type=int, default=100_000, help="how many mutants (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="other mutants (%(default)s)")
+    parser.add_argument("--count", type=int, default=100_000, help="number of mutants (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="determines the mutants (%(default)s)")
     parser.add_argument("--first", type=int, default=0, help="the number of the first mutant (%(default)s)")
-    parser.add_argument("--draw-every", type=int, default=500, help="of so many mutants, figures of one (%(default)s)")
-    parser.add_argument("--run", type=Path, help="a run directory to make mutants of (default: a small one is trained)")
+    parser.add_argument("--draw-every", type=int, default=500, help="one of this many is drawn too (%(default)s)")
+    parser.add_argument("--run", type=Path, help="a run directory (default: train a small one)")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"

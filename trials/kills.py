@@ -1,11 +1,11 @@
 """Kill runs at chosen moments, resume them, and compare every byte: `python -m trials.kills --kills 200`.
 
-A small run is trained once from beginning to end, and its file operations are noted. It is trained again and killed
-(SIGKILL) before, within or after one of these operations, resumed, killed at the next chosen one, …, and at last left
-alone. Its `results.csv` (but for `seconds`), its other tables, its tickets and the weights to rewind to must be the
-same to the byte, no file may be reported as damaged or be left over, and no epoch or round that was kept may be trained
-again. The first kills of each run are the ones that tell most about it; the seed chooses the others. Each process is
-forked from one that has imported torch and Lightning already.
+A small run is trained once without interruption, and its file operations are logged. It is trained again and killed
+(SIGKILL) before, within or after one of these operations, resumed, killed at the next chosen one, …, and finally left
+to end. Its `results.csv` (without `seconds`), its other tables, its tickets and the weights to rewind to must be equal
+to the byte, no file may be reported as damaged or be left over, and no epoch or round that was saved may be trained
+again. The first kills of each run are the most telling ones; the seed chooses the others. Each process is forked from
+one that has imported torch and Lightning.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ RUNS = {
     "workers": ("data.num_workers=1", "trainer.precision=64-true"),
 }
 TELLING = {
-    # A torn ticket; the record of a round before its ticket; a table that is not as the rounds are.
+    # A torn ticket; a round's record before its ticket; a table that lags behind the rounds.
     "init": ("within write tickets/round_01.safetensors, 1", "before rename state/round_01.json, 1"),
-    # The weights to rewind to are in the epoch's file alone.
+    # Only the epoch's file has the weights to rewind to.
     "epoch": ("after rename state/round_00_epoch_002, 0", "after rename tickets/round_00.safetensors, 0"),
     "step": ("after rename state/round_00_epoch_002, 0", "within write state/rewind.safetensors, 0"),
     "last": ("before rename state/rewind.safetensors, 0", "after rename state/rewind.safetensors, 0"),
-    # Seeds of the draws of a round that is resumed in its middle, and of one that is begun again.
+    # Seeds of a round that is resumed in the middle, and of one that begins again.
     "random": ("after rename state/round_01_epoch_001, 1", "after rename state/round_00.json, 0"),
     # The optimizer's momentum, the mask and early stopping's and the best weights' state.
     "none": ("after rename state/round_01_epoch_001, 1", "within write state/round_01_epoch_002, 1"),
@@ -63,11 +63,11 @@ TELLING = {
     "recurrent": ("after rename state/round_01.json, 1", "within write results.csv, 2"),
     "workers": ("within write state/round_02.json, 2", "within write run.json, 3"),
 }
-"""For each run the kills that tell most about it: moments as `str` gives them, without their last words."""
+"""The most telling kills of each run: moments as `str` returns them, without their last words."""
 
 
 def write_corpus(folder: Path) -> None:
-    """Write a corpus of three classes of sentences that some of their words give away."""
+    """Write a corpus of sentences in three classes, recognisable by some of their words."""
     rng = random.Random(0)
     folder.mkdir()
     for split, rows in (("train", 150), ("test", 60)):
@@ -79,17 +79,14 @@ def write_corpus(folder: Path) -> None:
 
 
 def start(arguments: Sequence[str], run: Path, log: Path, done: Path, moment: Moment | None = None) -> int:
-    """Run the command line of `lt_lightning.train` in a process of its own.
+    """Run the command line of `lt_lightning.train` in its own process, and return its id.
 
     Args:
         arguments: the settings, or `resume=`.
         run: the run directory that they lead to.
-        log: the file that its output is appended to.
-        done: the file that its operations on the run directory are appended to.
-        moment: when it is killed; None to let it end.
-
-    Returns:
-        Its process id.
+        log: the file to append its output to.
+        done: the file to append its operations on the run directory to.
+        moment: when to kill it; None to let it end.
     """
     process = os.fork()
     if process:
@@ -118,7 +115,7 @@ def start(arguments: Sequence[str], run: Path, log: Path, done: Path, moment: Mo
 
 
 def resumption(run: Path, command: Sequence[str]) -> list[str]:
-    """Return the arguments that resume a run, or that start it where Hydra has not yet noted how it was started."""
+    """Return the arguments that resume a run, or start it if Hydra has not yet recorded how it was started."""
     known = (run / "run.json").exists() or (run / ".hydra/overrides.yaml").exists()
     return [f"resume={run}"] if known else [*command, f"hydra.run.dir={run}"]
 
@@ -129,7 +126,7 @@ def finish(process: int) -> int:
 
 
 def outcome(run: Path) -> dict[str, bytes]:
-    """Return what must not depend on kills: tables without their seconds, and tickets."""
+    """Return the files that must not depend on kills: tables without their seconds, and tickets."""
     files = {path.name: path.read_bytes() for path in sorted(run.glob("*.csv")) + sorted(run.glob("tickets/*"))}
     header, *rows = csv.reader(io.StringIO(files["results.csv"].decode()))
     seconds = header.index("seconds")
@@ -142,26 +139,26 @@ def choose(found: Sequence[Moment], telling: Sequence[str], count: int, rng: ran
 
     Args:
         found: all moments of the run, in order.
-        telling: which of them come first in the choice; see `TELLING`.
-        count: how many to choose.
+        telling: those to choose first; see `TELLING`.
+        count: the number of kills.
         rng: chooses the others.
 
     Returns:
-        For each passage through the run, its kills in order. A moment comes again only once all have come.
+        The kills of each passage through the run, in order. A moment is repeated only after all others.
 
     Raises:
-        ValueError: if a telling moment is none of the run's.
+        ValueError: a telling moment does not occur in the run.
     """
     named = {str(moment).removesuffix(" rounds on record"): moment for moment in found}
     if missing := [name for name in telling if name not in named]:
-        raise ValueError(f"TELLING names {missing[0]!r}, which is no moment of this run")
+        raise ValueError(f"TELLING names {missing[0]!r}, which does not occur in this run")
     first = [named[name] for name in telling]
     kinds: dict[tuple[str, ...], list[Moment]] = {}
     for moment in rng.sample(found, len(found)):
         kind = (moment.phase, moment.operation.kind, re.sub(r"\d", "", moment.operation.file))
         if moment not in first:
             kinds.setdefault(kind, []).append(moment)
-    # One of each kind before a second of any.
+    # One of each kind before a second of a kind.
     turns = itertools.zip_longest(*kinds.values())
     order = [*first, *(moment for turn in turns for moment in turn if moment is not None)]
     passages = [order[: count - done] for done in range(0, count, len(order))]
@@ -169,7 +166,7 @@ def choose(found: Sequence[Moment], telling: Sequence[str], count: int, rng: ran
 
 
 def compare(run: Path, whole: Path, done: Sequence[Operation]) -> list[str]:
-    """Compare a run that was killed with one that was left alone.
+    """Compare a run that was killed with one that was not.
 
     Args:
         run: the run that was killed, at its end.
@@ -188,14 +185,14 @@ def compare(run: Path, whole: Path, done: Sequence[Operation]) -> list[str]:
     if rewind in files[0] & files[1] and (run / rewind).read_bytes() != (whole / rewind).read_bytes():
         wrong.append(f"{rewind} differs")
     kept = Counter(one.file for one in done if one.kind == "rename" and one.file.startswith("state/round_"))
-    return wrong + [f"{file} was kept, and yet made again" for file, times in kept.items() if times > 1]
+    return wrong + [f"{file} was saved, but made again" for file, times in kept.items() if times > 1]
 
 
 def try_run(name: str, settings: Sequence[str], kills: int, folder: Path, rng: random.Random) -> list[str]:
-    """Train one of the runs, and train it again until it was killed so many times.
+    """Train one of the runs without a kill, then with `kills` kills.
 
     Returns:
-        A line for each fault; none if all is well.
+        A line for each fault.
     """
     log, common = folder / f"{name}.log", ("data=files", f"data.path={folder / 'corpus'}", *SMALL, *settings)
     whole, run, done = folder / name / "whole", folder / name / "killed", folder / f"{name}.done"
@@ -211,7 +208,7 @@ def try_run(name: str, settings: Sequence[str], kills: int, folder: Path, rng: r
         done.unlink()
         for moment in passage:
             if (code := finish(start(resumption(run, common), run, log, done, moment))) >= 0:
-                wrong.append(f"{name}: exit code {code}, and it never came to the moment {moment}; see {log}")
+                wrong.append(f"{name}: exit code {code} before the moment {moment}; see {log}")
                 break
         if code := finish(start(resumption(run, common), run, log, done)):
             wrong.append(f"{name}: exit code {code} after kills {_listed(passage)}; see {log}")
@@ -230,13 +227,13 @@ def _listed(passage: Sequence[Moment]) -> str:
 
 
 def main() -> int:
-    """Try all runs; the exit code is 0 if all is well."""
+    """Try all runs, and return the exit code, 0 without faults."""
     parser = argparse.ArgumentParser(
         prog="python -m trials.kills", description="Kill runs at any moment, and resume them."
     )
-    parser.add_argument("--kills", type=int, default=200, help="how many, over all runs (default: 200)")
+    parser.add_argument("--kills", type=int, default=200, help="number of kills over all runs (default: 200)")
     parser.add_argument("--seed", type=int, default=0, help="chooses the moments (default: 0)")
-    parser.add_argument("--only", choices=RUNS, action="append", help="try this run alone (may be given again)")
+    parser.add_argument("--only", choices=RUNS, action="append", help="try only this run (repeatable)")
     given = parser.parse_args()
     import matplotlib.pyplot  # noqa: F401 (before the first fork)
 

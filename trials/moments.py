@@ -1,7 +1,7 @@
-"""Moments of a run at which to kill it: its own file operations, which an audit hook names and stops at.
+"""Kill a run at a moment: an audit hook logs its file operations, and stops at one.
 
 A moment is one operation on one file of the run directory (`rename tickets/round_01.safetensors, 1 rounds on record`)
-and a phase of it. The same settings give the same moments, in the same order, in every process.
+and a phase of it. The same settings give the same moments in the same order in every process.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 Phase = Literal["before", "within", "after"]
 _TORN = 48
-"""A write that is cut off leaves so many bytes."""
+"""Number of bytes that an interrupted write leaves."""
 _NOT_OURS = (".hydra/", "train.log", "state/lock", "figures/", "report.html")
-"""What Hydra and filelock write, and what a finished run draws from the rest."""
+"""The files of Hydra and filelock, and those that a finished run draws from the rest."""
 _TEMPORARY = re.compile(r"\..+\.tmp")
 _CHECKSUM = re.compile(r"_[0-9a-f]{64}\.ckpt")
 _WRITES = os.O_WRONLY | os.O_RDWR
@@ -31,10 +31,10 @@ class Operation:
     """A file operation within a run directory.
 
     Attributes:
-        kind: `write`, `rename` or `remove`. A file that is written under a temporary name and renamed counts as written
-            when it is renamed.
+        kind: `write`, `rename` or `remove`. A file that is written under a temporary name counts as written when it is
+            renamed.
         file: the file below the run directory, by its final name; a checkpoint without its checksum.
-        rounds: how many rounds are on record as it happens.
+        rounds: the number of rounds on record at that time.
     """
 
     kind: str
@@ -65,7 +65,7 @@ def moments(operations: Sequence[Operation]) -> list[Moment]:
     """Return the moments of a run, in order.
 
     Args:
-        operations: what the run did; an operation that comes twice counts once.
+        operations: the operations of the run; repeated ones count once.
     """
     found = []
     for operation in dict.fromkeys(operations):
@@ -87,11 +87,11 @@ class Interceptor:
     """Log this process's operations on a run directory, and kill it at a moment.
 
     Install it by `sys.addaudithook`: Python calls it before each operation. It does nothing in processes that are
-    forked off later, such as those that load data.
+    forked later, such as those that load data.
 
     Args:
         run: the run directory.
-        log: a file outside it, to which each operation that is let through is appended.
+        log: a file outside it, to which each operation that is not stopped is appended.
         moment: when to kill the process; None to let it end.
     """
 
@@ -104,13 +104,13 @@ class Interceptor:
         self._busy = False
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Take note of one audit event."""
+        """Handle one audit event."""
         if self._armed:
             self._kill()
         kind = _KINDS.get(event)
         if kind is None or self._busy or os.getpid() != self._process:
             return
-        self._busy = True  # its own file operations are events, too
+        self._busy = True  # its own file operations are events too
         try:
             if kind == "rename":
                 self._rename(Path(os.fsdecode(arguments[0])), arguments[1])
@@ -125,7 +125,7 @@ class Interceptor:
         self._meet("rename", target)
 
     def _meet(self, kind: str, path: Any, temporary: Path | None = None) -> None:
-        """Log an operation on a path, or kill the process; do nothing for files that do not count."""
+        """Log an operation on a path, or kill the process; ignore files that do not count."""
         if not isinstance(path, str | os.PathLike):
             return
         place = Path(os.fsdecode(path)).absolute()
@@ -145,11 +145,11 @@ class Interceptor:
         os.write(self._log, f"{operation.kind}\t{operation.file}\t{operation.rounds}\n".encode())
 
     def _tear(self, temporary: Path | None) -> None:
-        """Leave the beginning of a file alone, and kill the process."""
+        """Truncate a file, and kill the process."""
         if temporary is not None:
             os.truncate(temporary, _TORN)
             self._kill()
-        # The file is about to be written in place. The system kills a process that writes beyond this limit.
+        # The file is about to be written in place; the system kills a process that writes beyond this limit.
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (_TORN, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
@@ -162,7 +162,7 @@ class Interceptor:
         return sum(re.fullmatch(r"round_\d+\.json", name) is not None for name in names)
 
     def _kill(self) -> None:
-        self._armed = False  # `os.kill` is an event, too
+        self._armed = False  # `os.kill` is an event too
         os.kill(self._process, signal.SIGKILL)
 
 
@@ -170,5 +170,5 @@ _KINDS = {"open": "write", "os.rename": "rename", "os.remove": "remove"}
 
 
 def intercept(run: Path, log: Path, moment: Moment | None) -> None:
-    """Install an `Interceptor` in this process, for good: Python has no way to remove an audit hook."""
+    """Install an `Interceptor` in this process permanently: Python cannot remove an audit hook."""
     sys.addaudithook(Interceptor(run, log, moment))

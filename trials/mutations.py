@@ -1,6 +1,7 @@
-"""Damage done to files: by the byte, by the value of a JSON text, by the cell of a table, and sealed anew or not.
+"""Damage files: bytes, values of a JSON text, cells of a table; with or without a new checksum.
 
-Every function takes what is whole and a source of chance, and gives what is damaged; the same chance, the same damage.
+Every function takes the content and a random generator, and returns the damaged content; the same generator gives the
+same damage.
 """
 
 import json
@@ -16,25 +17,12 @@ from lt_lightning.runs.rounds import seal_json
 
 Mutation = Callable[[bytes, Random], bytes]
 
-# Numbers at which readers slip: around the ends of integers, and around safetensors' longest header.
+# Numbers that readers may mishandle: the limits of integers, and safetensors' longest header.
 _NUMBERS = (0, 1, 7, 8, 255, 2**31 - 1, 2**31, 2**32, 2**53, 10**8, 10**8 + 1, 2**63 - 1, 2**63, 2**64 - 1)
 _BYTES = (
-    b"",
-    b"\0",
-    b"\n",
-    b"\r",
-    b'"',
-    b",",
-    b"{",
-    b"}",
-    b"[",
-    b"\\",
-    b"\xff",
-    b"\xed\xa0\x80",
-    b"\xef\xbb\xbf",
-    b"-",
+    b"", b"\0", b"\n", b"\r", b'"', b",", b"{", b"}", b"[", b"\\", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"-",
     b"nan",
-)
+)  # fmt: skip
 _VALUES = (
     None, True, False, 0, -1, 1, 2**63, 10**400, -0.0, 0.5, 1e308, float("inf"), float("nan"), "", "\0", "\n", "\ud800",
     "a" * 3000, "1e999", [], {}, [[]], [None], {"": None}, {"name": []}, ["a", 1], "2026-11-21T21:00:00+00:00",
@@ -73,7 +61,7 @@ def _part(data: bytes, chance: Random) -> tuple[int, int]:
 
 
 def flip(data: bytes, chance: Random) -> bytes:
-    """One to eight bits."""
+    """Flip one to eight bits."""
     damaged = bytearray(data)
     for _ in range(chance.choice((1, 1, 2, 8)) if data else 0):
         damaged[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
@@ -81,51 +69,51 @@ def flip(data: bytes, chance: Random) -> bytes:
 
 
 def cut(data: bytes, chance: Random) -> bytes:
-    """What comes after some place, or before it."""
+    """Remove everything after some place, or before it."""
     at = _cut_point(data, chance)
     return data[at:] if chance.random() < 0.2 else data[:at]
 
 
 def insert(data: bytes, chance: Random) -> bytes:
-    """A few bytes: any, or some that mean something to a reader."""
+    """Insert a few bytes, random ones or some with a meaning."""
     at = _cut_point(data, chance)
     more = chance.choice(_BYTES) if chance.random() < 0.6 else chance.randbytes(chance.choice((1, 8, 100)))
     return data[:at] + more + data[at:]
 
 
 def remove(data: bytes, chance: Random) -> bytes:
-    """A part is gone."""
+    """Remove a part."""
     start, end = _part(data, chance)
     return data[:start] + data[end:]
 
 
 def repeat(data: bytes, chance: Random) -> bytes:
-    """A part comes again, there or elsewhere."""
+    """Repeat a part, there or elsewhere."""
     start, end = _part(data, chance)
     at = chance.choice((end, _cut_point(data, chance)))
     return data[:at] + data[start:end] * chance.choice((1, 1, 50)) + data[at:]
 
 
 def swap(data: bytes, chance: Random) -> bytes:
-    """Two neighbouring parts change places."""
+    """Swap two neighbouring parts."""
     start, end = _part(data, chance)
     further = min(len(data), end + chance.choice((1, 8, 64)))
     return data[:start] + data[end:further] + data[start:end] + data[further:]
 
 
 def overwrite(data: bytes, chance: Random) -> bytes:
-    """Eight bytes become a number of note: often the first, which in safetensors are the length of the header."""
+    """Overwrite eight bytes with a special number, often the first eight: the length of a safetensors header."""
     at = 0 if chance.random() < 0.5 else _cut_point(data, chance)
     return data[:at] + chance.choice(_NUMBERS).to_bytes(8, "little") + data[at + 8 :]
 
 
 def change_json(data: bytes, chance: Random) -> bytes:
-    """Another value, name or none at some place of a JSON text."""
+    """Change, rename or remove one place of a JSON text."""
     return _changed(json.loads(data), chance).encode(errors="surrogatepass")
 
 
 def change_cell(data: bytes, chance: Random) -> bytes:
-    """Another text in a cell of a table, its heading row included; or rows that change places."""
+    """Change a cell of a table or of its heading, or shuffle the rows."""
     rows = [line.split(",") for line in data.decode().splitlines()]
     if chance.random() < 0.15:
         chance.shuffle(rows)
@@ -151,7 +139,7 @@ def change_header(data: bytes, chance: Random) -> bytes:
 
 
 def change_number(data: bytes, chance: Random) -> bytes:
-    """Change an entry of a safetensors file's tensors: a number that is none, an extreme, or no truth value."""
+    """Change an entry of a safetensors file's tensors to NaN, an extreme, or an invalid boolean."""
     start = 8 + int.from_bytes(data[:8], "little")
     entries = json.loads(data[8:start])
     entries.pop("__metadata__", None)
@@ -164,7 +152,7 @@ def change_number(data: bytes, chance: Random) -> bytes:
 
 
 def stretch(data: bytes, chance: Random) -> bytes:
-    """Change a size of a packed ticket of a convolution, in its settings and in the shapes of its parameters alike."""
+    """Change a size of a packed ticket of a convolution in its settings and in the shapes of its parameters."""
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:start])
     about = json.loads(header["__metadata__"]["lt_lightning"])
@@ -185,7 +173,7 @@ def stretch(data: bytes, chance: Random) -> bytes:
 
 
 def sealed_anew(mutation: Mutation) -> Mutation:
-    """The mutation, and then a seal that fits: what lies behind the checksum is reached."""
+    """Return the mutation followed by a new seal that fits, to reach the checks behind it."""
 
     def mutate(data: bytes, chance: Random) -> bytes:
         damaged = mutation(data, chance)
@@ -200,7 +188,7 @@ def sealed_anew(mutation: Mutation) -> Mutation:
 
 
 def digested_anew(mutation: Mutation) -> Mutation:
-    """Return the mutation, and then a digest that fits: what lies behind the digest of a cache is reached."""
+    """Return the mutation followed by a new digest that fits, to reach the checks behind it."""
 
     def mutate(data: bytes, chance: Random) -> bytes:
         damaged = mutation(data, chance)
@@ -211,7 +199,7 @@ def digested_anew(mutation: Mutation) -> Mutation:
 
 
 def cache_digest(data: bytes) -> bytes | None:
-    """Return the digest that the arrays of a cache must have, in hexadecimal; None for a file that has none."""
+    """Return the digest that fits the arrays of a cache, in hexadecimal; None for a file without one."""
     start = 8 + int.from_bytes(data[:8], "little")
     head, found = re.subn(rb'("digest": ")[0-9a-f]{64}"', rb'\g<1>%s"' % _BLANK.encode(), data[:start])
     try:
@@ -225,7 +213,7 @@ def cache_digest(data: bytes) -> bytes | None:
 
 
 def sealed_json_anew(data: bytes, chance: Random) -> bytes:
-    """Another value at some place of a JSON object that holds its checksum, and a checksum that fits."""
+    """Change one place of a JSON object with a checksum, and update the checksum."""
     text = change_json(data, chance)
     try:
         content = json.loads(text)
@@ -242,7 +230,7 @@ def _dump(value: Any) -> str:
 
 
 def _changed(value: Any, chance: Random) -> str:
-    """A JSON text with one place changed, which may be all of it."""
+    """Return a JSON text with one place changed, which may be the whole."""
     mark = "\0raw\0"
     raw, plain = chance.choice(_RAW), chance.choice(_VALUES)
     new = mark if chance.random() < 0.2 else plain
@@ -263,7 +251,7 @@ def _changed(value: Any, chance: Random) -> str:
 
 
 def _places(value: Any) -> Any:
-    """Every container with each of its keys or indices, however deep."""
+    """Yield every container with each of its keys or indices."""
     keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
     for key in keys:
         yield value, key
@@ -273,4 +261,4 @@ def _places(value: Any) -> Any:
 BYTEWISE: Mapping[str, Mutation] = MappingProxyType(
     {mutation.__name__: mutation for mutation in (flip, cut, insert, remove, repeat, swap, overwrite)}
 )
-"""What can be done to any file."""
+"""The mutations of any file."""

@@ -1,7 +1,6 @@
-"""Independent judgement of a file's bytes: may they be read, and what must be read of them.
+"""Decide from a file's bytes, without the readers under test, whether it may be read and with which result.
 
-Nothing here calls the readers under test: seals are computed anew, tensors are decoded by hand, and packed tickets are
-read by the program that `docs/ticket-format.md` gives.
+Seals are computed, tensors are decoded by hand, and packed tickets are read by the program in `docs/ticket-format.md`.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def has_right_seal(data: bytes) -> bool:
 
 
 def has_right_sum(data: bytes) -> bool:
-    """Return whether a JSON object ends with the SHA-256 of itself without it."""
+    """Return whether a JSON object ends with the SHA-256 of the rest."""
     try:
         content = json.loads(data)
         claimed = content.pop("sha256")
@@ -58,7 +57,7 @@ def decode(data: bytes) -> dict[str, np.ndarray]:
     """Return the tensors of a safetensors file.
 
     Raises:
-        Failure: they do not lie within the file, or the header does not make sense.
+        Failure: they lie outside the file, or the header is invalid.
     """
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:start])
@@ -74,7 +73,7 @@ def decode(data: bytes) -> dict[str, np.ndarray]:
 
 
 def check_tensors(data: bytes, found: Mapping[str, Any]) -> None:
-    """Require that tensors, by name, are those of a safetensors file, to the bit."""
+    """Require that tensors equal those of a safetensors file to the bit."""
     tensors = decode(data)
     require(found.keys() == tensors.keys(), f"the tensors {sorted(found)!a} were read of {sorted(tensors)!a}")
     for name, tensor in found.items():
@@ -83,7 +82,7 @@ def check_tensors(data: bytes, found: Mapping[str, Any]) -> None:
 
 
 def check_round_ticket(data: bytes, ticket: Any) -> None:
-    """Require that a `RoundTicket` is what its file holds, with zeros where its mask has them."""
+    """Require that a `RoundTicket` equals its file, with zeros where its mask has them."""
     masks = {f"mask/{name}": alive for name, alive in ticket.mask.items()}
     check_tensors(data, {**ticket.weights, **masks})
     for name, alive in ticket.mask.items():
@@ -92,7 +91,7 @@ def check_round_ticket(data: bytes, ticket: Any) -> None:
 
 
 def check_packed_ticket(data: bytes, packed: Any) -> None:
-    """Require that a `Packed` holds what the documented program reads, and only finite weights."""
+    """Require that a `Packed` equals what the documented program reads, with finite weights only."""
     about, weights, words = _documented_reader()(data)
     require(dict(zip(packed.words, packed.word_ids.tolist(), strict=True)) == words, "other words were read")
     require(weights.keys() == packed.parameters.keys(), "other parameters were read")
@@ -104,13 +103,13 @@ def check_packed_ticket(data: bytes, packed: Any) -> None:
 
 
 def check_probabilities(class_names: list[str], found: np.ndarray) -> None:
-    """Require probabilities, a row for each text."""
+    """Require probabilities, a row per text."""
     require(found.shape[1:] == (len(class_names),), f"probabilities of shape {found.shape}")
     require(bool(np.isfinite(found).all()) and bool((abs(found.sum(axis=1) - 1) < 1e-4).all()), "no probabilities")
 
 
 def check_round(data: bytes, played: Any) -> None:
-    """Require that the record of a round says what its file says."""
+    """Require that the record of a round equals its file."""
     content = json.loads(data)
     said = json.loads(json.dumps(asdict(played)))
     wrong = [key for key, value in said.items() if repr(_given(content.get(key))) != repr(_given(value))]
@@ -118,14 +117,14 @@ def check_round(data: bytes, played: Any) -> None:
 
 
 def _given(value: Any) -> Any:
-    """Return a value of JSON without the keys that hold null: older files lack those that are newer than they."""
+    """Return a value of JSON without keys that hold null, which older files lack."""
     if isinstance(value, dict):
         return {key: _given(one) for key, one in value.items() if one is not None}
     return [_given(one) for one in value] if isinstance(value, list) else value
 
 
 def check_rows(data: bytes, rows: list[Any]) -> None:
-    """Require that the records of a table are the rows of its file: as many, and number for number."""
+    """Require that the records of a table equal the rows of its file."""
     lines = list(csv.DictReader(io.StringIO(data.decode(errors="surrogatepass"), newline="")))
     require(len(lines) == len(rows), f"{len(rows)} rows were read of {len(lines)}")
     for line, row in zip(lines, rows, strict=True):
@@ -147,7 +146,7 @@ def _agrees(found: Any, content: Any) -> bool:
 
 
 def check_description(data: bytes, run: Any) -> None:
-    """Require that `run.json` was read as Python's own JSON reader reads it, and named as changed where it is."""
+    """Require that `run.json` was read as Python's JSON reader reads it, and reported if it was changed."""
     content = json.loads(data)
     is_sealed, seal = "sha256" in content, content.pop("sha256", None)
     found = run.description.to_json()
@@ -155,8 +154,8 @@ def check_description(data: bytes, run: Any) -> None:
     require(_agrees({**found, "task": None}, content), "run.json was read with other values than the file has")
     is_right = seal == _digest(content) if is_sealed else content.get("format") in (None, 1)
     is_named = any("run.json: changed since it was written" in line for line in run.damages)
-    require(is_named or is_right, "a changed run.json was read as if it were whole")
-    require(not (is_named and is_right), "a whole run.json was named as changed")
+    require(is_named or is_right, "a changed run.json was read without a warning")
+    require(not (is_named and is_right), "an unchanged run.json was reported as changed")
 
 
 def _digest(content: Any) -> str:

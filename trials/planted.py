@@ -1,8 +1,8 @@
 """Plant faults in a copy of the checkout, one at a time: `python -m trials.planted [--only NAME] [--jobs 2]`.
 
-Each fault of `trials.faults` names the tests and trials that must see it. They run in a process that is forked from one
-that has loaded torch, Lightning and pytest, but nothing of this project; they must pass without a fault and fail with
-it. The exit code is 1 if a fault is not seen, or if its old text is not in its file exactly once.
+Each fault of `trials.faults` names the tests and trials that must find it. They run in a process forked from one that
+has loaded torch, Lightning and pytest, but nothing of this project; they must pass without a fault and fail with it.
+The exit code is 1 if a fault is not found, or if its old text is not in its file exactly once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import NoReturn
 from trials.faults import FAULTS, Fault
 
 SECONDS = 120.0
-"""A test or trial that takes longer than this has not answered."""
+"""Time limit of a test or trial."""
 _OURS = ("lt_lightning", "trials", "benchmarks")
 _COPIED = (*_OURS, "conf", "docs", "tests", "pyproject.toml", "README.md", "Makefile", "constraints.txt")
 _PRELOADED = (
@@ -35,16 +35,16 @@ _PRELOADED = (
     "safetensors.torch", "hydra", "omegaconf", "rich.progress", "filelock", "numba", "scipy.stats", "matplotlib.pyplot",
 )  # fmt: skip
 _ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",  # a fork has one thread, and so must not expect others
+    "OMP_NUM_THREADS": "1",  # a forked process has one thread
     "HF_HUB_OFFLINE": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # pytest wants to load plugins before anything that they belong to
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # pytest must load plugins before the packages they belong to
 }
 _PASSED, _FAILED, _BROKEN = 0, 1, 70
 
 
 def misplaced(faults: Sequence[Fault], checkout: Path) -> list[str]:
-    """Return a line for each fault that cannot be planted: its old text must be in its file exactly once."""
+    """Return a line for each fault whose old text is not in its file exactly once."""
     lines = []
     for fault in faults:
         path = checkout / fault.file
@@ -59,13 +59,13 @@ def misplaced(faults: Sequence[Fault], checkout: Path) -> list[str]:
 
 @dataclass
 class Attempt:
-    """Tests, or one trial, on a checkout with a fault or without one.
+    """Tests or one trial, on a checkout with or without a fault.
 
     Attributes:
-        fault: the fault; None where the tests must pass.
+        fault: the fault; None if the tests must pass.
         watchers: tests by their pytest names, or one trial with its arguments.
-        code: the exit code, once it has ended.
-        seconds: how long it took.
+        code: the exit code at the end.
+        seconds: the time taken.
     """
 
     fault: Fault | None
@@ -89,11 +89,11 @@ class Attempt:
 
 
 class Bench:
-    """A copy of a checkout, in which one attempt is made at a time.
+    """A copy of a checkout for one attempt at a time.
 
     Args:
         checkout: the checkout.
-        folder: where the copy and what the attempts write go.
+        folder: the folder for the copy and the attempts' files.
     """
 
     def __init__(self, checkout: Path, folder: Path) -> None:
@@ -112,7 +112,7 @@ class Bench:
     def begin(self, attempt: Attempt) -> None:
         """Plant the attempt's fault, and fork a process that runs its tests."""
         self.attempt = attempt
-        shutil.rmtree(self._scratch, ignore_errors=True)  # no fault leaves anything in a cache for the next
+        shutil.rmtree(self._scratch, ignore_errors=True)  # the caches must not carry over to the next fault
         self._scratch.mkdir()
         if (fault := attempt.fault) is not None:
             path = self.copy / fault.file
@@ -124,7 +124,7 @@ class Bench:
             _run(attempt.watchers, self.copy, self.log, self._scratch)
 
     def end(self) -> Attempt | None:
-        """Return the attempt if it has ended, after removing its fault; stop it if it takes too long."""
+        """Return the attempt if it has ended, after removing its fault; kill it after the time limit."""
         attempt, seconds = self.attempt, time.monotonic() - self._began
         if attempt is None:
             return None
@@ -140,22 +140,22 @@ class Bench:
 
 
 def _write(path: Path, text: str, modified: float) -> None:
-    """Write a source file; by its time Python knows whether a compiled file is of the same text."""
+    """Write a source file with a time, by which Python decides whether a compiled file is up to date."""
     path.write_text(text, encoding="utf-8")
     os.utime(path, (modified, modified))
 
 
 def _run(watchers: Sequence[str], copy: Path, log: Path, scratch: Path) -> NoReturn:
-    """Run tests or a trial in this process, as if it had been started in the copy, and end it."""
+    """Run tests or a trial in this process as if it had been started in the copy, and exit."""
     code = _BROKEN
     try:
-        os.setsid()  # so that it can be stopped with all that it starts
+        os.setsid()  # so that it can be killed with its children
         with log.open("w", encoding="utf-8") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         os.chdir(copy)
         os.environ |= {"PYTHONPATH": str(copy), "XDG_CACHE_HOME": str(scratch), "TMPDIR": str(scratch)}
-        tempfile.tempdir = None  # it is looked up anew
+        tempfile.tempdir = None  # look it up again
         for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
             del sys.modules[name]
         sys.path[:] = [str(copy), *(path for path in sys.path if not (Path(path) / "trials/planted.py").exists())]
@@ -176,7 +176,7 @@ def _pytest(tests: Sequence[str]) -> int:
     import hypothesis
     import pytest
 
-    # The same examples each time: whether a fault is seen must not depend on chance.
+    # The same examples each time, so that finding a fault does not depend on chance.
     hypothesis.settings.register_profile("planted", derandomize=True)
     hypothesis.settings.load_profile("planted")
     return pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests])
@@ -199,7 +199,7 @@ def controls(faults: Sequence[Fault]) -> list[Attempt]:
 
 
 def make(attempts: Sequence[Attempt], benches: Sequence[Bench]) -> list[Attempt]:
-    """Make all attempts, one at a time in each copy, print a line for each, and return those that went wrong."""
+    """Make all attempts, one at a time in each copy, print a line for each, and return the wrong ones."""
     waiting, wrong = list(attempts), []
     while waiting or any(bench.attempt for bench in benches):
         for bench in benches:
@@ -215,13 +215,13 @@ def make(attempts: Sequence[Attempt], benches: Sequence[Bench]) -> list[Attempt]
 
 
 def try_all(faults: Sequence[Fault], checkout: Path, jobs: int, preloaded: Sequence[str] = _PRELOADED) -> int:
-    """Plant all faults, print what sees them, and return the exit code.
+    """Plant all faults, print which are found, and return the exit code.
 
     Args:
         faults: the faults.
-        checkout: the checkout that is copied.
-        jobs: how many are planted at a time.
-        preloaded: the modules that are loaded once, before the first fork.
+        checkout: the checkout to copy.
+        jobs: the number of faults at a time.
+        preloaded: the modules to load before the first fork.
     """
     if lines := misplaced(faults, checkout):
         print("\n".join(lines))
@@ -232,7 +232,7 @@ def try_all(faults: Sequence[Fault], checkout: Path, jobs: int, preloaded: Seque
             importlib.import_module(module)
         benches = [Bench(checkout, Path(folder) / str(job)) for job in range(jobs)]
         if make(controls(faults), benches):
-            print("without any fault these must pass")
+            print("these must pass without a fault")
             return 1
         wrong = make([Attempt(fault, (watcher,)) for fault in faults for watcher in fault.seen_by], benches)
     missed = {attempt.fault.name for attempt in wrong if attempt.fault is not None}
@@ -243,8 +243,8 @@ def try_all(faults: Sequence[Fault], checkout: Path, jobs: int, preloaded: Seque
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line and plant the faults."""
     parser = argparse.ArgumentParser(prog="python -m trials.planted", description=__doc__)
-    parser.add_argument("--only", action="append", metavar="NAME", help="plant this fault alone (may be given again)")
-    parser.add_argument("--jobs", type=int, default=2, help="how many at a time (%(default)s)")
+    parser.add_argument("--only", action="append", metavar="NAME", help="plant only this fault (repeatable)")
+    parser.add_argument("--jobs", type=int, default=2, help="number of faults at a time (%(default)s)")
     given = parser.parse_args(arguments)
     faults = [fault for fault in FAULTS if given.only is None or fault.name in given.only]
     if not faults:

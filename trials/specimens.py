@@ -1,4 +1,4 @@
-"""Files that the fuzz damages beside a run's own: a packed ticket, a checkpoint, the caches of words and of PyDocs."""
+"""Write further files for the fuzz to damage: a packed ticket, a checkpoint, caches of words and of PyDocs."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from lt_lightning.tickets.file import Packed, Parameter
 
 PACKED, CACHE = "packed.safetensors", "cache"
 CHECKPOINT_ROUND = 90
-"""A round that no small run has, so that its checkpoint is the only one."""
+"""A round beyond those of small runs, so that it has no other checkpoint."""
 TEXTS = tuple(f"word{number % 7} and word{number % 11}, then word{number}" for number in range(40))
 
 
 class Row(NamedTuple):
-    """A row of the small corpus that stands for PyDocs."""
+    """A row of the small corpus in place of PyDocs."""
 
     text: str
     library: str
 
 
 def write_specimens(folder: Path) -> None:
-    """Write one of each kind into a folder."""
+    """Write one file of each kind into a folder."""
     write_packed(folder / PACKED)
     (folder / "state").mkdir(exist_ok=True)
     write_checkpoint(folder / "state")
@@ -42,7 +42,7 @@ def write_specimens(folder: Path) -> None:
 
 
 def write_packed(path: Path) -> None:
-    """Write a packed ticket of a small convolution, one weight in eight alive, with first weights."""
+    """Write a packed ticket of a small convolution at 12 % density, with first weights."""
     rng = np.random.default_rng(0)
     words, dim, filters, widths, classes = 30, 6, 4, (2, 3), 3
     shapes = {"embedding.weight": (words, dim)}
@@ -72,7 +72,7 @@ def write_packed(path: Path) -> None:
 
 
 def write_checkpoint(state: Path) -> None:
-    """Write a checkpoint whose name holds its checksum."""
+    """Write a checkpoint with its checksum in its name."""
     scratch = state / "scratch"
     torch.save({"epoch": 1, "state_dict": {"weight": torch.arange(12.0)}}, scratch)
     digest = sha256(scratch.read_bytes()).hexdigest()
@@ -80,14 +80,14 @@ def write_checkpoint(state: Path) -> None:
 
 
 def read_word_cache(cache: Path) -> NumberedTexts:
-    """Read the numbered words of a few texts from their cache, which is made where it is missing or damaged."""
+    """Read the numbered words of a few texts from their cache, or rebuild it."""
     texts = datasets.Dataset.from_dict({"text": list(TEXTS)})
-    texts._fingerprint = "0" * 16  # the same in every process, as it names the file
+    texts._fingerprint = "0" * 16  # it names the file, so it must be the same in every process
     return read_words(texts, Splitter.words, cache)
 
 
 def read_corpus_cache(cache: Path) -> Mapping[Any, datasets.Dataset]:
-    """Read a corpus of a few rows from the cache of built-in corpora, which is made where it is missing or damaged."""
+    """Read a corpus of a few rows from the cache of built-in corpora, or rebuild it."""
 
     def harvest(library: Installed) -> list[Row]:
         return [Row(f"{library.name} {text}", library.name) for text in TEXTS[:3]]

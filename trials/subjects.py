@@ -1,6 +1,6 @@
-"""The files that the fuzz damages, each with its reader, what must be refused, and what must be read.
+"""The files that the fuzz damages, each with its reader and its mutations.
 
-What must be refused and what must be read is decided by `trials.oracles`, which does not use the reader under test.
+`trials.oracles` decides what must be refused and what must be read, without the reader under test.
 """
 
 from __future__ import annotations
@@ -54,24 +54,24 @@ ROUND = "state/round_00.json"
 REWIND = "state/rewind.safetensors"
 TEXTS = ("word1 and word2, then word3", "", "word5 " * 300)
 SECONDS = 10.0
-"""A file that is not read by then has hung its reader."""
+"""Time limit of a reader."""
 _ROOM = 2**23
-"""So many bytes of files would account for the memory that predictions may take."""
+"""The memory limit of predictions, as a size of files."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A file, how it is damaged, and how it must be read.
+    """A file, its mutations, and its correct reading.
 
     Attributes:
         file: the file below the folder.
-        read: reads it, given the folder and whether to draw figures, too.
-        check: raises a Failure where what was read is not what the bytes hold.
-        may_read: whether these bytes may be read at all; otherwise they must be refused.
-        mutations: what is done to it.
+        read: reads it, given the folder and whether to draw figures too.
+        check: raises a Failure if the result of reading does not match the bytes.
+        may_read: whether these bytes may be read; otherwise they must be refused.
+        mutations: its mutations by name.
         beside: the other files that its reader reads.
-        made_anew: whether the reader makes a damaged file anew instead of refusing it.
-        share: how often it is chosen, in proportion.
+        made_anew: whether the reader rebuilds a damaged file instead of refusing it.
+        share: how often it is chosen, relative to the others.
     """
 
     file: str
@@ -85,7 +85,7 @@ class Subject:
 
 
 def subjects(folder: Path) -> list[Subject]:
-    """Return what there is to damage in a run with its specimens."""
+    """Return the files to damage in a run with its specimens."""
     found = [_ticket(min((folder / "tickets").iterdir()).relative_to(folder).as_posix())]
     found += [_description(folder)]
     found += [_table(folder, name) for name in TABLES if (folder / f"{name}.csv").exists()]
@@ -95,7 +95,7 @@ def subjects(folder: Path) -> list[Subject]:
 
 
 def _sealed(**mutations: Mutation) -> dict[str, Mutation]:
-    """Return damage to a sealed file: as it is, and with a seal that fits it."""
+    """Return mutations of a sealed file, with and without a new seal that fits."""
     every = {**BYTEWISE, "header": change_header, "number": change_number, **mutations}
     return {**every, **{f"{name}, sealed anew": sealed_anew(mutation) for name, mutation in every.items()}}
 
@@ -114,7 +114,7 @@ def _packed() -> Subject:
 
     def check(data: bytes, packed: Packed) -> None:
         oracles.check_packed_ticket(data, packed)
-        with watched(_ROOM, SECONDS):  # it may compute with more numbers than its file has, but not with any number
+        with watched(_ROOM, SECONDS):  # it may need more numbers than its file has, up to a limit
             probabilities = Ticket(packed).predict(TEXTS)
         oracles.check_probabilities(packed.about["class_names"], probabilities)
 
@@ -168,12 +168,12 @@ def _checkpoint(file: str) -> Subject:
 
 
 def _cache(folder: Path, path: Path) -> Subject:
-    """Return a file of a cache: unless its digest fits, its content is read, or made anew, as it was."""
+    """Return a file of a cache, whose content must be unchanged after reading, unless its digest fits."""
     file = path.relative_to(folder).as_posix()
     reader = _words if path.name.startswith("words-") else _rows
     right = reader(folder, False)
 
-    def check(data: bytes, found: Any) -> None:  # what is out of range with a digest that fits has raised an error
+    def check(data: bytes, found: Any) -> None:  # a value out of range with a digest that fits raises an error
         require(found == right or oracles.has_right_digest(data), "the content of a damaged cache was read")
 
     every = {**BYTEWISE, "header": change_header, "number": change_number}

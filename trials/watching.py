@@ -1,4 +1,4 @@
-"""Watch a reader while it reads one file: it must answer in time and within the memory that the file accounts for."""
+"""Check that a reader answers within limits of time and memory."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from contextlib import contextmanager
 
 TIMES = 64
 ALLOWANCE = 2**21
-"""A reader may take so many bytes for each byte of its files, and so many besides."""
+"""Memory limit of a reader: `TIMES` the bytes of its files plus `ALLOWANCE`."""
 
 
 class Failure(BaseException):
-    """A fault of a reader. Not an Exception, so that no reader handles it as one of its own."""
+    """A fault of a reader; not an Exception, so that readers do not catch it."""
 
 
 class MemoryFailure(Failure):
@@ -23,16 +23,16 @@ class MemoryFailure(Failure):
 
 
 def require(holds: bool, message: str) -> None:
-    """Raise a Failure with this message unless something holds."""
+    """Raise a Failure with this message unless `holds`."""
     if not holds:
         raise Failure(message)
 
 
 @contextmanager
 def watched(size: int, seconds: float) -> Iterator[None]:
-    """Raise if its body hangs or, while memory is traced, takes more than `size` bytes of files account for.
+    """Raise if the body hangs or, while memory is traced, takes more than `size` bytes of files justify.
 
-    The memory counts however the body ends, also where it refuses the file by an exception.
+    Memory is checked even if the body raises.
 
     Raises:
         MemoryFailure: it took too much memory.
@@ -56,7 +56,7 @@ def watched(size: int, seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
         gc.enable()
         if measured:
-            # Python's own allocations, and those of the process: tensors, too.
+            # Python's own allocations, and those of the process, such as tensors.
             _check(tracemalloc.get_traced_memory()[1] - before, TIMES * size + ALLOWANCE, size)
             _check(_most_resident() - resident, TIMES * (size + ALLOWANCE), size)
 
@@ -67,5 +67,5 @@ def _check(taken: int, most: int, size: int) -> None:
 
 
 def _most_resident() -> int:
-    """Return the most bytes of memory that the process has ever had at a time."""
+    """Return the process's peak memory in bytes."""
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -34,7 +34,7 @@ from lt_lightning.runs.terminal import percent
 from lt_lightning.storage.atomic import writing_to
 from lt_lightning.storage.sealed import quoted
 from lt_lightning.tickets.file import Packed
-from lt_lightning.tickets.shapes import check_about, expected_shapes
+from lt_lightning.tickets.header import check_about, expected_shapes
 
 if TYPE_CHECKING:
     from lt_lightning.config.sources import TextConfig

@@ -15,7 +15,7 @@ from lt_lightning.data.tokenizer import SPECIAL_WORDS, UNKNOWN
 from lt_lightning.lottery import Mask
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.tickets.file import Packed, Parameter
-from lt_lightning.tickets.shapes import check_about, expected_shapes
+from lt_lightning.tickets.header import check_about, expected_shapes
 
 _WORDS = "embedding.weight"
 

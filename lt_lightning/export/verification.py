@@ -14,7 +14,7 @@ from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.runs.saying import exact
 from lt_lightning.storage.atomic import WriteError
 from lt_lightning.tickets.file import Packed
-from lt_lightning.tickets.network import build_network
+from lt_lightning.tickets.numpy import build_network
 
 _TEXTS = 16
 """The number of texts to try, each a word longer than the one before."""

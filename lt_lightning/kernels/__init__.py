@@ -1,5 +1,5 @@
-"""Compiled loops on plain arrays, for what torch has no fast operation for; no network and no training here.
+"""Compiled loops on plain arrays and hand-written gradients, for operations that are slow in torch.
 
-Numba compiles them at their first call and keeps the machine code on disk. Each runs on the thread that calls it: a
-second pool of threads beside torch's would fight with it for the cores, and these loops take a millisecond or less.
+Numba compiles a loop at its first call and caches the machine code. Loops are single-threaded: a second thread pool
+would compete with torch's for the cores, and a loop takes a millisecond or less.
 """

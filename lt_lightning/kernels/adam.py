@@ -1,9 +1,8 @@
-"""Adam's update in one pass over weights and moments, of all entries or of the living ones alone.
+"""Apply Adam's update in one pass over weights and moments, to all entries or to the living ones only.
 
-`rates` are numbers of the weights' own type, so that nothing is computed in another: β₁, 1 − β₁, β₂, 1 − β₂, step size
-(learning rate over the first bias correction), scale (one over the root of the second), ε, L2 penalty, and the share
-of a weight that decoupled decay leaves. Kingma and Ba 2015, https://arxiv.org/abs/1412.6980; Loshchilov and Hutter
-2019, https://arxiv.org/abs/1711.05101.
+`rates` are numbers of the weights' type: β₁, 1 − β₁, β₂, 1 − β₂, step size (learning rate over the first bias
+correction), scale (one over the root of the second), ε, L2 penalty, and the share of a weight that decoupled decay
+leaves. Kingma and Ba 2015, https://arxiv.org/abs/1412.6980; Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ import numpy as np
 from lt_lightning.kernels.compiling import compiled
 
 BLOCK = 2048
-"""How many living entries are brought together, updated side by side and put back: they fit the nearest cache."""
+"""Number of living entries that are gathered, updated and put back at a time, so that they stay in the L1 cache."""
 
 
 @compiled
 def updated(weight, slope, mean, square, rates):
-    """One entry's weight and moments after a step."""
+    """Return one entry's weight and moments after a step."""
     beta1, rest1, beta2, rest2, step, scale, epsilon, penalty, left = rates
     slope = slope + penalty * weight
     mean = beta1 * mean + rest1 * slope
@@ -28,30 +27,23 @@ def updated(weight, slope, mean, square, rates):
 
 @compiled
 def update_all(weights, slopes, means, squares, rates):
-    """Every entry of `(entries,)` arrays, in place."""
+    """Update every entry of `(entries,)` arrays, in place."""
     for i in range(len(weights)):
         weights[i], means[i], squares[i] = updated(weights[i], slopes[i], means[i], squares[i], rates)
 
 
 @compiled
 def update_rows(weights, rows, slopes, means, squares, rates, step, rests, may_rest):
-    """Every entry of a matrix of whose rows few have a gradient, in place.
+    """Update every entry of a matrix in place, of which only some rows have a gradient.
 
-    Without a gradient the steps that momentum still makes get smaller and smaller, if β₁ ≤ β₂ and nothing decays the
-    weights: step t + 1 is at most A(β₁) / √A(β₂) of step t, with A(β) = (β + … + βᵗ) / (1 + β + … + βᵗ), which is below
-    1 and grows with β. So once a step is too small to change any weight of a row, no later one will: the row rests, and
-    is not even read, until it has a gradient again. Then its moments make up for the steps in between.
+    Without a gradient the steps that momentum makes shrink, if β₁ ≤ β₂ and weights do not decay: step t + 1 is at most
+    A(β₁) / √A(β₂) of step t, with A(β) = (β + … + βᵗ) / (1 + β + … + βᵗ), which is below 1 and grows with β. Once a
+    step is too small to change any weight of a row, so are later ones: the row rests, and is not read until it has a
+    gradient again. Then its moments decay by the steps in between.
 
-    Args:
-        weights: (all rows, columns).
-        rows: (touched,) int64, ascending; the others' gradient is zero.
-        slopes: (touched, columns) their gradient.
-        means: (all rows, columns), the first moments.
-        squares: (all rows, columns), the second moments.
-        rates: see above.
-        step: the number of this step.
-        rests: (all rows,) int64, since which step each row rests; -1: it does not.
-        may_rest: whether rows may begin to.
+    Shapes: weights, means, squares (all rows, columns); rows (touched,) int64, ascending, those with a gradient; slopes
+    (touched, columns); rests (all rows,) int64, the step since which each row rests, or -1. `step` is this step's
+    number; `may_rest` is whether rows may begin to rest.
     """
     count, columns = weights.shape
     nothing = rates[0] * 0
@@ -78,7 +70,7 @@ def update_rows(weights, rows, slopes, means, squares, rates, step, rests, may_r
 
 @compiled
 def catch_up(means, squares, row, rates, steps):
-    """Let the moments of a row decay as they would have in so many steps without a gradient."""
+    """Decay the moments of a row by this many steps without a gradient."""
     beta1, beta2 = rates[0] ** steps, rates[2] ** steps
     for c in range(means.shape[1]):
         means[row, c] *= beta1
@@ -87,7 +79,7 @@ def catch_up(means, squares, row, rates, steps):
 
 @compiled
 def end_rests(means, squares, rates, step, rests):
-    """Let all rows that rest make up for the steps until now; none rests any more."""
+    """Bring the moments of all resting rows up to date, and end their rest."""
     for r in range(len(rests)):
         if rests[r] >= 0:
             catch_up(means, squares, r, rates, step - rests[r])
@@ -96,15 +88,9 @@ def end_rests(means, squares, rates, step, rests):
 
 @compiled
 def update_living(weights, entries, slopes, means, squares, rates):
-    """The living entries, in place; nothing is kept, and nothing done, for the others.
+    """Update the living entries in place; the gradient and the moments have only these.
 
-    Args:
-        weights: (all,).
-        entries: (alive,) where they are.
-        slopes: (alive,) their gradient.
-        means: (alive,) their first moments.
-        squares: (alive,) their second moments.
-        rates: see above.
+    Shapes: weights (all,); entries (alive,) positions of the living ones; slopes, means, squares (alive,).
     """
     together = np.empty(BLOCK, weights.dtype)
     for begin in range(0, len(entries), BLOCK):
@@ -119,21 +105,18 @@ def update_living(weights, entries, slopes, means, squares, rates):
 
 @compiled
 def gather(numbers, entries, gathered):
-    """`gathered[i] = numbers[entries[i]]`."""
+    """Compute `gathered[i] = numbers[entries[i]]`."""
     for i in range(len(entries)):
         gathered[i] = numbers[entries[i]]
 
 
 @compiled
 def gather_rows(rows, numbers, starts, entries, gathered):
-    """Bring the living entries of some rows where those of the whole matrix have their places.
+    """Copy the living entries of some rows to their positions among all living entries.
 
-    Args:
-        rows: (touched,) which rows.
-        numbers: (touched, columns) what is in them.
-        starts: (all rows + 1,) where each row's living entries begin in `entries`.
-        entries: (alive,) where they are in the matrix, read row by row.
-        gathered: (alive,) written where a row is touched.
+    Shapes: rows (touched,); numbers (touched, columns) their content; starts (all rows + 1,) the start of each row's
+    living entries in `entries`; entries (alive,) positions of the living entries in the flattened matrix; gathered
+    (alive,), written where a row is touched.
     """
     columns = numbers.shape[1]
     for i in range(len(rows)):

@@ -1,7 +1,7 @@
-"""How loops are compiled, and where the machine code is kept.
+"""Compile loops, and cache the machine code.
 
-Numba keeps machine code in pickles, which run code as they are read. So it is kept in a folder that no other user can
-write in, and neither beside the source nor where Numba would keep it by itself.
+Numba's cache holds pickles, which run code when they are loaded. It is kept in a folder that no other user can write
+to, and not where Numba would put it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from lt_lightning.kernels.owners import find_fault, make_private
 log = logging.getLogger(__name__)
 config: Any = numba_config
 
-_IS_DISABLED = bool(config.DISABLE_JIT)  # pyright: ignore[reportAttributeAccessIssue]  (set as numba is imported)
-
+_IS_DISABLED = bool(config.DISABLE_JIT)  # pyright: ignore[reportAttributeAccessIssue]
 if _IS_DISABLED:
     log.warning("NUMBA_DISABLE_JIT is set: loops run uncompiled, some hundred times slower; unset it to compile them")
 
@@ -33,13 +32,12 @@ Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 
 def compiled(loop: Loop) -> Loop:
-    """Compile a function of arrays and numbers when it is first called; the next process finds the machine code.
+    """Compile a function of arrays and numbers at its first call, or load its machine code from the cache.
 
-    Products and sums may be fused, which rounds once instead of twice; nothing else is reordered, so the same numbers
-    come out every time. There is no check of bounds: whoever calls sees to it that indices fit.
+    Products and sums may be fused, which rounds once instead of twice; nothing else is reordered, so results are
+    reproducible. Indices are not checked: the caller must make sure that they fit.
 
-    Under `NUMBA_DISABLE_JIT=1` the function stays as it is: Python runs it, some hundred times slower, and rounds
-    each product and sum.
+    With `NUMBA_DISABLE_JIT=1` the function is returned as it is: Python runs it, and rounds each product and sum.
     """
     if _IS_DISABLED:
         return loop
@@ -51,12 +49,12 @@ def compiled(loop: Loop) -> Loop:
     try:
         with _private_files():
             dispatcher = njit(cache=True, **options)(loop)
-    except RuntimeError:  # nothing can be kept there
+    except RuntimeError:  # the folder cannot be written
         return cast(Loop, njit(**options)(loop))
     finally:
         config.CACHE_DIR = before
-    # `_cache` is private: Numba has no other way to survive a damaged cache. NUMBA_CACHE_LOCATOR_CLASSES can ask for
-    # another place, whose owner nothing checks.
+    # `_cache` is private: Numba has no public way to survive a damaged cache. NUMBA_CACHE_LOCATOR_CLASSES can choose
+    # another folder, whose owner is not checked.
     if not Path(dispatcher._cache.cache_path).is_relative_to(folder):  # pyright: ignore[reportAttributeAccessIssue]
         return cast(Loop, njit(**options)(loop))
     dispatcher._cache = _LenientCache(dispatcher._cache)  # pyright: ignore[reportAttributeAccessIssue]
@@ -67,12 +65,12 @@ def compiled(loop: Loop) -> Loop:
 def code_folder() -> Path | None:
     """Return the folder of this user's machine code, below `NUMBA_CACHE_DIR` or the user's cache, or None.
 
-    What other users own in it, or may have written, is thrown away, and a warning names it.
+    If another user owns or may have written a file in it, the content is deleted with a warning that names the file.
     """
     try:
         folder = _base() / "lt_lightning" / "machine_code"
         trusted = make_private(folder)
-    except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
         log.warning("compiled loops cannot be kept (%s); set NUMBA_CACHE_DIR to a folder of your own", error)
         return None
     fault = _find_fault_below(folder) if trusted else (folder, "other users could write in it")
@@ -88,8 +86,8 @@ def code_folder() -> Path | None:
 
 
 def _find_fault_below(folder: Path) -> tuple[Path, str] | None:
-    """Return the first file or folder below `folder` that others can have changed, and why; or None."""
-    for parent, folders, files in os.walk(folder):  # passes over what another process removes meanwhile
+    """Return the first path below `folder` that another user can have changed, and why; or None."""
+    for parent, folders, files in os.walk(folder):  # ignores folders that another process removes
         for name in (*folders, *files):
             with suppress(FileNotFoundError):
                 if why := find_fault((path := Path(parent, name)).lstat()):
@@ -98,7 +96,7 @@ def _find_fault_below(folder: Path) -> tuple[Path, str] | None:
 
 
 def _base() -> Path:
-    """Return the folder that the user, or the system, has for caches."""
+    """Return the user's or the system's folder for caches."""
     if named := os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME"):
         return Path(named).absolute()
     if sys.platform == "win32":
@@ -107,7 +105,7 @@ def _base() -> Path:
 
 
 class _LenientCache:
-    """Numba's cache of one function; where it is damaged or cannot be written, the function is compiled again."""
+    """Numba's cache of one function, which recompiles if the cache is damaged and ignores failed writes."""
 
     def __init__(self, cache: Any) -> None:
         self._cache = cache
@@ -118,20 +116,20 @@ class _LenientCache:
     def load_overload(self, *arguments: Any) -> Any:
         try:
             return self._cache.load_overload(*arguments)
-        except Exception as error:  # bytes that are no pickle make the unpickler fail in any way whatever
+        except Exception as error:  # the unpickler may raise any error on damaged bytes
             log.warning("the cache of compiled loops is damaged (%r in %s); compiling again", error, self.cache_path)
             with suppress(OSError):
                 self._cache.flush()
             return None
 
     def save_overload(self, *arguments: Any) -> None:
-        with suppress(OSError), _private_files():  # the next process compiles again
+        with suppress(OSError), _private_files():
             self._cache.save_overload(*arguments)
 
 
 @contextmanager
 def _private_files() -> Iterator[None]:
-    """Within it, no other user may write, or read, files that this process creates."""
+    """Create files that no other user may read or write."""
     before = os.umask(0o077)
     try:
         yield

@@ -1,4 +1,4 @@
-"""When the arithmetic of layers may be done by other means than by calling them."""
+"""Decide whether a kernel may replace calls of layers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 
 
 def can_replace(layers: Sequence[nn.Module], tensors: Iterable[Tensor]) -> bool:
-    """Whether nobody would notice: plain numbers on the CPU, all float32 or all float64, and nobody who listens.
+    """Return whether a call would have no side effects, on strided CPU tensors that are all float32 or all float64.
 
-    A layer with a hook must be called as a module; so must one that is traced or compiled, or whose precision autocast
-    is to choose.
+    Layers with hooks must be called, as must layers that are traced or compiled or run under autocast.
 
     Args:
         layers: those that would not be called.

@@ -1,28 +1,30 @@
-"""Where the living entries of a mask are, laid out as the loops read them."""
+"""The living entries of a mask in the order in which the loops read them."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
+from torch import Tensor
 
 Array = np.ndarray
+SPARSE_ROWS = 0.06
+"""Density of the words' vectors below which living entries are multiplied one by one; measured, as is the next."""
+SPARSE_FILTERS = 0.05
+"""Density of the filters below which the backward pass visits living weights only."""
 
 
 class LivingRows(NamedTuple):
-    """The living entries of a matrix, one row after another.
+    """The living entries of a matrix, row after row."""
 
-    Attributes:
-        starts: (rows + 1,) int64, where each row's begin in `columns`.
-        columns: (alive,) int32, their columns.
-    """
-
-    starts: Array
-    columns: Array
+    starts: Array  # (rows + 1,) int64, the start of each row's entries in `columns`
+    columns: Array  # (alive,) int32, their columns
 
     @classmethod
     def of(cls, alive: Array) -> LivingRows:
-        """Those of a boolean (rows, columns).
+        """Return those of a boolean (rows, columns).
 
         >>> LivingRows.of(np.array([[True, False], [False, False], [True, True]]))
         LivingRows(starts=array([0, 1, 1, 3]), columns=array([0, 0, 1], dtype=int32))
@@ -31,29 +33,19 @@ class LivingRows(NamedTuple):
 
 
 class LivingFilters(NamedTuple):
-    """The living weights of filters (filters, dim, width): by dimension for the way forth, by filter for the way back.
+    """The living weights of filters (filters, dim, width), by dimension (forward) and by filter (backward)."""
 
-    Attributes:
-        dim_starts: (dim + 1,) int64, where each dimension's begin in `shifts` and `forth`.
-        shifts: (alive,) uint32, (width - 1 - position) · filters + filter.
-        forth: (alive,) where they are among all weights in order.
-        filter_starts: (filters + 1,) int64, where each filter's begin in the next three.
-        dims: (alive,) int32.
-        positions: (alive,) int32.
-        back: (alive,) where they are among all weights in order.
-    """
-
-    dim_starts: Array
-    shifts: Array
-    forth: Array
-    filter_starts: Array
-    dims: Array
-    positions: Array
-    back: Array
+    dim_starts: Array  # (dim + 1,) int64, the start of each dimension's weights in `shifts` and `forth`
+    shifts: Array  # (alive,) uint32, (width - 1 - position) · filters + filter
+    forth: Array  # (alive,) their positions among all weights
+    filter_starts: Array  # (filters + 1,) int64, the start of each filter's weights in the next three
+    dims: Array  # (alive,) int32
+    positions: Array  # (alive,) int32
+    back: Array  # (alive,) their positions among all weights
 
     @classmethod
     def of(cls, alive: Array) -> LivingFilters:
-        """Those of a boolean (filters, dim, width)."""
+        """Return those of a boolean (filters, dim, width)."""
         filters, dim, width = alive.shape
         numbers = np.arange(alive.size).reshape(alive.shape)
         d, f, p = alive.transpose(1, 0, 2).nonzero()
@@ -69,6 +61,25 @@ class LivingFilters(NamedTuple):
             back_p.astype(np.int32),
             numbers[back_f, back_d, back_p],
         )
+
+
+@dataclass(frozen=True)
+class Living:
+    """The living entries of parameters that have few of them."""
+
+    rows: LivingRows | None  # those of the embedding; None if too many live
+    filters: tuple[LivingFilters | None, ...]  # those of each convolution; None if too many live
+
+    @classmethod
+    def of(cls, embedding: Tensor | None, convs: Sequence[Tensor | None]) -> Living:
+        """Return those of masks `(words, dim)` and, of each convolution, `(filters, dim, width)`; None: all live."""
+        rows = LivingRows.of(embedding.cpu().numpy()) if _is_below(embedding, SPARSE_ROWS) else None
+        filters = (LivingFilters.of(one.cpu().numpy()) if _is_below(one, SPARSE_FILTERS) else None for one in convs)
+        return cls(rows, tuple(filters))
+
+
+def _is_below(alive: Tensor | None, density: float) -> TypeGuard[Tensor]:
+    return alive is not None and int(alive.sum()) < density * alive.numel()
 
 
 def _starts(counts: Array) -> Array:

@@ -1,19 +1,18 @@
-"""Maximum over time on the CPU: the numbers of embedding, convolution and maximum, from a fraction of the work.
+"""Compute the maximum over time on the CPU: embedding, convolution and maximum in a fraction of the operations.
 
-Which way a filter meets the words is chosen anew for each batch and each width, by what it would cost:
+For each batch and width the cheapest of three ways is chosen; they give the same numbers up to rounding:
 
 - dense: a matrix product of the distinct words and the filters, then look-ups;
-- where few entries of the embedding live, a sparse product in its place;
-- where few weights of the filters live as well, no product: the living ones are added up one by one.
+- if few entries of the embedding live: a sparse product instead;
+- if few weights of the filters live too: no product; living entries are multiplied and added one by one.
 
-All give the same numbers but for rounding. The loops, and why they are fast, are in `lt_lightning.kernels.windows`.
+The loops are in `lt_lightning.kernels.windows`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeGuard
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,38 +22,15 @@ from torch.autograd.function import once_differentiable
 
 from lt_lightning.kernels import windows as kernels
 from lt_lightning.kernels.eligibility import can_replace
-from lt_lightning.kernels.living import Array, LivingFilters, LivingRows
+from lt_lightning.kernels.living import Array, Living, LivingFilters, LivingRows
 
-SPARSE_ROWS = 0.06
-"""Below this density the words' living entries are multiplied one by one; measured, as are the next two."""
-SPARSE_FILTERS = 0.05
-"""Below this density the way back visits living weights alone."""
+Filters = Float[Tensor, "filters dim width"]
 EVENT = 12
-"""Adding up one living product at its window costs as much as so many entries of a table of answers."""
-
-
-@dataclass(frozen=True)
-class Living:
-    """Which entries live, where so few do that it pays to know them.
-
-    Attributes:
-        rows: those of the embedding; None where too many live.
-        filters: those of each convolution; None likewise.
-    """
-
-    rows: LivingRows | None
-    filters: tuple[LivingFilters | None, ...]
-
-    @classmethod
-    def of(cls, embedding: Tensor | None, convs: Sequence[Tensor | None]) -> Living:
-        """From masks, of the embedding `(words, dim)` and the filters `(filters, dim, width)`; None: all live."""
-        rows = LivingRows.of(embedding.cpu().numpy()) if _is_below(embedding, SPARSE_ROWS) else None
-        filters = (LivingFilters.of(one.cpu().numpy()) if _is_below(one, SPARSE_FILTERS) else None for one in convs)
-        return cls(rows, tuple(filters))
+"""Measured cost of adding one living product to its window, in entries of a table of answers."""
 
 
 def runs_compiled(embedding: nn.Embedding, convs: Sequence[nn.Conv1d]) -> bool:
-    """Whether `max_over_windows` serves these layers: where `can_replace` says so, with torch's usual gradients."""
+    """Return whether `max_over_windows` supports these layers: `can_replace`, and torch's default gradients."""
     parameters = [p for p in (embedding.weight, *_parameters(convs)) if p is not None]
     usual = not embedding.scale_grad_by_freq and embedding.max_norm is None
     return usual and can_replace([embedding, *convs], parameters)
@@ -67,80 +43,66 @@ def max_over_windows(
     lengths: Int64[Tensor, " batch"],
     living: Living | None = None,
 ) -> Float[Tensor, "batch features"]:
-    """The strongest answer of each filter anywhere in the text, after ReLU.
+    """Return each filter's maximum over the windows of a text, after ReLU.
 
     Args:
-        embedding: gives words their vectors. With `sparse=True` the gradient of its weight is a sparse tensor, of the
-            rows of the batch's words.
+        embedding: the words' vectors. With `sparse=True` the gradient of its weight is a sparse tensor of the rows of
+            the batch's words.
         convs: the filters; see `runs_compiled`.
-        ids: word ids of at least one text, at least as many in a row as the widest filter sees.
+        ids: word ids of at least one text; rows are at least as long as the widest filter.
         lengths: the number of words in each row.
-        living: which entries live; all others must be zero, and their gradients are anything.
+        living: the living entries; all others must be zero, and their gradients are undefined.
 
     Raises:
         IndexError: a word id inside a text is not in the vocabulary.
-        ValueError: there is not a length for each text, or what lives is of another vocabulary.
+        ValueError: `lengths` has another shape, or `living` is of another vocabulary.
     """
     if lengths.shape != ids.shape[:1]:
         raise ValueError(f"lengths of shape {tuple(lengths.shape)} for {len(ids)} texts")
     if living is not None and living.rows is not None and len(living.rows.starts) != len(embedding.weight) + 1:
-        raise ValueError(f"{len(living.rows.starts) - 1} rows that live, of {len(embedding.weight)} words")
-    how = _How(embedding.padding_idx, embedding.sparse, living or Living(None, (None,) * len(convs)))
-    features = _MaxOverWindows.apply(ids, lengths, how, embedding.weight, *_parameters(convs))
+        raise ValueError(f"living rows of {len(living.rows.starts) - 1} words, not of {len(embedding.weight)}")
+    living = living or Living(None, (None,) * len(convs))
+    features = _MaxOverWindows.apply(ids, lengths, embedding, living, embedding.weight, *_parameters(convs))
     assert isinstance(features, Tensor)
     return features
 
 
-class _How(NamedTuple):
-    """What the function below is told besides tensors."""
-
-    padding: int | None
-    sparse: bool
-    living: Living
-
-
 class _Words(NamedTuple):
-    """The distinct words of a batch.
+    """The distinct words of a batch."""
 
-    Attributes:
-        ids: ascending.
-        places: (batch, length) which of them each word is.
-        vectors: (distinct, dim).
-        entries: their living entries, if the embedding is sparse: where each word's begin, their dimensions, values.
-        living_reads: how many living entries are read, each as often as its word.
-    """
-
-    ids: Array
-    places: Array
-    vectors: Array
-    entries: tuple[Array, Array, Array] | None
-    living_reads: int
+    ids: Array  # ascending
+    places: Array  # (batch, length) the index of each word in `ids`
+    vectors: Array  # (distinct, dim)
+    entries: tuple[Array, Array, Array] | None  # their living entries if these are few; see `windows.gather_living`
+    living_reads: int  # the number of living entries of all words of the batch
 
 
 class _MaxOverWindows(torch.autograd.Function):
-    """`max_over_windows`, with a way back."""
+    """`max_over_windows` with its gradient."""
 
     @staticmethod
     def forward(
         ctx: Any,
         ids: Int64[Tensor, "batch length"],
         lengths: Int64[Tensor, " batch"],
-        how: _How,
-        embedding: Float[Tensor, "words dim"],
-        *parameters: Tensor | None,
+        embedding: nn.Embedding,
+        living: Living,
+        vectors: Float[Tensor, "words dim"],
+        *parameters: Any,
     ) -> Float[Tensor, "batch features"]:
-        """The features; `parameters` are weight and bias of each convolution in turn."""
-        pairs = list(_pairs(parameters))
-        words = _find_words(ids, lengths, embedding, max(weight.shape[2] for weight, _ in pairs), how.living.rows)
+        """Return the features; `parameters` are weight and bias of each convolution in turn."""
+        pairs = list(zip(parameters[::2], parameters[1::2], strict=True))
+        words = _find_words(ids, lengths, vectors, max(weight.shape[2] for weight, _ in pairs), living.rows)
         counts = lengths.contiguous().numpy()
         maxima, winners = [], []
-        for (weight, bias), living in zip(pairs, how.living.filters, strict=True):
-            strongest, winner = _strongest(words, counts, weight, living)
+        for (weight, bias), alive in zip(pairs, living.filters, strict=True):
+            strongest, winner = _strongest(words, counts, weight, alive)
             maxima.append(strongest if bias is None else strongest + bias)
             winners.append(winner)
         features = torch.cat(maxima, dim=1).relu_()
         ctx.save_for_backward(features, *(weight for weight, _ in pairs))
-        ctx.words, ctx.winners, ctx.how, ctx.vocabulary = words, winners, how, len(embedding)
+        ctx.words, ctx.winners, ctx.living = words, winners, living
+        ctx.padding, ctx.sparse, ctx.vocabulary = embedding.padding_idx, embedding.sparse, len(vectors)
         return features
 
     @staticmethod
@@ -148,35 +110,35 @@ class _MaxOverWindows(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]: once_differentiable's types say less
         ctx: Any, gradient: Float[Tensor, "batch features"]
     ) -> tuple[Tensor | None, ...]:
-        """The gradients of the embedding and of each convolution's weight and bias."""
+        """Return the gradients of the embedding and of each convolution's weight and bias."""
         features, *weights = ctx.saved_tensors
         words: _Words = ctx.words
-        gradient = gradient.masked_fill(features <= 0, 0)  # as ReLU: none at 0
+        gradient = gradient.masked_fill(features <= 0, 0)
         by_vector = np.zeros_like(words.vectors)
         gradients: list[Tensor | None] = []
         parts = gradient.split([len(weight) for weight in weights], dim=1)
-        convs = zip(weights, parts, ctx.winners, ctx.how.living.filters, strict=True)
+        convs = zip(weights, parts, ctx.winners, ctx.living.filters, strict=True)
         for number, (weight, part, winner, living) in enumerate(convs):
             by_weight = _go_back(words, part.contiguous().numpy(), winner, weight, living, by_vector)
-            needs_weight, needs_bias = ctx.needs_input_grad[4 + 2 * number : 6 + 2 * number]
+            needs_weight, needs_bias = ctx.needs_input_grad[5 + 2 * number : 7 + 2 * number]
             gradients.append(by_weight if needs_weight else None)
             gradients.append(part.sum(dim=0) if needs_bias else None)
-        if not ctx.needs_input_grad[3]:
-            return None, None, None, None, *gradients
-        by_vector[words.ids == ctx.how.padding] = 0
+        if not ctx.needs_input_grad[4]:
+            return *(None,) * 5, *gradients
+        by_vector[words.ids == ctx.padding] = 0
         rows, ids = torch.from_numpy(by_vector), torch.from_numpy(words.ids)
         shape = (ctx.vocabulary, rows.shape[1])
-        if ctx.how.sparse:
+        if ctx.sparse:
             by_word = torch.sparse_coo_tensor(ids[None], rows, shape, check_invariants=False, is_coalesced=True)
         else:
             by_word = rows.new_zeros(shape).index_copy_(0, ids, rows)
-        return None, None, None, by_word, *gradients
+        return *(None,) * 4, by_word, *gradients
 
 
 def _find_words(ids: Tensor, lengths: Tensor, embedding: Tensor, widest: int, living: LivingRows | None) -> _Words:
     weight, counts = embedding.detach(), lengths.contiguous().numpy()
     found, places = kernels.find_distinct(ids.contiguous().numpy(), counts, widest, len(weight))
-    vectors = kernels.take(weight.numpy(), found)
+    vectors = weight.numpy().take(found, axis=0)
     if living is None:
         return _Words(found, places, vectors, None, 0)
     entries = kernels.gather_living(vectors, found, *living)
@@ -184,9 +146,9 @@ def _find_words(ids: Tensor, lengths: Tensor, embedding: Tensor, widest: int, li
 
 
 def _strongest(
-    words: _Words, lengths: Array, weight: Float[Tensor, "filters dim width"], living: LivingFilters | None
+    words: _Words, lengths: Array, weight: Filters, living: LivingFilters | None
 ) -> tuple[Float[Tensor, "batch filters"], Array]:
-    """The maxima of filters of one width, and the first window that has each."""
+    """Return the maxima of filters of one width, and the first window that has each."""
     filters, dim, width = weight.shape
     maxima = weight.new_empty(len(words.places), filters)
     winners = np.empty(maxima.shape, np.int32)
@@ -210,14 +172,9 @@ def _strongest(
 
 
 def _go_back(
-    words: _Words,
-    gradient: Array,
-    winners: Array,
-    weight: Float[Tensor, "filters dim width"],
-    living: LivingFilters | None,
-    by_vector: Array,
-) -> Float[Tensor, "filters dim width"]:
-    """The gradient of filters of one width; that of the words is added to `by_vector`."""
+    words: _Words, gradient: Array, winners: Array, weight: Filters, living: LivingFilters | None, by_vector: Array
+) -> Filters:
+    """Return the gradient of filters of one width; add that of the words to `by_vector`."""
     weight = weight.detach()
     if living is not None:
         flat = np.zeros(weight.numel(), words.vectors.dtype)
@@ -234,16 +191,6 @@ def _go_back(
     return by_turned.transpose(1, 2).contiguous()
 
 
-def _is_below(alive: Tensor | None, density: float) -> TypeGuard[Tensor]:
-    return alive is not None and int(alive.sum()) < density * alive.numel()
-
-
 def _parameters(convs: Sequence[nn.Conv1d]) -> list[Tensor | None]:
-    """Weight and bias of each convolution in turn."""
+    """Return weight and bias of each convolution in turn."""
     return [parameter for conv in convs for parameter in (conv.weight, conv.bias)]
-
-
-def _pairs(parameters: Sequence[Tensor | None]) -> Iterator[tuple[Tensor, Tensor | None]]:
-    for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
-        assert weight is not None
-        yield weight, bias

@@ -1,7 +1,7 @@
-"""Who can have written a file: what is kept for this user counts only if no other user can have changed it.
+"""Check that no other user can have written a file that is kept for this user.
 
-A checksum shows damage and not intent, since anyone can compute one. Root is trusted: it can change everything anyway.
-Windows has no such owners and permissions; a user's folders are private there.
+A checksum detects damage, not forgery. Root is trusted. Windows has no such owners and permissions; there a user's
+folders are private.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def is_foreign(about: os.stat_result) -> bool:
 
 
 def find_fault(about: os.stat_result) -> str | None:
-    """Return why other users can have changed a file or folder; None if they cannot."""
+    """Return why another user can have changed a file or folder, or None."""
     if is_foreign(about):
         return f"it belongs to another user, {about.st_uid}"
     if hasattr(os, "geteuid") and about.st_mode & _OTHERS_WRITE:
@@ -29,16 +29,16 @@ def find_fault(about: os.stat_result) -> str | None:
 
 
 def make_private(folder: Path) -> bool:
-    """Make a folder for this user alone; where it exists, take the permission to write there from others.
+    """Create a folder for this user alone; if it exists, remove other users' permission to write there.
 
     Returns:
-        Whether its content can be trusted: no other user was permitted to write there.
+        Whether its content can be trusted: no other user had permission to write there.
 
     Raises:
-        OSError: the folder cannot be made, something else is there, or it belongs to another user.
+        OSError: the folder cannot be created, the path is not a folder, or it belongs to another user.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True)  # the mode of `folder` alone
+        folder.mkdir(mode=0o700, parents=True)  # the mode applies to `folder` only
     except FileExistsError:
         if not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None

@@ -1,11 +1,11 @@
-"""Recurrent layers over texts of different lengths on the CPU: the numbers of the packed form, without packing.
+"""Run recurrent layers over texts of different lengths on the CPU, with the results of packed layers.
 
-Torch's packed layers cut the batch into steps outside their kernels, and going back each step hands a gradient of the
-whole batch's size to the one before: the cost grows with the square of the length. Here the positions of a batch lie in
-one matrix, step after step, texts from long to short; so a step is a few rows in a row, none of them padding, and all
-that does not wait for the step before (inputs to gates, all gradients of weights and inputs) is one product a layer.
-The backward direction reads each text reversed within its own length, which is why both directions go step by step
-together, in one product a step.
+Torch's packed layers cut the batch into steps outside their kernels, and each step of the backward pass hands a
+gradient of the whole batch's size to the one before, so the cost grows with the square of the length. Here the
+positions of a batch lie in one matrix, step after step, texts from long to short: a step is a few consecutive rows
+without padding, and everything that does not wait for the last step (inputs to gates, all gradients of weights and
+inputs) is one product per layer. The backward direction reads each text reversed within its own length, so that both
+directions take one product per step.
 """
 
 from __future__ import annotations
@@ -24,32 +24,24 @@ from lt_lightning.kernels.eligibility import can_replace
 from lt_lightning.kernels.rnn_gates import GATES
 
 LOOK = 8
-"""After how many steps going back it is looked whether there is still a gradient."""
+"""Number of steps after which the backward pass checks whether the gradient has become zero."""
 
 
 class Ragged(NamedTuple):
-    """Where the positions of a batch lie when its texts are sorted from long to short and cut into steps.
+    """The positions of a batch whose texts are sorted from long to short and cut into steps."""
 
-    Attributes:
-        order: the texts from long to short.
-        counts: how many texts have a word at each step; they are the first of `order`.
-        places: of each position, step after step, which place it has among batch × length.
-        mirror: of each position, the one that is as far from its text's end as this is from its beginning.
-        before: of each position from the second step on, the one a step earlier.
-    """
-
-    order: Int64[Tensor, " batch"]
-    counts: list[int]
-    places: Int64[Tensor, " positions"]
-    mirror: Int64[Tensor, " positions"]
-    before: Int64[Tensor, " positions_after_first"]
+    order: Int64[Tensor, " batch"]  # the texts from long to short
+    counts: list[int]  # the number of texts that have a word at each step; they are the first of `order`
+    places: Int64[Tensor, " positions"]  # of each position, step after step, its index in batch × length
+    mirror: Int64[Tensor, " positions"]  # of each position, the position in the reversed text
+    before: Int64[Tensor, " later_positions"]  # of each position from the second step on, the one a step earlier
 
 
 def arrange(lengths: Int64[Tensor, " batch"], width: int) -> Ragged:
-    """How texts of these lengths, padded to `width`, fall into steps.
+    """Return the steps of texts of these lengths, padded to `width`.
 
     Raises:
-        ValueError: a length that is not in 1 … `width`.
+        ValueError: a length is not in 1 … `width`.
     """
     if ((lengths < 1) | (lengths > width)).any():
         raise ValueError(f"lengths {lengths.tolist()}; each must be in 1 … {width}")
@@ -64,7 +56,7 @@ def arrange(lengths: Int64[Tensor, " batch"], width: int) -> Ragged:
 
 
 def can_step(layers: nn.RNNBase, inputs: Tensor, state: Any) -> bool:
-    """Whether `read_ragged` serves these layers: where `can_replace` says so, with biases and torch's own cells."""
+    """Return whether `read_ragged` supports these layers: `can_replace`, with biases and a cell of `GATES`."""
     given = () if state is None else (state,) if isinstance(state, Tensor) else tuple(state)
     usual = layers.mode in GATES and layers.bias and layers.proj_size == 0
     return usual and can_replace([layers], (inputs, *given, *layers.parameters()))
@@ -78,17 +70,17 @@ def read_ragged(
     *,
     outputs: bool = True,
 ) -> tuple[Float[Tensor, "batch length features"] | None, Any]:
-    """What packed layers give, see `run_recurrent`; dropout between layers draws one number a word and feature.
+    """Return the result of packed layers; see `run_recurrent`. Dropout between layers draws other numbers.
 
     Args:
         layers: torch's, batch first; see `can_step`.
-        inputs: what is read; what lies beyond a row's length is not looked at.
+        inputs: values beyond a row's length are ignored.
         lengths: the steps of each row.
-        state: where to start from; None for zeros.
-        outputs: whether the states after each step are asked for; if not, None is what there is of them.
+        state: the first state; None for zeros.
+        outputs: whether to return the states after each step; otherwise None takes their place.
 
     Raises:
-        ValueError: inputs that are not as wide as the layers', or a length that is not in 1 … `length`.
+        ValueError: inputs of another width than the layers', or a length that is not in 1 … `length`.
     """
     if inputs.shape[2] != layers.input_size:
         raise ValueError(f"inputs of shape {tuple(inputs.shape)}; expected (batch, length, {layers.input_size})")
@@ -114,16 +106,18 @@ def read_ragged(
         ends.append(last)
     rank = ragged.order.argsort()
     lasts = tuple(torch.cat(list(kind)).index_select(1, rank) for kind in zip(*ends, strict=True))
-    padded = _Put.apply(read, ragged.places, batch * width).view(batch, width, -1) if outputs else None
-    return padded, lasts if states == 2 else lasts[0]
+    last = lasts if states == 2 else lasts[0]
+    if not outputs:
+        return None, last
+    padded = read.new_zeros(batch * width, read.shape[1]).index_copy_(0, ragged.places, read)
+    return padded.view(batch, width, -1), last
 
 
 class _Take(torch.autograd.Function):
-    """Rows that are each taken at most once: then nothing has to be summed on the way back."""
+    """Select rows, each at most once, so that the gradient needs no sums."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, places: Tensor) -> Tensor:
-        """The rows at `places`."""
         ctx.save_for_backward(places)
         ctx.count = len(rows)
         return rows.index_select(0, places)
@@ -133,27 +127,8 @@ class _Take(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]: once_differentiable's types say less
         ctx: Any, gradient: Tensor
     ) -> tuple[Tensor, None]:
-        """Each gradient back where its row is."""
         (places,) = ctx.saved_tensors
         return gradient.new_zeros(ctx.count, gradient.shape[1]).index_copy_(0, places, gradient), None
-
-
-class _Put(torch.autograd.Function):
-    """The way back of `_Take`: rows at their places, zero elsewhere."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, places: Tensor, count: int) -> Tensor:
-        """`count` rows, these at `places` among them."""
-        ctx.save_for_backward(places)
-        return rows.new_zeros(count, rows.shape[1]).index_copy_(0, places, rows)
-
-    @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]: once_differentiable's types say less
-        ctx: Any, gradient: Tensor
-    ) -> tuple[Tensor, None, None]:
-        """The gradient of each row, from its place."""
-        return gradient.index_select(0, ctx.saved_tensors[0]), None, None
 
 
 class _Layer(torch.autograd.Function):
@@ -161,23 +136,19 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        mode: str,
-        ragged: Ragged,
-        wanted: bool,
-        read: Float[Tensor, "positions inputs"],
-        weight_ih: Float[Tensor, "directions rows inputs"],
-        weight_hh: Float[Tensor, "directions rows hidden"],
-        bias_ih: Float[Tensor, "directions rows"],
-        bias_hh: Float[Tensor, "directions rows"],
-        *first: Float[Tensor, "directions batch hidden"],
+        ctx: Any, mode: str, ragged: Ragged, wanted: bool, read: Float[Tensor, "positions inputs"], *tensors: Tensor
     ) -> tuple[Tensor | None, ...]:
-        """The outputs, if they are wanted, and the last states."""
+        """Return the outputs, if they are wanted, and the last states.
+
+        `tensors` are weight_ih, weight_hh, bias_ih and bias_hh with an axis of directions before torch's, and the first
+        states (directions, batch, hidden).
+        """
+        weight_ih, weight_hh, bias_ih, bias_hh, *first = tensors
         cell = GATES[mode]
         both = torch.stack([read, read.index_select(0, ragged.mirror)]) if len(weight_ih) == 2 else read[None]
         bias = bias_ih if cell.split_biases else bias_ih + bias_hh
         gates = torch.baddbmm(bias[:, None], both, weight_ih.mT)
-        # Each (directions, positions, hidden): the states after each step, then what else the way back needs.
+        # Each (directions, positions, hidden): the states after each step, then what else `backward` needs.
         kept = [gates.new_empty(*gates.shape[:2], weight_hh.shape[2]) for _ in range(cell.kept)]
         last = [state.clone() for state in first]
         across = weight_hh.mT
@@ -197,7 +168,7 @@ class _Layer(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]: once_differentiable's types say less
         ctx: Any, *upstream: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        """The gradients of inputs, weights and first states."""
+        """Return the gradients of inputs, weights and first states."""
         cell, ragged = GATES[ctx.mode], ctx.ragged
         both, weight_ih, weight_hh, gates, *rest = ctx.saved_tensors
         first, kept = rest[: cell.states], rest[cell.states :]
@@ -208,7 +179,7 @@ class _Layer(torch.autograd.Function):
         inner = torch.empty_like(gates) if cell.split_biases else slopes
         start = len(both[0])
         for past, (count, sooner) in enumerate(pairwise([*reversed(ragged.counts), 0])):
-            # What comes in at the end alone may have faded to nothing long before the beginning of a long text.
+            # A gradient that enters only at the end may fade to zero long before the beginning of a long text.
             waiting = outer is not None or count < batch or past % LOOK
             if not waiting and not any(kind.any() for kind in back):
                 break
@@ -219,19 +190,11 @@ class _Layer(torch.autograd.Function):
             # The texts that have a word at a step are the first of those that had one at the step before.
             since = slice(step.start - sooner, step.start - sooner + count)
             earlier = [kind[:, since] for kind in kept[: cell.states]] if sooner else first
-            cell.backward(
-                gates[:, step],
-                earlier,
-                [kind[:, step] for kind in kept],
-                states,
-                slopes[:, step],
-                inner[:, step],
-                weight_hh,
-            )
+            of_step = [kind[:, step] for kind in kept]
+            cell.backward(gates[:, step], earlier, of_step, states, slopes[:, step], inner[:, step], weight_hh)
             start -= count
         alive = slice(start, None)
-        needs = ctx.needs_input_grad
-        read = None
+        needs, read = ctx.needs_input_grad, None
         if needs[3]:
             reads = torch.zeros_like(both)
             torch.bmm(slopes[:, alive], weight_ih, out=reads[:, alive])
@@ -239,10 +202,7 @@ class _Layer(torch.autograd.Function):
         states_before = torch.cat([first[0], kept[0].index_select(1, ragged.before)], dim=1)
         bias = slopes[:, alive].sum(1)
         return (
-            None,
-            None,
-            None,
-            read,
+            *(None, None, None, read),
             torch.bmm(slopes[:, alive].mT, both[:, alive]) if needs[4] else None,
             torch.bmm(inner[:, alive].mT, states_before[:, alive]) if needs[5] else None,
             bias,
@@ -252,12 +212,12 @@ class _Layer(torch.autograd.Function):
 
 
 def _side_by_side(states: Tensor, mirror: Tensor) -> Tensor:
-    """(positions, directions · hidden), all read forward, of (directions, positions, hidden), each in its own order."""
+    """Return (positions, directions · hidden) in forward order, from (directions, positions, hidden)."""
     return states[0] if len(states) == 1 else torch.cat([states[0], states[1].index_select(0, mirror)], dim=1)
 
 
 def _apart(states: Tensor, directions: int, mirror: Tensor) -> Tensor:
-    """The way back of `_side_by_side`."""
+    """Reverse `_side_by_side`."""
     if directions == 1:
         return states[None]
     ahead, back = states.chunk(2, dim=1)

@@ -1,7 +1,7 @@
-"""One step of torch's recurrent cells and its way back, written into memory that is there already.
+"""Compute one step of torch's recurrent cells and its gradient, in place.
 
-What `cells` has as formulas to be read, and autograd differentiates, is here with its derivatives, for `ragged`. The
-blocks of a gate matrix are in torch's order.
+`models.rnn.cells` has the same cells as formulas, which autograd differentiates; these are for `ragged_rnn`. The blocks
+of a gate matrix are in torch's order.
 """
 
 from __future__ import annotations
@@ -15,55 +15,46 @@ from torch import Tensor
 
 _slope_of_sigmoid = torch.ops.aten.sigmoid_backward.grad_input
 _slope_of_tanh = torch.ops.aten.tanh_backward.grad_input
+Tensors = Sequence[Tensor]
 
 
 @dataclass(frozen=True)
 class Gates:
-    """A cell, step by step. In what follows a tensor has the axes directions, texts and entries.
+    """The steps of a cell; tensors have the axes directions, texts, entries.
 
     Attributes:
-        states: how many kinds of state it has: h, and the LSTM's c.
-        kept: how many matrices of a state's size a step leaves for the way back: its states, and what else it needs.
-        split_biases: whether the hidden weights' bias is not just added to the inputs', as in a GRU's new state.
-        forward: given the inputs' part of the gates, the states, what to keep, the transposed hidden weights and
-            their bias, writes the gates' values, the new states and what is kept.
-        backward: given the gates' values, the states before the step, what was kept, the gradients of the states after
-            it, room for the gradients of the gates before their functions (of the inputs' part and the hidden part)
-            and the hidden weights, writes these gradients, and the gradients of the states before over those after.
+        states: the number of state tensors: h, and the LSTM's c.
+        kept: the number of tensors of a state's size that a step keeps for `backward`; the states are the first.
+        split_biases: whether the hidden bias is not just added to the inputs', as in a GRU's new state.
+        forward: takes the inputs' part of the gates, the states, the kept tensors, the transposed hidden weights and
+            their bias; writes the gates, the new states and the kept tensors.
+        backward: takes the gates, the states before the step, the kept tensors, the gradients of the states after it,
+            the gradients of the gates before their functions (of the inputs' and of the hidden part) and the hidden
+            weights; writes these gradients, and over those of the states after the step those before it.
     """
 
     states: int
     kept: int
     split_biases: bool
-    forward: Callable[[Tensor, Sequence[Tensor], Sequence[Tensor], Tensor, Tensor], None]
-    backward: Callable[[Tensor, Sequence[Tensor], Sequence[Tensor], Sequence[Tensor], Tensor, Tensor, Tensor], None]
+    forward: Callable[[Tensor, Tensors, Tensors, Tensor, Tensor], None]
+    backward: Callable[[Tensor, Tensors, Tensors, Tensors, Tensor, Tensor, Tensor], None]
 
 
-def _tanh_forward(
-    gates: Tensor, states: Sequence[Tensor], kept: Sequence[Tensor], weight: Tensor, _bias: Tensor
-) -> None:
+def _tanh_forward(gates: Tensor, states: Tensors, kept: Tensors, weight: Tensor, _bias: Tensor) -> None:
     (h,), (hs,) = states, kept
     torch.tanh(gates.baddbmm_(h, weight), out=hs)
     h.copy_(hs)
 
 
 def _tanh_backward(
-    _gates: Tensor,
-    _earlier: Sequence[Tensor],
-    kept: Sequence[Tensor],
-    back: Sequence[Tensor],
-    slopes: Tensor,
-    _inner: Tensor,
-    weight: Tensor,
+    _gates: Tensor, _earlier: Tensors, kept: Tensors, back: Tensors, slopes: Tensor, _inner: Tensor, weight: Tensor
 ) -> None:
     (dh,), (hs,) = back, kept
     _slope_of_tanh(dh, hs, grad_input=slopes)
     _cross(slopes, weight, dh)
 
 
-def _lstm_forward(
-    gates: Tensor, states: Sequence[Tensor], kept: Sequence[Tensor], weight: Tensor, _bias: Tensor
-) -> None:
+def _lstm_forward(gates: Tensor, states: Tensors, kept: Tensors, weight: Tensor, _bias: Tensor) -> None:
     (h, c), (hs, cs, tanh) = states, kept
     gates.baddbmm_(h, weight)
     size = h.shape[2]
@@ -79,13 +70,7 @@ def _lstm_forward(
 
 
 def _lstm_backward(
-    gates: Tensor,
-    earlier: Sequence[Tensor],
-    kept: Sequence[Tensor],
-    back: Sequence[Tensor],
-    slopes: Tensor,
-    _inner: Tensor,
-    weight: Tensor,
+    gates: Tensor, earlier: Tensors, kept: Tensors, back: Tensors, slopes: Tensor, _inner: Tensor, weight: Tensor
 ) -> None:
     (dh, dc), (_, before), (_, _, tanh) = back, earlier, kept
     i, f, g, o = gates.chunk(4, dim=2)
@@ -99,7 +84,7 @@ def _lstm_backward(
     _cross(slopes, weight, dh)
 
 
-def _gru_forward(gates: Tensor, states: Sequence[Tensor], kept: Sequence[Tensor], weight: Tensor, bias: Tensor) -> None:
+def _gru_forward(gates: Tensor, states: Tensors, kept: Tensors, weight: Tensor, bias: Tensor) -> None:
     (h,), (hs, new) = states, kept
     size = h.shape[2]
     hidden = torch.baddbmm(bias[:, None], h, weight)
@@ -112,13 +97,7 @@ def _gru_forward(gates: Tensor, states: Sequence[Tensor], kept: Sequence[Tensor]
 
 
 def _gru_backward(
-    gates: Tensor,
-    earlier: Sequence[Tensor],
-    kept: Sequence[Tensor],
-    back: Sequence[Tensor],
-    slopes: Tensor,
-    inner: Tensor,
-    weight: Tensor,
+    gates: Tensor, earlier: Tensors, kept: Tensors, back: Tensors, slopes: Tensor, inner: Tensor, weight: Tensor
 ) -> None:
     (dh,), (before,), (_, new) = back, earlier, kept
     r, z, n = gates.chunk(3, dim=2)
@@ -133,15 +112,15 @@ def _gru_backward(
 
 
 def _cross(slopes: Tensor, weight: Tensor, dh: Tensor) -> None:
-    """The gradient of the state before the step, by way of the gates."""
+    """Compute the gradient of the state before the step through the gates."""
     _drop_vanished(dh.baddbmm_(slopes, weight, beta=0))
 
 
 def _drop_vanished(gradient: Tensor) -> None:
-    """Zero what is too small to count, in place: gradients fade through time, and there is no bottom but this.
+    """Zero gradients that are too small to matter, in place.
 
-    Below `tiny` a processor computes many times slower, and keeps fewer digits; the products of what is a little larger
-    with weights and slopes fall below it. Beside any gradient that a weight's sum has from a later step it is nothing.
+    Gradients fade through time, and below `tiny` a processor is many times slower and less precise; the products of
+    slightly larger ones with weights and slopes fall below it. They are negligible beside the gradients of later steps.
     """
     limits = torch.finfo(gradient.dtype)
     torch.ops.aten.hardshrink.out(gradient, limits.tiny / limits.eps, out=gradient)
@@ -154,4 +133,4 @@ GATES: Mapping[str, Gates] = MappingProxyType(
         "GRU": Gates(1, 2, True, _gru_forward, _gru_backward),
     }
 )
-"""Cells by what torch calls their mode."""
+"""Cells by torch's `mode`."""

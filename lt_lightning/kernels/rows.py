@@ -1,4 +1,4 @@
-"""Rows of different lengths, out of one flat array."""
+"""Copy rows of different lengths out of one flat array."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from lt_lightning.kernels.compiling import compiled
 
 @compiled
 def copy_rows(flat, starts, lengths, filling, copied):
-    """Copy rows below each other, and fill them up.
+    """Copy rows out of `flat` below each other, and pad them with `filling`.
 
-    Args:
-        flat: (numbers,).
-        starts: (rows,) where each row begins in it.
-        lengths: (rows,) how long each is.
-        filling: what comes behind it.
-        copied: (rows, width) written; as wide as the longest row at least.
+    Shapes: flat (numbers,); starts, lengths (rows,); copied (rows, width), at least as wide as the longest row.
     """
     for row in range(len(starts)):
         start, length = starts[row], lengths[row]

@@ -1,4 +1,4 @@
-"""Adam that pays for living entries alone."""
+"""Adam whose time and memory depend on the number of living entries."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from lt_lightning.kernels import adam as kernels
 from lt_lightning.kernels.living import Array
 
 PACKED = 0.4
-"""Below this density a parameter's moments are kept for its living entries alone: less memory, and less time."""
+"""Density below which moments are kept for living entries only, which saves memory and time."""
 
 
 class LivingAdam(optim.Optimizer):
-    """Adam, or AdamW, whose time and memory fall with the density of what it trains.
+    """Adam, or AdamW, whose time and memory fall with the density of the parameters.
 
-    Its numbers are those of `torch.optim.Adam` and `AdamW` on gradients that are zero where an entry is pruned, but for
-    rounding. It works on the CPU, on float32 and float64, and takes sparse gradients (of an embedding with
-    `sparse=True`) without making them dense. Unlike `torch.optim.SparseAdam` it moves every living entry at every
-    step, as Adam does: one without a gradient follows its momentum.
+    The results are those of `torch.optim.Adam` and `AdamW` on gradients that are zero where an entry is pruned, up to
+    rounding. It works on the CPU, in float32 and float64, and takes sparse gradients (of an embedding with
+    `sparse=True`) without making them dense. Unlike `torch.optim.SparseAdam` it moves every living entry at every step,
+    as Adam does: entries without a gradient follow their momentum.
 
     Args:
         params: parameters, or groups of them.
         lr: the learning rate.
         betas: the decay of the mean and of the mean square of the gradients.
         eps: added to the root of the mean square.
-        weight_decay: an L2 penalty, or, decoupled, the share of a weight that a step takes away, times `lr`.
-        decoupled: AdamW in place of Adam.
+        weight_decay: an L2 penalty or, decoupled, the share of a weight that a step subtracts, times `lr`.
+        decoupled: whether to use AdamW.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class LivingAdam(optim.Optimizer):
         decoupled: bool = False,
     ) -> None:
         if not (lr >= 0 and eps >= 0 and weight_decay >= 0 and all(0 <= beta < 1 for beta in betas)):
-            raise ValueError(f"lr {lr}, betas {betas}, eps {eps}, weight_decay {weight_decay}: one is out of its range")
+            raise ValueError(f"lr {lr}, betas {betas}, eps {eps}, weight_decay {weight_decay}: one is out of range")
         settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "decoupled": decoupled}
         self._living: dict[Tensor, _Entries] = {}
         self._resting: dict[Tensor, _Resting] = {}
@@ -54,17 +54,17 @@ class LivingAdam(optim.Optimizer):
 
     @staticmethod
     def serves(params: Iterable[Tensor]) -> bool:
-        """Whether it can train such parameters."""
+        """Return whether it can train these parameters."""
         return all(
             param.device.type == "cpu" and param.dtype in (torch.float32, torch.float64) and param.is_contiguous()
             for param in params
         )
 
     def skip_pruned(self, alive: Mapping[Tensor, Tensor]) -> None:
-        """Leave pruned entries out from now on: they must be zero, and stay so.
+        """Leave pruned entries out from now on; they must be zero, and stay zero.
 
         Args:
-            alive: boolean tensors by parameter; what was said of others before still holds.
+            alive: boolean tensors by parameter; the masks of other parameters stay.
         """
         self._end_rests()
         for param, mask in alive.items():
@@ -77,12 +77,12 @@ class LivingAdam(optim.Optimizer):
                     state[name] = dense[mask] if param in self._living else dense.masked_fill_(~mask, 0)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state, all moments up to date; where few entries live they are those of the living ones, in order."""
+        """Return the state with up-to-date moments; below `PACKED` those of the living entries, in order."""
         self._end_rests()
         return super().state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave, under the same mask."""
+        """Load what `state_dict` returned under the same mask."""
         self._resting.clear()
         super().load_state_dict(state_dict)
 
@@ -92,7 +92,7 @@ class LivingAdam(optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take a step; what `closure` gives, if there is one, is returned."""
+        """Take a step, and return the result of `closure`, if any."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -102,7 +102,7 @@ class LivingAdam(optim.Optimizer):
             for param in group["params"]:
                 if param.grad is not None:
                     self._update(param, rates)
-                    torch.autograd.graph.increment_version(param)  # it was changed behind autograd's back
+                    torch.autograd.graph.increment_version(param)  # autograd has not seen the change
         return loss
 
     def _update(self, param: Tensor, all_rates: _Rates) -> None:
@@ -137,14 +137,14 @@ class LivingAdam(optim.Optimizer):
             living.slopes.fill(0)
 
     def _update_rows(self, param: Tensor, rows: Array, slopes: Array, all_rates: _Rates) -> None:
-        """Take a step where few rows have a gradient."""
+        """Take a step with a gradient of some rows only."""
         group, state = all_rates.group, self.state[param]
         step, rates, moments = state["step"], all_rates[state["step"], param.dtype], self._moments(param)
         others = {key: value for key, value in group.items() if key not in ("params", "lr")}
         resting = self._resting.get(param)
         if resting is None:
             resting = self._resting[param] = _Resting(np.full(len(param), -1), group["lr"], others, rates)
-        elif group["lr"] > resting.lr or others != resting.others:  # steps may be large enough again
+        elif group["lr"] > resting.lr or others != resting.others:  # steps may be large enough to change weights again
             kernels.end_rests(*moments, resting.rates, step - 1, resting.since)
         resting.lr, resting.others, resting.rates = group["lr"], others, rates
         may_rest = group["betas"][0] <= group["betas"][1] and not group["weight_decay"]
@@ -163,27 +163,20 @@ class LivingAdam(optim.Optimizer):
 
 @dataclass
 class _Resting:
-    """Which rows of a parameter rest.
+    """The resting rows of a parameter."""
 
-    Attributes:
-        since: after which step, -1 for those that do not.
-        lr: the learning rate of the last step.
-        others: its other settings.
-        rates: what came of them.
-    """
-
-    since: Array
-    lr: float
-    others: dict[str, Any]
-    rates: tuple[Any, ...]
+    since: Array  # the step after which each row rests, or -1
+    lr: float  # the learning rate of the last step
+    others: dict[str, Any]  # the other settings of the last step
+    rates: tuple[Any, ...]  # the rates of the last step
 
 
 class _Entries:
-    """The living entries of one parameter.
+    """The living entries of a parameter.
 
     Attributes:
-        entries: where they are, in order.
-        slopes: room for their gradients; zero between the steps.
+        entries: their positions, ascending.
+        slopes: a buffer for their gradients; zero between the steps.
     """
 
     def __init__(self, alive: Tensor, dtype: torch.dtype) -> None:
@@ -194,7 +187,7 @@ class _Entries:
         self._starts: Array | None = None
 
     def starts(self, rows: int) -> Array:
-        """Where each row's entries begin."""
+        """Return the start of each row's entries."""
         if self._starts is None:
             ends = np.arange(rows + 1) * (self._size // rows)
             self._starts = np.searchsorted(self.entries, ends.astype(self.entries.dtype))
@@ -206,7 +199,7 @@ class _Entries:
 
 
 class _Rates(dict[tuple[int, torch.dtype], tuple[Any, ...]]):
-    """What `kernels.adam` calls by this name, by step and type; computed in double precision, once."""
+    """The `rates` of `kernels.adam` by step and type, computed once in double precision."""
 
     def __init__(self, group: Mapping[str, Any]) -> None:
         super().__init__()
@@ -219,16 +212,16 @@ class _Rates(dict[tuple[int, torch.dtype], tuple[Any, ...]]):
         size, scale = lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)
         kind = np.float64 if dtype == torch.float64 else np.float32
         numbers = (beta1, 1 - beta1, beta2, 1 - beta2, size, scale, self.group["eps"], penalty, left)
-        with np.errstate(over="ignore"):  # a learning rate beyond all numbers is the loss's affair
+        with np.errstate(over="ignore"):  # the loss shows that the learning rate is too large
             self[key] = tuple(map(kind, numbers))
         return self[key]
 
 
 def _dense(moments: Tensor, param: Tensor, living: _Entries | None) -> Tensor:
-    """Moments of all entries, from those of the living ones.
+    """Return the moments of all entries, from those of the living ones.
 
     Raises:
-        ValueError: if they are of another mask.
+        ValueError: they belong to another mask.
     """
     if moments.shape == param.shape:
         return moments

@@ -1,13 +1,16 @@
-"""Filters that slide over texts, and the window where each answers the loudest.
+"""Slide filters over texts, and find the window with each filter's maximum.
 
-Convolution over embedded words is a sum of look-ups: what a filter answers to a window is the sum of its answers to
-the words in it, and each *distinct* word of a batch need meet the filters only once (`strongest_of_table`). Where
-nearly all weights are pruned, most of these answers are zero, and the few others are added one by one
-(`strongest_of_living`). Only the window that won has a way back, so the gradients touch `batch × filters` windows,
-however long the texts are.
+Convolution over embedded words is a sum of look-ups: a filter's value at a window is the sum of its answers to the
+words in it, and each *distinct* word of a batch is multiplied by the filters once (`strongest_of_table`). If nearly all
+weights are pruned, most answers are zero, and the others are added one by one (`strongest_of_living`). Only the window
+of the maximum has a gradient, so the backward pass reads `batch × filters` windows, however long the texts are.
 
-Words of a batch go by their *place* among its distinct words. Filters have their positions before their dimensions:
-`(filters, width, dim)`, so that what is read together lies together.
+Words of a batch are given as *places* among its distinct words. Shapes that several loops share:
+
+- places (batch, length) int32, at least as long as a filter is wide; lengths (batch,) the number of words of each row;
+- maxima, winners (batch, filters), winners int32: the maximum of each filter, and the first window that has it;
+- begins (distinct + 1,), dims, values: the living entries of the distinct words' vectors, see `gather_living`;
+- vectors (distinct, dim); by_vector (distinct, dim) and by_weight: gradients that are added to.
 """
 
 from __future__ import annotations
@@ -17,25 +20,17 @@ import numpy as np
 from lt_lightning.kernels.compiling import compiled
 
 STRETCH = 32
-"""How many windows are looked at together, so that their answers stay in the nearest cache."""
+"""Number of windows that are compared at a time, so that their values stay in the L1 cache."""
 
 
 @compiled
 def find_distinct(ids, lengths, widest, vocabulary):
-    """The distinct words of a batch, and which of them each word is.
+    """Return the distinct words of a batch, (distinct,) int64, ascending, and `places`, 0 where a row is not read.
 
-    Args:
-        ids: (batch, length) word ids.
-        lengths: (batch,) the number of words of each row.
-        widest: a row is read so far at least, into its padding if need be.
-        vocabulary: ids are below it.
-
-    Returns:
-        words: (distinct,) int64, ascending.
-        places: (batch, length) int32; 0 where nobody reads.
+    `ids` is (batch, length); a row is read up to its length, and at least up to `widest`, into its padding.
 
     Raises:
-        IndexError: an id is none of the vocabulary.
+        IndexError: an id is not in 0 … `vocabulary` − 1.
     """
     batch, length = ids.shape
     numbers = np.zeros(vocabulary, np.int32)
@@ -59,27 +54,10 @@ def find_distinct(ids, lengths, widest, vocabulary):
 
 
 @compiled
-def take(matrix, rows):
-    """Some rows of a matrix, one below the other."""
-    taken = np.empty((len(rows), matrix.shape[1]), matrix.dtype)
-    for i in range(len(rows)):
-        for c in range(matrix.shape[1]):
-            taken[i, c] = matrix[rows[i], c]
-    return taken
-
-
-@compiled
 def strongest_of_table(table, places, lengths, maxima, winners):
-    """The strongest answer of each filter in each row, and the first window that has it.
+    """Write the maxima and winners of each row from `table`, (distinct, width, filters), the answers to each word.
 
-    Windows that leave their text do not compete, but the first always does.
-
-    Args:
-        table: (distinct, width, filters) what each filter answers to each word at each position.
-        places: (batch, length) which word each is; as long as a filter is wide at least.
-        lengths: (batch,) the number of words of each row.
-        maxima: (batch, filters) written.
-        winners: (batch, filters) int32, written.
+    Windows that leave their text do not compete, except the first.
     """
     _, width, filters = table.shape
     batch, length = places.shape
@@ -101,13 +79,9 @@ def strongest_of_table(table, places, lengths, maxima, winners):
 
 @compiled
 def keep_strongest(answers, begin, maxima, winners):
-    """Note where windows beat those before them; the very first is noted in any case. NaN beats everything.
+    """Update `maxima` and `winners`, (filters,), from the windows (windows, filters) that start at number `begin`.
 
-    Args:
-        answers: (windows, filters).
-        begin: the number of the first of these windows.
-        maxima: (filters,) the strongest so far.
-        winners: (filters,) whose they are.
+    The very first window always wins; NaN beats everything.
     """
     windows, filters = answers.shape
     if begin == 0:
@@ -115,7 +89,7 @@ def keep_strongest(answers, begin, maxima, winners):
         winners[:] = 0
     for window in range(windows):
         for f in range(filters):
-            # Written so that it becomes a vector's comparison and two choices; a NaN that has won stays.
+            # In a form that vectorizes: a comparison and two selections; a NaN that has won stays.
             stronger = not (answers[window, f] <= maxima[f]) and maxima[f] == maxima[f]
             maxima[f] = answers[window, f] if stronger else maxima[f]
             winners[f] = begin + window if stronger else winners[f]
@@ -123,18 +97,10 @@ def keep_strongest(answers, begin, maxima, winners):
 
 @compiled
 def gather_living(vectors, words, starts, columns):
-    """The living entries of some words' vectors, one word after another.
+    """Return the living entries of words' vectors: the start of each word's, their dimensions, their values.
 
-    Args:
-        vectors: (distinct, dim) the vectors.
-        words: (distinct,) whose they are.
-        starts: (vocabulary + 1,) where each word's living entries begin in `columns`.
-        columns: (alive,) their dimensions.
-
-    Returns:
-        begins: (distinct + 1,) where each word's entries begin.
-        dims: their dimensions.
-        values: what they are.
+    Shapes: words (distinct,) ids; starts (vocabulary + 1,) the start of each word's living entries in `columns`;
+    columns (alive,) their dimensions.
     """
     begins = np.empty(len(words) + 1, np.int64)
     begins[0] = 0
@@ -153,7 +119,7 @@ def gather_living(vectors, words, starts, columns):
 
 @compiled
 def count_living(begins, places, lengths, widest):
-    """How many living entries the words of a batch have, each word as often as it is read."""
+    """Return the number of living entries of all words of a batch."""
     batch, length = places.shape
     count = 0
     for row in range(batch):
@@ -164,15 +130,7 @@ def count_living(begins, places, lengths, widest):
 
 @compiled
 def answer_living(begins, dims, values, weight, table):
-    """What filters answer to words of which few entries live: the product of a sparse and a dense matrix.
-
-    Args:
-        begins: (distinct + 1,) where each word's living entries begin; see `gather_living`.
-        dims: their dimensions.
-        values: what they are.
-        weight: (dim, answers) the filters.
-        table: (distinct, answers) written.
-    """
+    """Multiply words' living entries by a dense weight, (dim, answers), into `table`, (distinct, answers)."""
     for i in range(len(begins) - 1):
         row = table[i]
         row[:] = 0
@@ -184,26 +142,16 @@ def answer_living(begins, dims, values, weight, table):
 
 @compiled
 def strongest_of_living(begins, dims, values, starts, shifts, weights, places, lengths, width, maxima, winners):
-    """As `strongest_of_table`, from the living entries of words and filters alone.
+    """Write what `strongest_of_table` does, from the living entries of words and filters.
 
-    Args:
-        begins: (distinct + 1,) where each word's living entries begin; see `gather_living`.
-        dims: their dimensions.
-        values: what they are.
-        starts: (dim + 1,) where each dimension's living weights begin.
-        shifts: (alive,) uint32: (width - 1 - position) · filters + filter of each living weight; what it answers to
-            word t goes to this place after the first filter of window t - width + 1.
-        weights: (alive,) what they are.
-        places: (batch, length) which word each is; as long as a filter is wide at least.
-        lengths: (batch,) the number of words of each row.
-        width: how many words a filter sees.
-        maxima: (batch, filters) written.
-        winners: (batch, filters) int32, written.
+    Shapes: starts (dim + 1,) the start of each dimension's living weights; weights (alive,); shifts (alive,) uint32,
+    (width - 1 - position) · filters + filter: the place of its answer to word t after the first filter of window
+    t - width + 1.
     """
     batch, length = places.shape
     filters = np.uint64(maxima.shape[1])
     margin = width - 1
-    # With the windows that begin before the stretch, or end after it, so that nobody has to ask.
+    # With a margin for windows that begin before the stretch or end after it, so that the loop has no branch.
     answers = np.empty((STRETCH + 2 * margin, maxima.shape[1]), values.dtype)
     flat = answers.reshape(-1)
     for row in range(batch):
@@ -223,22 +171,15 @@ def strongest_of_living(begins, dims, values, starts, shifts, weights, places, l
 
 @compiled
 def backward_dense(gradient, winners, places, vectors, weight, by_vector, by_weight):
-    """The way back from the windows that won, to words and filters.
+    """Add the gradients from the winning windows to `by_vector` and `by_weight`.
 
-    Args:
-        gradient: (batch, filters) that of the maxima.
-        winners: (batch, filters) the windows that won.
-        places: (batch, length) which word each is.
-        vectors: (distinct, dim) the words' vectors.
-        weight: (filters, width, dim).
-        by_vector: (distinct, dim) added to.
-        by_weight: (filters, width, dim) added to.
+    Shapes: gradient (batch, filters) of the maxima; weight, by_weight (filters, width, dim).
     """
     filters, width, dim = weight.shape
     for row in range(len(gradient)):
         for f in range(filters):
             share = gradient[row, f]
-            if share == 0:  # dropped, or cut off by ReLU
+            if share == 0:  # dropout or ReLU
                 continue
             for j in range(width):
                 word = places[row, winners[row, f] + j]
@@ -252,19 +193,10 @@ def backward_dense(gradient, winners, places, vectors, weight, by_vector, by_wei
 
 @compiled
 def backward_living(gradient, winners, places, vectors, starts, dims, positions, weights, by_vector, by_weight):
-    """As `backward_dense`, for the living weights of the filters alone.
+    """Do the same as `backward_dense` for the living weights of the filters.
 
-    Args:
-        gradient: (batch, filters) that of the maxima.
-        winners: (batch, filters) the windows that won.
-        places: (batch, length) which word each is.
-        vectors: (distinct, dim) the words' vectors.
-        starts: (filters + 1,) where each filter's living weights begin.
-        dims: (alive,) the dimension of each.
-        positions: (alive,) its position.
-        weights: (alive,) what it is.
-        by_vector: (distinct, dim) added to.
-        by_weight: (alive,) added to.
+    Shapes: starts (filters + 1,) the start of each filter's living weights; dims, positions, weights and by_weight are
+    (alive,).
     """
     for row in range(len(gradient)):
         for f in range(gradient.shape[1]):
@@ -279,13 +211,7 @@ def backward_living(gradient, winners, places, vectors, starts, dims, positions,
 
 @compiled
 def sum_by_place(rows, places, sums):
-    """Add up what belongs to the same word.
-
-    Args:
-        rows: (reads, dim).
-        places: (reads,) whose each is.
-        sums: (distinct, dim) added to.
-    """
+    """Add each of `rows`, (reads, dim), to the row of `sums`, (distinct, dim), at its place, `places` (reads,)."""
     reads, dim = rows.shape
     for t in range(reads):
         place = places[t]

@@ -1,14 +1,14 @@
-"""Networks, their tasks, and the LightningModule that trains them.
+"""Networks, tasks, and the LightningModule that trains them.
 
-A network gives logits; it knows nothing of losses, metrics, pruning or the text behind the ids. It draws its first
+A network returns logits; it does not know losses, metrics, pruning or the text behind the ids. It draws its first
 weights in `reset_parameters()`, so that they can be drawn again.
 
 - `embedding`: words and letters as vectors;
 - `cnn`: classifiers with maximum over time;
-- `rnn/`: recurrent layers from their equations or torch's, and the networks made of them; `sampling`: text made up;
+- `rnn/`: recurrent layers, torch's or from their equations, and networks of them; `sampling`: draw text from one;
 - `ngram`: the baseline of a language model;
-- `tasks`: what a batch asks of a network; `learner`: the LightningModule; `mean`: of each step's numbers;
-- `build`: all of it from settings.
+- `tasks`: losses and metrics of each task; `learner`: the LightningModule; `mean`: the mean over steps;
+- `build`: build all of these from settings.
 """
 
 from lt_lightning.models.build import build_learner

@@ -1,4 +1,4 @@
-"""Convolution over words and maximum over time, after Kim 2014, https://arxiv.org/abs/1408.5882."""
+"""Classify texts by convolution over words and maximum over time; Kim 2014, https://arxiv.org/abs/1408.5882."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from lt_lightning.kernels.max_over_windows import Living, max_over_windows, runs
 from lt_lightning.models.embedding import WordEmbedding
 
 WIDTHS = (3, 4, 5)
-"""How many neighbouring words a filter sees, by default."""
+"""Default widths of the filters, in words."""
 Initializer = Literal["xavier", "xavier_2d"]
-"""How filters are drawn."""
 Kernel = Literal["fast", "reference"]
-"""How features are computed."""
+Ids = Int64[Tensor, "batch length"]
+Lengths = Int64[Tensor, " batch"]
 
 
-class TextCNN(nn.Module):
-    """What `MultiCNN` and `BinaryCNN` share: everything but the number of logits.
+class MultiCNN(nn.Module):
+    """A convolutional classifier with one logit per class.
 
     Args:
-        words: the size of the vocabulary.
-        logits: how many.
-        dim: the length of a word's vector.
-        filters: the number of filters of each width.
-        widths: how many words a filter sees.
+        words, classes: the size of the vocabulary, and the number of classes.
+        dim, vectors, embedding_std: see `WordEmbedding`.
+        filters, widths: the number of filters of each width, and their widths in words.
         dropout: the share of the features dropped in training.
-        vectors: pre-trained word vectors; see `WordEmbedding`.
-        embedding_std: the standard deviation of word vectors that are drawn.
-        initializer: `xavier`, Xavier-normal with a window's fans; `xavier_2d`, with those of the same filters written
-            as Conv2d over a picture of one channel, whose fan-out is `dim` times as large: weights about a seventh
-            as large with 100 dimensions.
-        kernel: `fast`, or `reference`: layer after layer, the same numbers but for rounding; see `max_over_time`.
-            Second derivatives, and `torch.func`, need `reference`.
+        initializer: `xavier`, Xavier-normal with a window's fans; `xavier_2d`, with the fans of the same filters
+            written as Conv2d over an image of one channel, whose fan-out is `dim` times as large: with 100 dimensions
+            weights are about a seventh as large.
+        kernel: `fast`, or `reference`: layer by layer, the same numbers up to rounding; see `max_over_time`. Second
+            derivatives and `torch.func` need `reference`.
+
+    Example:
+        >>> sum(parameter.numel() for parameter in MultiCNN(50_002, 4).parameters())
+        5121704
     """
 
     def __init__(
         self,
         words: int,
-        logits: int,
+        classes: int,
         *,
         dim: int = 100,
         filters: int = 100,
@@ -62,57 +62,50 @@ class TextCNN(nn.Module):
         self.embedding = WordEmbedding(words, dim, vectors, embedding_std)
         self.convs = nn.ModuleList(nn.Conv1d(dim, filters, width) for width in widths)
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(filters * len(widths), logits)
+        self.fc = nn.Linear(filters * len(widths), classes)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all weights afresh."""
+        """Draw all weights."""
         self.embedding.reset_parameters()
-        _initialize(self.convs, self.fc, self._initializer)
+        for layer in (*self.convs, self.fc):
+            assert isinstance(layer, nn.Conv1d | nn.Linear)
+            assert layer.bias is not None
+            # (filters, dim, width) seen as (filters, 1, dim, width): xavier_normal_ takes the fans from the shape.
+            image = self._initializer == "xavier_2d" and isinstance(layer, nn.Conv1d)
+            nn.init.xavier_normal_(layer.weight.unsqueeze(1) if image else layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def skip_pruned(self, alive: Mapping[str, Tensor] | None) -> None:
-        """Leave pruned entries out of the arithmetic from now on: they must be zero, and stay so.
+        """Leave pruned entries out of the arithmetic from now on; they must be zero, and stay zero.
 
         Args:
-            alive: boolean tensors by parameter name; whoever has none is all alive. None: leave nothing out.
+            alive: boolean tensors by parameter name; all entries of other parameters live. None: compute with all
+                entries.
         """
         names = [f"convs.{number}.weight" for number in range(len(self.convs))]
         self._living = None if alive is None else Living.of(alive.get("embedding.weight"), [*map(alive.get, names)])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_living": None}  # whoever has a copy may change its weights
+        return {**self.__dict__, "_living": None}  # the weights of a copy may change
 
     def _load_from_state_dict(self, *arguments: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         self._living = None
         super()._load_from_state_dict(*arguments)
 
-    def forward(
-        self, ids: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]
-    ) -> Float[Tensor, "batch logits"]:
-        """The logits of each text.
+    def forward(self, ids: Ids, lengths: Lengths) -> Float[Tensor, "batch logits"]:
+        """Return the logits of each text.
 
         Args:
-            ids: word ids, each row filled up with `<pad>`.
+            ids: word ids, rows padded with `<pad>`.
             lengths: the number of words in each row.
         """
         features = max_over_time(self.embedding, self.convs, ids, lengths, kernel=self._kernel, living=self._living)
         return self.fc(self.dropout(features))
 
 
-class MultiCNN(TextCNN):
-    """A convolutional classifier with one logit a class; arguments as for `TextCNN`, with `classes` for `logits`.
-
-    Example:
-        >>> sum(parameter.numel() for parameter in MultiCNN(50_002, 4).parameters())
-        5121704
-    """
-
-    def __init__(self, words: int, classes: int, **settings: Any) -> None:
-        super().__init__(words, classes, **settings)
-
-
-class BinaryCNN(TextCNN):
-    """A convolutional classifier with a single logit, that of class 1; arguments as for `TextCNN`, without `logits`.
+class BinaryCNN(MultiCNN):
+    """A convolutional classifier with a single logit, that of class 1 of two; arguments as for `MultiCNN`.
 
     Example:
         >>> sum(parameter.numel() for parameter in BinaryCNN(50_002).parameters())
@@ -122,33 +115,33 @@ class BinaryCNN(TextCNN):
     def __init__(self, words: int, **settings: Any) -> None:
         super().__init__(words, 1, **settings)
 
-    def forward(self, ids: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]) -> Float[Tensor, " batch"]:
-        """The logit of class 1 for each text; arguments as for `TextCNN.forward`."""
+    def forward(self, ids: Ids, lengths: Lengths) -> Float[Tensor, " batch"]:
+        """Return the logit of class 1 for each text; arguments as for `MultiCNN`."""
         return super().forward(ids, lengths).squeeze(1)
 
 
 def max_over_time(
     embedding: nn.Embedding,
     convs: Iterable[nn.Module],
-    ids: Int64[Tensor, "batch length"],
-    lengths: Int64[Tensor, " batch"],
+    ids: Ids,
+    lengths: Lengths,
     *,
     kernel: Kernel = "fast",
     living: Living | None = None,
 ) -> Float[Tensor, "batch features"]:
-    """The strongest answer of each filter anywhere in the text, after ReLU.
+    """Return each filter's maximum over the windows of a text, after ReLU.
 
-    Only windows that lie inside the text compete, so that padding never wins and the result does not depend on it. A
-    text shorter than a filter has one window, which starts at its first word and runs into the zeros of the padding.
+    Only windows inside the text compete, so that the result does not depend on padding. A text shorter than a filter
+    has one window, from its first word into the zeros of the padding.
 
     Args:
-        embedding: gives words their vectors.
+        embedding: the words' vectors.
         convs: the filters.
-        ids: word ids, each row filled up with `<pad>`.
+        ids: word ids, rows padded with `<pad>`.
         lengths: the number of words in each row.
-        kernel: `fast`: the same numbers, but for rounding, by `max_over_windows` where it serves (on the CPU);
-            `reference`: by `max_over_layers`, always.
-        living: which entries are worth looking at, for `max_over_windows`.
+        kernel: `fast`: `max_over_windows` where it is supported (on the CPU), which gives the same numbers up to
+            rounding; `reference`: always `max_over_layers`.
+        living: the living entries, for `max_over_windows`.
     """
     layers = [conv for conv in convs if isinstance(conv, nn.Conv1d)]
     widest = max(conv.kernel_size[0] for conv in layers)
@@ -160,31 +153,18 @@ def max_over_time(
 
 
 def max_over_layers(
-    embedding: nn.Embedding,
-    convs: Iterable[nn.Conv1d],
-    ids: Int64[Tensor, "batch length"],
-    lengths: Int64[Tensor, " batch"],
+    embedding: nn.Embedding, convs: Iterable[nn.Conv1d], ids: Ids, lengths: Lengths
 ) -> Float[Tensor, "batch features"]:
-    """`max_over_time` as its definition says, layer after layer, on any device and in any precision."""
-    # Turned and copied once here, or each convolution would do so, forward and backward.
+    """Compute `max_over_time` layer by layer, on any device and in any precision."""
+    # Transposed and copied once here; otherwise each convolution would do so, forward and backward.
     vectors = embedding(ids).transpose(1, 2).contiguous()
     features = []
     for conv in convs:
         windows = conv(vectors)
         last = (lengths - conv.kernel_size[0]).clamp(min=0)
         outside = torch.arange(windows.shape[2], device=ids.device) > last[:, None]
-        # −∞ is added, not filled in: the same maximum, and going back an addition costs nothing.
+        # −∞ is added, not filled in: the same maximum, and the gradient of an addition costs nothing.
         handicap = windows.new_zeros(outside.shape).masked_fill_(outside, -torch.inf)
         features.append((windows + handicap[:, None]).max(dim=2).values)
-    # ReLU after the maximum, not before: the same numbers from a hundredth of the work.
+    # ReLU after the maximum: the same numbers for a hundredth of the work.
     return torch.cat(features, dim=1).relu()
-
-
-def _initialize(convs: Iterable[nn.Module], fc: nn.Linear, initializer: Initializer) -> None:
-    for layer in (*convs, fc):
-        assert isinstance(layer, nn.Conv1d | nn.Linear)
-        assert layer.bias is not None
-        picture = initializer == "xavier_2d" and isinstance(layer, nn.Conv1d)
-        # (filters, dim, width) seen as (filters, 1, dim, width): xavier_normal_ takes the fans from the shape.
-        nn.init.xavier_normal_(layer.weight.unsqueeze(1) if picture else layer.weight)
-        nn.init.zeros_(layer.bias)

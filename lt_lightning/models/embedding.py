@@ -1,4 +1,4 @@
-"""Words and letters as vectors: random, GloVe's where GloVe has the word, or one-hot."""
+"""Embed words and letters: random vectors, GloVe's, or one-hot."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from lt_lightning.kernels.windows import find_distinct, sum_by_place
 
 
 class WordEmbedding(nn.Embedding):
-    """An embedding whose rows start as N(0, std²), or as given vectors; those of `<unk>` and `<pad>` as zero.
+    """An embedding whose rows start as N(0, std²) or as given vectors; those of `<unk>` and `<pad>` start as zero.
 
     Padding gets no gradient, so its row stays zero.
 
     Args:
         words: the size of the vocabulary.
         dim: the length of a word's vector.
-        vectors: pre-trained vectors; a row of NaN where there is none, which then starts as N(0, std²).
-        std: the standard deviation of what is drawn.
+        vectors: pre-trained vectors; a row of NaN starts as N(0, std²).
+        std: the standard deviation of random rows.
     """
 
     def __init__(
@@ -32,12 +32,12 @@ class WordEmbedding(nn.Embedding):
     ) -> None:
         if vectors is not None and vectors.shape != (words, dim):
             raise ValueError(f"vectors of shape {tuple(vectors.shape)} for {words} words of {dim} dimensions")
-        self._vectors, self._std = vectors, std  # no buffers: they stay out of checkpoints; the next line resets
+        self._vectors, self._std = vectors, std  # not buffers, which checkpoints would hold; the next line needs them
         super().__init__(words, dim, padding_idx=PADDING)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw the rows afresh."""
+        """Draw the rows."""
         self.weight.normal_(std=self._std)
         if self._vectors is not None:
             vectors = self._vectors.to(self.weight)
@@ -45,7 +45,7 @@ class WordEmbedding(nn.Embedding):
         self.weight[[UNKNOWN, PADDING]] = 0
 
     def forward(self, input: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape dim"]:
-        """The vectors of words; with `sparse=True` the gradient of `weight` is a sparse tensor of their rows."""
+        """Return the words' vectors; with `sparse=True` the gradient of `weight` is a sparse tensor of their rows."""
         trains = self.sparse and torch.is_grad_enabled() and not torch.compiler.is_compiling()
         if trains and self.weight.device.type == "cpu" and input.numel():
             vectors = _SparseLookUp.apply(input, self.padding_idx, self.weight)
@@ -55,13 +55,12 @@ class WordEmbedding(nn.Embedding):
 
 
 class _SparseLookUp(torch.autograd.Function):
-    """`F.embedding` whose gradient has each word's row once, in order: nobody has to add up and sort later."""
+    """`F.embedding` whose gradient is coalesced: one row per distinct word, sorted."""
 
     @staticmethod
     def forward(
         ctx: Any, ids: Int64[Tensor, "*shape"], padding: int, weight: Float[Tensor, "words dim"]
     ) -> Float[Tensor, "*shape dim"]:
-        """The vectors."""
         ctx.save_for_backward(ids)
         ctx.padding, ctx.words = padding, len(weight)
         return F.embedding(ids, weight)
@@ -71,7 +70,6 @@ class _SparseLookUp(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]: once_differentiable's types say less
         ctx: Any, gradient: Float[Tensor, "*shape dim"]
     ) -> tuple[None, None, Tensor]:
-        """The gradient of the weight."""
         ids = ctx.saved_tensors[0].reshape(1, -1).numpy()
         found, places = find_distinct(ids, np.array([ids.size]), 0, ctx.words)
         rows = gradient.new_zeros(len(found), gradient.shape[-1])
@@ -83,13 +81,7 @@ class _SparseLookUp(torch.autograd.Function):
 
 
 class LetterEmbedding(nn.Embedding):
-    """A vector for each of the ids 0 … symbols − 1, drawn from N(0, std²); a larger id is padding and reads any row.
-
-    Args:
-        symbols: how many there are.
-        dim: the length of a vector.
-        std: the standard deviation of what is drawn.
-    """
+    """A vector for each id 0 … symbols − 1, drawn from N(0, std²); a larger id is padding and reads any row."""
 
     def __init__(self, symbols: int, dim: int, std: float = 1.0) -> None:
         self._std = std
@@ -97,30 +89,26 @@ class LetterEmbedding(nn.Embedding):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw the rows afresh."""
+        """Draw the rows."""
         self.weight.normal_(std=self._std)
 
     def forward(self, input: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape dim"]:
-        """The vectors of ids of any shape."""
+        """Return the vectors of ids."""
         return super().forward(input.clamp(max=self.num_embeddings - 1))
 
 
 class OneHot(nn.Module):
-    """Ids 0 … symbols − 1 as vectors with a single 1; a larger id is padding and all zero.
-
-    Attributes:
-        embedding_dim: the length of a vector.
-    """
+    """Ids 0 … symbols − 1 as vectors with a single 1; a larger id is padding and all zero."""
 
     def __init__(self, symbols: int) -> None:
         super().__init__()
         self.embedding_dim = symbols
-        # A buffer, so that it is where the network is and of its precision; the last row is padding's.
+        # A buffer, so that it follows the network's device and precision; the last row is padding's.
         self.register_buffer("vectors", torch.eye(symbols + 1, symbols), persistent=False)
 
     def reset_parameters(self) -> None:
-        """There is nothing to draw."""
+        """Do nothing: there are no weights."""
 
     def forward(self, ids: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape dim"]:
-        """The vectors of ids of any shape."""
+        """Return the vectors of ids."""
         return F.embedding(ids.clamp(max=self.embedding_dim), self.get_buffer("vectors"))

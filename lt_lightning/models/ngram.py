@@ -1,10 +1,11 @@
-"""A character language model without a network: counts of the symbols that followed the last few, with back-off.
+"""A character language model from counts of the symbols that followed the last few, with back-off; the baseline.
 
-What a network has to beat. Where a context was seen, each symbol seen after it gets its share of the counts, less a
-discount; what the discounts leave is shared among the other symbols as the context without its oldest symbol would,
-and so on down to no context at all, and at last to all symbols alike. So every symbol has a probability above zero.
+After a context that was seen, each symbol seen after it gets its share of the counts, less a discount. The sum of the
+discounts is shared among the other symbols according to the context without its oldest symbol, and so on down to the
+empty context, and at last uniformly. So every symbol has a probability above zero.
 
-With d the discount, N(c, w) how often symbol w followed context c, N(c) its sum and c⁻ the context less its oldest:
+With d the discount, N(c, w) the number of times that symbol w followed context c, N(c) its sum over w and c⁻ the
+context without its oldest symbol:
 
     p(w | c) = (N(c, w) − d) / N(c)   if N(c, w) > 0
                α(c) p(w | c⁻)         otherwise, with α(c) such that the sum is 1; α(c) = 1 if c was never seen
@@ -22,40 +23,35 @@ import torch
 from jaxtyping import Bool, Float64, Int, Int64
 from torch import Tensor
 
+Letters = Int[Tensor, " letters"]
+"""The symbols of all texts, concatenated."""
+Offsets = Int64[Tensor, " rows_and_1"]
+"""The bounds of texts: text r is `ids[offsets[r]:offsets[r + 1]]`."""
+Grams = Int64[np.ndarray, " grams"]
+Shares = Float64[np.ndarray, " grams"]
+
 
 @dataclass(frozen=True)
 class Level:
-    """What followed the contexts of one length.
+    """The contexts of one length, and the symbols that followed them.
 
-    A gram, that is a context and the symbol after it, is one number: its symbols are the digits, the oldest first, to
-    the base of the number of symbols. A context is its digits' number.
-
-    Attributes:
-        grams: those seen, in ascending order.
-        probabilities: that of each gram's last symbol after its context.
-        contexts: those seen, in ascending order.
-        backoffs: α of each context.
+    A gram, that is a context and the symbol after it, is one number whose digits are its symbols, the oldest first, to
+    the base of the number of symbols. A context is a number likewise.
     """
 
-    grams: Int64[np.ndarray, " grams"]
-    probabilities: Float64[np.ndarray, " grams"]
-    contexts: Int64[np.ndarray, " contexts"]
-    backoffs: Float64[np.ndarray, " contexts"]
+    grams: Grams  # the grams seen, ascending
+    probabilities: Shares  # of each gram's last symbol after its context
+    contexts: Int64[np.ndarray, " contexts"]  # the contexts seen, ascending
+    backoffs: Float64[np.ndarray, " contexts"]  # α of each context
 
 
 @dataclass(frozen=True)
 class BackoffNgram:
-    """An n-gram model with back-off, as `fit_ngram` makes it.
+    """An n-gram model with back-off, from `fit_ngram`."""
 
-    Attributes:
-        symbols: the number of symbols.
-        boundary: the symbol that stands before and after each text.
-        levels: what followed no context, contexts of one symbol, of two, …
-    """
-
-    symbols: int
-    boundary: int
-    levels: tuple[Level, ...]
+    symbols: int  # the number of symbols
+    boundary: int  # the symbol before and after each text
+    levels: tuple[Level, ...]  # the levels of contexts of 0, 1, 2, … symbols
 
     @property
     def order(self) -> int:
@@ -63,53 +59,39 @@ class BackoffNgram:
         return len(self.levels) - 1
 
     def probabilities(self, context: tuple[int, ...]) -> Float64[Tensor, " symbols"]:
-        """The probability of each symbol after a context of `order` symbols, the oldest first.
-
-        Raises:
-            ValueError: the context has another length, or holds what is no symbol.
-        """
-        if len(context) != self.order:
-            raise ValueError(f"a context of {len(context)} symbols; this model reads {self.order}")
-        if not all(0 <= symbol < self.symbols for symbol in context):
-            raise ValueError(f"context {context}; a symbol is a number in 0 … {self.symbols - 1}")
+        """Return the probability of each symbol after a context of `order` symbols, the oldest first."""
         number = 0
         for symbol in context:
             number = number * self.symbols + symbol
         grams = number * self.symbols + np.arange(self.symbols)
         return torch.from_numpy(_probabilities(self.levels, self.symbols, grams))
 
-    def bits(self, ids: Int[Tensor, " letters"], offsets: Int64[Tensor, " rows_and_1"]) -> float:
-        """Bits per symbol that it takes to tell these texts: the mean of −log₂ p over letters and ends of texts.
-
-        Args:
-            ids: the symbols of all texts, one after another.
-            offsets: text r is `ids[offsets[r]:offsets[r + 1]]`.
+    def bits(self, ids: Letters, offsets: Offsets) -> float:
+        """Return the bits per symbol of these texts: the mean of −log₂ p over letters and ends of texts.
 
         Raises:
-            ValueError: there are no texts, or they hold what is no symbol.
+            ValueError: there are no texts, or an id is not a symbol.
         """
         grams, counts = _count_grams(ids, offsets, self.symbols, self.boundary, self.order)
         return float(-np.log2(_probabilities(self.levels, self.symbols, grams)) @ counts / counts.sum())
 
 
-def fit_ngram(
-    ids: Int[Tensor, " letters"], offsets: Int64[Tensor, " rows_and_1"], symbols: int, boundary: int, order: int = 2
-) -> BackoffNgram:
-    """Count which symbol follows which, and turn the counts into probabilities.
+def fit_ngram(ids: Letters, offsets: Offsets, symbols: int, boundary: int, order: int = 2) -> BackoffNgram:
+    """Fit an n-gram model to texts.
 
     Each text is read with `order` boundaries before it, as context only, and one after it, which is predicted too.
-    Only what occurs takes memory.
+    Memory grows with the number of distinct grams.
 
     Args:
-        ids: the symbols of all texts, one after another.
+        ids: the symbols of all texts, concatenated.
         offsets: text r is `ids[offsets[r]:offsets[r + 1]]`.
-        symbols: the number of symbols; each is a number in 0 … `symbols` − 1.
-        boundary: the one that stands before and after a text.
-        order: how many symbols before a symbol it is predicted from.
+        symbols: the number of symbols; each is in 0 … `symbols` − 1.
+        boundary: the symbol before and after a text.
+        order: the number of symbols in a context.
 
     Raises:
-        ValueError: there are no texts, they or the boundary are no symbols, the order is negative, or so large that a
-            gram's number does not fit into 63 bits.
+        ValueError: there are no texts, an id or the boundary is not a symbol, or the order is negative or so large that
+            a gram's number does not fit into 63 bits.
     """
     if order < 0 or symbols ** (order + 1) >= 2**63:
         raise ValueError(f"order {order} over {symbols} symbols; it must be ≥ 0 with symbols^(order + 1) < 2^63")
@@ -126,18 +108,16 @@ def fit_ngram(
     return BackoffNgram(symbols, boundary, levels)
 
 
-def _count_grams(
-    ids: Int[Tensor, " letters"], offsets: Int64[Tensor, " rows_and_1"], symbols: int, boundary: int, order: int
-) -> tuple[Int64[np.ndarray, " grams"], Int64[np.ndarray, " grams"]]:
-    """The grams that occur, in ascending order, and how often each does."""
+def _count_grams(ids: Letters, offsets: Offsets, symbols: int, boundary: int, order: int) -> tuple[Grams, Grams]:
+    """Return the grams that occur, ascending, and their counts."""
     if len(offsets) < 2:
-        raise ValueError("no texts: of n texts there are n + 1 offsets")
+        raise ValueError("no texts; n texts have n + 1 offsets")
     starts = offsets.cpu().numpy()
     letters = ids.cpu().numpy()[starts[0] : starts[-1]]
     if len(letters) and not 0 <= letters.min() <= letters.max() < symbols:
         raise ValueError(f"symbols from {letters.min()} to {letters.max()}; each must be in 0 … {symbols - 1}")
     texts = len(starts) - 1
-    # All texts in a row, each between its boundaries; then the predicted places are those without the ones before.
+    # All texts concatenated with their boundaries; all places but the boundaries before a text are predicted.
     row = np.full(len(letters) + texts * (order + 1), boundary, dtype=np.int64)
     row[np.arange(len(letters)) + np.repeat(np.arange(texts) * (order + 1) + order, np.diff(starts))] = letters
     predicted = np.ones(len(row), dtype=bool)
@@ -149,34 +129,25 @@ def _count_grams(
     return np.unique(grams[predicted[order:]], return_counts=True)
 
 
-def _discount(
-    grams: Int64[np.ndarray, " grams"], counts: Int64[np.ndarray, " grams"], below: tuple[Level, ...], symbols: int
-) -> Level:
-    """Probabilities from counts, over the levels of shorter contexts."""
+def _discount(grams: Grams, counts: Grams, below: tuple[Level, ...], symbols: int) -> Level:
+    """Return the probabilities of one level from its counts and the levels of shorter contexts."""
     contexts, first, places, seen = np.unique(
         grams // symbols, return_index=True, return_inverse=True, return_counts=True
     )
     totals = np.add.reduceat(counts, first)
-    # A context that every symbol followed has none to give to.
-    discounts = np.where(seen < symbols, _absolute_discount(counts), 0.0)
+    # n₁ / (n₁ + 2 n₂) from the number of grams that occur once and twice. If there are none of either, that would be 0
+    # or 1, and unseen grams or those seen once would have no probability.
+    once, twice = int((counts == 1).sum()), int((counts == 2).sum())
+    discount = once / (once + 2 * twice) if once and twice else 0.5
+    # A context that every symbol followed has no discount: there is no other symbol.
+    discounts = np.where(seen < symbols, discount, 0.0)
     of_seen = np.add.reduceat(_probabilities(below, symbols, grams), first)
     spare = np.where(seen < symbols, 1 - of_seen, 1.0)
     return Level(grams, (counts - discounts[places]) / totals[places], contexts, discounts * seen / totals / spare)
 
 
-def _absolute_discount(counts: Int64[np.ndarray, " grams"]) -> float:
-    """n₁ / (n₁ + 2 n₂), from the number of grams that occur once and twice; ½ where either is none.
-
-    Without grams of one of the two that would be 0 or 1, and leave the unseen or those seen once no probability.
-    """
-    once, twice = int((counts == 1).sum()), int((counts == 2).sum())
-    return once / (once + 2 * twice) if once and twice else 0.5
-
-
-def _probabilities(
-    levels: tuple[Level, ...], symbols: int, grams: Int64[np.ndarray, " grams"]
-) -> Float64[np.ndarray, " grams"]:
-    """The probability of each gram's last symbol after the rest of it."""
+def _probabilities(levels: tuple[Level, ...], symbols: int, grams: Grams) -> Shares:
+    """Return the probability of each gram's last symbol after the rest."""
     probabilities = np.full(len(grams), 1 / symbols)
     for length, level in enumerate(levels):
         ends = grams % symbols ** (length + 1)
@@ -190,6 +161,6 @@ def _probabilities(
 def _find(
     numbers: Int64[np.ndarray, " numbers"], ascending: Int64[np.ndarray, " others"]
 ) -> tuple[Int64[np.ndarray, " numbers"], Bool[np.ndarray, " numbers"]]:
-    """Where each number is in the others, and whether it is there at all."""
+    """Return the position of each number in `ascending`, and whether it is there."""
     places = np.searchsorted(ascending, numbers).clip(max=len(ascending) - 1)
     return places, ascending[places] == numbers

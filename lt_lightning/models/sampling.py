@@ -1,4 +1,4 @@
-"""Text that a language model makes up."""
+"""Draw text from a language model."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def sample_letters(network: Tagger, prompt: Sequence[int], length: int, temperat
 
     Args:
         network: a language model over a vocabulary with `<unk>` and `<pad>`, in eval mode.
-        prompt: the letters that the text begins with.
-        length: draw at most so many; the text may end before.
-        temperature: the logits are divided by it: below 1 likely letters are drawn even more often, above 1 less
-            often; 0 always takes the likeliest.
-        seed: seeds the draws: on one machine the same network and seed give the same letters.
+        prompt: the first letters of the text.
+        length: the maximum number of letters; the text may end earlier.
+        temperature: divides the logits: below 1 likely letters become likelier, above 1 less likely; 0 takes the
+            likeliest.
+        seed: on one machine the same network and seed give the same letters.
 
     Returns:
-        The drawn letters, without the prompt; none after logits that are not finite.
+        The drawn letters without the prompt; none after logits that are not finite.
     """
     device = next(network.parameters()).device
     generator = torch.Generator().manual_seed(seed)
@@ -40,11 +40,11 @@ def sample_letters(network: Tagger, prompt: Sequence[int], length: int, temperat
 
 
 def _draw(logits: Tensor, temperature: float, generator: torch.Generator) -> int:
-    if not logits.isfinite().all():  # a network that has diverged says nothing
+    if not logits.isfinite().all():  # training diverged
         return PADDING
-    logits[UNKNOWN] = -torch.inf  # stands for letters that have no number: there is nothing to write
+    logits[UNKNOWN] = -torch.inf  # cannot be written
     if temperature == 0:
         return int(logits.argmax())
-    # From the largest down, so that a small temperature ends in zeros and not in infinities.
+    # Relative to the largest, so that a small temperature leads to zeros, not to infinity.
     weights = ((logits - logits.max()) / temperature).exp()
     return int(torch.multinomial(weights, 1, generator=generator))

@@ -1,14 +1,13 @@
-"""Packed tickets: one small file that holds all that is needed to predict, and prediction in NumPy.
+"""Packed tickets: one small file that holds all that prediction needs, and prediction in NumPy.
 
-- `places`: which entries of a tensor live, in a byte or so each;
-- `file`: the file, as `docs/ticket-format.md` has it for other languages; `shapes`, `plain`, `recipes`: checks of it;
-- `reading`: texts to word ids; `network`: word ids to logits, by `numpy/`, of the features that `reaching` finds;
-- `ticket`: all of it as one object; `scores`: how well its probabilities fit labels;
-- `onnx`, `graphs`: the network as an ONNX file; the only files that need the package `onnx`.
+- `places`: pack the places of living entries into bytes;
+- `file`: read and write the file (`docs/ticket-format.md`); `header`: check its header;
+- `reading`: texts to word ids; `numpy/`: word ids to logits, from the features that `reaching` keeps;
+- `ticket`: all of these as one object; `scores`: compare its probabilities with labels;
+- `onnx`, `graphs`: write an ONNX file; only these need the package `onnx`.
 
-What lives here imports NumPy, `tokenizers` and the standard library alone: neither torch nor jaxtyping nor the
-configuration, each of which would cost a good part of the time from a process's start to its first answer. NumPy itself
-is waited for by those who predict alone.
+These files import NumPy, `tokenizers` and the standard library only. Torch, jaxtyping or OmegaConf would take a good
+part of the time from a process's start to its first answer.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ __all__ = ["Ticket"]
 
 
 def __getattr__(name: str) -> Any:
-    """`Ticket`, imported once it is asked for: what a ticket must hold is checked without NumPy."""
+    """Import `Ticket` when it is used: a ticket's header is checked without NumPy."""
     if name == "Ticket":
         from lt_lightning.tickets.ticket import Ticket
 

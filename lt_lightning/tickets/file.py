@@ -1,7 +1,6 @@
-"""The file of a packed ticket: living weights and their places, words, and what is needed to use them.
+"""Read and write the file of a packed ticket: living weights and their places, words, and a header.
 
-`docs/ticket-format.md` describes it for whoever reads it in another language. It is a safetensors file with a checksum
-(`lt_lightning.storage.sealed`); there is no pickle in it.
+`docs/ticket-format.md` describes the format: safetensors with a checksum (`lt_lightning.storage.sealed`), no pickle.
 """
 
 from __future__ import annotations
@@ -20,42 +19,32 @@ from lt_lightning.data.tokenizer import SPECIAL_WORDS
 from lt_lightning.errors import SettingError, shown
 from lt_lightning.storage.arrays import read_arrays
 from lt_lightning.storage.sealed import OtherFormatError, damaged, quoted, seal, unseal
+from lt_lightning.tickets.header import check_about, check_plain, expected_shapes
 from lt_lightning.tickets.places import Form, pack, unpack
-from lt_lightning.tickets.plain import check_plain
-from lt_lightning.tickets.shapes import check_about, expected_shapes
 
 FORMAT, VERSION = "lt-lightning packed ticket", "1"
 _ROUND_FORMAT = "lt-lightning ticket"
 _FORMS: tuple[Form, ...] = ("gaps", "bits")
 _WORDS, _FIRST = "words", "first/"
 _OF_FILE = ("format", "version", "parameters")
-# A small file that asks for more than this is refused. Bytes of words, however few and for each more:
-_ROOM, _ROOM_A_WORD = 1 << 22, 256
-# numbers to keep, however few live and for each that does;
-_NUMBERS, _NUMBERS_A_VALUE = 1 << 26, 5000
-# additions for the shortest text, which is as long as the widest filter, and multiplications for each different word.
-_OF_A_TEXT, _OF_A_TEXT_A_VALUE = 1 << 22, 16
-_OF_A_WORD, _OF_A_WORD_A_VALUE = 1 << 24, 500
+# Limits against small files that need much memory or time: a constant, and a multiple of the words or living weights.
+_ROOM = 1 << 22, 256  # bytes of words
+_NUMBERS = 1 << 26, 5000  # weights in memory
+_OF_A_TEXT = 1 << 22, 16  # additions for the shortest text, as long as the widest filter
+_OF_A_WORD = 1 << 24, 500  # multiplications for each distinct word
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a network, of which some entries live; the others are zero.
+    """A parameter of a network; its entries outside `places` are zero."""
 
-    Attributes:
-        shape: as torch has it.
-        values: (living,) float32, or float16.
-        places: (living,) int64, in C order, ascending; None where every entry lives.
-        prunable: whether the run's mask covers it.
-    """
-
-    shape: tuple[int, ...]
-    values: np.ndarray
-    places: np.ndarray | None
-    prunable: bool
+    shape: tuple[int, ...]  # the shape in torch
+    values: np.ndarray  # (living,) float32 or float16
+    places: np.ndarray | None  # (living,) int64, in C order, ascending; None if all entries live
+    prunable: bool  # whether the run's mask covers it
 
     def dense(self) -> np.ndarray:
-        """All entries, float32, of `shape`."""
+        """Return all entries as float32 of `shape`."""
         if self.places is None:
             return self.values.astype(np.float32).reshape(self.shape)
         dense = np.zeros(prod(self.shape), np.float32)
@@ -67,17 +56,17 @@ class Parameter:
 class Packed:
     """A packed ticket.
 
-    A word that is not listed counts as `<unk>`, whose row of `embedding.weight` is 0. Where that row is zero, words
-    whose rows are dead are not listed: their vector is the same.
+    A word that is not listed is read as `<unk>`, row 0 of `embedding.weight`. If that row is zero, words whose rows are
+    zero too are not listed.
 
     Attributes:
-        parameters: by name, as the network's `state_dict()` has them.
-        words: those that the file lists, in the order of their ids, without `<unk>` and `<pad>`.
-        word_ids: (words,) int64, ascending: each one's row of `embedding.weight`, from 2 on.
-        first: the first weights of the run's network at the living entries, float32, as `values` are; None where they
-            can be drawn again (see `experiment.transfer`).
-        about: plain values: `model`, `class_names`, `splitter`, `run`, `round`, `test_acc`, …; see `shapes`.
-        seal: the checksum of the file that it was read from; "" for one that has no file yet.
+        parameters: by name, as in the network's `state_dict()`.
+        words: the listed words in the order of their ids, without `<unk>` and `<pad>`.
+        word_ids: (words,) int64, ascending, from 2 on: the row of each in `embedding.weight`.
+        first: the first weights of the run at the living entries, float32, shaped as `values`; None if they can be
+            drawn again (see `experiment.transfer`).
+        about: plain values: `model`, `class_names`, `splitter`, `run`, `round`, `test_acc`, …; see `header`.
+        seal: the checksum of the file; "" if it was not read from one.
     """
 
     parameters: Mapping[str, Parameter]
@@ -88,7 +77,7 @@ class Packed:
     seal: str = ""
 
     def save(self, path: Path) -> str:
-        """Write the ticket, whole or not at all, and give its seal.
+        """Write the ticket atomically, and return its seal.
 
         Raises:
             OSError: the file cannot be written.
@@ -121,7 +110,7 @@ class Packed:
         """Read a packed ticket.
 
         Raises:
-            SettingError: if the file is none, is damaged, or its parts do not agree.
+            SettingError: the file is not a ticket, is damaged, or its parts do not agree.
         """
         try:
             file = unseal(path, FORMAT, VERSION)
@@ -131,13 +120,12 @@ class Packed:
         try:
             check_plain(file.content)
             check_about(about)
-            shapes, said = expected_shapes(about), file.content.get("parameters")
-            if not isinstance(said, dict) or said.keys() != shapes.keys():
+            shapes, stated = expected_shapes(about), file.content.get("parameters")
+            if not isinstance(stated, dict) or stated.keys() != shapes.keys():
                 raise ValueError("its parameters are not those of its model")
             arrays = read_arrays(file.header, file.tensors)
-            parameters = {name: _parameter(name, shapes[name], said[name], arrays) for name in shapes}
-            _check_numbers(parameters)
-            _check_work(parameters)
+            parameters = {name: _parameter(name, shapes[name], stated[name], arrays) for name in shapes}
+            _check_limits(parameters)
             words, word_ids = _words(arrays, about["words"])
             first = _first(parameters, arrays)
         except ValueError as error:
@@ -145,10 +133,10 @@ class Packed:
         return cls(parameters, words, word_ids, first, about, file.seal)
 
 
-def _parameter(name: str, shape: tuple[int, ...], said: Any, arrays: Mapping[str, np.ndarray]) -> Parameter:
-    if not isinstance(said, Mapping) or said.get("shape") != list(shape):
-        found = said.get("shape") if isinstance(said, Mapping) else said
-        raise ValueError(f"{name!a} has the shape {shown(found)}, its settings ask for {list(shape)}")
+def _parameter(name: str, shape: tuple[int, ...], stated: Any, arrays: Mapping[str, np.ndarray]) -> Parameter:
+    found = stated.get("shape") if isinstance(stated, Mapping) else stated
+    if not isinstance(stated, Mapping) or found != list(shape):
+        raise ValueError(f"{name!a} has the shape {shown(found)}, its settings need {list(shape)}")
     values, places = arrays.get(name), _places(name, prod(shape), arrays)
     if values is None or values.dtype not in (np.float32, np.float16):
         raise ValueError(f"{name!a} has no values")
@@ -157,31 +145,24 @@ def _parameter(name: str, shape: tuple[int, ...], said: Any, arrays: Mapping[str
         raise ValueError(f"{name!a} has values of shape {list(values.shape)} for {living}")
     if not np.isfinite(values).all():
         raise ValueError(f"{name!a} has values that are not finite")
-    return Parameter(shape, values.reshape(-1), places, said.get("prunable") is True)
+    return Parameter(shape, values.reshape(-1), places, stated.get("prunable") is True)
 
 
-def _check_numbers(parameters: Mapping[str, Parameter]) -> None:
-    """See that what is to be dense, all but the rows of dead words, is not out of proportion to what lives."""
+def _check_limits(parameters: Mapping[str, Parameter]) -> None:
+    """Limit the weights in memory, and the operations per text and word, relative to the number of living weights."""
+    living = sum(len(one.values) for one in parameters.values())
     numbers = sum(prod(one.shape) for name, one in parameters.items() if name != "embedding.weight")
     places, (words, dim) = parameters["embedding.weight"].places, parameters["embedding.weight"].shape
     numbers += (words if places is None else np.count_nonzero(np.diff(places // dim, prepend=-1))) * dim
-    living = sum(len(one.values) for one in parameters.values())
-    if numbers > max(_NUMBERS, living * _NUMBERS_A_VALUE):
-        raise ValueError(f"its settings ask for {numbers:,} weights, and no more than {living:,} live")
-
-
-def _check_work(parameters: Mapping[str, Parameter]) -> None:
-    """Check that a text costs no more than what lives in the filters explains: they may be few, and very wide."""
     filters = [one.shape for name, one in parameters.items() if name.startswith("convs.") and name.endswith(".weight")]
-    living = sum(len(one.values) for one in parameters.values())
     of_a_text = max((width for *_, width in filters), default=0) * sum(count * width for count, _, width in filters)
-    of_a_word = sum(map(prod, filters))
-    for work, most, of in (
-        (of_a_text, max(_OF_A_TEXT, living * _OF_A_TEXT_A_VALUE), "text"),
-        (of_a_word, max(_OF_A_WORD, living * _OF_A_WORD_A_VALUE), "word"),
+    for needed, (least, per_weight), what in (
+        (numbers, _NUMBERS, "settings need {:,} weights"),
+        (of_a_text, _OF_A_TEXT, "filters need {:,} operations per text"),
+        (sum(map(prod, filters)), _OF_A_WORD, "filters need {:,} operations per word"),
     ):
-        if work > most:
-            raise ValueError(f"its filters ask for {work:,} operations for each {of}, and no more than {living:,} live")
+        if needed > max(least, living * per_weight):
+            raise ValueError(f"its {what.format(needed)}, but only {living:,} weights are alive")
 
 
 def _places(name: str, total: int, arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
@@ -189,7 +170,7 @@ def _places(name: str, total: int, arrays: Mapping[str, np.ndarray]) -> np.ndarr
         packed = arrays.get(f"{name}/{form}")
         if packed is not None:
             if packed.dtype != np.uint8 or packed.ndim != 1:
-                raise ValueError(f"{name!a} has places that are no bytes")
+                raise ValueError(f"{name!a} has places that are not bytes")
             try:
                 return unpack(form, packed, total)
             except ValueError as error:
@@ -198,11 +179,11 @@ def _places(name: str, total: int, arrays: Mapping[str, np.ndarray]) -> np.ndarr
 
 
 def _words(arrays: Mapping[str, np.ndarray], total: int) -> tuple[tuple[str, ...], np.ndarray]:
-    """The words that are listed, and their ids."""
+    """Return the listed words and their ids."""
     ids = _places(_WORDS, total - len(SPECIAL_WORDS), arrays)
     if ids is None or _WORDS not in arrays:
         raise ValueError("it has no words")
-    longest = _ROOM + _ROOM_A_WORD * len(ids)
+    longest = _ROOM[0] + _ROOM[1] * len(ids)
     try:
         unzipped = zlib.decompressobj().decompress(arrays[_WORDS].tobytes(), longest + 1)
         words = None if len(unzipped) > longest else json.loads(unzipped)
@@ -211,7 +192,7 @@ def _words(arrays: Mapping[str, np.ndarray], total: int) -> tuple[tuple[str, ...
     if len(unzipped) > longest:
         raise ValueError(f"its {len(ids):,} words take more than {longest:,} bytes")
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise ValueError("its words are no list of words")
+        raise ValueError("its words are not a list of words")
     check_plain(words)
     if len(words) != len(ids) or len({*words}) != len(words):
         raise ValueError(f"it has {len({*words}):,} different words for {len(ids):,} ids")
@@ -222,11 +203,11 @@ def _first(parameters: Mapping[str, Parameter], arrays: Mapping[str, np.ndarray]
     first = {name: arrays[_FIRST + name] for name in parameters if _FIRST + name in arrays}
     for name, values in first.items():
         if values.dtype != np.float32 or values.shape != parameters[name].values.shape:
-            raise ValueError(f"the first weights of {name!a} are not as many as its living ones")
+            raise ValueError(f"{name!a} has not as many first weights as living ones")
         if not np.isfinite(values).all():
             raise ValueError(f"the first weights of {name!a} are not all finite")
     if first and first.keys() != parameters.keys():
-        raise ValueError("it has first weights of some parameters only")
+        raise ValueError("it has first weights of only some parameters")
     return first or None
 
 
@@ -235,7 +216,7 @@ def _other(path: Path, error: OtherFormatError) -> SettingError:
         run, number = path.parent.parent, path.stem.removeprefix("round_")
         known = path.parent.name == "tickets" and number.isdigit()
         command = f"{run} --round {int(number)}" if known else "RUN --round N"
-        return SettingError(f"{path}: a run's own ticket, not packed; pack it: python -m lt_lightning.export {command}")
+        return SettingError(f"{path}: a round's ticket of a run; pack it: python -m lt_lightning.export {command}")
     if error.kind == FORMAT:
         return SettingError(
             f"{path}: a ticket of format version {quoted(error.version)}, this program reads version {VERSION!r}; "

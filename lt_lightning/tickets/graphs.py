@@ -1,6 +1,6 @@
-"""ONNX graphs of the networks, with a ticket's weights written out, zeros and all.
+"""Build ONNX graphs of the networks with a ticket's dense weights.
 
-The operators: https://onnx.ai/onnx/operators/. `onnx` comes with the extra `[onnx]`; import this where it is needed.
+Operators: https://onnx.ai/onnx/operators/. Import this file lazily: `onnx` is installed by the extra `[onnx]`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from lt_lightning.tickets.file import Packed
 
 OPSET, IR_VERSION = 17, 8
-"""Of 2022, so that what is not of yesterday reads it too."""
+"""Versions of 2022, so that older programs can read the file."""
 
-# From the blocks of torch's matrices, counted from 0, to those of ONNX, in its order.
+# ONNX's order of the blocks of torch's matrices.
 _BLOCKS: Mapping[str, tuple[int, ...]] = {
     "rnn": (0,),
     "gru": (1, 0, 2),  # r, z, n to z, r, n
@@ -31,11 +31,11 @@ _OPERATORS = {"rnn": "RNN", "gru": "GRU", "gru_chung": "GRU", "lstm": "LSTM"}
 
 
 def build_graph(packed: Packed) -> onnx.GraphProto:
-    """The network of a ticket as a graph.
+    """Return the graph of a ticket's network.
 
-    Its inputs are `ids` `(batch, length)` int64, rows of `embedding.weight`, and `lengths` `(batch,)` int64: what
-    `ids` holds beyond a row's length counts for nothing. Its outputs are `logits`, `(batch, classes)`, or `(batch,)` of
-    a network with a single one, and `probabilities`, `(batch, classes)`, either float32.
+    Its inputs are `ids` `(batch, length)` int64, rows of `embedding.weight`, and `lengths` `(batch,)` int64; ids beyond
+    a row's length are ignored. Its outputs are `logits`, `(batch, classes)`, or `(batch,)` with a single logit, and
+    `probabilities`, `(batch, classes)`, both float32.
     """
     graph = _Graph()
     last = _max_over_time(graph, packed) if "convs.0.weight" in packed.parameters else _read_to_end(graph, packed)
@@ -65,33 +65,33 @@ def build_graph(packed: Packed) -> onnx.GraphProto:
 
 
 class _Graph:
-    """A graph that grows by an operator at a time; values go by their names."""
+    """A graph under construction; values are identified by their names."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
     def add(self, operator: str, *inputs: str, name: str = "", outputs: int = 1, **attributes: Any) -> str:
-        """Add an operator, and give the name of its last output; outputs before it are not asked for."""
+        """Add an operator, and return the name of its last output; the outputs before it are not used."""
         name = name or f"{operator.lower()}_{len(self.nodes)}"
         names = [""] * (outputs - 1) + [name]
         self.nodes.append(helper.make_node(operator, list(inputs), names, name, **attributes))
         return name
 
     def value(self, value: Any, dtype: type = np.int64, name: str = "") -> str:
-        """Add a constant, and give its name."""
+        """Add a constant, and return its name."""
         name = name or f"constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(np.asarray(value, dtype)), name))
         return name
 
     def keep(self, packed: Packed, name: str) -> str:
-        """Add a parameter under its own name, dense, and give that name."""
+        """Add a dense parameter, and return its name."""
         return self.value(packed.parameters[name].dense(), np.float32, name)
 
 
 def _vectors(graph: _Graph, packed: Packed, more: int) -> str:
-    """The vectors `(batch, length + more, dim)` of all words, zero beyond each row's length."""
-    # A text without words has something to read all the same, and a short one fills a window.
+    """Return the vectors `(batch, length + more, dim)` of all words, zero beyond each row's length."""
+    # Padding, so that a text without words can be read, and a short one fills a window.
     ids = graph.add("Pad", "ids", graph.value([0, 0, 0, more]), graph.value(PADDING))
     vectors = graph.add("Gather", graph.keep(packed, "embedding.weight"), ids, axis=0)
     inside = _positions_below(graph, ids, 1, "lengths")
@@ -100,14 +100,14 @@ def _vectors(graph: _Graph, packed: Packed, more: int) -> str:
 
 
 def _positions_below(graph: _Graph, of: str, axis: int, ends: str) -> str:
-    """Whether each position along an axis lies before a row's end: booleans `(batch, positions)`."""
+    """Return booleans `(batch, positions)`: whether each position along an axis lies before a row's end."""
     count = graph.add("Gather", graph.add("Shape", of), graph.value(axis), axis=0)
     positions = graph.add("Range", graph.value(0), count, graph.value(1))
     return graph.add("Less", positions, graph.add("Unsqueeze", ends, graph.value([1])))
 
 
 def _max_over_time(graph: _Graph, packed: Packed) -> str:
-    """The features `(batch, features)` of a convolutional network."""
+    """Return the features `(batch, features)` of a convolutional network."""
     count = sum(name.startswith("convs.") and name.endswith(".weight") for name in packed.parameters)
     convs = [f"convs.{number}.weight" for number in range(count)]
     widths = [packed.parameters[name].shape[2] for name in convs]
@@ -116,17 +116,17 @@ def _max_over_time(graph: _Graph, packed: Packed) -> str:
     for name, width in zip(convs, widths, strict=True):
         bias = graph.keep(packed, name.replace("weight", "bias"))
         windows = graph.add("Conv", vectors, graph.keep(packed, name), bias, kernel_shape=[width])
-        # Windows that end within the text, and of a short one the first.
+        # Windows that end within the text, and a short text's first window.
         ends = graph.add("Max", graph.add("Sub", "lengths", graph.value(width - 1)), graph.value(1))
         inside = graph.add("Unsqueeze", _positions_below(graph, windows, 2, ends), graph.value([1]))
-        # Zero for all others: below zero nothing counts anyway, after ReLU.
+        # Zero for all others: ReLU sets negative values to zero anyway.
         positive = graph.add("Where", inside, graph.add("Relu", windows), graph.value(0, np.float32))
         features.append(graph.add("ReduceMax", positive, axes=[2], keepdims=0))
     return graph.add("Concat", *features, axis=1)
 
 
 def _read_to_end(graph: _Graph, packed: Packed) -> str:
-    """The last layer's final states `(batch, directions · hidden)` of a recurrent network."""
+    """Return the last layer's final states `(batch, directions · hidden)` of a recurrent network."""
     cell, ways = packed.about["model"]["cell"], 2 if "rnn.weight_ih_l0_reverse" in packed.parameters else 1
     hidden = packed.parameters["rnn.weight_hh_l0"].shape[1]
     layers = sum(name.startswith("rnn.weight_ih_l") and not name.endswith("_reverse") for name in packed.parameters)
@@ -155,13 +155,11 @@ def _read_to_end(graph: _Graph, packed: Packed) -> str:
 
 
 def _stacked(packed: Packed, cell: str, names: Sequence[str]) -> np.ndarray:
-    """Matrices or biases of all directions as ONNX has them: `(directions, blocks · hidden[, inputs])`."""
-    return np.stack([_in_order(packed.parameters[name].dense(), cell) for name in names])
-
-
-def _in_order(blocks: np.ndarray, cell: str) -> np.ndarray:
-    order = _BLOCKS[cell]
-    parts = np.split(blocks, len(order))
-    if cell == "gru_chung":  # its z is what ONNX calls 1 − z, and σ(−a) = 1 − σ(a)
-        parts[1] = -parts[1]
-    return np.concatenate([parts[place] for place in order])
+    """Return matrices or biases of all directions in ONNX's order, `(directions, blocks · hidden[, inputs])`."""
+    stacked = []
+    for name in names:
+        parts = np.split(packed.parameters[name].dense(), len(_BLOCKS[cell]))
+        if cell == "gru_chung":  # its z is ONNX's 1 − z, and σ(−a) = 1 − σ(a)
+            parts[1] = -parts[1]
+        stacked.append(np.concatenate([parts[place] for place in _BLOCKS[cell]]))
+    return np.stack(stacked)

@@ -1,4 +1,4 @@
-"""A ticket as an ONNX file, dense, for whatever runs such files; checked by onnxruntime where that is installed."""
+"""Write a ticket as a dense ONNX file, checked with onnxruntime if that is installed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,55 +18,56 @@ if TYPE_CHECKING:
     from lt_lightning.tickets.file import Packed
 
 LARGEST = 2**31 - 2**20
-"""Bytes of weights; a file of this format holds less than 2 GiB in all."""
+"""Maximum bytes of weights; an ONNX file holds less than 2 GiB."""
 
-ROWS, LONGEST = 64, 40
-"""So many random texts a written file is checked with, of up to so many words."""
+_ROWS, _LONGEST = 64, 40
+"""Number of random texts that a file is checked with, and their maximum length."""
 
 _CLOSE = 1e-3
-"""Logits that differ by more are not those of one network, however they are added up."""
+"""Maximum difference of logits; the order of summation explains less."""
 
 
 def check_onnx(packed: Packed) -> None:
-    """See that a ticket can be written as an ONNX file.
+    """Raise if a ticket cannot be written as an ONNX file.
 
     Raises:
-        SettingError: `onnx` is not installed, or the ticket is too large for one such file.
+        SettingError: `onnx` is not installed, or the ticket is too large for an ONNX file.
     """
     if find_spec("onnx") is None:
         raise SettingError('--onnx: onnx is not installed; pip install "lt-lightning[onnx]"')
     size = sum(4 * prod(parameter.shape) for parameter in packed.parameters.values())
     if size > LARGEST:
         raise SettingError(
-            f"--onnx: the network has {size / 2**30:.1f} GiB of weights, and ONNX files have less than 2; use "
+            f"--onnx: the network has {size / 2**30:.1f} GiB of weights, and an ONNX file holds less than 2; use "
             "--state-dict"
         )
 
 
 def write_onnx(packed: Packed, path: Path) -> float | None:
-    """Write a ticket as an ONNX file, whole or not at all, and check it; see `graphs.build_graph` for what is in it.
+    """Write the graph of `graphs.build_graph` atomically, and check it.
 
-    Its metadata says what a program needs to make ids of texts and names of numbers, as JSON: `class_names`,
-    `splitter`, `max_length`, `words` (the number of ids), `unknown` and `padding` (their ids), `run`, `round`,
+    Its metadata holds, as JSON, what a program needs to turn texts into ids and classes into names: `class_names`,
+    `splitter`, `max_length`, `words` (the number of ids), `unknown` and `padding` (their ids), and `run`, `round`,
     `sparsity`, `test_acc`.
 
-    Args:
-        packed: the ticket.
-        path: the file; its folder must exist.
-
     Returns:
-        The largest difference between a logit of onnxruntime and the ticket's own, on random texts, as a share of
-        the largest logit where that is beyond 1; None where onnxruntime is not installed.
+        The largest difference between onnxruntime's and the ticket's logits on random texts, divided by the largest
+        logit if that exceeds 1; None if onnxruntime is not installed.
 
     Raises:
-        SettingError: `onnx` is not installed, the ticket is too large for one such file, or the two differ.
+        SettingError: `onnx` is not installed, the ticket is too large for an ONNX file, or the two differ.
         WriteError: the file cannot be written.
     """
     check_onnx(packed)
     import onnx
 
+    from lt_lightning.data.tokenizer import PADDING, UNKNOWN
     from lt_lightning.tickets.graphs import IR_VERSION, OPSET, build_graph
 
+    about = packed.about
+    keys = ("class_names", "splitter", "max_length", "run", "round", "sparsity", "test_acc")
+    words = packed.parameters["embedding.weight"].shape[0]
+    metadata = {key: about.get(key) for key in keys} | {"words": words, "unknown": UNKNOWN, "padding": PADDING}
     model = onnx.helper.make_model(
         build_graph(packed),
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
@@ -74,7 +75,7 @@ def write_onnx(packed: Packed, path: Path) -> float | None:
         producer_name="lt-lightning",
         producer_version=__version__,
     )
-    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in _told(packed).items()})
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString()
     difference = _difference(content, packed)
@@ -87,29 +88,20 @@ def write_onnx(packed: Packed, path: Path) -> float | None:
     return difference
 
 
-def _told(packed: Packed) -> dict[str, Any]:
-    from lt_lightning.data.tokenizer import PADDING, UNKNOWN
-
-    about = packed.about
-    words = packed.parameters["embedding.weight"].shape[0]
-    keys = ("class_names", "splitter", "max_length", "run", "round", "sparsity", "test_acc")
-    return {key: about.get(key) for key in keys} | {"words": words, "unknown": UNKNOWN, "padding": PADDING}
-
-
 def _difference(content: bytes, packed: Packed) -> float | None:
-    """How far the file's logits are from the ticket's, at most."""
+    """Return the largest relative difference between the file's logits and the ticket's."""
     try:
         import onnxruntime
     except ImportError:
         return None
-    from lt_lightning.tickets.network import build_network
+    from lt_lightning.tickets.numpy import build_network
 
     rng = np.random.default_rng(0)
     words = packed.parameters["embedding.weight"].shape[0]
-    texts = [rng.integers(words, size=length) for length in (0, 1, 2, *rng.integers(3, LONGEST, ROWS - 3))]
+    texts = [rng.integers(words, size=length) for length in (0, 1, 2, *rng.integers(3, _LONGEST, _ROWS - 3))]
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     lengths = np.array([len(text) for text in texts])
-    # Whatever stands beyond a text, the file must not look at it.
+    # Random ids after each text: the graph must ignore them.
     ids = rng.integers(words, size=(len(texts), lengths.max()))
     for row, text in zip(ids, texts, strict=True):
         row[: len(text)] = text

@@ -1,9 +1,8 @@
-"""What of a convolutional ticket reaches a logit: features, their weights, and words that these tell from `<unk>`."""
+"""Find the features, dimensions and words of a ticket that can change a logit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,30 +10,24 @@ import numpy as np
 from lt_lightning.tickets.file import Packed, Parameter
 
 MANY = 0.1
-"""From this density on a table of all words is made on the way, rather than one of those that live."""
+"""Density from which `living_words` goes through a dense table of all words."""
 
 
 class Feature(NamedTuple):
-    """A filter and where it leads.
+    """A filter."""
 
-    Attributes:
-        place: its column of `fc.weight`.
-        weight: (dim, width).
-        bias: what is added to its answers.
-    """
-
-    place: int
-    weight: np.ndarray
-    bias: float
+    place: int  # its column of `fc.weight`
+    weight: np.ndarray  # (dim, width)
+    bias: float  # its bias
 
     @property
     def width(self) -> int:
-        """How many words it sees."""
+        """The number of words in its window."""
         return self.weight.shape[1]
 
 
 def living_features(packed: Packed) -> list[Feature]:
-    """The features that reach a logit, the widest first."""
+    """Return the features that have a weight in `fc.weight`, the widest first."""
     alive = np.logical_or.reduce(packed.parameters["fc.weight"].dense() != 0, axis=0)
     found: list[Feature] = []
     start, layer = 0, 0
@@ -48,17 +41,17 @@ def living_features(packed: Packed) -> list[Feature]:
 
 
 def living_dims(features: Sequence[Feature]) -> np.ndarray:
-    """The dimensions of words' vectors that some of these features look at, ascending."""
+    """Return the dimensions of words' vectors that the features use, ascending."""
     seen = [np.flatnonzero(feature.weight.any(axis=1)) for feature in features]
     return np.unique(np.concatenate([np.zeros(0, np.int64), *seen]))
 
 
 def living_words(embedding: Parameter, dims: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The vectors of words that have a living entry among `dims`.
+    """Return the vectors of words that have a living entry among `dims`.
 
     Returns:
-        Which row is whose, (words + 1,): those of dead words are 0, that of the end of a text is the last. And the
-        rows, (rows, dims): zeros, the living words' vectors, and zeros.
+        The row of each word, (words + 1,): 0 for dead words, the last row for the end of a text. And the rows,
+        (rows, dims): zeros, the living words' vectors, and zeros.
     """
     words, dim = embedding.shape
     if embedding.places is None or len(embedding.values) > words * dim * MANY:
@@ -77,20 +70,3 @@ def living_words(embedding: Parameter, dims: np.ndarray) -> tuple[np.ndarray, np
     row_of[living] = np.arange(1, len(living) + 1)
     row_of[words] = len(living) + 1
     return row_of, np.pad(vectors, ((1, 1), (0, 0)))
-
-
-def stack(features: Sequence[Feature], dims: np.ndarray) -> np.ndarray:
-    """Their weights at some dimensions, (widest, dims, features), zeros beyond a feature's width."""
-    stacked = np.zeros((max(feature.width for feature in features), len(dims), len(features)), np.float32)
-    for place, feature in enumerate(features):
-        stacked[: feature.width, :, place] = feature.weight[dims].T
-    return stacked
-
-
-def equal_widths(features: Sequence[Feature]) -> Iterator[slice]:
-    """Where features of equal widths stand together."""
-    start = 0
-    for _, same in groupby(features, key=lambda feature: feature.width):
-        end = start + len([*same])
-        yield slice(start, end)
-        start = end

@@ -1,4 +1,4 @@
-"""Texts to the word ids that a ticket's network was trained on."""
+"""Convert texts to the word ids that a ticket's network was trained on."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from lt_lightning.config.enums import Splitter
-from lt_lightning.data.tokenizer import END, PIECE, UNKNOWN, Cutter, cutter, pieces
+from lt_lightning.data.tokenizer import END, PIECE, UNKNOWN, cutter, pieces
 from lt_lightning.errors import SettingError
 
 _NOTHING, _END = -1, -2
 
 
 class Reader:
-    """Cuts texts into words and looks up their ids.
+    """Split texts into words and look up their ids.
 
     Args:
-        words: the words that are known.
+        words: the known words.
         ids: (words,) the id of each; all others are `<unk>`.
-        splitter: how texts fall into words.
-        max_length: keep so many words of each text; None for all.
+        splitter: how to split texts.
+        max_length: the number of words to keep of each text; None for all.
 
     Raises:
-        SettingError: if spaCy is needed and not installed.
+        SettingError: spaCy is needed and not installed.
     """
 
     def __init__(self, words: Sequence[str], ids: np.ndarray, splitter: Splitter, max_length: int | None) -> None:
@@ -33,15 +33,17 @@ class Reader:
         self._ids = _Ids(zip(words, ids.tolist(), strict=True))
         if splitter is not Splitter.letters:
             self._ids |= {"": _NOTHING, END: _END}
-            self._cut = _cutter(splitter)
+            try:
+                self._cut = cutter(splitter)
+            except SettingError as error:  # its remedy is another tokenizer, which a ticket does not allow
+                raise SettingError(
+                    'the ticket splits texts with spaCy, which is not installed; pip install "lt-lightning[spacy]"'
+                ) from error
 
     def read(self, texts: Iterable[str]) -> list[np.ndarray]:
-        """The word ids of each text, (words,) int32.
-
-        What is no character, half of a surrogate pair, is read as U+FFFD.
-        """
+        """Return the word ids of each text, (words,) int32; half a surrogate pair is read as U+FFFD."""
         if self._splitter is Splitter.letters:
-            return [self._join(map(self._letters, pieces(text[: self._max_length], self._splitter))) for text in texts]
+            return [self._join(map(self._lookup, pieces(text[: self._max_length], self._splitter))) for text in texts]
         found: list[np.ndarray] = []
         waiting: list[str] = []
         size = 0
@@ -57,28 +59,28 @@ class Reader:
         return found + self._words(waiting)
 
     def _words(self, texts: list[str]) -> list[np.ndarray]:
-        """The ids of short texts, cut as one."""
+        """Return the ids of short texts, which are split together."""
         if not texts:
             return []
         try:
             words = self._cut(texts)
         except UnicodeEncodeError:
-            words = self._cut([*map(_without_surrogates, texts)])
-        ids = np.fromiter(map(self._ids.__getitem__, words), np.int32, len(words))
+            words = self._cut([_replace_surrogates(text) for text in texts])
+        ids = self._lookup(words)
         real = ids > _NOTHING
         ends = real.cumsum()[ids == _END].tolist()
         ids = ids[real]
         limit = len(ids) if self._max_length is None else self._max_length
         return [ids[start : min(end, start + limit)] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
-    def _letters(self, piece: str) -> np.ndarray:
-        return np.fromiter(map(self._ids.__getitem__, piece), np.int32, len(piece))
+    def _lookup(self, words: Sequence[str]) -> np.ndarray:
+        return np.fromiter(map(self._ids.__getitem__, words), np.int32, len(words))
 
     def _join(self, pieces: Iterable[np.ndarray]) -> np.ndarray:
-        """The ids of a long text, from those of its pieces; no more of these than are wanted."""
+        """Return the ids of a long text from its pieces, and stop at `max_length`."""
         ids, left = array("i"), self._max_length
         for piece in pieces:
-            ids.frombytes(piece[:left].tobytes())  # grows where it lies, so that there are not two of them
+            ids.frombytes(piece[:left].tobytes())  # grows in place: no second copy
             if left is not None:
                 left -= len(piece[:left])
                 if left == 0:
@@ -86,21 +88,10 @@ class Reader:
         return np.frombuffer(ids, np.int32) if ids else np.zeros(0, np.int32)
 
 
-def _cutter(splitter: Splitter) -> Cutter:
-    try:
-        return cutter(splitter)
-    except SettingError as error:  # whoever only predicts cannot choose another tokenizer
-        raise SettingError(
-            'the ticket cuts texts by spaCy, which is not installed; pip install "lt-lightning[spacy]"'
-        ) from error
-
-
 class _Ids(dict[str, int]):
-    """Ids by word."""
-
     def __missing__(self, word: str) -> int:
         return UNKNOWN
 
 
-def _without_surrogates(text: str) -> str:
+def _replace_surrogates(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

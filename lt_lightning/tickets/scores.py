@@ -1,4 +1,4 @@
-"""How well probabilities fit the classes that rows are of: counts, rates, losses, calibration. NumPy alone."""
+"""Compare predicted probabilities with labels: counts, rates, losses, calibration. NumPy alone."""
 
 from __future__ import annotations
 
@@ -8,55 +8,41 @@ from dataclasses import dataclass
 import numpy as np
 
 BINS = 15
-"""Of the reliability diagram, as Guo et al. have it."""
+"""Number of bins in the reliability diagram, as in Guo et al."""
 
 
 @dataclass(frozen=True)
 class Bin:
-    """The rows whose confidence lies in an interval.
-
-    Attributes:
-        low: its lower end, which is outside but for 0.
-        high: its upper end, which is inside.
-        rows: how many rows there are.
-        confidence: their mean confidence; NaN where there are none.
-        accuracy: the share of them that is right; NaN likewise.
-    """
+    """The rows whose confidence lies in (`low`, `high`], or [0, `high`] in the first bin."""
 
     low: float
     high: float
-    rows: int
-    confidence: float
-    accuracy: float
+    rows: int  # their number
+    confidence: float  # their mean confidence; NaN without rows
+    accuracy: float  # the share predicted correctly; NaN without rows
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """What became of a class.
+    """The scores of a class."""
 
-    Attributes:
-        rows: how many rows are of it, its support.
-        taken: how many rows were taken for it.
-        right: how many of either are both.
-    """
-
-    rows: int
-    taken: int
-    right: int
+    rows: int  # the number of rows of this class, its support
+    taken: int  # the number of rows predicted as this class
+    right: int  # the number of rows that are both
 
     @property
     def precision(self) -> float:
-        """The share of the rows taken for it that are of it; NaN where none were."""
+        """`right` / `taken`; NaN if `taken` is 0."""
         return self.right / self.taken if self.taken else float("nan")
 
     @property
     def recall(self) -> float:
-        """The share of its rows that were taken for it; NaN where it has none."""
+        """`right` / `rows`; NaN if `rows` is 0."""
         return self.right / self.rows if self.rows else float("nan")
 
     @property
     def f1(self) -> float:
-        """The harmonic mean of precision and recall; 0 where one is NaN, and NaN where both are.
+        """The harmonic mean of precision and recall; 0 if one of them is NaN, NaN if both are.
 
         >>> ClassScore(rows=4, taken=2, right=2).f1
         0.6666666666666666
@@ -66,65 +52,47 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A row that was taken for another class.
+    """A row that was predicted as another class."""
 
-    Attributes:
-        row: its number, counted from 0.
-        label: the class that it is of.
-        predicted: the class that it was taken for.
-        confidence: the probability that was given to `predicted`.
-    """
-
-    row: int
-    label: int
-    predicted: int
-    confidence: float
+    row: int  # its number, counted from 0
+    label: int  # its class
+    predicted: int  # the predicted class
+    confidence: float  # the probability of `predicted`
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well a ticket does on labelled rows.
+    """The scores of a ticket on labelled rows."""
 
-    Attributes:
-        confusion: int64 `(classes, classes)`: how many rows of a class, the row, were taken for a class, the column.
-        log_loss: the mean of −ln p, p the probability that a row's own class was given.
-        bins: the reliability diagram, from low to high confidence.
-        mistakes: the most confident ones, most confident first, of equally confident ones the first.
-    """
-
-    confusion: np.ndarray
-    log_loss: float
-    bins: Sequence[Bin]
-    mistakes: Sequence[Mistake]
+    confusion: np.ndarray  # int64 `(classes, classes)`: the number of rows by class (row) and predicted class (column)
+    log_loss: float  # the mean of −ln p, where p is the probability of a row's own class
+    bins: Sequence[Bin]  # the reliability diagram, from low to high confidence
+    mistakes: Sequence[Mistake]  # the most confident mistakes, by falling confidence, then by row
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return int(self.confusion.sum())
 
     @property
     def right(self) -> int:
-        """How many of them were taken for what they are."""
+        """The number of rows predicted correctly."""
         return int(self.confusion.trace())
 
     @property
     def accuracy(self) -> float:
-        """The share of them."""
+        """The share of rows predicted correctly."""
         return self.right / self.rows
 
     @property
     def classes(self) -> list[ClassScore]:
-        """What became of each class."""
+        """The scores of each class."""
         rows, taken = self.confusion.sum(axis=1).tolist(), self.confusion.sum(axis=0).tolist()
         return [ClassScore(*each) for each in zip(rows, taken, self.confusion.diagonal().tolist(), strict=True)]
 
     @property
     def macro_f1(self) -> float:
-        """The mean of the classes' F1, each class as much.
-
-        A class that no row is of and that no row was taken for is left out, as there is nothing to say of it; one
-        that no row is of but some were taken for counts as 0, as does one whose rows were all taken for others.
-        """
+        """The unweighted mean of the classes' F1, without classes that have no rows and no predictions."""
         return float(np.nanmean([score.f1 for score in self.classes]))
 
     @property
@@ -138,15 +106,15 @@ class Evaluation:
 
 
 def evaluate(logits: np.ndarray, labels: np.ndarray, mistakes: int = 10) -> Evaluation:
-    """Compare what a network says with what is so.
+    """Compare a network's logits with labels.
 
     Args:
-        logits: `(rows, classes)`, or `(rows,)` of a network of two classes with a single one, that of class 1.
+        logits: `(rows, classes)`, or `(rows,)` class 1's of two classes.
         labels: int64 `(rows,)`, the class of each row; at least one.
-        mistakes: how many of the most confident ones are kept.
+        mistakes: the number of most confident mistakes to keep.
 
     Raises:
-        ValueError: there are no rows, or not as many of logits as of labels.
+        ValueError: there are no rows, or the numbers of logits and labels differ.
 
     Example:
         >>> found = evaluate(np.array([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]]), np.array([0, 1, 1]))
@@ -154,10 +122,9 @@ def evaluate(logits: np.ndarray, labels: np.ndarray, mistakes: int = 10) -> Eval
         ([[1, 0], [1, 1]], 2)
     """
     if len(labels) == 0 or len(logits) != len(labels):
-        raise ValueError(f"{len(logits)} rows of logits for {len(labels)} labels; there must be as many, and some")
-    # In doubles and from logits: a probability that rounds to 0 would have no logarithm.
+        raise ValueError(f"{len(logits)} rows of logits for {len(labels)} labels; give as many, and at least one")
     logs = log_probabilities(logits)
-    # By logits, as in training: probabilities of unlike logits may round to one number.
+    # From logits, as in training: probabilities of different logits may round to the same number.
     predicted = (logits > 0).astype(np.int64) if logits.ndim == 1 else logits.argmax(axis=1)
     rows, classes = np.arange(len(labels)), logs.shape[1]
     confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
@@ -173,7 +140,7 @@ def evaluate(logits: np.ndarray, labels: np.ndarray, mistakes: int = 10) -> Eval
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
-    """The logarithms of the classes' probabilities, float64 `(rows, classes)`; logits as for `evaluate`.
+    """Return the logarithms of the classes' probabilities, float64 `(rows, classes)`; logits as for `evaluate`.
 
     >>> log_probabilities(np.array([0.0])).tolist()
     [[-0.6931471805599453, -0.6931471805599453]]
@@ -186,15 +153,12 @@ def log_probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> list[Bin]:
-    """The reliability diagram: rows in intervals of equal width by their confidence.
+    """Return the reliability diagram: `bins` bins of equal width, empty ones too.
 
     Args:
-        confidence: float64 `(rows,)`, in [0, 1].
-        right: bool `(rows,)`, whether a row was taken for what it is.
-        bins: how many intervals.
-
-    Returns:
-        All of them, empty ones too. A confidence on a border belongs to the lower one, as in Guo et al.
+        confidence: float64 `(rows,)`, in [0, 1]; a value on a border belongs to the lower bin, as in Guo et al.
+        right: bool `(rows,)`, whether a row is predicted correctly.
+        bins: the number of bins.
     """
     ends = np.linspace(0, 1, bins + 1)
     places = np.searchsorted(ends[1:-1], confidence, side="left")

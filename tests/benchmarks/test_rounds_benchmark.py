@@ -62,8 +62,8 @@ def test_peers_prune_what_prune_does() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--rounds", "1"], "--rounds: 1 is too small; at least 2"),
-        (["--density", "0"], "--density: 0.0 is not above 0"),
+        (["--rounds", "1"], "--rounds: 1 is too small; give at least 2"),
+        (["--density", "0"], "--density: 0.0 is not in"),
         (["--json", "no/such/folder/x.json"], "--json: there is no folder"),
     ],
 )

@@ -27,7 +27,7 @@ def test_commands_are_timed_until_they_answer_and_a_run_until_its_first_step(
 def test_a_command_that_ends_otherwise_than_it_must_is_no_measurement(tmp_path: Path) -> None:
     python, *_ = complete("import torch", [], tmp_path)[0]
     assert run(([python, "-c", "raise SystemExit(2)"], 2)) > 0
-    with pytest.raises(SettingError, match="ended with 3, not 0, and said: oh"):
+    with pytest.raises(SettingError, match="exit code 3, not 0: oh"):
         run(([python, "-c", "import sys; print('oh', file=sys.stderr); sys.exit(3)"], 0))
 
 
@@ -40,5 +40,5 @@ def test_imports_are_summed_by_package() -> None:
 
 
 def test_options_out_of_range_are_refused_here_too() -> None:
-    with pytest.raises(SettingError, match="--times: 1 is too small; at least 2"):
+    with pytest.raises(SettingError, match="--times: 1 is too small; give at least 2"):
         parse(["--times", "1"])

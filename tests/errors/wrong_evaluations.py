@@ -12,7 +12,7 @@ from observing import Case, Kind
 from samples import CSV, Content, fill
 
 from lt_lightning.tickets.file import Packed, Parameter
-from lt_lightning.tickets.shapes import expected_shapes
+from lt_lightning.tickets.header import expected_shapes
 
 Change = Callable[[Path], object]
 

@@ -14,7 +14,7 @@ import numpy as np
 from observing import Case, Kind
 
 from lt_lightning.tickets.file import Packed, Parameter
-from lt_lightning.tickets.shapes import expected_shapes
+from lt_lightning.tickets.header import expected_shapes
 
 ABOUT = {
     "model": {"name": "cnn", "filters": 2, "widths": [2]}, "embedding_dim": 2, "words": 4, "splitter": "words",

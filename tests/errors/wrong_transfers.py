@@ -11,7 +11,7 @@ from observing import Case, Kind, train
 from samples import CSV, make_corpus
 
 from lt_lightning.tickets.file import Packed, Parameter
-from lt_lightning.tickets.shapes import expected_shapes
+from lt_lightning.tickets.header import expected_shapes
 
 Change = Callable[[Path], object]
 MODEL = {"name": "cnn", "filters": 2, "widths": [3, 4, 5]}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from lt_lightning.models import RecurrentClassifier
-from lt_lightning.models.rnn.cells import CELLS, find_cell
+from lt_lightning.models.rnn.cells import CELLS, Weights, find_cell
 from lt_lightning.models.rnn.unrolled import Recurrent, draw_recurrent_weights
 
 TORCH = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -189,7 +189,7 @@ def test_gradients_of_a_step_are_those_of_finite_differences(cell: str) -> None:
     state = [kind[0].requires_grad_() for kind in first_state(cell, 1)]
 
     def step(inputs: Tensor, *rest: Tensor) -> States:
-        return find_cell(cell).step(inputs, rest[: len(state)], *rest[len(state) :])
+        return find_cell(cell).step(inputs, rest[: len(state)], Weights(*rest[len(state) :]))
 
     assert torch.autograd.gradcheck(step, [normal(BATCH, INPUT).requires_grad_(), *state, *weights])
 

@@ -212,10 +212,3 @@ def test_texts_that_cannot_be_counted_are_refused() -> None:
 def test_a_boundary_or_order_that_cannot_be_is_refused(boundary: int, order: int, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         fit_ngram(*spelled("abab", symbols="ab#"), 3, boundary, order)
-
-
-def test_a_context_that_cannot_be_is_refused() -> None:
-    with pytest.raises(ValueError, match="a context of 1 symbols; this model reads 2"):
-        model().probabilities((0,))
-    with pytest.raises(ValueError, match=r"context \(0, 3\)"):
-        model().probabilities((0, 3))

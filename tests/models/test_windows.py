@@ -12,6 +12,7 @@ from jaxtyping import TypeCheckError
 from torch import Tensor, nn
 
 from lt_lightning.data.tokenizer import PADDING
+from lt_lightning.kernels import living as living_module
 from lt_lightning.kernels import max_over_windows as windows_module
 from lt_lightning.kernels.max_over_windows import Living, max_over_windows, runs_compiled
 from lt_lightning.kernels.windows import STRETCH
@@ -273,7 +274,7 @@ def test_whatever_is_pruned_and_whichever_way_the_living_have_the_layers_numbers
     batch = texts(*lengths, padding=seed % 3, seed=seed)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in WAYS[way].items():
-            patch.setattr(windows_module, name, value)
+            patch.setattr(windows_module if name == "EVENT" else living_module, name, value)
         living = pruned(embedding, convs, density, seed)
         theirs = learn(max_over_layers, embedding, convs, batch)
         embedding.sparse = sparse
@@ -291,7 +292,7 @@ def test_whatever_is_pruned_and_whichever_way_the_living_have_the_layers_numbers
 
 def test_a_living_entry_that_is_zero_gets_its_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in WAYS["sparse words and filters"].items():
-        monkeypatch.setattr(windows_module, name, value)
+        monkeypatch.setattr(windows_module if name == "EVENT" else living_module, name, value)
     embedding, convs = layers((3,))
     with torch.no_grad():
         convs[0].weight[0] = 0
@@ -360,5 +361,5 @@ def test_lengths_and_rows_that_do_not_fit_are_refused() -> None:
         with pytest.raises((ValueError, TypeCheckError), match="lengths"):
             max_over_windows(embedding, convs, ids, wrong)
     other = Living.of(torch.zeros(WORDS + 1, DIM, dtype=torch.bool), [None] * 3)
-    with pytest.raises(ValueError, match=f"{WORDS + 1} rows that live, of {WORDS} words"):
+    with pytest.raises(ValueError, match=f"living rows of {WORDS + 1} words, not of {WORDS}"):
         max_over_windows(embedding, convs, ids, lengths, other)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lt_lightning.models import BinaryCNN, MultiCNN, RecurrentClassifier
-from lt_lightning.tickets.shapes import expected_shapes
+from lt_lightning.tickets.header import expected_shapes
 
 
 def about(model: dict[str, Any], classes: int) -> dict[str, Any]:

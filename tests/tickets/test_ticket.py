@@ -108,8 +108,8 @@ FRAME = pd.DataFrame({"text": ["the team", "won"], "label": ["a", "b"]})
     [
         ("the team won", r"a single str; give a list of str, such as \[text\]"),
         (b"the team won", "a single bytes"),
-        (None, "NoneType is no list of str"),
-        (3, "int is no list of str"),
+        (None, "NoneType is not a list of str"),
+        (3, "int is not a list of str"),
         (FRAME, r"DataFrame has columns; give the column of the texts, such as texts\['text'\]"),
         ({"text": ["the team"]}, "dict has columns"),
         (Dataset.from_pandas(FRAME), "Dataset has columns"),

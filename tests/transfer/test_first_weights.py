@@ -11,8 +11,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.experiment.transfer.first_weights import draw_first_weights, first_values
 from lt_lightning.export.__main__ import main as export
 from lt_lightning.tickets.file import Packed
-from lt_lightning.tickets.recipes import check_recipe
-from lt_lightning.tickets.shapes import expected_shapes
+from lt_lightning.tickets.header import check_recipe, expected_shapes
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
@@ -72,10 +71,10 @@ def test_a_sound_recipe_is_taken_whatever_the_kernel_is() -> None:
         ({"witness": {"fc.bias": [0.5]}}, "values of each parameter"),
         ({"witness": {name: [] for name in NAMES}}, "values of each parameter"),
         ({"witness": [0.5]}, "values of each parameter"),
-        ({"witness": dict.fromkeys(NAMES, 0.5)}, "no finite numbers"),
-        ({"witness": {name: [0.5, "a"] for name in NAMES}}, "no finite numbers"),
-        ({"witness": {name: [[0.5]] for name in NAMES}}, "no finite numbers"),
-        ({"witness": {name: [float("nan")] for name in NAMES}}, "no finite numbers"),
+        ({"witness": dict.fromkeys(NAMES, 0.5)}, "not finite numbers"),
+        ({"witness": {name: [0.5, "a"] for name in NAMES}}, "not finite numbers"),
+        ({"witness": {name: [[0.5]] for name in NAMES}}, "not finite numbers"),
+        ({"witness": {name: [float("nan")] for name in NAMES}}, "not finite numbers"),
     ],
 )
 def test_a_recipe_that_cannot_be_followed_is_a_line(changes: dict[str, Any], said: str) -> None:

@@ -115,7 +115,7 @@ def test_each_difference_is_reported(
     change(run)
     assert kills.compare(run, whole, OPERATIONS) == reported
     again = kills.compare(run, whole, [*OPERATIONS, OPERATIONS[3]])
-    assert again == [*reported, "state/round_01 was kept, and yet made again"]
+    assert again == [*reported, "state/round_01 was saved, but made again"]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_each_difference_is_reported(
         ([0, -9, 0], None, "", []),
         ([0, -9, 0], set_results, "", ["x: results.csv differs after kills after rename state/round_01, 1 rounds on"]),
         ([0, -9, 0], None, "WARNING cut off\n", ["x: reported as damaged: WARNING cut off"]),
-        ([0, 0, 0], None, "", ["x: exit code 0, and it never came to the moment after rename state/round_01, 1"]),
+        ([0, 0, 0], None, "", ["x: exit code 0 before the moment after rename state/round_01, 1"]),
         ([0, -9, 2], None, "", ["x: exit code 2 after kills after rename state/round_01, 1 rounds on record"]),
         ([1], None, "", ["x: exit code 1 without a kill"]),
     ],

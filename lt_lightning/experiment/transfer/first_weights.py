@@ -15,7 +15,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.lottery import derive_seed
 from lt_lightning.models.build import build_network
 from lt_lightning.tickets.file import Packed
-from lt_lightning.tickets.recipes import model_settings
+from lt_lightning.tickets.header import model_settings
 
 _CLOSE = 1e-6
 

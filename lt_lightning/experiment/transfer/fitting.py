@@ -14,7 +14,7 @@ from lt_lightning.lottery.settings import Rewind
 from lt_lightning.report.comparison.grouping import show_setting
 from lt_lightning.runs.parsing import parse
 from lt_lightning.runs.recorded_config import RecordedPruning
-from lt_lightning.tickets.recipes import check_recipe
+from lt_lightning.tickets.header import check_recipe
 
 if TYPE_CHECKING:
     from lt_lightning.config.schema import Config

@@ -1,1 +1,1 @@
-"""Recurrent networks: cells from their equations, the loop over positions, classifier, tagger, encoder and decoder."""
+"""Recurrent networks: cells from their equations, the loop over positions, classifier, tagger, encoder-decoder."""

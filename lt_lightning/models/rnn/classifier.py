@@ -1,4 +1,4 @@
-"""Recurrent layers, by torch or from their equations, and a classifier that reads a text to its end with them."""
+"""Recurrent layers, torch's or from their equations, and a classifier of their final states."""
 
 from __future__ import annotations
 
@@ -14,17 +14,15 @@ from lt_lightning.models.embedding import WordEmbedding
 from lt_lightning.models.rnn.unrolled import Recurrent, draw_recurrent_weights
 
 Backend = Literal["torch", "equations"]
-"""Whose recurrent layers: torch's, or those of `unrolled`; with the same weights they give the same numbers."""
-
+"""Torch's recurrent layers or those of `unrolled`, which compute the same from the same weights."""
 Kernel = Literal["fast", "reference"]
-"""How torch's layers read texts of different lengths: step by step (`ragged`) where that serves, or always packed."""
-
+"""Whether torch's layers read texts of different lengths by `read_ragged` where it is supported, or always packed."""
 State = Any
-"""What a layer carries from step to step: `(layers · directions, batch, hidden)`; of an LSTM two of them, h and c."""
+"""The state of all layers and directions: `(layers · directions, batch, hidden)`; of an LSTM two of them, h and c."""
 
 _TORCH: dict[str, Any] = {"rnn": nn.RNN, "gru": nn.GRU, "gru_chung": nn.GRU, "lstm": nn.LSTM}
 TITLES = {"rnn": "RNN", "gru": "GRU", "gru_chung": "GRU (Chung)", "lstm": "LSTM", "none": "softmax"}
-"""What people call a network of these cells."""
+"""Titles of networks by their cells."""
 
 
 def build_recurrent(
@@ -37,19 +35,9 @@ def build_recurrent(
     bidirectional: bool = False,
     dropout: float = 0.0,
 ) -> nn.Module:
-    """Recurrent layers whose parameters have torch's names, shapes and order whatever the backend.
+    """Return recurrent layers whose parameters have torch's names, shapes and order.
 
-    Args:
-        cell: `rnn` (tanh), `gru`, `lstm`; `gru_chung`, of the backend `equations` alone.
-        backend: whose layers.
-        inputs: the length of what each step is given.
-        hidden: the length of the state, each way.
-        layers: the number of layers.
-        bidirectional: read from both ends.
-        dropout: the share dropped in training between layers.
-
-    Returns:
-        A module for `run_recurrent`; `draw_recurrent_weights` draws its weights.
+    The arguments are those of `Recurrent`; the cell `gru_chung` needs the backend `equations`.
 
     Raises:
         ValueError: torch has no such cell.
@@ -60,7 +48,7 @@ def build_recurrent(
     theirs = _TORCH[cell](inputs, hidden, layers, batch_first=True, bidirectional=bidirectional, dropout=between)
     if backend == "torch":
         return theirs
-    # Whichever backend, what is drawn after this is the same: the same seed gives the same first weights.
+    # Random numbers drawn later do not depend on the backend: the same seed gives the same first weights.
     with torch.random.fork_rng(devices=[]):
         return Recurrent(cell, inputs, hidden, layers, bidirectional=bidirectional, dropout=between)
 
@@ -77,14 +65,13 @@ def run_recurrent(
 
     Args:
         layers: from `build_recurrent`.
-        inputs: what is read; what lies beyond a row's length counts for nothing.
-        lengths: the steps of each row, at least 1; None where all are of full length.
-        state: where to start from; None for zeros.
-        kernel: how torch's layers read rows of different lengths; the numbers are the same to rounding, but for the
-            dropout between layers, which the two draw in different orders.
+        inputs: values beyond a row's length are ignored.
+        lengths: the steps of each row, at least 1; None if all have full length.
+        state: the first state; None for zeros.
+        kernel: see `Kernel`; the numbers are the same up to rounding, except that dropout between layers draws others.
 
     Returns:
-        The last layer's states after each step, zero beyond a row's length, and all layers' states after its last.
+        The last layer's states after each step, zero beyond a row's length, and all layers' states after its last step.
     """
     if not isinstance(layers, nn.RNNBase):
         return layers(inputs, lengths, state)
@@ -105,7 +92,7 @@ def read_to_end(
     *,
     kernel: Kernel = "fast",
 ) -> State:
-    """All layers' states after each row's last step: what `run_recurrent` gives second, for who needs nothing else."""
+    """Return the second result of `run_recurrent` only: all layers' states after each row's last step."""
     if not isinstance(layers, nn.RNNBase):
         return layers(inputs, lengths)[1]
     if kernel == "fast" and can_step(layers, inputs, None):
@@ -114,31 +101,25 @@ def read_to_end(
 
 
 def _run_packed(layers: nn.RNNBase, inputs: Tensor, lengths: Tensor, state: State) -> tuple[PackedSequence, State]:
-    # Packing makes a row's last state, and the start of the backward direction, those of its own last step. It wants
-    # lengths on the host: on a GPU, where cuDNN takes packed rows and nothing is faster, that waits for the device.
+    # Packing takes lengths on the host, so on a GPU this waits for the device; cuDNN has no faster way.
     packed = pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
     return layers(packed, state)
 
 
 class RecurrentClassifier(nn.Module):
-    """Recurrent layers over word vectors; the last layer's final state, of each direction, is classified.
+    """Recurrent layers over word vectors, and a linear layer over the last layer's final states.
 
     With `cell="lstm"` and both directions it is the usual BiLSTM; Hochreiter and Schmidhuber 1997,
-    https://doi.org/10.1162/neco.1997.9.8.1735, Graves and Schmidhuber 2005, https://doi.org/10.1016/j.neunet.2005.06.042.
+    https://doi.org/10.1162/neco.1997.9.8.1735, Graves and Schmidhuber 2005,
+    https://doi.org/10.1016/j.neunet.2005.06.042.
 
     Args:
         words: the size of the vocabulary.
         classes: the number of classes; None for a single logit, that of class 1 of two.
-        cell: `rnn`, `gru`, `lstm`, `gru_chung`; see `build_recurrent`.
-        backend: whose recurrent layers.
-        dim: the length of a word's vector.
-        hidden: the length of the state, each way.
-        layers: the number of layers.
-        bidirectional: read texts from both ends.
-        dropout: the share dropped in training: of the vectors, between the layers, and of the last states.
-        vectors: pre-trained word vectors; see `WordEmbedding`.
-        embedding_std: the standard deviation of word vectors that are drawn.
-        kernel: how torch's layers read texts; see `run_recurrent`.
+        cell, backend, hidden, layers, bidirectional: see `build_recurrent`.
+        dim, vectors, embedding_std: see `WordEmbedding`.
+        dropout: the share dropped in training: of the vectors, between layers, and of the last states.
+        kernel: see `Kernel`.
     """
 
     def __init__(
@@ -170,7 +151,7 @@ class RecurrentClassifier(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw all weights afresh."""
+        """Draw all weights."""
         self.embedding.reset_parameters()
         draw_recurrent_weights(self.rnn)
         draw_linear_weights(self.fc)
@@ -178,10 +159,10 @@ class RecurrentClassifier(nn.Module):
     def forward(
         self, ids: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]
     ) -> Float[Tensor, "batch classes"] | Float[Tensor, " batch"]:
-        """Logits for each text: `(batch, classes)`, or `(batch,)` if there is a single one.
+        """Return the logits of each text: `(batch, classes)`, or `(batch,)` with a single logit.
 
         Args:
-            ids: word ids, each row filled up with `<pad>`.
+            ids: word ids, rows padded with `<pad>`.
             lengths: the number of words in each row; a text without words is read as one `<pad>`.
         """
         vectors = self.dropout(self.embedding(ids))
@@ -194,7 +175,6 @@ class RecurrentClassifier(nn.Module):
 
 @torch.no_grad()
 def draw_linear_weights(linear: nn.Linear) -> None:
-    """Xavier-normal weights, zero biases."""
+    """Draw Xavier-normal weights, and set the biases to zero."""
     nn.init.xavier_normal_(linear.weight)
-    if linear.bias is not None:
-        linear.bias.zero_()
+    linear.bias.zero_()

@@ -1,4 +1,4 @@
-"""An encoder and a decoder: one network reads a string into a state, another writes a string from it."""
+"""Map strings to strings: an encoder reads one into a state, a decoder writes the other from it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,17 @@ from lt_lightning.models.rnn.unrolled import draw_recurrent_weights
 
 
 class EncoderDecoder(nn.Module):
-    """Sequence to sequence without attention: the encoder's last state is all that the decoder knows of the string.
+    """Sequence to sequence without attention: the decoder starts from the encoder's last state.
 
     Sutskever, Vinyals and Le 2014, https://arxiv.org/abs/1409.3215; Cho et al. 2014, https://arxiv.org/abs/1406.1078.
-    Letters are the ids 0 … letters − 1. The id `letters` is what the decoder is given first and what it ends a string
-    with; in what the encoder reads it is padding.
+    Letters are the ids 0 … letters − 1. The id `letters` is the decoder's first input and ends its strings; in the
+    encoder's inputs it is padding.
 
     Args:
         letters: the size of the alphabet.
-        cell: `rnn`, `gru`, `lstm`, `gru_chung`; see `build_recurrent`.
-        backend: whose recurrent layers.
-        dim: the length of a letter's vector.
-        hidden: the length of the state.
-        layers: the number of layers of either.
-        dropout: the share dropped in training: of the vectors, between the layers, and of the states before the head.
-        embedding_std: the standard deviation of letter vectors.
+        cell, backend, hidden, layers: of encoder and decoder; see `build_recurrent`.
+        dim, embedding_std: the length of a letter's vector, and the standard deviation of its entries.
+        dropout: the share dropped in training: of the vectors, between layers, and of the states before the head.
     """
 
     def __init__(
@@ -54,7 +50,7 @@ class EncoderDecoder(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw all weights afresh."""
+        """Draw all weights."""
         self.source_embedding.reset_parameters()
         self.target_embedding.reset_parameters()
         draw_recurrent_weights(self.encoder)
@@ -67,12 +63,12 @@ class EncoderDecoder(nn.Module):
         source_lengths: Int64[Tensor, " batch"],
         given: Int64[Tensor, "batch length"],
     ) -> Float[Tensor, "batch length symbols"]:
-        """Logits for the letter after each that the decoder is given (teacher forcing).
+        """Return the logits of the letter after each given one (teacher forcing).
 
         Args:
             sources: the strings to read, padded at the end.
             source_lengths: the number of letters of each, at least 1.
-            given: what the decoder reads: `end`, then the letters of the right answer.
+            given: the decoder's inputs: `end`, then the letters of the target.
         """
         return self._write(given, self._read(sources, source_lengths))[0]
 
@@ -80,7 +76,7 @@ class EncoderDecoder(nn.Module):
     def greedy(
         self, sources: Int64[Tensor, "batch source_length"], source_lengths: Int64[Tensor, " batch"], steps: int
     ) -> Int64[Tensor, "batch steps"]:
-        """What the decoder writes on its own, the likeliest letter each time; `end` from a string's end on."""
+        """Return the strings that the decoder writes, the likeliest letter each time; `end` from a string's end on."""
         state = self._read(sources, source_lengths)
         letter = torch.full_like(sources[:, :1], self.end)
         ended = torch.zeros_like(letter, dtype=torch.bool)
@@ -93,7 +89,7 @@ class EncoderDecoder(nn.Module):
         return torch.cat(written, dim=1)
 
     def _read(self, sources: Tensor, lengths: Tensor) -> object:
-        # Buckets hold strings of one length, mostly: then there is nothing to pack.
+        # Most batches hold strings of one length: then there is nothing to pack.
         uneven = lengths if bool((lengths != sources.shape[1]).any()) else None
         return run_recurrent(self.encoder, self.dropout(self.source_embedding(sources)), uneven)[1]
 

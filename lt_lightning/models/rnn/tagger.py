@@ -1,4 +1,4 @@
-"""A network that reads a string letter by letter and answers after each letter: a tagger, and a language model."""
+"""Answer after each letter of a string: a tagger, and a language model."""
 
 from __future__ import annotations
 
@@ -20,31 +20,26 @@ from lt_lightning.models.rnn.classifier import (
 from lt_lightning.models.rnn.unrolled import draw_recurrent_weights
 
 Reader = WordEmbedding | LetterEmbedding | OneHot
-"""What makes vectors of letters."""
 Head = Literal["direct", "linear"]
-"""What makes logits of a state: nothing, or a linear layer."""
 Unroll = Literal["steps", "sequence"]
-"""How a string is fed to the recurrent layers: letter by letter, or as a whole."""
 
 
 class Tagger(nn.Module):
     """Recurrent layers from left to right, with logits after every letter.
 
-    An answer knows the letters up to its own and none after it. So the same network tags letters, and, asked for the
-    next one, is a language model. Elman 1990, https://doi.org/10.1207/s15516709cog1402_1.
+    An answer depends on the letters up to its own only, so the same network is a language model if it is trained to
+    predict the next letter. Elman 1990, https://doi.org/10.1207/s15516709cog1402_1.
 
     Args:
-        reader: makes vectors of ids.
+        reader: maps ids to vectors.
         classes: the number of logits after each letter.
-        cell: `rnn`, `gru`, `lstm`, `gru_chung` as in `build_recurrent`; `none`: an affine map of the letter alone, so
-            that with either head the network is softmax regression, which remembers nothing.
-        backend: whose recurrent layers.
-        head: `direct`: the states are the logits, which then lie in (−1, 1); `linear`: a linear layer makes them.
-        unroll: `steps`: the layers are called letter by letter, with the state handed on; `sequence`: once.
-        hidden: the length of the state; None for as many as there are classes, which `direct` needs.
-        layers: the number of layers.
-        dropout: the share dropped in training: of the vectors, between the layers, and of the states before the head.
-        role: what people call a network that does what this one is for.
+        cell, backend, layers: see `build_recurrent`; the cell `none` is an affine map of the letter, without memory,
+            that is softmax regression with either head.
+        head: `direct`: the states are the logits, which then lie in (−1, 1); `linear`: a linear layer computes them.
+        unroll: `steps`: call the layers letter by letter, with the state; `sequence`: once.
+        hidden: the length of the state; None for the number of classes, which `direct` needs.
+        dropout: the share dropped in training: of the vectors, between layers, and of the states before the head.
+        role: the second half of the network's title.
     """
 
     def __init__(
@@ -64,7 +59,7 @@ class Tagger(nn.Module):
         super().__init__()
         hidden = hidden or classes
         if head == "direct" and hidden != classes:
-            raise ValueError(f"a direct head has as many states as classes: {hidden} for {classes}")
+            raise ValueError(f"a direct head needs as many states as classes, not {hidden} for {classes}")
         self.title = f"{TITLES[cell]} {role}"
         self.unroll: Unroll = unroll
         self.embedding = reader
@@ -78,7 +73,7 @@ class Tagger(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw all weights afresh."""
+        """Draw all weights."""
         self.embedding.reset_parameters()
         if isinstance(self.rnn, nn.Linear):
             draw_linear_weights(self.rnn)
@@ -90,11 +85,11 @@ class Tagger(nn.Module):
     def forward(
         self, ids: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "batch length classes"]:
-        """Logits after each letter; those beyond a row's length mean nothing.
+        """Return the logits after each letter; those beyond a row's length are meaningless.
 
         Args:
-            ids: letters, filled up with padding at the end. As no answer looks ahead, it needs no lengths.
-            lengths: the number of letters in each row; not used.
+            ids: letters, padded at the end.
+            lengths: not used, as no answer looks ahead.
         """
         if self.unroll == "sequence":
             return self.read(ids)[0]
@@ -107,7 +102,7 @@ class Tagger(nn.Module):
     def read(
         self, ids: Int64[Tensor, "batch length"], state: State = None
     ) -> tuple[Float[Tensor, "batch length classes"], State]:
-        """Read on from a state: the logits after each letter, and the state after the last."""
+        """Continue from a state, and return the logits after each letter and the state after the last."""
         vectors = self.dropout(self.embedding(ids))
         if isinstance(self.rnn, nn.Linear):
             return self.fc(self.dropout(self.rnn(vectors))), None

@@ -1,6 +1,6 @@
-"""Recurrent networks of any cell whose equations are in `cells`: the loop that runs them over texts.
+"""Run any cell of `cells` over texts, in layers and both directions.
 
-Written to be read and checked, not to be fast: `torch.nn.RNN`, `GRU` and `LSTM` compute the same from the same weights.
+Written to be read and checked, not for speed: `torch.nn.RNN`, `GRU` and `LSTM` compute the same from the same weights.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from lt_lightning.models.rnn.cells import State, Step, find_cell
+from lt_lightning.models.rnn.cells import State, Step, Weights, find_cell
+
+States = Float[Tensor, "runs batch hidden"] | tuple[Float[Tensor, "runs batch hidden"], ...]
+"""The states of all layers and directions, h or (h, c)."""
 
 
 @torch.no_grad()
 def draw_recurrent_weights(module: nn.Module) -> None:
-    """Draw the weights of a recurrent network afresh: a `Recurrent`, or torch's `RNN`, `GRU` or `LSTM`.
+    """Draw the weights of a `Recurrent` or of torch's `RNN`, `GRU` or `LSTM`.
 
-    `weight_ih` Xavier-normal and `weight_hh` orthogonal, each a single matrix with all its blocks; biases zero. From
-    the same seed, networks of the same shape draw the same weights.
+    `weight_ih` is Xavier-normal and `weight_hh` orthogonal, each as one matrix with all its blocks; biases are zero.
+    With the same seed, networks of the same shape get the same weights.
     """
     for name, weight in module.named_parameters():
         if name.startswith("weight_ih"):
@@ -33,26 +36,26 @@ def run_cell(
     step: Step,
     inputs: Float[Tensor, "batch length input"],
     state: State,
-    weights: tuple[Tensor, Tensor, Tensor, Tensor],
+    weights: Weights,
     inside: Bool[Tensor, "batch length"] | None = None,
     *,
     backward: bool = False,
 ) -> tuple[Float[Tensor, "batch length hidden"], State]:
-    """One layer in one direction: the output at each position, and the state after the last one.
+    """Return one layer's output at each position in one direction, and the state after the last.
 
     Args:
         step: the cell's equations.
         inputs: the texts, of at least one position, finite everywhere.
         state: the state before the first position.
-        weights: weight_ih, weight_hh, bias_ih and bias_hh.
-        inside: which positions are part of their text; None for all. Elsewhere the state stands still and the output
+        weights: the layer's weights in this direction.
+        inside: which positions are part of their text; None for all. Elsewhere the state does not change and the output
             is zero, so that backward each text begins at its own last position.
         backward: from the last position to the first.
     """
     columns, outputs = inputs.unbind(dim=1), []
     positions = range(len(columns))
     for t in reversed(positions) if backward else positions:
-        after = step(columns[t], state, *weights)
+        after = step(columns[t], state, weights)
         if inside is not None:
             after = tuple(torch.where(inside[:, t, None], new, old) for new, old in zip(after, state, strict=True))
         state = after
@@ -62,20 +65,20 @@ def run_cell(
 
 
 class Recurrent(nn.Module):
-    """Layers of a cell, in one or both directions: torch's `RNN`, `GRU` and `LSTM`, batch first.
+    """Layers of a cell, in one or both directions, like torch's `RNN`, `GRU` and `LSTM` with `batch_first`.
 
     Parameters have torch's names, shapes and order of blocks, so that a `state_dict` can be loaded either way.
 
     Args:
         cell: a name in `CELLS`.
         input_size: the length of the input at a position.
-        hidden_size: the length of the state, each way.
+        hidden_size: the length of the state per direction.
         num_layers: the number of layers; each reads the outputs of the one below.
         bidirectional: whether each layer also reads from the end.
-        dropout: the share of outputs dropped between the layers, in training; a single layer has none to drop.
+        dropout: the share of outputs dropped between layers in training.
 
     Raises:
-        ValueError: there is no such cell, a size is not positive, or the dropout is no share.
+        ValueError: the cell is unknown, a size is not positive, or the dropout is not in [0, 1].
     """
 
     def __init__(
@@ -100,10 +103,9 @@ class Recurrent(nn.Module):
         for layer in range(num_layers):
             width = input_size if layer == 0 else hidden_size * self._directions
             for suffix in self._suffixes(layer):
-                self.register_parameter(f"weight_ih_{suffix}", nn.Parameter(torch.empty(rows, width)))
-                self.register_parameter(f"weight_hh_{suffix}", nn.Parameter(torch.empty(rows, hidden_size)))
-                self.register_parameter(f"bias_ih_{suffix}", nn.Parameter(torch.empty(rows)))
-                self.register_parameter(f"bias_hh_{suffix}", nn.Parameter(torch.empty(rows)))
+                shapes = ((rows, width), (rows, hidden_size), (rows,), (rows,))
+                for name, shape in zip(Weights._fields, shapes, strict=True):
+                    self.register_parameter(f"{name}_{suffix}", nn.Parameter(torch.empty(shape)))
         self.reset_parameters()
 
     @property
@@ -111,34 +113,30 @@ class Recurrent(nn.Module):
         return 2 if self.bidirectional else 1
 
     def _suffixes(self, layer: int) -> list[str]:
-        """How the names of a layer's parameters end, forward and backward."""
+        """Return the suffixes of a layer's parameter names, forward and backward."""
         return [f"l{layer}", f"l{layer}_reverse"][: self._directions]
 
     def reset_parameters(self) -> None:
-        """Draw all weights afresh."""
+        """Draw all weights."""
         draw_recurrent_weights(self)
 
     def forward(
         self,
         inputs: Float[Tensor, "batch length input"],
         lengths: Int64[Tensor, " batch"] | None = None,
-        state: Float[Tensor, "runs batch hidden"] | tuple[Float[Tensor, "runs batch hidden"], ...] | None = None,
-    ) -> tuple[
-        Float[Tensor, "batch length features"],
-        Float[Tensor, "runs batch hidden"] | tuple[Float[Tensor, "runs batch hidden"], ...],
-    ]:
-        """The outputs of the last layer at each position, and the last state of each run through the text.
+        state: States | None = None,
+    ) -> tuple[Float[Tensor, "batch length features"], States]:
+        """Return the last layer's outputs at each position, and the last state of each layer and direction.
 
-        The runs are the layers in turn, and of each the forward and then the backward direction; the features are the
-        forward outputs and then the backward ones. An LSTM's state is the pair (h, c), any other's is h.
+        States are ordered by layer, then direction (forward, backward); features are the forward outputs, then the
+        backward ones. An LSTM's state is (h, c), any other's h.
 
         Args:
             inputs: the texts, of at least one position.
-            lengths: the number of positions in each text, at least 1 (who has empty texts decides what they mean);
-                None if all are as long as the tensor. Beyond them outputs are zero, and what the inputs hold there
-                does not matter, be it NaN; the last state is that at the text's own end, and the backward direction
-                begins there.
-            state: the state before the first position (backward: after the last); None for zeros.
+            lengths: the number of positions in each text, at least 1; None if all have full length. Beyond them inputs
+                are ignored, even NaN, and outputs are zero; the last state is that at the text's own end, where the
+                backward direction begins.
+            state: the first state of each layer and direction; None for zeros.
 
         Raises:
             ValueError: inputs of another width or of no positions, a length that is not in 1 … `length`, or a state
@@ -148,7 +146,7 @@ class Recurrent(nn.Module):
         states, inside = self._unpack(inputs, state), None
         if lengths is not None:
             inside = torch.arange(inputs.shape[1], device=inputs.device) < lengths.to(inputs.device)[:, None]
-            # Ignoring what comes of padding would not do: in a gradient, 0 × NaN is NaN.
+            # Masking the outputs would not suffice: in a gradient, 0 × NaN is NaN.
             inputs = inputs.masked_fill(~inside[:, :, None], 0)
         cell, ends = find_cell(self.cell), []
         for layer in range(self.num_layers):
@@ -158,21 +156,16 @@ class Recurrent(nn.Module):
             for suffix in self._suffixes(layer):
                 first = tuple(kind[len(ends)] for kind in states)
                 backward = suffix.endswith("reverse")
-                output, end = run_cell(cell.step, inputs, first, self._weights(suffix), inside, backward=backward)
+                weights = Weights(*(self.get_parameter(f"{name}_{suffix}") for name in Weights._fields))
+                output, end = run_cell(cell.step, inputs, first, weights, inside, backward=backward)
                 outputs.append(output)
                 ends.append(end)
             inputs = torch.cat(outputs, dim=2)
         last = tuple(torch.stack(kind) for kind in zip(*ends, strict=True))
         return inputs, last[0] if cell.states == 1 else last
 
-    def _weights(self, suffix: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        weight_ih, weight_hh, bias_ih, bias_hh = (
-            self.get_parameter(f"{name}_{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        )
-        return weight_ih, weight_hh, bias_ih, bias_hh
-
     def _unpack(self, inputs: Tensor, state: Tensor | tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
-        """The state before the first position as a tuple, whatever the cell."""
+        """Return the first state as a tuple."""
         shape = (self.num_layers * self._directions, len(inputs), self.hidden_size)
         count = find_cell(self.cell).states
         if state is None:
@@ -188,10 +181,3 @@ class Recurrent(nn.Module):
             raise ValueError(f"inputs of shape {tuple(inputs.shape)}; expected (batch, ≥ 1, {self.input_size})")
         if lengths is not None and ((lengths < 1) | (lengths > inputs.shape[1])).any():
             raise ValueError(f"lengths {lengths.tolist()}; each must be in 1 … {inputs.shape[1]}")
-
-    def extra_repr(self) -> str:
-        """Its settings, as the representation shows them."""
-        return (
-            f"{self.cell!r}, {self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, "
-            f"bidirectional={self.bidirectional}, dropout={self.dropout}"
-        )

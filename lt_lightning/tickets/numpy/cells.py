@@ -1,6 +1,6 @@
 """One step of recurrent cells in NumPy, in place; `lt_lightning.models.rnn.cells` has the equations.
 
-In what follows a matrix has a column a text, and gates are stacked as torch stacks them, blocks of `hidden` rows.
+Matrices have a column per text; gates are stacked as in torch, in blocks of `hidden` rows.
 """
 
 from __future__ import annotations
@@ -12,27 +12,20 @@ from types import MappingProxyType
 import numpy as np
 
 Product = Callable[[np.ndarray], np.ndarray]
-"""A matrix times a matrix: (inputs, texts) to (outputs, texts)."""
+"""Multiply a weight by a matrix: (inputs, texts) to (outputs, texts)."""
 Step = Callable[[np.ndarray, np.ndarray, Sequence[Product], np.ndarray], None]
-"""From the inputs' part of the gates (overwritten), the states (states, hidden, texts; overwritten with those after
-the step), the products with the hidden weights' parts, and the part of their bias that cannot be added beforehand."""
+"""Takes the inputs' part of the gates (overwritten), the states (states, hidden, texts; overwritten with the new ones),
+the products with the hidden weights' parts, and the part of their bias that cannot be added beforehand."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A kind of cell.
+    """A kind of cell."""
 
-    Attributes:
-        step: what it does at a word.
-        states: how many vectors it carries from word to word.
-        parts: into which parts, so many blocks each, its hidden weights fall.
-        late: the first block whose hidden bias is not just added to the inputs'.
-    """
-
-    step: Step
-    states: int
-    parts: tuple[int, ...]
-    late: int
+    step: Step  # computes the states after a word
+    states: int  # the number of state vectors
+    parts: tuple[int, ...]  # the number of blocks in each part of the hidden weights
+    late: int  # the first block whose hidden bias is not added to the inputs' beforehand
 
 
 def _rnn(gates: np.ndarray, states: np.ndarray, hidden: Sequence[Product], _late: np.ndarray) -> None:
@@ -82,7 +75,7 @@ def _lstm(gates: np.ndarray, states: np.ndarray, hidden: Sequence[Product], _lat
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(−x)) in a form that cannot overflow."""
+    """Return 1 / (1 + exp(−x)), computed without overflow."""
     result = values * np.float32(0.5)
     np.tanh(result, out=result)
     result *= np.float32(0.5)
@@ -96,4 +89,4 @@ CELLS: Mapping[str, Cell] = MappingProxyType({
     "gru_chung": Cell(_gru_chung, states=1, parts=(2, 1), late=3),
     "lstm": Cell(_lstm, states=2, parts=(4,), late=4),
 })  # fmt: skip
-"""Cells by what the settings call them."""
+"""Cells by their names in the settings."""

@@ -1,66 +1,60 @@
-"""Convolution over words and maximum over time in NumPy, without what a ticket's zeros make superfluous.
+"""Convolution over words and maximum over time in NumPy, without the parts that a ticket's zeros make superfluous.
 
-What can never reach a logit is dropped once, at the start: features without a weight behind them, then dimensions that
-no filter looks at, then words without an entry left. What remains is linear in words, so each word has an answer to
-each weight of a filter at each place in the window, and a window's value is a sum of a few answers: the first word's
-to the filter's first place, the second's to its second, and so on. Where few enough words and features live, all
-answers are computed once and kept; otherwise those of a piece of text are, of each different word once.
+Parts that cannot change a logit are dropped once, at the start: features without a weight in `fc.weight`, then
+dimensions that no filter uses, then words without a living entry. The rest is linear in words: each word has an answer
+to each position of each filter, and a window's value is the sum of the first word's answer to the first position, the
+second's to the second, and so on. If few enough words and features live, all answers are computed once and kept;
+otherwise the answers of each distinct word in a piece of text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
 
 import numpy as np
 
 from lt_lightning.data.tokenizer import PADDING
 from lt_lightning.tickets.file import Packed
-from lt_lightning.tickets.reaching import Feature, equal_widths, living_dims, living_features, living_words, stack
+from lt_lightning.tickets.reaching import Feature, living_dims, living_features, living_words
 
 KEPT = 4_000_000
-"""At most so many answers are kept: 16 MB."""
+"""Maximum number of answers that are kept: 16 MB."""
 PIECE = 8192
-"""So many words are read at a time, however long the texts, where answers are not kept."""
+"""Number of words that are read at a time if answers are not kept."""
 LONG = PIECE << 4
-"""Longer texts are read by themselves and in parts, so that little but their ids is in memory."""
+"""Longer texts are read one by one and in parts, so that little but their ids is in memory."""
 BLOCK = 65_536
-"""So many values of windows are computed at a time: they and the answers to be added stay in the processor's cache."""
+"""Number of windows' values that are computed at a time, so that they stay in the processor's cache."""
 ALIKE = 8
-"""Words are multiplied in blocks of so many, so that a word's answers are the same bits whatever words are beside it.
-BLAS adds up a row in another order where products have other sizes, and in larger blocks, on some processors, where the
-row stands elsewhere; blocks of 8 are safe with every kernel of OpenBLAS for x86."""
+"""Number of words that are multiplied at a time, so that a word's answers do not depend on the other words.
+BLAS sums a row in another order for other sizes and, with larger blocks on some processors, at other positions in the
+block; blocks of 8 are safe with every kernel of OpenBLAS for x86."""
 TOGETHER = 64
-"""So few features are computed together, whatever their widths: the calls would take longer than zeros do."""
+"""Up to so many features are computed together, padded to the widest: separate calls would take longer."""
 
 
 @dataclass(frozen=True)
 class Filters:
-    """Living features that are computed together.
+    """Living features that are computed together."""
 
-    Attributes:
-        features: where they stand among all that live.
-        widths: (features,) how many words each sees; the widest first.
-        taps: (widest, dims, features) their weights, zeros beyond a feature's width.
-        answers: (widest, words, features) the words' answers to them, where these are kept.
-    """
-
-    features: slice
-    widths: np.ndarray
-    taps: np.ndarray
-    answers: np.ndarray | None
+    features: slice  # their positions among all living features
+    widths: np.ndarray  # (features,) the number of words in the window of each, the widest first
+    taps: np.ndarray  # (widest, dims, features) their weights, zeros beyond a feature's width
+    answers: np.ndarray | None  # (widest, words, features) the words' answers to them, if they are kept
 
     @classmethod
     def of(cls, place: slice, features: Sequence[Feature], dims: np.ndarray) -> Filters:
-        """Those of some features, the widest of which is first."""
-        return cls(place, np.array([feature.width for feature in features]), stack(features, dims), None)
+        """Return the filters of features in descending order of width."""
+        widths = np.array([feature.width for feature in features])
+        taps = np.zeros((widths.max(), len(dims), len(features)), np.float32)
+        for number, feature in enumerate(features):
+            taps[: feature.width, :, number] = feature.weight[dims].T
+        return cls(place, widths, taps, None)
 
     def keep(self, vectors: np.ndarray) -> Filters:
-        """Return the same filters, with the answers of these words kept.
-
-        Args:
-            vectors: (words, dims) of all words that live; the last row is no word but the end of a text.
-        """
+        """Return the same filters with the answers of `vectors`, (words, dims), whose last row is the end of a text."""
         answers = np.matmul(vectors, self.taps)
         answers[:, -1] = self._end()
         return replace(self, answers=answers)
@@ -70,7 +64,7 @@ class Filters:
 
         Args:
             vectors: (words, dims); the number of words is a multiple of `ALIKE`.
-            end: the row that is no word but the end of a text, or None.
+            end: the row of the end of a text, or None.
         """
         words, dims = vectors.shape
         blocks = vectors.reshape(words // ALIKE, ALIKE, dims)
@@ -80,19 +74,12 @@ class Filters:
         return answers
 
     def _end(self) -> np.ndarray:
-        """Return the answers to the end of a text, (widest, features).
-
-        No window reaches beyond its text: one that does has the value −∞, and never is the strongest.
-        """
+        """Return the answers to the end of a text, (widest, features): −∞, so that windows across it never win."""
         return np.where(np.arange(len(self.taps))[:, None] < self.widths, -np.inf, 0)
 
 
 class Convolution:
-    """The logits of a convolutional network, for texts of any lengths.
-
-    Args:
-        packed: a ticket of such a network.
-    """
+    """A ticket's convolutional network, for texts of any length."""
 
     def __init__(self, packed: Packed) -> None:
         features = living_features(packed)
@@ -104,21 +91,22 @@ class Convolution:
         dims = living_dims(features)
         self._row_of, self._vectors = living_words(packed.parameters["embedding.weight"], dims)
         self._end = len(self._row_of) - 1
-        together = [slice(0, len(features))] if 0 < len(features) <= TOGETHER else equal_widths(features)
-        self._filters = [Filters.of(part, features[part], dims) for part in together]
+        groups = [features]
+        if not 0 < len(features) <= TOGETHER:
+            groups = [[*group] for _, group in groupby(features, key=lambda feature: feature.width)]
+        ends = np.cumsum([0, *map(len, groups)]).tolist()
+        spans = [slice(*span) for span in pairwise(ends)]
+        self._filters = [Filters.of(span, group, dims) for span, group in zip(spans, groups, strict=True)]
         self._keeps = sum(len(one.taps) * len(one.widths) for one in self._filters) * len(self._vectors) <= KEPT
         if self._keeps:
             self._filters = [filters.keep(self._vectors) for filters in self._filters]
 
     def logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the logits of texts: of each the same bits, whatever texts are beside it.
+        """Return the logits, (texts, logits) float32; a text's bits do not depend on the other texts.
 
         Args:
-            texts: the word ids of each, (words,) integers. A text shorter than a filter has one window, which starts
-                at its first word and runs into `<pad>`.
-
-        Returns:
-            (texts, logits) float32.
+            texts: the word ids of each, (words,) integers. A text shorter than a filter has one window, from its first
+                word into `<pad>`.
         """
         strongest = np.full((len(texts), len(self._bias)), -np.inf, np.float32)
         if len(texts) and self._filters:
@@ -128,9 +116,9 @@ class Convolution:
                 for place, text in enumerate(texts):
                     for part in _parts(text, self._widest):
                         self._find_strongest([part], strongest[place : place + 1])
-        # ReLU and bias after the maximum: the same numbers from a hundredth of the work.
+        # ReLU and bias after the maximum: the same numbers for a hundredth of the work.
         features = np.maximum(strongest + self._bias, 0)
-        # A product of its own for each text: that of several may add up in another order.
+        # One product per text: a product of several texts may sum in another order.
         return np.matmul(features[:, None], self._fc)[:, 0] + self._fc_bias
 
     def _find_strongest(self, texts: Sequence[np.ndarray], strongest: np.ndarray) -> None:
@@ -155,7 +143,7 @@ class Convolution:
                     _keep_strongest(strongest[:, filters.features], values, starts, start + at)
 
     def _lay_out(self, texts: Sequence[np.ndarray], lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """All texts one after another, an end after each, ends after all, and where each starts."""
+        """Return the concatenated texts, each followed by an end, and the start of each."""
         end = np.array([self._end], np.int32)
         parts = [end] * (2 * len(texts))
         parts[::2] = texts
@@ -167,10 +155,7 @@ class Convolution:
 
 
 class _ShortTexts:
-    """Texts shorter than the widest filter, padded to its width: which of their windows may not count.
-
-    The first window may run into the padding; of the others those that do.
-    """
+    """Exclude the windows of short texts, padded to the widest filter, that run into the padding, except the first."""
 
     def __init__(self, starts: np.ndarray, lengths: np.ndarray, widest: int) -> None:
         short = lengths < widest
@@ -179,14 +164,14 @@ class _ShortTexts:
         self._words_left = (lengths[short, None] - later).reshape(-1)
 
     def forbid(self, values: np.ndarray, start: int, widths: np.ndarray) -> None:
-        """Give these windows the value −∞, in place, in a block (windows, features) that begins at `start`."""
+        """Set these windows to −∞, in place, in a block (windows, features) that begins at `start`."""
         first, last = np.searchsorted(self._places, [start, start + len(values)])
         beyond = widths > self._words_left[first:last, None]
         values[self._places[first:last] - start] += np.where(beyond, np.float32(-np.inf), np.float32(0))
 
 
 def _windows(answers: np.ndarray, rows: np.ndarray, count: int) -> Iterator[tuple[int, np.ndarray]]:
-    """The values of the windows that start at the first `count` words, in blocks: where it starts, and the block."""
+    """Yield the start and the values of each block of the windows at the first `count` words."""
     size = max(256, BLOCK // answers.shape[2])
     for start in range(0, count, size):
         end = min(start + size, count)
@@ -197,7 +182,7 @@ def _windows(answers: np.ndarray, rows: np.ndarray, count: int) -> Iterator[tupl
 
 
 def _keep_strongest(strongest: np.ndarray, values: np.ndarray, starts: np.ndarray, start: int) -> None:
-    """Raise each text's strongest values to those of its windows in a block that begins at `start`."""
+    """Update each text's maxima from a block of windows that begins at `start`."""
     if len(starts) == 1:
         np.maximum(strongest[0], values.max(axis=0), out=strongest[0])
         return
@@ -208,7 +193,7 @@ def _keep_strongest(strongest: np.ndarray, values: np.ndarray, starts: np.ndarra
 
 
 def _parts(text: np.ndarray, widest: int) -> Iterator[np.ndarray]:
-    """A text in parts that share so many words that each of its windows lies within one."""
+    """Yield parts of a text that overlap, so that each window lies within one."""
     beyond = widest - 1
     for start in range(0, max(1, len(text) - beyond), LONG):
         yield text[start : start + LONG + beyond]

@@ -1,4 +1,4 @@
-"""Products with a matrix of which few entries live, in NumPy."""
+"""Multiply by a matrix with few living entries."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable
 import numpy as np
 
 SPARSE = 0.015
-"""Below this density living entries are multiplied one by one; measured."""
+"""Density below which living entries are multiplied one by one; measured."""
 BLOCK = 64
-"""So many columns are multiplied at a time: they stay in the processor's cache."""
+"""Number of columns that are multiplied at a time, so that they stay in the processor's cache."""
 
 
 def product(weight: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """What multiplies a matrix (outputs, inputs) with others (inputs, columns), whichever way is faster."""
+    """Return the faster function that multiplies `weight` (outputs, inputs) by a matrix (inputs, columns)."""
     rows, columns = np.nonzero(weight)
     if len(rows) >= SPARSE * weight.size:
         return np.ascontiguousarray(weight).__matmul__
     values, count = weight[rows, columns], len(weight)
-    # The rows with the most living entries first; then the first entries of all, the second of all that have one, …
+    # Rows with the most living entries first; then a layer of all first entries, one of all second entries, …
     living, starts, counts = np.unique(rows, return_index=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     living, starts, counts = living[order], starts[order], counts[order]

@@ -1,13 +1,12 @@
 """Recurrent layers over words in NumPy.
 
-Texts are read together, sorted by length, word by word: whichever ends drops out (backward: comes in). What lies in
-memory is that of a piece of so many words, `CHUNK`, of each layer. Of a longer text the states between pieces are
-kept, and a piece's outputs are computed again where they are needed again.
+Texts are read together, sorted by length, word by word. Memory holds the outputs of one chunk of about `CHUNK` numbers
+per layer. Of longer texts the states between chunks are kept, and outputs are computed again when they are needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -20,33 +19,24 @@ from lt_lightning.tickets.numpy.products import product
 from lt_lightning.tickets.reaching import living_words
 
 CHUNK = 4_000_000
-"""So many numbers of outputs lie in memory of each layer, about: 16 MB."""
+"""Approximate number of outputs in memory per layer: 16 MB."""
 GATES = 1_000_000
-"""So many values of gates are computed from inputs at a time."""
+"""Number of gates that are computed from inputs at a time."""
 
 
 class Embedding(NamedTuple):
-    """The words' vectors: dead words share one.
+    """The words' vectors; words whose entries are all pruned share one."""
 
-    Attributes:
-        row_of: (words + 1,) which row is whose.
-        rows: (rows, dim).
-    """
-
-    row_of: np.ndarray
-    rows: np.ndarray
+    row_of: np.ndarray  # (words + 1,) the row of each word
+    rows: np.ndarray  # (rows, dim)
 
     def of(self, ids: np.ndarray) -> np.ndarray:
-        """The vectors of some words, (words, dim)."""
+        """Return the vectors of word ids, (words, dim)."""
         return self.rows.take(self.row_of.take(ids), axis=0)
 
 
 class Recurrence:
-    """The logits of a recurrent network, for texts of any lengths.
-
-    Args:
-        packed: a ticket of such a network.
-    """
+    """A ticket's recurrent network, for texts of any length."""
 
     def __init__(self, packed: Packed) -> None:
         cell, names = CELLS[packed.about["model"]["cell"]], packed.parameters.keys()
@@ -59,22 +49,19 @@ class Recurrence:
         self._words = max(1, CHUNK // len(self._fc))
 
     def logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the logits of texts; the last digits may depend on the texts beside one.
+        """Return the logits, (texts, logits) float32; their last digits may depend on the other texts.
 
-        BLAS adds up in another order where it multiplies other numbers of texts; single texts would pay for blocks of
-        one size several times over.
+        BLAS sums in another order for other numbers of texts; blocks of one size would slow down single texts.
 
         Args:
             texts: the word ids of each, (words,) integers. A text without words is read as one `<pad>`.
-
-        Returns:
-            (texts, logits) float32.
         """
         texts = [text if len(text) else np.array([PADDING], np.int32) for text in texts]
         lengths = np.array([len(text) for text in texts], np.int64)
         order = np.argsort(-lengths, kind="stable")
         last = np.zeros((len(texts), len(self._fc)), np.float32)
-        for group in _split(order, lengths[order], self._words):
+        for first, end in _groups(lengths[order].tolist(), self._words):
+            group = order[first : end + 1]
             reading = _Reading([texts[place] for place in group], self._embedding, self._layers, self._words)
             last[group] = reading.last_states().T
         return last @ self._fc + self._fc_bias
@@ -100,19 +87,17 @@ class _Way:
         self._hidden = [product(weight_hh[a:b]) for a, b in pairwise(bounds)]
 
     def run(self, inputs: np.ndarray, counts: np.ndarray, states: np.ndarray) -> np.ndarray:
-        """Read some positions of texts.
+        """Read some positions of texts, and return the outputs, (hidden, words).
 
         Args:
-            inputs: (inputs, words) position after position, of each the texts that are so long.
-            counts: (positions,) how many these are.
-            states: (states, hidden, texts) before the first; overwritten with those after the last.
-
-        Returns:
-            (hidden, words): the outputs.
+            inputs: (inputs, words) position after position, each with the texts that are long enough.
+            counts: (positions,) the number of these texts.
+            states: (states, hidden, texts), overwritten with those after the last position.
         """
         outputs = np.empty((self.hidden, inputs.shape[1]), np.float32)
         ends = counts.cumsum()
-        for first, last in _blocks(counts, max(1, GATES // len(self._bias)), self.backward):
+        blocks = _groups(counts.tolist(), max(1, GATES // len(self._bias)))
+        for first, last in reversed(blocks) if self.backward else blocks:
             start = int(ends[first] - counts[first])
             gates = self._inputs(inputs[:, start : ends[last]])
             gates += self._bias
@@ -126,27 +111,27 @@ class _Way:
 
 
 class _Reading:
-    """Texts that are read together, the longest first."""
+    """Texts that are read together, in descending order of length."""
 
     def __init__(
         self, texts: Sequence[np.ndarray], embedding: Embedding, layers: Sequence[Sequence[_Way]], words: int
     ) -> None:
         self._texts, self._embedding, self._layers = texts, embedding, layers
         lengths = np.array([len(text) for text in texts], np.int64)
-        # As many texts as are longer than each position.
+        # The number of texts longer than each position.
         self._counts = np.searchsorted(-lengths, -np.arange(lengths[0]), side="left")
-        self._chunks = [*_blocks(self._counts, words, backward=False)]
-        # By layer and direction: the states before each chunk, and the chunk of the last outputs with these.
+        self._chunks = _groups(self._counts.tolist(), words)
+        # By layer and direction: the states before each chunk; the last chunk and its outputs.
         self._before: dict[tuple[int, int], dict[int, np.ndarray]] = {}
         self._outputs: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
 
     def last_states(self) -> np.ndarray:
-        """The last layer's states after each text's last word, in each direction, (features, texts)."""
+        """Return the last layer's final states in all directions, (features, texts)."""
         last = [self._read(layer, way) for layer, ways in enumerate(self._layers) for way in range(len(ways))]
         return np.concatenate(last[-len(self._layers[-1]) :])
 
     def _read(self, layer: int, way: int) -> np.ndarray:
-        """Let a layer read all chunks, keep its states before each, and give that after the last."""
+        """Run a layer over all chunks, keep its states before each, and return the final state."""
         runner = self._layers[layer][way]
         states = np.zeros((runner.states, runner.hidden, len(self._texts)), np.float32)
         before = self._before.setdefault((layer, way), {})
@@ -164,7 +149,7 @@ class _Reading:
         return outputs
 
     def _read_below(self, layer: int, chunk: int) -> np.ndarray:
-        """The outputs of a layer in all its directions, (features, words)."""
+        """Return the outputs of a layer in all its directions, (features, words)."""
         found = []
         for way in range(len(self._layers[layer])):
             kept, outputs = self._outputs[layer, way]
@@ -174,7 +159,7 @@ class _Reading:
         return np.concatenate(found)
 
     def _vectors(self, first: int, last: int) -> np.ndarray:
-        """The words' vectors at some positions, (dim, words)."""
+        """Return the words' vectors at some positions, (dim, words)."""
         counts = self._counts[first : last + 1]
         if len(self._texts) == 1:
             ids = self._texts[0][first : last + 1]
@@ -187,26 +172,13 @@ class _Reading:
         return np.ascontiguousarray(self._embedding.of(ids).T)
 
 
-def _split(order: np.ndarray, lengths: np.ndarray, words: int) -> Iterator[np.ndarray]:
-    """Texts in groups of at most so many words, or of one text."""
+def _groups(counts: Sequence[int], most: int) -> list[tuple[int, int]]:
+    """Return the first and last positions of consecutive groups whose sum is at most `most`, or of single positions."""
+    groups: list[tuple[int, int]] = []
     start, total = 0, 0
-    for place, length in enumerate(lengths.tolist()):
-        if place > start and total + length > words:
-            yield order[start:place]
-            start, total = place, 0
-        total += length
-    if len(order):
-        yield order[start:]
-
-
-def _blocks(counts: np.ndarray, words: int, backward: bool) -> Iterator[tuple[int, int]]:
-    """The first and last positions of blocks of at most so many words, or of one position."""
-    blocks: list[tuple[int, int]] = []
-    start, total = 0, 0
-    for position, count in enumerate(counts.tolist()):
-        if position > start and total + count > words:
-            blocks.append((start, position - 1))
+    for position, count in enumerate(counts):
+        if position > start and total + count > most:
+            groups.append((start, position - 1))
             start, total = position, 0
         total += count
-    blocks.append((start, len(counts) - 1))
-    return iter(blocks[::-1] if backward else blocks)
+    return [*groups, (start, len(counts) - 1)] if counts else []
