@@ -18,6 +18,7 @@ from lt_lightning.config.enums import METRIC_MODES, Splitter
 from lt_lightning.config.interpolation import find_interpolations
 from lt_lightning.config.messages import explain
 from lt_lightning.config.models import CustomModel, Recurrent, Tagger
+from lt_lightning.config.schedulers import CustomScheduler
 from lt_lightning.config.schema import Config, TrainerConfig
 from lt_lightning.config.sources import DataKind, Texts
 from lt_lightning.errors import SettingError
@@ -29,7 +30,7 @@ NO_TICKET = (
 )
 """What to say where a run is to start from a ticket and is given none."""
 
-_CHOOSERS = {"data": "kind", "embedding": "name", "model": "name", "optimizer": "name"}
+_CHOOSERS = {"data": "kind", "embedding": "name", "model": "name", "optimizer": "name", "scheduler": "name"}
 """The setting of each group with choices that names one."""
 
 
@@ -96,9 +97,11 @@ def _custom(group: str, node: DictConfig) -> Custom | None:
     """Return the object of a group whose settings have a `_target_` of the user's, or None."""
     if "_target_" not in node.keys():  # noqa: SIM118 (`in` is false where the value is missing)
         return None
-    custom = {"model": CustomModel, "optimizer": Custom}.get(group)
+    custom = {"model": CustomModel, "optimizer": Custom, "scheduler": CustomScheduler}.get(group)
     if custom is None:
-        raise SettingError(f"{group}._target_: only model and optimizer can be classes of your own; leave it out")
+        raise SettingError(
+            f"{group}._target_: only model, optimizer and scheduler can be classes of your own; leave it out"
+        )
     if OmegaConf.is_missing(node, "_target_"):
         raise SettingError(f"{group}._target_: there is no value; give the name of a class, such as my.Net")
     values: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)

@@ -122,6 +122,7 @@ def run_experiment(
         words=len(data.words),
         classes=len(data.corpus.class_names),
         vectors=data.vectors,
+        scheduler=config.scheduler,
     )
     check_prompt(config.model, data)
     played: list[PlayedRound] = list(find_standing(run).rounds) if resuming else []

@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.utilities.types import LRSchedulerConfig
 
 from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.errors import SettingError
@@ -45,6 +46,7 @@ class RoundCheckpoint(Checkpoint):
         self._before = 0.0
         self._began = time.perf_counter()
         self._should_stop = False
+        self._awaited: dict[str, float] = {}
         self._max_steps = -1
         self._files = _WholeFiles(without)
 
@@ -55,11 +57,12 @@ class RoundCheckpoint(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed fit needs beyond Lightning's state."""
-        return {"seconds": self.seconds, "should_stop": self._should_stop}
+        return {"seconds": self.seconds, "should_stop": self._should_stop, "awaited": self._awaited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state."""
         self._before, self._should_stop = state_dict["seconds"], state_dict["should_stop"]
+        self._awaited = state_dict.get("awaited", {})  # checkpoints of 0.4 have none
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore the Trainer's wish to stop (`min_epochs`), and hide the limit of steps."""
@@ -70,14 +73,20 @@ class RoundCheckpoint(Checkpoint):
         self._max_steps, loop.max_steps = loop.max_steps, -1
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore the limit of steps."""
+        """Restore the limit of steps, and make the steps of schedulers that the saved epoch still lacked."""
         trainer.fit_loop.epoch_loop.max_steps = self._max_steps
+        for config in _awaiting(trainer):
+            if config.monitor in self._awaited and trainer.current_epoch % config.frequency == 0:
+                pl_module.lr_scheduler_step(config.scheduler, self._awaited[config.monitor])
+        self._awaited = {}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save unless this is the last epoch."""
         if not _goes_on(trainer):
             return
         self._should_stop = trainer.should_stop
+        measured = trainer.callback_metrics
+        self._awaited = {key: float(measured[key]) for one in _awaiting(trainer) if (key := one.monitor) in measured}
         usual = trainer.strategy.checkpoint_io
         trainer.strategy.checkpoint_io = self._files
         try:
@@ -207,6 +216,11 @@ def drop_checkpoints(folder: Path, keep: int | None = None) -> None:
         match = _NAME.fullmatch(path.name)
         if match is not None and int(match[1]) != keep:
             path.unlink(missing_ok=True)
+
+
+def _awaiting(trainer: pl.Trainer) -> list[LRSchedulerConfig]:
+    """Return the schedulers that wait for a measured value: Lightning steps them after an epoch's checkpoint."""
+    return [one for one in trainer.lr_scheduler_configs if one.reduce_on_plateau and one.interval == "epoch"]
 
 
 def _goes_on(trainer: pl.Trainer) -> bool:

@@ -8,6 +8,7 @@ weights in `reset_parameters()`, so that they can be drawn again.
 - `rnn/`: recurrent layers from their equations or torch's, and the networks made of them; `sampling`: text made up;
 - `ngram`: the baseline of a language model;
 - `tasks`: what a batch asks of a network; `learner`: the LightningModule; `mean`: of each step's numbers;
+- `schedules`: learning rates over the steps of a round;
 - `build`: all of it from settings.
 """
 

@@ -150,6 +150,7 @@ def groups(description: Mapping[str, Any]) -> dict[str, list[Fact]]:
                 _part(at("vocabulary.embedding_found"), at("vocabulary.words")),
             ),
             _fact("Optimizer", at("config.optimizer")),
+            *([_fact("Schedule", at("config.scheduler"))] if at("config.scheduler.name") not in (None, "none") else []),
             _fact("Batch size", at("config.data.batch_size"), count),
             _fact("Epochs a round", at("config.trainer.max_epochs"), count),
             _fact("Tested on", f"{say(at('config.test_on'))} epoch"),

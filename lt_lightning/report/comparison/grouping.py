@@ -142,6 +142,7 @@ def _settings(run: Run) -> dict[str, Any]:
     # and how much of it lives.
     origin = origin_of(run.description)
     return {
+        "scheduler.name": "none",  # older runs had no others
         **flat_settings(facts.look_up(run.description, "config")),
         TICKET: "none" if origin is None else _kind_of_ticket(origin),
         "processes": facts.look_up(run.description, "processes") or 1,
