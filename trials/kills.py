@@ -43,7 +43,7 @@ RUNS = {
     "step": ("pruning.rewind=step:17",),
     "last": ("pruning.rewind=last", "pruning.scope=global"),
     "random": ("pruning.rewind=random", "pruning.criterion=random"),
-    "none": ("pruning.rewind=none", "optimizer=sgd", "optimizer.momentum=0.9"),
+    "none": ("pruning.rewind=none", "optimizer=sgd", "optimizer.momentum=0.9", "scheduler=cosine"),
     "early_stopping": ("trainer.max_epochs=12", "early_stopping.patience=1", "test_on=best", "optimizer.lr=0.05"),
     "recurrent": ("model=birnn", "model.hidden=6", "model.filters=null", "optimizer=adamw"),
     "workers": ("data.num_workers=1", "trainer.precision=64-true"),
@@ -57,7 +57,7 @@ TELLING = {
     "last": ("before rename state/rewind.safetensors, 0", "after rename state/rewind.safetensors, 0"),
     # Seeds of the draws of a round that is resumed in its middle, and of one that is begun again.
     "random": ("after rename state/round_01_epoch_001, 1", "after rename state/round_00.json, 0"),
-    # The optimizer's momentum, the mask and early stopping's and the best weights' state.
+    # The optimizer's momentum, its schedule, the mask and early stopping's and the best weights' state.
     "none": ("after rename state/round_01_epoch_001, 1", "within write state/round_01_epoch_002, 1"),
     "early_stopping": ("after rename state/round_01_epoch_002, 1", "after rename state/round_02_epoch_001, 2"),
     "recurrent": ("after rename state/round_01.json, 1", "within write results.csv, 2"),

@@ -280,7 +280,7 @@ def no_such_setting(name: str, chosen: type | None = None) -> str:
     """Return the error for a setting that does not exist, or that the chosen class of its group does not read."""
     known = setting_names()
     if name in known and chosen is not None:
-        reads = ", ".join(one for one in _fields(chosen) if one not in ("name", "kind"))
+        reads = ", ".join(one for one in _fields(chosen) if one not in ("name", "kind")) or "none"
         return f"{name}: {chosen.choice} does not read it; it reads {reads}"  # pyright: ignore
     if name in known:
         return f"{name}: the class chosen by _target_ has no default for it; write +{name}=… to pass it as an argument"

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 _ABOUT = MappingProxyType(
     {
         "experiment": "experiment", "corpus": "corpus.name", "network": "network", "model": "config.model.name",
-        "optimizer": "config.optimizer.name", "criterion": "config.pruning.criterion",
-        "scope": "config.pruning.scope", "amount": "config.pruning.amount", "rewind": "config.pruning.rewind",
+        "optimizer": "config.optimizer.name", "scheduler": "config.scheduler.name",
+        "criterion": "config.pruning.criterion", "scope": "config.pruning.scope", "amount": "config.pruning.amount",
+        "rewind": "config.pruning.rewind",
         "seed": "seed", "started": "started", "finished": "finished",
     }
 )  # fmt: skip
@@ -35,8 +36,8 @@ def load_runs(folder: str | os.PathLike[str]) -> pandas.DataFrame:
     """Return the rounds of all runs in a folder, however deep, whatever their corpora, one row per run and round.
 
     The columns are `run` (the run directory, from `folder`), `task`, what describes the run (`experiment`, `corpus`,
-    `network`, `model`, `optimizer`, `criterion`, `scope`, `amount`, `rewind`, `seed`, `started`, `finished`; missing
-    where `run.json` lacks it), those of `results.csv` (shares are fractions), and `density`.
+    `network`, `model`, `optimizer`, `scheduler`, `criterion`, `scope`, `amount`, `rewind`, `seed`, `started`,
+    `finished`; missing where `run.json` lacks it), those of `results.csv` (shares are fractions), and `density`.
 
     Args:
         folder: a run directory, or a folder with runs in it. A run that cannot be read is left out with a warning.

@@ -161,7 +161,7 @@ def test_a_plateau_is_one_of_the_validation_loss(configure: Callable[..., Config
         (("scheduler=cosine", "scheduler.final=2"), "scheduler.final: 2.0 is not between 0 and 1"),
         (("scheduler=onecycle", "scheduler.div_factor=0.5"), "scheduler.div_factor: 0.5 is no number from 1 on"),
         (("scheduler=onecycle", "+scheduler.final=0.5"), "scheduler.final: scheduler=onecycle does not read it; it re"),
-        (("scheduler.warmup=0.1",), "scheduler.warmup: scheduler=none does not read it"),
+        (("scheduler.warmup=0.1",), "scheduler.warmup: scheduler=none does not read it; it reads none"),
     ],
 )
 def test_what_a_schedule_cannot_be_is_one_line(configure: Callable[..., Config], overrides: tuple[str, ...], said: str):

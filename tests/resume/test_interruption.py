@@ -48,10 +48,21 @@ SETTINGS = {
     "bf16": ["trainer.precision=bf16-mixed", "pruning.rewind=step:20"],
     "double_precision": ["trainer.precision=64-true", "pruning.rewind=none"],
     "workers": ["data.num_workers=1", "trainer.max_epochs=2"],
-}
+    "cosine": [
+        "optimizer=custom", "optimizer._target_=torch.optim.RMSprop", "scheduler=cosine", "scheduler.warmup=0.2",
+    ],
+    "onecycle": ["scheduler=onecycle", "trainer.max_steps=40", "trainer.accumulate_grad_batches=2", "optimizer=sgd"],
+    "exponential": [
+        "scheduler=custom", "scheduler._target_=torch.optim.lr_scheduler.ExponentialLR", "+scheduler.gamma=0.5",
+    ],
+    "plateau": [
+        "scheduler=custom", "scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau", "+scheduler.patience=0",
+        "+scheduler.threshold=0.5", "trainer.max_epochs=6",
+    ],
+}  # fmt: skip
 
 
-QUICK = ("early_stopping", "workers")
+QUICK = ("early_stopping", "workers", "cosine")
 
 
 @pytest.mark.parametrize(
