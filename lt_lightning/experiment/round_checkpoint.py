@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
 import re
 import time
@@ -113,7 +114,7 @@ class _WholeFiles(TorchCheckpointIO):
             torch.save(self._shortened(checkpoint), stream)  # pyright: ignore[reportArgumentType]  (it writes, no more)
             names.append(f"{path.name}_{stream.close()}.ckpt")
             if not self._is_plain:
-                _require_plain(Path(file.name))
+                _require_plain(Path(file.name), checkpoint)
                 self._is_plain = True
         for one in older:
             if one.name not in names:
@@ -163,16 +164,29 @@ class _Hashed:
         return self._sha.hexdigest()
 
 
-def _require_plain(path: Path) -> None:
-    """Raise a `SettingError` if a user's callback makes a checkpoint unreadable with `weights_only=True`."""
+def _require_plain(path: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Raise a `SettingError` if a user's object makes a checkpoint unreadable with `weights_only=True`."""
     try:
         torch.load(path, weights_only=True, mmap=True)  # the tensors themselves are not read
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        states = {"lr_schedulers": "scheduler", "optimizer_states": "optimizer"}
+        own = (setting for key, setting in states.items() if not _is_plain(checkpoint.get(key)))
         raise SettingError(
-            f"trainer.callbacks: the state of one of them holds {found[1] if found else 'objects'}; only plain values "
-            "and tensors are read back when a run goes on: give these in its state_dict, or leave it out"
+            f"{next(own, 'trainer.callbacks')}: its state holds {found[1] if found else 'objects'}; only plain values "
+            "and tensors are read back when a run goes on: return these in its state_dict, or leave it out"
         ) from error
+
+
+def _is_plain(state: Any) -> bool:
+    stream = io.BytesIO()
+    torch.save(state, stream)
+    stream.seek(0)
+    try:
+        torch.load(stream, weights_only=True)
+    except pickle.UnpicklingError:
+        return False
+    return True
 
 
 def kept_checkpoints(folder: Path) -> list[Path]:
