@@ -170,7 +170,7 @@ def test_every_key_has_a_comment() -> None:
     for path in CONF.rglob("*.yaml"):
         lines = path.read_text(encoding="utf-8").splitlines()
         assert any(line.startswith("#") for line in lines) or "hydra" in path.parts, f"{path} does not say what it is"
-        if path.parent.name in ("data", "embedding", "model", "optimizer", "pruning"):
+        if path.parent.name in ("data", "embedding", "model", "optimizer", "pruning", "scheduler"):
             values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
             for key in set(values) - {"defaults", "name", "hub", "hub_file", "class_names"}:
                 (line,) = [line for line in lines if line.startswith(f"{key}:")]

@@ -232,6 +232,7 @@ def test_networks_and_optimizers_nest_in_settings(play: Play) -> None:
         (("metric=val/brier",), "metric_mode: missing: give max if higher values of val/brier are better"),
         (("metric=test/acc",), "metric: 'test/acc' is not of the validation part"),
         (("metric=val/acc", "optimizer=sgd"), "optimizer: not read with data=custom"),
+        (("metric=val/acc", "scheduler=cosine"), "scheduler: not read with data=custom"),
         (("metric=val/acc", "embedding.dim=7"), "embedding: not read with data=custom"),
         (("metric=val/acc", "model._target_=torch.nn.Identity"), "torch.nn.Identity is not a LightningModule"),
         (("metric=val/acc", "data._target_=torch.nn.Identity"), "torch.nn.Identity is not a LightningDataModule"),

@@ -121,7 +121,7 @@ def test_two_processes_leave_one_run_with_one_processs_numbers(
     start: Callable[..., subprocess.Popen[str]], corpus: Path, configure: Callable[..., Config], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, rewind: str,
 ) -> None:  # fmt: skip
-    common = ["trainer.max_epochs=2", f"pruning.rewind={rewind}"]
+    common = ["trainer.max_epochs=2", f"pruning.rewind={rewind}", "scheduler=cosine"]
     process = start("trainer=ddp_cpu", "data.batch_size=16", "name=two", *common)
     printed, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, "")
@@ -216,7 +216,7 @@ def test_a_supervisor_that_is_killed_as_they_start_takes_them_along(
 def test_a_run_in_two_processes_that_was_killed_goes_on_to_the_same_bytes(
     start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    common = ["trainer=ddp_cpu", "model.dropout=0.5", "trainer.max_epochs=30", "test_on=best"]
+    common = ["trainer=ddp_cpu", "model.dropout=0.5", "trainer.max_epochs=30", "test_on=best", "scheduler=cosine"]
     whole = start(*common, "hydra.run.dir=whole")
     assert (whole.wait(120), whole.communicate()[1]) == (0, "")
     killed = start(*common, "hydra.run.dir=killed")

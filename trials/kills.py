@@ -43,9 +43,9 @@ RUNS = {
     "step": ("pruning.rewind=step:17",),
     "last": ("pruning.rewind=last", "pruning.scope=global"),
     "random": ("pruning.rewind=random", "pruning.criterion=random"),
-    "none": ("pruning.rewind=none", "optimizer=sgd", "optimizer.momentum=0.9"),
+    "none": ("pruning.rewind=none", "optimizer=sgd", "optimizer.momentum=0.9", "scheduler=cosine"),
     "early_stopping": ("trainer.max_epochs=12", "early_stopping.patience=1", "test_on=best", "optimizer.lr=0.05"),
-    "recurrent": ("model=birnn", "model.hidden=6", "model.filters=null", "optimizer=adamw"),
+    "recurrent": ("model=birnn", "model.hidden=6", "optimizer=adamw"),
     "workers": ("data.num_workers=1", "trainer.precision=64-true"),
 }
 TELLING = {
@@ -57,13 +57,19 @@ TELLING = {
     "last": ("before rename state/rewind.safetensors, 0", "after rename state/rewind.safetensors, 0"),
     # Seeds of a round that is resumed in the middle, and of one that begins again.
     "random": ("after rename state/round_01_epoch_001, 1", "after rename state/round_00.json, 0"),
-    # The optimizer's momentum, the mask and early stopping's and the best weights' state.
+    # The optimizer's momentum, its schedule, the mask and early stopping's and the best weights' state.
     "none": ("after rename state/round_01_epoch_001, 1", "within write state/round_01_epoch_002, 1"),
     "early_stopping": ("after rename state/round_01_epoch_002, 1", "after rename state/round_02_epoch_001, 2"),
     "recurrent": ("after rename state/round_01.json, 1", "within write results.csv, 2"),
     "workers": ("within write state/round_02.json, 2", "within write run.json, 3"),
 }
 """The most telling kills of each run: moments as `str` returns them, without their last words."""
+
+
+def small_run(*settings: str) -> list[str]:
+    """Return `SMALL` and `settings`, without what `SMALL` sets of the model if they choose another."""
+    is_other = any(one.startswith("model=") for one in settings)
+    return [*(one for one in SMALL if not (is_other and one.startswith("model."))), *settings]
 
 
 def write_corpus(folder: Path) -> None:
@@ -194,7 +200,7 @@ def try_run(name: str, settings: Sequence[str], kills: int, folder: Path, rng: r
     Returns:
         A line for each fault.
     """
-    log, common = folder / f"{name}.log", ("data=files", f"data.path={folder / 'corpus'}", *SMALL, *settings)
+    log, common = folder / f"{name}.log", ("data=files", f"data.path={folder / 'corpus'}", *small_run(*settings))
     whole, run, done = folder / name / "whole", folder / name / "killed", folder / f"{name}.done"
     if code := finish(start([*common, f"hydra.run.dir={whole}"], whole, log, done)):
         return [f"{name}: exit code {code} without a kill; see {log}"]

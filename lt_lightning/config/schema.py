@@ -1,6 +1,6 @@
 """The configuration's types and limits. Its values, with a comment each, are the files under `conf/`.
 
-The choices of `data`, `embedding`, `model` and `optimizer` have a dataclass each, beside this file.
+The choices of `data`, `embedding`, `model`, `optimizer` and `scheduler` have a dataclass each, beside this file.
 
 Needs neither torch nor Lightning, so that a rejected setting answers at once.
 """
@@ -14,7 +14,7 @@ from typing import Any, List, Optional, Union
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from lt_lightning.config import models, optimizers, sources  # noqa: F401 (they register their choices)
+from lt_lightning.config import models, optimizers, schedulers, sources  # noqa: F401 (they register their choices)
 from lt_lightning.config.choice import CHOICES, checked, limited
 
 
@@ -130,10 +130,11 @@ class Config:
     metric_mode: Optional[str] = None
     resume: Optional[str] = None
     trust: bool = False
-    data: Any = MISSING  # these four are objects of `config.choice.CHOICES`, or `Custom`
+    data: Any = MISSING  # these five are objects of `config.choice.CHOICES`, or `Custom`
     embedding: Any = MISSING
     model: Any = MISSING
     optimizer: Any = MISSING
+    scheduler: Any = MISSING
     pruning: PruningConfig = field(default_factory=PruningConfig)
     tickets: TicketsConfig = field(default_factory=TicketsConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)

@@ -20,6 +20,7 @@ from lt_lightning.config.messages import explain
 from lt_lightning.config.metric_names import parse_name
 from lt_lightning.config.models import CustomModel, RandomVectors, Recurrent, Tagger
 from lt_lightning.config.optimizers import Adam
+from lt_lightning.config.schedulers import CustomScheduler, SchedulerConfig
 from lt_lightning.config.schema import Config, TrainerConfig
 from lt_lightning.config.sources import CustomData, DataKind, Texts
 from lt_lightning.errors import SettingError
@@ -31,7 +32,7 @@ NO_TICKET = (
 )
 """What to say where a run is to start from a ticket and is given none."""
 
-_CHOOSERS = {"data": "kind", "embedding": "name", "model": "name", "optimizer": "name"}
+_CHOOSERS = {"data": "kind", "embedding": "name", "model": "name", "optimizer": "name", "scheduler": "name"}
 """The setting of each group with choices that names one."""
 
 
@@ -67,7 +68,7 @@ def read_config(composed: DictConfig) -> Config:
         if not holds:
             raise SettingError(f"{key}: {remedy}" if value is None else f"{key}: {value} is {remedy}")
     if isinstance(config.data, CustomData):
-        config.optimizer = config.embedding = None  # its LightningModule makes its own optimizer
+        config.optimizer = config.scheduler = config.embedding = None  # its LightningModule makes its own
     elif config.trainer.use_distributed_sampler is None:
         config.trainer.use_distributed_sampler = False
     try:
@@ -102,9 +103,10 @@ def _custom(group: str, node: DictConfig) -> Custom | None:
     """Return the object of a group whose settings have a `_target_` of the user's, or None."""
     if "_target_" not in node.keys():  # noqa: SIM118 (`in` is false where the value is missing)
         return None
-    custom = {"model": CustomModel, "optimizer": Custom, "data": CustomData}.get(group)
+    own = {"model": CustomModel, "optimizer": Custom, "scheduler": CustomScheduler, "data": CustomData}
+    custom = own.get(group)
     if custom is None:
-        raise SettingError(f"{group}._target_: only model, data and optimizer can be classes of your own; leave it out")
+        raise SettingError(f"{group}._target_: only {', '.join(own)} can be classes of your own; leave it out")
     if OmegaConf.is_missing(node, "_target_"):
         raise SettingError(f"{group}._target_: there is no value; give the name of a class, such as my.Net")
     values: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
@@ -195,7 +197,7 @@ def _module_rules(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
     """Yield whether the settings fit a LightningModule of the user's own."""
     said = f"{config.model.name} does not read its batches; use model=custom model._target_=MODULE, a LightningModule"
     yield "data=custom", None, isinstance(config.model, CustomModel), said
-    for key, default in (("optimizer", Adam()), ("embedding", RandomVectors())):
+    for key, default in (("optimizer", Adam()), ("scheduler", SchedulerConfig()), ("embedding", RandomVectors())):
         said = "not read with data=custom: the LightningModule makes its own; leave it out"
         yield key, None, getattr(config, key) == default, said
     name, mode = config.metric, config.metric_mode
@@ -308,7 +310,7 @@ def no_such_setting(name: str, chosen: type | None = None) -> str:
     """Return the error for a setting that does not exist, or that the chosen class of its group does not read."""
     known = setting_names()
     if name in known and chosen is not None:
-        reads = ", ".join(one for one in _fields(chosen) if one not in ("name", "kind"))
+        reads = ", ".join(one for one in _fields(chosen) if one not in ("name", "kind")) or "none"
         return f"{name}: {chosen.choice} does not read it; it reads {reads}"  # pyright: ignore
     if name in known:
         return f"{name}: the class chosen by _target_ has no default for it; write +{name}=… to pass it as an argument"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
 import re
 import time
@@ -14,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.utilities.types import LRSchedulerConfig
 
 from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.errors import SettingError
@@ -45,6 +47,7 @@ class RoundCheckpoint(Checkpoint):
         self._before = 0.0
         self._began = time.perf_counter()
         self._should_stop = False
+        self._awaited: dict[str, float] = {}
         self._max_steps = -1
         self._files = _WholeFiles(without)
 
@@ -55,11 +58,12 @@ class RoundCheckpoint(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed fit needs beyond Lightning's state."""
-        return {"seconds": self.seconds, "should_stop": self._should_stop}
+        return {"seconds": self.seconds, "should_stop": self._should_stop, "awaited": self._awaited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state."""
         self._before, self._should_stop = state_dict["seconds"], state_dict["should_stop"]
+        self._awaited = state_dict.get("awaited", {})  # checkpoints of 0.4 have none
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore the Trainer's wish to stop (`min_epochs`), and hide the limit of steps."""
@@ -70,14 +74,20 @@ class RoundCheckpoint(Checkpoint):
         self._max_steps, loop.max_steps = loop.max_steps, -1
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore the limit of steps."""
+        """Restore the limit of steps, and make the steps of schedulers that the saved epoch still lacked."""
         trainer.fit_loop.epoch_loop.max_steps = self._max_steps
+        for config in _awaiting(trainer):
+            if config.monitor in self._awaited and trainer.current_epoch % config.frequency == 0:
+                pl_module.lr_scheduler_step(config.scheduler, self._awaited[config.monitor])
+        self._awaited = {}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save unless this is the last epoch."""
         if not _goes_on(trainer):
             return
         self._should_stop = trainer.should_stop
+        measured = trainer.callback_metrics
+        self._awaited = {key: float(measured[key]) for one in _awaiting(trainer) if (key := one.monitor) in measured}
         usual = trainer.strategy.checkpoint_io
         trainer.strategy.checkpoint_io = self._files
         try:
@@ -104,7 +114,7 @@ class _WholeFiles(TorchCheckpointIO):
             torch.save(self._shortened(checkpoint), stream)  # pyright: ignore[reportArgumentType]  (it writes, no more)
             names.append(f"{path.name}_{stream.close()}.ckpt")
             if not self._is_plain:
-                _require_plain(Path(file.name))
+                _require_plain(Path(file.name), checkpoint)
                 self._is_plain = True
         for one in older:
             if one.name not in names:
@@ -154,16 +164,29 @@ class _Hashed:
         return self._sha.hexdigest()
 
 
-def _require_plain(path: Path) -> None:
-    """Raise a `SettingError` if a user's callback makes a checkpoint unreadable with `weights_only=True`."""
+def _require_plain(path: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Raise a `SettingError` if a user's object makes a checkpoint unreadable with `weights_only=True`."""
     try:
         torch.load(path, weights_only=True, mmap=True)  # the tensors themselves are not read
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        states = {"lr_schedulers": "scheduler", "optimizer_states": "optimizer"}
+        own = (setting for key, setting in states.items() if not _is_plain(checkpoint.get(key)))
         raise SettingError(
-            f"trainer.callbacks: the state of one of them holds {found[1] if found else 'objects'}; only plain values "
-            "and tensors are read back when a run goes on: give these in its state_dict, or leave it out"
+            f"{next(own, 'trainer.callbacks')}: its state holds {found[1] if found else 'objects'}; only plain values "
+            "and tensors are read back when a run goes on: return these in its state_dict, or leave it out"
         ) from error
+
+
+def _is_plain(state: Any) -> bool:
+    stream = io.BytesIO()
+    torch.save(state, stream)
+    stream.seek(0)
+    try:
+        torch.load(stream, weights_only=True)
+    except pickle.UnpicklingError:
+        return False
+    return True
 
 
 def kept_checkpoints(folder: Path) -> list[Path]:
@@ -207,6 +230,11 @@ def drop_checkpoints(folder: Path, keep: int | None = None) -> None:
         match = _NAME.fullmatch(path.name)
         if match is not None and int(match[1]) != keep:
             path.unlink(missing_ok=True)
+
+
+def _awaiting(trainer: pl.Trainer) -> list[LRSchedulerConfig]:
+    """Return the schedulers that wait for a measured value: Lightning steps them after an epoch's checkpoint."""
+    return [one for one in trainer.lr_scheduler_configs if one.reduce_on_plateau and one.interval == "epoch"]
 
 
 def _goes_on(trainer: pl.Trainer) -> bool:

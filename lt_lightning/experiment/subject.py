@@ -72,6 +72,7 @@ def build_subject(config: Config, data: DataModule) -> Subject:
         words=len(data.words),
         classes=len(data.corpus.class_names),
         vectors=data.vectors,
+        scheduler=config.scheduler,
     )
     return Subject(learner, learner.network, "network", learner.task, data)
 

@@ -8,6 +8,7 @@ weights in `reset_parameters()`, so that they can be drawn again.
 - `rnn/`: recurrent layers, torch's or from their equations, and networks of them; `sampling`: draw text from one;
 - `ngram`: the baseline of a language model;
 - `tasks`: losses and metrics of each task; `learner`: the LightningModule; `mean`: the mean over steps;
+- `schedules`: learning rates over the steps of a round;
 - `build`: build all of these from settings.
 """
 

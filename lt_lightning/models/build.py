@@ -1,4 +1,4 @@
-"""From settings to a network, its task and its optimizer."""
+"""From settings to a network, its task, its optimizer and its learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import pytorch_lightning as pl
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import Tensor, nn, optim
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from lt_lightning.config.choice import Custom, values_of
 from lt_lightning.config.instantiation import explain_instantiation
 from lt_lightning.config.models import EmbeddingConfig, ModelChoice
 from lt_lightning.config.optimizers import OptimizerConfig
+from lt_lightning.config.schedulers import CustomScheduler, SchedulerConfig
 from lt_lightning.errors import SettingError
 from lt_lightning.kernels.sparse_adam import LivingAdam
 from lt_lightning.models.cnn import BinaryCNN, MultiCNN
@@ -36,6 +38,7 @@ def build_learner(
     words: int,
     classes: int,
     vectors: Tensor | None = None,
+    scheduler: SchedulerConfig | CustomScheduler | None = None,
 ) -> Learner:
     """Build the LightningModule that the settings ask for.
 
@@ -46,6 +49,7 @@ def build_learner(
         words: the size of the vocabulary; of pairs of strings, of the alphabet.
         classes: the number of classes of the data; a network that predicts letters has the letters instead.
         vectors: pre-trained word vectors, or None; see `WordEmbedding`.
+        scheduler: the `scheduler` group; None for a constant learning rate.
 
     Raises:
         SettingError: if the model is not for so many classes, or so many letters.
@@ -53,10 +57,11 @@ def build_learner(
     model.check_sizes(classes, words)
     network = build_network(model, embedding, words=words, classes=classes, vectors=vectors)
     make_optimizer = partial(build_optimizer, optimizer)
+    make_scheduler = partial(build_scheduler, scheduler) if scheduler and scheduler.target else None
     if model.task == SequenceToSequence.name:
-        return Learner(network, words + 1, make_optimizer, SequenceToSequence(words))
+        return Learner(network, words + 1, make_optimizer, SequenceToSequence(words), make_scheduler)
     answers = classes if model.task == Classification.name else words
-    return Learner(network, answers, make_optimizer, TASKS[model.task]())
+    return Learner(network, answers, make_optimizer, TASKS[model.task](), make_scheduler)
 
 
 def build_network(
@@ -145,3 +150,35 @@ def build_optimizer(settings: OptimizerConfig | Custom, parameters: Iterable[nn.
         del values["fused"]
         return LivingAdam(params, **values, decoupled=settings.decoupled)
     return instantiate({"_target_": settings.target, "_partial_": True})(params, **values)
+
+
+def build_scheduler(
+    settings: SchedulerConfig | CustomScheduler, optimizer: optim.Optimizer, steps: int
+) -> dict[str, Any]:
+    """Build the learning-rate schedule that the settings ask for; `scheduler=none` has none.
+
+    Args:
+        settings: the `scheduler` group.
+        optimizer: the optimizer whose learning rate it sets.
+        steps: the number of optimizer steps that the round takes at most.
+
+    Returns:
+        A scheduler and when to step it, in Lightning's form.
+
+    Raises:
+        SettingError: if the user's class cannot be built or is no scheduler.
+    """
+    values = values_of(settings)
+    del values["name"]
+    if isinstance(settings, SchedulerConfig):
+        share = instantiate({"_target_": settings.target, "_partial_": True}, total=steps, **values)
+        return {"scheduler": LambdaLR(optimizer, share), "interval": "step"}
+    del values["_target_"], values["interval"]
+    scheduler = _instantiate("scheduler", {"_target_": settings.target}, optimizer=optimizer, **values)
+    if not isinstance(scheduler, (LRScheduler, ReduceLROnPlateau)):
+        raise SettingError(
+            f"scheduler._target_: {settings.target} makes a {type(scheduler).__name__}, which is no scheduler; give "
+            "a subclass of torch.optim.lr_scheduler.LRScheduler"
+        )
+    # Only ReduceLROnPlateau reads the loss.
+    return {"scheduler": scheduler, "interval": settings.interval, "monitor": "valid_loss"}

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from pytorch_lightning.strategies import ParallelStrategy
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import MetricCollection
@@ -33,6 +34,8 @@ class Learner(pl.LightningModule):
         classes: the number of classes.
         optimizer: makes the optimizer from the parameters; a fit begins with a new one.
         task: what the network is to learn; to classify texts, by default.
+        scheduler: makes a learning-rate schedule, in Lightning's form, from the optimizer and the number of steps that
+            a fit takes at most; None for a constant rate.
 
     Attributes:
         confusion: how many targets of each class (rows) the last test took for which (columns); None before it.
@@ -46,11 +49,13 @@ class Learner(pl.LightningModule):
         classes: int,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         task: Task | None = None,
+        scheduler: Callable[[Optimizer, int], Any] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.task: Task = task or Classification()
         self._make_optimizer = optimizer
+        self._make_scheduler = scheduler
         self.train_loss = Mean()
         metrics = {
             "acc": MulticlassAccuracy(classes, average="micro", validate_args=False),
@@ -74,9 +79,13 @@ class Learner(pl.LightningModule):
         """The network's logits."""
         return self.network(*inputs)
 
-    def configure_optimizers(self) -> Optimizer:
-        """A fresh optimizer for the fit."""
-        return self._make_optimizer(self.parameters())
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return a fresh optimizer for the fit, with a fresh schedule if there is one."""
+        optimizer = self._make_optimizer(self.parameters())
+        if self._make_scheduler is None:
+            return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": self._make_scheduler(optimizer, steps)}
 
     def on_train_start(self) -> None:
         """Let embeddings have sparse gradients, if whoever meets them can take them."""

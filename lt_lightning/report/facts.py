@@ -141,6 +141,7 @@ def groups(description: Description) -> dict[str, list[Fact]]:
             _fact("Embedding", config.group("embedding")),
             _fact(f"{words.words.capitalize()} found in it", _part(vocabulary.embedding_found, vocabulary.words)),
             _fact("Optimizer", config.group("optimizer")),
+            *([_fact("Schedule", config.group("scheduler"))] if config.scheduler.name not in (None, "none") else []),
             _fact("Batch size", config.data.batch_size, count),
             _fact("Epochs a round", config.trainer.max_epochs, count),
             _fact("Tested on", f"{say(config.test_on)} epoch"),

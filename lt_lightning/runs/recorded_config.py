@@ -84,6 +84,7 @@ class RecordedConfig:
     embedding: RecordedEmbedding = RecordedEmbedding()
     model: Named = Named()
     optimizer: Named = Named()
+    scheduler: Named = Named()
     pruning: RecordedPruning = RecordedPruning()
     tickets: RecordedTickets = RecordedTickets()
     trainer: RecordedTrainer = RecordedTrainer()

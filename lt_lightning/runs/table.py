@@ -23,8 +23,8 @@ def load_runs(folder: str | os.PathLike[str]) -> pandas.DataFrame:
     """Return the rounds of all runs in a folder, however deep, whatever their corpora, one row per run and round.
 
     The columns are `run` (the run directory, from `folder`), `task`, what describes the run (`experiment`, `corpus`,
-    `network`, `model`, `optimizer`, `criterion`, `scope`, `amount`, `rewind`, `seed`, `started`, `finished`; missing
-    where `run.json` lacks it), those of `results.csv` (shares are fractions), and `density`.
+    `network`, `model`, `optimizer`, `scheduler`, `criterion`, `scope`, `amount`, `rewind`, `seed`, `started`,
+    `finished`; missing where `run.json` lacks it), those of `results.csv` (shares are fractions), and `density`.
 
     Args:
         folder: a run directory, or a folder with runs in it. A run that cannot be read is left out with a warning.
@@ -90,7 +90,8 @@ def _about(run: Run, base: Path) -> dict[str, Any]:
     pruning = config.pruning
     described = {
         "experiment": about.experiment, "corpus": about.corpus.name, "network": about.network,
-        "model": config.model.name, "optimizer": config.optimizer.name, "criterion": pruning.criterion,
+        "model": config.model.name, "optimizer": config.optimizer.name, "scheduler": config.scheduler.name,
+        "criterion": pruning.criterion,
         "scope": pruning.scope, "amount": pruning.amount, "rewind": pruning.rewind,
         "seed": config.seed if about.seed is None else about.seed,  # older runs have it among their settings alone
         "started": about.started, "finished": about.finished,

@@ -41,6 +41,16 @@ CASES = (
     _case(
         "one where there is but one", ["optimizer=sgd", "optimizer.kernel=fast"], "optimizer.kernel", "optimizer=sgd"
     ),
+    _case("a mistyped schedule", ["scheduler=cosin"], "scheduler", "cosin", "did you mean cosine"),
+    _case("a rise longer than the round", ["scheduler=cosine", "scheduler.warmup=2"], "scheduler.warmup", "2.0", "1"),
+    _case("a setting of another schedule", ["scheduler.warmup=0.1"], "scheduler.warmup", "scheduler=none"),
+    _case(
+        "a schedule that steps at no such time",
+        ["scheduler=custom", "scheduler._target_=torch.optim.lr_scheduler.LRScheduler", "scheduler.interval=batch"],
+        "scheduler.interval",
+        "batch",
+        "step, epoch",
+    ),
     _case("none of the choices", ["test_on=first"], "test_on", "first", "last", "best"),
     _case("a way of keeping tickets that there is not", ["tickets.keep=some"], "tickets.keep", "some", "winners"),
     _case("a metric that there is not", ["metric=test_auc"], "metric", "test_auc", "test_f1"),

@@ -26,6 +26,15 @@ CASES = (
         "trainer.callbacks=[{_target_:nowhere.Thing}]",
     ),
     corpus_case(
+        "a mistyped argument of a schedule",
+        CSV,
+        ["scheduler", "ExponentialLR", "did you mean gamma?"],
+        "scheduler=custom",
+        "scheduler._target_=torch.optim.lr_scheduler.ExponentialLR",
+        "+scheduler.gama=0.9",
+        leaves=BEGUN,
+    ),
+    corpus_case(
         "a mistyped callback",
         CSV,
         ["trainer.callbacks[0]", "did you mean ModelSummary?"],

@@ -16,7 +16,7 @@ from lt_lightning.tickets.header import expected_shapes
 Change = Callable[[Path], object]
 MODEL = {"name": "cnn", "filters": 2, "widths": [3, 4, 5]}
 RECURRENT = {"name": "birnn", "cell": "gru", "hidden": 3, "layers": 1, "bidirectional": False}
-RNN = ("model=birnn", "model.filters=null", "model.hidden=3", "model.layers=1", "model.bidirectional=false")
+RNN = ("model=birnn", "model.hidden=3", "model.layers=1", "model.bidirectional=false")
 ABOUT = {"model": MODEL, "embedding_dim": 2, "words": 4, "splitter": "words", "class_names": ["a", "b"]}
 GIVEN = "pruning.ticket=ticket.safetensors"
 
@@ -73,7 +73,7 @@ CASES = (
           about={"model": RECURRENT}),
     _case("a ticket of letters", ["data.tokenizer: words", "has letters"], GIVEN, about={"splitter": "letters"}),
     _case("a network that has no tickets", ["pruning.ticket", "model=char_lm"], GIVEN, "model=char_lm",
-          "model.filters=null", "data.tokenizer=letters"),
+          "data.tokenizer=letters"),
     _case("first weights that the ticket does not tell", ["pruning.ticket", "--first-weights", "pruning.rewind=random"],
           GIVEN, knows_first=False),
     _case("first weights that nobody knows, of a run from a ticket", ["rewind random", "began with a ticket", "none"],

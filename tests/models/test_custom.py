@@ -47,7 +47,7 @@ def test_a_custom_network_and_optimizer_get_their_arguments(configure):
         ((*NET[:2], "+model.hiden=6"), "model: "),
         ((*NET[:1], "model._target_=no_such_package.Net"), "model: there is no module no_such_package"),
         ((*NET[:2], "model.hidden=6"), "model.hidden: the class chosen by _target_ has no default for it"),
-        (("+data._target_=a.B",), "data._target_: only model and optimizer"),
+        (("+embedding._target_=a.B",), "embedding._target_: only model, optimizer, scheduler, data can be"),
     ],
 )
 def test_what_a_custom_network_cannot_be_is_one_line(configure, overrides, said):

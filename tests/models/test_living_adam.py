@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import io
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,10 +13,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn, optim
+from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LambdaLR, LRScheduler, OneCycleLR
 
 from lt_lightning.kernels import adam as kernels
 from lt_lightning.kernels.sparse_adam import PACKED, LivingAdam
 from lt_lightning.lottery import Freezer, Mask
+from lt_lightning.models.schedules import cosine, linear_warmup, onecycle
 
 ROWS, COLUMNS = 13, 4
 STEPS = 6
@@ -115,7 +119,14 @@ RARE = 400
 """Steps that are enough for the step of a weight without a gradient to fade to nothing, and for its row to rest."""
 
 
-def often_and_rarely(optimizer: optim.Optimizer, table: nn.Parameter, *, sparse: bool, steps: int = RARE) -> None:
+def often_and_rarely(
+    optimizer: optim.Optimizer,
+    table: nn.Parameter,
+    *,
+    sparse: bool,
+    steps: int = RARE,
+    then: Callable[[], None] = lambda: None,
+) -> None:
     """Row 0 has a gradient at each step, row 1 at the first and at the last, row 2 at the first, the others never."""
     for step in range(steps):
         gradient = torch.zeros_like(table)
@@ -123,6 +134,7 @@ def often_and_rarely(optimizer: optim.Optimizer, table: nn.Parameter, *, sparse:
         gradient[rows] = torch.randn(len(rows), COLUMNS, generator=torch.Generator().manual_seed(step)).to(table.dtype)
         table.grad = gradient.to_sparse(1) if sparse else gradient
         optimizer.step()
+        then()
 
 
 @pytest.mark.parametrize("change", [None, "a larger learning rate", "a gradient everywhere", "a checkpoint"])
@@ -251,6 +263,28 @@ def test_settings_may_change_while_rows_rest(change: dict[str, Any]) -> None:
             optimizer.param_groups[0].update(changed)
             often_and_rarely(optimizer, table, sparse=sparse)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("share", [linear_warmup, cosine, onecycle, "onecycle with momentum", "restarts"])
+@pytest.mark.parametrize("steps", [STEPS, RARE])
+def test_a_rate_that_changes_at_each_step_is_as_adam_has_it(share: Any, steps: int) -> None:
+    """Rows rest while the rate falls, and go on as it rises, with the rate of each step."""
+
+    def schedule(optimizer: optim.Optimizer) -> LRScheduler:
+        if share == "onecycle with momentum":
+            return OneCycleLR(optimizer, 0.01, total_steps=2 * steps)
+        if share == "restarts":
+            return CosineAnnealingWarmRestarts(optimizer, max(2, steps // 4))
+        divisors = {"div_factor": 25.0, "final_div_factor": 100.0} if share is onecycle else {"final": 0.0}
+        return LambdaLR(optimizer, partial(share, total=2 * steps, warmup=0.3, **divisors))
+
+    ours, theirs = network(torch.float32)["table"], network(torch.float32)["table"]
+    for table, sparse in ((ours, True), (theirs, False)):
+        optimizer = (LivingAdam if sparse else optim.Adam)([table], lr=0.01)
+        scheduler = schedule(optimizer)
+        for _ in range(2):
+            often_and_rarely(optimizer, table, sparse=sparse, steps=steps, then=scheduler.step)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("density", [1.0, 0.2])

@@ -35,6 +35,7 @@ def description() -> dict[str, Any]:
             "embedding": {"name": "random", "dim": 10},
             "model": {"name": "multi_cnn"},
             "optimizer": {"name": "adam", "lr": 0.001},
+            "scheduler": {"name": "none"},
             "pruning": {"rounds": 4, "amount": 0.2, "criterion": "magnitude", "scope": "layerwise", "rewind": "init"},
             "trainer": {"max_epochs": 2},
         },

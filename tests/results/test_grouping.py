@@ -147,6 +147,18 @@ def test_runs_of_other_data_are_left_out_with_both_values(
     assert str(first.folder) in line
 
 
+def test_a_run_older_than_schedules_is_one_with_a_constant_rate(make_run: MakeRun, description: dict[str, Any]) -> None:
+    config = description["config"]
+    older = {key: value for key, value in config.items() if key != "scheduler"}
+    changed = config | {"scheduler": {"name": "cosine", "warmup": 0.0, "final": 0.0}}
+    runs = [
+        read_run(make_run(1, name=f"run_{seed}", changes={"config": one}, seed=seed))
+        for seed, one in enumerate((config, older, changed))
+    ]
+    groups, _ = group_runs(runs)
+    assert sorted(len(group.runs) for group in groups) == [1, 2]
+
+
 @pytest.mark.parametrize("config", [None, 3, [], {}, {"a": {}}, {"": {"": [{"\ud800": None}]}}, "\ud800"])
 def test_a_configuration_of_any_shape_is_grouped(make_run: MakeRun, config: Any) -> None:
     runs = [read_run(make_run(1, name="odd", changes={"config": config})), read_run(make_run(1, name="plain"))]

@@ -15,7 +15,7 @@ from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.experiment.experiment import run_experiment
 from lt_lightning.models import Learner
-from trials.kills import SMALL, write_corpus
+from trials.kills import small_run, write_corpus
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def play(corpus: Path, configure: Callable[..., Config]) -> Iterator[Play]:
         patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
 
         def play(run: Path, *overrides: str, resuming: bool = False) -> Path:
-            config = configure("data=files", f"data.path={corpus}", *SMALL, *overrides)
+            config = configure("data=files", f"data.path={corpus}", *small_run(*overrides))
             run.mkdir(exist_ok=True)
             run_experiment(config, load_corpus(config.data), run, list(overrides), resuming=resuming)
             return run

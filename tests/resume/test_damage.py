@@ -265,15 +265,29 @@ def test_rounds_that_are_played_again_are_set_aside_not_thrown_away(whole: Path,
     assert kept["results.csv"] == (whole / "results.csv").read_bytes()
 
 
-def test_a_callback_whose_state_could_not_be_read_back_is_refused_at_once(play: Play, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("setting", "base", "chosen"),
+    [
+        ("trainer.callbacks", "pytorch_lightning.Callback", ["trainer.callbacks=[{_target_: odd.Odd}]"]),
+        (
+            "scheduler",
+            "torch.optim.lr_scheduler.ExponentialLR",
+            ["scheduler=custom", "scheduler._target_=odd.Odd", "+scheduler.gamma=0.5"],
+        ),
+    ],
+)
+def test_an_object_whose_state_could_not_be_read_back_is_refused_at_once(
+    play: Play, tmp_path: Path, setting: str, base: str, chosen: list[str]
+) -> None:
     (tmp_path / "odd.py").write_text(
-        "from datetime import timedelta\nimport pytorch_lightning as pl\n\nclass Odd(pl.Callback):\n"
+        f"from datetime import timedelta\nimport pytorch_lightning, torch\n\nclass Odd({base}):\n"
         "    def state_dict(self):\n        return {'since': timedelta(1)}\n"
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(tmp_path)
-        with pytest.raises(SettingError, match=r"trainer\.callbacks: .* holds datetime\.timedelta; only plain values"):
-            play(tmp_path / "run", "trainer.callbacks=[{_target_: odd.Odd}]")
+        patch.delitem(sys.modules, "odd", raising=False)
+        with pytest.raises(SettingError, match=rf"^{setting}: its state holds datetime\.timedelta; only plain values"):
+            play(tmp_path / "run", *chosen)
 
 
 def test_pipes_among_a_run_s_files_are_damage_and_hold_nothing_up(tmp_path: Path) -> None:

@@ -44,14 +44,25 @@ SETTINGS = {
     "max_steps": ["trainer.max_steps=40"],
     "clipping": ["trainer.gradient_clip_val=0.1", "trainer.accumulate_grad_batches=3", "optimizer=adamw"],
     "validates_rarely": ["trainer.check_val_every_n_epoch=2", "test_on=best"],
-    "recurrent": ["model=birnn", "model.hidden=5", "pruning.rewind=last", "model.filters=null"],
+    "recurrent": ["model=birnn", "model.hidden=5", "pruning.rewind=last"],
     "bf16": ["trainer.precision=bf16-mixed", "pruning.rewind=step:20"],
     "double_precision": ["trainer.precision=64-true", "pruning.rewind=none"],
     "workers": ["data.num_workers=1", "trainer.max_epochs=2"],
-}
+    "cosine": [
+        "optimizer=custom", "optimizer._target_=torch.optim.RMSprop", "scheduler=cosine", "scheduler.warmup=0.2",
+    ],
+    "onecycle": ["scheduler=onecycle", "trainer.max_steps=40", "trainer.accumulate_grad_batches=2", "optimizer=sgd"],
+    "exponential": [
+        "scheduler=custom", "scheduler._target_=torch.optim.lr_scheduler.ExponentialLR", "+scheduler.gamma=0.5",
+    ],
+    "plateau": [
+        "scheduler=custom", "scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau", "+scheduler.patience=0",
+        "+scheduler.threshold=0.5", "trainer.max_epochs=6",
+    ],
+}  # fmt: skip
 
 
-QUICK = ("early_stopping", "workers")
+QUICK = ("early_stopping", "workers", "cosine")
 
 
 @pytest.mark.parametrize(

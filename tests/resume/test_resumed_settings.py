@@ -42,6 +42,7 @@ def test_settings_that_matter_are_refused_each_by_name(
     said = refused("optimizer.lr=0.5", "seed=3", "pruning.exclude=[fc.*]")
     assert said.startswith(f"resume: {whole}: seed was 0, not 3; optimizer.lr was 0.02, not 0.5; pruning.exclude was ")
     assert "pruning.rounds: 1 is less than the 2 rounds that" in refused("pruning.rounds=1")
+    assert "scheduler.name was none, not cosine; scheduler.warmup was null, not 0.0" in refused("scheduler=cosine")
     assert "data.limit was null, not 50" in refused("data.limit=50")
     assert "pruning.criterion was magnitude, not my.f" in refused("pruning.criterion=my.f")
 

@@ -42,7 +42,7 @@ def same_rounds(left: Path, right: Path, rounds: int) -> bool:
 def test_it_ends_as_if_it_had_not_been_cut_off(
     play: Play, steps: list[int], ticket: Path, tmp_path: Path, stop: int, rewind: str
 ) -> None:
-    settings = (f"pruning.ticket={ticket}", f"pruning.rewind={rewind}", "seed=4")
+    settings = (f"pruning.ticket={ticket}", f"pruning.rewind={rewind}", "seed=4", "scheduler=linear_warmup")
     alone = play(tmp_path / "alone", *settings)
     steps[:] = [0, stop]
     run = tmp_path / "cut"

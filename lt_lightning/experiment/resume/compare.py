@@ -49,7 +49,7 @@ _FREE = frozenset(
 
 _TICKET = "pruning.ticket"
 
-_ONCE = {"model.kernel": "reference", "optimizer.kernel": "reference"}
+_ONCE = {"model.kernel": "reference", "optimizer.kernel": "reference", "scheduler.name": "none"}
 """What runs did that are older than a setting."""
 
 

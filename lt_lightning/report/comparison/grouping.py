@@ -147,6 +147,7 @@ def _settings(run: Run) -> dict[str, Any]:
     # and how much of it lives.
     origin = run.description.ticket
     return {
+        "scheduler.name": "none",  # older runs had no others
         **flat_settings(run.description.config.values),
         TICKET: "none" if origin is None else _kind_of_ticket(origin),
         "processes": run.description.processes or 1,
