@@ -72,12 +72,8 @@ def read_ragged(
 ) -> tuple[Float[Tensor, "batch length features"] | None, Any]:
     """Return the result of packed layers; see `run_recurrent`. Dropout between layers draws other numbers.
 
-    Args:
-        layers: torch's, batch first; see `can_step`.
-        inputs: values beyond a row's length are ignored.
-        lengths: the steps of each row.
-        state: the first state; None for zeros.
-        outputs: whether to return the states after each step; otherwise None takes their place.
+    `lengths` are the steps of each row, beyond which inputs are ignored; `state` is the first state, None for zeros;
+    without `outputs`, None takes the place of the states after each step.
 
     Raises:
         ValueError: inputs of another width than the layers', or a length that is not in 1 … `length`.
