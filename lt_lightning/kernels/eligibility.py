@@ -11,13 +11,10 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 
 
 def can_replace(layers: Sequence[nn.Module], tensors: Iterable[Tensor]) -> bool:
-    """Return whether a call would have no side effects, on strided CPU tensors that are all float32 or all float64.
+    """Return whether a kernel may compute what `layers` compute from `tensors`, instead of calling them.
 
-    Layers with hooks must be called, as must layers that are traced or compiled or run under autocast.
-
-    Args:
-        layers: those that would not be called.
-        tensors: all that they compute with.
+    Tensors must be strided, on the CPU, and all float32 or all float64. Layers with hooks must be called, as must
+    layers that are traced or compiled or run under autocast.
     """
     kinds = {(tensor.device.type, tensor.layout, tensor.dtype) for tensor in tensors}
     return (

@@ -72,12 +72,8 @@ def read_ragged(
 ) -> tuple[Float[Tensor, "batch length features"] | None, Any]:
     """Return the result of packed layers; see `run_recurrent`. Dropout between layers draws other numbers.
 
-    Args:
-        layers: torch's, batch first; see `can_step`.
-        inputs: values beyond a row's length are ignored.
-        lengths: the steps of each row.
-        state: the first state; None for zeros.
-        outputs: whether to return the states after each step; otherwise None takes their place.
+    `lengths` are the steps of each row, beyond which inputs are ignored; `state` is the first state, None for zeros;
+    without `outputs`, None takes the place of the states after each step.
 
     Raises:
         ValueError: inputs of another width than the layers', or a length that is not in 1 … `length`.
@@ -161,7 +157,10 @@ class _Layer(torch.autograd.Function):
         ctx.mode, ctx.ragged = mode, ragged
         ctx.save_for_backward(both, weight_ih, weight_hh, gates, *first, *kept)
         ctx.set_materialize_grads(False)
-        return (_side_by_side(kept[0], ragged.mirror) if wanted else None, *last)
+        if not wanted:
+            return None, *last
+        ahead, *back = kept[0]  # backward states are in the order of the reversed texts
+        return torch.cat([ahead, *(way.index_select(0, ragged.mirror) for way in back)], dim=1), *last
 
     @staticmethod
     @once_differentiable
@@ -174,7 +173,10 @@ class _Layer(torch.autograd.Function):
         first, kept = rest[: cell.states], rest[cell.states :]
         directions, batch, _ = first[0].shape
         back = [torch.zeros_like(first[0]) if kind is None else kind.clone() for kind in upstream[1:]]
-        outer = None if upstream[0] is None else _apart(upstream[0], directions, ragged.mirror)
+        outer = upstream[0]
+        if outer is not None:
+            ahead, *reversed_ways = outer.chunk(directions, dim=1)
+            outer = torch.stack([ahead, *(way.index_select(0, ragged.mirror) for way in reversed_ways)])
         slopes = torch.empty_like(gates)
         inner = torch.empty_like(gates) if cell.split_biases else slopes
         start = len(both[0])
@@ -209,16 +211,3 @@ class _Layer(torch.autograd.Function):
             inner[:, alive].sum(1) if cell.split_biases else bias,
             *back,
         )
-
-
-def _side_by_side(states: Tensor, mirror: Tensor) -> Tensor:
-    """Return (positions, directions · hidden) in forward order, from (directions, positions, hidden)."""
-    return states[0] if len(states) == 1 else torch.cat([states[0], states[1].index_select(0, mirror)], dim=1)
-
-
-def _apart(states: Tensor, directions: int, mirror: Tensor) -> Tensor:
-    """Reverse `_side_by_side`."""
-    if directions == 1:
-        return states[None]
-    ahead, back = states.chunk(2, dim=1)
-    return torch.stack([ahead, back.index_select(0, mirror)])

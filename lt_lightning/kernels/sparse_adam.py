@@ -63,8 +63,7 @@ class LivingAdam(optim.Optimizer):
     def skip_pruned(self, alive: Mapping[Tensor, Tensor]) -> None:
         """Leave pruned entries out from now on; they must be zero, and stay zero.
 
-        Args:
-            alive: boolean tensors by parameter; the masks of other parameters stay.
+        `alive` holds boolean tensors by parameter; the masks of other parameters stay.
         """
         self._end_rests()
         for param, mask in alive.items():

@@ -94,12 +94,7 @@ class MultiCNN(nn.Module):
         super()._load_from_state_dict(*arguments)
 
     def forward(self, ids: Ids, lengths: Lengths) -> Float[Tensor, "batch logits"]:
-        """Return the logits of each text.
-
-        Args:
-            ids: word ids, rows padded with `<pad>`.
-            lengths: the number of words in each row.
-        """
+        """Return the logits of each text, a row of word ids padded with `<pad>`, and its number of words."""
         features = max_over_time(self.embedding, self.convs, ids, lengths, kernel=self._kernel, living=self._living)
         return self.fc(self.dropout(features))
 
@@ -129,19 +124,13 @@ def max_over_time(
     kernel: Kernel = "fast",
     living: Living | None = None,
 ) -> Float[Tensor, "batch features"]:
-    """Return each filter's maximum over the windows of a text, after ReLU.
+    """Return each filter's maximum over the windows of a text, after ReLU; rows of `ids` are padded with `<pad>`.
 
     Only windows inside the text compete, so that the result does not depend on padding. A text shorter than a filter
     has one window, from its first word into the zeros of the padding.
 
-    Args:
-        embedding: the words' vectors.
-        convs: the filters.
-        ids: word ids, rows padded with `<pad>`.
-        lengths: the number of words in each row.
-        kernel: `fast`: `max_over_windows` where it is supported (on the CPU), which gives the same numbers up to
-            rounding; `reference`: always `max_over_layers`.
-        living: the living entries, for `max_over_windows`.
+    The kernel `fast` uses `max_over_windows` where it is supported (on the CPU), with the living entries `living`, and
+    gives the same numbers up to rounding; `reference` always uses `max_over_layers`.
     """
     layers = [conv for conv in convs if isinstance(conv, nn.Conv1d)]
     widest = max(conv.kernel_size[0] for conv in layers)

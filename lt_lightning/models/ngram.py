@@ -77,17 +77,10 @@ class BackoffNgram:
 
 
 def fit_ngram(ids: Letters, offsets: Offsets, symbols: int, boundary: int, order: int = 2) -> BackoffNgram:
-    """Fit an n-gram model to texts.
+    """Fit an n-gram model to texts, with `order` symbols in a context.
 
     Each text is read with `order` boundaries before it, as context only, and one after it, which is predicted too.
-    Memory grows with the number of distinct grams.
-
-    Args:
-        ids: the symbols of all texts, concatenated.
-        offsets: text r is `ids[offsets[r]:offsets[r + 1]]`.
-        symbols: the number of symbols; each is in 0 … `symbols` − 1.
-        boundary: the symbol before and after a text.
-        order: the number of symbols in a context.
+    Memory grows with the number of distinct grams. Symbols, the boundary among them, are the numbers 0 … `symbols` − 1.
 
     Raises:
         ValueError: there are no texts, an id or the boundary is not a symbol, or the order is negative or so large that

@@ -13,7 +13,7 @@ from lt_lightning.models.rnn.tagger import Tagger
 
 @torch.no_grad()
 def sample_letters(network: Tagger, prompt: Sequence[int], length: int, temperature: float, seed: int) -> list[int]:
-    """Draw letters one after another, each from the network's probabilities after those before it.
+    """Draw up to `length` letters, each from the network's probabilities after the prompt and those before it.
 
     Args:
         network: a language model over a vocabulary with `<unk>` and `<pad>`, in eval mode.
@@ -24,7 +24,7 @@ def sample_letters(network: Tagger, prompt: Sequence[int], length: int, temperat
         seed: on one machine the same network and seed give the same letters.
 
     Returns:
-        The drawn letters without the prompt; none after logits that are not finite.
+        The drawn letters; none after logits that are not finite.
     """
     device = next(network.parameters()).device
     generator = torch.Generator().manual_seed(seed)

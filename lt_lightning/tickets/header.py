@@ -125,11 +125,9 @@ def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def check_recipe(about: Mapping[str, Any], parameters: Iterable[str]) -> None:
-    """Check that the first weights can be drawn again from a ticket's entry `first`.
+    """Check that the first weights of `parameters`, all names, can be drawn again from a ticket's entry `first`.
 
-    Args:
-        about: the ticket's header, after `check_about`.
-        parameters: the names of all parameters.
+    `about` is the ticket's header, after `check_about`.
 
     Raises:
         ValueError: they cannot; the message says why.

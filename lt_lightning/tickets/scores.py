@@ -155,10 +155,8 @@ def log_probabilities(logits: np.ndarray) -> np.ndarray:
 def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> list[Bin]:
     """Return the reliability diagram: `bins` bins of equal width, empty ones too.
 
-    Args:
-        confidence: float64 `(rows,)`, in [0, 1]; a value on a border belongs to the lower bin, as in Guo et al.
-        right: bool `(rows,)`, whether a row is predicted correctly.
-        bins: the number of bins.
+    `confidence` are floats `(rows,)` in [0, 1]; a value on a border belongs to the lower bin, as in Guo et al. `right`
+    are booleans `(rows,)`: whether a row is predicted correctly.
     """
     ends = np.linspace(0, 1, bins + 1)
     places = np.searchsorted(ends[1:-1], confidence, side="left")

@@ -159,12 +159,7 @@ class RecurrentClassifier(nn.Module):
     def forward(
         self, ids: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]
     ) -> Float[Tensor, "batch classes"] | Float[Tensor, " batch"]:
-        """Return the logits of each text: `(batch, classes)`, or `(batch,)` with a single logit.
-
-        Args:
-            ids: word ids, rows padded with `<pad>`.
-            lengths: the number of words in each row; a text without words is read as one `<pad>`.
-        """
+        """Return the logits of each text, padded with `<pad>`; a text without words is read as one `<pad>`."""
         vectors = self.dropout(self.embedding(ids))
         state = read_to_end(self.rnn, vectors, lengths.clamp(min=1), kernel=self.kernel)
         states = state[0] if isinstance(state, tuple) else state

@@ -65,10 +65,8 @@ class EncoderDecoder(nn.Module):
     ) -> Float[Tensor, "batch length symbols"]:
         """Return the logits of the letter after each given one (teacher forcing).
 
-        Args:
-            sources: the strings to read, padded at the end.
-            source_lengths: the number of letters of each, at least 1.
-            given: the decoder's inputs: `end`, then the letters of the target.
+        `sources` are the strings to read, padded, and `source_lengths` their numbers of letters, at least 1. `given`
+        are the decoder's inputs: `end`, then the letters of the target.
         """
         return self._write(given, self._read(sources, source_lengths))[0]
 

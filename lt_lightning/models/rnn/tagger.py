@@ -85,12 +85,7 @@ class Tagger(nn.Module):
     def forward(
         self, ids: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "batch length classes"]:
-        """Return the logits after each letter; those beyond a row's length are meaningless.
-
-        Args:
-            ids: letters, padded at the end.
-            lengths: not used, as no answer looks ahead.
-        """
+        """Return the logits after each letter; `lengths` are not used, and logits after padding are meaningless."""
         if self.unroll == "sequence":
             return self.read(ids)[0]
         state, logits = None, []

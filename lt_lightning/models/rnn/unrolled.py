@@ -98,7 +98,7 @@ class Recurrent(nn.Module):
         if not 0 <= dropout <= 1:
             raise ValueError(f"dropout {dropout} is not in [0, 1]")
         self.cell, self.input_size, self.hidden_size, self.num_layers = cell, input_size, hidden_size, num_layers
-        self.bidirectional, self.dropout = bidirectional, dropout
+        self.bidirectional, self.dropout, self._directions = bidirectional, dropout, 2 if bidirectional else 1
         rows = blocks * hidden_size
         for layer in range(num_layers):
             width = input_size if layer == 0 else hidden_size * self._directions
@@ -107,10 +107,6 @@ class Recurrent(nn.Module):
                 for name, shape in zip(Weights._fields, shapes, strict=True):
                     self.register_parameter(f"{name}_{suffix}", nn.Parameter(torch.empty(shape)))
         self.reset_parameters()
-
-    @property
-    def _directions(self) -> int:
-        return 2 if self.bidirectional else 1
 
     def _suffixes(self, layer: int) -> list[str]:
         """Return the suffixes of a layer's parameter names, forward and backward."""
@@ -142,7 +138,10 @@ class Recurrent(nn.Module):
             ValueError: inputs of another width or of no positions, a length that is not in 1 … `length`, or a state
                 of another shape.
         """
-        self._check(inputs, lengths)
+        if inputs.shape[1] == 0 or inputs.shape[2] != self.input_size:
+            raise ValueError(f"inputs of shape {tuple(inputs.shape)}; expected (batch, ≥ 1, {self.input_size})")
+        if lengths is not None and ((lengths < 1) | (lengths > inputs.shape[1])).any():
+            raise ValueError(f"lengths {lengths.tolist()}; each must be in 1 … {inputs.shape[1]}")
         states, inside = self._unpack(inputs, state), None
         if lengths is not None:
             inside = torch.arange(inputs.shape[1], device=inputs.device) < lengths.to(inputs.device)[:, None]
@@ -175,9 +174,3 @@ class Recurrent(nn.Module):
             given = ", ".join(str(tuple(kind.shape)) for kind in states)
             raise ValueError(f"the state of {self.cell} is {count} × {shape}, not {given}")
         return states
-
-    def _check(self, inputs: Tensor, lengths: Tensor | None) -> None:
-        if inputs.shape[1] == 0 or inputs.shape[2] != self.input_size:
-            raise ValueError(f"inputs of shape {tuple(inputs.shape)}; expected (batch, ≥ 1, {self.input_size})")
-        if lengths is not None and ((lengths < 1) | (lengths > inputs.shape[1])).any():
-            raise ValueError(f"lengths {lengths.tolist()}; each must be in 1 … {inputs.shape[1]}")

@@ -60,11 +60,9 @@ class Filters:
         return replace(self, answers=answers)
 
     def answer(self, vectors: np.ndarray, end: int | None) -> np.ndarray:
-        """Return the answers (widest, words, features) of some words.
+        """Return the answers (widest, words, features) of `vectors`, (words, dims), of a multiple of `ALIKE` words.
 
-        Args:
-            vectors: (words, dims); the number of words is a multiple of `ALIKE`.
-            end: the row of the end of a text, or None.
+        `end` is the row of the end of a text, or None.
         """
         words, dims = vectors.shape
         blocks = vectors.reshape(words // ALIKE, ALIKE, dims)
@@ -104,9 +102,8 @@ class Convolution:
     def logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
         """Return the logits, (texts, logits) float32; a text's bits do not depend on the other texts.
 
-        Args:
-            texts: the word ids of each, (words,) integers. A text shorter than a filter has one window, from its first
-                word into `<pad>`.
+        `texts` are word ids, (words,) integers each. A text shorter than a filter has one window, from its first word
+        into `<pad>`.
         """
         strongest = np.full((len(texts), len(self._bias)), -np.inf, np.float32)
         if len(texts) and self._filters:

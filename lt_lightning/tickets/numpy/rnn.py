@@ -51,10 +51,8 @@ class Recurrence:
     def logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
         """Return the logits, (texts, logits) float32; their last digits may depend on the other texts.
 
-        BLAS sums in another order for other numbers of texts; blocks of one size would slow down single texts.
-
-        Args:
-            texts: the word ids of each, (words,) integers. A text without words is read as one `<pad>`.
+        `texts` are word ids, (words,) integers each; a text without words is read as one `<pad>`. BLAS sums in another
+        order for other numbers of texts; blocks of one size would slow down single texts.
         """
         texts = [text if len(text) else np.array([PADDING], np.int32) for text in texts]
         lengths = np.array([len(text) for text in texts], np.int64)
