@@ -11,8 +11,8 @@ from lt_lightning.report.figures.confusion import Panel, confusion_figure
 from lt_lightning.report.pages import Picture
 from lt_lightning.report.run import about_confusion, save_picture
 from lt_lightning.runs.confusion import MOST_CLASSES
+from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.tasks import OF_TEXTS
-from lt_lightning.runs.terminal import percent
 from lt_lightning.storage.atomic import write_whole, writing_to
 
 _ABOUT_RELIABILITY = (

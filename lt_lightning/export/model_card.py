@@ -11,10 +11,10 @@ from typing import Any
 
 from lt_lightning.export.places import Places, mark_of
 from lt_lightning.report import facts, pages
+from lt_lightning.runs.formatting import compression, percent
 from lt_lightning.runs.metrics import ACCURACY, Metric
 from lt_lightning.runs.origins import ticket_title
 from lt_lightning.runs.reading import Run
-from lt_lightning.runs.terminal import compression, percent
 from lt_lightning.storage.atomic import write_whole
 from lt_lightning.tickets.file import Packed
 

@@ -3,8 +3,8 @@
 from itertools import groupby, zip_longest
 from typing import NamedTuple
 
+from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.reading import Run
-from lt_lightning.runs.terminal import percent
 from lt_lightning.runs.winners import telling_rounds
 
 _EACH = 8  # examples of a round

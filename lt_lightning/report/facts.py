@@ -7,10 +7,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from lt_lightning.runs.description import Description
+from lt_lightning.runs.formatting import DASH, count, say, visible
 from lt_lightning.runs.origins import ticket_title, transfer_line
 from lt_lightning.runs.partial import measured_rows, partial_note
-from lt_lightning.runs.saying import DASH, count, say, visible
-from lt_lightning.runs.terminal import with_unit
 
 
 class Fact(NamedTuple):
@@ -182,7 +181,7 @@ def _baseline(description: Description) -> list[Fact]:
     if baseline is None:
         return []
     # Seeds may draw other rows, and then differ in digits that are not shown.
-    return [_fact("Baseline", f"{say(baseline.name)}: {with_unit(baseline.value, description.metric_for())}")]
+    return [_fact("Baseline", f"{say(baseline.name)}: {description.metric_for().show_with_unit(baseline.value)}")]
 
 
 def _part(some: int | None, total: int | None) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 import pandas
 
 from lt_lightning.report.comparison.tables import Table
+from lt_lightning.runs.formatting import loss, percent
 from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.reading import Run
-from lt_lightning.runs.terminal import loss, measured, percent, round_cells, round_columns
+from lt_lightning.runs.terminal import round_columns
 
 _SIGNS = {"−": "$-$", "±": "$\\pm$", "…": "\\dots{}", "×": "$\\times$", "–": "--"}
 
@@ -53,7 +54,9 @@ def compared_latex(table: Table, metric: Metric) -> str:
 
 def run_latex(run: Run) -> str:
     """Return the table of a run's rounds."""
-    return latex_table(round_columns(run.metric), [round_cells(record, run.metric) for record in run.records])
+    columns = round_columns(run.metric)
+    rows = [[column.cell(record) for column in columns] for record in run.records]
+    return latex_table([column.heading for column in columns], rows)
 
 
 def _cell(name: str, values: Mapping[str, Any], metric: Metric) -> str:
@@ -66,7 +69,7 @@ def _cell(name: str, values: Mapping[str, Any], metric: Metric) -> str:
         return percent(value)
     is_metric = name.endswith(f"_{metric.key}")
     if f"{name}_high" not in values:
-        return measured(value, metric) if is_metric else loss(value)
+        return metric.show(value) if is_metric else loss(value)
     is_share = metric.is_share if is_metric else not name.endswith("loss")
     digits, scale = (metric.digits if is_metric else 2 if is_share else 4), 100 if is_share else 1
     high = values[f"{name}_high"]

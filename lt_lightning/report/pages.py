@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from lt_lightning.runs.saying import say
-from lt_lightning.runs.terminal import percent
+from lt_lightning.runs.formatting import percent, say
 
 if TYPE_CHECKING:
     from jinja2 import Environment

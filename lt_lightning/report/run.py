@@ -22,10 +22,10 @@ from lt_lightning.report.latex import run_latex
 from lt_lightning.report.pages import Picture
 from lt_lightning.report.run_page import render_page, shown_rounds
 from lt_lightning.runs.confusion import MOST_CLASSES, classes_of, count_confusion
+from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.metrics import Baseline, Metric
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.runs.tasks import Wording
-from lt_lightning.runs.terminal import measured, percent, with_unit
 from lt_lightning.runs.winners import smallest_winner
 from lt_lightning.storage.atomic import write_whole, writing_to
 
@@ -140,7 +140,7 @@ def _draw_figures(
 def _about_metric(run: Run, baseline: Baseline | None) -> str:
     metric, winner = run.metric, smallest_winner(run.records, run.metric)
     words = run.description.words
-    full = measured(metric.read(run.records[0]), metric)
+    full = metric.show(metric.read(run.records[0]))
     caption = (
         f"{metric.title} after each round against the share of weights still alive, on a logarithmic axis: sparser to "
         f"the right. The dashed line is the {metric.short} of the {words.full}, {full}. "
@@ -150,14 +150,14 @@ def _about_metric(run: Run, baseline: Baseline | None) -> str:
         unmarked
         if winner is None
         else f"The ring marks the {words.winner}, chosen by {metric.valid.name}: round {winner.round}, with "
-        f"{percent(winner.density)} of the weights and {measured(metric.read(winner), metric)} {metric.name}."
+        f"{percent(winner.density)} of the weights and {metric.show(metric.read(winner))} {metric.name}."
     )
     return caption if baseline is None else f"{caption} {about_baseline(baseline, metric)}"
 
 
 def about_baseline(baseline: Baseline, metric: Metric) -> str:
     """What the dotted line of a figure is."""
-    reached = with_unit(baseline.value, metric)
+    reached = metric.show_with_unit(baseline.value)
     return f"The dotted line is what a simple model reaches, {facts.say(baseline.name)}: {reached}."
 
 

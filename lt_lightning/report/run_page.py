@@ -7,12 +7,13 @@ from lt_lightning.report import facts
 from lt_lightning.report.examples import example_sections
 from lt_lightning.report.pages import Picture, render
 from lt_lightning.runs.confusion import class_accuracies, classes_of, count_confusion, too_many
+from lt_lightning.runs.formatting import compression, percent
 from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.origins import ticket_title
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.records import LayerRecord, Record, format_shape
 from lt_lightning.runs.tasks import Wording
-from lt_lightning.runs.terminal import compression, measured, percent, round_cells, round_columns
+from lt_lightning.runs.terminal import round_columns
 from lt_lightning.runs.winners import best_ticket, is_winner, smallest_winner, telling_rounds
 
 
@@ -40,7 +41,7 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
         metric_note=run.description.metric_note(run.records),
         words=words,
         origin=origin and ticket_title(origin.corpus, origin.round),
-        columns=[*round_columns(run.metric), "ticket"],
+        columns=[*(column.heading for column in round_columns(run.metric)), "ticket"],
         rounds=_rounds(run.records, run.metric, words),
         examples=example_sections(run),
         **_classes(run),
@@ -70,7 +71,7 @@ def _tiles(run: Run, words: Wording) -> list[tuple[str, str, str]]:
     best, winner = best_ticket(records, metric), smallest_winner(records, metric)
 
     def reached(record: Record) -> str:
-        return measured(metric.read(record), metric)
+        return metric.show(metric.read(record))
 
     def about(record: Record) -> str:
         return f"{metric.name} in round {record.round} with {percent(record.density)} of the weights"
@@ -93,7 +94,7 @@ def _times(alive: int, total: int) -> str:
     return compression(alive, total).replace("x", "×")
 
 
-def _rounds(records: Sequence[Record], metric: Metric, wording: Wording) -> list[tuple[tuple[str, ...], str, bool]]:
+def _rounds(records: Sequence[Record], metric: Metric, wording: Wording) -> list[tuple[list[str], str, bool]]:
     """Return of each round the cells of its row, a word about its ticket, and whether it is the smallest winner."""
     words = {0: wording.full}
     words |= {record.round: wording.wins for record in records if is_winner(record, records[0], metric)}
@@ -102,7 +103,11 @@ def _rounds(records: Sequence[Record], metric: Metric, wording: Wording) -> list
         words[best.round] = "best"
     if winner is not None:
         words[winner.round] = "best, smallest" if winner is best else wording.smallest
-    return [(round_cells(record, metric), words.get(record.round, ""), record is winner) for record in records]
+    columns = round_columns(metric)
+    return [
+        ([column.cell(record) for column in columns], words.get(record.round, ""), record is winner)
+        for record in records
+    ]
 
 
 def _classes(run: Run) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 - `records`: the rows of its tables; `description`: `run.json`, typed; `rounds`: sealed rounds; `round_ticket`,
   `rewind_weights`: weights and masks; `masks`: masks without torch;
 - `reading`, `folders`: a run directory as one object, and where run directories are; `table`: many as a DataFrame;
-- `metrics`, `winners`, `partial`, `confusion`: the numbers that judge a round;
-- `tasks`, `saying`, `origins`, `terminal`: the same as words and text tables;
+- `columns`, `metrics`, `winners`, `partial`, `confusion`: the numbers that judge a round;
+- `tasks`, `formatting`, `origins`, `terminal`: the same as words and text tables;
 - `recorded_config`, `parsing`: settings and other JSON as typed values; `kept_tickets`, `machine`.
 
 Nothing here draws, trains or prunes. Most files import the standard library alone, so that reading a run does not wait

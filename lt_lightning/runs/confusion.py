@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lt_lightning.runs.description import Description
+from lt_lightning.runs.formatting import say, visible
 from lt_lightning.runs.records import ConfusionRecord
-from lt_lightning.runs.saying import say, visible
 
 Counts = Mapping[tuple[int, int], int]
 """How many test rows of a class, the first number, were taken for a class, the second."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lt_lightning.runs.saying import count, say
-from lt_lightning.runs.terminal import percent
+from lt_lightning.runs.formatting import count, percent, say
 
 
 @dataclass(frozen=True)

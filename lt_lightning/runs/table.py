@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import SettingError
 from lt_lightning.runs.folders import find_runs
+from lt_lightning.runs.formatting import say
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.runs.records import Record, optional_columns
-from lt_lightning.runs.saying import say
 
 if TYPE_CHECKING:
     import pandas

@@ -20,7 +20,7 @@ from lt_lightning.runs.metrics import (
 )
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.tasks import TASKS
-from lt_lightning.runs.terminal import measured, round_cells, round_columns, round_header, round_line, round_row
+from lt_lightning.runs.terminal import round_columns, round_header, round_line, round_row
 from lt_lightning.runs.winners import best_ticket, smallest_winner
 
 RECORD = Record(3, 0.488, 2622312, 5121704, 10, 0.12345, 0.2, 0.895, 0.3, 0.8912, 123.44, 4.0, 0.25)
@@ -89,14 +89,14 @@ def test_the_table_of_rounds_is_100_wide_and_has_a_column_for_the_metric(
         replace(RECORD, test_perplexity=2.0 ** min(bits, 1000), test_exact=exact),
         replace(RECORD, test_perplexity=nothing, test_exact=nothing),
     ):
-        row = round_row(record, metric)
-        assert len(row) == len(round_header(metric).split("\n")[0]) == 100
-        headings = round_header(metric).split("\n")[0]
-        for heading, cell in zip(round_columns(metric), round_cells(record, metric), strict=True):
-            assert row[: headings.index(heading) + len(heading)].endswith(cell)
+        columns = round_columns(metric)
+        row, headings = round_row(record, columns), round_header(columns).split("\n")[0]
+        assert len(row) == len(headings) == 100
+        for column in columns:
+            assert row[: headings.index(column.heading) + len(column.heading)].endswith(column.cell(record))
         assert "nan" not in row
-        assert measured(metric.read(record), metric) in row
-        assert f"  {metric.heading} {measured(metric.read(record), metric)}  " in round_line(record, 20, metric)
+        assert metric.show(metric.read(record)) in row
+        assert f"  {metric.heading} {metric.show(metric.read(record))}  " in round_line(record, 20, metric)
 
 
 def test_a_language_models_line_and_columns_tell_its_bits() -> None:
@@ -105,7 +105,7 @@ def test_a_language_models_line_and_columns_tell_its_bits() -> None:
         "test loss 0.3000  test acc 89.12 %  test bits 2.000  123.4 s"
     )
     assert round_columns(LETTERS_RIGHT) == round_columns(ACCURACY)
-    assert round_columns(EXACT_MATCH)[-3:] == ("test acc", "exact", "seconds")
+    assert [column.heading for column in round_columns(EXACT_MATCH)][-3:] == ["test acc", "exact", "seconds"]
 
 
 N_GRAM = {"name": "order-2 n-gram with back-off", "value": 2.95}

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lt_lightning.report.comparison.grouping import REWIND, Group, show_setting
+from lt_lightning.report.comparison.grouping import REWIND, Group
 from lt_lightning.report.statistics import Estimate, estimate
+from lt_lightning.runs.formatting import exact, show_setting
 from lt_lightning.runs.metrics import ACCURACY, Metric
-from lt_lightning.runs.saying import exact
 from lt_lightning.runs.tasks import OF_TEXTS, Wording
 
 _ALIKE = 0.02  # densities that differ by no more, relatively, are one density

@@ -1,17 +1,15 @@
 """Which runs belong together: groups of runs whose settings are the same, and the labels that tell groups apart."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lt_lightning.report import facts
 from lt_lightning.runs.folders import natural
+from lt_lightning.runs.formatting import exact, flat_settings, percent, show_setting
 from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.origins import Origin
 from lt_lightning.runs.reading import Run
-from lt_lightning.runs.saying import exact
-from lt_lightning.runs.terminal import percent
 
 REWIND, TICKET = "pruning.rewind", "pruning.ticket"
 
@@ -133,15 +131,6 @@ def _seal(run: Run) -> str | None:
     return run.description.ticket and run.description.ticket.seal
 
 
-def show_setting(value: Any) -> str:
-    """A setting's value as one would type it.
-
-    >>> show_setting("init"), show_setting(1e-3), show_setting(None), show_setting([3, 4, 5]), show_setting(True)
-    ('init', '0.001', 'null', '[3, 4, 5]', 'true')
-    """
-    return facts.say(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False).replace('"', "")
-
-
 def _settings(run: Run) -> dict[str, Any]:
     # Where a ticket lies says nothing, and each seed may have its own: it is what the ticket was found on that counts,
     # and how much of it lives.
@@ -158,18 +147,6 @@ def _kind_of_ticket(origin: Origin) -> str:
     corpus, experiment, rewind, round_ = (facts.say(getattr(origin, key)) for key in _ORIGIN)
     density = facts.DASH if origin.sparsity is None else percent(1 - origin.sparsity)
     return f"round {round_} of {corpus}, {density} ({experiment}, {rewind})"
-
-
-def flat_settings(config: Any, prefix: str = "") -> dict[str, Any]:
-    """The settings by their dotted names; what is no mapping has none.
-
-    >>> flat_settings({"seed": 0, "data": {"limit": None}})
-    {'seed': 0, 'data.limit': None}
-    """
-    if not isinstance(config, Mapping):
-        return {prefix[:-1]: config} if prefix else {}
-    below = (flat_settings(inside, f"{prefix}{key}.") for key, inside in config.items())
-    return {name: value for settings in below for name, value in settings.items()}
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from lt_lightning.report import facts
 from lt_lightning.report.comparison.comparison import full_networks, same_start, shown_ticket, winning_point
-from lt_lightning.report.comparison.grouping import show_setting
 from lt_lightning.report.comparison.study import Study
 from lt_lightning.report.comparison.tables import (
     classes_table,
@@ -18,9 +17,8 @@ from lt_lightning.report.facts import DASH
 from lt_lightning.report.pages import Picture, render
 from lt_lightning.report.statistics import Estimate
 from lt_lightning.runs.confusion import too_many
+from lt_lightning.runs.formatting import exact, loss, percent, show_setting
 from lt_lightning.runs.metrics import Metric
-from lt_lightning.runs.saying import exact
-from lt_lightning.runs.terminal import loss, measured, percent, with_unit
 
 _TILES = 3
 
@@ -96,7 +94,7 @@ def _tiles(study: Study) -> list[tuple[str, str, str]]:
     if same_start(study.groups):
         full = full_networks(study.groups)
         width = "" if full.half is None else f"± {metric.scale * full.half:.{metric.digits}f}, "
-        tiles.append(("Full network", measured(full.mean, metric), f"mean {metric.name}, {width}n = {full.n}"))
+        tiles.append(("Full network", metric.show(full.mean), f"mean {metric.name}, {width}n = {full.n}"))
     for group in study.groups[: _TILES + 1 - len(tiles)]:
         points = study.curves[group.label]
         if len(points) == 1 and not same_start(study.groups):  # nothing is pruned further
@@ -108,13 +106,13 @@ def _tiles(study: Study) -> list[tuple[str, str, str]]:
         if winner is None:
             shown = shown_ticket(points)
             if shown:
-                best, of_full = (with_unit(value, metric) for value in (shown[0].test.mean, full.mean))
+                best, of_full = (metric.show_with_unit(value) for value in (shown[0].test.mean, full.mean))
                 about = f"no ticket wins; the best has {best}, the {study.words.full} {of_full}"
             else:
                 about = "no round of pruning has all seeds yet"
             tiles.append((label, DASH, about))
         else:
-            reached = measured(winner.test.mean, metric)
+            reached = metric.show(winner.test.mean)
             about = f"of the weights: {reached} mean {metric.name}, n = {winner.test.n}"
             tiles.append((label, percent(winner.density), about))
     return tiles
@@ -133,7 +131,7 @@ def first_minus_second(metric: Metric) -> str:
 
 
 def _reached(value: float | None, metric: Metric) -> str:
-    return DASH if value is None else measured(value, metric)
+    return DASH if value is None else metric.show(value)
 
 
 def _share(value: float | None) -> str:
@@ -177,7 +175,7 @@ def _rounds(study: Study) -> list[tuple[str, ...]]:
     metric = study.metric
     return [
         (
-            row[0], str(row[1]), percent(row[2]), percent(row[3]), str(row[4]), measured(row[5], metric),
+            row[0], str(row[1]), percent(row[2]), percent(row[3]), str(row[4]), metric.show(row[5]),
             _interval(row[6], row[7], metric.scale, metric.digits), loss(row[8]), _interval(row[9], row[10], 1, 3),
             percent(row[11]), _interval(row[12], row[13]),
         )
@@ -192,7 +190,7 @@ def _classes(study: Study) -> list[tuple[str, ...]]:
 
 def _runs(study: Study, base: Path) -> list[tuple[str, ...]]:
     return [
-        (*row[:3], str(row[3]), *(measured(value, study.metric) for value in row[4:]))
+        (*row[:3], str(row[3]), *(study.metric.show(value) for value in row[4:]))
         for row in runs_table(study, base).rows
     ]
 

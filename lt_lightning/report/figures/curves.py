@@ -10,8 +10,8 @@ from lt_lightning.report.figures.comparison import legend_grid, looks, names_wit
 from lt_lightning.report.figures.run import mark_every, spread
 from lt_lightning.report.figures.style import is_narrow, styled, titled_figure
 from lt_lightning.report.statistics import estimate
+from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.records import EpochRecord
-from lt_lightning.runs.terminal import percent
 
 
 def compared_learning_figure(

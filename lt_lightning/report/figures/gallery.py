@@ -26,9 +26,9 @@ from lt_lightning.report.figures.run import Level, layers_figure, levels_of
 from lt_lightning.report.run import ABOUT_LAYERS, about_baseline, about_confusion
 from lt_lightning.report.statistics import Estimate, estimate, scaled
 from lt_lightning.runs.confusion import MOST_CLASSES, classes_of
+from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.metrics import Metric, shared_baseline
 from lt_lightning.runs.records import LayerRecord
-from lt_lightning.runs.terminal import measured, percent
 
 Drawn = tuple[str, Figure, str, str]
 """The name of a figure's files, the figure, what it shows in words, and its caption."""
@@ -94,7 +94,7 @@ def _metric(study: Study) -> Drawn:
     levels = levels_of(math.nan if full is None else full, baseline, metric)
     name, figure, shows, caption = _means(study, words, lambda point: scaled(point.test, metric.scale), levels)
     if full is not None:
-        caption += f" The dashed grey line is the {study.words.fulls}' mean, {measured(full, metric)}"
+        caption += f" The dashed grey line is the {study.words.fulls}' mean, {metric.show(full)}"
         alike = len({group.seeds for group in study.groups}) == 1
         caption += "." if alike else ", over all seeds; a group's own is where its line begins."
     if baseline is not None:

@@ -33,10 +33,10 @@ from lt_lightning.report.figures.style import (
     titled_figure,
     type_size,
 )
+from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.metrics import ACCURACY, Baseline, Metric
 from lt_lightning.runs.records import EpochRecord, LayerRecord, Record
 from lt_lightning.runs.tasks import OF_TEXTS, Wording
-from lt_lightning.runs.terminal import measured, percent, with_unit
 from lt_lightning.runs.winners import smallest_winner
 from lt_lightning.storage.atomic import write_whole
 
@@ -116,12 +116,12 @@ def levels_of(full: float, baseline: Baseline | None, metric: Metric, words: Wor
             "full",
             textwrap.fill(words.full, _letters_beside()),
             metric.scale * full,
-            measured(full, metric),
+            metric.show(full),
             (0, (5, 3)),
         )
     ]
     if baseline is not None:
-        said, name = measured(baseline.value, metric), textwrap.fill(printable(baseline.name, 48), _letters_beside())
+        said, name = metric.show(baseline.value), textwrap.fill(printable(baseline.name, 48), _letters_beside())
         levels.append(Level("baseline", name, metric.scale * baseline.value, said, (0, (1, 2))))
     return [level for level in levels if math.isfinite(level.height)]
 
@@ -189,7 +189,7 @@ def metric_figure(
 def _mark(axes: Axes, winner: Record, metric: Metric, called: str) -> None:
     """Ring a ticket and say what it is, in a strip above all lines, where no run's curve can cross the words."""
     density, value = 100 * winner.density, metric.scale * metric.read(winner)
-    said = with_unit(metric.read(winner), metric)
+    said = metric.show_with_unit(metric.read(winner))
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.17 * (high - low))
     axes.plot(
