@@ -5,7 +5,6 @@ from typing import Any
 
 import pandas
 
-from lt_lightning.report.comparison.tables import Table
 from lt_lightning.runs.formatting import loss, percent
 from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.reading import Run
@@ -41,13 +40,10 @@ def latex_table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Seq
     return "".join(_SIGNS.get(letter, letter) for letter in text)
 
 
-def compared_latex(table: Table, metric: Metric) -> str:
+def compared_latex(table: pandas.DataFrame, metric: Metric) -> str:
     """Return a table of a comparison: means with half the width of their 95 % intervals, shares in per cent."""
     shown = [name for name in table.columns if not name.endswith(("_low", "_high"))]
-    rows = []
-    for row in table.rows:
-        values = dict(zip(table.columns, row, strict=True))
-        rows.append([_cell(name, values, metric) for name in shown])
+    rows = [[_cell(name, row, metric) for name in shown] for row in table.to_dict("records")]
     left = [position for position, name in enumerate(shown) if name in _WORDS]
     return latex_table([name.replace("_", " ") for name in shown], rows, left)
 

@@ -37,6 +37,16 @@ class Column:
     width: int = 9
     drop: int = 0
 
+    @property
+    def scale(self) -> float:
+        """The factor of a value that is drawn or subtracted: shares are shown in per cent."""
+        return 100.0 if self.is_share else 1.0
+
+    @property
+    def digits(self) -> int:
+        """The decimals of means and differences."""
+        return 2 if self.is_share else 3
+
     def show(self, value: float) -> str:
         """Return a value as the text of a cell."""
         return percent(value) if self.is_share else self.form(value)

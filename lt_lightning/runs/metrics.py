@@ -90,12 +90,12 @@ class Metric:
     @property
     def scale(self) -> float:
         """The factor of a value that is drawn or subtracted: shares are shown in per cent."""
-        return 100.0 if self.is_share else 1.0
+        return self.test.scale
 
     @property
     def digits(self) -> int:
-        """The decimals that are shown."""
-        return 2 if self.is_share else 3
+        """The decimals of means and differences."""
+        return self.test.digits
 
     @property
     def short(self) -> str:

@@ -34,7 +34,7 @@ MakeRun = Callable[..., Path]
 def points_of(*rounds: Sequence[float], offset: float = 0.0) -> list[Point]:
     """A round for each sequence of accuracies."""
     return [
-        Point(i, 0.5**i, estimate([value + offset for value in one]), estimate(one), estimate(one), estimate(one))
+        Point(i, 0.5**i, {"test_acc": estimate([value + offset for value in one])}, estimate(one))
         for i, one in enumerate(rounds)
     ]
 

@@ -1,13 +1,22 @@
 """Every task has its metric: how it is read, compared and written."""
 
 import math
+import re
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lt_lightning.report.comparison.page import render_comparison
+from lt_lightning.report.comparison.study import gather
+from lt_lightning.report.comparison.tables import rounds_table
+from lt_lightning.report.latex import run_latex
+from lt_lightning.report.run_page import render_page
+from lt_lightning.runs.columns import Column
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.metrics import (
     ACCURACY,
@@ -18,6 +27,7 @@ from lt_lightning.runs.metrics import (
     Metric,
     shared_baseline,
 )
+from lt_lightning.runs.reading import read_run
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.tasks import TASKS
 from lt_lightning.runs.terminal import round_columns, round_header, round_line, round_row
@@ -135,3 +145,29 @@ def test_runs_share_a_baseline_that_is_the_same_within_a_hundredth() -> None:
     assert of(2.95, None) is None
     assert of(None, None) is None
     assert shared_baseline([Baseline("n-gram", 2.95), Baseline("other", 2.95)]) is None
+
+
+def test_a_metric_of_two_columns_is_shown_by_every_table(
+    make_run: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    margin = Metric(
+        Column("test margin", "margin", lambda record: record.test_acc - 0.5, is_share=False),
+        Column("validation margin", "valid margin", lambda record: record.valid_acc - 0.5, is_share=False),
+        names="margins", key="margin", unit="points", figure="margin", bound="is at least",
+    )  # fmt: skip
+    monkeypatch.setattr(Description, "metric_for", lambda self, records=(): margin)
+    run = read_run(make_run(accuracies=(0.8, 0.7), name="runs/0"))
+    columns = round_columns(margin)
+    shown = [
+        dict(zip(re.split("  +", round_header(columns).partition("\n")[0]), text.split("  "), strict=False))
+        for text in (re.sub("  +", "  ", round_row(record, columns).strip()) for record in run.records)
+    ]
+    assert [(row["margin"], row["valid margin"]) for row in shown] == [("0.300", "0.300"), ("0.200", "0.200")]
+    assert "margin 0.200" in round_line(run.records[1], 1, margin)
+    assert "0.200 & 10.2" in run_latex(run)
+    page = render_page(run, [])
+    assert "<th>margin</th>" in page
+    assert "0.200 test margin" in page.replace('</dd><dd class="about">', " ")
+    study = gather([tmp_path / "runs"])
+    assert list(rounds_table(study)["test_margin"]) == pytest.approx([0.3, 0.2])
+    assert "<th>margin</th>" in render_comparison(study, [], tmp_path)

@@ -1,26 +1,56 @@
 """A comparison as a page that stands alone: no script, nothing fetched."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from lt_lightning.report import facts
 from lt_lightning.report.comparison.comparison import full_networks, same_start, shown_ticket, winning_point
+from lt_lightning.report.comparison.grouping import compared_columns
 from lt_lightning.report.comparison.study import Study
-from lt_lightning.report.comparison.tables import (
-    classes_table,
-    groups_table,
-    paired_table,
-    rounds_table,
-    runs_table,
-)
+from lt_lightning.report.comparison.tables import all_tables
 from lt_lightning.report.facts import DASH
 from lt_lightning.report.pages import Picture, render
 from lt_lightning.report.statistics import Estimate
+from lt_lightning.runs.columns import Column
 from lt_lightning.runs.confusion import too_many
-from lt_lightning.runs.formatting import exact, loss, percent, show_setting
+from lt_lightning.runs.formatting import exact, percent, show_setting
 from lt_lightning.runs.metrics import Metric
 
 _TILES = 3
+
+
+class Shown(NamedTuple):
+    """A column of a table on the page.
+
+    Attributes:
+        heading: the heading.
+        cell: return the cell of a row, whose values are found by name.
+        is_text: whether cells are words, or else numbers.
+    """
+
+    heading: str
+    cell: Callable[[Mapping[str, Any]], str]
+    is_text: bool = False
+
+
+class Section(NamedTuple):
+    """A table on the page with its heading and the note below it."""
+
+    heading: str
+    columns: Sequence[Shown]
+    rows: Sequence[Mapping[str, Any]]
+    note: str = ""
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """The cells of each row."""
+        return [[column.cell(row) for column in self.columns] for row in self.rows]
+
+    @property
+    def texts(self) -> list[int]:
+        """The positions of the columns of words."""
+        return [position for position, column in enumerate(self.columns) if column.is_text]
 
 
 def render_comparison(study: Study, pictures: Sequence[Picture], base: Path) -> str:
@@ -33,7 +63,6 @@ def render_comparison(study: Study, pictures: Sequence[Picture], base: Path) -> 
     """
     names = {facts.title(run.description) for run in study.runs}
     about = corpus_and_model(study).replace(" · ", ", ")
-    classes = _classes(study)
     return render(
         "comparison.html.j2",
         name=names.pop() if len(names) == 1 else about,
@@ -43,16 +72,112 @@ def render_comparison(study: Study, pictures: Sequence[Picture], base: Path) -> 
         pictures=pictures,
         metric=study.metric,
         words=study.words,
-        groups=_groups(study),
-        pairs=_paired(study),
-        difference=first_minus_second(study.metric),
-        rounds=_rounds(study),
-        classes=classes,
-        too_many=too_many(len({row[3] for row in classes}), study.words.many),
-        runs=_runs(study, base),
+        sections=_sections(study, base),
         facts=_common(study),
         left_out=study.left_out,
     )
+
+
+def _sections(study: Study, base: Path) -> list[Section]:
+    """Return the tables of the page; some comparisons have no pairs or no classes."""
+    metric, words = study.metric, study.words
+    key = metric.key
+    rows: dict[str, Any] = {name: table.to_dict("records") for name, table in all_tables(study, base).items()}
+    group, sparsity = Shown("group", _of("group"), is_text=True), _of("sparsity", percent)
+    seeds_of_ticket, density = Shown("n", _of("n")), Shown("density", _of("density", percent))
+    measures = [
+        shown
+        for name, column in compared_columns(metric).items()
+        for shown in (
+            Shown(column.heading, _of(name, column.show)),
+            Shown(f"95 % interval{' (%)' * column.is_share}", _interval(name, column)),
+        )
+    ]
+    sections = [
+        Section(
+            "Groups",
+            (
+                group,
+                Shown("seeds", _of("seeds"), is_text=True),
+                Shown(words.full, lambda row: plus_minus(_estimate(row, f"full_{key}"), metric)),
+                Shown("best ticket", _of(f"best_{key}", metric.show)),
+                Shown("its sparsity", _of("best_sparsity", percent)),
+                Shown(words.smallest, _of(f"winner_{key}", metric.show)),
+                Shown("its sparsity", _of("winner_sparsity", percent)),
+            ),
+            rows["groups"],
+            f"{metric.names.removeprefix('test ').capitalize()} are mean {metric.names}.",
+        ),
+        Section(
+            "Paired differences",
+            (
+                Shown("pair", _of("pair"), is_text=True),
+                density,
+                Shown("sparsity", sparsity),
+                Shown("difference", _of(f"difference_{key}", lambda value: _number(value, metric.test, "+"))),
+                Shown("95 % interval", _interval(f"difference_{key}", metric.test)),
+                seeds_of_ticket,
+                Shown("verdict", _of("verdict"), is_text=True),
+            ),
+            rows["paired"],
+            f"{first_minus_second(metric)}, in {metric.unit}, over the seeds that both have.",
+        ),
+        Section(
+            "Rounds",
+            (group, Shown("round", _of("round")), density, Shown("sparsity", sparsity), seeds_of_ticket, *measures),
+            rows["rounds"],
+        ),
+        Section(
+            f"{words.right.capitalize()} of each {words.one}",
+            (
+                group,
+                Shown("ticket", _of("ticket"), is_text=True),
+                seeds_of_ticket,
+                Shown(words.one, _of("class"), is_text=True),
+                Shown(words.tested.removeprefix("test "), _of("rows", "{:,}".format)),
+                Shown(words.right, _of("accuracy", percent)),
+            ),
+            rows["classes"],
+            f"{words.tested.capitalize()} are counted once a seed, all n seeds together that kept their answers."
+            f"{too_many(len({row['class'] for row in rows['classes']}), words.many)}",
+        ),
+        Section(
+            "Runs",
+            (
+                Shown("folder", _of("folder"), is_text=True),
+                group,
+                Shown("seed", _of("seed")),
+                Shown("last round", _of("rounds")),
+                Shown(words.full, _of(f"full_{key}", metric.show)),
+                Shown("last ticket", _of(f"last_{key}", metric.show)),
+            ),
+            rows["runs"],
+        ),
+    ]
+    return [section for section in sections if section.rows]
+
+
+def _of(name: str, show: Callable[[Any], str] = str) -> Callable[[Mapping[str, Any]], str]:
+    """Return a function that shows a row's value of a name."""
+    return lambda row: DASH if row[name] is None else show(row[name])
+
+
+def _estimate(row: Mapping[str, Any], name: str) -> Estimate:
+    return Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"], row["n"])
+
+
+def _interval(name: str, column: Column) -> Callable[[Mapping[str, Any]], str]:
+    """Return a function that shows a row's interval of a value."""
+
+    def show(row: Mapping[str, Any]) -> str:
+        ends = [row[f"{name}_low"], row[f"{name}_high"]]
+        return DASH if None in ends else " … ".join(_number(end, column) for end in ends)
+
+    return show
+
+
+def _number(value: float, column: Column, sign: str = "-") -> str:
+    return f"{column.scale * value:{sign}.{column.digits}f}".replace("-", "−")
 
 
 def _extent(study: Study) -> str:
@@ -65,14 +190,14 @@ def _extent(study: Study) -> str:
 
 
 def corpus_and_model(study: Study) -> str:
-    """The corpus and the networks, in a few words."""
+    """Return the corpus and the networks, in a few words."""
     corpus = facts.say(study.runs[0].description.corpus.name)
     networks = dict.fromkeys(facts.say(run.description.model) for run in study.runs)
     return f"{corpus} · {' and '.join(networks) if len(networks) <= 2 else f'{len(networks)} kinds of networks'}"
 
 
 def seeds(study: Study) -> str:
-    """How many seeds the groups have, which where all have the same few."""
+    """Return the number of seeds of the groups, or the seeds themselves if all groups have the same few."""
     counts = [len(group.runs) for group in study.groups]
     plural = "s" * (max(counts) > 1)
     if len({group.seeds for group in study.groups}) == 1 and counts[0] <= 10:
@@ -119,88 +244,23 @@ def _tiles(study: Study) -> list[tuple[str, str, str]]:
 
 
 def plus_minus(one: Estimate, metric: Metric) -> str:
-    """A value with half the width of its interval."""
+    """Return a mean with half the width of its interval."""
     half = "" if one.half is None else f" ± {metric.scale * one.half:.{metric.digits}f}"
     unit = " %" if metric.is_share else ""
     return f"{metric.scale * one.mean:.{metric.digits}f}{half}{unit}" if one.n else DASH
 
 
 def first_minus_second(metric: Metric) -> str:
-    """What a paired difference is."""
+    """Return the meaning of a paired difference."""
     return f"{metric.title} of the first minus {metric.that} of the second"
 
 
-def _reached(value: float | None, metric: Metric) -> str:
-    return DASH if value is None else metric.show(value)
-
-
-def _share(value: float | None) -> str:
-    return DASH if value is None else percent(value)
-
-
-def _interval(low: float | None, high: float | None, factor: float = 100, digits: int = 2) -> str:
-    if low is None or high is None:
-        return DASH
-    return f"{_number(factor * low, digits)} … {_number(factor * high, digits)}"
-
-
-def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}".replace("-", "−")
-
-
-def _groups(study: Study) -> list[tuple[str, ...]]:
-    metric = study.metric
-    return [
-        (
-            row[0], row[2], plus_minus(Estimate(row[3], row[4], row[5], row[1]), metric), _reached(row[8], metric),
-            _share(row[7]), _reached(row[11], metric), _share(row[10]),
-        )
-        for row in groups_table(study).rows
-    ]  # fmt: skip
-
-
-def _paired(study: Study) -> list[tuple[str, ...]]:
-    metric = study.metric
-    return [
-        (
-            row[0], percent(row[2]), percent(row[3]),
-            f"{metric.scale * row[4]:+.{metric.digits}f}".replace("-", "−"),
-            _interval(row[5], row[6], metric.scale, metric.digits), str(row[7]), row[8],
-        )
-        for row in paired_table(study).rows
-    ]  # fmt: skip
-
-
-def _rounds(study: Study) -> list[tuple[str, ...]]:
-    metric = study.metric
-    return [
-        (
-            row[0], str(row[1]), percent(row[2]), percent(row[3]), str(row[4]), metric.show(row[5]),
-            _interval(row[6], row[7], metric.scale, metric.digits), loss(row[8]), _interval(row[9], row[10], 1, 3),
-            percent(row[11]), _interval(row[12], row[13]),
-        )
-        for row in rounds_table(study).rows
-    ]  # fmt: skip
-
-
-def _classes(study: Study) -> list[tuple[str, ...]]:
-    rows = classes_table(study).rows
-    return [(*row[:2], str(row[2]), row[3], f"{row[4]:,}", _share(row[5])) for row in rows]
-
-
-def _runs(study: Study, base: Path) -> list[tuple[str, ...]]:
-    return [
-        (*row[:3], str(row[3]), *(study.metric.show(value) for value in row[4:]))
-        for row in runs_table(study, base).rows
-    ]
-
-
 _MOST_VALUES, _MOST_LETTERS = 6, 200
-"""Of more values, or of longer ones, only that they differ is shown."""
+"""If there are more values or letters, only the fact that the values differ is shown."""
 
 
 def _common(study: Study) -> dict[str, list[tuple[str, str]]]:
-    """Return what is known about the runs; of facts that differ, all their values where these are few and short."""
+    """Return the facts about the runs; of facts that differ, all values if these are few and short."""
     sheets = [facts.groups(run.description) for run in study.runs]
     common: dict[str, list[tuple[str, str]]] = {}
     for heading in sheets[0]:
@@ -211,7 +271,7 @@ def _common(study: Study) -> dict[str, list[tuple[str, str]]]:
 
 
 def _said(found: Sequence[facts.Fact | None]) -> str:
-    """Return one fact of several runs in words. Values are compared, not words: these may be shortened."""
+    """Return one fact of several runs in words. Values are compared instead of words, which may be shortened."""
     words: dict[str, str] = {}
     for fact in found:
         words.setdefault(exact(fact and fact.value), fact.said if fact else DASH)

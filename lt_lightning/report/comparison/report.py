@@ -5,6 +5,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from pandas import DataFrame
+
 from lt_lightning.errors import SettingError
 from lt_lightning.report.comparison.page import render_comparison
 from lt_lightning.report.comparison.study import gather
@@ -64,14 +66,18 @@ def draw_comparison(
             with on_paper(paper):
                 for name, figure, shows, caption in compose(study, learning):
                     save_for_paper(figure, folder / "figures" / name, shows, caption)
-        for table in all_tables(study, folder):
-            write_whole(folder / "comparison" / f"{table.name}.csv", table.csv())
+        for name, table in all_tables(study, folder).items():
+            _write_csv(folder / "comparison" / f"{name}.csv", table)
             if is_latex:
-                write_whole(folder / "comparison" / f"{table.name}.tex", compared_latex(table, study.metric))
-        for name, tabulate in (("runs", tabulate_runs), ("rounds", tabulate_rounds)):
-            write_whole(folder / f"{name}.csv", tabulate(study.read, folder).to_csv(index=False, lineterminator="\n"))
+                write_whole(folder / "comparison" / f"{name}.tex", compared_latex(table, study.metric))
+        _write_csv(folder / "runs.csv", tabulate_runs(study.read, folder))
+        _write_csv(folder / "rounds.csv", tabulate_rounds(study.read, folder))
         write_whole(page, render_comparison(study, pictures, folder))
     return page, study.left_out
+
+
+def _write_csv(path: Path, table: DataFrame) -> None:
+    write_whole(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def _remove_others(figures: Path, drawn: Collection[str]) -> None:

@@ -57,7 +57,7 @@ def compose(study: Study, learning: Sequence[int]) -> Iterator[Drawn]:
     if met := [pair for pair in study.pairs if any(one.round for one in pair.differences)]:
         yield _paired(study, met)
     words = ("validation_loss", "Validation loss against density", "mean validation loss")
-    name, figure, shows, caption = _means(study, words, lambda point: point.valid_loss)
+    name, figure, shows, caption = _means(study, words, lambda point: point.values["valid_loss"])
     yield name, figure, shows, caption + _of_many(len(study.groups), MOST_GROUPS, "groups")
     if learning:
         yield _learning(study, learning)
