@@ -57,10 +57,9 @@ from lt_lightning.models import Learner, build_learner
 from lt_lightning.models.tasks import DataModule
 from lt_lightning.report.run import draw_report
 from lt_lightning.runs.description import Description, describe_run, now, write_description
-from lt_lightning.runs.kept_tickets import drop_tickets
 from lt_lightning.runs.metrics import Baseline, Metric
-from lt_lightning.runs.origins import Origin, transfer_line
-from lt_lightning.runs.partial import partial_note
+from lt_lightning.runs.notes import partial_note, transfer_line
+from lt_lightning.runs.recorded import Origin
 from lt_lightning.runs.records import ConfusionRecord, LayerRecord, Record
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.runs.rounds import (
@@ -71,6 +70,7 @@ from lt_lightning.runs.rounds import (
     write_round,
     write_tables,
 )
+from lt_lightning.runs.winners import drop_tickets
 from lt_lightning.runtime.terminal import write
 from lt_lightning.storage.atomic import writing_to
 from lt_lightning.storage.lock import STATE

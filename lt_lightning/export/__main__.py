@@ -10,10 +10,9 @@ from pathlib import Path
 
 from lt_lightning.errors import SettingError
 from lt_lightning.runs.formatting import percent
-from lt_lightning.runs.kept_tickets import kept_rounds
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.runs.records import Record
-from lt_lightning.runs.winners import best_ticket, margin_for, smallest_winner, sparsest_within
+from lt_lightning.runs.winners import best_ticket, kept_rounds, margin_for, smallest_winner, sparsest_within
 from lt_lightning.runtime.arguments import Parser, exit_code, require_working_directory, start_program
 from lt_lightning.runtime.terminal import complain, write
 

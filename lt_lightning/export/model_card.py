@@ -13,7 +13,7 @@ from lt_lightning.export.places import Places, mark_of
 from lt_lightning.report import facts, pages
 from lt_lightning.runs.formatting import compression, percent
 from lt_lightning.runs.metrics import ACCURACY, Metric
-from lt_lightning.runs.origins import ticket_title
+from lt_lightning.runs.notes import ticket_title
 from lt_lightning.runs.reading import Run
 from lt_lightning.storage.atomic import write_whole
 from lt_lightning.tickets.file import Packed
@@ -33,7 +33,8 @@ def write_card(run: Run, packed: Packed, places: Places, whole: int, margin: flo
     Raises:
         OSError: it cannot be written.
     """
-    from lt_lightning.report.figures.run import metric_figure, save_png
+    from lt_lightning.report.figures.run import metric_figure
+    from lt_lightning.report.figures.style import save_png
 
     figure = metric_figure(
         run.records,

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.formatting import DASH, count, say, visible
-from lt_lightning.runs.origins import ticket_title, transfer_line
-from lt_lightning.runs.partial import measured_rows, partial_note
+from lt_lightning.runs.notes import measured_rows, partial_note, ticket_title, transfer_line
 
 
 class Fact(NamedTuple):

@@ -8,16 +8,10 @@ from matplotlib.figure import Figure
 
 from lt_lightning.errors import SettingError
 from lt_lightning.report import facts
+from lt_lightning.report.figures.axes import spread
 from lt_lightning.report.figures.confusion import Panel, confusion_figure
-from lt_lightning.report.figures.run import (
-    layers_figure,
-    learning_figure,
-    metric_figure,
-    save_figure,
-    save_pdf,
-    spread,
-)
-from lt_lightning.report.figures.style import on_paper
+from lt_lightning.report.figures.run import layers_figure, learning_figure, metric_figure
+from lt_lightning.report.figures.style import on_paper, save_figure, save_pdf
 from lt_lightning.report.latex import run_latex
 from lt_lightning.report.pages import Picture
 from lt_lightning.report.run_page import render_page, shown_rounds

@@ -9,7 +9,7 @@ from lt_lightning.report.pages import Picture, render
 from lt_lightning.runs.confusion import class_accuracies, classes_of, count_confusion, too_many
 from lt_lightning.runs.formatting import compression, percent
 from lt_lightning.runs.metrics import Metric
-from lt_lightning.runs.origins import ticket_title
+from lt_lightning.runs.notes import ticket_title
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.records import LayerRecord, Record, format_shape
 from lt_lightning.runs.tasks import Wording

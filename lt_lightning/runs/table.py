@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import SettingError
-from lt_lightning.runs.folders import find_runs
 from lt_lightning.runs.formatting import say
-from lt_lightning.runs.reading import Run, read_run
+from lt_lightning.runs.reading import Run, find_runs, read_run
 from lt_lightning.runs.records import Record, optional_columns
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from matplotlib.text import Text
 from lt_lightning.report.comparison.comparison import Difference, Pair, Point, curve, has_collapsed, pairs
 from lt_lightning.report.comparison.grouping import Group
 from lt_lightning.report.comparison.study import gather
+from lt_lightning.report.figures.axes import levels_of
 from lt_lightning.report.figures.comparison import (
     looks,
     means_figure,
@@ -23,7 +24,6 @@ from lt_lightning.report.figures.comparison import (
 from lt_lightning.report.figures.confusion import Panel, confusion_figure
 from lt_lightning.report.figures.curves import compared_learning_figure
 from lt_lightning.report.figures.gallery import compose, layers_agree, mean_layers
-from lt_lightning.report.figures.run import levels_of
 from lt_lightning.report.statistics import Estimate, estimate, scaled
 from lt_lightning.runs.metrics import ACCURACY
 from lt_lightning.runs.records import LayerRecord

@@ -14,9 +14,9 @@ from lt_lightning.report.comparison.report import draw_comparison
 from lt_lightning.report.comparison.study import gather
 from lt_lightning.report.comparison.tables import groups_table
 from lt_lightning.report.run import draw_report
-from lt_lightning.runs.origins import Origin, transfer_line
-from lt_lightning.runs.parsing import parse
+from lt_lightning.runs.notes import transfer_line
 from lt_lightning.runs.reading import read_run
+from lt_lightning.runs.recorded import Origin, parse
 
 MakeRun = Callable[..., Path]
 FALSE = ("full network", "Full network", "winning ticket", "Winning ticket", "winner,")

@@ -9,11 +9,10 @@ from pandas import DataFrame
 
 from lt_lightning.report import facts
 from lt_lightning.runs.columns import VALID_ACC, VALID_LOSS, Column
-from lt_lightning.runs.folders import natural
 from lt_lightning.runs.formatting import exact, flat_settings, percent, show_setting
 from lt_lightning.runs.metrics import Metric
-from lt_lightning.runs.origins import Origin
-from lt_lightning.runs.reading import Run
+from lt_lightning.runs.reading import Run, natural
+from lt_lightning.runs.recorded import Origin
 
 REWIND, TICKET = "pruning.rewind", "pruning.ticket"
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from lt_lightning.errors import SettingError
 from lt_lightning.report.comparison.comparison import Pair, Point, curve, pairs
 from lt_lightning.report.comparison.grouping import Group, comparable, group_runs
-from lt_lightning.runs.folders import find_runs
 from lt_lightning.runs.metrics import Metric
-from lt_lightning.runs.reading import Run, read_run
+from lt_lightning.runs.reading import Run, find_runs, read_run
 from lt_lightning.runs.tasks import Wording, shared_wording
 
 

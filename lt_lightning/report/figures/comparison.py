@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from lt_lightning.report.comparison.comparison import Pair, Point, has_collapsed
 from lt_lightning.report.facts import many
-from lt_lightning.report.figures.run import Level, density_axis, draw_levels
+from lt_lightning.report.figures.axes import Level, density_axis, draw_levels
 from lt_lightning.report.figures.style import (
     INK,
     LINE_COLOURS,

@@ -8,7 +8,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lt_lightning.report.figures.run import is_dark, spread
+from lt_lightning.report.figures.axes import spread
+from lt_lightning.report.figures.run import is_dark
 from lt_lightning.report.figures.style import (
     INK,
     QUIET,

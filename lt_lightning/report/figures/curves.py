@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lt_lightning.report.comparison.comparison import Point, densities_agree
+from lt_lightning.report.figures.axes import mark_every, spread
 from lt_lightning.report.figures.comparison import legend_grid, looks, names_with_seeds
-from lt_lightning.report.figures.run import mark_every, spread
 from lt_lightning.report.figures.style import is_narrow, styled, titled_figure
 from lt_lightning.report.statistics import estimate
 from lt_lightning.runs.formatting import percent

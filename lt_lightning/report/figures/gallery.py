@@ -11,6 +11,7 @@ from lt_lightning.report.comparison.grouping import Group
 from lt_lightning.report.comparison.page import corpus_and_model, first_minus_second, seeds
 from lt_lightning.report.comparison.study import Study
 from lt_lightning.report.comparison.tables import confusion_runs, group_confusion
+from lt_lightning.report.figures.axes import Level, levels_of
 from lt_lightning.report.figures.comparison import (
     MOST_BANDS,
     MOST_GROUPS,
@@ -22,7 +23,7 @@ from lt_lightning.report.figures.comparison import (
 )
 from lt_lightning.report.figures.confusion import Panel, confusion_figure
 from lt_lightning.report.figures.curves import compared_learning_figure
-from lt_lightning.report.figures.run import Level, layers_figure, levels_of
+from lt_lightning.report.figures.run import layers_figure
 from lt_lightning.report.run import ABOUT_LAYERS, about_baseline, about_confusion
 from lt_lightning.report.statistics import Estimate, estimate, scaled
 from lt_lightning.runs.confusion import MOST_CLASSES, classes_of

@@ -5,6 +5,8 @@ Colours are those of Okabe and Ito, which colour-blind readers can tell apart.
 See: M. Okabe and K. Ito, Color Universal Design, https://jfly.uni-koeln.de/color/
 """
 
+import io
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -14,6 +16,8 @@ from typing import Any
 
 import matplotlib.style
 from matplotlib.figure import Figure
+
+from lt_lightning.storage.atomic import write_whole
 
 BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 SKY, PURPLE = "#56B4E9", "#CC79A7"
@@ -97,3 +101,65 @@ def titled_figure(width: float, height: float, title: str, subtitle: str, paper:
     assert engine is not None
     engine.set(rect=(0.01, 0.01, 0.98, 0.98 - 0.64 / height), wspace=0.06)  # pyright: ignore[reportCallIssue]
     return figure
+
+
+def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
+    """Write a figure as PNG (200 dots an inch) and as SVG; the same figure gives the same SVG, byte for byte.
+
+    Args:
+        figure: what to write.
+        stem: the path without its ending; the folder must exist.
+
+    Returns:
+        The PNG's path and the SVG's.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
+    _save(figure, png, svg)
+    return png, svg
+
+
+def save_pdf(figure: Figure, path: Path) -> None:
+    """Write a figure as PDF, its letters as TrueType; the same figure gives the same file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _save(figure, path)
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG (200 dots an inch).
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _save(figure, path)
+
+
+def _save(figure: Figure, *paths: Path) -> None:
+    """Write a figure to files, each in the form that its name ends with."""
+    # Without these, a file says when it was drawn, and an SVG points at the web.
+    about = {".svg": dict.fromkeys(("Date", "Creator", "Format", "Type")), ".pdf": {"CreationDate": None}}
+    with styled(), warnings.catch_warnings():
+        # A name in letters that the font lacks is drawn as boxes, which says it well enough.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        _settle(figure)
+        for path in paths:
+            drawn = io.BytesIO()
+            figure.savefig(drawn, format=path.suffix[1:], dpi=200, metadata=about.get(path.suffix))
+            write_whole(path, drawn.getvalue())
+
+
+def _settle(figure: Figure) -> None:
+    """Lay a figure out once and for all.
+
+    The solver's last digits change from run to run, and with them the names of the clip paths in an SVG.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = (round(number, 6) for number in axes.get_position().bounds)
+        axes.set_position((left, bottom, width, height))
