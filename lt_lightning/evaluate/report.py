@@ -50,9 +50,8 @@ def _draw(evaluated: Evaluated, folder: Path) -> list[Picture]:
     if len(evaluated.names) <= MOST_CLASSES:
         title = "What is taken for what"
         classes = dict(enumerate(evaluated.names))
-        figure = confusion_figure(
-            [Panel(f"{percent(evaluated.density)} alive", evaluated.counts)], classes, title, subtitle
-        )
+        panel = Panel(f"{percent(evaluated.density)} alive", evaluated.counts)
+        figure = confusion_figure([panel], title, subtitle, classes)
         shows = f"{title}: {subtitle}"
         pictures.append(save_picture(figure, folder / "confusion", shows, about_confusion(_WORDS)))
     title = "How sure, and how often right"

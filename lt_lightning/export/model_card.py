@@ -34,7 +34,7 @@ def write_card(run: Run, packed: Packed, places: Places, whole: int, margin: flo
         OSError: it cannot be written.
     """
     from lt_lightning.report.figures.run import metric_figure
-    from lt_lightning.report.figures.style import save_png
+    from lt_lightning.report.figures.style import save
 
     figure = metric_figure(
         run.records,
@@ -44,7 +44,7 @@ def write_card(run: Run, packed: Packed, places: Places, whole: int, margin: flo
         ticket=run.records[packed.about["round"]],
         words=run.description.words,
     )
-    save_png(figure, places.picture)
+    save(figure, places.picture)
     write_whole(places.card, card_text(packed, places, whole, margin, run.metric))
 
 

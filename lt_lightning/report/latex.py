@@ -1,4 +1,4 @@
-"""Tables as LaTeX for a paper: rounded, escaped, with the rules of booktabs."""
+"""Write tables as LaTeX for a paper: rounded, escaped, with the rules of booktabs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,8 +21,8 @@ def latex_table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Seq
 
     Args:
         columns: the headings.
-        rows: the cells, a text each; whatever they hold is escaped.
-        left: the columns that are aligned on the left, by position; the others are on the right.
+        rows: the cells as text, which is escaped.
+        left: the positions of the columns that are aligned on the left.
 
     >>> print(latex_table(["group", "acc"], [["a_b & c", "80 %"]], left=[0]))
     \begin{tabular}{lr}

@@ -1,4 +1,4 @@
-"""Pages: render the templates, which escape every value. Jinja is imported by the first page."""
+"""Render pages from templates, which escape every value. Jinja is imported when the first page is rendered."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Picture:
     """A figure on a page.
 
     Attributes:
-        svg: the figure itself.
-        shows: its content in words, for readers who do not see it.
+        svg: the figure.
+        shows: its content in words, for readers who cannot see it.
         caption: how to read it.
     """
 
@@ -37,14 +37,7 @@ class Picture:
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a page.
-
-    Args:
-        template: the name of a file in `templates/`.
-        values: what the template names, unescaped.
-
-    Returns:
-        The same text for the same values.
+    """Return a page from a file in `templates/` and the values that it names, unescaped.
 
     Raises:
         jinja2.UndefinedError: if the template names a value that is missing.
@@ -77,7 +70,7 @@ def one_line(message: str) -> str:
 
 
 def markdown(text: object) -> str:
-    r"""Return a text in one line that Markdown and HTML show as it is.
+    r"""Return a text in one line that Markdown and HTML show unchanged.
 
     >>> print(markdown("a *b* <c>"))
     a \*b\* \<c\>

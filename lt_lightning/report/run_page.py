@@ -1,4 +1,4 @@
-"""The report of a run as a page that stands alone: no script, nothing fetched."""
+"""Write the report of a run as a page that stands alone: no script, nothing fetched."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,26 +8,21 @@ from lt_lightning.report.examples import example_sections
 from lt_lightning.report.pages import Picture, render
 from lt_lightning.runs.confusion import class_accuracies, classes_of, count_confusion, too_many
 from lt_lightning.runs.formatting import compression, percent
-from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.notes import ticket_title
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.records import LayerRecord, Record, format_shape
-from lt_lightning.runs.tasks import Wording
 from lt_lightning.runs.terminal import round_columns
 from lt_lightning.runs.winners import best_ticket, is_winner, smallest_winner, telling_rounds
 
 
 def render_page(run: Run, pictures: Sequence[Picture]) -> str:
-    """Return the report of a run as one HTML document.
+    """Return the report of a run as one HTML document, the same text for the same run and pictures.
 
     Args:
-        run: what the run has left behind so far.
+        run: the run, which may still be going.
         pictures: the figures, in their order on the page.
-
-    Returns:
-        The same text whenever run and pictures are the same.
     """
-    words, origin = run.description.words, run.description.ticket
+    origin = run.description.ticket
     groups: dict[str, list[Any]] = {**facts.groups(run.description)}
     groups["Run"] = [*groups["Run"], ("Directory", facts.say(run.folder.resolve().name))]
     return render(
@@ -35,14 +30,14 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
         name=facts.title(run.description),
         lede=facts.summary(run.description),
         note=_progress(run),
-        tiles=_tiles(run, words),
+        tiles=_tiles(run),
         pictures=pictures,
         metric=run.metric,
         metric_note=run.description.metric_note(run.records),
-        words=words,
+        words=run.description.words,
         origin=origin and ticket_title(origin.corpus, origin.round),
         columns=[*(column.heading for column in round_columns(run.metric)), "ticket"],
-        rounds=_rounds(run.records, run.metric, words),
+        rounds=_rounds(run),
         examples=example_sections(run),
         **_classes(run),
         **_parameters(run.layers),
@@ -59,19 +54,15 @@ def _progress(run: Run) -> str:
         f"Seed {facts.seed(run.description)} · round {run.records[-1].round} of {facts.count(planned)} · "
         f"{trained} on {facts.say(device)}"
     )
-    if run.description.finished:
-        return done
-    return f"{done} · not finished: the run is still going, or was stopped"
+    return done if run.description.finished else f"{done} · not finished: the run is still going, or was stopped"
 
 
-def _tiles(run: Run, words: Wording) -> list[tuple[str, str, str]]:
-    records, metric = run.records, run.metric
+def _tiles(run: Run) -> list[tuple[str, str, str]]:
+    """Return the label, the value and the explanation of each headline."""
+    records, metric, words = run.records, run.metric, run.description.words
     nothing = "no round has pruned" if facts.prunes_nothing(run.description) else "no round has pruned yet"
     full, last = records[0], records[-1]
     best, winner = best_ticket(records, metric), smallest_winner(records, metric)
-
-    def reached(record: Record) -> str:
-        return metric.show(metric.read(record))
 
     def about(record: Record) -> str:
         return f"{metric.name} in round {record.round} with {percent(record.density)} of the weights"
@@ -81,12 +72,13 @@ def _tiles(run: Run, words: Wording) -> list[tuple[str, str, str]]:
     about_winner = f"no ticket does as well as the {words.full} on the validation part" if len(records) > 1 else nothing
     if winner is not None:
         density, times = percent(winner.density), _times(winner.alive, winner.total)
-        about_winner = f"of the weights, {times} smaller: {reached(winner)} {metric.name} in round {winner.round}"
+        value = metric.test.cell(winner)
+        about_winner = f"of the weights, {times} smaller: {value} {metric.name} in round {winner.round}"
     return [
-        (words.full.capitalize(), reached(full), f"{metric.name} with {weights}"),
-        ("Best ticket", reached(best) if best else facts.DASH, about(best) if best else nothing),
+        (words.full.capitalize(), metric.test.cell(full), f"{metric.name} with {weights}"),
+        ("Best ticket", metric.test.cell(best) if best else facts.DASH, about(best) if best else nothing),
         (words.winner.capitalize(), density, about_winner),
-        ("Last round", reached(last), about(last)),
+        ("Last round", metric.test.cell(last), about(last)),
     ]
 
 
@@ -94,8 +86,9 @@ def _times(alive: int, total: int) -> str:
     return compression(alive, total).replace("x", "×")
 
 
-def _rounds(records: Sequence[Record], metric: Metric, wording: Wording) -> list[tuple[list[str], str, bool]]:
+def _rounds(run: Run) -> list[tuple[list[str], str, bool]]:
     """Return of each round the cells of its row, a word about its ticket, and whether it is the smallest winner."""
+    records, metric, wording = run.records, run.metric, run.description.words
     words = {0: wording.full}
     words |= {record.round: wording.wins for record in records if is_winner(record, records[0], metric)}
     best, winner = best_ticket(records, metric), smallest_winner(records, metric)
@@ -105,8 +98,7 @@ def _rounds(records: Sequence[Record], metric: Metric, wording: Wording) -> list
         words[winner.round] = "best, smallest" if winner is best else wording.smallest
     columns = round_columns(metric)
     return [
-        ([column.cell(record) for column in columns], words.get(record.round, ""), record is winner)
-        for record in records
+        ([one.cell(record) for one in columns], words.get(record.round, ""), record is winner) for record in records
     ]
 
 
@@ -125,9 +117,9 @@ def _classes(run: Run) -> dict[str, Any]:
 
 
 def shown_rounds(run: Run) -> dict[int, str]:
-    """The rounds whose confusion is worth a look, and what they are: the full network and its smallest winner.
+    """Return the rounds whose confusions are shown, and their titles; none if `confusion.csv` lacks round 0.
 
-    Where no ticket wins, the best one; none where `confusion.csv` lacks round 0.
+    They are the full network and its smallest winner or, if no ticket wins, the best one.
     """
     tested = {row.round for row in run.confusion}
     rounds = telling_rounds(run.records, run.metric, run.description.words)

@@ -195,7 +195,7 @@ CONFUSION = {(0, 0): 90, (0, 1): 10, (1, 0): 40, (1, 1): 60}
 
 def test_confusions_are_shares_of_the_true_class_with_their_counts() -> None:
     panels = [Panel("full network\n100 %", CONFUSION), Panel("ticket\n1 %", {(0, 0): 1, (1, 0): 3, (1, 1): 1})]
-    figure = confusion_figure(panels, {0: "World", 1: "Sports"}, "T", "S")
+    figure = confusion_figure(panels, "T", "S", {0: "World", 1: "Sports"})
     full, ticket, points = figure.axes
     (mesh,) = full.collections
     np.testing.assert_allclose(np.asarray(mesh.get_array()).reshape(2, 2), [[90, 10], [40, 60]])
@@ -212,7 +212,7 @@ def test_confusions_are_shares_of_the_true_class_with_their_counts() -> None:
 def test_numbers_of_confusions_stand_out_from_their_cells() -> None:
     counts = {(row, taken): 10 * taken + row + 1 for row in range(12) for taken in range(12)}
     counts |= {(row, row): 40 * row for row in range(12)}
-    figure = confusion_figure([Panel("T", counts)], {i: f"class {i}" for i in range(12)}, "T")
+    figure = confusion_figure([Panel("T", counts)], "T", "", {i: f"class {i}" for i in range(12)})
     figure.draw_without_rendering()
     (mesh,) = figure.axes[0].collections
     texts = figure.axes[0].texts
@@ -228,7 +228,9 @@ def test_darker_is_more_also_in_grey() -> None:
 
 
 def test_many_classes_have_no_numbers_and_few_names() -> None:
-    figure = confusion_figure([Panel("T", {(i, i): 1 for i in range(40)})], {i: f"class {i}" for i in range(40)}, "T")
+    figure = confusion_figure(
+        [Panel("T", {(i, i): 1 for i in range(40)})], "T", "", {i: f"class {i}" for i in range(40)}
+    )
     assert len(figure.axes[0].texts) == 0
     assert len(figure.axes[0].get_yticklabels()) == 20
 
@@ -237,7 +239,7 @@ def test_names_below_columns_do_not_meet() -> None:
     names = {i: f"a rather long name {i}" for i in range(20)}
     for count in (4, 12, 20):
         shown = dict(list(names.items())[:count])
-        figure = confusion_figure([Panel("T", CONFUSION)] * 2, shown, "T")
+        figure = confusion_figure([Panel("T", CONFUSION)] * 2, "T", "", shown)
         figure.draw_without_rendering()
         for axes in figure.axes[:2]:
             corners = [label.get_transform().transform((0, 0)) for label in axes.get_xticklabels()]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -38,12 +37,12 @@ def mark_every(points: int) -> int:
 
 
 def density_axis(axes: Axes, lowest: float, is_thin: bool = False) -> None:
-    """Make the horizontal axis one of density in per cent: logarithmic, sparser to the right, ticks 100, 50, 20, …
+    """Make the horizontal axis a logarithmic one of density in per cent, sparser to the right, ticks 100, 50, 20, …
 
     Args:
-        axes: where the densities, in per cent, are drawn.
-        lowest: the lowest of them, above 0.
-        is_thin: whether there is room for few ticks only.
+        axes: the axes of a plot of densities in per cent.
+        lowest: the lowest density, above 0.
+        is_thin: whether there is room for a few ticks only.
     """
     if lowest > 35:
         ticks = [float(tick) for tick in range(100, 30, -10)]
@@ -60,16 +59,15 @@ def density_axis(axes: Axes, lowest: float, is_thin: bool = False) -> None:
     axes.set_xlabel("weights alive (%), log scale")
 
 
-@dataclass(frozen=True)
-class Level:
-    """A height that is worth a line across the figure.
+class Level(NamedTuple):
+    """A line across a figure.
 
     Attributes:
-        gid: what the line is called in the SVG.
-        name: what reaches that height.
-        height: in the unit of the axis.
-        said: the height in words.
-        dashes: what the line looks like.
+        gid: its name in the SVG.
+        name: its name beside the line.
+        height: its value in the unit of the axis.
+        said: its value in words.
+        dashes: the dashes of the line.
     """
 
     gid: str
@@ -80,46 +78,25 @@ class Level:
 
 
 def levels_of(full: float, baseline: Baseline | None, metric: Metric, words: Wording = OF_TEXTS) -> list[Level]:
-    """The lines of a figure of what runs are judged by: the full network's value, and the baseline's.
-
-    Args:
-        full: the full network's; where it is no finite number, it has no line.
-        baseline: the baseline, if there is one.
-        metric: what the values are.
-        words: what the first of them is called.
-    """
-    levels = [
-        Level(
-            "full",
-            textwrap.fill(words.full, _letters_beside()),
-            metric.scale * full,
-            metric.show(full),
-            (0, (5, 3)),
-        )
-    ]
+    """Return the lines of a figure of a metric: the full network's value, unless it is NaN, and the baseline's."""
+    named = [("full", words.full, full, (0, (5, 3)))]
     if baseline is not None:
-        said, name = metric.show(baseline.value), textwrap.fill(printable(baseline.name, 48), _letters_beside())
-        levels.append(Level("baseline", name, metric.scale * baseline.value, said, (0, (1, 2))))
-    return [level for level in levels if math.isfinite(level.height)]
-
-
-def _letters_beside() -> int:
-    return 12 if is_narrow() else 18
+        named.append(("baseline", printable(baseline.name, 48), baseline.value, (0, (1, 2))))
+    letters = 12 if is_narrow() else 18
+    return [
+        Level(gid, textwrap.fill(name, letters), metric.scale * value, metric.show(value), dashes)
+        for gid, name, value, dashes in named
+        if math.isfinite(value)
+    ]
 
 
 def draw_levels(axes: Axes, levels: Sequence[Level]) -> None:
-    """Draw lines across a figure that say on the right what they are, at most two."""
-    # Of two, however near, one's words stand on its line and the other's hang from it: they never meet.
+    """Draw at most two lines across a figure, with their names and values on the right."""
+    # The words of one of two lines stand on it and those of the other hang from it, so that they never meet.
     stand = (("center", 0),) if len(levels) == 1 else (("top", -1), ("bottom", 1))
     for level, (side, away) in zip(sorted(levels, key=lambda level: level.height), stand, strict=False):
         axes.axhline(level.height, color=QUIET, linewidth=1.1, linestyle=level.dashes, gid=level.gid)
         axes.annotate(
-            f"{level.name}\n{level.said}",
-            (1, level.height),
-            xycoords=("axes fraction", "data"),
-            xytext=(5, away),
-            textcoords="offset points",
-            va=side,
-            color=QUIET,
-            size=type_size(9),
-        )
+            f"{level.name}\n{level.said}", (1, level.height), xycoords=("axes fraction", "data"),
+            xytext=(5, away), textcoords="offset points", va=side, color=QUIET, size=type_size(9),
+        )  # fmt: skip

@@ -235,4 +235,4 @@ def _confusions(study: Study) -> Iterator[Drawn]:
         caption = f"{label}: {about_confusion(words)} {words.tested.capitalize()} are counted once a seed."
         caption += _of_many(len(found), _EACH, "groups") if number == 1 else ""
         name = "confusion" if len(found) == 1 else f"confusion_{number}"
-        yield name, confusion_figure(panels, classes, title, below, words), f"{title}: {below}", caption
+        yield name, confusion_figure(panels, title, below, classes, words), f"{title}: {below}", caption

@@ -1,6 +1,6 @@
-"""The figures of a run, drawn with matplotlib's objects alone: no pyplot, nothing global left changed.
+"""Draw the figures of a run with matplotlib's objects alone: no pyplot, no global state.
 
-Where lines meet, markers and dashes tell them apart beside the colours, so that the figures also read in grey.
+Markers and dashes tell lines apart beside the colours, so that the figures can be read in grey.
 """
 
 import math
@@ -46,16 +46,16 @@ def metric_figure(
     ticket: Record | None = None,
     words: Wording = OF_TEXTS,
 ) -> Figure:
-    """What rounds are judged by against density, with the full network's value and one ticket ringed.
+    """Draw the metric of rounds against density, with the full network's value and one ticket ringed.
 
     Args:
         records: the rounds from round 0 on. Rounds with nothing left alive have no place on a logarithmic axis.
-        title: what is seen.
-        subtitle: of which run: corpus, model, rewind, seed.
-        metric: what rounds are judged by.
-        baseline: what a simple model reaches, if that is known.
-        ticket: the round to ring; None: the smallest winning ticket's, if there is one.
-        words: what round 0 and that ticket are called.
+        title: the title.
+        subtitle: the run: corpus, model, rewind, seed.
+        metric: the metric.
+        baseline: the score of a simple model, if it is known.
+        ticket: the round to ring; None for the smallest winning ticket's, if there is one.
+        words: the names of round 0 and that ticket.
     """
     drawn = [record for record in records if record.alive]
     winner = smallest_winner(drawn, metric)
@@ -76,48 +76,26 @@ def metric_figure(
 
 
 def _mark(axes: Axes, winner: Record, metric: Metric, called: str) -> None:
-    """Ring a ticket and say what it is, in a strip above all lines, where no run's curve can cross the words."""
+    """Ring a ticket, and write its name and value in a strip above all lines."""
     density, value = 100 * winner.density, metric.scale * metric.read(winner)
-    said = metric.show_with_unit(metric.read(winner))
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.17 * (high - low))
-    axes.plot(
-        density,
-        value,
-        linestyle="",
-        marker="o",
-        markersize=8 if is_narrow() else 11,
-        markeredgecolor=VERMILLION,
-        fillstyle="none",
-    )
+    ring = {"marker": "o", "markersize": 8 if is_narrow() else 11, "fillstyle": "none"}
+    axes.plot(density, value, linestyle="", markeredgecolor=VERMILLION, **ring)
     right = axes.transLimits.transform(axes.transScale.transform((density, value)))[0] > 0.5
     axes.annotate(
-        f"{called}\n{said} with {percent(winner.density)} alive",
-        (density, value),
-        xytext=(density, high + 0.15 * (high - low)),
-        ha="right" if right else "left",
-        va="top",
-        color=VERMILLION,
-        size=type_size(9),
-        arrowprops={
-            "arrowstyle": "-",
-            "color": VERMILLION,
-            "linewidth": 0.9,
-            "relpos": (1 if right else 0, 0),
-            "shrinkB": 6,
-        },
-    )
+        f"{called}\n{metric.show_with_unit(metric.read(winner))} with {percent(winner.density)} alive",
+        (density, value), xytext=(density, high + 0.15 * (high - low)),
+        ha="right" if right else "left", va="top", color=VERMILLION, size=type_size(9),
+        arrowprops={"arrowstyle": "-", "color": VERMILLION, "linewidth": 0.9, "relpos": (int(right), 0), "shrinkB": 6},
+    )  # fmt: skip
 
 
 def layers_figure(layers: Sequence[LayerRecord], title: str, subtitle: str = "") -> Figure:
-    """Per cent alive of every parameter in every round, as a heat map with numbers.
+    """Draw the per cent alive of every parameter in every round, as a heat map with numbers.
 
-    Lines would hide each other: pruned layerwise, all parameters have nearly the same density.
-
-    Args:
-        layers: the parameters of all rounds, in the network's order. Of many rounds, those that fit are shown.
-        title: what is seen.
-        subtitle: of which run.
+    Lines would hide each other: pruned layerwise, all parameters have nearly the same density. Of many rounds, those
+    that fit are shown.
     """
     totals = {layer.parameter: layer.total for layer in layers}
     density = {(layer.parameter, layer.round): layer.density for layer in layers}
@@ -157,26 +135,26 @@ def layers_figure(layers: Sequence[LayerRecord], title: str, subtitle: str = "")
 
 
 def _in_cell(density: float) -> str:
-    """A density in at most four characters."""
+    """Return a density in at most four characters."""
     if math.isnan(density):
         return ""
     return f"{density:.0f}" if density >= 9.95 or density == 0 else f"{density:.1f}" if density >= 0.095 else "<.1"
 
 
 def is_dark(colour: tuple[float, float, float, float]) -> bool:
-    """Whether white letters stand out from a colour better than dark ones."""
+    """Return whether white letters stand out from a colour better than dark ones."""
     red, green, blue, _ = colour
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5
 
 
 def learning_figure(epochs: Sequence[EpochRecord], title: str, subtitle: str = "", right: str = "accuracy") -> Figure:
-    """Validation loss and accuracy against the epoch, for the first, the last and up to three rounds between.
+    """Draw validation loss and accuracy against the epoch, for the first, the last and up to three rounds between.
 
     Args:
         epochs: the epochs of all rounds.
-        title: what is seen.
-        subtitle: of which run.
-        right: what `valid_acc` is called.
+        title: the title.
+        subtitle: the run.
+        right: the name of `valid_acc`.
     """
     with styled():
         figure = titled_figure(8.4, 4.1, title, subtitle, paper=3.4 if is_narrow() else None)

@@ -1,4 +1,4 @@
-"""What all figures have in common: colours, `lt_lightning.mplstyle`, the title above them, a paper's column.
+"""Set the style of all figures and save them: colours, `lt_lightning.mplstyle`, titles, a paper's column.
 
 Colours are those of Okabe and Ito, which colour-blind readers can tell apart.
 
@@ -26,8 +26,7 @@ INK, QUIET, FAINT = "#1a1a1a", "#5f6368", "#e4e6e8"
 LINE_COLOURS = (BLUE, VERMILLION, GREEN, INK, PURPLE, ORANGE, SKY)
 LINE_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*", "h")
 LINE_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.6, 1.3)))
-"""Colours, markers and dashes of the lines of a comparison, taken in turn: together they repeat late."""
-
+"""Colours, markers and dashes of the lines of a comparison, taken in turn."""
 
 _STYLE = Path(__file__).with_name("lt_lightning.mplstyle")
 _PAPER: ContextVar[float | None] = ContextVar("the width of a paper's column in inches", default=None)
@@ -36,7 +35,7 @@ _ON_PAPER = {"font.size": 7.0, "axes.labelpad": 3, "lines.linewidth": 1.1, "line
 
 @contextmanager
 def on_paper(width: float) -> Iterator[None]:
-    """Within it, figures are drawn for a column of a paper: so many inches wide, type of 6 to 7 points, no title."""
+    """Draw figures for a column of a paper of this width in inches: type of 6 to 7 points, no title."""
     token = _PAPER.set(width)
     try:
         yield
@@ -45,17 +44,17 @@ def on_paper(width: float) -> Iterator[None]:
 
 
 def paper_width() -> float | None:
-    """Return the width in inches that figures are drawn at for a paper; None where they are drawn for a page."""
+    """Return the width in inches of figures for a paper; None for a page."""
     return _PAPER.get()
 
 
 def type_size(size: float) -> float:
-    """Return the size of type, in points, that stands for a size on a page; on paper smaller, and 6 at least."""
+    """Return the size of type in points for its size on a page; on paper it is smaller, but at least 6."""
     return size if paper_width() is None else max(6.0, size * _ON_PAPER["font.size"] / 9.5)
 
 
 def is_narrow() -> bool:
-    """Return whether figures are drawn for a column in which panels don't fit side by side."""
+    """Return whether figures are too narrow for panels side by side."""
     return (paper_width() or 9) < 5
 
 
@@ -65,14 +64,14 @@ def styled(changes: Mapping[Any, Any] = MappingProxyType({})) -> AbstractContext
 
 
 def printable(text: str, length: int = 96) -> str:
-    """A name that users gave, fit to be drawn: of a readable length, and without control characters."""
-    # Control characters would make the SVG unreadable; longer text would run out of the figure.
+    """Return a text that can be drawn: of a readable length, and without control characters."""
+    # Control characters make an SVG unreadable, and a longer text leaves the figure.
     text = "".join(letter if letter.isprintable() else " " for letter in text)
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def printable_apart(texts: Iterable[str], length: int) -> list[str]:
-    """Return names fit to be drawn, each different: those that are alike once they are shortened are numbered.
+    """Return names that can be drawn, each different: those that are equal after shortening are numbered.
 
     >>> printable_apart(["encoder.query", "encoder.key", "encoder.value"], 9)
     ['encoder.…', 'enco… (2)', 'enco… (3)']
@@ -88,9 +87,9 @@ def printable_apart(texts: Iterable[str], length: int) -> list[str]:
 
 
 def titled_figure(width: float, height: float, title: str, subtitle: str, paper: float | None = None) -> Figure:
-    """Return a figure of so many inches whose upper edge is kept for a title and a quieter line below it.
+    """Return a figure of this size in inches with a title and a quieter line below it.
 
-    On paper, the caption says both: the figure is as wide as the column, and `paper` inches high (None: 0.66 of that).
+    On paper, which has captions, it has no title, is as wide as the column and `paper` inches high (None: 0.66 of it).
     """
     if column := paper_width():
         return Figure(figsize=(column, paper or 0.66 * column), layout="constrained")
@@ -104,47 +103,21 @@ def titled_figure(width: float, height: float, title: str, subtitle: str, paper:
 
 
 def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
-    """Write a figure as PNG (200 dots an inch) and as SVG; the same figure gives the same SVG, byte for byte.
-
-    Args:
-        figure: what to write.
-        stem: the path without its ending; the folder must exist.
-
-    Returns:
-        The PNG's path and the SVG's.
-
-    Raises:
-        OSError: they cannot be written.
-    """
+    """Write a figure as PNG and SVG, see `save`, and return their paths; `stem` is the path without ending."""
     png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
-    _save(figure, png, svg)
+    save(figure, png, svg)
     return png, svg
 
 
-def save_pdf(figure: Figure, path: Path) -> None:
-    """Write a figure as PDF, its letters as TrueType; the same figure gives the same file.
+def save(figure: Figure, *paths: Path) -> None:
+    """Write a figure to files, each in the format of its suffix; PDF with TrueType letters, PNG with 200 dots per inch.
 
-    Raises:
-        OSError: it cannot be written.
+    The same figure gives the same SVG and PDF, byte for byte. Raise OSError if a file cannot be written.
     """
-    _save(figure, path)
-
-
-def save_png(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG (200 dots an inch).
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    _save(figure, path)
-
-
-def _save(figure: Figure, *paths: Path) -> None:
-    """Write a figure to files, each in the form that its name ends with."""
-    # Without these, a file says when it was drawn, and an SVG points at the web.
+    # By default, a file holds the time, and an SVG links to the web.
     about = {".svg": dict.fromkeys(("Date", "Creator", "Format", "Type")), ".pdf": {"CreationDate": None}}
     with styled(), warnings.catch_warnings():
-        # A name in letters that the font lacks is drawn as boxes, which says it well enough.
+        # Letters that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         _settle(figure)
         for path in paths:
@@ -154,9 +127,9 @@ def _save(figure: Figure, *paths: Path) -> None:
 
 
 def _settle(figure: Figure) -> None:
-    """Lay a figure out once and for all.
+    """Fix the layout of a figure.
 
-    The solver's last digits change from run to run, and with them the names of the clip paths in an SVG.
+    The solver's last digits, and with them the names of clip paths in an SVG, change from run to run.
     """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
