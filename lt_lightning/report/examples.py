@@ -7,8 +7,8 @@ from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.winners import telling_rounds
 
-_EACH = 8  # examples of a round
-_LONGEST = 1000  # letters of a text
+_EACH = 8  # the number of examples of a round
+_LONGEST = 1000  # the number of letters of a text
 
 
 class Letters(NamedTuple):

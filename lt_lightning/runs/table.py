@@ -1,4 +1,4 @@
-"""All rounds of many runs as one tidy table, a pandas DataFrame. pandas is imported once a table is asked for."""
+"""Return all rounds of many runs as one tidy table, a pandas DataFrame. pandas is imported by the first table."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def load_runs(folder: str | os.PathLike[str]) -> pandas.DataFrame:
     """Return the rounds of all runs in a folder, however deep, whatever their corpora, one row per run and round.
 
-    The columns are `run` (the run directory, from `folder`), `task`, what describes the run (`experiment`, `corpus`,
+    The columns are `run` (the run directory, from `folder`), `task`, values of `run.json` (`experiment`, `corpus`,
     `network`, `model`, `optimizer`, `criterion`, `scope`, `amount`, `rewind`, `seed`, `started`, `finished`; missing
-    where `run.json` lacks it), those of `results.csv` (shares are fractions), and `density`.
+    if it lacks them), those of `results.csv` (shares are fractions), and `density`.
 
     Args:
         folder: a run directory, or a folder with runs in it. A run that cannot be read is left out with a warning.
@@ -47,7 +47,7 @@ def load_runs(folder: str | os.PathLike[str]) -> pandas.DataFrame:
 
 
 def tabulate_rounds(runs: Sequence[Run], base: Path) -> pandas.DataFrame:
-    """Return the rounds of runs that were read, as `load_runs` does; `base` is the folder that runs are named from."""
+    """Return the rounds of runs like `load_runs`; runs are named from the folder `base`."""
     import pandas
 
     rows = [
@@ -57,9 +57,9 @@ def tabulate_rounds(runs: Sequence[Run], base: Path) -> pandas.DataFrame:
 
 
 def tabulate_runs(runs: Sequence[Run], base: Path) -> pandas.DataFrame:
-    """Return one row per run: what describes it, its last round, and what its first and last round reached.
+    """Return one row per run: the values that describe it, its last round, and `full` and `last`.
 
-    `metric` names what the run is judged by: `full` and `last` are its values in round 0 and in the last round.
+    These two are the values of `metric`, the run's metric, in round 0 and in the last round.
     """
     import pandas
 
@@ -75,7 +75,7 @@ def tabulate_runs(runs: Sequence[Run], base: Path) -> pandas.DataFrame:
 
 
 def name_run(folder: Path, base: Path) -> str:
-    """Return a run's folder, from `base` where it lies below that, and otherwise as it was given."""
+    """Return a run's folder, from `base` if it lies below that, and otherwise as it was given."""
     below = os.path.relpath(folder, base)
     return say(str(folder) if below.startswith(os.pardir) else below)
 
@@ -87,7 +87,7 @@ def _about(run: Run, base: Path) -> dict[str, Any]:
         "experiment": about.experiment, "corpus": about.corpus.name, "network": about.network,
         "model": config.model.name, "optimizer": config.optimizer.name, "criterion": pruning.criterion,
         "scope": pruning.scope, "amount": pruning.amount, "rewind": pruning.rewind,
-        "seed": config.seed if about.seed is None else about.seed,  # older runs have it among their settings alone
+        "seed": config.seed if about.seed is None else about.seed,  # older runs have it in their settings alone
         "started": about.started, "finished": about.finished,
     }  # fmt: skip
     plain = {key: say(value) if isinstance(value, str) else value for key, value in described.items()}

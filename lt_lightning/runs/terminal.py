@@ -36,7 +36,7 @@ def fitting_columns(width: int | None, metric: Metric = ACCURACY) -> tuple[Colum
 
     Args:
         width: the columns of the terminal; None for all.
-        metric: what the rounds are judged by; its column stays.
+        metric: the metric of the rounds; its column stays.
 
     >>> [column.heading for column in fitting_columns(60)]
     ['round', 'density', 'epochs', 'valid acc', 'test acc', 'seconds']
@@ -70,7 +70,7 @@ def round_line(record: Record, rounds: int, metric: Metric = ACCURACY) -> str:
     Args:
         record: the round.
         rounds: the number of the run's last round.
-        metric: what the run is judged by.
+        metric: the metric of the run.
     """
     _, *between, seconds = round_columns(metric)
     cells = [f"{column.heading} {column.cell(record)}" for column in between]

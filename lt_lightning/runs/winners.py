@@ -29,7 +29,7 @@ def is_winner(record: Record, full: Record, metric: Metric = ACCURACY, within: f
     Args:
         record: the round's.
         full: round 0's.
-        metric: what the run is judged by.
+        metric: the metric of the run.
         within: a ticket that is worse by no more than this counts too; in the metric's unit, of accuracy in points.
     """
     # Records hold shares in single precision, and their difference is not exact either.
@@ -79,7 +79,7 @@ def drop_tickets(run: Path, records: Sequence[Record], keep: str, metric: Metric
         run: the run directory.
         records: the rounds that are on record, from round 0 on.
         keep: `all`, `last`, or `winners`: those that are on the validation part at least as good as round 0.
-        metric: what the run is judged by.
+        metric: the metric of the run.
 
     Raises:
         OSError: if a file cannot be removed.

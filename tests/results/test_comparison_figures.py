@@ -152,7 +152,7 @@ def test_a_ticket_that_has_collapsed_does_not_squeeze_the_others(make_run: MakeR
     low, high = drawn["paired"][0].axes[0].get_ylim()
     assert -3 < low < 0
     assert 4 < high < 8  # 91 − 87, and not 40 − 25
-    assert all("leaves the picture" in drawn[name][1] for name in ("accuracy", "paired"))
+    assert all("go on beyond the figure" in drawn[name][1] for name in ("accuracy", "paired"))
     axes = drawn["accuracy"][0].axes[0]
     marked = [np.asarray(line.get_xydata()).tolist() for line in axes.lines if line.get_gid() == "below"]
     (x, y), (_, y_too) = (one for (one,) in marked)

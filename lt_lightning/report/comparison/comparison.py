@@ -26,7 +26,7 @@ class Point:
         density: the share of the weights that are alive.
         values: the mean of each of `compared_columns`, by its name.
         judged: the mean on the validation part, which chooses tickets.
-        metric: what the runs are judged by.
+        metric: the metric of the runs.
     """
 
     round: int

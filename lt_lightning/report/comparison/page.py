@@ -1,6 +1,7 @@
-"""A comparison as a page that stands alone: no script, nothing fetched."""
+"""Write a comparison as a page that stands alone: no script, nothing fetched."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,21 +26,30 @@ class Shown(NamedTuple):
 
     Attributes:
         heading: the heading.
-        cell: return the cell of a row, whose values are found by name.
+        name: the name of the values in the table; values with an interval are shown as `Estimate`.
+        show: return a value as the text of a cell.
         is_text: whether cells are words, or else numbers.
     """
 
     heading: str
-    cell: Callable[[Mapping[str, Any]], str]
+    name: str
+    show: Callable[[Any], str] = str
     is_text: bool = False
+
+    def cell(self, row: Mapping[str, Any]) -> str:
+        """Return the cell of a row."""
+        value = row[self.name]
+        if f"{self.name}_low" in row:
+            value = Estimate(value, row[f"{self.name}_low"], row[f"{self.name}_high"], row["n"])
+        return DASH if value is None else self.show(value)
 
 
 class Section(NamedTuple):
     """A table on the page with its heading and the note below it."""
 
     heading: str
-    columns: Sequence[Shown]
     rows: Sequence[Mapping[str, Any]]
+    columns: Sequence[Shown]
     note: str = ""
 
     @property
@@ -57,7 +67,7 @@ def render_comparison(study: Study, pictures: Sequence[Picture], base: Path) -> 
     """Return a comparison as one HTML document.
 
     Args:
-        study: what is compared.
+        study: the runs in their groups.
         pictures: the figures, in their order on the page.
         base: the folder of the page, from which runs below it are named.
     """
@@ -80,100 +90,51 @@ def render_comparison(study: Study, pictures: Sequence[Picture], base: Path) -> 
 
 def _sections(study: Study, base: Path) -> list[Section]:
     """Return the tables of the page; some comparisons have no pairs or no classes."""
-    metric, words = study.metric, study.words
-    key = metric.key
+    metric, words, key = study.metric, study.words, study.metric.key
     rows: dict[str, Any] = {name: table.to_dict("records") for name, table in all_tables(study, base).items()}
-    group, sparsity = Shown("group", _of("group"), is_text=True), _of("sparsity", percent)
-    seeds_of_ticket, density = Shown("n", _of("n")), Shown("density", _of("density", percent))
+    group, number = Shown("group", "group", is_text=True), Shown("n", "n")
+    density, sparsity = Shown("density", "density", percent), Shown("sparsity", "sparsity", percent)
     measures = [
         shown
         for name, column in compared_columns(metric).items()
         for shown in (
-            Shown(column.heading, _of(name, column.show)),
-            Shown(f"95 % interval{' (%)' * column.is_share}", _interval(name, column)),
+            Shown(column.heading, name, lambda one, column=column: column.show(one.mean)),
+            Shown(f"95 % interval{' (%)' * column.is_share}", name, partial(_interval, column=column)),
         )
     ]
+    difference = f"difference_{key}"
     sections = [
-        Section(
-            "Groups",
-            (
-                group,
-                Shown("seeds", _of("seeds"), is_text=True),
-                Shown(words.full, lambda row: plus_minus(_estimate(row, f"full_{key}"), metric)),
-                Shown("best ticket", _of(f"best_{key}", metric.show)),
-                Shown("its sparsity", _of("best_sparsity", percent)),
-                Shown(words.smallest, _of(f"winner_{key}", metric.show)),
-                Shown("its sparsity", _of("winner_sparsity", percent)),
-            ),
-            rows["groups"],
-            f"{metric.names.removeprefix('test ').capitalize()} are mean {metric.names}.",
-        ),
-        Section(
-            "Paired differences",
-            (
-                Shown("pair", _of("pair"), is_text=True),
-                density,
-                Shown("sparsity", sparsity),
-                Shown("difference", _of(f"difference_{key}", lambda value: _number(value, metric.test, "+"))),
-                Shown("95 % interval", _interval(f"difference_{key}", metric.test)),
-                seeds_of_ticket,
-                Shown("verdict", _of("verdict"), is_text=True),
-            ),
-            rows["paired"],
-            f"{first_minus_second(metric)}, in {metric.unit}, over the seeds that both have.",
-        ),
-        Section(
-            "Rounds",
-            (group, Shown("round", _of("round")), density, Shown("sparsity", sparsity), seeds_of_ticket, *measures),
-            rows["rounds"],
-        ),
-        Section(
-            f"{words.right.capitalize()} of each {words.one}",
-            (
-                group,
-                Shown("ticket", _of("ticket"), is_text=True),
-                seeds_of_ticket,
-                Shown(words.one, _of("class"), is_text=True),
-                Shown(words.tested.removeprefix("test "), _of("rows", "{:,}".format)),
-                Shown(words.right, _of("accuracy", percent)),
-            ),
-            rows["classes"],
-            f"{words.tested.capitalize()} are counted once a seed, all n seeds together that kept their answers."
-            f"{too_many(len({row['class'] for row in rows['classes']}), words.many)}",
-        ),
-        Section(
-            "Runs",
-            (
-                Shown("folder", _of("folder"), is_text=True),
-                group,
-                Shown("seed", _of("seed")),
-                Shown("last round", _of("rounds")),
-                Shown(words.full, _of(f"full_{key}", metric.show)),
-                Shown("last ticket", _of(f"last_{key}", metric.show)),
-            ),
-            rows["runs"],
-        ),
-    ]
+        Section("Groups", rows["groups"], (
+            group, Shown("seeds", "seeds", is_text=True),
+            Shown(words.full, f"full_{key}", partial(plus_minus, metric=metric)),
+            Shown("best ticket", f"best_{key}", metric.show), Shown("its sparsity", "best_sparsity", percent),
+            Shown(words.smallest, f"winner_{key}", metric.show), Shown("its sparsity", "winner_sparsity", percent),
+        ), f"{metric.names.removeprefix('test ').capitalize()} are mean {metric.names}."),
+        Section("Paired differences", rows["paired"], (
+            Shown("pair", "pair", is_text=True), density, sparsity,
+            Shown("difference", difference, lambda one: _number(one.mean, metric.test, "+")),
+            Shown("95 % interval", difference, partial(_interval, column=metric.test)),
+            number, Shown("verdict", "verdict", is_text=True),
+        ), f"{first_minus_second(metric)}, in {metric.unit}, over the seeds that both have."),
+        Section("Rounds", rows["rounds"], (group, Shown("round", "round"), density, sparsity, number, *measures)),
+        Section(f"{words.right.capitalize()} of each {words.one}", rows["classes"], (
+            group, Shown("ticket", "ticket", is_text=True), number, Shown(words.one, "class", is_text=True),
+            Shown(words.tested.removeprefix("test "), "rows", "{:,}".format),
+            Shown(words.right, "accuracy", percent),
+        ), f"{words.tested.capitalize()} are counted once a seed, all n seeds together that kept their answers."
+           f"{too_many(len({row['class'] for row in rows['classes']}), words.many)}"),
+        Section("Runs", rows["runs"], (
+            Shown("folder", "folder", is_text=True), group, Shown("seed", "seed"), Shown("last round", "rounds"),
+            Shown(words.full, f"full_{key}", metric.show), Shown("last ticket", f"last_{key}", metric.show),
+        )),
+    ]  # fmt: skip
     return [section for section in sections if section.rows]
 
 
-def _of(name: str, show: Callable[[Any], str] = str) -> Callable[[Mapping[str, Any]], str]:
-    """Return a function that shows a row's value of a name."""
-    return lambda row: DASH if row[name] is None else show(row[name])
-
-
-def _estimate(row: Mapping[str, Any], name: str) -> Estimate:
-    return Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"], row["n"])
-
-
-def _interval(name: str, column: Column) -> Callable[[Mapping[str, Any]], str]:
-    """Return a function that shows a row's interval of a value."""
-
-    def show(row: Mapping[str, Any]) -> str:
-        ends = [row[f"{name}_low"], row[f"{name}_high"]]
-        return DASH if None in ends else " … ".join(_number(end, column) for end in ends)
-
-    return show
+def _interval(one: Estimate, column: Column) -> str:
+    if one.low is None or one.high is None:
+        return DASH
+    return f"{_number(one.low, column)} … {_number(one.high, column)}"
 
 
 def _number(value: float, column: Column, sign: str = "-") -> str:

@@ -1,4 +1,4 @@
-"""A comparison, written: its figures as PNG and SVG, its tables as CSV, and the page that shows both."""
+"""Write a comparison: its figures as PNG and SVG, its tables as CSV, and the page that shows both."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -27,20 +27,19 @@ def draw_comparison(
     paper: float | None = None,
     is_latex: bool = False,
 ) -> tuple[Path, tuple[str, ...]]:
-    """Compare runs; nothing is written into their own directories.
+    """Compare runs without writing into their directories.
 
     Args:
         folders: run directories, and folders that hold some.
-        output: where `report.html`, `figures/` and `comparison/` go; by default into the folder, if it is one that
-            holds runs, and otherwise into a new one below `outputs/comparisons/`.
-        rounds: those whose learning curves are drawn; None for some, from the first to the last.
-        paper: the width in inches at which figures are written as PDF too; None for none.
-        is_latex: whether the tables are written as LaTeX, too.
-
-    `runs.csv` and `rounds.csv` beside the page hold all runs that can be read, also those of other data.
+        output: the folder for `report.html`, `figures/`, `comparison/`, and `runs.csv` and `rounds.csv`, which hold all
+            runs that can be read, also those of other data. By default, it is the folder of runs that is given, or
+            else a new one below `outputs/comparisons/`.
+        rounds: the rounds whose learning curves are drawn; None for some, from the first to the last.
+        paper: the width in inches of figures that are also written as PDF; None for no PDF.
+        is_latex: whether the tables are also written as LaTeX.
 
     Returns:
-        The path of `report.html`, and a line for whatever was left out.
+        The path of `report.html`, and a line for each run or part of a run that was left out.
 
     Raises:
         SettingError: nothing is left to compare, with a line for each reason; a chosen round has no learning curve;
@@ -81,7 +80,7 @@ def _write_csv(path: Path, table: DataFrame) -> None:
 
 
 def _remove_others(figures: Path, drawn: Collection[str]) -> None:
-    """Remove figures that an earlier comparison left here and this one does not have."""
+    """Remove figures of an earlier comparison that this one does not have."""
     for path in figures.iterdir():
         if path.suffix in (".png", ".svg", ".pdf") and path.stem not in drawn and re.fullmatch(FIGURES, path.stem):
             path.unlink()

@@ -22,7 +22,7 @@ def all_tables(study: Study, base: Path) -> dict[str, DataFrame]:
     """Return every table by the name of its file, without ending.
 
     Args:
-        study: what is compared.
+        study: the runs in their groups.
         base: the folder that runs are named from, if they lie below it.
     """
     return {

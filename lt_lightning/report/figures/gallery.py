@@ -1,4 +1,4 @@
-"""Which figures a comparison has, and how to read each of them."""
+"""Draw all figures of a comparison with their captions."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -32,29 +32,24 @@ from lt_lightning.runs.metrics import Metric, shared_baseline
 from lt_lightning.runs.records import LayerRecord
 
 Drawn = tuple[str, Figure, str, str]
-"""The name of a figure's files, the figure, what it shows in words, and its caption."""
+"""The name of a figure's files, the figure, its content in words, and its caption."""
 
 FIGURES = r"accuracy|bits_per_character|exact_match|paired|validation_loss|learning|(layers|confusion)(_\d+)?"
-"""What the names of a comparison's figures look like."""
+"""A pattern of the names of a comparison's figures."""
 
-_EACH = 4  # of pictures that show a group each, so many are drawn
+_EACH = 4  # the largest number of figures that show one group each
 
 
 def compose(study: Study, learning: Sequence[int]) -> Iterator[Drawn]:
-    """Draw every figure for which the runs hold something.
-
-    Args:
-        study: what is compared.
-        learning: the rounds whose learning curves are drawn.
-    """
+    """Draw every figure for which the runs have data, with learning curves of the rounds `learning`."""
     if not any(len(points) > 1 for points in study.curves.values()):
-        yield _networks(study)  # nothing is pruned: there are no densities to draw against
+        yield _networks(study)  # nothing is pruned, so there is no axis of densities
         if learning:
             yield _learning(study, learning)
         yield from _confusions(study)
         return
     yield _metric(study)
-    # Groups that prune by other shares may meet at the full networks alone, which is no picture.
+    # Groups that prune by different shares may have the full networks alone in common, which is no figure.
     if met := [pair for pair in study.pairs if any(one.round for one in pair.differences)]:
         yield _paired(study, met)
     words = ("validation_loss", "Validation loss against density", "mean validation loss")
@@ -116,13 +111,13 @@ def _means(
     if bands:
         caption += " The bands are 95 % t intervals, edged in their line's dashes."
     elif any(one.low is not None for one in drawn):
-        caption += " The intervals stand in the table of rounds: so many bands would cover each other."
+        caption += " The intervals are in the table of rounds, as so many bands would cover each other."
     else:
-        caption += " With one seed a group there are no intervals."
+        caption += " With one seed per group there are no intervals."
     if beyond:
         caption += (
-            " Where a line or a band leaves the picture, it goes on beyond it; a triangle on the edge stands for a "
-            "ticket beyond it, and the table of rounds has its value."
+            " Some lines or bands go on beyond the figure; a triangle on the edge stands for a ticket beyond it, whose "
+            "value is in the table of rounds."
         )
     return name, figure, f"{title}: {_below(study)}", caption
 
@@ -137,7 +132,7 @@ def _paired(study: Study, met: Sequence[Pair]) -> Drawn:
         f"its 95 % t interval. {'Above' if metric.higher_is_better else 'Below'} zero the first is better; where the "
         "interval holds "
         "zero, these seeds do not tell."
-        + (" Where a line or an interval leaves the picture, it goes on beyond it." if beyond else "")
+        + (" Some lines or intervals go on beyond the figure." if beyond else "")
         + _of_many(len(met), MOST_GROUPS, "pairs")
     )
     axis = f"{metric.name}, difference ({metric.unit.removeprefix('percentage ')})"
@@ -151,7 +146,7 @@ def _in_unit(pair: Pair, metric: Metric) -> Pair:
 
 
 def shared_rounds(study: Study) -> range:
-    """The rounds that have a learning curve in every group with any: one that a group lacks shows the others alone."""
+    """Return the rounds that have a learning curve in every group that has learning curves."""
     lasts = [
         max(epoch.round for run in group.runs for epoch in run.epochs)
         for group in study.groups
@@ -189,7 +184,7 @@ def _layers(study: Study) -> Iterator[Drawn]:
 
 
 def mean_layers(group: Group) -> list[LayerRecord]:
-    """The entries of each parameter that are alive in each round, on average over the group's seeds."""
+    """Return the living entries of each parameter in each round, on average over the group's seeds."""
     cells: dict[tuple[int, str], list[LayerRecord]] = {}
     for run in group.runs:
         for layer in run.layers:
@@ -201,7 +196,7 @@ def mean_layers(group: Group) -> list[LayerRecord]:
 
 
 def layers_agree(groups: Sequence[Sequence[LayerRecord]]) -> bool:
-    """Whether all groups keep as many entries of each parameter in each round that they share, but for rounding."""
+    """Return whether all groups keep the same number of entries of each parameter in each round, up to rounding."""
     seen: dict[tuple[int, str], LayerRecord] = {}
     for rows in groups:
         for row in rows:
