@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lt_lightning.runs.formatting import percent, say
+from lt_lightning.runs.formatting import DASH, percent, say
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -34,6 +35,41 @@ class Picture:
         Inline SVG would share its ids with other figures, and scripts within it would run.
         """
         return f"data:image/svg+xml;base64,{base64.b64encode(self.svg.encode()).decode()}"
+
+
+class Shown(NamedTuple):
+    """A column of a table on a page.
+
+    Attributes:
+        heading: the heading.
+        name: the name of its values in the rows.
+        show: return a value as the text of a cell.
+        is_text: whether cells are words, or else numbers.
+    """
+
+    heading: str
+    name: str
+    show: Callable[[Any], str] = str
+    is_text: bool = False
+
+
+class Section(NamedTuple):
+    """A table on a page with its heading and the note below it; without rows it is not shown."""
+
+    heading: str
+    rows: Sequence[Mapping[str, Any]]
+    columns: Sequence[Shown]
+    note: str = ""
+    foot: Mapping[str, Any] | None = None
+
+    def cells(self, row: Mapping[str, Any]) -> list[str]:
+        """Return the cells of a row."""
+        return [DASH if row[one.name] is None else one.show(row[one.name]) for one in self.columns]
+
+    @property
+    def texts(self) -> list[int]:
+        """The positions of the columns of words."""
+        return [position for position, column in enumerate(self.columns) if column.is_text]
 
 
 def render(template: str, **values: Any) -> str:

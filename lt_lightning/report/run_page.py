@@ -5,7 +5,7 @@ from typing import Any
 
 from lt_lightning.report import facts
 from lt_lightning.report.examples import example_sections
-from lt_lightning.report.pages import Picture, render
+from lt_lightning.report.pages import Picture, Section, Shown, render
 from lt_lightning.runs.confusion import class_accuracies, classes_of, count_confusion, too_many
 from lt_lightning.runs.formatting import compression, percent
 from lt_lightning.runs.notes import ticket_title
@@ -39,8 +39,8 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
         columns=[*(column.heading for column in round_columns(run.metric)), "ticket"],
         rounds=_rounds(run),
         examples=example_sections(run),
-        **_classes(run),
-        **_parameters(run.layers),
+        classes=_classes(run),
+        parameters=_parameters(run.layers),
         facts=groups,
         command=facts.command(run.description),
         damages=run.damages,
@@ -102,18 +102,19 @@ def _rounds(run: Run) -> list[tuple[list[str], str, bool]]:
     ]
 
 
-def _classes(run: Run) -> dict[str, Any]:
+def _classes(run: Run) -> Section:
     """Return each class's accuracy in the rounds that the figure of confusions shows."""
     rounds, words = shown_rounds(run), run.description.words
     counts = {round_: count_confusion(run.confusion, round_) for round_ in rounds}
     classes = classes_of(run.description, *counts.values()) if rounds else {}
-    columns = [class_accuracies(of_round, list(classes)) for of_round in counts.values()]
-    rows = [
-        (classes[row[0].number], f"{row[0].rows:,}", *(percent(one.accuracy) for one in row))
-        for row in zip(*columns, strict=True)
-    ]
-    heads = [f"{title}, round {round_}" for round_, title in rounds.items()]
-    return {"classes": rows, "class_columns": heads, "too_many": too_many(len(classes), words.many)}
+    rows = {number: {"class": name} for number, name in classes.items()}
+    for round_, of_round in counts.items():
+        for one in class_accuracies(of_round, list(classes)):
+            rows[one.number] |= {"rows": f"{one.rows:,}", str(round_): percent(one.accuracy)}
+    columns = [Shown(words.one, "class", is_text=True), Shown(words.tested, "rows")]
+    columns += [Shown(f"{title}, round {round_}", str(round_)) for round_, title in rounds.items()]
+    note = f"The share of each {words.one}'s {words.tested} that are recognized.{too_many(len(classes), words.many)}"
+    return Section(f"{words.right.capitalize()} of each {words.one}", list(rows.values()), columns, note)
 
 
 def shown_rounds(run: Run) -> dict[int, str]:
@@ -126,17 +127,20 @@ def shown_rounds(run: Run) -> dict[int, str]:
     return {round_: title for round_, title in rounds.items() if round_ in tested} if 0 in tested else {}
 
 
-def _parameters(layers: Sequence[LayerRecord]) -> dict[str, Any]:
-    """Return a row for each parameter in the last round, and one for all."""
+def _parameters(layers: Sequence[LayerRecord]) -> Section:
+    """Return a row for each parameter in the last round, and below one for all."""
     last = max((layer.round for layer in layers), default=0)
     left = [layer for layer in layers if layer.round == last]
-    alive, total = sum(layer.alive for layer in left), sum(layer.total for layer in left)
-    if not total:
-        return {"parameters": [], "last": last, "rate": ""}
+    whole = LayerRecord(last, "all together", sum(one.alive for one in left), sum(one.total for one in left), ())
 
-    def row(name: str, density: float, alive: int, total: int, shape: str) -> tuple[str, ...]:
-        return name, f"{alive:,}", f"{total:,}", percent(density), f"{total - alive:,}", shape.replace("x", " × ")
+    def row(one: LayerRecord, shape: str) -> dict[str, str]:
+        return {
+            "parameter": one.parameter, "alive": f"{one.alive:,}", "total": f"{one.total:,}",
+            "density": percent(one.density), "pruned": f"{one.total - one.alive:,}", "shape": shape.replace("x", " × "),
+        }  # fmt: skip
 
-    rows = [row(one.parameter, one.density, one.alive, one.total, format_shape(one.shape)) for one in left]
-    rate = f"Compression rate {_times(alive, total)}, {percent((total - alive) / total)} pruned."
-    return {"parameters": [*rows, row("all together", alive / total, alive, total, "")], "last": last, "rate": rate}
+    foot = row(whole, "")
+    columns = [Shown(name, name, is_text=name in ("parameter", "shape")) for name in foot]
+    note = f"Compression rate {_times(whole.alive, whole.total)}, {percent(1 - whole.density)} pruned."
+    rows = [row(one, format_shape(one.shape)) for one in left] if whole.total else []
+    return Section(f"Parameters after round {last}", rows, columns, note, foot)

@@ -1,9 +1,11 @@
 """Write a comparison as a page that stands alone: no script, nothing fetched."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from pandas import DataFrame
 
 from lt_lightning.report import facts
 from lt_lightning.report.comparison.comparison import full_networks, same_start, shown_ticket, winning_point
@@ -11,7 +13,7 @@ from lt_lightning.report.comparison.grouping import compared_columns
 from lt_lightning.report.comparison.study import Study
 from lt_lightning.report.comparison.tables import all_tables
 from lt_lightning.report.facts import DASH
-from lt_lightning.report.pages import Picture, render
+from lt_lightning.report.pages import Picture, Section, Shown, render
 from lt_lightning.report.statistics import Estimate
 from lt_lightning.runs.columns import Column
 from lt_lightning.runs.confusion import too_many
@@ -19,48 +21,6 @@ from lt_lightning.runs.formatting import exact, percent, show_setting
 from lt_lightning.runs.metrics import Metric
 
 _TILES = 3
-
-
-class Shown(NamedTuple):
-    """A column of a table on the page.
-
-    Attributes:
-        heading: the heading.
-        name: the name of the values in the table; values with an interval are shown as `Estimate`.
-        show: return a value as the text of a cell.
-        is_text: whether cells are words, or else numbers.
-    """
-
-    heading: str
-    name: str
-    show: Callable[[Any], str] = str
-    is_text: bool = False
-
-    def cell(self, row: Mapping[str, Any]) -> str:
-        """Return the cell of a row."""
-        value = row[self.name]
-        if f"{self.name}_low" in row:
-            value = Estimate(value, row[f"{self.name}_low"], row[f"{self.name}_high"], row["n"])
-        return DASH if value is None else self.show(value)
-
-
-class Section(NamedTuple):
-    """A table on the page with its heading and the note below it."""
-
-    heading: str
-    rows: Sequence[Mapping[str, Any]]
-    columns: Sequence[Shown]
-    note: str = ""
-
-    @property
-    def cells(self) -> list[list[str]]:
-        """The cells of each row."""
-        return [[column.cell(row) for column in self.columns] for row in self.rows]
-
-    @property
-    def texts(self) -> list[int]:
-        """The positions of the columns of words."""
-        return [position for position, column in enumerate(self.columns) if column.is_text]
 
 
 def render_comparison(study: Study, pictures: Sequence[Picture], base: Path) -> str:
@@ -89,9 +49,9 @@ def render_comparison(study: Study, pictures: Sequence[Picture], base: Path) -> 
 
 
 def _sections(study: Study, base: Path) -> list[Section]:
-    """Return the tables of the page; some comparisons have no pairs or no classes."""
+    """Return the tables of the page."""
     metric, words, key = study.metric, study.words, study.metric.key
-    rows: dict[str, Any] = {name: table.to_dict("records") for name, table in all_tables(study, base).items()}
+    rows = {name: _rows(table) for name, table in all_tables(study, base).items()}
     group, number = Shown("group", "group", is_text=True), Shown("n", "n")
     density, sparsity = Shown("density", "density", percent), Shown("sparsity", "sparsity", percent)
     measures = [
@@ -103,7 +63,7 @@ def _sections(study: Study, base: Path) -> list[Section]:
         )
     ]
     difference = f"difference_{key}"
-    sections = [
+    return [
         Section("Groups", rows["groups"], (
             group, Shown("seeds", "seeds", is_text=True),
             Shown(words.full, f"full_{key}", partial(plus_minus, metric=metric)),
@@ -128,7 +88,15 @@ def _sections(study: Study, base: Path) -> list[Section]:
             Shown(words.full, f"full_{key}", metric.show), Shown("last ticket", f"last_{key}", metric.show),
         )),
     ]  # fmt: skip
-    return [section for section in sections if section.rows]
+
+
+def _rows(table: DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table by name; a value with an interval is an `Estimate`."""
+    rows: list[dict[str, Any]] = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+    for row in rows:
+        for name in [name.removesuffix("_low") for name in row if name.endswith("_low")]:
+            row[name] = Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"], row["n"])
+    return rows
 
 
 def _interval(one: Estimate, column: Column) -> str:
