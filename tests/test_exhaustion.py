@@ -16,8 +16,7 @@ from lt_lightning.experiment.exhaustion import check_round, check_rounds
 from lt_lightning.lottery import LotteryError, Mask, Settings, prune
 from lt_lightning.lottery.settings import Scope
 from lt_lightning.runs.records import Record, read_records
-from lt_lightning.runs.rewind_weights import read_rewind_weights, write_rewind_weights
-from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.runs.round_ticket import RoundTicket, read_rewind_weights, write_rewind_weights
 from lt_lightning.runs.rounds import PlayedRound, find_standing, ticket_path, write_round
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")

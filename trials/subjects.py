@@ -24,8 +24,7 @@ from lt_lightning.runs.records import (
     Record,
     read_records,
 )
-from lt_lightning.runs.rewind_weights import read_rewind_weights
-from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.runs.round_ticket import RoundTicket, read_rewind_weights
 from lt_lightning.runs.rounds import PlayedRound, read_round
 from lt_lightning.storage.sealed import read_seal
 from lt_lightning.tickets import Ticket

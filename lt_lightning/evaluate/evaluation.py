@@ -9,7 +9,7 @@ from typing import Any
 
 from lt_lightning.report import facts
 from lt_lightning.runs.confusion import Counts
-from lt_lightning.runs.terminal import percent
+from lt_lightning.runs.formatting import percent
 from lt_lightning.tickets.scores import Evaluation
 
 FORMAT = "lt-lightning evaluation 1"

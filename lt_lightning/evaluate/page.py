@@ -7,7 +7,7 @@ from lt_lightning.report import facts
 from lt_lightning.report.examples import Letters, letters
 from lt_lightning.report.pages import Picture, render
 from lt_lightning.runs.confusion import too_many
-from lt_lightning.runs.terminal import loss, percent
+from lt_lightning.runs.formatting import loss, percent
 from lt_lightning.tickets.scores import BINS
 
 _LETTERS = 300  # of a text

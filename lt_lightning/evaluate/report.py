@@ -11,8 +11,8 @@ from lt_lightning.report.figures.confusion import Panel, confusion_figure
 from lt_lightning.report.pages import Picture
 from lt_lightning.report.run import about_confusion, save_picture
 from lt_lightning.runs.confusion import MOST_CLASSES
+from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.tasks import OF_TEXTS
-from lt_lightning.runs.terminal import percent
 from lt_lightning.storage.atomic import write_whole, writing_to
 
 _ABOUT_RELIABILITY = (
@@ -50,9 +50,8 @@ def _draw(evaluated: Evaluated, folder: Path) -> list[Picture]:
     if len(evaluated.names) <= MOST_CLASSES:
         title = "What is taken for what"
         classes = dict(enumerate(evaluated.names))
-        figure = confusion_figure(
-            [Panel(f"{percent(evaluated.density)} alive", evaluated.counts)], classes, title, subtitle
-        )
+        panel = Panel(f"{percent(evaluated.density)} alive", evaluated.counts)
+        figure = confusion_figure([panel], title, subtitle, classes)
         shows = f"{title}: {subtitle}"
         pictures.append(save_picture(figure, folder / "confusion", shows, about_confusion(_WORDS)))
     title = "How sure, and how often right"

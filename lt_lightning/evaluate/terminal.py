@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from lt_lightning.evaluate.evaluation import Evaluated, agreement
-from lt_lightning.runs.terminal import loss, percent
+from lt_lightning.runs.formatting import loss, percent
 from lt_lightning.runtime.layout import table, table_width
 
 _NAME, _TEXT = 16, 60  # columns of a terminal

@@ -36,8 +36,8 @@ from lt_lightning.experiment.transfer.starting import find_start
 from lt_lightning.lottery import Settings, Start, derive_seed, prunable_parameters
 from lt_lightning.report.run import draw_report
 from lt_lightning.runs.description import Description, now, write_description
-from lt_lightning.runs.kept_tickets import drop_tickets
 from lt_lightning.runs.rounds import PlayedRound, find_standing, set_aside_rounds, write_round, write_tables
+from lt_lightning.runs.winners import drop_tickets
 from lt_lightning.runtime.terminal import write
 from lt_lightning.storage.atomic import writing_to
 from lt_lightning.storage.lock import STATE

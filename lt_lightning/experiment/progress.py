@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from lt_lightning.callbacks.hooks import only_its_own_hooks
+from lt_lightning.runs.columns import Column
 from lt_lightning.runs.metrics import ACCURACY, Metric
 from lt_lightning.runs.records import LayerRecord, Record
 from lt_lightning.runs.terminal import (
@@ -72,7 +73,7 @@ class RoundsDisplay:
         self._task: TaskID | None = None
         self._durations: list[float] = []
         self._began = time.monotonic()
-        self._columns: tuple[str, ...] = ()
+        self._columns: tuple[Column, ...] = ()
 
     @property
     def _width(self) -> int | None:
@@ -148,12 +149,12 @@ class RoundsDisplay:
         columns = fitting_columns(self._width, self._metric)
         if columns != self._columns:
             self._columns = columns
-            absent = [name for name in round_columns(self._metric) if name not in columns]
+            absent = [column.heading for column in round_columns(self._metric) if column not in columns]
             if absent:
                 self._print(f"\nresults.csv also has {', '.join(absent)}", wrap=True)
-            self._print(f"\n{round_header(self._metric, columns)}")
+            self._print(f"\n{round_header(columns)}")
         for record in records:
-            self._print(round_row(record, self._metric, columns))
+            self._print(round_row(record, columns))
 
     def _print(self, text: str, *, wrap: bool = False) -> None:
         self.console.print(escape(text, keep="\n"), soft_wrap=not wrap, markup=False, highlight=False)

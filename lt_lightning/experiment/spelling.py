@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.experiment.history import History
 from lt_lightning.experiment.progress import RoundsDisplay
-from lt_lightning.runs.terminal import loss
+from lt_lightning.runs.formatting import loss
 
 
 @only_its_own_hooks

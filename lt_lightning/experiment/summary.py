@@ -19,8 +19,8 @@ from lt_lightning.experiment.trainer import make_trainer
 from lt_lightning.models.tasks import DataModule
 from lt_lightning.runs.description import Description, describe_run
 from lt_lightning.runs.metrics import Baseline
-from lt_lightning.runs.origins import Origin, transfer_line
-from lt_lightning.runs.partial import partial_note
+from lt_lightning.runs.notes import partial_note, transfer_line
+from lt_lightning.runs.recorded import Origin
 from lt_lightning.runs.tasks import CLASSIFICATION, OWN
 
 

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
-from lt_lightning.runs.kept_tickets import kept_rounds
+from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.runs.records import Record
-from lt_lightning.runs.terminal import measured, percent
-from lt_lightning.runs.winners import best_ticket, margin_for, smallest_winner, sparsest_within
+from lt_lightning.runs.winners import best_ticket, kept_rounds, margin_for, smallest_winner, sparsest_within
 from lt_lightning.runtime.arguments import Parser, exit_code, require_working_directory, start_program
 from lt_lightning.runtime.terminal import complain, write
 
@@ -58,7 +57,7 @@ def _hint(run: Run, last: Record) -> list[str]:
     return [
         "",
         f"This is the last round's ticket. The smallest winning one is round {winner.round}'s, with "
-        f"{percent(winner.density)} alive and {measured(run.metric.read(winner), run.metric)} {run.metric.name}: "
+        f"{percent(winner.density)} alive and {run.metric.show(run.metric.read(winner))} {run.metric.name}: "
         "--smallest-winning",
     ]
 
@@ -112,8 +111,8 @@ def _no_winner(run: Run, within: float) -> str:
         return f"{said}; give --round or --max-sparsity"
     margin = f" or worse by at most {within:g} points" if within else ""
     return (
-        f"{said} ({measured(full, metric)} {metric.valid.name}){margin}; the nearest, round {nearest.round}'s, has "
-        f"{measured(metric.judge(nearest), metric)} with {percent(nearest.density)} alive: give "
+        f"{said} ({metric.show(full)} {metric.valid.name}){margin}; the nearest, round {nearest.round}'s, has "
+        f"{metric.show(metric.judge(nearest))} with {percent(nearest.density)} alive: give "
         f"--within {margin_for(nearest, records, metric)}, or --round or --max-sparsity"
     )
 

@@ -24,13 +24,13 @@ from lt_lightning.export.verification import (
     written_and_checked,
 )
 from lt_lightning.report.facts import DASH
-from lt_lightning.runs.kept_tickets import explain_missing
+from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.masks import check_inside, read_masks
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.round_ticket import RoundTicket, check_nesting
 from lt_lightning.runs.rounds import ticket_path
-from lt_lightning.runs.terminal import percent
+from lt_lightning.runs.winners import explain_missing
 from lt_lightning.storage.atomic import writing_to
 from lt_lightning.storage.sealed import quoted
 from lt_lightning.tickets.file import Packed

@@ -10,8 +10,7 @@ from torch import Tensor
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.settings import Rewind
 from lt_lightning.runs.reading import Run
-from lt_lightning.runs.rewind_weights import read_rewind_weights
-from lt_lightning.runs.round_ticket import RoundTicket, check_parameters
+from lt_lightning.runs.round_ticket import RoundTicket, check_parameters, read_rewind_weights
 from lt_lightning.runs.rounds import rewind_path
 from lt_lightning.runtime.fast_import import load_lightning
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from lt_lightning.export.places import Places, mark_of
 from lt_lightning.report import facts, pages
+from lt_lightning.runs.formatting import compression, percent
 from lt_lightning.runs.metrics import ACCURACY, Metric
-from lt_lightning.runs.origins import ticket_title
+from lt_lightning.runs.notes import ticket_title
 from lt_lightning.runs.reading import Run
-from lt_lightning.runs.terminal import compression, percent
 from lt_lightning.storage.atomic import write_whole
 from lt_lightning.tickets.file import Packed
 
@@ -33,7 +33,8 @@ def write_card(run: Run, packed: Packed, places: Places, whole: int, margin: flo
     Raises:
         OSError: it cannot be written.
     """
-    from lt_lightning.report.figures.run import metric_figure, save_png
+    from lt_lightning.report.figures.run import metric_figure
+    from lt_lightning.report.figures.style import save
 
     figure = metric_figure(
         run.records,
@@ -43,7 +44,7 @@ def write_card(run: Run, packed: Packed, places: Places, whole: int, margin: flo
         ticket=run.records[packed.about["round"]],
         words=run.description.words,
     )
-    save_png(figure, places.picture)
+    save(figure, places.picture)
     write_whole(places.card, card_text(packed, places, whole, margin, run.metric))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lt_lightning.runs.partial import measured_rows
+from lt_lightning.runs.notes import measured_rows
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.records import Record
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from lt_lightning.errors import SettingError
+from lt_lightning.runs.formatting import exact
 from lt_lightning.runs.round_ticket import RoundTicket
-from lt_lightning.runs.saying import exact
 from lt_lightning.storage.atomic import WriteError
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.numpy import build_network

@@ -1,6 +1,6 @@
 """Draw the report of a run, or a comparison of several: `python -m lt_lightning.report RUN [RUN …]`.
 
-matplotlib is imported only once there is something to draw, so that `--help` answers at once.
+matplotlib and pandas are imported after the arguments are checked, so that `--help` answers at once.
 """
 
 import argparse
@@ -18,20 +18,17 @@ from lt_lightning.runtime.arguments import Parser, start_program
 from lt_lightning.runtime.terminal import complain, write
 
 MOST_CHOSEN = 5
-"""Of so many rounds, learning curves can be told apart."""
+"""The largest number of rounds whose learning curves can be told apart."""
 
 COLUMN, NARROWEST, WIDEST = 3.3, 3.0, 10.0
-"""Inches: a column of a paper with two, and what figures are legible in."""
+"""Inches: the width of one of two columns of a paper, and the limits of legible figures."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw the report of a run, or compare several, and print where the page is.
-
-    Args:
-        arguments: those of the command line; None takes them from there.
+    """Draw the report of a run, or compare several, and print the path of the page.
 
     Returns:
-        The exit code: 0, or 2 where something could not be drawn; the rest is drawn nevertheless.
+        The exit code: 0, or 2 if something could not be drawn; the rest is drawn nevertheless.
     """
     parser = Parser(
         prog="python -m lt_lightning.report",

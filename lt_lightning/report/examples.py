@@ -1,14 +1,14 @@
-"""The answers of a run's tickets to some texts, cut into pieces that a page can mark."""
+"""Cut the answers of a run's tickets to some texts into pieces that a page can mark."""
 
 from itertools import groupby, zip_longest
 from typing import NamedTuple
 
+from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.reading import Run
-from lt_lightning.runs.terminal import percent
 from lt_lightning.runs.winners import telling_rounds
 
-_EACH = 8  # examples of a round
-_LONGEST = 1000  # letters of a text
+_EACH = 8  # the number of examples of a round
+_LONGEST = 1000  # the number of letters of a text
 
 
 class Letters(NamedTuple):
@@ -16,8 +16,8 @@ class Letters(NamedTuple):
 
     Attributes:
         runs: its pieces: whether their letters are wrong, and of each piece whether it has ink or is an escape.
-        cut: how many letters the whole text has, if only its beginning is here; otherwise 0.
-        missing: how many letters its end lacks.
+        cut: the number of letters of the whole text, if only its beginning is here; otherwise 0.
+        missing: the number of letters that its end lacks.
     """
 
     runs: list[tuple[bool, list[tuple[bool, str]]]]
@@ -30,8 +30,8 @@ class Section(NamedTuple):
 
     Attributes:
         heading: the round in words.
-        is_judged: whether an answer is expected; a text that goes on freely has none.
-        rows: given text, expected text where there is one, and answer.
+        is_judged: whether an answer is expected; a text that is continued freely has none.
+        rows: given text, expected text if there is one, and answer.
     """
 
     heading: str
@@ -57,11 +57,7 @@ def example_sections(run: Run) -> list[Section]:
 
 
 def letters(text: str, expected: str = "") -> Letters:
-    r"""Return the pieces of a text, or of its beginning if it is long.
-
-    Args:
-        text: any text.
-        expected: what it should be; nothing is wrong without it.
+    r"""Return the pieces of a text, or of its beginning if it is long; without an `expected` text, nothing is wrong.
 
     >>> letters("ihell\r", "ihello!")
     Letters(runs=[(False, [(True, 'ihell')]), (True, [(False, '\\r')])], cut=0, missing=1)
@@ -70,14 +66,14 @@ def letters(text: str, expected: str = "") -> Letters:
     runs = []
     for is_wrong, run in groupby(places, key=lambda place: bool(expected) and place[0] != place[1]):
         piece = "".join(letter for letter, _ in run)
-        # A line's end has no ink that could be marked.
+        # A line end has no ink to mark.
         runs.append((is_wrong, _pieces(piece.replace("\n", "↵\n") if is_wrong else piece)))
     cut = len(text) if len(text) > _LONGEST else 0
     return Letters(runs, cut, max(0, len(expected) - len(text)))
 
 
 def _pieces(text: str) -> list[tuple[bool, str]]:
-    # Letters without ink, which might act, become escapes. Spaces, tabs and line feeds are laid out.
+    # Letters without ink, such as control characters, become escapes. Spaces, tabs and line feeds stay.
     pieces = []
     for has_ink, run in groupby(text, key=lambda letter: letter.isprintable() or letter in "\t\n"):
         piece = "".join(run)

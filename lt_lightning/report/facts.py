@@ -1,4 +1,4 @@
-"""`run.json` in words: what ran, on what, where and when. Whatever is missing there is a dash here."""
+"""Put `run.json` into words. A value that is missing there is a dash here."""
 
 import math
 import shlex
@@ -7,19 +7,17 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from lt_lightning.runs.description import Description
-from lt_lightning.runs.origins import ticket_title, transfer_line
-from lt_lightning.runs.partial import measured_rows, partial_note
-from lt_lightning.runs.saying import DASH, count, say, visible
-from lt_lightning.runs.terminal import with_unit
+from lt_lightning.runs.formatting import DASH, count, say, visible
+from lt_lightning.runs.notes import measured_rows, partial_note, ticket_title, transfer_line
 
 
 class Fact(NamedTuple):
     """A fact about a run.
 
     Attributes:
-        name: what it is called on a page.
+        name: its name on a page.
         said: its value in words, rounded or shortened to fit a page.
-        value: the value itself: two facts are the same where their values are, whatever the words leave out.
+        value: the value itself; two facts are the same if their values are.
     """
 
     name: str
@@ -28,7 +26,7 @@ class Fact(NamedTuple):
 
 
 def many(counts: Iterable[int]) -> str:
-    """A number, or the least and the greatest of several.
+    """Return a number, or the least and the greatest of several.
 
     >>> many([3, 3]), many([3, 2, 3]), many([])
     ('3', '2 to 3', '0')
@@ -38,12 +36,12 @@ def many(counts: Iterable[int]) -> str:
 
 
 def share(value: Any) -> str:
-    """A fraction in per cent; anything else as `say` has it."""
+    """Return a fraction in per cent, and any other value like `say`."""
     return f"{100 * value:.4g} %" if isinstance(value, float) and 0 <= value <= 1 else say(value)
 
 
 def moment(value: Any) -> str:
-    """A point in time to the minute; what is not in ISO form as it is.
+    """Return a point in time to the minute; a value that is not in ISO form, as it is.
 
     >>> moment("2026-11-21T21:00:12+00:00"), moment("yesterday"), moment(None)
     ('2026-11-21 21:00 UTC', 'yesterday', '–')
@@ -56,7 +54,7 @@ def moment(value: Any) -> str:
 
 
 def duration(seconds: float) -> str:
-    """So many seconds in the two units that matter.
+    """Return a duration in its two largest units.
 
     >>> duration(42.4), duration(2537), duration(3 * 3600 + 61)
     ('42 s', '42 min 17 s', '3 h 1 min')
@@ -73,12 +71,12 @@ def duration(seconds: float) -> str:
 
 
 def title(description: Description) -> str:
-    """What to call a run: its experiment, or its model and corpus."""
+    """Return the title of a run: its experiment, or its model and corpus."""
     return say(description.experiment or f"{say(description.model)} on {say(description.corpus.name)}")
 
 
 def subtitle(description: Description) -> str:
-    """A run in a line under a figure's title: corpus, model, rewind and seed."""
+    """Return a line under a figure's title: corpus, model, rewind and seed."""
     rewind = say(description.config.pruning.rewind)
     tested = measured_rows(description, "test")
     return (
@@ -88,7 +86,7 @@ def subtitle(description: Description) -> str:
 
 
 def summary(description: Description) -> str:
-    """A run in two sentences."""
+    """Return a run in two sentences."""
     pruning, origin = description.config.pruning, description.ticket
     rounds = (
         f"Every round prunes {share(pruning.amount)} of the weights still alive "
@@ -108,19 +106,19 @@ def summary(description: Description) -> str:
 
 
 def prunes_nothing(description: Description) -> bool:
-    """Whether a run was asked for round 0 alone."""
+    """Return whether a run has round 0 alone by its settings."""
     return description.config.pruning.rounds == 0
 
 
 def command(description: Description) -> str:
-    """The command that runs it again, as one would type it in a shell."""
+    """Return the command that runs it again, as one would type it in a shell."""
     if description.command is None:
         return DASH
     return say(shlex.join(["python", "-m", "lt_lightning.train", *description.command]))
 
 
 def groups(description: Description) -> dict[str, list[Fact]]:
-    """Return everything about a run that a reader may ask for, below headings."""
+    """Return all facts about a run, below headings."""
     about, config, words = description, description.config, description.words
     corpus, vocabulary, pruning = about.corpus, about.vocabulary, config.pruning
     return {
@@ -184,7 +182,7 @@ def _baseline(description: Description) -> list[Fact]:
     if baseline is None:
         return []
     # Seeds may draw other rows, and then differ in digits that are not shown.
-    return [_fact("Baseline", f"{say(baseline.name)}: {with_unit(baseline.value, description.metric_for())}")]
+    return [_fact("Baseline", f"{say(baseline.name)}: {description.metric_for().show_with_unit(baseline.value)}")]
 
 
 def _part(some: int | None, total: int | None) -> str:

@@ -1,14 +1,14 @@
-"""Tables as LaTeX for a paper: rounded, escaped, with the rules of booktabs."""
+"""Write tables as LaTeX for a paper: rounded, escaped, with the rules of booktabs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas
 
-from lt_lightning.report.comparison.tables import Table
+from lt_lightning.runs.formatting import loss, percent
 from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.reading import Run
-from lt_lightning.runs.terminal import loss, measured, percent, round_cells, round_columns
+from lt_lightning.runs.terminal import round_columns
 
 _SIGNS = {"−": "$-$", "±": "$\\pm$", "…": "\\dots{}", "×": "$\\times$", "–": "--"}
 
@@ -21,8 +21,8 @@ def latex_table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Seq
 
     Args:
         columns: the headings.
-        rows: the cells, a text each; whatever they hold is escaped.
-        left: the columns that are aligned on the left, by position; the others are on the right.
+        rows: the cells as text, which is escaped.
+        left: the positions of the columns that are aligned on the left.
 
     >>> print(latex_table(["group", "acc"], [["a_b & c", "80 %"]], left=[0]))
     \begin{tabular}{lr}
@@ -40,20 +40,19 @@ def latex_table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Seq
     return "".join(_SIGNS.get(letter, letter) for letter in text)
 
 
-def compared_latex(table: Table, metric: Metric) -> str:
+def compared_latex(table: pandas.DataFrame, metric: Metric) -> str:
     """Return a table of a comparison: means with half the width of their 95 % intervals, shares in per cent."""
     shown = [name for name in table.columns if not name.endswith(("_low", "_high"))]
-    rows = []
-    for row in table.rows:
-        values = dict(zip(table.columns, row, strict=True))
-        rows.append([_cell(name, values, metric) for name in shown])
+    rows = [[_cell(name, row, metric) for name in shown] for row in table.to_dict("records")]
     left = [position for position, name in enumerate(shown) if name in _WORDS]
     return latex_table([name.replace("_", " ") for name in shown], rows, left)
 
 
 def run_latex(run: Run) -> str:
     """Return the table of a run's rounds."""
-    return latex_table(round_columns(run.metric), [round_cells(record, run.metric) for record in run.records])
+    columns = round_columns(run.metric)
+    rows = [[column.cell(record) for column in columns] for record in run.records]
+    return latex_table([column.heading for column in columns], rows)
 
 
 def _cell(name: str, values: Mapping[str, Any], metric: Metric) -> str:
@@ -66,7 +65,7 @@ def _cell(name: str, values: Mapping[str, Any], metric: Metric) -> str:
         return percent(value)
     is_metric = name.endswith(f"_{metric.key}")
     if f"{name}_high" not in values:
-        return measured(value, metric) if is_metric else loss(value)
+        return metric.show(value) if is_metric else loss(value)
     is_share = metric.is_share if is_metric else not name.endswith("loss")
     digits, scale = (metric.digits if is_metric else 2 if is_share else 4), 100 if is_share else 1
     high = values[f"{name}_high"]

@@ -1,14 +1,14 @@
-"""Pages: render the templates, which escape every value. Jinja is imported by the first page."""
+"""Render pages from templates, which escape every value. Jinja is imported when the first page is rendered."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lt_lightning.runs.saying import say
-from lt_lightning.runs.terminal import percent
+from lt_lightning.runs.formatting import DASH, percent, say
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -19,8 +19,8 @@ class Picture:
     """A figure on a page.
 
     Attributes:
-        svg: the figure itself.
-        shows: its content in words, for readers who do not see it.
+        svg: the figure.
+        shows: its content in words, for readers who cannot see it.
         caption: how to read it.
     """
 
@@ -37,15 +37,43 @@ class Picture:
         return f"data:image/svg+xml;base64,{base64.b64encode(self.svg.encode()).decode()}"
 
 
+class Shown(NamedTuple):
+    """A column of a table on a page.
+
+    Attributes:
+        heading: the heading.
+        name: the name of its values in the rows.
+        show: return a value as the text of a cell.
+        is_text: whether cells are words, or else numbers.
+    """
+
+    heading: str
+    name: str
+    show: Callable[[Any], str] = str
+    is_text: bool = False
+
+
+class Section(NamedTuple):
+    """A table on a page with its heading and the note below it; without rows it is not shown."""
+
+    heading: str
+    rows: Sequence[Mapping[str, Any]]
+    columns: Sequence[Shown]
+    note: str = ""
+    foot: Mapping[str, Any] | None = None
+
+    def cells(self, row: Mapping[str, Any]) -> list[str]:
+        """Return the cells of a row."""
+        return [DASH if row[one.name] is None else one.show(row[one.name]) for one in self.columns]
+
+    @property
+    def texts(self) -> list[int]:
+        """The positions of the columns of words."""
+        return [position for position, column in enumerate(self.columns) if column.is_text]
+
+
 def render(template: str, **values: Any) -> str:
-    """Return a page.
-
-    Args:
-        template: the name of a file in `templates/`.
-        values: what the template names, unescaped.
-
-    Returns:
-        The same text for the same values.
+    """Return a page from a file in `templates/` and the values that it names, unescaped.
 
     Raises:
         jinja2.UndefinedError: if the template names a value that is missing.
@@ -78,7 +106,7 @@ def one_line(message: str) -> str:
 
 
 def markdown(text: object) -> str:
-    r"""Return a text in one line that Markdown and HTML show as it is.
+    r"""Return a text in one line that Markdown and HTML show unchanged.
 
     >>> print(markdown("a *b* <c>"))
     a \*b\* \<c\>

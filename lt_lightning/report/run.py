@@ -1,4 +1,4 @@
-"""The report of a run: its figures as PNG and SVG, and the page that shows them."""
+"""Draw the report of a run: its figures as PNG and SVG, and the page that shows them."""
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -8,36 +8,24 @@ from matplotlib.figure import Figure
 
 from lt_lightning.errors import SettingError
 from lt_lightning.report import facts
+from lt_lightning.report.figures.axes import spread
 from lt_lightning.report.figures.confusion import Panel, confusion_figure
-from lt_lightning.report.figures.run import (
-    layers_figure,
-    learning_figure,
-    metric_figure,
-    save_figure,
-    save_pdf,
-    spread,
-)
-from lt_lightning.report.figures.style import on_paper
+from lt_lightning.report.figures.run import layers_figure, learning_figure, metric_figure
+from lt_lightning.report.figures.style import on_paper, save, save_figure
 from lt_lightning.report.latex import run_latex
 from lt_lightning.report.pages import Picture
 from lt_lightning.report.run_page import render_page, shown_rounds
 from lt_lightning.runs.confusion import MOST_CLASSES, classes_of, count_confusion
+from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.metrics import Baseline, Metric
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.runs.tasks import Wording
-from lt_lightning.runs.terminal import measured, percent, with_unit
 from lt_lightning.runs.winners import smallest_winner
 from lt_lightning.storage.atomic import write_whole, writing_to
 
 
 def draw_report(folder: Path) -> Path:
-    """Draw the figures and the page of a run, also of one that is still going.
-
-    Args:
-        folder: the run directory. `figures/` and `report.html` in it are written, each file whole or not at all.
-
-    Returns:
-        The path of `report.html`.
+    """Draw the figures and the page of a run into its directory, each file whole or not at all; return the page's path.
 
     Raises:
         SettingError: the folder is no run, has no sound round yet, or cannot be written to.
@@ -46,13 +34,13 @@ def draw_report(folder: Path) -> Path:
 
 
 def draw_run(run: Run, rounds: Sequence[int] | None = None, paper: float | None = None, is_latex: bool = False) -> Path:
-    """Draw the report of a run that has been read, into its directory, and give the path of `report.html`.
+    """Draw the report of a run into its directory and return the path of `report.html`.
 
     Args:
         run: the run.
-        rounds: those whose learning curves are drawn; None for some, from the first to the last.
-        paper: the width in inches at which figures are written as PDF too; None for none.
-        is_latex: whether the table of rounds is written as `rounds.tex`, too.
+        rounds: the rounds whose learning curves are drawn; None for some, from the first to the last.
+        paper: the width in inches of figures that are also written as PDF; None for no PDF.
+        is_latex: whether the table of rounds is also written as `rounds.tex`.
 
     Raises:
         SettingError: the directory cannot be written to, or a chosen round has no learning curve.
@@ -71,15 +59,15 @@ def draw_run(run: Run, rounds: Sequence[int] | None = None, paper: float | None 
 
 
 def choose_rounds(wanted: Sequence[int] | None, trained: Collection[int], most: int = 5) -> list[int]:
-    """The rounds whose learning curves are drawn.
+    """Return the rounds whose learning curves are drawn.
 
     Args:
-        wanted: those that were asked for; None for at most `most`, evenly spread, the first and the last among them.
-        trained: those that have a learning curve.
-        most: how many the figure holds.
+        wanted: the rounds asked for; None for at most `most`, evenly spread, with the first and the last.
+        trained: the rounds that have a learning curve.
+        most: the number of rounds that the figure can hold.
 
     Raises:
-        SettingError: one that was asked for has none.
+        SettingError: a round that was asked for has no learning curve.
     """
     if wanted is None:
         return spread(sorted(trained), most)
@@ -90,28 +78,26 @@ def choose_rounds(wanted: Sequence[int] | None, trained: Collection[int], most: 
 
 
 def save_picture(figure: Figure, stem: Path, shows: str, caption: str) -> Picture:
-    """Write a figure as PNG and SVG, and give what a page shows of it; arguments as for `save_figure` and `Picture`."""
+    """Write a figure as PNG and SVG and return it for a page; arguments as for `save_figure` and `Picture`."""
     _, svg = save_figure(figure, stem)
     return Picture(svg.read_text(encoding="utf-8"), shows, caption)
 
 
 def save_for_paper(figure: Figure, stem: Path, shows: str, caption: str) -> Picture:
     """Write a figure as PDF; arguments as for `save_picture`."""
-    save_pdf(figure, stem.with_name(f"{stem.name}.pdf"))
+    save(figure, stem.with_name(f"{stem.name}.pdf"))
     return Picture("", shows, caption)
 
 
 def _draw_figures(
-    run: Run, learning: Sequence[int], save: Callable[[Figure, Path, str, str], Picture] = save_picture
+    run: Run, learning: Sequence[int], keep: Callable[[Figure, Path, str, str], Picture] = save_picture
 ) -> list[Picture]:
     subtitle, metric, words = facts.subtitle(run.description), run.metric, run.description.words
     baseline = run.description.shown_baseline
 
-    def draw(
-        name: str, figure_of: Callable[..., Figure], rows: Sequence[Any], title: str, caption: str, *more: Any
-    ) -> Picture:
+    def draw(name: str, figure_of: Callable[..., Figure], rows: Any, title: str, caption: str, *more: Any) -> Picture:
         figure = figure_of(rows, title, subtitle, *more)
-        return save(figure, run.folder / "figures" / name, f"{title}: {subtitle}", caption)
+        return keep(figure, run.folder / "figures" / name, f"{title}: {subtitle}", caption)
 
     title, about = f"{metric.title} against density", _about_metric(run, baseline)
     pictures = [draw(metric.figure, metric_figure, run.records, title, about, metric, baseline, None, words)]
@@ -129,48 +115,44 @@ def _draw_figures(
             Panel(f"{title}\n{percent(run.records[round_].density)} alive", of_round)
             for (round_, title), of_round in zip(rounds.items(), counts, strict=True)
         ]
-
-        def figure_of(panels: Sequence[Panel], title: str, subtitle: str) -> Figure:
-            return confusion_figure(panels, classes, title, subtitle, words)
-
-        pictures.append(draw("confusion", figure_of, panels, "What is taken for what", about_confusion(words)))
+        title, about = "What is taken for what", about_confusion(words)
+        pictures.append(draw("confusion", confusion_figure, panels, title, about, classes, words))
     return pictures
 
 
 def _about_metric(run: Run, baseline: Baseline | None) -> str:
     metric, winner = run.metric, smallest_winner(run.records, run.metric)
     words = run.description.words
-    full = measured(metric.read(run.records[0]), metric)
     caption = (
         f"{metric.title} after each round against the share of weights still alive, on a logarithmic axis: sparser to "
-        f"the right. The dashed line is the {metric.short} of the {words.full}, {full}. "
+        f"the right. The dashed line is the {metric.short} of the {words.full}, {metric.test.cell(run.records[0])}. "
     )
-    unmarked = "Nothing is pruned." if facts.prunes_nothing(run.description) else "No ticket wins so far."
-    caption += (
-        unmarked
-        if winner is None
-        else f"The ring marks the {words.winner}, chosen by {metric.valid.name}: round {winner.round}, with "
-        f"{percent(winner.density)} of the weights and {measured(metric.read(winner), metric)} {metric.name}."
-    )
+    if winner is not None:
+        caption += (
+            f"The ring marks the {words.winner}, chosen by {metric.valid.name}: round {winner.round}, with "
+            f"{percent(winner.density)} of the weights and {metric.test.cell(winner)} {metric.name}."
+        )
+    else:
+        caption += "Nothing is pruned." if facts.prunes_nothing(run.description) else "No ticket wins so far."
     return caption if baseline is None else f"{caption} {about_baseline(baseline, metric)}"
 
 
 def about_baseline(baseline: Baseline, metric: Metric) -> str:
-    """What the dotted line of a figure is."""
-    reached = with_unit(baseline.value, metric)
-    return f"The dotted line is what a simple model reaches, {facts.say(baseline.name)}: {reached}."
+    """Return a sentence about the dotted line of a figure."""
+    value = metric.show_with_unit(baseline.value)
+    return f"The dotted line is the score of a simple model, {facts.say(baseline.name)}: {value}."
 
 
 ABOUT_LAYERS = (
-    "Per cent of each parameter's entries alive, round by round; its number of entries stands on the right. Colours "
-    "are on a logarithmic scale, the darker the denser. Where every parameter is pruned on its own, the rows differ by "
-    "rounding alone, which shows in the smallest."
+    "Per cent of each parameter's entries alive, round by round, with its number of entries on the right. Colours are "
+    "on a logarithmic scale, the darker the denser. If every parameter is pruned on its own, the rows differ by "
+    "rounding alone, which shows in the smallest parameters."
 )
 _ABOUT_LEARNING = "Loss and {valid} on the validation part after each epoch of some rounds; round 0 is the {full}."
 
 
 def about_confusion(words: Wording) -> str:
-    """How to read a figure of confusions."""
+    """Return how to read a figure of confusions."""
     return (
         f"Of each {words.one}'s {words.tested}, a row of the picture, the share in per cent that was taken for each "
         f"{words.one}, and below it how many they are: right answers lie on the diagonal. On the right the same "

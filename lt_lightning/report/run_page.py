@@ -1,32 +1,28 @@
-"""The report of a run as a page that stands alone: no script, nothing fetched."""
+"""Write the report of a run as a page that stands alone: no script, nothing fetched."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from lt_lightning.report import facts
 from lt_lightning.report.examples import example_sections
-from lt_lightning.report.pages import Picture, render
+from lt_lightning.report.pages import Picture, Section, Shown, render
 from lt_lightning.runs.confusion import class_accuracies, classes_of, count_confusion, too_many
-from lt_lightning.runs.metrics import Metric
-from lt_lightning.runs.origins import ticket_title
+from lt_lightning.runs.formatting import compression, percent
+from lt_lightning.runs.notes import ticket_title
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.records import LayerRecord, Record, format_shape
-from lt_lightning.runs.tasks import Wording
-from lt_lightning.runs.terminal import compression, measured, percent, round_cells, round_columns
+from lt_lightning.runs.terminal import round_columns
 from lt_lightning.runs.winners import best_ticket, is_winner, smallest_winner, telling_rounds
 
 
 def render_page(run: Run, pictures: Sequence[Picture]) -> str:
-    """Return the report of a run as one HTML document.
+    """Return the report of a run as one HTML document, the same text for the same run and pictures.
 
     Args:
-        run: what the run has left behind so far.
+        run: the run, which may still be going.
         pictures: the figures, in their order on the page.
-
-    Returns:
-        The same text whenever run and pictures are the same.
     """
-    words, origin = run.description.words, run.description.ticket
+    origin = run.description.ticket
     groups: dict[str, list[Any]] = {**facts.groups(run.description)}
     groups["Run"] = [*groups["Run"], ("Directory", facts.say(run.folder.resolve().name))]
     return render(
@@ -34,17 +30,17 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
         name=facts.title(run.description),
         lede=facts.summary(run.description),
         note=_progress(run),
-        tiles=_tiles(run, words),
+        tiles=_tiles(run),
         pictures=pictures,
         metric=run.metric,
         metric_note=run.description.metric_note(run.records),
-        words=words,
+        words=run.description.words,
         origin=origin and ticket_title(origin.corpus, origin.round),
-        columns=[*round_columns(run.metric), "ticket"],
-        rounds=_rounds(run.records, run.metric, words),
+        columns=[*(column.heading for column in round_columns(run.metric)), "ticket"],
+        rounds=_rounds(run),
         examples=example_sections(run),
-        **_classes(run),
-        **_parameters(run.layers),
+        classes=_classes(run),
+        parameters=_parameters(run.layers),
         facts=groups,
         command=facts.command(run.description),
         damages=run.damages,
@@ -58,19 +54,15 @@ def _progress(run: Run) -> str:
         f"Seed {facts.seed(run.description)} · round {run.records[-1].round} of {facts.count(planned)} · "
         f"{trained} on {facts.say(device)}"
     )
-    if run.description.finished:
-        return done
-    return f"{done} · not finished: the run is still going, or was stopped"
+    return done if run.description.finished else f"{done} · not finished: the run is still going, or was stopped"
 
 
-def _tiles(run: Run, words: Wording) -> list[tuple[str, str, str]]:
-    records, metric = run.records, run.metric
+def _tiles(run: Run) -> list[tuple[str, str, str]]:
+    """Return the label, the value and the explanation of each headline."""
+    records, metric, words = run.records, run.metric, run.description.words
     nothing = "no round has pruned" if facts.prunes_nothing(run.description) else "no round has pruned yet"
     full, last = records[0], records[-1]
     best, winner = best_ticket(records, metric), smallest_winner(records, metric)
-
-    def reached(record: Record) -> str:
-        return measured(metric.read(record), metric)
 
     def about(record: Record) -> str:
         return f"{metric.name} in round {record.round} with {percent(record.density)} of the weights"
@@ -80,12 +72,13 @@ def _tiles(run: Run, words: Wording) -> list[tuple[str, str, str]]:
     about_winner = f"no ticket does as well as the {words.full} on the validation part" if len(records) > 1 else nothing
     if winner is not None:
         density, times = percent(winner.density), _times(winner.alive, winner.total)
-        about_winner = f"of the weights, {times} smaller: {reached(winner)} {metric.name} in round {winner.round}"
+        value = metric.test.cell(winner)
+        about_winner = f"of the weights, {times} smaller: {value} {metric.name} in round {winner.round}"
     return [
-        (words.full.capitalize(), reached(full), f"{metric.name} with {weights}"),
-        ("Best ticket", reached(best) if best else facts.DASH, about(best) if best else nothing),
+        (words.full.capitalize(), metric.test.cell(full), f"{metric.name} with {weights}"),
+        ("Best ticket", metric.test.cell(best) if best else facts.DASH, about(best) if best else nothing),
         (words.winner.capitalize(), density, about_winner),
-        ("Last round", reached(last), about(last)),
+        ("Last round", metric.test.cell(last), about(last)),
     ]
 
 
@@ -93,8 +86,9 @@ def _times(alive: int, total: int) -> str:
     return compression(alive, total).replace("x", "×")
 
 
-def _rounds(records: Sequence[Record], metric: Metric, wording: Wording) -> list[tuple[tuple[str, ...], str, bool]]:
+def _rounds(run: Run) -> list[tuple[list[str], str, bool]]:
     """Return of each round the cells of its row, a word about its ticket, and whether it is the smallest winner."""
+    records, metric, wording = run.records, run.metric, run.description.words
     words = {0: wording.full}
     words |= {record.round: wording.wins for record in records if is_winner(record, records[0], metric)}
     best, winner = best_ticket(records, metric), smallest_winner(records, metric)
@@ -102,44 +96,51 @@ def _rounds(records: Sequence[Record], metric: Metric, wording: Wording) -> list
         words[best.round] = "best"
     if winner is not None:
         words[winner.round] = "best, smallest" if winner is best else wording.smallest
-    return [(round_cells(record, metric), words.get(record.round, ""), record is winner) for record in records]
+    columns = round_columns(metric)
+    return [
+        ([one.cell(record) for one in columns], words.get(record.round, ""), record is winner) for record in records
+    ]
 
 
-def _classes(run: Run) -> dict[str, Any]:
+def _classes(run: Run) -> Section:
     """Return each class's accuracy in the rounds that the figure of confusions shows."""
     rounds, words = shown_rounds(run), run.description.words
     counts = {round_: count_confusion(run.confusion, round_) for round_ in rounds}
     classes = classes_of(run.description, *counts.values()) if rounds else {}
-    columns = [class_accuracies(of_round, list(classes)) for of_round in counts.values()]
-    rows = [
-        (classes[row[0].number], f"{row[0].rows:,}", *(percent(one.accuracy) for one in row))
-        for row in zip(*columns, strict=True)
-    ]
-    heads = [f"{title}, round {round_}" for round_, title in rounds.items()]
-    return {"classes": rows, "class_columns": heads, "too_many": too_many(len(classes), words.many)}
+    rows = {number: {"class": name} for number, name in classes.items()}
+    for round_, of_round in counts.items():
+        for one in class_accuracies(of_round, list(classes)):
+            rows[one.number] |= {"rows": f"{one.rows:,}", str(round_): percent(one.accuracy)}
+    columns = [Shown(words.one, "class", is_text=True), Shown(words.tested, "rows")]
+    columns += [Shown(f"{title}, round {round_}", str(round_)) for round_, title in rounds.items()]
+    note = f"The share of each {words.one}'s {words.tested} that are recognized.{too_many(len(classes), words.many)}"
+    return Section(f"{words.right.capitalize()} of each {words.one}", list(rows.values()), columns, note)
 
 
 def shown_rounds(run: Run) -> dict[int, str]:
-    """The rounds whose confusion is worth a look, and what they are: the full network and its smallest winner.
+    """Return the rounds whose confusions are shown, and their titles; none if `confusion.csv` lacks round 0.
 
-    Where no ticket wins, the best one; none where `confusion.csv` lacks round 0.
+    They are the full network and its smallest winner or, if no ticket wins, the best one.
     """
     tested = {row.round for row in run.confusion}
     rounds = telling_rounds(run.records, run.metric, run.description.words)
     return {round_: title for round_, title in rounds.items() if round_ in tested} if 0 in tested else {}
 
 
-def _parameters(layers: Sequence[LayerRecord]) -> dict[str, Any]:
-    """Return a row for each parameter in the last round, and one for all."""
+def _parameters(layers: Sequence[LayerRecord]) -> Section:
+    """Return a row for each parameter in the last round, and below one for all."""
     last = max((layer.round for layer in layers), default=0)
     left = [layer for layer in layers if layer.round == last]
-    alive, total = sum(layer.alive for layer in left), sum(layer.total for layer in left)
-    if not total:
-        return {"parameters": [], "last": last, "rate": ""}
+    whole = LayerRecord(last, "all together", sum(one.alive for one in left), sum(one.total for one in left), ())
 
-    def row(name: str, density: float, alive: int, total: int, shape: str) -> tuple[str, ...]:
-        return name, f"{alive:,}", f"{total:,}", percent(density), f"{total - alive:,}", shape.replace("x", " × ")
+    def row(one: LayerRecord, shape: str) -> dict[str, str]:
+        return {
+            "parameter": one.parameter, "alive": f"{one.alive:,}", "total": f"{one.total:,}",
+            "density": percent(one.density), "pruned": f"{one.total - one.alive:,}", "shape": shape.replace("x", " × "),
+        }  # fmt: skip
 
-    rows = [row(one.parameter, one.density, one.alive, one.total, format_shape(one.shape)) for one in left]
-    rate = f"Compression rate {_times(alive, total)}, {percent((total - alive) / total)} pruned."
-    return {"parameters": [*rows, row("all together", alive / total, alive, total, "")], "last": last, "rate": rate}
+    foot = row(whole, "")
+    columns = [Shown(name, name, is_text=name in ("parameter", "shape")) for name in foot]
+    note = f"Compression rate {_times(whole.alive, whole.total)}, {percent(1 - whole.density)} pruned."
+    rows = [row(one, format_shape(one.shape)) for one in left] if whole.total else []
+    return Section(f"Parameters after round {last}", rows, columns, note, foot)

@@ -1,4 +1,4 @@
-"""Means over seeds, and how far they can be trusted: two-sided 95 % intervals of Student's t distribution."""
+"""Means over seeds with two-sided 95 % intervals of Student's t distribution."""
 
 import math
 import statistics
@@ -13,10 +13,10 @@ class Estimate:
     """A mean and its interval.
 
     Attributes:
-        mean: of the values; NaN where there is none.
-        low: the interval's lower end; None where fewer than two values tell nothing of how they scatter.
-        high: the interval's upper end, or None.
-        n: how many values there are.
+        mean: the mean of the values; NaN without values.
+        low: the lower end of the interval; None for fewer than two values.
+        high: the upper end, or None.
+        n: the number of values.
     """
 
     mean: float
@@ -31,7 +31,7 @@ class Estimate:
 
 
 def estimate(values: Iterable[float]) -> Estimate:
-    """The mean of independent values and its 95 % interval; what is no finite number counts as not measured.
+    """Return the mean of independent values and its 95 % interval; values that are not finite count as not measured.
 
     The mean is exact up to its last rounding, so that equal values have their own value as mean and no width.
 
@@ -40,17 +40,15 @@ def estimate(values: Iterable[float]) -> Estimate:
     """
     measured = [float(value) for value in values if math.isfinite(value)]
     n = len(measured)
-    if n == 0:
-        return Estimate(math.nan, None, None, 0)
-    mean = statistics.mean(measured)
-    if n == 1:
-        return Estimate(mean, None, None, 1)
+    mean = statistics.mean(measured) if measured else math.nan
+    if n < 2:
+        return Estimate(mean, None, None, n)
     half = float(stdtrit(n - 1, 0.975)) * statistics.stdev(measured) / math.sqrt(n)
     return Estimate(mean, mean - half, mean + half, n)
 
 
 def scaled(one: Estimate, factor: float) -> Estimate:
-    """An estimate in another unit, or, by a factor below zero, of the opposite.
+    """Return an estimate in another unit or, for a factor below zero, of the opposite.
 
     >>> scaled(Estimate(2.0, 1.0, 4.0, 3), -10)
     Estimate(mean=-20.0, low=-40.0, high=-10.0, n=3)
@@ -61,9 +59,7 @@ def scaled(one: Estimate, factor: float) -> Estimate:
 
 
 def verdict(difference: Estimate) -> str:
-    """Which of two is better, where the interval of by how much the first is better does not hold 0."""
+    """Return which of two is better, if the interval of the first's gain over the second excludes 0."""
     if difference.low is not None and difference.low > 0:
         return "first better"
-    if difference.high is not None and difference.high < 0:
-        return "second better"
-    return "–"
+    return "second better" if difference.high is not None and difference.high < 0 else "–"

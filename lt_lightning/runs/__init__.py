@@ -1,11 +1,10 @@
 """One run directory, written and read.
 
-- `records`: the rows of its tables; `description`: `run.json`, typed; `rounds`: sealed rounds; `round_ticket`,
-  `rewind_weights`: weights and masks; `masks`: masks without torch;
-- `reading`, `folders`: a run directory as one object, and where run directories are; `table`: many as a DataFrame;
-- `metrics`, `winners`, `partial`, `confusion`: the numbers that judge a round;
-- `tasks`, `saying`, `origins`, `terminal`: the same as words and text tables;
-- `recorded_config`, `parsing`: settings and other JSON as typed values; `kept_tickets`, `machine`.
+- `records`: the rows of its tables; `description`, `recorded`: `run.json`, typed;
+- `rounds`: sealed rounds; `round_ticket`: weights and masks; `masks`: masks without torch;
+- `reading`: run directories, found and read; `table`: many as a DataFrame;
+- `columns`, `metrics`, `winners`, `confusion`: the numbers that judge a round;
+- `tasks`, `formatting`, `notes`, `terminal`: names, values, sentences and text tables.
 
 Nothing here draws, trains or prunes. Most files import the standard library alone, so that reading a run does not wait
 for torch or matplotlib.
@@ -20,7 +19,7 @@ __all__ = ["load_runs"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `load_runs` once it is asked for."""
+    """Import `load_runs` when it is used."""
     if name == "load_runs":
         from lt_lightning.runs.table import load_runs
 

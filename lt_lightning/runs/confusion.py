@@ -1,23 +1,23 @@
-"""Which classes a ticket takes for which: counts of test rows, and each class's accuracy."""
+"""Count which classes a ticket takes for which, and compute each class's accuracy."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lt_lightning.runs.description import Description
+from lt_lightning.runs.formatting import say, visible
 from lt_lightning.runs.records import ConfusionRecord
-from lt_lightning.runs.saying import say, visible
 
 Counts = Mapping[tuple[int, int], int]
-"""How many test rows of a class, the first number, were taken for a class, the second."""
+"""The number of test rows of a class, the first number, that were taken for a class, the second."""
 
 MOST_CLASSES = 40
-"""Of more classes no picture is drawn: nobody could read it."""
+"""The largest number of classes in a legible figure."""
 
 
 @dataclass(frozen=True)
 class ClassAccuracy:
-    """How many of a class's test rows were taken for what they are."""
+    """The numbers of a class's test rows: all, and those taken for the right class."""
 
     number: int
     rows: int
@@ -25,12 +25,12 @@ class ClassAccuracy:
 
     @property
     def accuracy(self) -> float:
-        """The share of them; NaN where the class has no rows."""
+        """The share of the right ones; NaN if the class has no rows."""
         return self.right / self.rows if self.rows else float("nan")
 
 
 def count_confusion(rows: Sequence[ConfusionRecord], round_: int) -> Counts:
-    """The counts of one round."""
+    """Return the counts of one round."""
     counts: Counter[tuple[int, int]] = Counter()
     for row in rows:
         if row.round == round_:
@@ -39,14 +39,14 @@ def count_confusion(rows: Sequence[ConfusionRecord], round_: int) -> Counts:
 
 
 def classes_of(description: Description, *all_counts: Counts) -> dict[int, str]:
-    """The names of the classes by number: those that the run names, and whichever else the counts hold."""
+    """Return the names of the classes by number: those in `run.json`, and others that the counts hold."""
     names = {i: visible(say(name)) for i, name in enumerate(description.corpus.class_names or ())}
     met = sorted({number for counts in all_counts for pair in counts for number in pair})
     return names | {number: f"class {number}" for number in met if number not in names}
 
 
 def class_accuracies(counts: Counts, classes: Sequence[int]) -> list[ClassAccuracy]:
-    """Each class's accuracy, in the order of `classes`.
+    """Return each class's accuracy, in the order of `classes`.
 
     >>> class_accuracies({(0, 0): 3, (0, 1): 1}, [0])
     [ClassAccuracy(number=0, rows=4, right=3)]
@@ -58,5 +58,5 @@ def class_accuracies(counts: Counts, classes: Sequence[int]) -> list[ClassAccura
 
 
 def too_many(classes: int, many: str) -> str:
-    """A sentence that says why there is no picture of so many classes, called `many`, where there is none."""
+    """Return why there is no figure of so many classes, called `many`; nothing if there is one."""
     return f" {classes:,} {many}, more than {MOST_CLASSES}, make no picture." if classes > MOST_CLASSES else ""

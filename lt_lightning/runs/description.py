@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from lt_lightning.config.choice import values_of
 from lt_lightning.config.metric_names import parse_name
-from lt_lightning.runs.machine import describe_cpu
 from lt_lightning.runs.metrics import ACCURACY, BY_NAME, LETTERS_RIGHT, Baseline, Metric, logged_metric
-from lt_lightning.runs.origins import Origin
-from lt_lightning.runs.parsing import parse, plain
-from lt_lightning.runs.recorded_config import RecordedConfig
+from lt_lightning.runs.recorded import Origin, RecordedConfig, parse, plain
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.tasks import CLASSIFICATION, OWN, TASKS, TaskFacts, Wording, from_ticket
+from lt_lightning.runtime.machine import describe_cpu
 from lt_lightning.storage.atomic import write_whole
 
 if TYPE_CHECKING:
@@ -113,14 +111,14 @@ class Description:
         task: the task of the network; classification if the file names no known task, as older runs do.
         config: the resolved configuration.
         corpus: the data.
-        measured: the number of rows of the `valid` and the `test` part that the numbers are of; see `runs.partial`.
+        measured: the number of rows of the `valid` and the `test` part that the numbers are of; see `runs.notes`.
         vocabulary: the words.
         baseline: the score of a simple model on the test part.
         network: the network's name.
         parameters: the number of trainable parameters.
         versions: the versions of `PACKAGES`.
         device: the device that the run computes on.
-        cpu: the processor, see `machine.describe_cpu`.
+        cpu: the processor, see `runtime.machine.describe_cpu`.
         processes: the number of processes that share the work.
         seed: the run's seed.
         started: the time at which the run began (ISO 8601).
@@ -245,7 +243,7 @@ def describe_run(
         parameters: the number of trainable parameters.
         device: what the run computes on.
         processes: how many processes share the work.
-        measured: of how many rows of the `valid` and the `test` part the numbers are; see `runs.partial`.
+        measured: of how many rows of the `valid` and the `test` part the numbers are; see `runs.notes`.
         origin: the ticket that the run starts from, if any.
     """
     corpus = data.corpus

@@ -1,4 +1,4 @@
-"""The masks of round tickets, read and compared without torch: each must lie inside the one of the round before."""
+"""Read and compare the masks of round tickets without torch: each must lie inside that of the round before."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from lt_lightning.errors import SettingError
 from lt_lightning.storage.sealed import unseal
 
 FORMAT, VERSION = "lt-lightning ticket", "2"
-"""Those of round tickets."""
+"""The format and its version in round tickets."""
 MASK = "mask/"
-"""What precedes a parameter's name in the name of its mask."""
+"""The prefix of a mask's name, before the parameter's name."""
 
 Masks = Mapping[str, bytes]
-"""By the parameter's name a byte for each entry: 1 for a living one, else 0."""
+"""A byte for each entry, 1 if it is alive and else 0, by the parameter's name."""
 
 
 def read_masks(path: Path) -> tuple[str, Masks]:
@@ -40,7 +40,7 @@ def read_masks(path: Path) -> tuple[str, Masks]:
 
 
 def check_inside(path: Path, masks: Masks, before: Masks) -> None:
-    """Check that no entry lives that the round before had pruned.
+    """Check that every entry that the round before had pruned is still pruned.
 
     Args:
         path: the ticket's file, for the message.
@@ -48,7 +48,7 @@ def check_inside(path: Path, masks: Masks, before: Masks) -> None:
         before: those of the round before.
 
     Raises:
-        SettingError: one does. The remedy follows a semicolon.
+        SettingError: one is alive. The remedy follows a semicolon.
     """
     if masks.keys() != before.keys():
         name = min(masks.keys() ^ before.keys())

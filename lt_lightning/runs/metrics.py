@@ -13,26 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 from lt_lightning.config.metric_names import parse_name
+from lt_lightning.runs.columns import TEST_ACC, TEST_LOSS, VALID_ACC, VALID_LOSS, Column, recorded
 from lt_lightning.runs.records import Record
-
-
-@dataclass(frozen=True)
-class Column:
-    """A number of a round, as tables and pages show it.
-
-    Attributes:
-        name: in words, as within a sentence.
-        heading: the column of a table of rounds.
-        read: its value in a round; NaN where that was not measured.
-        is_share: a fraction that is shown in per cent, or else a plain number.
-        better: `max` or `min`.
-    """
-
-    name: str
-    heading: str
-    read: Callable[[Record], float]
-    is_share: bool = True
-    better: str = "max"
 
 
 @dataclass(frozen=True)
@@ -75,6 +57,18 @@ class Metric:
         """Return whether the first round has the metric's columns; without rounds, it may."""
         return not records or not all(math.isnan(read(records[0])) for read in (self.read, self.judge))
 
+    def show(self, value: float) -> str:
+        """Return a value as it stands below a heading that names it; at most 9 characters."""
+        return self.test.show(value)
+
+    def show_with_unit(self, value: float) -> str:
+        """Return a value as it stands within a sentence.
+
+        >>> ACCURACY.show_with_unit(0.8), BITS.show_with_unit(2.0416)
+        ('80.00 %', '2.042 bits')
+        """
+        return self.show(value) if self.is_share else f"{self.show(value)} {self.unit}"
+
     @property
     def name(self) -> str:
         """The name of the reported value, as within a sentence."""
@@ -98,12 +92,12 @@ class Metric:
     @property
     def scale(self) -> float:
         """The factor of a value that is drawn or subtracted: shares are shown in per cent."""
-        return 100.0 if self.is_share else 1.0
+        return self.test.scale
 
     @property
     def digits(self) -> int:
-        """The decimals that are shown."""
-        return 2 if self.is_share else 3
+        """The decimals of means and differences."""
+        return self.test.digits
 
     @property
     def short(self) -> str:
@@ -140,35 +134,24 @@ def bits_per_character(record: Record) -> float:
     return math.log2(perplexity) if perplexity is not None and 0 < perplexity < math.inf else math.nan
 
 
-def _of(name: str) -> Callable[[Record], float]:
-    """Return a reader of a column of `results.csv`."""
-
-    def read(record: Record) -> float:
-        value = getattr(record, name)
-        return math.nan if value is None else value
-
-    return read
-
-
-_VALID_LETTERS = Column("letters right on the validation part", "valid acc", _of("valid_acc"))
+_VALID_LETTERS = replace(VALID_ACC, name="letters right on the validation part")
 
 ACCURACY = Metric(
-    Column("test accuracy", "test acc", _of("test_acc")), Column("validation accuracy", "valid acc", _of("valid_acc")),
+    TEST_ACC, VALID_ACC,
     names="test accuracies", key="acc", unit="percentage points", figure="accuracy", bound="is at least", room=0.1,
 )  # fmt: skip
 # Each of few letters counts much, bits have no upper end, and exact match and F1 use all of their range: no `room`.
 LETTERS_RIGHT = Metric(
-    Column("letters right", "test acc", _of("test_acc")), _VALID_LETTERS,
+    replace(TEST_ACC, name="letters right"), _VALID_LETTERS,
     names="letters right", key="acc", unit="percentage points", figure="accuracy", bound="are at least",
 )  # fmt: skip
 F1 = Metric(
-    Column("test macro F1", "test f1", _of("test_f1")), Column("validation macro F1", "valid f1", _of("valid_f1")),
+    Column("test macro F1", "test f1", recorded("test_f1")),
+    Column("validation macro F1", "valid f1", recorded("valid_f1")),
     names="test macro F1", key="f1", unit="percentage points", figure="f1", bound="is at least",
 )  # fmt: skip
 LOSS = Metric(
-    Column("test loss", "test loss", _of("test_loss"), is_share=False, better="min"),
-    Column("validation loss", "valid loss", _of("valid_loss"), is_share=False, better="min"),
-    names="test losses", key="loss", unit="nats", figure="loss", bound="is at most",
+    TEST_LOSS, VALID_LOSS, names="test losses", key="loss", unit="nats", figure="loss", bound="is at most",
 )  # fmt: skip
 BITS = Metric(
     Column("bits per character", "test bits", bits_per_character, is_share=False, better="min"),
@@ -179,7 +162,7 @@ BITS = Metric(
     names="bits per character", key="bits", unit="bits", figure="bits_per_character", bound="are at most",
 )  # fmt: skip
 EXACT_MATCH = Metric(
-    Column("exact match", "exact", _of("test_exact")), _VALID_LETTERS,
+    Column("exact match", "exact", recorded("test_exact")), _VALID_LETTERS,
     names="exact matches", key="exact", unit="percentage points", figure="exact_match", bound="are at least",
     note="Exact match is not measured on the validation part.",
 )  # fmt: skip

@@ -1,8 +1,9 @@
-"""A run directory, read: its rows, and `run.json` as it is."""
+"""Find run directories and read each into one `Run`."""
 
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -30,25 +31,25 @@ _BESIDE: Mapping[str, type[Any]] = MappingProxyType(
     {"layers": LayerRecord, "epochs": EpochRecord, "confusion": ConfusionRecord, "examples": ExampleRecord}
 )
 
-
 CHANGED = "changed since it was written: its checksum does not fit"
 """The fault of a file whose content is not the one that was sealed."""
+
+_GIVE_RUN = "give a run directory, outputs/<experiment>/<date>_<time>"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run has left behind so far.
+    """The content of a run directory, also of a run that is still going.
 
     Attributes:
         folder: the run directory.
         description: `run.json`; any value of it may be missing.
         records: the rounds 0, 1, 2, … without a gap; at least one.
         layers: the parameters of those rounds.
-        epochs: the epochs of those rounds; none where the run kept no `epochs.csv`.
-        confusion: what the tests of those rounds took for what; none where the run kept no `confusion.csv`.
-        examples: what the tickets of those rounds make of some texts; none where the run kept no `examples.csv`.
-        damages: a line for each file that is damaged: what is wrong with it, and what to do. What it holds before the
-            damage is above.
+        epochs: the epochs of those rounds; none if the run kept no `epochs.csv`.
+        confusion: the confusions of those rounds; none if the run kept no `confusion.csv`.
+        examples: the answers of those rounds to some texts; none if the run kept no `examples.csv`.
+        damages: a line for each file that is damaged: the fault and the remedy. The rows before the damage are above.
     """
 
     folder: Path
@@ -62,14 +63,59 @@ class Run:
 
     @property
     def metric(self) -> Metric:
-        """What the rounds are judged by."""
+        """The metric that judges the rounds."""
         return self.description.metric_for(self.records)
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a run directory, of a whole run or of a damaged one."""
+    """Return whether a folder is a run directory, also a damaged one."""
     # os.path knows an answer for every path; pathlib raises for one that is too long.
     return os.path.exists(folder / "run.json") or os.path.exists(folder / "results.csv")  # noqa: PTH110
+
+
+def natural(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts numbers within names by their size.
+
+    >>> sorted(["job 10", "job 9", "10", "9"], key=natural)
+    ['9', '10', 'job 9', 'job 10']
+    """
+    parts = re.split(r"([0-9]+)", text)
+    # Of two numbers without leading zeros, the one with more digits is larger.
+    return tuple(
+        (0, len(part.lstrip("0")), part.lstrip("0")) if i % 2 else (1, 0, part) for i, part in enumerate(parts) if part
+    )
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Return the run directories in a folder, however deep, or the folder itself if it is one; in natural order.
+
+    Links to folders are followed, to each folder once, so that a study can be gathered from links.
+    """
+    if is_run(folder):
+        return [folder]
+    return sorted(_below(folder), key=lambda run: [natural(part) for part in run.relative_to(folder).parts])
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    seen = set()
+    for inside, names, _ in os.walk(folder, followlinks=True):
+        real = os.path.realpath(inside)
+        if real in seen:
+            names.clear()  # a link led here before; os.walk goes no deeper
+            continue
+        seen.add(real)
+        if is_run(Path(inside)):
+            names.clear()  # no run lies within a run
+            yield Path(inside)
+        names.sort()
+
+
+def suggest_run(folder: Path) -> str:
+    """Return what to do about a folder that is no run: name one of the runs in it, or where runs are."""
+    inside = sorted(path.parent for path in folder.glob("*/run.json"))
+    if not inside:
+        return _GIVE_RUN
+    return f"give {f'one of the {len(inside)} runs in it, e.g.' if inside[1:] else 'the one in it,'} {inside[0]}"
 
 
 def read_run(folder: Path) -> Run:
@@ -79,31 +125,27 @@ def read_run(folder: Path) -> Run:
         SettingError: there is no such folder, it is no run, `run.json` is damaged, or no sound round is left.
     """
     if os.path.isfile(folder):  # noqa: PTH113
-        raise SettingError(f"{folder}: is a file; give a run directory, outputs/<experiment>/<date>_<time>")
+        raise SettingError(f"{folder}: is a file; {_GIVE_RUN}")
     if not os.path.isdir(folder):  # noqa: PTH112
-        raise SettingError(f"{folder}: no such folder; give a run directory, outputs/<experiment>/<date>_<time>")
+        raise SettingError(f"{folder}: no such folder; {_GIVE_RUN}")
     if not is_run(folder):
         raise SettingError(f"{folder}: not a run directory, it has no run.json; {suggest_run(folder)}")
     described = read_description(folder / "run.json")
     changed = [] if described.is_as_written else [f"{folder / 'run.json'}: {CHANGED}; restore it from a copy"]
     records, damages = _read_rounds(folder / "results.csv", bool(described.finished))
-    tables: list[list[Any]] = []
+    tables = []
     for name, kind in _BESIDE.items():
-        path = folder / f"{name}.csv"
-        rows, damage = [], None
-        if kind is LayerRecord or path.exists():
-            rows, damage = _read_beside(path, kind)
+        rows, damage = _read_beside(folder / f"{name}.csv", kind)
         # A run that is still going writes its tables one after the other: one of them may be a round ahead.
-        tables.append([row for row in rows if row.round < len(records)])
+        tables.append(tuple(row for row in rows if row.round < len(records)))
         damages += [damage] if damage else []
     if not damages:
         damages += find_changed_tables(folder)
-    layers, epochs, confusion, examples = map(tuple, tables)
-    return Run(folder, described, tuple(records), layers, epochs, confusion, examples, (*changed, *damages))
+    return Run(folder, described, tuple(records), *tables, damages=(*changed, *damages))
 
 
 def _read_rounds(path: Path, finished: bool) -> tuple[list[Record], list[str]]:
-    """The sound rounds, at least one, and what is wrong with those after them."""
+    """Return the sound rounds, at least one, and a line about those after them if they are damaged."""
     if not path.exists() and finished:
         raise SettingError(f"{path}: no such file, but the run has finished; restore it from a copy")
     if not path.exists():
@@ -123,9 +165,10 @@ def _read_rounds(path: Path, finished: bool) -> tuple[list[Record], list[str]]:
 
 
 def _read_beside(path: Path, kind: type[Any]) -> tuple[list[Any], str | None]:
-    """The sound rows of a table beside `results.csv`, and what is wrong with it."""
+    """Return the sound rows of a table beside `results.csv`, and its damage."""
     if not path.exists():
-        return [], f"{path}: no such file, but results.csv is there; restore it from a copy"
+        is_kept = kind is LayerRecord  # the others may be missing
+        return [], f"{path}: no such file, but results.csv is there; restore it from a copy" if is_kept else None
     try:
         rows, damage = read_sound_records(path, kind)
     except SettingError as error:
@@ -134,24 +177,8 @@ def _read_beside(path: Path, kind: type[Any]) -> tuple[list[Any], str | None]:
         return rows, damage
     # Sums over a round that lacks some of its rows would be wrong, and look right.
     last = max((row.round for row in rows), default=0)
-    sizes = [sum(_weight(row) for row in rows if row.round == round_) for round_ in (0, last)]
+    sizes = [sum(getattr(row, "count", 1) for row in rows if row.round == round_) for round_ in (0, last)]
     return rows if last and sizes[0] == sizes[1] else [row for row in rows if row.round != last], damage
-
-
-def _weight(row: Any) -> int:
-    return row.count if isinstance(row, ConfusionRecord) else 1
-
-
-def suggest_run(folder: Path) -> str:
-    """What to say to whoever gave a folder that is no run: one of those in it, or where runs lie."""
-    inside = sorted(path.parent for path in folder.glob("*/run.json"))
-    if not inside:
-        return "give a run directory, outputs/<experiment>/<date>_<time>"
-    return (
-        f"give one of the {len(inside)} runs in it, e.g. {inside[0]}"
-        if inside[1:]
-        else f"give the one in it, {inside[0]}"
-    )
 
 
 def read_description(path: Path) -> Description:

@@ -1,8 +1,8 @@
-"""Round tickets: a mask, the weights that it leaves, what is needed to use them, as a run writes them (`sealed`).
+"""Read and write the weights of a run in sealed files: round tickets, and the weights that rounds rewind to.
 
-The file holds each parameter and buffer of the network under its own name, zeros where the mask says, and each mask as
-booleans under `mask/NAME`. Its content is `about` (round, results, model settings, class names) and `tokenizer` (JSON
-of the `tokenizers` library, as text). There is no pickle in it.
+A round ticket holds each parameter and buffer of the network under its own name, with zeros for pruned entries, and
+each mask as booleans under `mask/NAME`. Its content is `about` (round, results, model settings, class names) and
+`tokenizer` (JSON of the `tokenizers` library, as text). It holds no pickle.
 """
 
 from __future__ import annotations
@@ -21,20 +21,22 @@ from lt_lightning.data.tokenizer import SPECIAL_WORDS
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
 from lt_lightning.runs.masks import FORMAT, MASK, VERSION
+from lt_lightning.runs.rounds import rewind_path
 from lt_lightning.storage.sealed import quoted
 from lt_lightning.storage.tensors import read_sealed, write_sealed
 
+_REWIND_FORMAT, _REWIND_VERSION = "lt-lightning rewind weights", "1"
 _DEEPEST = 16
-"""Lists and objects within each other; tickets have four."""
+"""The deepest nesting of lists and objects; tickets have four."""
 
 
 @dataclass(frozen=True)
 class RoundTicket:
-    """What a round trained.
+    """The network that a round trained.
 
     Attributes:
         weights: the network's parameters and buffers by name.
-        mask: which entries of the prunable ones are alive.
+        mask: the living entries of the prunable parameters.
         about: plain values: `round`, `model`, `class_names`, `sparsity`, `test_acc`, …
         tokenizer: the words, as JSON of the `tokenizers` library.
     """
@@ -49,12 +51,12 @@ class RoundTicket:
         """All words in the order of their ids, `<unk>` and `<pad>` first.
 
         Raises:
-            ValueError: the tokenizer is none that a run writes.
+            ValueError: the tokenizer is not one that a run writes.
         """
         try:
             numbers = json.loads(self.tokenizer)["model"]["vocab"]
             words = sorted(numbers, key=numbers.__getitem__)
-            "".join(words).encode()  # half a character is no text
+            "".join(words).encode()  # half of a surrogate pair is no text
             sound = [*map(numbers.__getitem__, words)] == [*range(len(words))]
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             sound, words = False, []
@@ -63,7 +65,7 @@ class RoundTicket:
         return words
 
     def save(self, path: Path) -> str:
-        """Write the ticket, whole or not at all, and give its seal."""
+        """Write the ticket, whole or not at all, and return its seal."""
         tensors = {**self.weights, **{MASK + name: tensor for name, tensor in self.mask.items()}}
         content = {"format": FORMAT, "version": VERSION, "about": dict(self.about), "tokenizer": self.tokenizer}
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +76,7 @@ class RoundTicket:
         """Read a ticket.
 
         Raises:
-            SettingError: if the file is none, or damaged.
+            SettingError: if the file is not a ticket, or damaged.
         """
         tensors, content = read_sealed(path, FORMAT, VERSION)
         about, tokenizer = content.get("about"), content.get("tokenizer")
@@ -86,7 +88,7 @@ class RoundTicket:
             if tensor.dtype != torch.bool or name not in weights or weights[name].shape != tensor.shape:
                 raise SettingError(f"{path}: a ticket with a mask of {name!a} that fits no weight; write it again")
             pruned = weights[name][~tensor]
-            # NaN counts. Some types can be counted only once they are cast.
+            # NaN counts. Some types can be counted only after a cast.
             if (pruned if pruned.is_complex() else pruned.double()).count_nonzero():
                 raise SettingError(
                     f"{path}: a ticket with pruned entries of {name!a} that are not zero; restore it from a copy"
@@ -95,12 +97,12 @@ class RoundTicket:
 
 
 def check_nesting(content: Any) -> None:
-    """Check that plain values can be written as UTF-8, and are not nested deeper than code can follow.
+    """Check that plain values can be written as UTF-8 and are not nested too deep.
 
     Raises:
         ValueError: a value is half of a surrogate pair, or too deep.
     """
-    waiting = [(content, 0)]  # without recursion, whose depth a file would decide
+    waiting = [(content, 0)]  # no recursion: a file would decide its depth
     while waiting:
         value, depth = waiting.pop()
         if depth > _DEEPEST:
@@ -129,3 +131,21 @@ def check_parameters(path: Path, found: Mapping[str, Tensor], expected: Mapping[
         if here != there:
             shapes = f"{'none' if here is None else here}, the network {'none' if there is None else there}"
             raise SettingError(f"{path}: the weights of another network: of {name!a} it has {shapes}; restore it")
+
+
+def write_rewind_weights(run: Path, weights: Mapping[str, Tensor]) -> str:
+    """Write the weights that rounds rewind to, by parameter name, and return the seal of their file.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    return write_sealed(rewind_path(run), weights, {"format": _REWIND_FORMAT, "version": _REWIND_VERSION})
+
+
+def read_rewind_weights(run: Path) -> dict[str, Tensor]:
+    """Read the weights that rounds rewind to.
+
+    Raises:
+        SettingError: if there are none, or their file is damaged.
+    """
+    return read_sealed(rewind_path(run), _REWIND_FORMAT, _REWIND_VERSION)[0]

@@ -1,8 +1,7 @@
-"""The rounds that a run has played: a sealed file each, from which tables can be written anew and a run goes on.
+"""The finished rounds of a run, a sealed file each, from which tables are written and a run is resumed.
 
-A round is over once `state/round_NN.json` is there: it appears as a whole, after the round's ticket. Tables are
-copies of what these files say; where a table is damaged, or was not yet written when the run was killed, it is
-written anew.
+A round is over once `state/round_NN.json` is there, which appears as a whole after the round's ticket. Tables are
+copies of these files: a table that is damaged, or was not yet written when the run was killed, is written again.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -39,25 +39,22 @@ _LARGEST = 2**28
 
 _TABLES: Mapping[str, type[Any]] = MappingProxyType(
     {
-        "results": Record,
-        "layers": LayerRecord,
-        "epochs": EpochRecord,
-        "confusion": ConfusionRecord,
+        "results": Record, "layers": LayerRecord, "epochs": EpochRecord, "confusion": ConfusionRecord,
         "examples": ExampleRecord,
     }
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class PlayedRound:
-    """All that a round adds to the tables, and the seals of the files that go with it.
+    """The rows that a round adds to each table, and the seals of its files.
 
     Attributes:
         results: its one row of `results.csv`.
         layers: its rows of `layers.csv`; and so on.
         ticket: the seal of its ticket.
-        rewind: the seal of the weights that later rounds rewind to; None where there are none.
-        settings: what made the round, `config` and the corpus's `fingerprint`, as in `run.json`; None in older records.
+        rewind: the seal of the weights that later rounds rewind to, if any.
+        settings: `config` and the corpus's `fingerprint`, as in `run.json`; None in older records.
     """
 
     results: tuple[Record]
@@ -77,12 +74,12 @@ class PlayedRound:
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a run has come.
+    """The state of a run directory.
 
     Attributes:
         rounds: the rounds that are over and sound, from round 0 on without a gap.
-        damages: a line for each damaged file: which, and what is wrong with it.
-        stale: the tables that do not say what the rounds say, such as `results.csv`.
+        damages: a line for each damaged file with its fault.
+        stale: the tables that differ from the rounds, such as `results.csv`.
     """
 
     rounds: tuple[PlayedRound, ...]
@@ -91,26 +88,22 @@ class Standing:
 
 
 def ticket_path(run: Path, number: int) -> Path:
-    """Where the ticket of a round lies."""
+    """Return the path of a round's ticket."""
     return run / "tickets" / f"round_{number:02}.safetensors"
 
 
 def rewind_path(run: Path) -> Path:
-    """Where the weights lie that rounds rewind to."""
+    """Return the path of the weights that rounds rewind to."""
     return run / STATE / "rewind.safetensors"
 
 
 def write_round(run: Path, played: PlayedRound) -> None:
-    """Put on record that a round is over; its ticket must be there.
-
-    Raises:
-        OSError: if the file cannot be written.
-    """
+    """Record that a round is over; its ticket must be there. Raise OSError if the file cannot be written."""
     write_whole(_path(run, played.record.round), seal_json({"format": _FORMAT, "version": _VERSION, **asdict(played)}))
 
 
 def write_tables(run: Path, rounds: Sequence[PlayedRound]) -> None:
-    """Write the tables of these rounds, each whole or not at all; `results.csv`, whose rows people count, last.
+    """Write the tables of these rounds, each whole or not at all; `results.csv`, whose rows are counted, last.
 
     Raises:
         OSError: if a file cannot be written.
@@ -124,55 +117,57 @@ def write_tables(run: Path, rounds: Sequence[PlayedRound]) -> None:
 
 
 def find_standing(run: Path) -> Standing:
-    """Look through a run directory: every file of every round is checked against its seal.
+    """Check every file of every round of a run against its seal.
 
-    Tickets before the newest may be missing: they were not kept, and going on needs none of them.
+    Tickets before the newest may be missing: they were not kept, and resuming needs none of them.
     """
     rounds: list[PlayedRound] = []
     damages: list[str] = []
     masks: Masks | None = None
     try:
         for played in _recorded(run):
-            if ticket_path(run, played.record.round).exists():
-                masks = _check_ticket(ticket_path(run, played.record.round), played.ticket, masks)
+            ticket = ticket_path(run, played.record.round)
+            if ticket.exists():
+                masks = _check_ticket(ticket, played.ticket, masks)
             if played.rewind is not None:
-                _compare_seals(rewind_path(run), played.rewind)
+                with _without_remedy():
+                    found = read_seal(rewind_path(run))
+                _compare_seals(rewind_path(run), found, played.rewind)
             rounds.append(played)
     except SettingError as error:
         damages.append(str(error))
-    if rounds and not ticket_path(run, rounds[-1].record.round).exists():
-        damages.append(f"{ticket_path(run, rounds[-1].record.round)}: no such file, and it is the newest ticket")
+    if rounds and not (newest := ticket_path(run, rounds[-1].record.round)).exists():
+        damages.append(f"{newest}: no such file, and it is the newest ticket")
     while rounds and not ticket_path(run, rounds[-1].record.round).exists():
-        rounds.pop()  # back to a round from whose ticket the run can go on
+        rounds.pop()  # back to a round from whose ticket the run can be resumed
     stale, changed = _compare_tables(run, rounds)
     if not damages:
-        damages += [f"{said}; it is written anew" for said in changed]
+        damages += [f"{line}; it is written anew" for line in changed]
     return Standing(tuple(rounds), tuple(damages), tuple(stale))
 
 
 def find_changed_tables(run: Path) -> list[str]:
-    """A line for each table that does not say what the rounds on record say; none where there is no record.
+    """Return a line for each table that differs from the rounds on record; none without a record.
 
-    Quick, as it reads no ticket; also for a run that is still going.
+    Reads no ticket, which makes it quick, also for a run that is still going.
     """
-    rounds: list[PlayedRound] = []
     try:
-        rounds += _recorded(run)
+        rounds = list(_recorded(run))
     except SettingError as error:
         return [str(error)]
     _, changed = _compare_tables(run, rounds)
-    return [f"{said}; python -m lt_lightning.train resume={run} writes it anew" for said in changed if rounds]
+    return [f"{line}; python -m lt_lightning.train resume={run} writes it anew" for line in changed if rounds]
 
 
 def has_records(run: Path) -> bool:
-    """Whether a round is on record, sound or not."""
+    """Return whether a round is on record, sound or not."""
     return bool(_numbers(run))
 
 
 def set_aside_rounds(run: Path, first: int) -> None:
-    """Take the rounds from `first` on off the record: they follow from one that is to be played again.
+    """Move the records of the rounds from `first` on, which will be trained again, to `state/before_TIME`.
 
-    Nothing is lost: their records, and the tables with their rows, are put into `state/before_TIME`.
+    The tables with their rows are copied there, too.
     """
     later = [number for number in _numbers(run) if number >= first]
     if not later:
@@ -187,11 +182,7 @@ def set_aside_rounds(run: Path, first: int) -> None:
 
 
 def _recorded(run: Path) -> Iterator[PlayedRound]:
-    """The rounds on record, one after the other.
-
-    Raises:
-        SettingError: at the first that is missing or damaged.
-    """
+    """Yield the rounds on record; raise SettingError at the first that is missing or damaged."""
     for number in range(max(_numbers(run), default=-1) + 1):
         yield read_round(_path(run, number), number)
 
@@ -201,36 +192,34 @@ def _numbers(run: Path) -> list[int]:
     return [int(name) for name in names if re.fullmatch("[0-9]{2,6}", name)]
 
 
+def _path(run: Path, number: int) -> Path:
+    return run / STATE / f"round_{number:02}.json"
+
+
 def _tables(run: Path) -> dict[str, bytes | None]:
-    """The tables as they are."""
-    paths = {name: run / f"{name}.csv" for name in _TABLES}
-    return {name: _read_table(path) if path.is_file() else None for name, path in paths.items()}
-
-
-def _read_table(path: Path) -> bytes:
-    """Return the bytes of a table; none where it cannot be read, so that it counts as damaged."""
-    try:
-        return read_regular(path, _LARGEST)
-    except OSError:
-        return b""
+    """Return the bytes of each table: None if it is missing, empty if it cannot be read, so that it is damaged."""
+    tables: dict[str, bytes | None] = {}
+    for name in _TABLES:
+        path = run / f"{name}.csv"
+        try:
+            tables[name] = read_regular(path, _LARGEST) if path.is_file() else None
+        except OSError:
+            tables[name] = b""
+    return tables
 
 
 def _compare_tables(run: Path, rounds: Sequence[PlayedRound]) -> tuple[list[str], list[str]]:
-    """The tables that do not say what the rounds say, and of those that are damaged, which and how."""
+    """Return the tables that differ from the rounds, and a line with the fault of each that is damaged."""
     there, content, before = _tables(run), _render(rounds), _render(rounds[:-1])
     stale = [name for name in _TABLES if there[name] != content[name]]
-    # A run that was killed between its record of a round and a table has not lost anything.
+    # A run that was killed between its record of a round and a table has lost nothing.
     changed = [name for name in stale if there[name] != before[name]]
     fault = {name: "no such file" if there[name] is None else "changed since it was written" for name in changed}
     return [f"{name}.csv" for name in stale], [f"{run / f'{name}.csv'}: {fault[name]}" for name in changed]
 
 
-def _path(run: Path, number: int) -> Path:
-    return run / STATE / f"round_{number:02}.json"
-
-
 def _render(rounds: Sequence[PlayedRound]) -> dict[str, bytes | None]:
-    """The tables as they should be; None for one that should not be there."""
+    """Return the tables as they should be; None for one that should not be there."""
     return {name: render_records(rows) if (rows := _rows(rounds, name)) else None for name in _TABLES}
 
 
@@ -240,28 +229,30 @@ def _rows(rounds: Sequence[PlayedRound], name: str) -> list[Any]:
 
 def _check_ticket(path: Path, seal: str, before: Masks | None) -> Masks:
     """Check that a ticket is the file that the run wrote, and prunes further than the one before; return its masks."""
-    try:
+    with _without_remedy():
         found, masks = read_masks(path)
         if before is not None:
             check_inside(path, masks, before)
-    except SettingError as error:
-        raise SettingError(str(error).rpartition(";")[0]) from None  # a run that goes on is its own remedy
-    if found != seal:
-        raise SettingError(f"{path}: sound, but not the file that the run wrote there")
+    _compare_seals(path, found, seal)
     return masks
 
 
-def _compare_seals(path: Path, seal: str) -> None:
-    try:
-        found = read_seal(path)
-    except SettingError as error:
-        raise SettingError(str(error).rpartition(";")[0]) from None  # a run that goes on is its own remedy
+def _compare_seals(path: Path, found: str, seal: str) -> None:
     if found != seal:
         raise SettingError(f"{path}: sound, but not the file that the run wrote there")
 
 
+@contextmanager
+def _without_remedy() -> Iterator[None]:
+    """Cut the remedy off an error: resuming the run is the remedy."""
+    try:
+        yield
+    except SettingError as error:
+        raise SettingError(str(error).rpartition(";")[0]) from None
+
+
 def seal_json(content: Mapping[str, Any]) -> bytes:
-    """The one text of a JSON object that holds its own checksum, as its last value.
+    """Return the text of a JSON object with its checksum as last value.
 
     >>> seal_json({"round": 1}).decode().strip()
     '{"round": 1, "sha256": "e4efddf83021d110e595718fe5deacd60f8c00e4a9597a2c4385e77b0ec18c59"}'
@@ -271,11 +262,7 @@ def seal_json(content: Mapping[str, Any]) -> bytes:
 
 
 def read_round(path: Path, number: int) -> PlayedRound:
-    """Read the record of a round.
-
-    Args:
-        path: a file that `write_round` wrote.
-        number: the round that it must be of.
+    """Read the record of round `number` from a file that `write_round` wrote.
 
     Raises:
         SettingError: if it is not there, or damaged.
@@ -304,7 +291,7 @@ def read_round(path: Path, number: int) -> PlayedRound:
 
 
 def _maker(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
-    """What makes a row of such a table from its JSON, in which a shape is a list."""
+    """Return a function that makes a row of a table from its JSON, in which a shape is a list."""
     return lambda values: kind(
         **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     )

@@ -1,4 +1,4 @@
-"""All rounds of many runs as one tidy table, a pandas DataFrame. pandas is imported once a table is asked for."""
+"""Return all rounds of many runs as one tidy table, a pandas DataFrame. pandas is imported by the first table."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import SettingError
-from lt_lightning.runs.folders import find_runs
-from lt_lightning.runs.reading import Run, read_run
+from lt_lightning.runs.formatting import say
+from lt_lightning.runs.reading import Run, find_runs, read_run
 from lt_lightning.runs.records import Record, optional_columns
-from lt_lightning.runs.saying import say
 
 if TYPE_CHECKING:
     import pandas
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
 def load_runs(folder: str | os.PathLike[str]) -> pandas.DataFrame:
     """Return the rounds of all runs in a folder, however deep, whatever their corpora, one row per run and round.
 
-    The columns are `run` (the run directory, from `folder`), `task`, what describes the run (`experiment`, `corpus`,
+    The columns are `run` (the run directory, from `folder`), `task`, values of `run.json` (`experiment`, `corpus`,
     `network`, `model`, `optimizer`, `scheduler`, `criterion`, `scope`, `amount`, `rewind`, `seed`, `started`,
-    `finished`; missing where `run.json` lacks it), those of `results.csv` (shares are fractions), and `density`.
+    `finished`; missing if it lacks them), those of `results.csv` (shares are fractions), and `density`.
 
     Args:
         folder: a run directory, or a folder with runs in it. A run that cannot be read is left out with a warning.
@@ -48,7 +47,7 @@ def load_runs(folder: str | os.PathLike[str]) -> pandas.DataFrame:
 
 
 def tabulate_rounds(runs: Sequence[Run], base: Path) -> pandas.DataFrame:
-    """Return the rounds of runs that were read, as `load_runs` does; `base` is the folder that runs are named from."""
+    """Return the rounds of runs like `load_runs`; runs are named from the folder `base`."""
     import pandas
 
     rows = [
@@ -62,9 +61,9 @@ def tabulate_rounds(runs: Sequence[Run], base: Path) -> pandas.DataFrame:
 
 
 def tabulate_runs(runs: Sequence[Run], base: Path) -> pandas.DataFrame:
-    """Return one row per run: what describes it, its last round, and what its first and last round reached.
+    """Return one row per run: the values that describe it, its last round, and `full` and `last`.
 
-    `metric` names what the run is judged by: `full` and `last` are its values in round 0 and in the last round.
+    These two are the values of `metric`, the run's metric, in round 0 and in the last round.
     """
     import pandas
 
@@ -80,7 +79,7 @@ def tabulate_runs(runs: Sequence[Run], base: Path) -> pandas.DataFrame:
 
 
 def name_run(folder: Path, base: Path) -> str:
-    """Return a run's folder, from `base` where it lies below that, and otherwise as it was given."""
+    """Return a run's folder, from `base` if it lies below that, and otherwise as it was given."""
     below = os.path.relpath(folder, base)
     return say(str(folder) if below.startswith(os.pardir) else below)
 
@@ -93,7 +92,7 @@ def _about(run: Run, base: Path) -> dict[str, Any]:
         "model": config.model.name, "optimizer": config.optimizer.name, "scheduler": config.scheduler.name,
         "criterion": pruning.criterion,
         "scope": pruning.scope, "amount": pruning.amount, "rewind": pruning.rewind,
-        "seed": config.seed if about.seed is None else about.seed,  # older runs have it among their settings alone
+        "seed": config.seed if about.seed is None else about.seed,  # older runs have it in their settings alone
         "started": about.started, "finished": about.finished,
     }  # fmt: skip
     plain = {key: say(value) if isinstance(value, str) else value for key, value in described.items()}

@@ -12,7 +12,7 @@ from rich.console import Console
 from lt_lightning.experiment.progress import RoundsDisplay, Screen
 from lt_lightning.runs.metrics import ACCURACY, BITS, EXACT_MATCH, LETTERS_RIGHT, Metric
 from lt_lightning.runs.records import LayerRecord, Record
-from lt_lightning.runs.terminal import round_cells, round_columns
+from lt_lightning.runs.terminal import round_columns
 
 METRICS = (ACCURACY, BITS, EXACT_MATCH, LETTERS_RIGHT)
 RECORD = Record(0, 0.0, 500, 500, 1, 0.1, 0.2, 0.9, 0.25, 0.89, 12.5, test_perplexity=4.0)
@@ -98,8 +98,8 @@ def test_no_line_is_wider_than_the_terminal(metric: Metric, width: int) -> None:
 def test_every_cell_of_a_narrow_table_is_whole_and_below_its_heading(metric: Metric, width: int) -> None:
     lines = lines_of_a_run(metric, width)
     (head,) = (number for number, line in enumerate(lines) if line.startswith("round  "))
-    cells = dict(zip(round_columns(metric), round_cells(replace(RECORD, test_exact=0.5), metric), strict=True))
-    shown = [name for name in round_columns(metric) if f"  {name}" in f"  {lines[head]}"]
+    cells = {column.heading: column.cell(replace(RECORD, test_exact=0.5)) for column in round_columns(metric)}
+    shown = [name for name in cells if f"  {name}" in f"  {lines[head]}"]
     assert {"round", "density", "test acc", metric.heading} <= {*shown, "valid acc" if width == 40 else "round"}
     row = next(line for line in lines[head + 2 :] if line.strip())
     assert re.split(r"  +", row.strip()) == [cells[name] for name in shown]
@@ -107,7 +107,7 @@ def test_every_cell_of_a_narrow_table_is_whole_and_below_its_heading(metric: Met
         end = lines[head].index(name) + len(name)
         assert row[:end].endswith(cells[name])
     note = " ".join(" ".join(lines[:head]).split())
-    assert all((name in shown) != (name in note.partition("also has")[2]) for name in round_columns(metric))
+    assert all((name in shown) != (name in note.partition("also has")[2]) for name in cells)
 
 
 def test_a_terminal_that_changes_its_width_gets_new_headings() -> None:

@@ -13,6 +13,7 @@ from matplotlib.text import Text
 from lt_lightning.report.comparison.comparison import Difference, Pair, Point, curve, has_collapsed, pairs
 from lt_lightning.report.comparison.grouping import Group
 from lt_lightning.report.comparison.study import gather
+from lt_lightning.report.figures.axes import levels_of
 from lt_lightning.report.figures.comparison import (
     looks,
     means_figure,
@@ -23,7 +24,6 @@ from lt_lightning.report.figures.comparison import (
 from lt_lightning.report.figures.confusion import Panel, confusion_figure
 from lt_lightning.report.figures.curves import compared_learning_figure
 from lt_lightning.report.figures.gallery import compose, layers_agree, mean_layers
-from lt_lightning.report.figures.run import levels_of
 from lt_lightning.report.statistics import Estimate, estimate, scaled
 from lt_lightning.runs.metrics import ACCURACY
 from lt_lightning.runs.records import LayerRecord
@@ -34,7 +34,7 @@ MakeRun = Callable[..., Path]
 def points_of(*rounds: Sequence[float], offset: float = 0.0) -> list[Point]:
     """A round for each sequence of accuracies."""
     return [
-        Point(i, 0.5**i, estimate([value + offset for value in one]), estimate(one), estimate(one), estimate(one))
+        Point(i, 0.5**i, {"test_acc": estimate([value + offset for value in one])}, estimate(one))
         for i, one in enumerate(rounds)
     ]
 
@@ -152,7 +152,7 @@ def test_a_ticket_that_has_collapsed_does_not_squeeze_the_others(make_run: MakeR
     low, high = drawn["paired"][0].axes[0].get_ylim()
     assert -3 < low < 0
     assert 4 < high < 8  # 91 − 87, and not 40 − 25
-    assert all("leaves the picture" in drawn[name][1] for name in ("accuracy", "paired"))
+    assert all("go on beyond the figure" in drawn[name][1] for name in ("accuracy", "paired"))
     axes = drawn["accuracy"][0].axes[0]
     marked = [np.asarray(line.get_xydata()).tolist() for line in axes.lines if line.get_gid() == "below"]
     (x, y), (_, y_too) = (one for (one,) in marked)
@@ -195,7 +195,7 @@ CONFUSION = {(0, 0): 90, (0, 1): 10, (1, 0): 40, (1, 1): 60}
 
 def test_confusions_are_shares_of_the_true_class_with_their_counts() -> None:
     panels = [Panel("full network\n100 %", CONFUSION), Panel("ticket\n1 %", {(0, 0): 1, (1, 0): 3, (1, 1): 1})]
-    figure = confusion_figure(panels, {0: "World", 1: "Sports"}, "T", "S")
+    figure = confusion_figure(panels, "T", "S", {0: "World", 1: "Sports"})
     full, ticket, points = figure.axes
     (mesh,) = full.collections
     np.testing.assert_allclose(np.asarray(mesh.get_array()).reshape(2, 2), [[90, 10], [40, 60]])
@@ -212,7 +212,7 @@ def test_confusions_are_shares_of_the_true_class_with_their_counts() -> None:
 def test_numbers_of_confusions_stand_out_from_their_cells() -> None:
     counts = {(row, taken): 10 * taken + row + 1 for row in range(12) for taken in range(12)}
     counts |= {(row, row): 40 * row for row in range(12)}
-    figure = confusion_figure([Panel("T", counts)], {i: f"class {i}" for i in range(12)}, "T")
+    figure = confusion_figure([Panel("T", counts)], "T", "", {i: f"class {i}" for i in range(12)})
     figure.draw_without_rendering()
     (mesh,) = figure.axes[0].collections
     texts = figure.axes[0].texts
@@ -228,7 +228,9 @@ def test_darker_is_more_also_in_grey() -> None:
 
 
 def test_many_classes_have_no_numbers_and_few_names() -> None:
-    figure = confusion_figure([Panel("T", {(i, i): 1 for i in range(40)})], {i: f"class {i}" for i in range(40)}, "T")
+    figure = confusion_figure(
+        [Panel("T", {(i, i): 1 for i in range(40)})], "T", "", {i: f"class {i}" for i in range(40)}
+    )
     assert len(figure.axes[0].texts) == 0
     assert len(figure.axes[0].get_yticklabels()) == 20
 
@@ -237,7 +239,7 @@ def test_names_below_columns_do_not_meet() -> None:
     names = {i: f"a rather long name {i}" for i in range(20)}
     for count in (4, 12, 20):
         shown = dict(list(names.items())[:count])
-        figure = confusion_figure([Panel("T", CONFUSION)] * 2, shown, "T")
+        figure = confusion_figure([Panel("T", CONFUSION)] * 2, "T", "", shown)
         figure.draw_without_rendering()
         for axes in figure.axes[:2]:
             corners = [label.get_transform().transform((0, 0)) for label in axes.get_xticklabels()]

@@ -10,8 +10,8 @@ import pytest
 
 from lt_lightning.errors import SettingError
 from lt_lightning.runs.description import FORMAT, Description, write_content
-from lt_lightning.runs.machine import describe_cpu
 from lt_lightning.runs.reading import read_description, read_object
+from lt_lightning.runtime.machine import describe_cpu
 
 DESCRIPTION = {
     "format": FORMAT,

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from lt_lightning.report.figures.run import layers_figure, learning_figure, metric_figure, save_figure
+from lt_lightning.report.figures.run import layers_figure, learning_figure, metric_figure
+from lt_lightning.report.figures.style import save_figure
 from lt_lightning.runs.records import EpochRecord, LayerRecord, Record
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from lt_lightning.report.comparison.grouping import comparable, group_runs
-from lt_lightning.runs.folders import find_runs
-from lt_lightning.runs.reading import Run, read_run
+from lt_lightning.runs.reading import Run, find_runs, read_run
 
 MakeRun = Callable[..., Path]
 

@@ -1,13 +1,22 @@
 """Every task has its metric: how it is read, compared and written."""
 
 import math
+import re
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lt_lightning.report.comparison.page import render_comparison
+from lt_lightning.report.comparison.study import gather
+from lt_lightning.report.comparison.tables import rounds_table
+from lt_lightning.report.latex import run_latex
+from lt_lightning.report.run_page import render_page
+from lt_lightning.runs.columns import Column
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.metrics import (
     ACCURACY,
@@ -18,9 +27,10 @@ from lt_lightning.runs.metrics import (
     Metric,
     shared_baseline,
 )
+from lt_lightning.runs.reading import read_run
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.tasks import TASKS
-from lt_lightning.runs.terminal import measured, round_cells, round_columns, round_header, round_line, round_row
+from lt_lightning.runs.terminal import round_columns, round_header, round_line, round_row
 from lt_lightning.runs.winners import best_ticket, smallest_winner
 
 RECORD = Record(3, 0.488, 2622312, 5121704, 10, 0.12345, 0.2, 0.895, 0.3, 0.8912, 123.44, 4.0, 0.25)
@@ -89,14 +99,14 @@ def test_the_table_of_rounds_is_100_wide_and_has_a_column_for_the_metric(
         replace(RECORD, test_perplexity=2.0 ** min(bits, 1000), test_exact=exact),
         replace(RECORD, test_perplexity=nothing, test_exact=nothing),
     ):
-        row = round_row(record, metric)
-        assert len(row) == len(round_header(metric).split("\n")[0]) == 100
-        headings = round_header(metric).split("\n")[0]
-        for heading, cell in zip(round_columns(metric), round_cells(record, metric), strict=True):
-            assert row[: headings.index(heading) + len(heading)].endswith(cell)
+        columns = round_columns(metric)
+        row, headings = round_row(record, columns), round_header(columns).split("\n")[0]
+        assert len(row) == len(headings) == 100
+        for column in columns:
+            assert row[: headings.index(column.heading) + len(column.heading)].endswith(column.cell(record))
         assert "nan" not in row
-        assert measured(metric.read(record), metric) in row
-        assert f"  {metric.heading} {measured(metric.read(record), metric)}  " in round_line(record, 20, metric)
+        assert metric.show(metric.read(record)) in row
+        assert f"  {metric.heading} {metric.show(metric.read(record))}  " in round_line(record, 20, metric)
 
 
 def test_a_language_models_line_and_columns_tell_its_bits() -> None:
@@ -105,7 +115,7 @@ def test_a_language_models_line_and_columns_tell_its_bits() -> None:
         "test loss 0.3000  test acc 89.12 %  test bits 2.000  123.4 s"
     )
     assert round_columns(LETTERS_RIGHT) == round_columns(ACCURACY)
-    assert round_columns(EXACT_MATCH)[-3:] == ("test acc", "exact", "seconds")
+    assert [column.heading for column in round_columns(EXACT_MATCH)][-3:] == ["test acc", "exact", "seconds"]
 
 
 N_GRAM = {"name": "order-2 n-gram with back-off", "value": 2.95}
@@ -135,3 +145,29 @@ def test_runs_share_a_baseline_that_is_the_same_within_a_hundredth() -> None:
     assert of(2.95, None) is None
     assert of(None, None) is None
     assert shared_baseline([Baseline("n-gram", 2.95), Baseline("other", 2.95)]) is None
+
+
+def test_a_metric_of_two_columns_is_shown_by_every_table(
+    make_run: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    margin = Metric(
+        Column("test margin", "margin", lambda record: record.test_acc - 0.5, is_share=False),
+        Column("validation margin", "valid margin", lambda record: record.valid_acc - 0.5, is_share=False),
+        names="margins", key="margin", unit="points", figure="margin", bound="is at least",
+    )  # fmt: skip
+    monkeypatch.setattr(Description, "metric_for", lambda self, records=(): margin)
+    run = read_run(make_run(accuracies=(0.8, 0.7), name="runs/0"))
+    columns = round_columns(margin)
+    shown = [
+        dict(zip(re.split("  +", round_header(columns).partition("\n")[0]), text.split("  "), strict=False))
+        for text in (re.sub("  +", "  ", round_row(record, columns).strip()) for record in run.records)
+    ]
+    assert [(row["margin"], row["valid margin"]) for row in shown] == [("0.300", "0.300"), ("0.200", "0.200")]
+    assert "margin 0.200" in round_line(run.records[1], 1, margin)
+    assert "0.200 & 10.2" in run_latex(run)
+    page = render_page(run, [])
+    assert "<th>margin</th>" in page
+    assert "0.200 test margin" in page.replace('</dd><dd class="about">', " ")
+    study = gather([tmp_path / "runs"])
+    assert list(rounds_table(study)["test_margin"]) == pytest.approx([0.3, 0.2])
+    assert "<th>margin</th>" in render_comparison(study, [], tmp_path)

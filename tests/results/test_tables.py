@@ -8,16 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.records import LayerRecord, Record
-from lt_lightning.runs.terminal import (
-    parameter_table,
-    percent,
-    round_cells,
-    round_columns,
-    round_header,
-    round_line,
-    round_row,
-)
+from lt_lightning.runs.terminal import parameter_table, round_columns, round_header, round_line, round_row
 
 THIRD = Record(3, 0.488, 2622312, 5121704, 10, 0.12345, 0.2, 0.895, 0.3, 0.8912, 123.44)
 
@@ -34,9 +27,9 @@ def test_the_table_of_rounds_is_100_wide_and_its_columns_end_below_each_other() 
     headings, rule = round_header().split("\n")
     row = round_row(THIRD)
     assert len(headings) == len(rule) == len(row) == 100
-    for heading, cell in zip(round_columns(), round_cells(THIRD), strict=True):
-        end = headings.index(heading) + len(heading)
-        assert row[:end].endswith(cell)
+    for column in round_columns():
+        end = headings.index(column.heading) + len(column.heading)
+        assert row[:end].endswith(column.cell(THIRD))
 
 
 losses = st.floats(min_value=0) | st.just(math.nan)

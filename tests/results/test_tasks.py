@@ -189,7 +189,7 @@ def test_means_winners_and_differences_are_of_bits(model: Callable[..., Path], t
         "Below zero the first is better",
         "2.005 ± 0.064",
         "−0.695",
-        "The dotted line is what a simple model reaches, order-2 n-gram with back-off: 2.200 bits.",
+        "The dotted line is the score of a simple model, order-2 n-gram with back-off: 2.200 bits.",
     ):
         assert words in said
     assert "accurac" not in said.lower()

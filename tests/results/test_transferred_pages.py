@@ -14,9 +14,9 @@ from lt_lightning.report.comparison.report import draw_comparison
 from lt_lightning.report.comparison.study import gather
 from lt_lightning.report.comparison.tables import groups_table
 from lt_lightning.report.run import draw_report
-from lt_lightning.runs.origins import Origin, transfer_line
-from lt_lightning.runs.parsing import parse
+from lt_lightning.runs.notes import transfer_line
 from lt_lightning.runs.reading import read_run
+from lt_lightning.runs.recorded import Origin, parse
 
 MakeRun = Callable[..., Path]
 FALSE = ("full network", "Full network", "winning ticket", "Winning ticket", "winner,")
@@ -87,7 +87,7 @@ def test_beside_runs_of_full_networks_round_nought_is_called_what_it_is(transfer
     make_run(3, name="runs/whole", seed=0, settings={"pruning.ticket": None})
     study = gather([folder])
     assert study.words.fulls == "networks of round 0"
-    assert [row[0] for row in groups_table(study).rows] == [
+    assert list(groups_table(study)["group"]) == [
         "ticket none",
         "ticket round 4 of AG News, 2.00 % (study, init)",
     ]

@@ -16,12 +16,11 @@ from lt_lightning.report.__main__ import main as report
 from lt_lightning.report.comparison.comparison import best_point, curve, winning_point
 from lt_lightning.report.comparison.study import gather
 from lt_lightning.runs.description import Description
-from lt_lightning.runs.kept_tickets import drop_tickets, kept_rounds
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.rounds import ticket_path
 from lt_lightning.runs.tasks import TASKS
-from lt_lightning.runs.winners import best_ticket, smallest_winner, telling_rounds
+from lt_lightning.runs.winners import best_ticket, drop_tickets, kept_rounds, smallest_winner, telling_rounds
 
 
 def with_accuracies(make_run: Callable[..., Path], *accuracies: float) -> Run:

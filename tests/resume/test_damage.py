@@ -28,8 +28,7 @@ from lt_lightning.lottery import Mask
 from lt_lightning.runs.description import Description, write_content
 from lt_lightning.runs.reading import read_run
 from lt_lightning.runs.records import Record
-from lt_lightning.runs.rewind_weights import write_rewind_weights
-from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.runs.round_ticket import RoundTicket, write_rewind_weights
 from lt_lightning.runs.rounds import PlayedRound, find_standing, ticket_path
 from lt_lightning.storage.lock import STATE, hold
 from trials.kills import SMALL, outcome

@@ -11,9 +11,9 @@ from cutting import EPOCHS, STEPS, Play, StopError
 
 from lt_lightning.export import __main__ as export
 from lt_lightning.report import __main__ as report
-from lt_lightning.runs.kept_tickets import kept_rounds
 from lt_lightning.runs.records import Record, read_records
 from lt_lightning.runs.rounds import find_standing, ticket_path
+from lt_lightning.runs.winners import kept_rounds
 from trials.kills import outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lt_lightning.lottery import Mask
 from lt_lightning.runs.description import Description
-from lt_lightning.runs.origins import transfer_line
+from lt_lightning.runs.notes import transfer_line
 from lt_lightning.runs.records import Record, read_records
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")

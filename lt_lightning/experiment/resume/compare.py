@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from lt_lightning.config.choice import values_of
 from lt_lightning.errors import SettingError
-from lt_lightning.report.comparison.grouping import flat_settings, show_setting
 from lt_lightning.runs.description import Description
+from lt_lightning.runs.formatting import flat_settings, show_setting
 from lt_lightning.runs.reading import CHANGED, read_description
 from lt_lightning.runs.rounds import has_records
 from lt_lightning.storage.lock import STATE

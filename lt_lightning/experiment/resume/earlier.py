@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lt_lightning.errors import SettingError
-from lt_lightning.report.comparison.grouping import flat_settings, show_setting
 from lt_lightning.runs.description import Description
+from lt_lightning.runs.formatting import flat_settings, show_setting
 
 
 def earlier_defaults(command: Sequence[str], configs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -14,12 +14,10 @@ from lt_lightning.callbacks.finite_loss import first_not_finite
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.round_checkpoint import find_checkpoint
 from lt_lightning.runs.description import Description, Resumption, Vocabulary, now
-from lt_lightning.runs.machine import compare_cpus
-from lt_lightning.runs.origins import Origin
-from lt_lightning.runs.recorded_config import RecordedConfig
-from lt_lightning.runs.rewind_weights import read_rewind_weights, write_rewind_weights
-from lt_lightning.runs.round_ticket import RoundTicket, check_parameters
+from lt_lightning.runs.recorded import Origin, RecordedConfig
+from lt_lightning.runs.round_ticket import RoundTicket, check_parameters, read_rewind_weights, write_rewind_weights
 from lt_lightning.runs.rounds import PlayedRound, rewind_path, ticket_path
+from lt_lightning.runtime.machine import compare_cpus
 from lt_lightning.storage.lock import STATE
 
 

@@ -11,9 +11,8 @@ from lt_lightning.config.models import packed_kind
 from lt_lightning.config.typed_paths import typed_path
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.settings import Rewind
-from lt_lightning.report.comparison.grouping import show_setting
-from lt_lightning.runs.parsing import parse
-from lt_lightning.runs.recorded_config import RecordedPruning
+from lt_lightning.runs.formatting import show_setting
+from lt_lightning.runs.recorded import RecordedPruning, parse
 from lt_lightning.tickets.header import check_recipe
 
 if TYPE_CHECKING:

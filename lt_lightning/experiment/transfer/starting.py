@@ -19,9 +19,7 @@ from lt_lightning.experiment.transfer.fitting import read_ticket
 from lt_lightning.experiment.transfer.matching import NOWHERE, match_rows, scatter, take_rows
 from lt_lightning.lottery import Mask, Start, prunable_parameters
 from lt_lightning.lottery.settings import Rewind
-from lt_lightning.runs.origins import CarriedWords, Origin
-from lt_lightning.runs.parsing import parse
-from lt_lightning.runs.recorded_config import RecordedPruning
+from lt_lightning.runs.recorded import CarriedWords, Origin, RecordedPruning, parse
 from lt_lightning.tickets.file import Packed, Parameter
 
 WORDS, HEAD = "embedding.weight", "fc."

@@ -1,15 +1,17 @@
-"""What a comparison says: a curve of means for every group, its winning tickets, and differences between groups."""
+"""The numbers of a comparison: a curve of means for every group, its winning tickets, differences between groups."""
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lt_lightning.report.comparison.grouping import REWIND, Group, show_setting
+import pandas
+
+from lt_lightning.report.comparison.grouping import REWIND, Group, compared_columns
 from lt_lightning.report.statistics import Estimate, estimate
+from lt_lightning.runs.formatting import exact, show_setting
 from lt_lightning.runs.metrics import ACCURACY, Metric
-from lt_lightning.runs.saying import exact
 from lt_lightning.runs.tasks import OF_TEXTS, Wording
 
 _ALIKE = 0.02  # densities that differ by no more, relatively, are one density
@@ -19,25 +21,35 @@ _ALIKE = 0.02  # densities that differ by no more, relatively, are one density
 class Point:
     """A round of a group: means over its seeds. Shares are fractions.
 
-    `test` is the value of `metric` that is reported, `judged` its value on the validation part, which chooses tickets.
+    Attributes:
+        round: the round.
+        density: the share of the weights that are alive.
+        values: the mean of each of `compared_columns`, by its name.
+        judged: the mean on the validation part, which chooses tickets.
+        metric: the metric of the runs.
     """
 
     round: int
     density: float
-    test: Estimate
-    valid_loss: Estimate
-    valid_acc: Estimate
+    values: Mapping[str, Estimate]
     judged: Estimate
     metric: Metric = ACCURACY
+
+    @property
+    def test(self) -> Estimate:
+        """The mean of the reported value."""
+        return self.values[f"test_{self.metric.key}"]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The difference of what runs are judged by at one density, over the seeds that both groups have.
+    """The difference of two groups at one density, over the seeds that both have.
 
-    `value` is of the metric as records have it: of a share, a fraction.
-
-    `collapsed`: a ticket of either group is so bad that there is nothing to compare.
+    Attributes:
+        round: the first group's round.
+        density: the share of the weights that are alive.
+        value: the difference of the metric as records have it: of a share, a fraction.
+        collapsed: whether a ticket of either group is too bad to compare.
     """
 
     round: int
@@ -57,26 +69,21 @@ class Pair:
 
 
 def curve(group: Group) -> tuple[Point, ...]:
-    """Means over the seeds, round by round, as far as any of the group's runs has come."""
-    points, metric = [], group.metric
-    for round_ in range(max(len(run.records) for run in group.runs)):
-        records = [run.records[round_] for run in group.runs if round_ < len(run.records)]
-        points.append(
-            Point(
-                round_,
-                sum(record.density for record in records) / len(records),
-                estimate(metric.read(record) for record in records),
-                estimate(record.valid_loss for record in records),
-                estimate(record.valid_acc for record in records),
-                estimate(metric.judge(record) for record in records),
-                metric,
-            )
+    """Return the means over the seeds, round by round, as far as any of the group's runs has come."""
+    return tuple(
+        Point(
+            rows["round"].iloc[0].item(),
+            sum(rows["density"]) / len(rows),
+            {name: estimate(rows[name]) for name in compared_columns(group.metric)},
+            estimate(rows["judged"]),
+            group.metric,
         )
-    return tuple(points)
+        for _, rows in group.rounds.groupby("round")
+    )
 
 
 def has_collapsed(point: Point, points: Sequence[Point]) -> bool:
-    """Return whether a ticket is so much worse than the full network that it would squeeze all others in a picture.
+    """Return whether a ticket is so much worse than the full network that it would squeeze all others in a figure.
 
     At most the worse half of a group's tickets are, whatever they lose: they must be more than the metric's `room`
     below the full network, and more than twice as far below it as the median ticket.
@@ -88,7 +95,7 @@ def has_collapsed(point: Point, points: Sequence[Point]) -> bool:
 
 
 def _tickets(points: Sequence[Point]) -> list[Point]:
-    # A mean over some of the seeds is not to be held against a mean over all of them.
+    # Means over some of the seeds and over all of them cannot be compared.
     return [point for point in points[1:] if 0 < point.judged.n == points[0].judged.n]
 
 
@@ -107,7 +114,7 @@ def winning_point(points: Sequence[Point]) -> Point | None:
 
 
 def shown_ticket(points: Sequence[Point], words: Wording = OF_TEXTS) -> tuple[Point, str] | None:
-    """The ticket to look at closely, and what it is: the smallest winning one or, where none wins, the best."""
+    """Return the ticket to look at closely and its title: the smallest winning one or, if none wins, the best."""
     winner, best = winning_point(points), best_point(points)
     if winner is not None:
         return winner, words.winner
@@ -115,36 +122,32 @@ def shown_ticket(points: Sequence[Point], words: Wording = OF_TEXTS) -> tuple[Po
 
 
 def same_start(groups: Sequence[Group]) -> bool:
-    """Whether the groups begin with the same full networks: nothing but how they are pruned differs."""
+    """Return whether the groups begin with the same full networks: only settings of the pruning differ."""
     if any(run.description.ticket for group in groups for run in group.runs):
         return False
     return all(key.startswith("pruning.") for key in groups[0].settings)
 
 
 def full_networks(groups: Sequence[Group]) -> Estimate:
-    """What the full networks reach, each seed counted once, however many groups begin with its network."""
-    seeds: dict[str, list[float]] = {}
-    for group in groups:
-        for seed, run in zip(group.seeds, group.runs, strict=True):
-            seeds.setdefault(seed, []).append(group.metric.read(run.records[0]))
-    return estimate(estimate(values).mean for values in seeds.values())
+    """Return the mean of the full networks. A seed counts once, however many groups begin with its network."""
+    rounds = pandas.concat([group.rounds for group in groups])
+    seeds = rounds[rounds["round"] == 0].groupby("seed")[f"test_{groups[0].metric.key}"]
+    return estimate(estimate(values).mean for _, values in seeds)
 
 
 def paired(first: Group, second: Group) -> tuple[Difference, ...]:
-    """First minus second, seed by seed, wherever both have a round at the same density."""
-    ours, theirs, metric = curve(first), curve(second), first.metric
-    seeds = dict(zip(second.seeds, second.runs, strict=True))
-    both = [(run, seeds[seed]) for seed, run in zip(first.seeds, first.runs, strict=True) if seed in seeds]
+    """Return the first's values minus the second's, seed by seed, at each density that both have."""
+    ours, theirs, name = curve(first), curve(second), f"test_{first.metric.key}"
     differences = []
     for point in ours:
         near = min(theirs, key=lambda other: abs(other.density - point.density))
         if abs(near.density - point.density) > _ALIKE * max(near.density, point.density):
             continue
-        values = estimate(
-            metric.read(one.records[point.round]) - metric.read(other.records[near.round])
-            for one, other in both
-            if point.round < len(one.records) and near.round < len(other.records)
+        of_first, of_second = (
+            group.rounds[group.rounds["round"] == at.round] for group, at in ((first, point), (second, near))
         )
+        both = of_first.merge(of_second, on="seed")
+        values = estimate(both[f"{name}_x"] - both[f"{name}_y"])
         if values.n:
             collapsed = has_collapsed(point, ours) or has_collapsed(near, theirs)
             differences.append(Difference(point.round, point.density, values, collapsed))
@@ -152,9 +155,9 @@ def paired(first: Group, second: Group) -> tuple[Difference, ...]:
 
 
 def pairs(groups: Sequence[Group]) -> list[Pair]:
-    """The pairs worth looking at: rewinds against the random control and against `init`, all else equal.
+    """Return the pairs to look at: rewinds against the random control and against `init`, all else equal.
 
-    Where no two groups differ in the rewind alone, every group against the first.
+    If no two groups differ in the rewind alone, every group is paired with the first.
     """
     chosen = [
         Pair(_rewind_label(first, second), first, second, paired(first, second))
@@ -192,6 +195,6 @@ def _rewind_label(first: Group, second: Group) -> str:
 
 
 def densities_agree(points: Sequence[Point]) -> bool:
-    """Whether points of several groups lie at one density."""
+    """Return whether points of several groups lie at one density."""
     low, high = (end([point.density for point in points]) for end in (min, max))
     return math.isclose(low, high, rel_tol=_ALIKE)

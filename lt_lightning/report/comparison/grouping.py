@@ -1,22 +1,23 @@
-"""Which runs belong together: groups of runs whose settings are the same, and the labels that tell groups apart."""
+"""Group runs whose settings are the same, and label the groups by the settings that differ."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
+from pandas import DataFrame
+
 from lt_lightning.report import facts
-from lt_lightning.runs.folders import natural
+from lt_lightning.runs.columns import VALID_ACC, VALID_LOSS, Column
+from lt_lightning.runs.formatting import exact, flat_settings, percent, show_setting
 from lt_lightning.runs.metrics import Metric
-from lt_lightning.runs.origins import Origin
-from lt_lightning.runs.reading import Run
-from lt_lightning.runs.saying import exact
-from lt_lightning.runs.terminal import percent
+from lt_lightning.runs.reading import Run, natural
+from lt_lightning.runs.recorded import Origin
 
 REWIND, TICKET = "pruning.rewind", "pruning.ticket"
 
-# Settings that do not make another experiment: where it lies, how long it goes on, what it computes on. (On how many
-# processes is another matter: each takes a batch of its own. `run.json` has their number.)
+# Settings that do not make another experiment: paths, the number of rounds, the device. The number of processes does
+# make one, as each process takes a batch of its own; `run.json` has it.
 _SAME_EXPERIMENT = frozenset(
     {
         "seed", "name", "metric", "metric_mode", "pruning.rounds", "tickets.keep", "data.path", "data.delimiter",
@@ -42,9 +43,9 @@ class Group:
     """Runs that differ in their seed alone.
 
     Attributes:
-        label: what tells it from the other groups, e.g. `rewind init`.
+        label: the name that tells it from the other groups, e.g. `rewind init`.
         settings: the settings that differ among the groups, by their full names, with this group's values.
-        runs: one a seed, in the order of the seeds.
+        runs: one per seed, in the order of the seeds.
     """
 
     label: str
@@ -53,7 +54,7 @@ class Group:
 
     @property
     def metric(self) -> Metric:
-        """What the runs are judged by."""
+        """The metric that judges the runs."""
         return self.runs[0].metric
 
     @property
@@ -61,11 +62,29 @@ class Group:
         """The seeds, in the order of the runs."""
         return tuple(facts.seed(run.description) for run in self.runs)
 
+    @cached_property
+    def rounds(self) -> DataFrame:
+        """A row per seed and round: `seed`, `round`, `density`, the `compared_columns`, and `judged`."""
+        columns = {**compared_columns(self.metric), "judged": self.metric.valid}
+        return DataFrame(
+            {
+                "seed": seed, "round": record.round, "density": record.density,
+                **{name: column.read(record) for name, column in columns.items()},
+            }
+            for seed, run in zip(self.seeds, self.runs, strict=True)
+            for record in run.records
+        )  # fmt: skip
+
+
+def compared_columns(metric: Metric) -> dict[str, Column]:
+    """Return the columns whose means over seeds a comparison shows, by their names in its tables."""
+    return {f"test_{metric.key}": metric.test, "valid_loss": VALID_LOSS, "valid_acc": VALID_ACC}
+
 
 def comparable(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
-    """The runs of the task and data of most of them, and for each of the others a line that says what it has instead.
+    """Return the runs with the task and data of most of them, and a line for each other run with the value it has.
 
-    Of data that as many saw, the data of the run that was named first.
+    If several data have as many runs, those of the run that was named first count.
     """
     if not runs:
         return [], []
@@ -88,7 +107,7 @@ def comparable(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
 
 
 def _seen(run: Run, path: str) -> Any:
-    # Older runs do not say their task, and a run without the metric's columns is judged by another.
+    # A run without the metric's columns is judged by another metric.
     if path == "metric":
         return run.metric.name
     about = run.description
@@ -96,7 +115,7 @@ def _seen(run: Run, path: str) -> Any:
 
 
 def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
-    """The groups, in an order that readers expect, and a line for each run that repeats another's seed."""
+    """Return the groups, in an order that readers expect, and a line for each run that repeats another's seed."""
     settings = [_settings(run) for run in runs]
     for positions in _members(settings)[1]:
         if _seeds_share_tickets([runs[position] for position in positions]):
@@ -115,16 +134,17 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
 
 
 def _members(settings: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[int]]]:
-    """The settings that differ, and the positions of those that have the same."""
-    keys = _differing(settings)
-    members: dict[str, list[int]] = {}
-    for position, values in enumerate(settings):
-        members.setdefault(exact([values.get(key) for key in keys]), []).append(position)
-    return keys, list(members.values())
+    """Return the settings that differ, and the positions of the runs that have the same values of them."""
+    # Texts that only equal values share; a setting that is missing is null.
+    values = DataFrame([{key: exact(value) for key, value in of_run.items()} for of_run in settings]).fillna("null")
+    keys = [key for key in values if not _same_experiment(key) and values[key].nunique() > 1]
+    if not keys:
+        return [], [[*range(len(settings))]] if settings else []
+    return keys, [list(rows.index) for _, rows in values.groupby(keys, sort=False)]
 
 
 def _seeds_share_tickets(runs: Sequence[Run]) -> bool:
-    """Whether some of these runs have the same seed and yet began with other tickets."""
+    """Return whether some of these runs have the same seed but began with different tickets."""
     began = {(facts.seed(run.description), _seal(run)) for run in runs}
     return len({seed for seed, _ in began}) < len(began)
 
@@ -133,18 +153,8 @@ def _seal(run: Run) -> str | None:
     return run.description.ticket and run.description.ticket.seal
 
 
-def show_setting(value: Any) -> str:
-    """A setting's value as one would type it.
-
-    >>> show_setting("init"), show_setting(1e-3), show_setting(None), show_setting([3, 4, 5]), show_setting(True)
-    ('init', '0.001', 'null', '[3, 4, 5]', 'true')
-    """
-    return facts.say(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False).replace('"', "")
-
-
 def _settings(run: Run) -> dict[str, Any]:
-    # Where a ticket lies says nothing, and each seed may have its own: it is what the ticket was found on that counts,
-    # and how much of it lives.
+    # The path of a ticket tells nothing, and each seed may have its own ticket: its origin and density count.
     origin = run.description.ticket
     return {
         "scheduler.name": "none",  # older runs had no others
@@ -155,31 +165,14 @@ def _settings(run: Run) -> dict[str, Any]:
 
 
 def _kind_of_ticket(origin: Origin) -> str:
-    """What tells tickets apart, whichever seed found them."""
+    """Return a text that tells tickets apart, whichever seed found them."""
     corpus, experiment, rewind, round_ = (facts.say(getattr(origin, key)) for key in _ORIGIN)
     density = facts.DASH if origin.sparsity is None else percent(1 - origin.sparsity)
     return f"round {round_} of {corpus}, {density} ({experiment}, {rewind})"
 
 
-def flat_settings(config: Any, prefix: str = "") -> dict[str, Any]:
-    """The settings by their dotted names; what is no mapping has none.
-
-    >>> flat_settings({"seed": 0, "data": {"limit": None}})
-    {'seed': 0, 'data.limit': None}
-    """
-    if not isinstance(config, Mapping):
-        return {prefix[:-1]: config} if prefix else {}
-    below = (flat_settings(inside, f"{prefix}{key}.") for key, inside in config.items())
-    return {name: value for settings in below for name, value in settings.items()}
-
-
-def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    keys = dict.fromkeys(key for values in settings for key in values if not _same_experiment(key))
-    return [key for key in keys if len({exact(values.get(key)) for values in settings}) > 1]
-
-
 def _same_experiment(key: str) -> bool:
-    # A logger or a strategy may be an object, whose settings lie below it.
+    # A logger or a strategy may be an object with settings of its own.
     return any(key == one or key.startswith(f"{one}.") for one in _SAME_EXPERIMENT)
 
 
@@ -189,12 +182,12 @@ def _label(settings: Mapping[str, Any]) -> str:
         (_short(name if short.count(name) == 1 else key, 40), _short(show_setting(value), 56))
         for name, (key, value) in zip(short, settings.items(), strict=True)
     ]
-    # JSON can hold half a character, which no file can.
+    # JSON can hold half of a surrogate pair, which no file can.
     return facts.say(", ".join(" ".join(words) for words in named)) if named else "all runs"
 
 
 def _told_apart(groups: Sequence[Group]) -> list[Group]:
-    """The groups, with a number behind a label that comes again: 1 and "1" are written alike."""
+    """Return the groups with a number behind a repeated label: 1 and "1" are written alike."""
     labels = [group.label for group in groups]
     return [
         replace(group, label=f"{group.label} ({labels[:i].count(group.label) + 1})")
@@ -217,13 +210,13 @@ def _order(key: str, value: Any) -> tuple[Any, ...]:
 
 
 def _one_a_seed(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
-    """The longest run of each seed, of equally long ones the latest; and a line for each of the others."""
+    """Return the longest run of each seed, of equally long ones the latest, and a line for each of the others."""
     seeds: dict[str, list[Run]] = {}
     for run in runs:
         seeds.setdefault(facts.seed(run.description), []).append(run)
     kept, left_out = [], []
     for seed in sorted(seeds, key=natural):
-        # Ascending, and stable: of runs that started at the same time, the one named last is the last.
+        # The sort is stable: of runs that started at the same time, the one named last comes last.
         *others, best = sorted(seeds[seed], key=lambda run: (len(run.records), facts.say(run.description.started)))
         kept.append(best)
         left_out += [

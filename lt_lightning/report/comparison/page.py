@@ -1,26 +1,24 @@
-"""A comparison as a page that stands alone: no script, nothing fetched."""
+"""Write a comparison as a page that stands alone: no script, nothing fetched."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from pandas import DataFrame
 
 from lt_lightning.report import facts
 from lt_lightning.report.comparison.comparison import full_networks, same_start, shown_ticket, winning_point
-from lt_lightning.report.comparison.grouping import show_setting
+from lt_lightning.report.comparison.grouping import compared_columns
 from lt_lightning.report.comparison.study import Study
-from lt_lightning.report.comparison.tables import (
-    classes_table,
-    groups_table,
-    paired_table,
-    rounds_table,
-    runs_table,
-)
+from lt_lightning.report.comparison.tables import all_tables
 from lt_lightning.report.facts import DASH
-from lt_lightning.report.pages import Picture, render
+from lt_lightning.report.pages import Picture, Section, Shown, render
 from lt_lightning.report.statistics import Estimate
+from lt_lightning.runs.columns import Column
 from lt_lightning.runs.confusion import too_many
+from lt_lightning.runs.formatting import exact, percent, show_setting
 from lt_lightning.runs.metrics import Metric
-from lt_lightning.runs.saying import exact
-from lt_lightning.runs.terminal import loss, measured, percent, with_unit
 
 _TILES = 3
 
@@ -29,13 +27,12 @@ def render_comparison(study: Study, pictures: Sequence[Picture], base: Path) -> 
     """Return a comparison as one HTML document.
 
     Args:
-        study: what is compared.
+        study: the runs in their groups.
         pictures: the figures, in their order on the page.
         base: the folder of the page, from which runs below it are named.
     """
     names = {facts.title(run.description) for run in study.runs}
     about = corpus_and_model(study).replace(" · ", ", ")
-    classes = _classes(study)
     return render(
         "comparison.html.j2",
         name=names.pop() if len(names) == 1 else about,
@@ -45,16 +42,71 @@ def render_comparison(study: Study, pictures: Sequence[Picture], base: Path) -> 
         pictures=pictures,
         metric=study.metric,
         words=study.words,
-        groups=_groups(study),
-        pairs=_paired(study),
-        difference=first_minus_second(study.metric),
-        rounds=_rounds(study),
-        classes=classes,
-        too_many=too_many(len({row[3] for row in classes}), study.words.many),
-        runs=_runs(study, base),
+        sections=_sections(study, base),
         facts=_common(study),
         left_out=study.left_out,
     )
+
+
+def _sections(study: Study, base: Path) -> list[Section]:
+    """Return the tables of the page."""
+    metric, words, key = study.metric, study.words, study.metric.key
+    rows = {name: _rows(table) for name, table in all_tables(study, base).items()}
+    group, number = Shown("group", "group", is_text=True), Shown("n", "n")
+    density, sparsity = Shown("density", "density", percent), Shown("sparsity", "sparsity", percent)
+    measures = [
+        shown
+        for name, column in compared_columns(metric).items()
+        for shown in (
+            Shown(column.heading, name, lambda one, column=column: column.show(one.mean)),
+            Shown(f"95 % interval{' (%)' * column.is_share}", name, partial(_interval, column=column)),
+        )
+    ]
+    difference = f"difference_{key}"
+    return [
+        Section("Groups", rows["groups"], (
+            group, Shown("seeds", "seeds", is_text=True),
+            Shown(words.full, f"full_{key}", partial(plus_minus, metric=metric)),
+            Shown("best ticket", f"best_{key}", metric.show), Shown("its sparsity", "best_sparsity", percent),
+            Shown(words.smallest, f"winner_{key}", metric.show), Shown("its sparsity", "winner_sparsity", percent),
+        ), f"{metric.names.removeprefix('test ').capitalize()} are mean {metric.names}."),
+        Section("Paired differences", rows["paired"], (
+            Shown("pair", "pair", is_text=True), density, sparsity,
+            Shown("difference", difference, lambda one: _number(one.mean, metric.test, "+")),
+            Shown("95 % interval", difference, partial(_interval, column=metric.test)),
+            number, Shown("verdict", "verdict", is_text=True),
+        ), f"{first_minus_second(metric)}, in {metric.unit}, over the seeds that both have."),
+        Section("Rounds", rows["rounds"], (group, Shown("round", "round"), density, sparsity, number, *measures)),
+        Section(f"{words.right.capitalize()} of each {words.one}", rows["classes"], (
+            group, Shown("ticket", "ticket", is_text=True), number, Shown(words.one, "class", is_text=True),
+            Shown(words.tested.removeprefix("test "), "rows", "{:,}".format),
+            Shown(words.right, "accuracy", percent),
+        ), f"{words.tested.capitalize()} are counted once a seed, all n seeds together that kept their answers."
+           f"{too_many(len({row['class'] for row in rows['classes']}), words.many)}"),
+        Section("Runs", rows["runs"], (
+            Shown("folder", "folder", is_text=True), group, Shown("seed", "seed"), Shown("last round", "rounds"),
+            Shown(words.full, f"full_{key}", metric.show), Shown("last ticket", f"last_{key}", metric.show),
+        )),
+    ]  # fmt: skip
+
+
+def _rows(table: DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table by name; a value with an interval is an `Estimate`."""
+    rows: list[dict[str, Any]] = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+    for row in rows:
+        for name in [name.removesuffix("_low") for name in row if name.endswith("_low")]:
+            row[name] = Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"], row["n"])
+    return rows
+
+
+def _interval(one: Estimate, column: Column) -> str:
+    if one.low is None or one.high is None:
+        return DASH
+    return f"{_number(one.low, column)} … {_number(one.high, column)}"
+
+
+def _number(value: float, column: Column, sign: str = "-") -> str:
+    return f"{column.scale * value:{sign}.{column.digits}f}".replace("-", "−")
 
 
 def _extent(study: Study) -> str:
@@ -67,14 +119,14 @@ def _extent(study: Study) -> str:
 
 
 def corpus_and_model(study: Study) -> str:
-    """The corpus and the networks, in a few words."""
+    """Return the corpus and the networks, in a few words."""
     corpus = facts.say(study.runs[0].description.corpus.name)
     networks = dict.fromkeys(facts.say(run.description.model) for run in study.runs)
     return f"{corpus} · {' and '.join(networks) if len(networks) <= 2 else f'{len(networks)} kinds of networks'}"
 
 
 def seeds(study: Study) -> str:
-    """How many seeds the groups have, which where all have the same few."""
+    """Return the number of seeds of the groups, or the seeds themselves if all groups have the same few."""
     counts = [len(group.runs) for group in study.groups]
     plural = "s" * (max(counts) > 1)
     if len({group.seeds for group in study.groups}) == 1 and counts[0] <= 10:
@@ -96,7 +148,7 @@ def _tiles(study: Study) -> list[tuple[str, str, str]]:
     if same_start(study.groups):
         full = full_networks(study.groups)
         width = "" if full.half is None else f"± {metric.scale * full.half:.{metric.digits}f}, "
-        tiles.append(("Full network", measured(full.mean, metric), f"mean {metric.name}, {width}n = {full.n}"))
+        tiles.append(("Full network", metric.show(full.mean), f"mean {metric.name}, {width}n = {full.n}"))
     for group in study.groups[: _TILES + 1 - len(tiles)]:
         points = study.curves[group.label]
         if len(points) == 1 and not same_start(study.groups):  # nothing is pruned further
@@ -108,101 +160,36 @@ def _tiles(study: Study) -> list[tuple[str, str, str]]:
         if winner is None:
             shown = shown_ticket(points)
             if shown:
-                best, of_full = (with_unit(value, metric) for value in (shown[0].test.mean, full.mean))
+                best, of_full = (metric.show_with_unit(value) for value in (shown[0].test.mean, full.mean))
                 about = f"no ticket wins; the best has {best}, the {study.words.full} {of_full}"
             else:
                 about = "no round of pruning has all seeds yet"
             tiles.append((label, DASH, about))
         else:
-            reached = measured(winner.test.mean, metric)
+            reached = metric.show(winner.test.mean)
             about = f"of the weights: {reached} mean {metric.name}, n = {winner.test.n}"
             tiles.append((label, percent(winner.density), about))
     return tiles
 
 
 def plus_minus(one: Estimate, metric: Metric) -> str:
-    """A value with half the width of its interval."""
+    """Return a mean with half the width of its interval."""
     half = "" if one.half is None else f" ± {metric.scale * one.half:.{metric.digits}f}"
     unit = " %" if metric.is_share else ""
     return f"{metric.scale * one.mean:.{metric.digits}f}{half}{unit}" if one.n else DASH
 
 
 def first_minus_second(metric: Metric) -> str:
-    """What a paired difference is."""
+    """Return the meaning of a paired difference."""
     return f"{metric.title} of the first minus {metric.that} of the second"
 
 
-def _reached(value: float | None, metric: Metric) -> str:
-    return DASH if value is None else measured(value, metric)
-
-
-def _share(value: float | None) -> str:
-    return DASH if value is None else percent(value)
-
-
-def _interval(low: float | None, high: float | None, factor: float = 100, digits: int = 2) -> str:
-    if low is None or high is None:
-        return DASH
-    return f"{_number(factor * low, digits)} … {_number(factor * high, digits)}"
-
-
-def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}".replace("-", "−")
-
-
-def _groups(study: Study) -> list[tuple[str, ...]]:
-    metric = study.metric
-    return [
-        (
-            row[0], row[2], plus_minus(Estimate(row[3], row[4], row[5], row[1]), metric), _reached(row[8], metric),
-            _share(row[7]), _reached(row[11], metric), _share(row[10]),
-        )
-        for row in groups_table(study).rows
-    ]  # fmt: skip
-
-
-def _paired(study: Study) -> list[tuple[str, ...]]:
-    metric = study.metric
-    return [
-        (
-            row[0], percent(row[2]), percent(row[3]),
-            f"{metric.scale * row[4]:+.{metric.digits}f}".replace("-", "−"),
-            _interval(row[5], row[6], metric.scale, metric.digits), str(row[7]), row[8],
-        )
-        for row in paired_table(study).rows
-    ]  # fmt: skip
-
-
-def _rounds(study: Study) -> list[tuple[str, ...]]:
-    metric = study.metric
-    return [
-        (
-            row[0], str(row[1]), percent(row[2]), percent(row[3]), str(row[4]), measured(row[5], metric),
-            _interval(row[6], row[7], metric.scale, metric.digits), loss(row[8]), _interval(row[9], row[10], 1, 3),
-            percent(row[11]), _interval(row[12], row[13]),
-        )
-        for row in rounds_table(study).rows
-    ]  # fmt: skip
-
-
-def _classes(study: Study) -> list[tuple[str, ...]]:
-    rows = classes_table(study).rows
-    return [(*row[:2], str(row[2]), row[3], f"{row[4]:,}", _share(row[5])) for row in rows]
-
-
-def _runs(study: Study, base: Path) -> list[tuple[str, ...]]:
-    return [
-        (*row[:3], str(row[3]), *(measured(value, study.metric) for value in row[4:]))
-        for row in runs_table(study, base).rows
-    ]
-
-
 _MOST_VALUES, _MOST_LETTERS = 6, 200
-"""Of more values, or of longer ones, only that they differ is shown."""
+"""If there are more values or letters, only the fact that the values differ is shown."""
 
 
 def _common(study: Study) -> dict[str, list[tuple[str, str]]]:
-    """Return what is known about the runs; of facts that differ, all their values where these are few and short."""
+    """Return the facts about the runs; of facts that differ, all values if these are few and short."""
     sheets = [facts.groups(run.description) for run in study.runs]
     common: dict[str, list[tuple[str, str]]] = {}
     for heading in sheets[0]:
@@ -213,7 +200,7 @@ def _common(study: Study) -> dict[str, list[tuple[str, str]]]:
 
 
 def _said(found: Sequence[facts.Fact | None]) -> str:
-    """Return one fact of several runs in words. Values are compared, not words: these may be shortened."""
+    """Return one fact of several runs in words. Values are compared instead of words, which may be shortened."""
     words: dict[str, str] = {}
     for fact in found:
         words.setdefault(exact(fact and fact.value), fact.said if fact else DASH)

@@ -1,9 +1,11 @@
-"""A comparison, written: its figures as PNG and SVG, its tables as CSV, and the page that shows both."""
+"""Write a comparison: its figures as PNG and SVG, its tables as CSV, and the page that shows both."""
 
 import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
+
+from pandas import DataFrame
 
 from lt_lightning.errors import SettingError
 from lt_lightning.report.comparison.page import render_comparison
@@ -25,20 +27,19 @@ def draw_comparison(
     paper: float | None = None,
     is_latex: bool = False,
 ) -> tuple[Path, tuple[str, ...]]:
-    """Compare runs; nothing is written into their own directories.
+    """Compare runs without writing into their directories.
 
     Args:
         folders: run directories, and folders that hold some.
-        output: where `report.html`, `figures/` and `comparison/` go; by default into the folder, if it is one that
-            holds runs, and otherwise into a new one below `outputs/comparisons/`.
-        rounds: those whose learning curves are drawn; None for some, from the first to the last.
-        paper: the width in inches at which figures are written as PDF too; None for none.
-        is_latex: whether the tables are written as LaTeX, too.
-
-    `runs.csv` and `rounds.csv` beside the page hold all runs that can be read, also those of other data.
+        output: the folder for `report.html`, `figures/`, `comparison/`, and `runs.csv` and `rounds.csv`, which hold all
+            runs that can be read, also those of other data. By default, it is the folder of runs that is given, or
+            else a new one below `outputs/comparisons/`.
+        rounds: the rounds whose learning curves are drawn; None for some, from the first to the last.
+        paper: the width in inches of figures that are also written as PDF; None for no PDF.
+        is_latex: whether the tables are also written as LaTeX.
 
     Returns:
-        The path of `report.html`, and a line for whatever was left out.
+        The path of `report.html`, and a line for each run or part of a run that was left out.
 
     Raises:
         SettingError: nothing is left to compare, with a line for each reason; a chosen round has no learning curve;
@@ -64,18 +65,22 @@ def draw_comparison(
             with on_paper(paper):
                 for name, figure, shows, caption in compose(study, learning):
                     save_for_paper(figure, folder / "figures" / name, shows, caption)
-        for table in all_tables(study, folder):
-            write_whole(folder / "comparison" / f"{table.name}.csv", table.csv())
+        for name, table in all_tables(study, folder).items():
+            _write_csv(folder / "comparison" / f"{name}.csv", table)
             if is_latex:
-                write_whole(folder / "comparison" / f"{table.name}.tex", compared_latex(table, study.metric))
-        for name, tabulate in (("runs", tabulate_runs), ("rounds", tabulate_rounds)):
-            write_whole(folder / f"{name}.csv", tabulate(study.read, folder).to_csv(index=False, lineterminator="\n"))
+                write_whole(folder / "comparison" / f"{name}.tex", compared_latex(table, study.metric))
+        _write_csv(folder / "runs.csv", tabulate_runs(study.read, folder))
+        _write_csv(folder / "rounds.csv", tabulate_rounds(study.read, folder))
         write_whole(page, render_comparison(study, pictures, folder))
     return page, study.left_out
 
 
+def _write_csv(path: Path, table: DataFrame) -> None:
+    write_whole(path, table.to_csv(index=False, lineterminator="\n"))
+
+
 def _remove_others(figures: Path, drawn: Collection[str]) -> None:
-    """Remove figures that an earlier comparison left here and this one does not have."""
+    """Remove figures of an earlier comparison that this one does not have."""
     for path in figures.iterdir():
         if path.suffix in (".png", ".svg", ".pdf") and path.stem not in drawn and re.fullmatch(FIGURES, path.stem):
             path.unlink()

@@ -1,4 +1,4 @@
-"""Runs gathered to be compared: what was read of them, in groups, and what had to be left out."""
+"""Gather runs to compare: read them, group them, and name those that are left out."""
 
 import os
 from collections.abc import Sequence
@@ -8,22 +8,21 @@ from pathlib import Path
 from lt_lightning.errors import SettingError
 from lt_lightning.report.comparison.comparison import Pair, Point, curve, pairs
 from lt_lightning.report.comparison.grouping import Group, comparable, group_runs
-from lt_lightning.runs.folders import find_runs
 from lt_lightning.runs.metrics import Metric
-from lt_lightning.runs.reading import Run, read_run
+from lt_lightning.runs.reading import Run, find_runs, read_run
 from lt_lightning.runs.tasks import Wording, shared_wording
 
 
 @dataclass(frozen=True)
 class Study:
-    """What is compared.
+    """The runs of a comparison in groups.
 
     Attributes:
         groups: at least one, in order.
         curves: each group's means over its seeds, by the group's label.
-        pairs: the differences worth looking at.
+        pairs: the pairs of groups to look at.
         read: all runs that could be read, also those that are left out of the groups.
-        left_out: a line for each run, or part of a run, that is not in the groups: its name, why, and what to do.
+        left_out: a line for each run, or part of a run, that is not in the groups: its name, the fault, the remedy.
     """
 
     groups: tuple[Group, ...]
@@ -34,12 +33,12 @@ class Study:
 
     @property
     def metric(self) -> Metric:
-        """What all runs are judged by."""
+        """The metric that judges all runs."""
         return self.groups[0].metric
 
     @property
     def words(self) -> Wording:
-        """What the things of the runs' task are called."""
+        """The names of the things of the runs' task."""
         return shared_wording([run.description.words for run in self.runs])
 
     @property

@@ -1,13 +1,16 @@
-"""The tables of a comparison as rows of plain values: in full precision for CSV files, from which the page rounds."""
+"""The tables of a comparison as DataFrames: in full precision for CSV files, from which the page rounds.
 
-import csv
-import io
-from dataclasses import dataclass
+A value that is missing is None.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lt_lightning.report.comparison.comparison import best_point, shown_ticket, winning_point
-from lt_lightning.report.comparison.grouping import Group
+from pandas import DataFrame
+
+from lt_lightning.report.comparison.comparison import Point, best_point, shown_ticket, winning_point
+from lt_lightning.report.comparison.grouping import Group, compared_columns
 from lt_lightning.report.comparison.study import Study
 from lt_lightning.report.statistics import Estimate, scaled, verdict
 from lt_lightning.runs.confusion import Counts, class_accuracies, classes_of, count_confusion
@@ -15,132 +18,124 @@ from lt_lightning.runs.reading import Run
 from lt_lightning.runs.table import name_run
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table: the name of its file without ending, its columns, its rows. None is a value that there is not."""
-
-    name: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
-
-    def csv(self) -> str:
-        """The table as a CSV file: one line of headings, floats with all their digits, nothing for None."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows(self.rows)
-        return text.getvalue()
-
-
-def all_tables(study: Study, base: Path) -> tuple[Table, ...]:
-    """Every table: groups, rounds, paired differences, runs, classes.
+def all_tables(study: Study, base: Path) -> dict[str, DataFrame]:
+    """Return every table by the name of its file, without ending.
 
     Args:
-        study: what is compared.
-        base: the folder that runs are named from, where they lie below it.
+        study: the runs in their groups.
+        base: the folder that runs are named from, if they lie below it.
     """
-    return groups_table(study), rounds_table(study), paired_table(study), runs_table(study, base), classes_table(study)
+    return {
+        "groups": groups_table(study), "rounds": rounds_table(study), "paired": paired_table(study),
+        "runs": runs_table(study, base), "classes": classes_table(study),
+    }  # fmt: skip
 
 
-def _ends(one: Estimate) -> tuple[float | None, float | None, float | None]:
-    return one.mean, one.low, one.high
+def _table(rows: Sequence[Mapping[str, Any]], *columns: str) -> DataFrame:
+    """Return a table whose cells keep their types; `columns` are those of a table that may have no rows."""
+    return DataFrame(rows, columns=columns or None, dtype=object)
 
 
-def groups_table(study: Study) -> Table:
-    """A row a group: its full networks, its best ticket and its smallest winning one."""
-    rows = []
-    for group in study.groups:
-        points = study.curves[group.label]
-        full, best, winner = points[0].test, best_point(points), winning_point(points)
-        rows.append(
-            (
-                group.label, len(group.runs), " ".join(group.seeds), *_ends(full),
-                *((best.round, 1 - best.density, best.test.mean) if best else (None,) * 3),
-                *((winner.round, 1 - winner.density, winner.test.mean) if winner else (None,) * 3),
-            )
-        )  # fmt: skip
+def _estimate(name: str, one: Estimate) -> dict[str, float | None]:
+    return {name: one.mean, f"{name}_low": one.low, f"{name}_high": one.high}
+
+
+def groups_table(study: Study) -> DataFrame:
+    """Return a row per group: its full networks, its best ticket and its smallest winning one."""
     key = study.metric.key
-    columns = (
-        "group", "n", "seeds", f"full_{key}", f"full_{key}_low", f"full_{key}_high", "best_round", "best_sparsity",
-        f"best_{key}", "winner_round", "winner_sparsity", f"winner_{key}",
+
+    def ticket(name: str, point: Point | None) -> dict[str, Any]:
+        round_, density, value = (point.round, point.density, point.test.mean) if point else (None, None, None)
+        sparsity = None if density is None else 1 - density
+        return {f"{name}_round": round_, f"{name}_sparsity": sparsity, f"{name}_{key}": value}
+
+    return _table(
+        [
+            {
+                "group": group.label, "n": len(group.runs), "seeds": " ".join(group.seeds),
+                **_estimate(f"full_{key}", points[0].test),
+                **ticket("best", best_point(points)), **ticket("winner", winning_point(points)),
+            }
+            for group in study.groups
+            for points in [study.curves[group.label]]
+        ]
     )  # fmt: skip
-    return Table("groups", columns, tuple(rows))
 
 
-def rounds_table(study: Study) -> Table:
-    """A row a group and round: the means over its seeds and their intervals."""
-    measures = (f"test_{study.metric.key}", "valid_loss", "valid_acc")
+def rounds_table(study: Study) -> DataFrame:
+    """Return a row per group and round: the means over its seeds and their intervals."""
+    rows = []
+    for label, points in study.curves.items():
+        for point in points:
+            row = {"group": label, "round": point.round, "density": point.density, "sparsity": 1 - point.density}
+            row["n"] = point.test.n
+            for name in compared_columns(study.metric):
+                row |= _estimate(name, point.values[name])
+            rows.append(row)
+    return _table(rows)
+
+
+def paired_table(study: Study) -> DataFrame:
+    """Return a row per pair and density: the difference of what runs are judged by, of shares in fractions."""
+    sign, name = study.metric.gain(1, 0), f"difference_{study.metric.key}"
     rows = [
-        (
-            label, point.round, point.density, 1 - point.density, point.test.n,
-            *(end for one in (point.test, point.valid_loss, point.valid_acc) for end in _ends(one)),
-        )
-        for label, points in study.curves.items()
-        for point in points
-    ]  # fmt: skip
-    ends = tuple(f"{measure}{end}" for measure in measures for end in ("", "_low", "_high"))
-    return Table("rounds", ("group", "round", "density", "sparsity", "n", *ends), tuple(rows))
-
-
-def paired_table(study: Study) -> Table:
-    """Return a row a pair and density: the difference of what runs are judged by, of shares in fractions."""
-    sign, key = study.metric.gain(1, 0), study.metric.key
-    rows = [
-        (
-            pair.label, one.round, one.density, 1 - one.density, *_ends(one.value), one.value.n,
-            verdict(scaled(one.value, sign)),
-        )
+        {
+            "pair": pair.label, "round": one.round, "density": one.density, "sparsity": 1 - one.density,
+            **_estimate(name, one.value), "n": one.value.n, "verdict": verdict(scaled(one.value, sign)),
+        }
         for pair in study.pairs
         for one in pair.differences
     ]  # fmt: skip
-    ends = tuple(f"difference_{key}{end}" for end in ("", "_low", "_high"))
-    columns = ("pair", "round", "density", "sparsity", *ends, "n", "verdict")
-    return Table("paired", columns, tuple(rows))
+    return _table(rows, "pair", "round", "density", "sparsity", name, f"{name}_low", f"{name}_high", "n", "verdict")
 
 
-def runs_table(study: Study, base: Path) -> Table:
-    """A row a run."""
+def runs_table(study: Study, base: Path) -> DataFrame:
+    """Return a row per run."""
     metric = study.metric
-    rows = [
-        (
-            name_run(run.folder, base), group.label, seed, run.records[-1].round,
-            metric.read(run.records[0]), metric.read(run.records[-1]),
-        )
-        for group in study.groups
-        for seed, run in zip(group.seeds, group.runs, strict=True)
-    ]  # fmt: skip
-    columns = ("folder", "group", "seed", "rounds", f"full_{metric.key}", f"last_{metric.key}")
-    return Table("runs", columns, tuple(rows))
+    return _table(
+        [
+            {
+                "folder": name_run(run.folder, base), "group": group.label, "seed": seed,
+                "rounds": run.records[-1].round, f"full_{metric.key}": metric.read(run.records[0]),
+                f"last_{metric.key}": metric.read(run.records[-1]),
+            }
+            for group in study.groups
+            for seed, run in zip(group.seeds, group.runs, strict=True)
+        ]
+    )  # fmt: skip
 
 
-def classes_table(study: Study) -> Table:
-    """A row a group, ticket and class: the accuracy of the class over all seeds together."""
+def classes_table(study: Study) -> DataFrame:
+    """Return a row per group, ticket and class: the accuracy of the class over all seeds together."""
     rows = []
     for group in study.groups:
         shown = group_confusion(group, study)
         classes = classes_of(group.runs[0].description, *shown.values())
         n = len(confusion_runs(group, study))
         rows += [
-            (group.label, ticket, n, classes[one.number], one.rows, one.accuracy if one.rows else None)
+            {
+                "group": group.label, "ticket": ticket, "n": n, "class": classes[one.number], "rows": one.rows,
+                "accuracy": one.accuracy if one.rows else None,
+            }
             for ticket, counts in shown.items()
             for one in class_accuracies(counts, list(classes))
-        ]
-    return Table("classes", ("group", "ticket", "n", "class", "rows", "accuracy"), tuple(rows))
+        ]  # fmt: skip
+    return _table(rows, "group", "ticket", "n", "class", "rows", "accuracy")
 
 
 def group_confusion(group: Group, study: Study) -> dict[str, Counts]:
-    """Confusions summed over a group's seeds: of the full networks and of the ticket to look at, by what they are.
+    """Return the confusions of the full networks and of the ticket to look at, summed over a group's seeds.
 
-    Of the same seeds on both sides; empty where no run has kept them.
+    Both are of the same seeds. Empty if no run has kept them.
     """
     rows = [row for run in confusion_runs(group, study) for row in run.confusion]
     if not rows:
         return {}
-    return {what: count_confusion(rows, round_) for what, round_ in _shown_rounds(group, study).items()}
+    return {title: count_confusion(rows, round_) for title, round_ in _shown_rounds(group, study).items()}
 
 
 def confusion_runs(group: Group, study: Study) -> list[Run]:
-    """The runs of a group that have kept what was taken for what in all rounds that are shown."""
+    """Return the runs of a group that have kept the confusions of all rounds that are shown."""
     rounds = {*_shown_rounds(group, study).values()}
     return [run for run in group.runs if rounds <= {row.round for row in run.confusion}]
 

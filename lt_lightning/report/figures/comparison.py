@@ -1,4 +1,4 @@
-"""The figures of a comparison: a line a group. Colour, marker and dashes tell lines apart, in grey too."""
+"""Draw the figures of a comparison, a line per group. Colour, marker and dashes tell lines apart, also in grey."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from lt_lightning.report.comparison.comparison import Pair, Point, has_collapsed
 from lt_lightning.report.facts import many
-from lt_lightning.report.figures.run import Level, density_axis, draw_levels
+from lt_lightning.report.figures.axes import Level, density_axis, draw_levels
 from lt_lightning.report.figures.style import (
     INK,
     LINE_COLOURS,
@@ -27,19 +27,19 @@ from lt_lightning.report.figures.style import (
 from lt_lightning.report.statistics import Estimate
 
 MOST_GROUPS = 12
-"""Of more groups, so many are drawn: there are no more lines that can be told apart."""
+"""The number of lines that can be told apart; further groups are not drawn."""
 
 MOST_BANDS = 4
-"""Of more groups the intervals would cover each other."""
+"""The number of groups whose intervals can be drawn as bands."""
 
 _BEYOND = {"linestyle": "", "markersize": 7, "clip_on": False, "zorder": 4}
-"""How a ticket that lies beyond the picture is marked on its edge."""
+"""The mark on the edge for a ticket beyond it."""
 
-_ROOM = 0.6  # how far intervals may reach beyond the lines, as a share of the lines' range
+_ROOM = 0.6  # the room for intervals beyond the lines, as a share of the lines' range
 
 
 def looks() -> Iterator[dict[str, Any]]:
-    """How to draw the first line, the second, …, without an end."""
+    """Yield the look of the first line, the second, …, without an end."""
     position = 0
     while True:
         colour, marker, dashes = (of[position % len(of)] for of in (LINE_COLOURS, LINE_MARKERS, LINE_DASHES))
@@ -48,11 +48,11 @@ def looks() -> Iterator[dict[str, Any]]:
 
 
 def readable_range(estimates: Sequence[Estimate], others: Sequence[float] = ()) -> tuple[float, float, bool]:
-    """A vertical range in which lines can be read however wide their intervals are.
+    """Return a vertical range in which lines can be read, however wide their intervals are.
 
     Args:
-        estimates: what is drawn.
-        others: other heights that must be within.
+        estimates: the values with their intervals.
+        others: other heights that must be inside.
 
     Returns:
         The lower and the upper end, and whether an interval reaches beyond them.
@@ -73,7 +73,7 @@ def readable_range(estimates: Sequence[Estimate], others: Sequence[float] = ()) 
 def drawn_range(
     curves: Mapping[str, Sequence[Point]], measure: Callable[[Point], Estimate], levels: Sequence[Level] = ()
 ) -> tuple[float, float, bool]:
-    """The vertical range of `means_figure`, and whether a line or a band reaches beyond it."""
+    """Return the vertical range of `means_figure`, and whether a line or a band reaches beyond it."""
     everything = [
         (measure(point), has_collapsed(point, points))
         for points in curves.values()
@@ -89,10 +89,10 @@ def drawn_range(
 
 
 def paired_range(pairs: Sequence[Pair]) -> tuple[float, float, bool]:
-    """The vertical range of `paired_figure`, and whether a difference or an interval reaches beyond it."""
+    """Return the vertical range of `paired_figure`, and whether a difference or an interval reaches beyond it."""
     differences = [one for pair in pairs for one in pair.differences]
     standing = [one for one in differences if not one.collapsed]
-    if not any(one.round for one in standing):  # where all pruned rounds have collapsed, they are what there is to see
+    if not any(one.round for one in standing):  # show collapsed rounds if there are no others
         standing = differences
     low, high, beyond = readable_range([one.value for one in standing], [0.0])
     return low, high, beyond or any(not low <= one.value.mean <= high for one in differences)
@@ -104,13 +104,13 @@ def means_figure(
     words: tuple[str, str, str],
     levels: Sequence[Level] = (),
 ) -> Figure:
-    """Means over seeds against density, a line a group; of few groups with their 95 % intervals as bands.
+    """Draw means over seeds against density, a line per group; of few groups with their 95 % intervals as bands.
 
     Args:
         curves: the groups' points by label, at most `MOST_GROUPS`.
-        measure: what of a point is drawn, in the unit of the axis.
-        words: the title, what stands below it, and the vertical axis.
-        levels: lines across the figure, such as the full networks' mean where all groups have the same.
+        measure: return the value of a point that is drawn, in the unit of the axis.
+        words: the title, the subtitle, and the name of the vertical axis.
+        levels: lines across the figure, such as the full networks' mean if all groups have the same.
     """
     title, subtitle, axis = words
     drawn = {label: [point for point in points if point.density > 0] for label, points in curves.items()}
@@ -138,18 +138,18 @@ def means_figure(
 
 
 def _room_on(axis: str, low: float, high: float) -> tuple[float, float]:
-    """A range as far as there can be values: nothing lies above 100 %, but for half a marker."""
+    """Return a range that ends at 100 % and half a marker if the axis is one of per cent."""
     return low, min(high, 100 + 0.03 * (100 - low)) if axis.endswith("(%)") else high
 
 
 def networks_figure(
     values: Mapping[str, Estimate], words: tuple[str, str, str], levels: Sequence[Level] = ()
 ) -> Figure:
-    """What networks that were not pruned reach: a line of the figure a group, with its 95 % interval.
+    """Draw the values of networks that were not pruned, a line of the figure per group, with its 95 % interval.
 
     Args:
-        values: what is drawn of each group, by label, in the unit of the axis; its `n` is the number of seeds.
-        words: the title, what stands below it, and the horizontal axis.
+        values: the value of each group, by label, in the unit of the axis; its `n` is the number of seeds.
+        words: the title, the subtitle, and the name of the horizontal axis.
         levels: values to compare with.
     """
     title, subtitle, axis = words
@@ -175,7 +175,7 @@ def networks_figure(
 
 
 def _draw_band(axes: Axes, xs: Sequence[float], values: Sequence[Estimate], look: Mapping[str, Any]) -> None:
-    """The intervals as a pale band, with thin edges in the line's dashes: pale bands alone are one grey in grey."""
+    """Draw intervals as a pale band with thin edges in the line's dashes, as pale bands alone look alike in grey."""
     whole = [(x, value.low, value.high) for x, value in zip(xs, values, strict=True) if value.low is not None]
     if not whole:
         return
@@ -186,30 +186,30 @@ def _draw_band(axes: Axes, xs: Sequence[float], values: Sequence[Estimate], look
 
 
 def names_with_seeds(curves: Mapping[str, Sequence[Point]]) -> list[str]:
-    """Return the groups' names in a legend, each different, and of how many seeds their points are means."""
+    """Return the groups' names for a legend, each different, with their numbers of seeds."""
     names = zip(printable_apart(curves, 36 if is_narrow() else 60), curves.values(), strict=True)
     return [f"{name} (n = {many(point.test.n for point in points)})" for name, points in names]
 
 
 def _letters() -> int:
-    """Return how many letters stand beside each other in a legend."""
+    """Return how many letters fit into a line of a legend."""
     return round(118 * (paper_width() or 8.4) / 8.4 * 9.5 / type_size(9.5))
 
 
 def legend_grid(labels: Sequence[str]) -> tuple[int, int]:
-    """How many columns of a legend fit below a figure, and how many rows that makes."""
+    """Return how many columns of a legend fit below a figure, and the number of rows."""
     columns = max(1, min(len(labels), 4, _letters() // (max(map(len, labels), default=1) + 9)))
     return columns, math.ceil(len(labels) / columns)
 
 
 def paired_figure(pairs: Sequence[Pair], title: str, subtitle: str, axis: str) -> Figure:
-    """Paired differences against density with their 95 % intervals, a panel a pair.
+    """Draw paired differences against density with their 95 % intervals, a panel per pair.
 
     Args:
         pairs: at least one, at most `MOST_GROUPS`.
-        title: what is seen.
-        subtitle: of which runs.
-        axis: what the differences are of, and in which unit.
+        title: the title.
+        subtitle: the runs.
+        axis: the name of the differences, with their unit.
     """
     low, high, _ = paired_range(pairs)
     columns = min(len(pairs), 1 if is_narrow() else 3)
@@ -223,7 +223,7 @@ def paired_figure(pairs: Sequence[Pair], title: str, subtitle: str, axis: str) -
         for axes, pair, name in zip(panels.flat, pairs, names, strict=False):
             shown = [one for one in pair.differences if one.density]
             axes.axhline(0, color=QUIET, linewidth=1.0)
-            # The panels tell the pairs apart; a group's colour would name the wrong thing.
+            # One colour for all pairs: the colours stand for groups.
             axes.errorbar(
                 [100 * one.density for one in shown],
                 [one.value.mean for one in shown],

@@ -1,4 +1,4 @@
-"""Confusion matrices side by side, and beside them the accuracy of every class."""
+"""Draw confusion matrices side by side, and beside them the accuracy of every class."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lt_lightning.report.figures.run import is_dark, spread
+from lt_lightning.report.figures.axes import spread
+from lt_lightning.report.figures.run import is_dark
 from lt_lightning.report.figures.style import (
     INK,
     QUIET,
@@ -22,42 +23,38 @@ from lt_lightning.report.figures.style import (
 from lt_lightning.runs.confusion import ClassAccuracy, Counts, class_accuracies
 from lt_lightning.runs.tasks import OF_TEXTS, Wording
 
-_NUMBERED = 12  # up to so many classes, the cells are large enough for numbers
-_NAMED = 20  # of more classes, so many are named
+_NUMBERED = 12  # with more classes, cells are too small for numbers
+_NAMED = 20  # of more classes, this many are named
 
-# What the tickets' markers look like, in the order of the panels.
+# The tickets' markers, in the order of the panels.
 _MARKS = (("o", INK, "full"), ("s", VERMILLION, "none"))
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A ticket's confusion: what is written above it, and its counts."""
+    """A ticket's confusion: its title and its counts."""
 
     title: str
     counts: Counts
 
 
 def confusion_figure(
-    panels: Sequence[Panel],
-    classes: Mapping[int, str],
-    title: str,
-    subtitle: str = "",
-    words: Wording = OF_TEXTS,
+    panels: Sequence[Panel], title: str, subtitle: str, classes: Mapping[int, str], words: Wording = OF_TEXTS
 ) -> Figure:
-    """What share of each class, a row, was taken for which, in per cent; on the right each class's accuracy.
+    """Draw the share of each class, a row, that was taken for each class, and on the right each class's accuracy.
 
     Args:
         panels: one or two tickets.
+        title: the title.
+        subtitle: the runs that it is of.
         classes: the classes' names by number; at most `confusion.MOST_CLASSES`.
-        title: what is seen.
-        subtitle: of which runs.
-        words: what classes are called, and the share of each that is right.
+        words: the names of classes and of the share of each that is right.
     """
     names = printable_apart(classes.values(), 22)
     each = 0.56 if len(names) <= _NUMBERED else 0.26 if len(names) <= _NAMED else 0.16
     slanted = 0.075 * max(map(len, names), default=0)
     with styled({"axes.grid": False}):
-        if is_narrow():  # the diagonals have what the accuracies would show again
+        if is_narrow():  # the diagonals show the accuracies
             high = (0.9 + 0.055 * max(map(len, names), default=0) + 0.5 * each * len(names)) * len(panels)
             figure = titled_figure(0, 0, title, subtitle, paper=high)
             matrices, beside = list(figure.subplots(len(panels), 1, squeeze=False).flat), None
@@ -88,7 +85,7 @@ def confusion_figure(
 
 
 def _slant(classes: int) -> dict[str, Any]:
-    """How names below narrow columns stand, so that they do not meet."""
+    """Return the rotation of names below narrow columns, so that they do not meet."""
     if classes > _NUMBERED:
         return {"rotation": 90}
     return {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}

@@ -1,4 +1,4 @@
-"""Learning curves of several groups side by side."""
+"""Draw learning curves of several groups side by side."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,12 +6,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lt_lightning.report.comparison.comparison import Point, densities_agree
+from lt_lightning.report.figures.axes import mark_every, spread
 from lt_lightning.report.figures.comparison import legend_grid, looks, names_with_seeds
-from lt_lightning.report.figures.run import mark_every, spread
 from lt_lightning.report.figures.style import is_narrow, styled, titled_figure
 from lt_lightning.report.statistics import estimate
+from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.records import EpochRecord
-from lt_lightning.runs.terminal import percent
 
 
 def compared_learning_figure(
@@ -22,15 +22,15 @@ def compared_learning_figure(
     subtitle: str,
     right: str = "accuracy",
 ) -> Figure:
-    """Learning curves of some rounds, a column of panels a round: means over seeds, a line a group.
+    """Draw learning curves of some rounds, a column of panels per round: means over seeds, a line per group.
 
     Args:
         groups: the epochs of each group's runs, by label, at most `MOST_GROUPS`.
-        curves: the same groups' points in the same order, whose densities the panels name where all groups agree.
+        curves: the same groups' points in the same order; panels name their density if all groups agree.
         rounds: the rounds to draw, four or five at most; in a narrow column the first and the last of them.
-        title: what is seen.
-        subtitle: of which runs.
-        right: what `valid_acc` is called.
+        title: the title.
+        subtitle: the runs.
+        right: the name of `valid_acc`.
     """
     with styled():
         names = names_with_seeds(curves)
@@ -58,7 +58,7 @@ def compared_learning_figure(
 
 
 def mean_epochs(runs: Sequence[Sequence[EpochRecord]], round_: int) -> tuple[list[int], list[float], list[float]]:
-    """The epochs of a round that every run which trained it has, and the runs' mean validation loss and accuracy."""
+    """Return the epochs of a round that all runs with this round have, and their mean validation loss and accuracy."""
     rows = [{epoch.epoch: epoch for epoch in run if epoch.round == round_} for run in runs]
     rows = [row for row in rows if row]
     epochs = sorted(set.intersection(*map(set, rows))) if rows else []

@@ -1,4 +1,4 @@
-"""Which figures a comparison has, and how to read each of them."""
+"""Draw all figures of a comparison with their captions."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +11,7 @@ from lt_lightning.report.comparison.grouping import Group
 from lt_lightning.report.comparison.page import corpus_and_model, first_minus_second, seeds
 from lt_lightning.report.comparison.study import Study
 from lt_lightning.report.comparison.tables import confusion_runs, group_confusion
+from lt_lightning.report.figures.axes import Level, levels_of
 from lt_lightning.report.figures.comparison import (
     MOST_BANDS,
     MOST_GROUPS,
@@ -22,42 +23,37 @@ from lt_lightning.report.figures.comparison import (
 )
 from lt_lightning.report.figures.confusion import Panel, confusion_figure
 from lt_lightning.report.figures.curves import compared_learning_figure
-from lt_lightning.report.figures.run import Level, layers_figure, levels_of
+from lt_lightning.report.figures.run import layers_figure
 from lt_lightning.report.run import ABOUT_LAYERS, about_baseline, about_confusion
 from lt_lightning.report.statistics import Estimate, estimate, scaled
 from lt_lightning.runs.confusion import MOST_CLASSES, classes_of
+from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.metrics import Metric, shared_baseline
 from lt_lightning.runs.records import LayerRecord
-from lt_lightning.runs.terminal import measured, percent
 
 Drawn = tuple[str, Figure, str, str]
-"""The name of a figure's files, the figure, what it shows in words, and its caption."""
+"""The name of a figure's files, the figure, its content in words, and its caption."""
 
 FIGURES = r"accuracy|bits_per_character|exact_match|paired|validation_loss|learning|(layers|confusion)(_\d+)?"
-"""What the names of a comparison's figures look like."""
+"""A pattern of the names of a comparison's figures."""
 
-_EACH = 4  # of pictures that show a group each, so many are drawn
+_EACH = 4  # the largest number of figures that show one group each
 
 
 def compose(study: Study, learning: Sequence[int]) -> Iterator[Drawn]:
-    """Draw every figure for which the runs hold something.
-
-    Args:
-        study: what is compared.
-        learning: the rounds whose learning curves are drawn.
-    """
+    """Draw every figure for which the runs have data, with learning curves of the rounds `learning`."""
     if not any(len(points) > 1 for points in study.curves.values()):
-        yield _networks(study)  # nothing is pruned: there are no densities to draw against
+        yield _networks(study)  # nothing is pruned, so there is no axis of densities
         if learning:
             yield _learning(study, learning)
         yield from _confusions(study)
         return
     yield _metric(study)
-    # Groups that prune by other shares may meet at the full networks alone, which is no picture.
+    # Groups that prune by different shares may have the full networks alone in common, which is no figure.
     if met := [pair for pair in study.pairs if any(one.round for one in pair.differences)]:
         yield _paired(study, met)
     words = ("validation_loss", "Validation loss against density", "mean validation loss")
-    name, figure, shows, caption = _means(study, words, lambda point: point.valid_loss)
+    name, figure, shows, caption = _means(study, words, lambda point: point.values["valid_loss"])
     yield name, figure, shows, caption + _of_many(len(study.groups), MOST_GROUPS, "groups")
     if learning:
         yield _learning(study, learning)
@@ -94,7 +90,7 @@ def _metric(study: Study) -> Drawn:
     levels = levels_of(math.nan if full is None else full, baseline, metric)
     name, figure, shows, caption = _means(study, words, lambda point: scaled(point.test, metric.scale), levels)
     if full is not None:
-        caption += f" The dashed grey line is the {study.words.fulls}' mean, {measured(full, metric)}"
+        caption += f" The dashed grey line is the {study.words.fulls}' mean, {metric.show(full)}"
         alike = len({group.seeds for group in study.groups}) == 1
         caption += "." if alike else ", over all seeds; a group's own is where its line begins."
     if baseline is not None:
@@ -115,13 +111,13 @@ def _means(
     if bands:
         caption += " The bands are 95 % t intervals, edged in their line's dashes."
     elif any(one.low is not None for one in drawn):
-        caption += " The intervals stand in the table of rounds: so many bands would cover each other."
+        caption += " The intervals are in the table of rounds, as so many bands would cover each other."
     else:
-        caption += " With one seed a group there are no intervals."
+        caption += " With one seed per group there are no intervals."
     if beyond:
         caption += (
-            " Where a line or a band leaves the picture, it goes on beyond it; a triangle on the edge stands for a "
-            "ticket beyond it, and the table of rounds has its value."
+            " Some lines or bands go on beyond the figure; a triangle on the edge stands for a ticket beyond it, whose "
+            "value is in the table of rounds."
         )
     return name, figure, f"{title}: {_below(study)}", caption
 
@@ -136,7 +132,7 @@ def _paired(study: Study, met: Sequence[Pair]) -> Drawn:
         f"its 95 % t interval. {'Above' if metric.higher_is_better else 'Below'} zero the first is better; where the "
         "interval holds "
         "zero, these seeds do not tell."
-        + (" Where a line or an interval leaves the picture, it goes on beyond it." if beyond else "")
+        + (" Some lines or intervals go on beyond the figure." if beyond else "")
         + _of_many(len(met), MOST_GROUPS, "pairs")
     )
     axis = f"{metric.name}, difference ({metric.unit.removeprefix('percentage ')})"
@@ -150,7 +146,7 @@ def _in_unit(pair: Pair, metric: Metric) -> Pair:
 
 
 def shared_rounds(study: Study) -> range:
-    """The rounds that have a learning curve in every group with any: one that a group lacks shows the others alone."""
+    """Return the rounds that have a learning curve in every group that has learning curves."""
     lasts = [
         max(epoch.round for run in group.runs for epoch in run.epochs)
         for group in study.groups
@@ -188,7 +184,7 @@ def _layers(study: Study) -> Iterator[Drawn]:
 
 
 def mean_layers(group: Group) -> list[LayerRecord]:
-    """The entries of each parameter that are alive in each round, on average over the group's seeds."""
+    """Return the living entries of each parameter in each round, on average over the group's seeds."""
     cells: dict[tuple[int, str], list[LayerRecord]] = {}
     for run in group.runs:
         for layer in run.layers:
@@ -200,7 +196,7 @@ def mean_layers(group: Group) -> list[LayerRecord]:
 
 
 def layers_agree(groups: Sequence[Sequence[LayerRecord]]) -> bool:
-    """Whether all groups keep as many entries of each parameter in each round that they share, but for rounding."""
+    """Return whether all groups keep the same number of entries of each parameter in each round, up to rounding."""
     seen: dict[tuple[int, str], LayerRecord] = {}
     for rows in groups:
         for row in rows:
@@ -234,4 +230,4 @@ def _confusions(study: Study) -> Iterator[Drawn]:
         caption = f"{label}: {about_confusion(words)} {words.tested.capitalize()} are counted once a seed."
         caption += _of_many(len(found), _EACH, "groups") if number == 1 else ""
         name = "confusion" if len(found) == 1 else f"confusion_{number}"
-        yield name, confusion_figure(panels, classes, title, below, words), f"{title}: {below}", caption
+        yield name, confusion_figure(panels, title, below, classes, words), f"{title}: {below}", caption

@@ -1,151 +1,40 @@
-"""The figures of a run, drawn with matplotlib's objects alone: no pyplot, nothing global left changed.
+"""Draw the figures of a run with matplotlib's objects alone: no pyplot, no global state.
 
-Where lines meet, markers and dashes tell them apart beside the colours, so that the figures also read in grey.
+Markers and dashes tell lines apart beside the colours, so that the figures can be read in grey.
 """
 
-import io
 import math
-import textwrap
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
+from lt_lightning.report.figures.axes import density_axis, draw_levels, levels_of, mark_every, spread
 from lt_lightning.report.figures.style import (
     BLUE,
     GREEN,
     INK,
     ORANGE,
-    QUIET,
     VERMILLION,
     is_narrow,
     paper_width,
-    printable,
     printable_apart,
     styled,
     titled_figure,
     type_size,
 )
+from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.metrics import ACCURACY, Baseline, Metric
 from lt_lightning.runs.records import EpochRecord, LayerRecord, Record
 from lt_lightning.runs.tasks import OF_TEXTS, Wording
-from lt_lightning.runs.terminal import measured, percent, with_unit
 from lt_lightning.runs.winners import smallest_winner
-from lt_lightning.storage.atomic import write_whole
 
 # Colour, marker and dashes of a line, in the order in which lines are taken.
 _LINES = ((INK, "o", "-"), (BLUE, "s", "--"), (GREEN, "^", "-."), (ORANGE, "D", ":"), (VERMILLION, "v", "-"))
-
-
-def spread(values: Sequence[int], count: int) -> list[int]:
-    """At most `count` of the values, evenly spread, the first and the last among them."""
-    if len(values) <= count:
-        return list(values)
-    return [values[round(i * (len(values) - 1) / (count - 1))] for i in range(count)]
-
-
-def mark_every(points: int) -> int:
-    """Which points of a line get a marker: all of few, and so many of many that markers do not meet.
-
-    >>> mark_every(10), mark_every(100)
-    (1, 5)
-    """
-    return max(1, points // 20)
-
-
-def density_axis(axes: Axes, lowest: float, is_thin: bool = False) -> None:
-    """Make the horizontal axis one of density in per cent: logarithmic, sparser to the right, ticks 100, 50, 20, …
-
-    Args:
-        axes: where the densities, in per cent, are drawn.
-        lowest: the lowest of them, above 0.
-        is_thin: whether there is room for few ticks only.
-    """
-    if lowest > 35:
-        ticks = [float(tick) for tick in range(100, 30, -10)]
-    elif lowest > 8:
-        ticks = [100.0, 70, 50, 30, 20, 15, 10]
-    else:
-        ticks = [digit * 10.0**power for power in range(2, -7, -1) for digit in (5, 2, 1)]
-    ticks = [tick for tick in ticks if lowest / 1.2 <= tick <= 100]
-    axes.set_xscale("log")
-    axes.set_xlim(115, min(lowest / 1.2, 60))
-    axes.xaxis.set_major_locator(FixedLocator(ticks[:: math.ceil(len(ticks) / 5)] if is_thin or is_narrow() else ticks))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("weights alive (%), log scale")
-
-
-@dataclass(frozen=True)
-class Level:
-    """A height that is worth a line across the figure.
-
-    Attributes:
-        gid: what the line is called in the SVG.
-        name: what reaches that height.
-        height: in the unit of the axis.
-        said: the height in words.
-        dashes: what the line looks like.
-    """
-
-    gid: str
-    name: str
-    height: float
-    said: str
-    dashes: Any
-
-
-def levels_of(full: float, baseline: Baseline | None, metric: Metric, words: Wording = OF_TEXTS) -> list[Level]:
-    """The lines of a figure of what runs are judged by: the full network's value, and the baseline's.
-
-    Args:
-        full: the full network's; where it is no finite number, it has no line.
-        baseline: the baseline, if there is one.
-        metric: what the values are.
-        words: what the first of them is called.
-    """
-    levels = [
-        Level(
-            "full",
-            textwrap.fill(words.full, _letters_beside()),
-            metric.scale * full,
-            measured(full, metric),
-            (0, (5, 3)),
-        )
-    ]
-    if baseline is not None:
-        said, name = measured(baseline.value, metric), textwrap.fill(printable(baseline.name, 48), _letters_beside())
-        levels.append(Level("baseline", name, metric.scale * baseline.value, said, (0, (1, 2))))
-    return [level for level in levels if math.isfinite(level.height)]
-
-
-def _letters_beside() -> int:
-    return 12 if is_narrow() else 18
-
-
-def draw_levels(axes: Axes, levels: Sequence[Level]) -> None:
-    """Draw lines across a figure that say on the right what they are, at most two."""
-    # Of two, however near, one's words stand on its line and the other's hang from it: they never meet.
-    stand = (("center", 0),) if len(levels) == 1 else (("top", -1), ("bottom", 1))
-    for level, (side, away) in zip(sorted(levels, key=lambda level: level.height), stand, strict=False):
-        axes.axhline(level.height, color=QUIET, linewidth=1.1, linestyle=level.dashes, gid=level.gid)
-        axes.annotate(
-            f"{level.name}\n{level.said}",
-            (1, level.height),
-            xycoords=("axes fraction", "data"),
-            xytext=(5, away),
-            textcoords="offset points",
-            va=side,
-            color=QUIET,
-            size=type_size(9),
-        )
 
 
 def metric_figure(
@@ -157,16 +46,16 @@ def metric_figure(
     ticket: Record | None = None,
     words: Wording = OF_TEXTS,
 ) -> Figure:
-    """What rounds are judged by against density, with the full network's value and one ticket ringed.
+    """Draw the metric of rounds against density, with the full network's value and one ticket ringed.
 
     Args:
         records: the rounds from round 0 on. Rounds with nothing left alive have no place on a logarithmic axis.
-        title: what is seen.
-        subtitle: of which run: corpus, model, rewind, seed.
-        metric: what rounds are judged by.
-        baseline: what a simple model reaches, if that is known.
-        ticket: the round to ring; None: the smallest winning ticket's, if there is one.
-        words: what round 0 and that ticket are called.
+        title: the title.
+        subtitle: the run: corpus, model, rewind, seed.
+        metric: the metric.
+        baseline: the score of a simple model, if it is known.
+        ticket: the round to ring; None for the smallest winning ticket's, if there is one.
+        words: the names of round 0 and that ticket.
     """
     drawn = [record for record in records if record.alive]
     winner = smallest_winner(drawn, metric)
@@ -187,48 +76,26 @@ def metric_figure(
 
 
 def _mark(axes: Axes, winner: Record, metric: Metric, called: str) -> None:
-    """Ring a ticket and say what it is, in a strip above all lines, where no run's curve can cross the words."""
+    """Ring a ticket, and write its name and value in a strip above all lines."""
     density, value = 100 * winner.density, metric.scale * metric.read(winner)
-    said = with_unit(metric.read(winner), metric)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.17 * (high - low))
-    axes.plot(
-        density,
-        value,
-        linestyle="",
-        marker="o",
-        markersize=8 if is_narrow() else 11,
-        markeredgecolor=VERMILLION,
-        fillstyle="none",
-    )
+    ring = {"marker": "o", "markersize": 8 if is_narrow() else 11, "fillstyle": "none"}
+    axes.plot(density, value, linestyle="", markeredgecolor=VERMILLION, **ring)
     right = axes.transLimits.transform(axes.transScale.transform((density, value)))[0] > 0.5
     axes.annotate(
-        f"{called}\n{said} with {percent(winner.density)} alive",
-        (density, value),
-        xytext=(density, high + 0.15 * (high - low)),
-        ha="right" if right else "left",
-        va="top",
-        color=VERMILLION,
-        size=type_size(9),
-        arrowprops={
-            "arrowstyle": "-",
-            "color": VERMILLION,
-            "linewidth": 0.9,
-            "relpos": (1 if right else 0, 0),
-            "shrinkB": 6,
-        },
-    )
+        f"{called}\n{metric.show_with_unit(metric.read(winner))} with {percent(winner.density)} alive",
+        (density, value), xytext=(density, high + 0.15 * (high - low)),
+        ha="right" if right else "left", va="top", color=VERMILLION, size=type_size(9),
+        arrowprops={"arrowstyle": "-", "color": VERMILLION, "linewidth": 0.9, "relpos": (int(right), 0), "shrinkB": 6},
+    )  # fmt: skip
 
 
 def layers_figure(layers: Sequence[LayerRecord], title: str, subtitle: str = "") -> Figure:
-    """Per cent alive of every parameter in every round, as a heat map with numbers.
+    """Draw the per cent alive of every parameter in every round, as a heat map with numbers.
 
-    Lines would hide each other: pruned layerwise, all parameters have nearly the same density.
-
-    Args:
-        layers: the parameters of all rounds, in the network's order. Of many rounds, those that fit are shown.
-        title: what is seen.
-        subtitle: of which run.
+    Lines would hide each other: pruned layerwise, all parameters have nearly the same density. Of many rounds, those
+    that fit are shown.
     """
     totals = {layer.parameter: layer.total for layer in layers}
     density = {(layer.parameter, layer.round): layer.density for layer in layers}
@@ -268,26 +135,26 @@ def layers_figure(layers: Sequence[LayerRecord], title: str, subtitle: str = "")
 
 
 def _in_cell(density: float) -> str:
-    """A density in at most four characters."""
+    """Return a density in at most four characters."""
     if math.isnan(density):
         return ""
     return f"{density:.0f}" if density >= 9.95 or density == 0 else f"{density:.1f}" if density >= 0.095 else "<.1"
 
 
 def is_dark(colour: tuple[float, float, float, float]) -> bool:
-    """Whether white letters stand out from a colour better than dark ones."""
+    """Return whether white letters stand out from a colour better than dark ones."""
     red, green, blue, _ = colour
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5
 
 
 def learning_figure(epochs: Sequence[EpochRecord], title: str, subtitle: str = "", right: str = "accuracy") -> Figure:
-    """Validation loss and accuracy against the epoch, for the first, the last and up to three rounds between.
+    """Draw validation loss and accuracy against the epoch, for the first, the last and up to three rounds between.
 
     Args:
         epochs: the epochs of all rounds.
-        title: what is seen.
-        subtitle: of which run.
-        right: what `valid_acc` is called.
+        title: the title.
+        subtitle: the run.
+        right: the name of `valid_acc`.
     """
     with styled():
         figure = titled_figure(8.4, 4.1, title, subtitle, paper=3.4 if is_narrow() else None)
@@ -307,65 +174,3 @@ def learning_figure(epochs: Sequence[EpochRecord], title: str, subtitle: str = "
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         figure.legend(*losses.get_legend_handles_labels(), loc="outside lower center", ncols=3 if is_narrow() else 5)
     return figure
-
-
-def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
-    """Write a figure as PNG (200 dots an inch) and as SVG; the same figure gives the same SVG, byte for byte.
-
-    Args:
-        figure: what to write.
-        stem: the path without its ending; the folder must exist.
-
-    Returns:
-        The PNG's path and the SVG's.
-
-    Raises:
-        OSError: they cannot be written.
-    """
-    png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
-    _save(figure, png, svg)
-    return png, svg
-
-
-def save_pdf(figure: Figure, path: Path) -> None:
-    """Write a figure as PDF, its letters as TrueType; the same figure gives the same file.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    _save(figure, path)
-
-
-def save_png(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG (200 dots an inch).
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    _save(figure, path)
-
-
-def _save(figure: Figure, *paths: Path) -> None:
-    """Write a figure to files, each in the form that its name ends with."""
-    # Without these, a file says when it was drawn, and an SVG points at the web.
-    about = {".svg": dict.fromkeys(("Date", "Creator", "Format", "Type")), ".pdf": {"CreationDate": None}}
-    with styled(), warnings.catch_warnings():
-        # A name in letters that the font lacks is drawn as boxes, which says it well enough.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        _settle(figure)
-        for path in paths:
-            drawn = io.BytesIO()
-            figure.savefig(drawn, format=path.suffix[1:], dpi=200, metadata=about.get(path.suffix))
-            write_whole(path, drawn.getvalue())
-
-
-def _settle(figure: Figure) -> None:
-    """Lay a figure out once and for all.
-
-    The solver's last digits change from run to run, and with them the names of the clip paths in an SVG.
-    """
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    for axes in figure.axes:
-        left, bottom, width, height = (round(number, 6) for number in axes.get_position().bounds)
-        axes.set_position((left, bottom, width, height))

@@ -1,0 +1,94 @@
+"""Sentences about a run that several programs print: the ticket that it started from, and partly measured numbers.
+
+With `trainer.limit_test_batches`, numbers are of some rows of a part alone. Batches are tested from short rows to long
+ones: a limit keeps the shortest, which are no fair sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lt_lightning.runs.description import Description
+from lt_lightning.runs.formatting import count, percent, say
+from lt_lightning.runs.recorded import Origin
+
+_LIMITS = {"test": "limit_test_batches", "valid": "limit_val_batches"}
+_WEIGHTS = {"first": "the first weights of its run", "trained": "its trained weights", "own": "new weights"}
+
+
+def ticket_title(corpus: str | None, number: int | None) -> str:
+    """Return the name of the ticket of a round.
+
+    >>> ticket_title("AG News", 3)
+    'ticket of AG News, round 3'
+    """
+    return f"ticket of {say(corpus)}, round {count(number)}"
+
+
+def transfer_line(origin: Origin | None) -> str:
+    """Return a line about what a run took over from its ticket; nothing if it began with the whole network."""
+    if origin is None:
+        return ""
+    parts = [_words(origin), _WEIGHTS.get(origin.weights or "", ""), _fresh(origin.fresh, origin.carried)]
+    alive, total = origin.alive, origin.total
+    if alive is not None and total and 0 <= alive <= total:
+        parts.append(f"{percent(alive / total)} alive")
+    return f"{ticket_title(origin.corpus, origin.round)}: {'; '.join(filter(None, parts))}"
+
+
+def _words(origin: Origin) -> str:
+    """Return how many words carry over; nothing if the whole table of them does not."""
+    if "embedding.weight" in (origin.fresh or ()):
+        return ""
+    words = origin.words
+    return f"{count(words.carried)} of its {count(words.living)} living words are words here (of {count(words.here)})"
+
+
+def _fresh(names: Sequence[str] | None, carried: Sequence[str] | None = None) -> str:
+    """Return which parameters are whole, with weights of their own.
+
+    >>> _fresh(["fc.weight", "fc.bias"]), _fresh([])
+    ('fc.* drawn afresh', '')
+    >>> _fresh(["fc.weight", "fc.bias", "convs.0.bias"], carried=["convs.0.weight"])
+    'fc.*, convs.0.bias drawn afresh'
+    """
+    if not names:
+        return ""
+    parts = {name.rpartition(".")[0] for name in carried or ()}
+    shown = dict.fromkeys(
+        say(name) if (part := name.rpartition(".")[0]) in parts else f"{say(part)}.*" for name in names
+    )
+    return f"{say(list(shown))} drawn afresh"
+
+
+def measured_rows(description: Description, part: str) -> str:
+    """Return which rows of a part, `test` or `valid`, the numbers of a run are of; nothing if they are of all.
+
+    >>> run = Description.from_json({"measured": {"test": 64}, "corpus": {"rows": {"test": 7600}}})
+    >>> measured_rows(run, "test")
+    'the 64 shortest of 7,600 test rows'
+
+    Runs of 0.4 have not recorded how many rows were measured.
+
+    >>> older = [Description.from_json({"config": {"trainer": {"limit_test_batches": limit}}}) for limit in (0.1, 1.0)]
+    >>> [measured_rows(run, "test") for run in older]
+    ['a part of the test rows, the shortest', '']
+    """
+    some, every = (description.measured or {}).get(part), (description.corpus.rows or {}).get(part)
+    if some is not None and every is not None:
+        return f"the {some:,} shortest of {every:,} {part} rows" if some < every else ""
+    trainer = description.config.trainer
+    limit = getattr(trainer, _LIMITS[part])
+    is_all = limit is None or (isinstance(limit, float) and limit == 1)  # 1 is one batch, 1.0 are all
+    return f"a part of the {part} rows, the shortest" if not is_all or trainer.fast_dev_run else ""
+
+
+def partial_note(description: Description) -> str:
+    """Return a sentence that names the numbers of a run that are of some rows alone; nothing if there are none.
+
+    >>> partial_note(Description.from_json({"config": {"trainer": {"limit_test_batches": 5}}}))
+    'Test numbers are of a part of the test rows, the shortest (trainer.limit_test_batches).'
+    """
+    parts = {"test": "Test", "valid": "Validation"}
+    found = [(part, name, measured_rows(description, part)) for part, name in parts.items()]
+    return " ".join(f"{name} numbers are of {rows} (trainer.{_LIMITS[part]})." for part, name, rows in found if rows)
