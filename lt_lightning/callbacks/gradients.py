@@ -9,9 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities import CombinedLoader
-from pytorch_lightning.utilities.data import extract_batch_size
 from pytorch_lightning.utilities.seed import isolate_rng
 from pytorch_lightning.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor, nn
@@ -58,7 +56,7 @@ def mean_gradients(trainer: pl.Trainer, pl_module: pl.LightningModule, part: nn.
                 loss = _loss(twin.training_step(*(moved, number)[: 1 + takes_number]))
             if loss is None:
                 continue
-            count = _rows(moved)
+            count = _rows(moved) or 1
             grads = torch.autograd.grad(loss, params, allow_unused=True)
             for total, grad in zip(sums, grads, strict=True):
                 if grad is not None:
@@ -99,8 +97,8 @@ def _loss(output: Any) -> Tensor | None:
 
 
 def _rows(batch: Any) -> int:
-    """Return the number of rows of a batch; 1 if it has no tensor."""
-    try:
-        return extract_batch_size(batch)
-    except (MisconfigurationException, RecursionError):
-        return 1
+    """Return the number of rows of the first tensor in a batch; 0 if it has none."""
+    if isinstance(batch, Tensor):
+        return len(batch) if batch.dim() else 1
+    parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, (list, tuple)) else ()
+    return next((rows for part in parts if (rows := _rows(part))), 0)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from lt_lightning.errors import SettingError
 from lt_lightning.report import facts
 from lt_lightning.report.figures.confusion import Panel, confusion_figure
+from lt_lightning.report.figures.own import OwnFigure, load_figures
 from lt_lightning.report.figures.run import (
     layers_figure,
     learning_figure,
@@ -45,7 +46,13 @@ def draw_report(folder: Path) -> Path:
     return draw_run(read_run(folder))
 
 
-def draw_run(run: Run, rounds: Sequence[int] | None = None, paper: float | None = None, is_latex: bool = False) -> Path:
+def draw_run(
+    run: Run,
+    rounds: Sequence[int] | None = None,
+    paper: float | None = None,
+    is_latex: bool = False,
+    functions: Sequence[str] = (),
+) -> Path:
     """Draw the report of a run that has been read, into its directory, and give the path of `report.html`.
 
     Args:
@@ -53,18 +60,21 @@ def draw_run(run: Run, rounds: Sequence[int] | None = None, paper: float | None 
         rounds: those whose learning curves are drawn; None for some, from the first to the last.
         paper: the width in inches at which figures are written as PDF too; None for none.
         is_latex: whether the table of rounds is written as `rounds.tex`, too.
+        functions: dotted paths of the user's functions that draw further figures of the run.
 
     Raises:
-        SettingError: the directory cannot be written to, or a chosen round has no learning curve.
+        SettingError: the directory cannot be written to, a chosen round has no learning curve, or a function of the
+            user's does not draw.
     """
+    own = load_figures(functions)
     chosen = choose_rounds(rounds, {epoch.round for epoch in run.epochs}) if run.epochs or rounds else []
     page = run.folder / "report.html"
     with writing_to(run.folder):
         (run.folder / "figures").mkdir(exist_ok=True)
-        write_whole(page, render_page(run, _draw_figures(run, chosen)))
+        write_whole(page, render_page(run, _draw_figures(run, chosen, own)))
         if paper is not None:
             with on_paper(paper):
-                _draw_figures(run, chosen, save_for_paper)
+                _draw_figures(run, chosen, own, save_for_paper)
         if is_latex:
             write_whole(run.folder / "rounds.tex", run_latex(run))
     return page
@@ -102,7 +112,10 @@ def save_for_paper(figure: Figure, stem: Path, shows: str, caption: str) -> Pict
 
 
 def _draw_figures(
-    run: Run, learning: Sequence[int], save: Callable[[Figure, Path, str, str], Picture] = save_picture
+    run: Run,
+    learning: Sequence[int],
+    own: Sequence[OwnFigure],
+    save: Callable[[Figure, Path, str, str], Picture] = save_picture,
 ) -> list[Picture]:
     subtitle, metric, words = facts.subtitle(run.description), run.metric, run.description.words
     baseline = run.description.shown_baseline
@@ -134,6 +147,9 @@ def _draw_figures(
             return confusion_figure(panels, classes, title, subtitle, words)
 
         pictures.append(draw("confusion", figure_of, panels, "What is taken for what", about_confusion(words)))
+    for one in own:
+        stem = run.folder / "figures" / one.name
+        pictures.append(save(one.draw(run), stem, f"{one.caption}: {subtitle}", one.caption))
     return pictures
 
 
