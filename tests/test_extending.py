@@ -34,7 +34,8 @@ from trials.kills import COMMON, THEMES
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
-SMALL = ("trainer=cpu", "trainer.max_epochs=1", "pruning.rounds=1", "data.batch_size=16", "embedding.dim=6")
+SHORT = ("trainer=cpu", "trainer.max_epochs=1", "pruning.rounds=1")
+SMALL = (*SHORT, "data.batch_size=16", "embedding.dim=6")
 
 
 @dataclass
@@ -89,9 +90,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del sys.modules[name]
 
 
-def train(recipe: str, *more: str) -> Result:
+def train(recipe: str, *more: str, small: tuple[str, ...] = SMALL) -> Result:
     """Run a recipe's command in this process, with little data and few epochs."""
-    return run(*RECIPES[recipe].commands["lt_lightning.train"], *SMALL, *more)
+    return run(*RECIPES[recipe].commands["lt_lightning.train"], *small, *more)
 
 
 def mine(path: str) -> Any:
@@ -107,12 +108,16 @@ def alive(result: Result, round: int) -> dict[str, int]:
 
 
 class Witness(pl.Callback):
-    """Keeps the module and the optimizers that were trained."""
+    """Keeps the module, the optimizers, and the learning rate of each epoch."""
 
     seen: ClassVar[list[tuple[Any, list[torch.optim.Optimizer]]]] = []
+    rates: ClassVar[list[float]] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.seen.append((pl_module, list(trainer.optimizers)))
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
 
 WITNESS = f"trainer.callbacks=[{{_target_: {__name__}.Witness}}]"
@@ -178,6 +183,33 @@ def test_recipe_text_model() -> None:
     assert result.records["test_acc"].between(0, 1).all()
 
 
+def test_recipe_lightningmodule() -> None:
+    result = train("lightningmodule", WITNESS, small=SHORT)
+    module, _ = Witness.seen[-1]
+    assert type(module) is mine("module.Classifier")
+    assert alive(result, 0) == {"net.0.weight": 72, "net.0.bias": 12, "net.2.weight": 24, "net.2.bias": 2}
+    assert alive(result, 1) == {"net.0.weight": 58, "net.0.bias": 10, "net.2.weight": 19, "net.2.bias": 2}
+    rows, labels = mine("rows.Rows")().test.tensors
+    for number in (0, 1):
+        module.load_state_dict(dict(RoundTicket.load(result.tickets[number]).weights))
+        accuracy = (module.net(rows).argmax(1) == labels).float().mean()
+        assert result.records["test_acc"][number] == pytest.approx(float(accuracy), abs=1e-6)
+    assert result.records[["train_loss", "valid_loss", "valid_acc", "test_loss"]].notna().all(axis=None)
+    assert list(result.records.columns[-1:]) == ["train/acc"]
+    assert read_run(result.path).metric.name == "test accuracy"
+
+
+def test_recipe_datamodule() -> None:
+    result = train("datamodule", WITNESS, small=SHORT)
+    module, _ = Witness.seen[-1]
+    assert type(module.trainer.datamodule) is mine("rows.Rows")
+    corpus = json.loads((result.path / "run.json").read_text(encoding="utf-8"))["corpus"]
+    assert corpus["rows"] == {"train": 100, "valid": 50, "test": 50}
+    assert corpus["class_names"] == ["below", "above"]
+    rights = result.records["test_acc"] * 50
+    assert rights.to_list() == pytest.approx(rights.round().to_list(), abs=1e-4)
+
+
 def test_recipe_optimizer() -> None:
     Witness.seen.clear()
     train("optimizer", WITNESS)
@@ -201,6 +233,25 @@ def test_recipe_data_source(folder: Path) -> None:
     assert described["config"]["data"]["max_vocab"] == 5000
     command("--config-dir", "my_package/conf", "resume=source", "pruning.rounds=2")
     assert len((folder / "source/results.csv").read_text(encoding="utf-8").splitlines()) == 4
+
+
+def test_recipe_metric() -> None:
+    result = train("metric")
+    with (result.path / "confusion.csv").open(encoding="utf-8") as file:
+        rows = [{name: int(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    for number in (0, 1):
+        cells = [row for row in rows if row["round"] == number]
+        pairs = [(cell["label"], cell["predicted"]) for cell in cells for _ in range(cell["count"])]
+        labels, predicted = (nn.functional.one_hot(torch.tensor(one), 3).double() for one in zip(*pairs, strict=True))
+        # The correlation of labels and predictions, by Gorodkin's definition.
+        labels, predicted = labels - labels.mean(0), predicted - predicted.mean(0)
+        scale = (labels.square().sum() * predicted.square().sum()).sqrt()
+        correlation = float((labels * predicted).sum() / scale) if scale else 0.0
+        assert result.records["test_mcc"][number] == pytest.approx(correlation, abs=1e-6)
+    assert "valid_mcc" in (result.path / "epochs.csv").read_text(encoding="utf-8").splitlines()[0]
+    found = read_run(result.path)
+    assert (found.metric.name, found.metric.higher_is_better) == ("test mcc", True)
+    assert found.metric.judge(found.records[1]) == result.records["valid_mcc"][1]
 
 
 def test_recipe_figure(folder: Path) -> None:

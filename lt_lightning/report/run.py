@@ -66,7 +66,7 @@ def draw_run(
         SettingError: the directory cannot be written to, a chosen round has no learning curve, or a function of the
             user's does not draw.
     """
-    own = load_figures(functions)
+    own = load_figures(functions, {run.metric.figure, "layers", "learning", "confusion"})
     chosen = choose_rounds(rounds, {epoch.round for epoch in run.epochs}) if run.epochs or rounds else []
     page = run.folder / "report.html"
     with writing_to(run.folder):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
@@ -12,7 +12,6 @@ from lt_lightning.errors import SettingError
 from lt_lightning.lottery.functions import load_function
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.report.figures.style import styled
-from lt_lightning.runs.metrics import BY_NAME
 from lt_lightning.runs.reading import Run
 
 
@@ -53,8 +52,12 @@ class OwnFigure:
         return figure
 
 
-def load_figures(paths: Sequence[str]) -> list[OwnFigure]:
+def load_figures(paths: Sequence[str], taken: Collection[str]) -> list[OwnFigure]:
     """Return the figures that dotted paths name.
+
+    Args:
+        paths: the dotted paths.
+        taken: the names of the report's figures.
 
     Raises:
         SettingError: if a path cannot be imported, leads to no function, or its name is another figure's.
@@ -65,11 +68,8 @@ def load_figures(paths: Sequence[str]) -> list[OwnFigure]:
         raise SettingError(str(error)) from error
     names = [figure.name for figure in figures]
     for figure in figures:
-        if figure.name in _TAKEN or names.count(figure.name) > 1:
+        if figure.name in taken or names.count(figure.name) > 1:
             raise SettingError(
                 f"--figure: {figure.path} would replace another figure {figure.name}; rename the function"
             )
     return figures
-
-
-_TAKEN = {"layers", "learning", "confusion", *(metric.figure for metric in BY_NAME.values())}
