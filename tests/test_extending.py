@@ -219,6 +219,12 @@ def test_recipe_optimizer() -> None:
     assert (first.defaults["alpha"], first.defaults["lr"]) == (0.9, 0.001)
 
 
+def test_recipe_scheduler() -> None:
+    Witness.rates.clear()
+    train("scheduler", WITNESS, "trainer.max_epochs=3")
+    assert Witness.rates == pytest.approx([1e-3, 9e-4, 8.1e-4] * 2)
+
+
 @pytest.mark.slow
 def test_recipe_data_source(folder: Path) -> None:
     def command(*words: str) -> None:
