@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from lt_lightning.callbacks.copies import KnownTensors, StaleCopies
 from lt_lightning.callbacks.evaluations import EvaluationGuard
+from lt_lightning.callbacks.gradients import mean_gradients
 from lt_lightning.callbacks.holding import FitState, Hold, HoldingCallback
 from lt_lightning.callbacks.hooks import call_hook, callbacks_of
 from lt_lightning.callbacks.refusals import (
@@ -46,16 +48,15 @@ class PruningCallback(HoldingCallback):
 
     Args:
         amount: the share of the living entries that a round prunes, in (0, 1).
-        criterion: scores the entries: `magnitude`, `random`, a function such as those in
-            `lt_lightning.lottery.criteria`, or its dotted path.
-        scope: `layerwise`: each tensor gives up its own share; `global`: all entries compete.
+        criterion: `magnitude`, `random`, or a function that scores, or its path; see `lt_lightning.lottery.criteria`.
+        scope: `layerwise`, `global`, or a function that returns counts, or its path; see `lt_lightning.lottery.prune`.
         threshold: `count`: exactly round(amount × alive) entries go; `percentile`: see `lt_lightning.lottery.prune`.
         rewind: `init`, `epoch:K`, `step:K`, `last`, `random` or `none`.
         include: fnmatch patterns of the parameters to prune.
         exclude: fnmatch patterns of parameters that are not pruned.
         redraw: fnmatch patterns of the parameters that `rewind="random"` draws again.
         seed: seeds random criteria and `rewind="random"`.
-        submodule: the part of the LightningModule to prune and rewind; parameter names are relative to it.
+        submodule: the part of the module to prune and rewind; parameter names are relative to it.
         initialize: draws the weights again for `rewind="random"`; see `lt_lightning.lottery.reinitialize`.
         start: a mask and weights for the first fit, such as a ticket of another run.
 
@@ -143,8 +144,7 @@ class PruningCallback(HoldingCallback):
             copies = StaleCopies(pl_module, earlier, self._known)
             self._restart(pl_module, group)
             call_hook("before_pruning", trainer, pl_module)
-            begins = [one for one in group if one._begins_early(pl_module)]
-            begin_rounds([(one._lottery, one.module(pl_module)) for one in begins])
+            _begin_rounds(trainer, pl_module, [one for one in group if one._begins_early(pl_module)])
             self._fit.before = before
             copies.renew()
             call_hook("after_pruning", trainer, pl_module)
@@ -167,16 +167,13 @@ class PruningCallback(HoldingCallback):
             self.load_state_dict(state)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin rounds that could not begin in `setup`, and move the mask to the parameters' device.
-
-        Since `setup`, layers were built, and processes were synchronised or a checkpoint was loaded.
-        """
+        """Begin rounds that could not begin in `setup`, and move the mask to the parameters' device."""
         group = _lotteries(trainer)
         if self is group[0]:
             late = [one for one in group if not one._lottery.training]
             for one in late:
                 one._check_late(trainer, pl_module)
-            begin_rounds([(one._lottery, one.module(pl_module)) for one in late])
+            _begin_rounds(trainer, pl_module, late)
         module = self.module(pl_module)
         self._lottery.continue_round(module)
         require_own_memory(self._lottery.parameters(module), pl_module.named_parameters())
@@ -268,11 +265,7 @@ class PruningCallback(HoldingCallback):
                     one._fit.is_first = True
 
     def _begins_early(self, pl_module: pl.LightningModule) -> bool:
-        """Return whether the round can begin in `setup`.
-
-        Round 0 can if it writes weights and the module has all layers: it may build some in its own `setup`. With a
-        module other than that of the last round, a checkpoint may be loaded first.
-        """
+        """Return whether the round can begin in `setup`: with all layers, and without a checkpoint to load first."""
         if self._lottery.training:
             return False
         try:
@@ -298,3 +291,8 @@ class PruningCallback(HoldingCallback):
 
 def _lotteries(trainer: pl.Trainer) -> list[PruningCallback]:
     return [one for one in callbacks_of(trainer) if isinstance(one, PruningCallback)]
+
+
+def _begin_rounds(trainer: pl.Trainer, pl_module: pl.LightningModule, begins: Sequence[PruningCallback]) -> None:
+    lotteries = [(one._lottery, one.module(pl_module)) for one in begins]
+    begin_rounds(lotteries, partial(mean_gradients, trainer, pl_module))

@@ -9,7 +9,7 @@ Needs neither torch nor Lightning, so that a rejected setting answers at once.
 # ruff: noqa: UP006, UP007, UP035, UP045
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, List, Optional, Union
+from typing import Any, Dict, List, Optional, Union
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
@@ -128,6 +128,7 @@ class Config:
     test_on: TestOn = MISSING
     metric: Optional[str] = None
     metric_mode: Optional[str] = None
+    metrics: Dict[str, Any] = field(default_factory=dict)
     resume: Optional[str] = None
     trust: bool = False
     data: Any = MISSING  # these five are objects of `config.choice.CHOICES`, or `Custom`

@@ -6,6 +6,7 @@ Needs neither torch nor Lightning, so that a rejected setting answers at once.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
@@ -49,7 +50,7 @@ def read_config(composed: DictConfig) -> Config:
             settings[group] = None if chosen else _typed(group, settings[group])
         for name in _names(settings):
             group, _, key = name.partition(".")
-            if custom.get(group):
+            if custom.get(group) or group == "metrics":
                 continue
             node = settings[group] if group in CHOICES else None
             # `+key=value` adds keys that the types do not have.
@@ -200,6 +201,12 @@ def _module_rules(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
     for key, default in (("optimizer", Adam()), ("scheduler", SchedulerConfig()), ("embedding", RandomVectors())):
         said = "not read with data=custom: the LightningModule makes its own; leave it out"
         yield key, None, getattr(config, key) == default, said
+    yield (
+        "metrics",
+        None,
+        not config.metrics,
+        "not read with data=custom: the LightningModule logs its own; leave it out",
+    )
     name, mode = config.metric, config.metric_mode
     said = (
         "missing: with data=custom, give the name of a value that the module logs in validation, such as metric=val/acc"
@@ -234,14 +241,29 @@ def _fit_rules(data: Any, model: Any, embedding: Any) -> Iterator[tuple[str, Any
 def _metric_claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
     """Yield whether rounds can be judged by the chosen metric."""
     name, mode = config.metric, config.metric_mode
-    yield "metric", repr(name), name in (None, *METRIC_MODES), f"none of {', '.join(METRIC_MODES)}"
+    yield from _added_metrics(config.metrics)
+    added = {f"{part}_{one}": mode or parse_name(one).mode for one in config.metrics for part in ("test", "valid")}
+    modes = {**METRIC_MODES, **added}
+    yield "metric", repr(name), name in (None, *modes), f"none of {', '.join(modes)}"
     tasks = {"test_perplexity": ("char_lm",), "test_exact": ("tagger", "seq2seq")}
     measured = name not in tasks or config.model.name in tasks[name]
     yield "metric", name, measured, f"not measured of model={config.model.name}; use metric=test_acc or test_loss"
     yield "metric_mode", repr(mode), mode in (None, "max", "min"), "none of max, min"
-    fits = mode is None or (name is not None and mode == METRIC_MODES[name])
+    said = f"missing: give max if higher values of {name} are better, and min if lower ones are"
+    yield "metric_mode", None, name is None or modes[name] is not None, said
+    fits = mode is None or (name is not None and mode == modes[name])
     remedy = f"not how metric={name} is compared; leave it out" if name else "only read with metric=NAME; leave it out"
     yield "metric_mode", mode, fits, remedy
+
+
+def _added_metrics(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool, str]]:
+    """Yield whether the metrics that the settings add have names and classes."""
+    taken = {name.partition("_")[2] for name in METRIC_MODES}
+    for name, value in metrics.items():
+        is_new = re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) is not None and name not in taken
+        said = f"the name of no new column: use letters, digits and _, and none of {', '.join(sorted(taken))}"
+        yield "metrics", repr(name), is_new, said
+        yield f"metrics.{name}", value, _is_object(value), "no object; give metrics.NAME._target_=CLASS"
 
 
 def _trainer_rules(trainer: TrainerConfig, brings_loaders: bool) -> Iterator[tuple[str, Any, bool, str]]:

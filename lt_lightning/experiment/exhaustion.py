@@ -1,7 +1,7 @@
 """Refuse rounds that would prune nothing or leave nothing alive.
 
 Most are refused before round 0, since counts determine how many entries a round prunes. Where weights determine it
-(`pruning.threshold=percentile`), `ExhaustionCallback` stops the round before it trains.
+(`pruning.threshold=percentile`) or a user's scope, `ExhaustionCallback` stops the round before it trains.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lt_lightning.errors import SettingError
-from lt_lightning.lottery.settings import Settings
+from lt_lightning.lottery.settings import SCOPES, Settings
 
 
 def check_rounds(counts: Sequence[int], settings: Settings, *, first: int, rounds: int) -> None:
@@ -29,7 +29,7 @@ def check_rounds(counts: Sequence[int], settings: Settings, *, first: int, round
         Traceback (most recent call last):
         lt_lightning.errors.SettingError: pruning.rounds: 4 is too many: ...
     """
-    if settings.threshold != "count":
+    if settings.threshold != "count" or settings.scope not in SCOPES:
         return
     alive = [sum(counts)] if settings.scope == "global" else list(counts)
     for round in range(first, rounds + 1):

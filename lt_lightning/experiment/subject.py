@@ -73,6 +73,7 @@ def build_subject(config: Config, data: DataModule) -> Subject:
         classes=len(data.corpus.class_names),
         vectors=data.vectors,
         scheduler=config.scheduler,
+        metrics=config.metrics,
     )
     return Subject(learner, learner.network, "network", learner.task, data)
 

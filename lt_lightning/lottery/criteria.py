@@ -6,6 +6,8 @@ returns a tensor of real numbers per parameter, of its shape, and asks for its i
 - `parameters`: the prunable parameters by name. A first argument of another name receives them too.
 - `mask`: the current `Mask`.
 - `generator`: a CPU `torch.Generator` seeded for the round.
+- `gradients`: the gradient of the mean training loss for each parameter, of the weights that the last round left. It is
+  computed if an argument has this name.
 
     def large_first(parameters, generator):
         return {name: -p.detach().abs() for name, p in parameters.items()}

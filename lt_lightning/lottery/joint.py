@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import nn
 
 from lt_lightning.lottery.rewinding import restore, snapshot, unset_buffers
-from lt_lightning.lottery.rounds import Lottery
+from lt_lightning.lottery.rounds import Gradients, Lottery
 from lt_lightning.lottery.settings import LotteryError
 
 
-def begin_rounds(lotteries: Sequence[tuple[Lottery, nn.Module]]) -> None:
+def begin_rounds(lotteries: Sequence[tuple[Lottery, nn.Module]], gradients: Gradients | None = None) -> None:
     """Begin the next round of lotteries that prune different parameters of one network.
 
     All prune before any rewinds, as a rewound weight must not be ranked. Each parameter rewinds as the lottery that
@@ -20,6 +21,7 @@ def begin_rounds(lotteries: Sequence[tuple[Lottery, nn.Module]]) -> None:
 
     Args:
         lotteries: each with its module.
+        gradients: as for `Lottery.begin_round`, of each module.
 
     Raises:
         LotteryError: as `Lottery.begin_round`, or if two lotteries prune the same parameter. Nothing is changed then.
@@ -32,7 +34,7 @@ def begin_rounds(lotteries: Sequence[tuple[Lottery, nn.Module]]) -> None:
                     f"include: two callbacks prune the parameter {name!r}; give them include and exclude patterns "
                     "that do not overlap"
                 )
-    plans = [lottery.plan(module) for lottery, module in lotteries]
+    plans = [lottery.plan(module, gradients and partial(gradients, module)) for lottery, module in lotteries]
     before = [(snapshot(module), unset_buffers(module)) for _, module in lotteries]
     masks = []
     try:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 from lt_lightning.lottery.criteria import CRITERIA, Criterion
 
-Scope = Literal["layerwise", "global"]
+SCOPES = ("layerwise", "global")
+Scope = str | Callable[..., Mapping[str, int]]
 Threshold = Literal["count", "percentile"]
 
 
@@ -65,7 +66,8 @@ class Settings:
     Attributes:
         amount: the share of the living entries to prune per round, in (0, 1).
         criterion: scores the entries: a key of `CRITERIA`, a function such as those in `criteria`, or its dotted path.
-        scope: `layerwise`: each tensor gives up its own share; `global`: all entries compete.
+        scope: `layerwise`: each tensor gives up its own share; `global`: all entries compete; or a function, or its
+            dotted path, see `prune`.
         threshold: `count`: exactly round(amount × alive) entries go; `percentile`: see `prune`.
         rewind: `init`, `epoch:K`, `step:K`, `last`, `random` or `none`; see `Rewind`.
         include: fnmatch patterns of the parameters to prune.
@@ -96,19 +98,17 @@ class Settings:
             raise LotteryError(
                 f"amount: {self.amount} is not between 0 and 1 (both excluded): 0.2 prunes a fifth a round"
             )
-        for key, allowed in (
-            ("scope", get_args(Scope)),
-            ("threshold", get_args(Threshold)),
-        ):
+        if not isinstance(self.threshold, str) or self.threshold not in get_args(Threshold):
+            allowed = ", ".join(get_args(Threshold))
+            raise LotteryError(f"threshold: {_shown(self.threshold)} is none of {allowed}")
+        for key, known in (("criterion", CRITERIA), ("scope", SCOPES)):
             value = getattr(self, key)
-            if not isinstance(value, str) or value not in allowed:
-                raise LotteryError(f"{key}: {_shown(value)} is none of {', '.join(allowed)}")
-        if not callable(self.criterion) and not _is_criterion_name(self.criterion):
-            raise LotteryError(
-                f"criterion: {_shown(self.criterion)} is none of {', '.join(CRITERIA)}, and not the dotted path of a "
-                "function, such as my_package.my_function"
-            )
-        if self.threshold == "percentile" and self.scope == "global":
+            if not callable(value) and not (isinstance(value, str) and (value in known or _is_dotted(value))):
+                raise LotteryError(
+                    f"{key}: {_shown(value)} is none of {', '.join(known)}, and not the dotted path of a function, "
+                    "such as my_package.my_function"
+                )
+        if self.threshold == "percentile" and self.scope != "layerwise":
             raise LotteryError("threshold: percentile works tensor by tensor; use scope=layerwise, or threshold=count")
         for key in ("include", "exclude", "redraw"):
             _check_patterns(key, getattr(self, key))
@@ -119,12 +119,10 @@ class Settings:
         Rewind.parse(self.rewind)
 
 
-def _is_criterion_name(name: Any) -> bool:
-    """Return whether `name` is a built-in criterion or may be a dotted path, which is imported later."""
-    if not isinstance(name, str):
-        return False
+def _is_dotted(name: str) -> bool:
+    """Return whether `name` may be the dotted path of a function, which is imported later."""
     parts = name.split(".")
-    return name in CRITERIA or (len(parts) > 1 and all(part.isidentifier() for part in parts))
+    return len(parts) > 1 and all(part.isidentifier() for part in parts)
 
 
 def _check_patterns(key: str, patterns: Any) -> None:

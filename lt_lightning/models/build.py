@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import pytorch_lightning as pl
@@ -11,6 +12,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import Tensor, nn, optim
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+from torchmetrics import Metric
 
 from lt_lightning.config.choice import Custom, values_of
 from lt_lightning.config.instantiation import explain_instantiation
@@ -39,6 +41,7 @@ def build_learner(
     classes: int,
     vectors: Tensor | None = None,
     scheduler: SchedulerConfig | CustomScheduler | None = None,
+    metrics: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Learner:
     """Build the LightningModule that the settings ask for.
 
@@ -50,6 +53,7 @@ def build_learner(
         classes: the number of classes of the data; a network that predicts letters has the letters instead.
         vectors: pre-trained word vectors, or None; see `WordEmbedding`.
         scheduler: the `scheduler` group; None for a constant learning rate.
+        metrics: the `metrics` group: by name, objects that are measured beside accuracy and F1.
 
     Raises:
         SettingError: if the model is not for so many classes, or so many letters.
@@ -59,9 +63,23 @@ def build_learner(
     make_optimizer = partial(build_optimizer, optimizer)
     make_scheduler = partial(build_scheduler, scheduler) if scheduler and scheduler.target else None
     if model.task == SequenceToSequence.name:
-        return Learner(network, words + 1, make_optimizer, SequenceToSequence(words), make_scheduler)
-    answers = classes if model.task == Classification.name else words
-    return Learner(network, answers, make_optimizer, TASKS[model.task](), make_scheduler)
+        answers, task = words + 1, SequenceToSequence(words)
+    else:
+        answers, task = classes if model.task == Classification.name else words, TASKS[model.task]()
+    learner = Learner(network, answers, make_optimizer, task, make_scheduler)
+    learner.add_metrics({name: _build_metric(name, settings, answers) for name, settings in metrics.items()})
+    return learner
+
+
+def _build_metric(name: str, settings: Mapping[str, Any], classes: int) -> Metric:
+    """Build a metric that the settings add."""
+    arguments = {"num_classes": classes, **settings}
+    metric = _instantiate(f"metrics.{name}", {"_target_": arguments.pop("_target_")}, **arguments)
+    if not isinstance(metric, Metric):
+        raise SettingError(
+            f"metrics.{name}: {type(metric).__name__} is not a torchmetrics.Metric; give a subclass of it"
+        )
+    return metric
 
 
 def build_network(

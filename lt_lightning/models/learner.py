@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,9 +13,10 @@ from pytorch_lightning.strategies import ParallelStrategy
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
 
+from lt_lightning.errors import SettingError
 from lt_lightning.kernels.sparse_adam import LivingAdam
 from lt_lightning.models.embedding import WordEmbedding
 from lt_lightning.models.mean import Mean
@@ -67,6 +68,12 @@ class Learner(pl.LightningModule):
         self.test_confusion = MulticlassConfusionMatrix(classes, validate_args=False)
         self.test_exact = Mean()
         self.confusion = None
+        self.add_metrics({})
+
+    def add_metrics(self, metrics: Mapping[str, Metric]) -> None:
+        """Measure further metrics, which get predicted classes and targets; `valid_` and `test_` begin their names."""
+        self.valid_added = MetricCollection(dict(metrics), prefix="valid_", compute_groups=False)
+        self.test_added = MetricCollection(dict(metrics), prefix="test_", compute_groups=False).clone()
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Note the hook that runs, which Lightning does some 50 times a step, without asking if it is a parameter."""
@@ -124,13 +131,15 @@ class Learner(pl.LightningModule):
         answers = self.task.answer(self.network, batch)
         count = len(answers.targets)
         self.valid_loss.add(cross_entropy(answers.logits, answers.targets) * count, count)
-        self.valid_metrics.update(predicted_classes(answers.logits), answers.targets)
+        for metrics in (self.valid_metrics, self.valid_added):
+            metrics.update(predicted_classes(answers.logits), answers.targets)
 
     def on_validation_epoch_end(self) -> None:
         """Log what the validation part came to."""
-        self.log_dict({"valid_loss": self.valid_loss.compute(), **self.valid_metrics.compute()})
-        self.valid_loss.reset()
-        self.valid_metrics.reset()
+        measured = {"valid_loss": self.valid_loss.compute(), **self.valid_metrics.compute()}
+        self.log_dict(measured | compute_numbers(self.valid_added))
+        for metric in (self.valid_loss, self.valid_metrics, self.valid_added):
+            metric.reset()
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Count a batch of the test split."""
@@ -139,6 +148,7 @@ class Learner(pl.LightningModule):
         count = len(answers.targets)
         self.test_loss.add(cross_entropy(answers.logits, answers.targets) * count, count)
         self.test_metrics.update(predicted, answers.targets)
+        self.test_added.update(predicted, answers.targets)
         self.test_confusion.update(predicted, answers.targets)
         if self.task.has_exact:
             exact = exact_rows(predicted, answers)
@@ -147,15 +157,27 @@ class Learner(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         """Log what the test split came to."""
         loss = self.test_loss.compute()
-        measured = {"test_loss": loss, **self.test_metrics.compute()}
+        measured = {"test_loss": loss, **self.test_metrics.compute(), **compute_numbers(self.test_added)}
         if self.task.has_perplexity:
             measured["test_perplexity"] = loss.exp()
         if self.task.has_exact:
             measured["test_exact"] = self.test_exact.compute()
         self.log_dict(measured)
         self.confusion = self.test_confusion.compute().cpu()
-        for metric in (self.test_loss, self.test_metrics, self.test_confusion, self.test_exact):
+        for metric in (self.test_loss, self.test_metrics, self.test_added, self.test_confusion, self.test_exact):
             metric.reset()
+
+
+def compute_numbers(metrics: MetricCollection) -> dict[str, Tensor]:
+    """Return the values of metrics; raise a SettingError for one that is not a single number."""
+    values = metrics.compute()
+    for name, value in values.items():
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            raise SettingError(
+                f"metrics.{name.partition('_')[2]}: computes more than a single number; choose an average, such as "
+                "average=macro"
+            )
+    return values
 
 
 def takes_sparse_gradients(trainer: pl.Trainer, module: pl.LightningModule) -> bool:

@@ -66,6 +66,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help=f"how wide the column is, {NARROWEST:g} to {WIDEST:g} inches (default: {COLUMN})",
     )
     parser.add_argument("--latex", action="store_true", help="write the tables as LaTeX, too (they need booktabs)")
+    parser.add_argument(
+        "--figure",
+        metavar="FUNCTION",
+        action="append",
+        default=[],
+        help="add a figure of your own to the report of a run: the dotted path of a function that takes the run and "
+        "returns a matplotlib Figure, such as my_package.my_figure; can be repeated",
+    )
     given = parser.parse_args(arguments)
     if given.width is not None and not given.pdf:
         parser.error("--width is for --pdf; give both")
@@ -73,9 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     one = len(given.runs) == 1 and (is_run(given.runs[0]) or not os.path.isdir(given.runs[0]))  # noqa: PTH112
     if one and is_run(given.runs[0]) and given.output is not None:
         parser.error("--output is for comparisons; the report of a run goes into its directory")
+    if given.figure and not one:
+        parser.error("--figure is for the report of one run; draw a comparison of your own from load_runs")
     try:
         page, complaints = (
-            _draw(given.runs[0], given.rounds, paper, given.latex)
+            _draw(given.runs[0], given.rounds, paper, given.latex, given.figure)
             if one
             else _compare(given.runs, given.output, given.rounds, paper, given.latex)
         )

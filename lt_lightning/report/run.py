@@ -10,6 +10,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.report import facts
 from lt_lightning.report.figures.axes import spread
 from lt_lightning.report.figures.confusion import Panel, confusion_figure
+from lt_lightning.report.figures.own import OwnFigure, load_figures
 from lt_lightning.report.figures.run import layers_figure, learning_figure, metric_figure
 from lt_lightning.report.figures.style import on_paper, save, save_figure
 from lt_lightning.report.latex import run_latex
@@ -33,7 +34,13 @@ def draw_report(folder: Path) -> Path:
     return draw_run(read_run(folder))
 
 
-def draw_run(run: Run, rounds: Sequence[int] | None = None, paper: float | None = None, is_latex: bool = False) -> Path:
+def draw_run(
+    run: Run,
+    rounds: Sequence[int] | None = None,
+    paper: float | None = None,
+    is_latex: bool = False,
+    functions: Sequence[str] = (),
+) -> Path:
     """Draw the report of a run into its directory and return the path of `report.html`.
 
     Args:
@@ -41,18 +48,21 @@ def draw_run(run: Run, rounds: Sequence[int] | None = None, paper: float | None 
         rounds: the rounds whose learning curves are drawn; None for some, from the first to the last.
         paper: the width in inches of figures that are also written as PDF; None for no PDF.
         is_latex: whether the table of rounds is also written as `rounds.tex`.
+        functions: dotted paths of the user's functions that draw further figures of the run.
 
     Raises:
-        SettingError: the directory cannot be written to, or a chosen round has no learning curve.
+        SettingError: the directory cannot be written to, a chosen round has no learning curve, or a function of the
+            user's does not draw.
     """
+    own = load_figures(functions, {run.metric.figure, "layers", "learning", "confusion"})
     chosen = choose_rounds(rounds, {epoch.round for epoch in run.epochs}) if run.epochs or rounds else []
     page = run.folder / "report.html"
     with writing_to(run.folder):
         (run.folder / "figures").mkdir(exist_ok=True)
-        write_whole(page, render_page(run, _draw_figures(run, chosen)))
+        write_whole(page, render_page(run, _draw_figures(run, chosen, own)))
         if paper is not None:
             with on_paper(paper):
-                _draw_figures(run, chosen, save_for_paper)
+                _draw_figures(run, chosen, own, save_for_paper)
         if is_latex:
             write_whole(run.folder / "rounds.tex", run_latex(run))
     return page
@@ -90,7 +100,10 @@ def save_for_paper(figure: Figure, stem: Path, shows: str, caption: str) -> Pict
 
 
 def _draw_figures(
-    run: Run, learning: Sequence[int], keep: Callable[[Figure, Path, str, str], Picture] = save_picture
+    run: Run,
+    learning: Sequence[int],
+    own: Sequence[OwnFigure],
+    keep: Callable[[Figure, Path, str, str], Picture] = save_picture,
 ) -> list[Picture]:
     subtitle, metric, words = facts.subtitle(run.description), run.metric, run.description.words
     baseline = run.description.shown_baseline
@@ -117,6 +130,9 @@ def _draw_figures(
         ]
         title, about = "What is taken for what", about_confusion(words)
         pictures.append(draw("confusion", confusion_figure, panels, title, about, classes, words))
+    for one in own:
+        stem = run.folder / "figures" / one.name
+        pictures.append(keep(one.draw(run), stem, f"{one.caption}: {subtitle}", one.caption))
     return pictures
 
 

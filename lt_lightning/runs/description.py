@@ -199,7 +199,7 @@ class Description:
         if name is None:
             return None
         logged = parse_name(name)
-        if self.task is OWN:
+        if self.task is OWN or logged.quantity in (self.config.group("metrics") or {}):
             return logged_metric(name, self.config.metric_mode or logged.mode or "max", records)
         metric = BY_NAME.get(logged.quantity)
         return LETTERS_RIGHT if metric is ACCURACY and not self.task.sorts_texts else metric

@@ -56,6 +56,7 @@ CASES = (
     _case("a metric that there is not", ["metric=test_auc"], "metric", "test_auc", "test_f1"),
     _case("a metric of another task", ["metric=test_exact"], "metric", "multi_cnn", "test_acc"),
     _case("a metric the wrong way round", ["metric=test_f1", "metric_mode=min"], "metric_mode", "metric=test_f1"),
+    _case("a metric without its class", ["+metrics.mcc=3"], "metrics.mcc", "_target_"),
     _case("a rewind that there is not", ["pruning.rewind=start"], "pruning.rewind", "start", "init"),
     _case("a rewind to before the start", ["pruning.rewind=epoch:-1"], "pruning.rewind", "epoch:-1"),
     _case("a rewind beyond the end", ["pruning.rewind=epoch:9"], "pruning.rewind", "epoch:9", "trainer.max_epochs"),

@@ -93,6 +93,13 @@ CASES = (
         leaves=BEGUN,
     ),
     corpus_case(
+        "a scope that cannot be imported: `pruning.scope=no_such_package.f`",
+        CSV,
+        ["pruning.scope", "no_such_package", "PYTHONPATH"],
+        "pruning.scope=no_such_package.f",
+        leaves=BEGUN,
+    ),
+    corpus_case(
         "nothing left to prune: `pruning.exclude=['*']`",
         CSV,
         ["pruning", "exclude"],

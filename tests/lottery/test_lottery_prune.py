@@ -126,6 +126,43 @@ def test_three_rounds_of_masks_equal_three_rounds_of_the_loop(scope):
     assert 0 < mask.alive < mask.total
 
 
+def all_but_the_smallest(mask: Mask, amount: float) -> dict[str, int]:
+    """Spare the parameter with the fewest living entries."""
+    spared = min(mask, key=mask.counts.__getitem__)
+    return {name: 0 if name == spared else math.ceil(amount * alive) for name, alive in mask.counts.items()}
+
+
+@pytest.mark.parametrize("scope", [all_but_the_smallest, f"{__name__}.all_but_the_smallest"], ids=["function", "path"])
+@given(case=cases(), amount=amounts)
+def test_a_scope_of_ones_own_prunes_as_many_of_each_parameter_as_it_returns(scope, case, amount):
+    scores, mask = case
+    if not mask:
+        return
+    counts = all_but_the_smallest(mask, amount)
+    pruned = prune(scores, mask, amount, scope=scope)
+    for name, tensor in mask.items():
+        alive = tensor.flatten().tolist()
+        share = counts[name] / max(1, sum(alive))
+        assert round(share * sum(alive)) == counts[name]
+        assert pruned[name].flatten().tolist() == without_lowest(scores[name].flatten().tolist(), alive, share)
+
+
+@pytest.mark.parametrize(
+    ("scope", "words"),
+    [
+        (lambda amount: amount, r"<lambda> returned 0.5 for 'w'; return .* from 0 to 3"),
+        (lambda scores: {"w": 4}, "returned 4 for 'w'"),
+        (lambda scores: {"w": -1}, "returned -1 for 'w'"),
+        (lambda scores: {}, "returned None for 'w'"),
+        (lambda shapes, rounds: {}, "asks for 'rounds', which is none of scores, mask, amount"),
+        ("no_such_package.f", "cannot be imported"),
+    ],
+)
+def test_a_scope_that_returns_no_counts_is_refused(scope, words):
+    with pytest.raises(LotteryError, match=rf"^scope: .*{words}"):
+        prune({"w": torch.ones(3)}, Mask.ones({"w": torch.empty(3)}), 0.5, scope=scope)
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, math.inf, math.nan])
 def test_among_equals_the_first_positions_go(value):
     mask = Mask({"w": torch.tensor([[True, False, True], [True, True, True]])})

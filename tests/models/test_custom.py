@@ -1,5 +1,6 @@
 """Networks and optimizers that are no choices of this package."""
 
+import csv
 import json
 
 import pytest
@@ -78,3 +79,42 @@ def test_a_custom_network_is_trained_and_pruned(configure, tmp_path, monkeypatch
     assert len((run / "results.csv").read_text().splitlines()) == 3
     config = json.loads((run / "run.json").read_text())["config"]
     assert config["model"] == {"name": "custom", "_target_": f"{__name__}.Net", "hidden": 6}
+
+
+@pytest.mark.parametrize("mode", [(), ("metric_mode=min",)])
+def test_rounds_are_judged_by_an_added_metric_whose_mode_is_known_or_given(configure, mode):
+    config = configure("+metrics.spread._target_=my.Spread", "+metrics.mcc._target_=my.Mcc", "metric=test_mcc", *mode)
+    assert config.metrics == {"spread": {"_target_": "my.Spread"}, "mcc": {"_target_": "my.Mcc"}}
+    with pytest.raises(SettingError, match=r"^metric_mode: missing: give max if higher values of test_spread are"):
+        configure("+metrics.spread._target_=my.Spread", "metric=test_spread")
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("+metrics.x._target_=torch.nn.Identity", "metrics.x: Identity is not a torchmetrics.Metric"),
+        ("+metrics.x._target_=torchmetrics.NoSuch", "metrics.x: torchmetrics has no NoSuch"),
+        (
+            "+metrics.x={_target_: torchmetrics.classification.MulticlassRecall, average: none}",
+            "metrics.x: computes more than a single number; choose an average",
+        ),
+    ],
+)
+def test_what_an_added_metric_cannot_be_is_one_line(play_small, tmp_path, metric, said):
+    with pytest.raises(SettingError) as error:
+        play_small(tmp_path / "run", metric, "pruning.rounds=0", epochs=1)
+    assert str(error.value).startswith(said)
+    assert "\n" not in str(error.value)
+
+
+def test_an_added_metric_is_measured_as_the_built_in_one_and_goes_on(play_small, tmp_path):
+    chosen = ("+metrics.same._target_=torchmetrics.classification.MulticlassF1Score", "+metrics.same.average=macro")
+    whole = play_small(tmp_path / "whole", *chosen, "pruning.rounds=2", epochs=1)
+    with (whole / "results.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["valid_same"], row["test_same"]) for row in rows] == [
+        (row["valid_f1"], row["test_f1"]) for row in rows
+    ]
+    stopped = play_small(tmp_path / "stopped", *chosen, "pruning.rounds=1", epochs=1)
+    play_small(stopped, *chosen, "pruning.rounds=2", epochs=1, resuming=True)
+    assert (stopped / "epochs.csv").read_bytes() == (whole / "epochs.csv").read_bytes()

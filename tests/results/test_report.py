@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from lt_lightning.errors import SettingError
 from lt_lightning.report.__main__ import main
+from lt_lightning.report.figures.style import titled_figure
 from lt_lightning.report.run import draw_report
-from lt_lightning.runs.reading import read_run
+from lt_lightning.runs.reading import Run, read_run
 
 MakeRun = Callable[..., Path]
 FIGURES = [f"{name}.{kind}" for name in ("accuracy", "layers", "learning") for kind in ("png", "svg")]
@@ -211,3 +213,64 @@ def test_help_says_what_to_give() -> None:
     done = run_module("--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert "usage: python -m lt_lightning.report [-h] [--version] [-o FOLDER] [--rounds ROUNDS] [--pdf]" in done.stdout
+
+
+def losses(run: Run) -> Figure:
+    """Loss on the two parts
+    after each round.
+
+    The second paragraph is for programmers.
+    """
+    figure = titled_figure(8, 4, "Losses", "of a test")
+    figure.add_subplot().plot([one.train_loss for one in run.records], [one.valid_loss for one in run.records])
+    return figure
+
+
+def test_a_figure_of_ones_own_is_drawn_on_the_page_and_on_paper(make_run: MakeRun) -> None:
+    run = make_run()
+    assert main([str(run), "--figure", f"{__name__}.losses", "--pdf", "--width", "4"]) == 0
+    files = {path.name for path in (run / "figures").iterdir()}
+    assert files >= {"losses.png", "losses.svg", "losses.pdf", "accuracy.pdf"}
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert page.count("<figure>") == 4
+    assert "Loss on the two parts after each round." in page
+    assert "The second paragraph" not in page
+    assert b"/MediaBox [ 0 0 288 " in (run / "figures/losses.pdf").read_bytes()  # 4 inches
+
+
+def no_figure(run: Run) -> str:
+    return f"{run.nothing}" if run.folder.name == "broken" else ""
+
+
+def layers(run: Run) -> Figure:
+    return Figure()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([f"{__name__}.no_figure"], f"{__name__}.no_figure returned a str; return a matplotlib.figure.Figure"),
+        (["no_such_package.f"], "'no_such_package.f' cannot be imported (ModuleNotFoundError: No module named 'no_"),
+        (["math.pi"], "'math.pi' is a float, not a function"),
+        ([f"{__name__}.layers"], f"{__name__}.layers would replace another figure layers; rename the function"),
+        ([f"{__name__}.losses"] * 2, "would replace another figure losses"),
+    ],
+)
+def test_a_function_that_draws_no_figure_is_one_line(
+    make_run: MakeRun, capsys: pytest.CaptureFixture[str], given: list[str], said: str
+) -> None:
+    arguments = [word for path in given for word in ("--figure", path)]
+    assert main([str(make_run()), *arguments]) == 2
+    out, errors = capsys.readouterr()
+    assert (out, errors.count("\n")) == ("", 1)
+    assert errors.startswith("--figure: ")
+    assert said in errors
+
+
+def test_a_figure_of_ones_own_that_fails_names_the_failure(
+    make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run()
+    run = run.rename(run.parent / "broken")
+    assert main([str(run), "--figure", f"{__name__}.no_figure"]) == 2
+    assert "no_figure failed (AttributeError: 'Run' object has no attribute 'nothing')" in capsys.readouterr().err

@@ -1,6 +1,6 @@
 """Find the recorded settings of a run that could run code: a run directory may come from elsewhere.
 
-A record may choose among this package's own choices. Objects (`_target_`), criteria by dotted path, settings
+A record may choose among this package's own choices. Objects (`_target_`), criteria and scopes by dotted path, settings
 of Hydra, files outside of the configuration tree and computed values count only where the command line of today gives
 them.
 """
@@ -58,7 +58,8 @@ def _is_plain(argument: str) -> bool:
         return False
     if _is_of_hydra(key, override.package or "", value) or _is_computed(argument):
         return False
-    if "criterion" in argument and re.search(r"[.]|\$\{", " ".join(_texts(value))):  # a function's dotted path
+    chooses_function = re.search(r"\b(criterion|scope)\b", argument)
+    if chooses_function and re.search(r"[.]|\$\{", " ".join(_texts(value))):  # a function's dotted path
         return False
     is_target = key.rpartition(".")[2] == "_target_"
     targets = [*find_targets(value), *([str(value)] if is_target else [])]
