@@ -47,3 +47,22 @@ def test_run_refuses_and_leaves_no_folder(settings: list[str], override: str, sa
     with pytest.raises(SettingError, match=said):
         run(*settings, override)
     assert not Path("outputs").exists()
+
+
+@pytest.mark.slow
+def test_a_notebook_shows_one_table_and_a_line_that_is_replaced(settings: list[str]) -> None:
+    """Run a real Jupyter kernel."""
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    source = f"from lt_lightning import run\nresult = run(*{settings!r})\nresult.records.shape"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    nbclient.NotebookClient(notebook, timeout=300).execute()
+    outputs = notebook.cells[0].outputs
+    shown = [output.data["text/plain"] for output in outputs if output.output_type == "display_data"]
+    headings = [text for text in shown if "density" in text]
+    rows = [text for text in shown if text.lstrip().startswith(("0  ", "1  ")) and text.endswith("\n")]
+    assert (len(headings), len(rows)) == (1, 2)
+    assert shown.count("") == 1  # the line is empty in the end
+    assert "GPU available" not in str(outputs)
+    assert outputs[-1].data["text/plain"].startswith("(2, ")

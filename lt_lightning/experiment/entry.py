@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from lt_lightning.runs.records import Record
 
 
+_ADVICE = "pytorch_lightning.utilities.rank_zero"
+"""The logger of what Lightning says of each fit, such as the devices that it finds."""
+
+
 @dataclass(frozen=True)
 class Result:
     """A finished run.
@@ -124,16 +128,18 @@ def _compose(overrides: list[str]) -> Any:
 
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
-    """Write what this package logs to a file, too."""
+    """Write what this package logs to a file, too, and keep Lightning's advice on each fit off the screen."""
     handler = LogFile(str(path), delay=True)
     handler.setFormatter(LineFormatter("[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"))
-    log = logging.getLogger("lt_lightning")
-    level = log.level
+    log, lightning = (logging.getLogger(name) for name in ("lt_lightning", _ADVICE))
+    levels = log.level, lightning.level
     log.addHandler(handler)
-    log.setLevel(min(level or logging.INFO, logging.INFO))
+    log.setLevel(min(log.level or logging.INFO, logging.INFO))
+    lightning.setLevel(max(lightning.level, logging.WARNING))
     try:
         yield
     finally:
-        log.setLevel(level)
+        log.setLevel(levels[0])
+        lightning.setLevel(levels[1])
         log.removeHandler(handler)
         handler.close()

@@ -63,6 +63,7 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
     from lt_lightning.config.schema import register_schema
     from lt_lightning.experiment.resume.command import resumed_arguments
 
+    sys.argv[1:] = sweep_first(sys.argv[1:])
     check_flags(sys.argv[1:])
     register_schema()
     OmegaConf.register_new_resolver("choices", list_choices, replace=True)  # for conf/hydra/help
@@ -99,6 +100,15 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
 def keeps_tracebacks() -> bool:
     """Return whether errors keep their tracebacks (`HYDRA_FULL_ERROR=1` at the start)."""
     return _tracebacks
+
+
+def sweep_first(words: Sequence[str]) -> list[str]:
+    """Return a command line with `-m` before the settings: Hydra's parser refuses settings on both sides of a flag.
+
+    >>> sweep_first(["seed=1", "-m", "pruning.rewind=init,random"])
+    ['-m', 'seed=1', 'pruning.rewind=init,random']
+    """
+    return sorted(words, key=lambda word: word not in ("-m", "--multirun"))
 
 
 def check_flags(words: Sequence[str]) -> None:

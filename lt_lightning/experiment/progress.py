@@ -42,8 +42,21 @@ class Screen(Console):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
+class NotebookLine:
+    """A line below a notebook's cell that is replaced as a run goes on."""
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        self._handle: Any = display({"text/plain": ""}, raw=True, display_id=True)
+
+    def show(self, text: str) -> None:
+        """Replace the line."""
+        self._handle.update({"text/plain": text}, raw=True)
+
+
 class RoundsDisplay:
-    """Shows the rounds of one run. On a terminal: bar and table; elsewhere one line a round, no control characters.
+    """Show the rounds of a run: on a terminal and in a notebook a bar and a table, elsewhere one line per round.
 
     Args:
         title: what is about to run.
@@ -70,6 +83,8 @@ class RoundsDisplay:
             disable=not self.console.is_terminal,
             expand=True,
         )
+        self._has_table = self.console.is_terminal or self.console.is_jupyter
+        self._notebook: NotebookLine | None = None
         self._task: TaskID | None = None
         self._durations: list[float] = []
         self._began = time.monotonic()
@@ -82,20 +97,24 @@ class RoundsDisplay:
 
     def __enter__(self) -> RoundsDisplay:
         self._print(self._title, wrap=self.console.is_terminal)
-        if self.console.is_terminal:
+        if self._has_table:
             self._print_rows()
+        if self.console.is_jupyter and not self.console.quiet:
+            self._notebook = NotebookLine()
         self._task = self._progress.add_task(self._label(0, 0), total=float(self._rounds + 1), left="")
         self._progress.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._progress.stop()
+        if self._notebook is not None:
+            self._notebook.show("")
 
     def show_earlier(self, records: Sequence[Record]) -> None:
         """Show the rounds that were played before the run was interrupted; the log has them already."""
         if not records:
             return
-        if self.console.is_terminal:
+        if self._has_table:
             self._print_rows(*records)
         else:
             last = records[-1].round
@@ -117,6 +136,9 @@ class RoundsDisplay:
         if self._task is not None:
             label, left = self._label(round, epoch), self._left(round, done)
             self._progress.update(self._task, completed=round + done, description=label, left=left)
+            if self._notebook is not None:
+                share = (round + done) / (self._rounds + 1)
+                self._notebook.show(" · ".join(filter(None, (label, f"{share:.0%}", left))))
 
     def show_round(self, record: Record) -> None:
         """Add a round's row to the table, and to the log."""
@@ -124,7 +146,7 @@ class RoundsDisplay:
         self.show_progress(record.round, record.epochs, 1.0)
         line = round_line(record, self._rounds, self._metric)
         log.info(line)
-        if self.console.is_terminal:
+        if self._has_table:
             self._print_rows(record)
         else:
             self._print(line)

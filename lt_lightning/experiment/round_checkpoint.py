@@ -98,6 +98,13 @@ class RoundCheckpoint(Checkpoint):
             trainer.strategy.checkpoint_io = usual
 
 
+_HYPERPARAMETERS = frozenset(
+    getattr(kind, f"CHECKPOINT_HYPER_PARAMS_{name}")
+    for kind in (pl.LightningModule, pl.LightningDataModule)
+    for name in ("KEY", "NAME", "TYPE")
+)
+
+
 class _WholeFiles(TorchCheckpointIO):
     """Write a checkpoint atomically under a name with its checksum, replacing older ones."""
 
@@ -121,6 +128,8 @@ class _WholeFiles(TorchCheckpointIO):
                 one.unlink()
 
     def _shortened(self, checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+        # Modules are built from the run's settings; their `save_hyperparameters` may hold functions.
+        checkpoint = {key: value for key, value in checkpoint.items() if key not in _HYPERPARAMETERS}
         if self._without is None:
             return checkpoint
         states = dict(checkpoint["callbacks"])
