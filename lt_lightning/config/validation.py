@@ -16,14 +16,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lt_lightning.config.choice import CHOICES, Custom, find_faults, keys_of
 from lt_lightning.config.enums import METRIC_MODES, Splitter
-from lt_lightning.config.interpolation import find_interpolations
 from lt_lightning.config.messages import explain
 from lt_lightning.config.metric_names import parse_name
 from lt_lightning.config.models import CustomModel, RandomVectors, Recurrent, Tagger
 from lt_lightning.config.optimizers import Adam
 from lt_lightning.config.schedulers import CustomScheduler, SchedulerConfig
-from lt_lightning.config.schema import Config, TrainerConfig
+from lt_lightning.config.schema import Config
 from lt_lightning.config.sources import CustomData, DataKind, Texts
+from lt_lightning.config.trainer_rules import is_object, trainer_rules
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
 
@@ -191,7 +191,7 @@ def _rules(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
     unscaled = config.trainer.gradient_clip_val and config.trainer.precision in (16, "16", "16-mixed", "bf16-mixed")
     fits = not (getattr(optimizer, "fused", False) and unscaled)
     yield "optimizer.fused", None, fits, "true does not go with clipping and mixed precision; use optimizer.fused=false"
-    yield from _trainer_rules(config.trainer, isinstance(data, CustomData))
+    yield from trainer_rules(config.trainer, isinstance(data, CustomData))
 
 
 def _module_rules(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
@@ -263,63 +263,7 @@ def _added_metrics(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool,
         is_new = re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) is not None and name not in taken
         said = f"the name of no new column: use letters, digits and _, and none of {', '.join(sorted(taken))}"
         yield "metrics", repr(name), is_new, said
-        yield f"metrics.{name}", value, _is_object(value), "no object; give metrics.NAME._target_=CLASS"
-
-
-def _trainer_rules(trainer: TrainerConfig, brings_loaders: bool) -> Iterator[tuple[str, Any, bool, str]]:
-    """What the rounds need of the Trainer: each validated and tested, on batches that are dealt out already."""
-    refused = {
-        "overfit_batches": (None, "it would replace the batches; use data.limit to train on few rows"),
-        "val_check_interval": (None, "a round validates at the end of each epoch; leave it null"),
-        "barebones": (None, "it would switch off what the records are made of; leave it null"),
-    }
-    for key, (allowed, remedy) in refused.items():
-        value = getattr(trainer, key)
-        yield f"trainer.{key}", value, value == allowed and type(value) is type(allowed), f"not possible here: {remedy}"
-    sampler = trainer.use_distributed_sampler
-    said = "not possible here: rows are dealt out among processes already, each once; leave it out"
-    yield "trainer.use_distributed_sampler", sampler, brings_loaders or not sampler, said
-    sure = trainer.deterministic
-    yield "trainer.deterministic", sure, sure in (None, True, False, "warn"), "none of true, false, warn"
-    fine = trainer.logger in (None, True, False) or all(map(_is_object, _listed(trainer.logger)))
-    yield "trainer.logger", trainer.logger, fine, "neither true nor false nor an object with _target_"
-    objects = trainer.callbacks
-    fine = objects is None or all(map(_is_object, objects))
-    yield (
-        "trainer.callbacks",
-        objects,
-        fine,
-        "no list of objects; give each its _target_, as in [{_target_: my.Callback}]",
-    )
-    yield from _strategy_rules(trainer.strategy)
-    for key, value in vars(trainer).items():
-        for text in find_interpolations(value):
-            yield f"trainer.{key}", text, False, "not possible here: Hydra would read ${ as an interpolation once more"
-
-
-def _strategy_rules(strategy: Any) -> Iterator[tuple[str, Any, bool, str]]:
-    """Of a strategy by name, or an object by its class: that every process has all weights, and is started by us."""
-    given = strategy if isinstance(strategy, Mapping) else {}
-    name = strategy if isinstance(strategy, str) else str(given.get("_target_", ""))
-    words = f"{name} {given.get('start_method', '')}".lower()
-    shards = any(word in words for word in ("fsdp", "deepspeed", "model_parallel", "modelparallel"))
-    yield (
-        "trainer.strategy",
-        name,
-        not shards,
-        "not supported: it shards parameters among the processes, and pruning needs them whole in each; use ddp",
-    )
-    elsewhere = any(word in words for word in ("spawn", "fork", "notebook", "xla"))
-    yield "trainer.strategy", name, not elsewhere, "not supported: it starts processes in a way of its own; use ddp"
-
-
-def _is_object(value: Any) -> bool:
-    """Whether Hydra makes an object of a value."""
-    return isinstance(value, Mapping) and "_target_" in value
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+        yield f"metrics.{name}", value, is_object(value), "no object; give metrics.NAME._target_=CLASS"
 
 
 def setting_names() -> list[str]:
