@@ -19,7 +19,7 @@ from lt_lightning.runs.tasks import CLASSIFICATION, OWN, TaskFacts, Wording, fro
 from lt_lightning.storage.atomic import write_whole
 
 FORMAT = 2
-"""The version of the form of `run.json`; from 2 on it is sealed."""
+"""The version of the format of `run.json`; from 2 on it is sealed."""
 
 SEAL = "sha256"
 """The key of the digest in `run.json`."""
@@ -88,7 +88,7 @@ class Description:
     """The content of `run.json`. A value that is missing there, or of another type, is None here.
 
     Attributes:
-        format: the version of the file's form.
+        format: the version of the file's format.
         command: the overrides on the command line.
         experiment: the experiment's name.
         task: the task of the network; classification if the file names no known task, as older runs do.
@@ -213,7 +213,7 @@ def write_content(run: Path, content: Mapping[str, Any]) -> None:
 def is_as_written(description: Mapping[str, Any]) -> bool:
     """Return whether the content of a `run.json` is as it was written; True for an older one without a seal.
 
-    How the file is laid out does not matter: an editor may indent it in another way.
+    The layout does not matter: an editor may indent the file in another way.
     """
     if SEAL not in description:
         return description.get("format") in (None, 1)
