@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 
+from lt_lightning.config.choice import values_of
 from lt_lightning.config.enums import Splitter
 from lt_lightning.config.schema import Config
 from lt_lightning.data.batches import count_measured
@@ -17,11 +21,18 @@ from lt_lightning.experiment.resume.compare import without_resume
 from lt_lightning.experiment.subject import Subject
 from lt_lightning.experiment.trainer import make_trainer
 from lt_lightning.models.tasks import DataModule
-from lt_lightning.runs.description import Description, describe_run
+from lt_lightning.runs.description import FORMAT, Corpus, Description, Vocabulary, now
 from lt_lightning.runs.metrics import Baseline
 from lt_lightning.runs.notes import partial_note, transfer_line
-from lt_lightning.runs.recorded import Origin
-from lt_lightning.runs.tasks import CLASSIFICATION, OWN
+from lt_lightning.runs.recorded import Origin, RecordedConfig
+from lt_lightning.runs.tasks import CLASSIFICATION, OWN, TASKS
+from lt_lightning.runtime.machine import describe_cpu
+
+PACKAGES = (
+    "lt-lightning", "torch", "pytorch-lightning", "torchmetrics", "datasets", "tokenizers", "safetensors",
+    "hydra-core", "numpy", "numba", "llvmlite", "pyarrow", "sympy", "networkx", "pandas", "matplotlib",
+)  # fmt: skip
+"""The packages whose version can change a number."""
 
 
 def describe(
@@ -97,3 +108,74 @@ def _size(config: Config, data: DataModule, description: Description) -> str:
             found = f" ({data.words_found / len(data.words):.1%} with a {config.embedding.name} vector)"
         parts.append(f"{len(known):,} {'letters' if letters else 'words'}{found}")
     return ", ".join(parts)
+
+
+def describe_run(
+    config: Config,
+    data: DataModule,
+    command: Sequence[str],
+    *,
+    task: str,
+    network: str,
+    class_names: Sequence[str],
+    baseline: Baseline | None,
+    parameters: int,
+    device: str,
+    processes: int,
+    measured: Mapping[str, int],
+    origin: Origin | None,
+) -> Description:
+    """Return the description of a run that begins now.
+
+    Args:
+        config: the resolved configuration.
+        data: the data.
+        command: the overrides on the command line.
+        task: the name of the network's task, one of `tasks.TASKS`.
+        network: the network's name.
+        class_names: the network's classes: classes of texts, or letters.
+        baseline: the score of a simple model on the test part, if there is one.
+        parameters: the number of trainable parameters.
+        device: the device that the run computes on.
+        processes: the number of processes that share the work.
+        measured: the number of rows of the `valid` and the `test` part that the numbers are of; see `runs.notes`.
+        origin: the ticket that the run starts from, if any.
+    """
+    corpus = data.corpus
+    settings = {key: value for key, value in values_of(config).items() if key not in ("resume", "trust")}
+    settings = json.loads(json.dumps(settings))  # choices by their names
+    return Description(
+        format=FORMAT,
+        command=tuple(command),
+        experiment=config.name,
+        task=TASKS[task],
+        config=RecordedConfig.from_json(settings),
+        corpus=Corpus(
+            corpus.name, corpus.source, data.rows, dict(corpus.fingerprints), tuple(class_names),
+            dict(corpus.dropped), corpus.reading,
+        ),
+        measured=measured,
+        vocabulary=Vocabulary(len(data.words), data.words_found, _digest(data.vectors)),
+        baseline=baseline,
+        network=network,
+        parameters=parameters,
+        versions={package: _version(package) for package in PACKAGES},
+        device=device,
+        cpu=describe_cpu(),
+        processes=processes,
+        seed=config.seed,
+        started=now(),
+        ticket=origin,
+    )  # fmt: skip
+
+
+def _digest(vectors: torch.Tensor | None) -> str | None:
+    """Return a digest of pre-trained vectors, if there are any."""
+    return None if vectors is None else sha256(vectors.numpy().tobytes()).hexdigest()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,4 +1,4 @@
-"""The description of a run: the content of `run.json`, read once into a typed `Description`."""
+"""Read `run.json` once into a typed `Description`, and write it."""
 
 from __future__ import annotations
 
@@ -8,38 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lt_lightning.config.choice import values_of
 from lt_lightning.config.metric_names import parse_name
 from lt_lightning.runs.metrics import ACCURACY, BY_NAME, LETTERS_RIGHT, Baseline, Metric, logged_metric
 from lt_lightning.runs.recorded import Origin, RecordedConfig, parse, plain
 from lt_lightning.runs.records import Record
-from lt_lightning.runs.tasks import CLASSIFICATION, OWN, TASKS, TaskFacts, Wording, from_ticket
-from lt_lightning.runtime.machine import describe_cpu
+from lt_lightning.runs.tasks import CLASSIFICATION, OWN, TaskFacts, Wording, from_ticket
 from lt_lightning.storage.atomic import write_whole
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lt_lightning.config.schema import Config
-    from lt_lightning.data.module import TextDataModule
-    from lt_lightning.data.own_module import OwnData
-    from lt_lightning.data.pair_module import PairDataModule
-
 FORMAT = 2
-"""The version of the form of `run.json`; from 2 on it is sealed."""
+"""The version of the format of `run.json`; from 2 on it is sealed."""
 
 SEAL = "sha256"
 """The key of the digest in `run.json`."""
-
-PACKAGES = (
-    "lt-lightning", "torch", "pytorch-lightning", "torchmetrics", "datasets", "tokenizers", "safetensors",
-    "hydra-core", "numpy", "numba", "llvmlite", "pyarrow", "sympy", "networkx", "pandas", "matplotlib",
-)  # fmt: skip
-"""The packages whose version can change a number."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +88,7 @@ class Description:
     """The content of `run.json`. A value that is missing there, or of another type, is None here.
 
     Attributes:
-        format: the version of the file's form.
+        format: the version of the file's format.
         command: the overrides on the command line.
         experiment: the experiment's name.
         task: the task of the network; classification if the file names no known task, as older runs do.
@@ -116,7 +99,7 @@ class Description:
         baseline: the score of a simple model on the test part.
         network: the network's name.
         parameters: the number of trainable parameters.
-        versions: the versions of `PACKAGES`.
+        versions: the versions of the packages that can change a number.
         device: the device that the run computes on.
         cpu: the processor, see `runtime.machine.describe_cpu`.
         processes: the number of processes that share the work.
@@ -215,70 +198,6 @@ class Description:
         return self.network or self.config.model.name
 
 
-def describe_run(
-    config: Config,
-    data: TextDataModule | PairDataModule | OwnData,
-    command: Sequence[str],
-    *,
-    task: str,
-    network: str,
-    class_names: Sequence[str],
-    baseline: Baseline | None,
-    parameters: int,
-    device: str,
-    processes: int,
-    measured: Mapping[str, int],
-    origin: Origin | None,
-) -> Description:
-    """Return everything that a reader of the numbers needs to know.
-
-    Args:
-        config: the resolved configuration.
-        data: what was read.
-        command: the overrides on the command line.
-        task: the name of the network's task, one of `tasks.TASKS`.
-        network: what people call the network.
-        class_names: what the network tells apart: classes of texts, or letters.
-        baseline: the score of a simple model on the test part; None where there is none.
-        parameters: the number of trainable parameters.
-        device: what the run computes on.
-        processes: how many processes share the work.
-        measured: of how many rows of the `valid` and the `test` part the numbers are; see `runs.notes`.
-        origin: the ticket that the run starts from, if any.
-    """
-    corpus = data.corpus
-    settings = {key: value for key, value in values_of(config).items() if key not in ("resume", "trust")}
-    settings = json.loads(json.dumps(settings))  # choices by their names
-    return Description(
-        format=FORMAT,
-        command=tuple(command),
-        experiment=config.name,
-        task=TASKS[task],
-        config=RecordedConfig.from_json(settings),
-        corpus=Corpus(
-            name=corpus.name,
-            source=corpus.source,
-            rows=data.rows,
-            fingerprint=dict(corpus.fingerprints),
-            class_names=tuple(class_names),
-            dropped=dict(corpus.dropped),
-            reading=corpus.reading,
-        ),
-        measured=measured,
-        vocabulary=Vocabulary(len(data.words), data.words_found, _digest(data.vectors)),
-        baseline=baseline,
-        network=network,
-        parameters=parameters,
-        versions={package: _version(package) for package in PACKAGES},
-        device=device,
-        cpu=describe_cpu(),
-        processes=processes,
-        seed=config.seed,
-        started=now(),
-        ticket=origin,
-    )
-
-
 def write_description(run: Path, description: Description) -> None:
     """Write `run.json`, whole or not at all, with a digest of its content as its last value."""
     write_content(run, description.to_json())
@@ -294,7 +213,7 @@ def write_content(run: Path, content: Mapping[str, Any]) -> None:
 def is_as_written(description: Mapping[str, Any]) -> bool:
     """Return whether the content of a `run.json` is as it was written; True for an older one without a seal.
 
-    How the file is laid out does not matter: an editor may indent it in another way.
+    The layout does not matter: an editor may indent the file in another way.
     """
     if SEAL not in description:
         return description.get("format") in (None, 1)
@@ -302,7 +221,7 @@ def is_as_written(description: Mapping[str, Any]) -> bool:
 
 
 def now() -> str:
-    """The time, to the second, with its zone (ISO 8601)."""
+    """Return the time, to the second, with its zone (ISO 8601)."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
@@ -312,15 +231,3 @@ def _without_seal(description: Mapping[str, Any]) -> dict[str, Any]:
 
 def _seal(content: Mapping[str, Any]) -> str:
     return sha256(json.dumps(content).encode()).hexdigest()
-
-
-def _digest(vectors: Tensor | None) -> str | None:
-    """What tells pre-trained vectors from others."""
-    return None if vectors is None else sha256(vectors.numpy().tobytes()).hexdigest()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

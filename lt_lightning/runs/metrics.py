@@ -1,4 +1,4 @@
-"""What a run is judged by: the columns that choose its tickets and report on them, and how they are named and compared.
+"""The metric of a run: the columns that choose its tickets and report on them, with their names and direction.
 
 The setting `metric` chooses them, or else the run's task, see `runs.tasks`. Imports the standard library alone.
 """
@@ -19,20 +19,20 @@ from lt_lightning.runs.records import Record
 
 @dataclass(frozen=True)
 class Metric:
-    """What rounds are judged by: tickets are chosen by its value on the validation part and reported with the test's.
+    """A pair of columns: tickets are chosen by its value on the validation part and reported with the test's.
 
     Both columns have the same unit and direction.
 
     Attributes:
-        test: the number that is reported.
-        valid: the number that winners are chosen by.
-        names: of several values.
-        key: what it is called in the columns of tables, e.g. `full_acc`.
-        unit: what a difference is counted in.
+        test: the column that is reported.
+        valid: the column that winners are chosen by.
+        names: the plural of the name.
+        key: its name in the columns of tables, e.g. `acc` in `full_acc`.
+        unit: the unit of a difference.
         figure: the name of the figure's files.
-        bound: how `valid` of a winning ticket compares with the full network's.
-        room: how much worse than the full network a ticket may be before it would squeeze all others in a picture.
-        note: a sentence where `valid` is not the same number as `test` on another part.
+        bound: the words between `valid` of a winning ticket and the full network's.
+        room: how much worse than the full network a ticket may be without squeezing all others in a figure.
+        note: a sentence if `valid` is not the same number as `test` on another part.
     """
 
     test: Column
@@ -71,7 +71,7 @@ class Metric:
 
     @property
     def name(self) -> str:
-        """The name of the reported value, as within a sentence."""
+        """The name of the reported value within a sentence."""
         return self.test.name
 
     @property
@@ -101,7 +101,7 @@ class Metric:
 
     @property
     def short(self) -> str:
-        """The name where it is clear that the test part is meant."""
+        """The name without `test`."""
         return self.name.removeprefix("test ")
 
     @property
@@ -170,7 +170,7 @@ EXACT_MATCH = Metric(
 BY_NAME: Mapping[str, Metric] = MappingProxyType(
     {"acc": ACCURACY, "f1": F1, "loss": LOSS, "perplexity": BITS, "exact": EXACT_MATCH}
 )
-"""What the setting `metric` chooses, by its name without `test_` or `valid_`; see `config.enums.METRIC_MODES`."""
+"""The choices of the setting `metric`, by name without `test_` and `valid_`; see `config.enums.METRIC_MODES`."""
 
 
 def logged_metric(name: str, mode: str, records: Sequence[Record] = ()) -> Metric:
@@ -216,12 +216,12 @@ def _logged(part: str, quantity: str) -> Callable[[Record], float]:
 
 
 _ALIKE = 0.01
-"""Baselines that differ by no more, relatively, are one baseline."""
+"""The largest relative difference of baselines that count as one."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a simple model reaches on the same test part: its name, and the metric's value (shares are fractions)."""
+    """The score of a simple model on the same test part: its name, and the metric's value (shares are fractions)."""
 
     name: str
     value: float
@@ -240,7 +240,7 @@ class Baseline:
 
 
 def shared_baseline(found: Sequence[Baseline | None]) -> Baseline | None:
-    """Return the baseline that all runs have in common, its mean where seeds draw other rows; None if they differ."""
+    """Return the baseline that all runs share, its mean if seeds draw other rows; None if the runs differ."""
     known = [one for one in found if one is not None]
     if not known or len(known) < len(found) or len({one.name for one in known}) > 1:
         return None

@@ -1,7 +1,4 @@
-"""The rows of a run's tables: what they hold, how they are written and read back.
-
-Imports the standard library alone.
-"""
+"""The rows of a run's tables, which are written and read as CSV. Imports the standard library alone."""
 
 import csv
 import io
@@ -18,15 +15,14 @@ from lt_lightning.storage.atomic import write_whole
 from lt_lightning.storage.regular import read_regular
 
 _LOGGED = "logged"
-"""The field of a record that holds what has no field of its own."""
+"""The field of a record for values that have no field of their own."""
 
 _LARGEST = 2**28
 """Bytes of a table; one of 3,000 rounds and 60 parameters has 2**23."""
 
 
 def _density(alive: int, total: int) -> float:
-    # Of nothing, nothing is pruned: a parameter may have no entries.
-    return alive / total if total else 1.0
+    return alive / total if total else 1.0  # a parameter may have no entries
 
 
 def _check_counts(round_: int, alive: int, total: int) -> None:
@@ -40,10 +36,10 @@ def _check_counts(round_: int, alive: int, total: int) -> None:
 class Record:
     """A row of `results.csv`: one round. Accuracies and sparsity are fractions, not per cents.
 
-    Where the network answers letter by letter, `test_acc` is the share of letters that are right, and `test_exact` that
-    of test rows that are right in every letter. A language model has a `test_perplexity`, of a letter. Where the test
-    columns are of some rows of the test part alone, `tested_rows` is their number. `valid_f1` and `test_f1` are macro
-    F1; runs of 0.4 have none. `logged` has what else a LightningModule logged, by name; each is a column of its own.
+    If the network answers letter by letter, `test_acc` is the share of right letters, and `test_exact` that of test
+    rows that are right in every letter. `test_perplexity` is a language model's, per letter. If the test columns are of
+    some rows of the test part alone, `tested_rows` is their number. `valid_f1` and `test_f1` are macro F1, which runs
+    of 0.4 lack. `logged` has further values that a LightningModule logged, by name; each is a column of its own.
     """
 
     round: int
@@ -111,7 +107,7 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class ConfusionRecord:
-    """A row of `confusion.csv`: how many test rows of class `label` (from 0) were taken for class `predicted`."""
+    """A row of `confusion.csv`: the number of test rows of class `label` (from 0) taken for class `predicted`."""
 
     round: int
     label: int
@@ -125,10 +121,7 @@ class ConfusionRecord:
 
 @dataclass(frozen=True)
 class ExampleRecord:
-    """A row of `examples.csv`: the answer of a round's ticket to a text, or to the first letters of one.
-
-    `expected` is the right answer; empty for a task without one.
-    """
+    """A row of `examples.csv`: the answer of a round's ticket to a text, and the right answer if there is one."""
 
     round: int
     given: str
@@ -153,7 +146,7 @@ def columns(kind: type[Row]) -> tuple[str, ...]:
 
 
 def optional_columns(kind: type[Row]) -> tuple[str, ...]:
-    """Return the columns that follow where a row of the table has a value for them.
+    """Return the columns that follow if a row of the table has a value for them.
 
     >>> optional_columns(Record), optional_columns(EpochRecord)
     (('test_perplexity', 'test_exact', 'tested_rows', 'valid_f1', 'test_f1'), ('valid_f1',))
@@ -167,17 +160,12 @@ def extra_columns(records: Sequence[Row]) -> tuple[str, ...]:
 
 
 def measured_columns(kind: type[Row]) -> tuple[str, ...]:
-    """Return the columns that a LightningModule can fill by logging values of their names.
-
-    >>> measured_columns(EpochRecord)
-    ('train_loss', 'valid_loss', 'valid_acc', 'valid_f1')
-    """
-    names = (*columns(kind), *optional_columns(kind))
-    return tuple(name for name in names if name.startswith(("train_", "valid_", "test_")))
+    """Return the columns that a LightningModule can fill by logging values of their names."""
+    return tuple(one.name for one in fields(kind) if one.name.startswith(("train_", "valid_", "test_")))
 
 
 def format_shape(shape: tuple[int, ...]) -> str:
-    """Return a shape as `layers.csv` has it; that of a scalar is the word `scalar`.
+    """Return a shape as in `layers.csv`; that of a scalar is the word `scalar`.
 
     >>> format_shape((100, 100, 3)), format_shape((4,)), format_shape(())
     ('100x100x3', '4', 'scalar')
@@ -211,14 +199,10 @@ _WHOLE: _Cell = (lambda value: str(index(value)), _parse_whole)
 _FLOAT: _Cell = (lambda value: repr(float(value)), float)
 _CELLS: Mapping[Any, _Cell] = MappingProxyType(
     {
-        int: _WHOLE,
-        float: _FLOAT,
-        int | None: _optional(_WHOLE),
-        float | None: _optional(_FLOAT),
-        str: (str, str),
-        tuple[int, ...]: (format_shape, parse_shape),
+        int: _WHOLE, float: _FLOAT, int | None: _optional(_WHOLE), float | None: _optional(_FLOAT),
+        str: (str, str), tuple[int, ...]: (format_shape, parse_shape),
     }
-)
+)  # fmt: skip
 
 
 def render_records(records: Sequence[Row]) -> bytes:
@@ -236,23 +220,14 @@ def render_records(records: Sequence[Row]) -> bytes:
     for record in records:
         cells = [write(getattr(record, name)) for name, write in writers.items()]
         cells += [write_extra(getattr(record, _LOGGED).get(name)) for name in extra]
-        # To csv a carriage return ends a line when it reads, but is nothing to be quoted when it writes.
+        # csv takes a carriage return for a line end, but does not quote it.
         (quoted if any("\r" in cell for cell in cells) else rows).writerow(cells)
-    # Half a character (a lone surrogate), which no text should hold, is still no reason to lose a round.
+    # A lone surrogate is no reason to lose a round.
     return text.getvalue().encode(errors="surrogatepass")
 
 
 def write_records(path: Path, records: Sequence[Row]) -> None:
-    """Write a table, whole or not at all; replace an older one.
-
-    Args:
-        path: the .csv file; its folder must exist.
-        records: at least one, all of one kind.
-
-    Raises:
-        ValueError: there are no records, or of several kinds.
-        OSError: the file cannot be written.
-    """
+    """Write a table, see `render_records`, whole or not at all; raise OSError if the file cannot be written."""
     write_whole(path, render_records(records))
 
 
@@ -281,11 +256,10 @@ def read_sound_records(path: Path, kind: type[Row]) -> tuple[list[Row], str | No
         text = read_regular(path, _LARGEST).decode(errors="surrogatepass")
     except FileNotFoundError:
         raise SettingError(f"{path}: no such file; give the directory of a run that has finished a round") from None
-    except OSError as error:
-        raise SettingError(f"{path}: cannot be read as a table ({error.strerror}); restore it from a copy") from None
-    except UnicodeDecodeError as error:
-        raise SettingError(f"{path}: cannot be read as a table ({error}); restore it from a copy") from None
-    # newline="" leaves line ends to csv, which knows those within quotes from those between rows.
+    except (OSError, UnicodeDecodeError) as error:
+        fault = error.strerror if isinstance(error, OSError) else error
+        raise SettingError(f"{path}: cannot be read as a table ({fault}); restore it from a copy") from None
+    # newline="" leaves line ends to csv, which tells those within quotes from those between rows.
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     records: list[Row] = []
     try:
@@ -296,7 +270,7 @@ def read_sound_records(path: Path, kind: type[Row]) -> tuple[list[Row], str | No
         readers = {name: _CELLS[hint][1] for name, hint in get_type_hints(kind).items() if name != _LOGGED}
         for row in rows:
             records.append(_parse(kind, readers, header, row))  # noqa: PERF401 (those before a damaged row are kept)
-        # A row whose last number was cut short still reads as a number; only the missing line end tells.
+        # A number that was cut short is still a number; only the line end is missing.
         if not text.endswith("\n"):
             del records[-1:]
             raise ValueError("the line is cut off")
@@ -310,8 +284,7 @@ def read_sound_records(path: Path, kind: type[Row]) -> tuple[list[Row], str | No
 def _parse(kind: type[Row], readers: dict[str, Callable[[str], Any]], header: list[str], row: list[str]) -> Row:
     if len(row) != len(header):
         raise ValueError(f"{len(row)} values for {len(header)} columns")
-    values: dict[str, Any] = {}
-    logged: dict[str, float] = {}
+    values, logged = dict[str, Any](), dict[str, float]()
     for name, text in zip(header, row, strict=True):
         if name in readers:
             try:

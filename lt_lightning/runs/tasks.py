@@ -1,4 +1,4 @@
-"""Facts about each task that pages need without torch: its metric, and the names of its things."""
+"""The metric of each task and the names of its things, for pages and without torch."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Wording:
     Attributes:
         texts: the rows of the corpus.
         words: the entries of the vocabulary.
-        one: what is told apart, one of them.
+        one: one of the things that the network classifies.
         many: several of them.
-        tested: what a cell of a confusion counts.
-        right: the share of those of one kind that are taken for what they are.
+        tested: the things that a cell of a confusion counts.
+        right: the share of one class that is taken for the right class.
         rights: several such shares.
-        valid: what `valid_acc` is.
-        full: what round 0 trains.
-        fulls: what the rounds 0 of several runs train.
+        valid: the name of `valid_acc`.
+        full: the network of round 0.
+        fulls: the networks of round 0 of several runs.
         winner: the sparsest later ticket that is at least as good.
-        wins: what is said of such a ticket.
+        wins: the word for such a ticket in a column of tickets.
         smallest: the sparsest of them, in a column of tickets.
-        loser: the best ticket where there is no such.
+        loser: the best ticket if there is no such ticket.
     """
 
     texts: str
@@ -55,7 +55,7 @@ OF_LETTERS = Wording(
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """What runs of a task have in common.
+    """Facts about all runs of a task.
 
     Attributes:
         name: the task's name in `run.json` and in `models.tasks`.

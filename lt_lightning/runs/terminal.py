@@ -28,7 +28,9 @@ def round_columns(metric: Metric = ACCURACY) -> tuple[Column, ...]:
     chosen_by = VALID_ACC if metric.valid.heading in headings else replace(metric.valid, width=VALID_ACC.width)
     *others, seconds = (column for column in ROUND_COLUMNS if column != gone)
     shown = (chosen_by if column == VALID_ACC else column for column in others)
-    return (*shown, replace(metric.test, width=gone.width), seconds)
+    # Without a value of the test part, both columns of the metric are one.
+    added = [] if metric.heading == chosen_by.heading else [replace(metric.test, width=gone.width)]
+    return (*shown, *added, seconds)
 
 
 def fitting_columns(width: int | None, metric: Metric = ACCURACY) -> tuple[Column, ...]:

@@ -16,7 +16,7 @@ from lt_lightning.data.corpus import make_corpus
 from lt_lightning.data.module import TextDataModule
 from lt_lightning.data.pair_module import PairBatch, PairDataModule
 from lt_lightning.data.sources.pairs import PairCorpus
-from lt_lightning.runs.description import describe_run
+from lt_lightning.experiment.summary import describe_run
 
 ALPHABET = "edcba"
 LOADERS = {"train": "train_dataloader", "valid": "val_dataloader", "test": "test_dataloader"}

@@ -171,3 +171,10 @@ def test_a_metric_of_two_columns_is_shown_by_every_table(
     study = gather([tmp_path / "runs"])
     assert list(rounds_table(study)["test_margin"]) == pytest.approx([0.3, 0.2])
     assert "<th>margin</th>" in render_comparison(study, [], tmp_path)
+
+
+def test_a_metric_without_a_test_value_has_one_column() -> None:
+    valid = Column("validation margin", "valid margin", lambda record: record.valid_acc - 0.5, is_share=False)
+    margin = Metric(valid, valid, names="margins", key="margin", unit="points", figure="margin", bound="is at least")
+    headings = [column.heading for column in round_columns(margin)]
+    assert headings.count("valid margin") == len(set(headings)) - len(headings) + 1 == 1

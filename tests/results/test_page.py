@@ -188,7 +188,7 @@ def test_a_description_of_any_shape_gives_a_page(make_run: MakeRun, description:
     page_of(run).encode()
     (run / "run.json").write_text("{}")
     text = Page(page_of(run)).text
-    assert "– on –, – texts to train on." in text
+    assert "– on –. Every round prunes –" in text
     assert "Seed – · round 4 of –" in text
 
 
