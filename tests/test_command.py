@@ -27,7 +27,7 @@ def train(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
         (["experiment=quickstart"], "experiment: to choose an experiment write +experiment=NAME"),
         (["expriment=quickstart"], "expriment: to choose an experiment write +experiment=NAME"),
         (["model=bilsmt"], "model: there is no 'bilsmt'; did you mean bilstm?; choose model=… from bilstm, binary_cnn"),
-        (["data=nosuch"], "data: there is no 'nosuch'; choose data=… from agnews, files, imdb, names, pairs, pydocs"),
+        (["data=nosuch"], "data: there is no 'nosuch'; choose data=… from agnews, custom, files, imdb, names, pairs, pydocs"),
         (["pruning.amont=0.3"], "pruning.amont: no such setting; did you mean pruning.amount?; --help lists them all"),
         (["amount=0.3"], "amount: no such setting; did you mean pruning.amount?; --help lists them all"),
         (["+pruning.amont=0.3"], "pruning.amont: no such setting"),

@@ -61,7 +61,11 @@ def _of_choices(text: str) -> str | None:
         wish = f"+{group}" if group == "experiment" else group
         close = difflib.get_close_matches(choice.rpartition("/")[2], options, n=1)
         perhaps = f"; did you mean {close[0]}?" if close else ""
-        choices = f"choose {wish}=… from {', '.join(options)}" if options else "--help lists the choices"
+        choices = (
+            f"choose {wish}=… from {', '.join(options)}, or give the --config-dir that has it"
+            if options
+            else "--help lists the choices"
+        )
         return f"{group}: there is no {choice!r}{perhaps}; {choices}"
     if match := re.search(r"Could not override '(.+?)'", text):
         key = match[1]
