@@ -1,7 +1,5 @@
 """`lt-lightning`: the console script runs what `python -m` runs, and completes command lines."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -72,9 +70,7 @@ def test_a_command_answers_as_under_python_m(words: list[str], tmp_path: Path, s
 
 
 @pytest.mark.slow
-def test_a_sweep_logs_by_the_name_of_train_imports_from_the_working_directory_and_goes_on(
-    tmp_path: Path, script: Path
-) -> None:
+def test_a_sweep_logs_by_the_name_of_train_imports_from_the_working_directory_and_goes_on(tmp_path, script):
     write_corpus(tmp_path / "corpus")
     (tmp_path / "mine.py").write_text("def score(parameters, generator):\n    return dict(parameters)\n")
     settings = ["data=files", "data.path=corpus", *SMALL, "pruning.criterion=mine.score", "pruning.rounds=1"]
@@ -107,9 +103,7 @@ complete_words() {
          ["lt-lightning", "train", "+experiment", "=", "quickstart", "optimizer", "=", "ad"], {"adam", "adamw"}),
     ],
 )  # fmt: skip
-def test_bash_completes_commands_options_and_settings(
-    line: str, words: list[str], expected: set[str], tmp_path: Path, script: Path
-) -> None:
+def test_bash_completes_commands_options_and_settings(line, words, expected, tmp_path, script):
     environment = os.environ | {"PATH": f"{script.parent}{os.pathsep}{os.environ['PATH']}", "LINE": line}
     program = ["bash", "--norc", "-c", f'{COMPLETE}complete_words "$@"', "bash", *words]
     done = subprocess.run(

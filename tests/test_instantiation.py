@@ -45,7 +45,6 @@ class Fussy:
 
 @pytest.fixture(autouse=True)
 def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A user's own modules."""
     for name, text in MODULES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
@@ -120,10 +119,7 @@ def test_what_hydra_itself_makes_is_explained_too() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (
-            {"callbacks": [{"_target_": "builtins.dict"}]},
-            "trainer.callbacks[0]: dict is no Callback of Lightning's",
-        ),
+        ({"callbacks": [{"_target_": "builtins.dict"}]}, "trainer.callbacks[0]: dict is no Callback of Lightning's"),
         ({"logger": {"_target_": "builtins.dict"}}, "trainer.logger: dict is no Logger of Lightning's"),
         ({"callbacks": [{"_target_": "my_thing.Fussy", "_partial_": True}]}, "trainer.callbacks[0]: "),
         ({"profiler": {"_target_": "my_thing.Strict"}}, "trainer.profiler: my_thing.Strict needs path"),

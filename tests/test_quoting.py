@@ -1,7 +1,5 @@
 """Values reach the configuration as they were typed; what Hydra can read keeps its meaning."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from lt_lightning.config.schema import Config, register_schema
 
 
 def read(argument: str) -> object:
-    """Return the value that Hydra reads from an argument."""
     return OverridesParser.create().parse_override(argument).value()
 
 

@@ -81,15 +81,6 @@ def test_the_lowest_loss_is_that_of_the_weights_that_are_kept():
     assert loss(copy(module)) == min(losses) < losses[-1]
 
 
-def test_each_fit_has_its_own_best():
-    module, keeper = Scripted((1, 2, 3, 4)), BestWeights()
-    fit(module, keeper)
-    module.losses = (9, 8, 7, 8)
-    witness = fit(module, keeper)
-    assert keeper.epoch == 3
-    assert equal(copy(module), witness.epochs[2])
-
-
 def test_the_weights_are_put_back_in_place():
     module = Scripted((1, 2, 3, 4))
     params = list(module.parameters())
@@ -150,14 +141,3 @@ def test_the_next_round_prunes_and_rewinds_the_best_weights(rewind):
         best, mask = witness.epochs[losses.index(1)], expected
         assert equal(copy(module), best)
         assert equal(best, masked(best, mask))
-
-
-def test_the_masks_of_best_and_last_weights_differ():
-    """Otherwise the test above would say little."""
-    masks = []
-    for keepers in ([BestWeights()], []):
-        module, pruning = Scripted((1, 2, 3, 4)), PruningCallback(amount=0.4)
-        for _ in range(2):
-            fit(module, *keepers, pruning)
-        masks.append(pruning.mask)
-    assert masks[0] != masks[1]

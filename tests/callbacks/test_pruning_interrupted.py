@@ -388,22 +388,3 @@ def test_copies_in_plain_objects_and_other_types_are_renewed():
     alive = pruning.mask.values()
     expected = [(value * mask).double() for value, mask in zip(first, alive, strict=True)]
     assert all(torch.equal(kept, value) for kept, value in zip(shadows.ema.shadow, expected, strict=True))
-
-
-def test_a_round_that_failed_twice_the_second_time_before_it_trained_starts_again_all_the_same():
-    ended = []
-    for interrupted in (False, True):
-        module, pruning = Fails(), PruningCallback(amount=0.5)
-        for round in range(2):
-            if interrupted:
-                with pytest.raises(StopError):
-                    fit(module, pruning, StopAt(3))
-                module.fails = True
-                with pytest.raises(StopError):
-                    fit(module, pruning)
-                module.fails = False
-            fit(module, pruning)
-            assert pruning.round == round
-        ended.append((pruning.mask, state(module)))
-    assert ended[0][0] == ended[1][0]
-    assert equal(ended[0][1], ended[1][1])

@@ -28,9 +28,7 @@ from pruning_helpers import (
     sgd,
     state,
 )
-from pytorch_lightning.callbacks import (
-    BackboneFinetuning,
-)
+from pytorch_lightning.callbacks import BackboneFinetuning
 from torch import Tensor, nn, optim
 
 from lt_lightning.callbacks import PruningCallback

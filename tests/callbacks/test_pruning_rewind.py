@@ -116,15 +116,6 @@ def test_a_submodule_is_pruned_and_rewound_and_the_rest_trains_on():
         assert torch.equal(after.start["head.weight"], before.end["head.weight"])
 
 
-def test_frozen_parameters_are_neither_pruned_nor_drawn_again():
-    module = Classifier(lambda params: optim.SGD([param for param in params if param.requires_grad], 0.1))
-    module.head.requires_grad_(False)
-    head = module.head.weight.detach().clone()
-    _, masks = play(PruningCallback(amount=0.5, rewind="random"), module, rounds=3)
-    assert not any(name.startswith("head") for name in masks[2])
-    assert torch.equal(module.head.weight, head)
-
-
 def test_chance_is_seeded_and_has_nothing_to_do_with_the_weights():
     def masks(seed: int, lr: float) -> list[Mask]:
         module = Classifier(lambda params: optim.SGD(params, lr))
@@ -160,14 +151,6 @@ def test_each_round_starts_from_the_weights_of_round_nought_at(rewind):
     for witness, mask in zip(witnesses[1:], masks[1:], strict=True):
         assert equal(witness.start, masked(point, mask))
         assert not equal(witness.end, witness.start)
-
-
-def test_the_points_of_a_round_are_different_weights():
-    """Otherwise the test above would say little."""
-    (first,), _ = play(PruningCallback(), Classifier(adam), rounds=1, max_epochs=3)
-    points = [first.start, *first.steps]
-    assert len(first.steps) == 12 and len(first.epochs) == 3
-    assert not any(equal(left, right) for index, left in enumerate(points) for right in points[:index])
 
 
 def test_without_rewinding_each_round_goes_on_from_the_last():
@@ -291,12 +274,6 @@ def test_a_point_beyond_the_end_of_round_nought_is_an_error_before_it(rewind, tr
         make_trainer(pruning, **trainer).fit(module, Batches())
     assert equal(copy(module), before)
     play(pruning, module, rounds=2, max_epochs=5)  # and nothing is in the way of a longer one
-
-
-def test_a_point_at_the_very_end_of_round_nought_is_reached():
-    for rewind in ("epoch:2", "step:8"):
-        witnesses, masks = play(PruningCallback(rewind=rewind), Classifier(), rounds=2)
-        assert equal(witnesses[1].start, masked(witnesses[0].end, masks[1]))
 
 
 @pytest.mark.parametrize("rewind", ["epoch:2", "step:8"])

@@ -26,9 +26,7 @@ from pruning_helpers import (
     revived,
     state,
 )
-from pytorch_lightning.callbacks import (
-    ModelCheckpoint,
-)
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.tuner import Tuner
 from torch import Tensor, nn, optim
 

@@ -29,10 +29,7 @@ from pruning_helpers import (
     sgd,
     state,
 )
-from pytorch_lightning.callbacks import (
-    StochasticWeightAveraging,
-    WeightAveraging,
-)
+from pytorch_lightning.callbacks import StochasticWeightAveraging, WeightAveraging
 from torch import Tensor, nn
 
 from lt_lightning.callbacks import PruningCallback

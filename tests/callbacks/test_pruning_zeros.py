@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from pruning_helpers import Batches, Classifier, StopError, Witness, copy, equal, make_trainer
+from pruning_helpers import Batches, Classifier, Witness, make_trainer
 from torch import Tensor, nn, optim
 
 from lt_lightning.callbacks import PruningCallback
@@ -150,19 +150,6 @@ class Gradients(pl.Callback):
         self.seen.append({name: param.grad.clone() for name, param in pl_module.named_parameters()})
 
 
-def test_pruned_entries_get_no_gradient_and_the_living_keep_theirs():
-    module, pruning = Classifier(), PruningCallback(amount=0.5)
-    make_trainer(pruning).fit(module, Batches())
-    before, after = Gradients(), Gradients()
-    make_trainer(before, pruning, after).fit(module, Batches())
-    assert len(before.seen) == len(after.seen) == 8
-    for raw, frozen in zip(before.seen, after.seen, strict=True):
-        for name, alive in pruning.mask.items():
-            assert frozen[name][~alive].eq(0).all()
-            assert torch.equal(frozen[name][alive], raw[name][alive])
-    assert any(raw[name][~alive].any() for raw in before.seen for name, alive in pruning.mask.items())
-
-
 def clipped_step(raw: dict[str, Tensor], mask: dict[str, Tensor], limit: float) -> dict[str, Tensor]:
     """By hand: of the gradients of the living, scaled down to a norm of `limit`, a step of SGD with lr 0.1."""
     living = {
@@ -270,56 +257,6 @@ def test_after_a_fit_the_optimizer_is_let_go():
         param.grad = torch.ones_like(param)
     kept[-1].step()  # in code of one's own, outside any round
     assert all(param.ne(0).all() for param in module.parameters())
-
-
-class StopAfter(pl.Callback):
-    """Ends a fit by an exception after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        if trainer.global_step == self.steps:
-            raise StopError
-
-
-def test_a_fit_that_failed_lets_go_and_its_round_starts_again():
-    kept: list[optim.Optimizer] = []
-
-    def own(params: list[nn.Parameter]) -> optim.Optimizer:
-        kept.append(optim.Adafactor(params, 0.1))
-        return kept[-1]
-
-    ended = []
-    for fails in (False, True):
-        pruning, module = PruningCallback(amount=0.5), Classifier(own)
-        make_trainer(pruning).fit(module, Batches())
-        if fails:
-            with pytest.raises(StopError):
-                make_trainer(pruning, StopAfter(3)).fit(module, Batches())
-            assert not kept[-1]._optimizer_step_post_hooks
-        make_trainer(pruning).fit(module, Batches())
-        assert pruning.round == 1
-        ended.append((pruning.mask, copy(module)))
-    assert ended[0][0] == ended[1][0]
-    assert equal(ended[0][1], ended[1][1])
-
-
-def test_validating_testing_and_predicting_play_no_round():
-    class Evaluated(Classifier):
-        def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-            self.training_step(batch, index)
-
-        test_step = predict_step = validation_step
-
-    pruning, module = PruningCallback(), Evaluated()
-    make_trainer(pruning).fit(module, Batches(), Batches(1))
-    weights = copy(module)
-    trainer = make_trainer(pruning)
-    trainer.validate(module, Batches(1), verbose=False)
-    trainer.test(module, Batches(1), verbose=False)
-    assert pruning.round == 0
-    assert all(torch.equal(value, weights[name]) for name, value in copy(module).items())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -9,12 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lt_lightning.data.sources.installed import Installed
-from lt_lightning.data.sources.libraries import (
-    LIBRARY_NAME,
-    definitions,
-    mask_libraries,
-    parsed_files,
-)
+from lt_lightning.data.sources.libraries import LIBRARY_NAME, definitions, mask_libraries, parsed_files
 
 SOURCE = """
 class A:

@@ -145,10 +145,7 @@ def test_a_single_pair_is_a_batch_but_not_for_two_processes(module_of, refused):
 def test_a_run_on_pairs_is_described_like_one_on_texts(module_of, data_config, rows_of, own_cache):
     rows = rows_of(["a", "b"] * 10, ["x", "y"] * 10)
     texts = TextDataModule(
-        make_corpus(data_config(), "here", {"train": rows, "test": rows}),
-        data_config(),
-        RandomVectors(dim=3),
-        0,
+        make_corpus(data_config(), "here", {"train": rows, "test": rows}), data_config(), RandomVectors(dim=3), 0
     )
     pairs = module_of()
     about = {

@@ -111,21 +111,6 @@ def test_counts_are_exact_whatever_the_scores(case, amount):
     assert prune(scores, mask, amount, scope="global").alive == mask.alive - round(amount * mask.alive)
 
 
-@pytest.mark.parametrize("scope", ["layerwise", "global"])
-def test_three_rounds_of_masks_equal_three_rounds_of_the_loop(scope):
-    torch.manual_seed(0)
-    shapes = {"embedding": (11, 5), "conv": (4, 1, 3, 5), "bias": (4,), "scale": (), "none": (0, 3)}
-    mask = Mask.ones({name: torch.empty(shape) for name, shape in shapes.items()})
-    expected = {name: torch.ones(math.prod(shape), dtype=torch.bool) for name, shape in shapes.items()}
-    for _ in range(3):
-        scores = {name: torch.randn(shape).mul(3).round().abs() for name, shape in shapes.items()}
-        mask = prune(scores, mask, 0.3, scope=scope)
-        by_hand = brute_force(scores, expected, 0.3, scope)
-        assert {name: tensor.flatten().tolist() for name, tensor in mask.items()} == by_hand
-        expected = {name: torch.tensor(kept, dtype=torch.bool) for name, kept in by_hand.items()}
-    assert 0 < mask.alive < mask.total
-
-
 def all_but_the_smallest(mask: Mask, amount: float) -> dict[str, int]:
     """Spare the parameter with the fewest living entries."""
     spared = min(mask, key=mask.counts.__getitem__)
@@ -222,13 +207,6 @@ def test_twenty_rounds_of_a_fifth_leave_1_15_per_cent(scope):
     assert f"{1 - mask.sparsity:.2%}" == "1.15%"
 
 
-def test_an_amount_of_nothing_keeps_and_of_everything_empties():
-    mask = Mask({"w": torch.tensor([True, False, True])})
-    scores = {"w": torch.tensor([1.0, 2.0, 3.0])}
-    assert prune(scores, mask, 0) == mask
-    assert prune(scores, mask, 1).alive == 0
-
-
 # Percentiles: the notebook's rule.
 
 
@@ -251,19 +229,6 @@ def test_percentile_rounds_equal_the_notebooks_rule(amount, size):
         mask = prune({"w": torch.from_numpy(weights).abs()}, mask, amount, threshold="percentile")
         expected = notebook_rule(weights, expected, 100 * amount)
         assert mask["w"].tolist() == expected.tolist()
-
-
-@given(
-    weights=st.lists(st.integers(-4, 4), min_size=1, max_size=20),
-    amount=st.sampled_from((0.0, 0.125, 0.25, 0.5, 0.75, 1.0)),
-)
-def test_percentile_takes_what_is_strictly_below_however_many_are_equal(weights, amount):
-    weights = np.array(weights, dtype=np.float64)
-    mask = prune(
-        {"w": torch.from_numpy(weights).abs()}, Mask.ones({"w": torch.empty(len(weights))}), amount,
-        threshold="percentile",
-    )  # fmt: skip
-    assert mask["w"].tolist() == notebook_rule(weights, np.ones(len(weights), dtype=bool), 100 * amount).tolist()
 
 
 def test_percentile_leaves_a_tensor_of_zeros_alone():

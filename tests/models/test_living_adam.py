@@ -158,8 +158,7 @@ def test_rows_that_rested_go_on_as_if_they_had_not(change: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("betas", "decay", "resting"),
-    [((0.9, 0.999), 0.0, ROWS - 2), ((0.999, 0.9), 0.0, 0), ((0.9, 0.999), 0.1, 0)],
+    ("betas", "decay", "resting"), [((0.9, 0.999), 0.0, ROWS - 2), ((0.999, 0.9), 0.0, 0), ((0.9, 0.999), 0.1, 0)]
 )
 def test_rows_rest_only_where_no_later_step_can_move_them(
     betas: tuple[float, float], decay: float, resting: int, monkeypatch: pytest.MonkeyPatch

@@ -14,13 +14,7 @@ from lt_lightning.report.comparison.comparison import Difference, Pair, Point, c
 from lt_lightning.report.comparison.grouping import Group
 from lt_lightning.report.comparison.study import gather
 from lt_lightning.report.figures.axes import levels_of
-from lt_lightning.report.figures.comparison import (
-    looks,
-    means_figure,
-    networks_figure,
-    paired_figure,
-    readable_range,
-)
+from lt_lightning.report.figures.comparison import looks, means_figure, networks_figure, paired_figure, readable_range
 from lt_lightning.report.figures.confusion import Panel, confusion_figure
 from lt_lightning.report.figures.curves import compared_learning_figure
 from lt_lightning.report.figures.gallery import compose, layers_agree, mean_layers

@@ -90,10 +90,7 @@ def test_a_setting_that_is_missing_is_null(make_run: MakeRun) -> None:
 
 def test_keys_with_one_last_part_are_named_in_full(make_run: MakeRun) -> None:
     runs = runs_of(make_run, {}, {"model.name": "bilstm", "optimizer.name": "sgd"})
-    assert labels(runs) == [
-        "model.name bilstm, optimizer.name sgd",
-        "model.name multi_cnn, optimizer.name adam",
-    ]
+    assert labels(runs) == ["model.name bilstm, optimizer.name sgd", "model.name multi_cnn, optimizer.name adam"]
 
 
 def test_rewinds_have_their_order(make_run: MakeRun) -> None:

@@ -18,15 +18,7 @@ from lt_lightning.report.latex import run_latex
 from lt_lightning.report.run_page import render_page
 from lt_lightning.runs.columns import Column
 from lt_lightning.runs.description import Description
-from lt_lightning.runs.metrics import (
-    ACCURACY,
-    BITS,
-    EXACT_MATCH,
-    LETTERS_RIGHT,
-    Baseline,
-    Metric,
-    shared_baseline,
-)
+from lt_lightning.runs.metrics import ACCURACY, BITS, EXACT_MATCH, LETTERS_RIGHT, Baseline, Metric, shared_baseline
 from lt_lightning.runs.reading import read_run
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.tasks import TASKS

@@ -87,10 +87,7 @@ def test_beside_runs_of_full_networks_round_nought_is_called_what_it_is(transfer
     make_run(3, name="runs/whole", seed=0, settings={"pruning.ticket": None})
     study = gather([folder])
     assert study.words.fulls == "networks of round 0"
-    assert list(groups_table(study)["group"]) == [
-        "ticket none",
-        "ticket round 4 of AG News, 2.00 % (study, init)",
-    ]
+    assert list(groups_table(study)["group"]) == ["ticket none", "ticket round 4 of AG News, 2.00 % (study, init)"]
 
 
 def test_where_a_ticket_lies_makes_no_other_group_but_what_it_was_found_on_does(transfer: MakeRun) -> None:

@@ -126,12 +126,7 @@ def test_json_lines_name_the_top_alone_if_asked(file: Path, capsys: pytest.Captu
 )
 @pytest.mark.parametrize("batch", ["1", "3", "100"])
 def test_a_line_that_cannot_be_read_is_named_after_the_answers_before_it(
-    file: Path,
-    wrong: bytes,
-    says: str,
-    batch: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    file: Path, wrong: bytes, says: str, batch: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     give(monkeypatch, b"the moon\nthe team\n" + wrong + b"\nthe day\n")
     assert predict.main([str(file), "--jsonl", "--batch", batch]) == 2
