@@ -19,7 +19,6 @@ RANK = Path(__file__).parent / "agreement_rank.py"
 
 @pytest.fixture(scope="module")
 def said() -> list[dict[str, str]]:
-    """What each of two processes says of each way of disagreeing."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,7 +1,5 @@
 """A loss that is NaN or infinite stops the run where it happened."""
 
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -14,12 +12,10 @@ from lt_lightning.callbacks import FiniteLossCallback
 from lt_lightning.callbacks.finite_loss import note_first_bad
 from lt_lightning.errors import SettingError
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec", "ignore:.*does not have many workers")
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
 
 class Diverging(Classifier):
-    """Has a bad loss in given steps, counted from 1."""
-
     def __init__(self, bad: dict[int, float]) -> None:
         super().__init__()
         self.bad = bad
@@ -31,8 +27,6 @@ class Diverging(Classifier):
 
 
 class Measured(Classifier):
-    """Trains well, and logs a given loss in validation and test."""
-
     def __init__(self, loss: float) -> None:
         super().__init__()
         self.loss = loss
@@ -45,8 +39,6 @@ class Measured(Classifier):
 
 
 class EpochsSeen(pl.Callback):
-    """Stands for whatever saves at the end of an epoch."""
-
     def __init__(self) -> None:
         self.epochs: list[int] = []
 

@@ -19,7 +19,6 @@ RECORD = Record(0, 0.0, 500, 500, 1, 0.1, 0.2, 0.9, 0.25, 0.89, 12.5, test_perpl
 
 
 def shown(terminal: bool, *said: str) -> str:
-    """What a display of one round prints, with `said` after the round."""
     console = Console(file=io.StringIO(), force_terminal=terminal, width=120, highlight=False)
     with RoundsDisplay("A run", 1, 1, console, metric=BITS) as display:
         display.begin_round()

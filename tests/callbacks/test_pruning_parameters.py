@@ -1,7 +1,5 @@
 """`PruningCallback` with parameters, optimizers and initialisers of all kinds, and several of it."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -34,10 +32,7 @@ from torch import Tensor, nn, optim
 from lt_lightning.callbacks import PruningCallback
 from lt_lightning.lottery import LotteryError, Mask
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated"),  # between Lightning and torch
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
 
 # What can be pruned.
@@ -214,8 +209,6 @@ class Wrapper:
 
 
 class Closed(Wrapper):
-    """One whose method cannot be replaced."""
-
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "step":
             raise AttributeError(name)

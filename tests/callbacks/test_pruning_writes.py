@@ -1,7 +1,5 @@
 """`PruningCallback` among code that copies or writes weights, against a loop without Lightning."""
 
-from __future__ import annotations
-
 import copy as copying
 from collections.abc import Callable
 from typing import Any
@@ -35,10 +33,7 @@ from torch import Tensor, nn
 from lt_lightning.callbacks import PruningCallback
 from lt_lightning.lottery import Mask, Start
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated"),  # between Lightning and torch
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
 
 # Copies of the weights.
@@ -192,8 +187,6 @@ def test_a_module_that_writes_before_each_step_trains_as_a_loop_that_masks_it():
 
 
 class Buffered(Classifier):
-    """Has a buffer that is not saved, and counts in it."""
-
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("count", torch.zeros(1), persistent=False)

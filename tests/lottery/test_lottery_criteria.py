@@ -1,7 +1,5 @@
 """The criteria: the scores of the built-in ones, seeded chance, and functions of one's own."""
 
-from __future__ import annotations
-
 import math
 import re
 from functools import partial

@@ -1,7 +1,5 @@
 """`lottery` can be lifted out: it imports torch and the standard library alone, and torch no sooner than needed."""
 
-from __future__ import annotations
-
 import ast
 import shutil
 import subprocess
@@ -17,7 +15,6 @@ FILES = sorted(FOLDER.glob("*.py"))
 
 
 def imported(path: Path) -> set[str]:
-    """The modules that a file imports anywhere in it, in full."""
     modules = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

@@ -1,7 +1,5 @@
 """`Mask`: a mapping of boolean tensors that is exact where it is applied and safe where it is read."""
 
-from __future__ import annotations
-
 import math
 import pickle
 from pathlib import Path
@@ -147,8 +145,6 @@ def test_what_was_saved_is_loaded(tmp_path_factory, tensors):
 
 
 class Trap:
-    """Unpickled, it writes a file."""
-
     def __init__(self, path: Path) -> None:
         self.path = path
 
@@ -170,17 +166,11 @@ def test_code_in_a_file_is_never_run(tmp_path):
 @pytest.mark.parametrize(
     "content",
     [
-        [torch.tensor(True)],
-        torch.tensor(True),
-        7,
-        {"a": torch.ones(2)},
-        {"a": 1},
-        {0: torch.tensor(True)},
-        {"state_dict": {"a": torch.tensor(True)}},
-        nn.Linear(1, 1).state_dict(),
+        [torch.tensor(True)], torch.tensor(True), 7, {"a": torch.ones(2)}, {"a": 1}, {0: torch.tensor(True)},
+        {"state_dict": {"a": torch.tensor(True)}}, nn.Linear(1, 1).state_dict(),
     ],
     ids=["list", "tensor", "number", "floats", "values", "numbered", "nested", "weights"],
-)
+)  # fmt: skip
 def test_torch_files_with_something_else_in_them_are_refused(tmp_path, content):
     torch.save(content, tmp_path / "mask.pt")
     with pytest.raises(LotteryError, match=r"mask\.pt"):

@@ -1,7 +1,5 @@
 """`prune` against a brute-force loop, `torch.nn.utils.prune`, `numpy.percentile` and closed forms."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from itertools import chain
@@ -41,7 +39,6 @@ def tensors(draw: st.DrawFn, shape: tuple[int, ...], values: tuple, dtype: torch
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[dict[str, Tensor], Mask]:
-    """Scores and a mask for up to three parameters of any shapes."""
     dtype = draw(st.sampled_from(DTYPES))
     sizes = {f"p{index}": shape for index, shape in enumerate(draw(st.lists(shapes, max_size=3)))}
     scores = {name: draw(tensors(shape, VALUES, dtype)) for name, shape in sizes.items()}
@@ -60,7 +57,6 @@ def without_lowest(scores: list[float], alive: list[bool], amount: float) -> lis
 
 
 def brute_force(scores: Mapping[str, Tensor], mask: Mapping[str, Tensor], amount: float, scope: str) -> dict[str, list]:
-    """What `prune` should give, as flat lists."""
     flat_scores = {name: scores[name].flatten().tolist() for name in mask}
     flat_mask = {name: mask[name].flatten().tolist() for name in mask}
     if scope == "layerwise":
@@ -89,14 +85,14 @@ def test_what_goes_is_what_a_brute_force_loop_lets_go(scope, case, amount):
     assert all(pruned[name].shape == mask[name].shape for name in mask)
 
 
-@pytest.mark.parametrize("scope", ["layerwise", "global"])
+@pytest.mark.parametrize("settings", [{}, {"scope": "global"}, {"threshold": "percentile"}], ids=str)
 @given(case=cases(), amount=amounts)
-def test_pruning_is_pure_and_repeatable_and_only_ever_takes_away(scope, case, amount):
+def test_pruning_is_pure_and_repeatable_and_only_ever_takes_away(settings, case, amount):
     scores, mask = case
     before = bits(scores, mask)
-    pruned = prune(scores, mask, amount, scope=scope)
+    pruned = prune(scores, mask, amount, **settings)
     assert bits(scores, mask) == before
-    assert prune(scores, mask, amount, scope=scope) == pruned
+    assert prune(scores, mask, amount, **settings) == pruned
     assert pruned.is_subset_of(mask)
     for name in pruned:
         pruned[name].fill_(False)  # shares no memory with the argument either
@@ -112,7 +108,6 @@ def test_counts_are_exact_whatever_the_scores(case, amount):
 
 
 def all_but_the_smallest(mask: Mask, amount: float) -> dict[str, int]:
-    """Spare the parameter with the fewest living entries."""
     spared = min(mask, key=mask.counts.__getitem__)
     return {name: 0 if name == spared else math.ceil(amount * alive) for name, alive in mask.counts.items()}
 
@@ -171,28 +166,20 @@ def test_nan_and_infinite_scores_stay_longest():
     assert order == [5, 3, 1, 2, 0, 4]
 
 
-def test_layerwise_pruning_agrees_with_torch():
-    torch.manual_seed(1)
-    layers = {"a": nn.Linear(7, 5), "b": nn.Linear(3, 13)}
-    mask = Mask.ones({name: layer.weight for name, layer in layers.items()})
-    for _ in range(4):
-        scores = {name: layer.weight.detach().abs() for name, layer in layers.items()}
-        mask = prune(scores, mask, 0.2)
-        for name, layer in layers.items():
-            torch_prune.l1_unstructured(layer, "weight", amount=0.2)
-            assert torch.equal(mask[name], layer.weight_mask.bool())
-
-
-def test_global_pruning_agrees_with_torch():
+@pytest.mark.parametrize("scope", ["layerwise", "global"])
+def test_pruning_agrees_with_torch(scope):
     torch.manual_seed(2)
     layers = {"a": nn.Linear(7, 5), "b": nn.Linear(3, 13), "c": nn.Conv1d(2, 4, 3)}
     mask = Mask.ones({name: layer.weight for name, layer in layers.items()})
     for _ in range(4):
         scores = {name: layer.weight.detach().abs() for name, layer in layers.items()}
-        mask = prune(scores, mask, 0.2, scope="global")
-        torch_prune.global_unstructured(
-            [(layer, "weight") for layer in layers.values()], pruning_method=torch_prune.L1Unstructured, amount=0.2
-        )
+        mask = prune(scores, mask, 0.2, scope=scope)
+        if scope == "global":
+            weights = [(layer, "weight") for layer in layers.values()]
+            torch_prune.global_unstructured(weights, pruning_method=torch_prune.L1Unstructured, amount=0.2)
+        else:
+            for layer in layers.values():
+                torch_prune.l1_unstructured(layer, "weight", amount=0.2)
         for name, layer in layers.items():
             assert torch.equal(mask[name], layer.weight_mask.bool())
 
@@ -211,7 +198,6 @@ def test_twenty_rounds_of_a_fifth_leave_1_15_per_cent(scope):
 
 
 def notebook_rule(weights: np.ndarray, mask: np.ndarray, percent: float) -> np.ndarray:
-    """The mask after one pruning of masked weights by percentile."""
     survivors = np.abs(weights[weights != 0])
     if survivors.size == 0:
         return mask
@@ -244,16 +230,6 @@ def test_percentile_counts_an_entry_that_happens_to_be_zero_as_pruned():
     assert pruned["w"].tolist() == [False, False, True, True, True, True]  # the percentile of 1 … 5 is 2
 
 
-@given(case=cases(), amount=amounts)
-def test_percentile_pruning_is_pure_and_only_ever_takes_away(case, amount):
-    scores, mask = case
-    before = bits(scores, mask)
-    pruned = prune(scores, mask, amount, threshold="percentile")
-    assert pruned.is_subset_of(mask)
-    assert prune(scores, mask, amount, threshold="percentile") == pruned
-    assert bits(scores, mask) == before
-
-
 @pytest.mark.filterwarnings("ignore:invalid value")  # NumPy's, of infinity less infinity
 @given(case=cases(), amount=amounts)
 def test_percentiles_of_any_scores_are_numpys(case, amount):
@@ -284,16 +260,13 @@ def test_percentile_works_beyond_the_size_that_torch_quantile_takes():
 @pytest.mark.parametrize(
     ("scores", "settings", "words"),
     [
-        ({"w": torch.ones(3)}, {"amount": 1.5}, "amount"),
-        ({"w": torch.ones(3)}, {"amount": -0.1}, "amount"),
-        ({"w": torch.ones(3)}, {"amount": math.nan}, "amount"),
-        ({"w": torch.ones(4)}, {}, "'w'"),
-        ({"v": torch.ones(3)}, {}, "'w'"),
-        ({"w": torch.ones(3)}, {"scope": "local"}, "scope"),
+        ({"w": torch.ones(3)}, {"amount": 1.5}, "amount"), ({"w": torch.ones(3)}, {"amount": -0.1}, "amount"),
+        ({"w": torch.ones(3)}, {"amount": math.nan}, "amount"), ({"w": torch.ones(4)}, {}, "'w'"),
+        ({"v": torch.ones(3)}, {}, "'w'"), ({"w": torch.ones(3)}, {"scope": "local"}, "scope"),
         ({"w": torch.ones(3)}, {"threshold": "median"}, "threshold"),
         ({"w": torch.ones(3)}, {"threshold": "percentile", "scope": "global"}, "percentile"),
     ],
-)
+)  # fmt: skip
 def test_what_does_not_fit_is_refused_by_name(scores, settings, words):
     with pytest.raises(LotteryError, match=words):
         prune(scores, Mask.ones({"w": torch.empty(3)}), **{"amount": 0.5, **settings})

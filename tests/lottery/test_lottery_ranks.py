@@ -1,7 +1,5 @@
 """`values_of_ranks` against a sort, through its sample and beyond it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 
@@ -28,7 +26,6 @@ def small_sample() -> Iterator[None]:
 
 
 def sorted_among(values: Tensor, among: Tensor) -> list[float]:
-    """Those that count in Python's own order, NaN last."""
     return sorted(values[among].tolist(), key=lambda value: (math.isnan(value), 0.0 if math.isnan(value) else value))
 
 

@@ -1,7 +1,5 @@
 """`reinitialize`: fresh weights from the module's own initialiser, seeded, touching nothing else."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest
@@ -143,8 +141,6 @@ def test_a_redraw_pattern_that_matches_nothing_is_an_error_that_lists_the_names(
 
 
 class Scale(nn.Module):
-    """A parameter of one's own, without reset_parameters."""
-
     def __init__(self) -> None:
         super().__init__()
         self.factor = nn.Parameter(torch.full((2,), 3.0))
@@ -232,23 +228,15 @@ def test_the_random_state_of_the_gpu_is_untouched():
 # Snapshots.
 
 
-def test_a_snapshot_holds_parameters_and_buffers_and_is_a_copy():
+def test_a_snapshot_is_a_copy_of_parameters_and_buffers_and_is_restored_in_place():
     module = convolutional()
-    taken = snapshot(module)
+    taken, params = snapshot(module), list(module.parameters())
     assert taken.keys() == module.state_dict().keys()
+    assert not any(value.requires_grad for value in taken.values())
     with torch.no_grad():
         for value in module.state_dict().values():
             value.add_(1)
     assert all(not torch.equal(taken[name], value) for name, value in module.state_dict().items())
-    assert not any(value.requires_grad for value in taken.values())
-
-
-def test_a_snapshot_is_restored_in_place():
-    module = convolutional()
-    taken, params = snapshot(module), list(module.parameters())
-    with torch.no_grad():
-        for value in module.state_dict().values():
-            value.add_(1)
     restore(module, taken)
     assert all(left is right for left, right in zip(module.parameters(), params, strict=True))
     assert all(torch.equal(taken[name], value) for name, value in module.state_dict().items())

@@ -1,7 +1,5 @@
 """`Lottery` in a plain torch loop: what one round hands to the next."""
 
-from __future__ import annotations
-
 import io
 
 import pytest

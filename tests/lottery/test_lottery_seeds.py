@@ -1,7 +1,5 @@
 """`derive_seed`: the same on every machine, and another for every use."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from hypothesis import given

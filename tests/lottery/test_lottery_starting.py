@@ -1,7 +1,5 @@
 """A lottery that begins with a mask, and weights, from elsewhere; each entry is checked against a loop."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
