@@ -1,7 +1,5 @@
 """Word vectors: those of the vocabulary, bit for bit, from every form they come in; what is wrong is named."""
 
-from __future__ import annotations
-
 import importlib.util
 import io
 import os
@@ -36,8 +34,6 @@ def same(vectors: torch.Tensor | None, expected: torch.Tensor) -> bool:
 
 @pytest.fixture
 def load(tmp_path, embedding_config):
-    """Load the vectors of `words` from a file of this content."""
-
     def load(content: str | bytes, words=WORDS, name="vectors.txt", **changes):
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -53,10 +49,7 @@ def test_random_embeddings_have_no_vectors(embedding_config):
 @pytest.mark.parametrize(
     "content",
     [
-        LINES,
-        LINES.replace("\n", "\r\n"),
-        LINES.removesuffix("\n"),
-        LINES.replace(" ", "\t"),
+        LINES, LINES.replace("\n", "\r\n"), LINES.removesuffix("\n"), LINES.replace(" ", "\t"),
         LINES.replace("\n", " \n"),  # as word2vec and fastText write it
         "3 3\n" + LINES,  # word2vec's first line
         "\n" + LINES + "\n\n",
@@ -66,7 +59,7 @@ def test_random_embeddings_have_no_vectors(embedding_config):
         "\ufeff" + LINES,  # a byte order mark is no part of the first word
         "\ufeff3 3\n" + LINES,
     ],
-)
+)  # fmt: skip
 def test_the_vectors_of_the_vocabulary_are_read_and_no_others(load, content):
     vectors = load(content)
     assert same(vectors, VECTORS)
@@ -103,17 +96,11 @@ def test_another_width_is_named_with_the_remedy(load, dim, header, refused):
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        ("of 1 1 1\nthe 1 2 x\n", 2),
-        ("of 1 1 1\nthe 1 2\n", 2),
-        ("of 1 1 1\nzebra\n", 2),
-        ("of 1 1 1\nthe 1 2 inf\n", 2),
-        ("of 1 1 1\nthe 1 2 nan\n", 2),
-        ("of 1 1 1\n\nthe 1 2 3,4\n", 3),
-        ("no vectors at all\n", 1),
-        ("<html>\n", 1),
-        (b"\x1f\x8b\x08\x00\x00", 1),
+        ("of 1 1 1\nthe 1 2 x\n", 2), ("of 1 1 1\nthe 1 2\n", 2), ("of 1 1 1\nzebra\n", 2),
+        ("of 1 1 1\nthe 1 2 inf\n", 2), ("of 1 1 1\nthe 1 2 nan\n", 2), ("of 1 1 1\n\nthe 1 2 3,4\n", 3),
+        ("no vectors at all\n", 1), ("<html>\n", 1), (b"\x1f\x8b\x08\x00\x00", 1),
     ],
-)
+)  # fmt: skip
 def test_a_line_that_is_no_vector_is_named(load, content, line, refused):
     with refused("embedding.path", f"vectors.txt, line {line}: not a word and 3 numbers"):
         load(content)
@@ -213,21 +200,6 @@ def test_what_is_wrong_is_said_each_time_and_not_kept(tmp_path, embedding_config
         recall_vectors(embedding_config(path=str(path), dim=4), WORDS, tmp_path)
 
 
-def test_damaged_vectors_are_read_from_the_file_again(tmp_path, embedding_config, read, caplog):
-    path, cache = tmp_path / "vectors.txt", tmp_path / "cache"
-    path.write_text(LINES)
-    cache.mkdir()
-    recall_vectors(embedding_config(path=str(path)), WORDS, cache)
-    [file] = cache.iterdir()
-    content = bytearray(file.read_bytes())
-    content[-5] ^= 1
-    file.write_bytes(content)
-    for _ in range(2):
-        assert same(recall_vectors(embedding_config(path=str(path)), WORDS, cache), VECTORS)
-    assert len(read) == 2
-    assert [message.split(" (")[0] for message in caplog.messages] == ["the cache of word vectors is damaged"]
-
-
 def test_a_matrix_is_read_where_it_is(tmp_path, embedding_config):
     path = save_matrix(tmp_path, MATRIX, "the\nof\nnaïve\nthe")
     assert same(recall_vectors(embedding_config(path=str(path)), WORDS, tmp_path / "nowhere"), VECTORS)
@@ -246,11 +218,9 @@ def zipped(folder: Path, members: dict[str, str]) -> bytes:
 
 def test_of_an_archive_the_member_of_the_right_width_is_read(load, tmp_path):
     members = {
-        "glove.6B.30d.txt": "the " + "1 " * 29 + "1\n",
-        "glove.6B.3d.txt": LINES,
-        "__MACOSX/._glove.6B.3d.txt": "shadow",
-        "readme.txt": "read me",
-    }
+        "glove.6B.30d.txt": "the " + "1 " * 29 + "1\n", "glove.6B.3d.txt": LINES,
+        "__MACOSX/._glove.6B.3d.txt": "shadow", "readme.txt": "read me",
+    }  # fmt: skip
     assert same(load(zipped(tmp_path, members), name="glove.zip"), VECTORS)
     vectors = load(zipped(tmp_path, members), name="glove.zip", dim=30)
     assert vectors[2].tolist() == [1.0] * 30
@@ -272,8 +242,6 @@ def test_a_member_that_points_outside_the_archive_is_read_and_nothing_is_written
 
 
 class Trap:
-    """What, unpickled, makes a folder."""
-
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 

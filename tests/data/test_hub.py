@@ -1,7 +1,5 @@
 """The Hub: fetched once, then never asked again; and within five seconds it is said that it cannot be had."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

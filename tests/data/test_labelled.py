@@ -1,7 +1,5 @@
 """Texts to evaluate a ticket on: a class is found by its name, or its number, and rows are what training had."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -66,11 +64,9 @@ def test_numbers_that_a_file_has_names_for_are_found_by_these(tmp_path, data_con
     ("labels", "words"),
     [
         (["World", "Weather"], ("'Weather'", "none of the ticket's classes", "World, Sports, Business")),
-        ([0, 3], ("'3'",)),
-        ([0, -1], ("'-1'",)),
-        (["World", "x" * 99], ("xxx…'",)),
+        ([0, 3], ("'3'",)), ([0, -1], ("'-1'",)), (["World", "x" * 99], ("xxx…'",)),
     ],
-)
+)  # fmt: skip
 def test_a_label_that_the_ticket_does_not_know_is_refused(labels, words, tmp_path, data_config, refused):
     with refused("rows.jsonl", *words):
         read_labelled_file(write(tmp_path / "rows.jsonl", labels), data_config(), NAMES)
@@ -79,12 +75,6 @@ def test_a_label_that_the_ticket_does_not_know_is_refused(labels, words, tmp_pat
 def test_a_number_beyond_the_names_that_are_given_is_refused(tmp_path, data_config, refused):
     with refused("rows.jsonl", "label 2", "Sports, World"):
         read_labelled_file(write(tmp_path / "rows.jsonl", [0, 2]), data_config(class_names=["Sports", "World"]), NAMES)
-
-
-def test_rows_without_text_or_label_are_left_out_and_counted(tmp_path, data_config):
-    path = write(tmp_path / "rows.jsonl", [*["World"] * 39, None])
-    found = read_labelled_file(path, data_config(), NAMES)
-    assert (len(found.labels), found.dropped) == (39, 1)
 
 
 def test_a_limit_takes_rows_from_all_of_the_file(tmp_path, data_config):
@@ -97,7 +87,6 @@ def test_a_limit_takes_rows_from_all_of_the_file(tmp_path, data_config):
 
 @pytest.fixture
 def corpus(rows_of: Callable[..., datasets.Dataset], data_config: Callable[..., TextConfig]) -> Corpus:
-    """Three classes in another order than the ticket's."""
     labels = [("Business", "Sports", "World")[place * place % 3] for place in range(60)]
     train = rows_of([f"train {place}" for place in range(60)], labels)
     test = rows_of([f"test {place}" for place in range(9)], labels[:9])

@@ -1,7 +1,5 @@
 """Words cut in one pass are those that the tokenizers library cuts one text after another, and as often."""
 
-from __future__ import annotations
-
 import string
 import tracemalloc
 import unicodedata
@@ -30,7 +28,6 @@ def words_of(texts: NumberedTexts) -> list[list[str]]:
 
 
 def library_s_words(text: str) -> list[str]:
-    """What the library cuts a text into."""
     assert WORDS.normalizer is not None
     assert WORDS.pre_tokenizer is not None
     return [piece for piece, _ in WORDS.pre_tokenizer.pre_tokenize_str(WORDS.normalizer.normalize_str(text))]

@@ -1,7 +1,5 @@
 """Learning rates at each step, against torch's own schedulers, and in a fit."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +17,7 @@ from lt_lightning.models import Learner
 from lt_lightning.models.build import build_scheduler
 from lt_lightning.models.schedules import cosine, linear_warmup, onecycle
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec")
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
 LR = 0.3
 EXPONENTIAL = ("scheduler=custom", "scheduler._target_=torch.optim.lr_scheduler.ExponentialLR", "+scheduler.gamma=0.5")
@@ -30,7 +28,6 @@ def fresh_optimizer() -> optim.Optimizer:
 
 
 def rates(scheduler: lr_scheduler.LRScheduler, steps: int) -> list[float]:
-    """Return the learning rate of each step."""
     seen = []
     for _ in range(steps):
         seen.append(scheduler.optimizer.param_groups[0]["lr"])
@@ -123,13 +120,10 @@ def fit_rates(scheduler: Any, **arguments: Any) -> list[float]:
 @pytest.mark.parametrize(
     ("arguments", "steps"),
     [
-        ({}, 20),
-        ({"accumulate_grad_batches": 3}, 8),
-        ({"limit_train_batches": 4}, 8),
-        ({"limit_train_batches": 0.5, "accumulate_grad_batches": 2}, 6),
-        ({"max_steps": 13}, 13),
+        ({}, 20), ({"accumulate_grad_batches": 3}, 8), ({"limit_train_batches": 4}, 8),
+        ({"limit_train_batches": 0.5, "accumulate_grad_batches": 2}, 6), ({"max_steps": 13}, 13),
     ],
-)
+)  # fmt: skip
 def test_a_schedule_is_over_the_steps_of_the_fit(configure: Callable[..., Config], arguments: Any, steps: int):
     settings = configure("scheduler=cosine", "scheduler.warmup=0.25").scheduler
     expected = [LR * cosine(step, total=steps, warmup=0.25, final=0.0) for step in range(steps)]
