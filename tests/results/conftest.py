@@ -23,12 +23,9 @@ def description() -> dict[str, Any]:
         "command": ["+experiment=lt_agnews", "data.path=a folder"],
         "experiment": "lt_agnews",
         "config": {
-            "test_on": "last",
-            "data": {"name": "agnews", "batch_size": 64},
-            "embedding": {"name": "random", "dim": 10},
-            "model": {"name": "multi_cnn"},
-            "optimizer": {"name": "adam", "lr": 0.001},
-            "scheduler": {"name": "none"},
+            "test_on": "last", "data": {"name": "agnews", "batch_size": 64},
+            "embedding": {"name": "random", "dim": 10}, "model": {"name": "multi_cnn"},
+            "optimizer": {"name": "adam", "lr": 0.001}, "scheduler": {"name": "none"},
             "pruning": {"rounds": 4, "amount": 0.2, "criterion": "magnitude", "scope": "layerwise", "rewind": "init"},
             "trainer": {"max_epochs": 2},
         },
@@ -44,7 +41,7 @@ def description() -> dict[str, Any]:
         "seed": 7,
         "started": "2026-11-21T21:00:00+00:00",
         "finished": "2026-11-21T21:42:17+00:00",
-    }
+    }  # fmt: skip
 
 
 @pytest.fixture

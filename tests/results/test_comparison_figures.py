@@ -26,7 +26,6 @@ MakeRun = Callable[..., Path]
 
 
 def points_of(*rounds: Sequence[float], offset: float = 0.0) -> list[Point]:
-    """A round for each sequence of accuracies."""
     return [
         Point(i, 0.5**i, {"test_acc": estimate([value + offset for value in one])}, estimate(one))
         for i, one in enumerate(rounds)
@@ -43,7 +42,6 @@ def draw_accuracy(curves: dict[str, list[Point]], full: float | None = None) -> 
 
 
 def lines_of(figure: Figure) -> dict[str, np.ndarray]:
-    """The named lines of the first panel."""
     named = {str(line.get_label()): np.asarray(line.get_xydata()) for line in figure.axes[0].lines}
     return {label: drawn for label, drawn in named.items() if not label.startswith("_")}
 
@@ -214,11 +212,6 @@ def test_numbers_of_confusions_stand_out_from_their_cells() -> None:
     for cell, text in zip(np.repeat(np.asarray(mesh.get_facecolor()), 2, axis=0), texts, strict=True):
         dark, light = sorted([luminance(tuple(cell)), luminance(text.get_color())])
         assert (light + 0.05) / (dark + 0.05) > 3
-
-
-def test_darker_is_more_also_in_grey() -> None:
-    shades = [luminance(mpl.colormaps["Blues"](share / 100)) for share in range(101)]
-    assert np.all(np.diff(shades) < 0)
 
 
 def test_many_classes_have_no_numbers_and_few_names() -> None:

@@ -48,8 +48,6 @@ def test_a_file_that_is_no_ticket_is_refused_by_name(tmp_path: Path, damage: str
 
 
 class Trap:
-    """What, unpickled, makes a folder."""
-
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
@@ -89,12 +87,10 @@ def test_a_ticket_without_its_settings_or_words_is_refused(tmp_path: Path, wrong
 @pytest.mark.parametrize(
     "mask",
     [
-        {"mask/fc.weight": torch.ones(2, 2)},
-        {"mask/fc.weight": torch.ones(4, dtype=torch.bool)},
-        {"mask/fc.other": torch.ones(2, 2, dtype=torch.bool)},
-        {"mask/": torch.ones(2, 2, dtype=torch.bool)},
+        {"mask/fc.weight": torch.ones(2, 2)}, {"mask/fc.weight": torch.ones(4, dtype=torch.bool)},
+        {"mask/fc.other": torch.ones(2, 2, dtype=torch.bool)}, {"mask/": torch.ones(2, 2, dtype=torch.bool)},
     ],
-)
+)  # fmt: skip
 def test_a_mask_that_fits_no_weight_is_refused(tmp_path: Path, mask: dict[str, torch.Tensor]) -> None:
     write_sealed(tmp_path / "odd", WEIGHTS | mask, CONTENT)
     with pytest.raises(SettingError, match=r"odd: a ticket with a mask of '.*' that fits no weight; "):

@@ -1,7 +1,5 @@
 """A packed ticket reads back as it was written, by us and by what the document says; what does not fit is refused."""
 
-from __future__ import annotations
-
 import json
 import re
 import tracemalloc
@@ -229,20 +227,6 @@ def test_the_constants_are_those_of_the_document() -> None:
     assert f"`{FORMAT}`, `{VERSION}`" in DOCUMENT.read_text(encoding="utf-8")
 
 
-def test_every_byte_counts(tmp_path):
-    path = tmp_path / "ticket.safetensors"
-    make_packed().save(path)
-    sound = path.read_bytes()
-    for place in range(0, len(sound), 37):
-        path.write_bytes(sound[:place] + bytes([sound[place] ^ 4]) + sound[place + 1 :])
-        with pytest.raises(SettingError):
-            Packed.load(path)
-    for end in range(0, len(sound), 101):
-        path.write_bytes(sound[:end])
-        with pytest.raises(SettingError):
-            Packed.load(path)
-
-
 def test_a_parameter_s_dead_entries_are_zero() -> None:
     parameter = Parameter((2, 3), np.array([1.5, -2], np.float32), np.array([1, 5]), prunable=True)
     np.testing.assert_array_equal(parameter.dense(), [[0, 1.5, 0], [0, 0, -2]])
@@ -258,7 +242,6 @@ def test_a_file_that_does_not_say_how_much_of_a_text_counts_is_refused(tmp_path)
 
 
 def hollow(model: dict[str, Any], **about: Any) -> Packed:
-    """A ticket of a large network of which nothing lives."""
     said = {**make_packed(model).about, **about}
     dead = np.empty(0, np.int64)
     parameters = {

@@ -1,7 +1,5 @@
 """The convolutional network of a ticket answers what torch's does, whatever lives, whatever the texts."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -53,9 +51,7 @@ def test_logits_are_those_of_torch(density: float, filters: int, keeps: bool, mo
 
 @pytest.mark.parametrize("keeps", [True, False])
 @pytest.mark.parametrize("long", [1, 4, 29])
-def test_texts_that_are_read_in_parts_have_torch_s_logits(
-    keeps: bool, long: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_texts_that_are_read_in_parts_have_torch_s_logits(keeps, long, monkeypatch):
     monkeypatch.setattr(convolution, "KEPT", 10**9 if keeps else 0)
     monkeypatch.setattr(convolution, "LONG", long)
     theirs = network(0.2)
@@ -70,9 +66,7 @@ def test_texts_that_are_read_in_parts_have_torch_s_logits(
     st.sampled_from([(3, 4, 5), (1,), (2, 7), (5, 3, 3), (6,)]),
     st.integers(0, 3),
 )
-def test_logits_are_those_of_torch_for_any_texts_and_widths(
-    texts: list[list[int]], density: float, widths: tuple[int, ...], seed: int
-) -> None:
+def test_logits_are_those_of_torch_for_any_texts_and_widths(texts, density, widths, seed):
     theirs = network(density, 4, widths, seed)
     ours = Convolution(pack(theirs, "cnn", 4))
     np.testing.assert_allclose(logits(ours, texts), answer(theirs, texts), rtol=0, atol=1e-5)

@@ -1,7 +1,5 @@
 """Runs are killed at the moments that were chosen, and a run that is not as it should be afterwards is reported."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal
@@ -108,9 +106,7 @@ def set_results(run: Path) -> None:
         (lambda run: (run / "state/.x.1.tmp").touch(), ["state/.x.1.tmp is left over"]),
     ],
 )
-def test_each_difference_is_reported(
-    whole: Path, tmp_path: Path, change: Callable[[Path], object], reported: list[str]
-) -> None:
+def test_each_difference_is_reported(whole, tmp_path, change, reported):
     run = shutil.copytree(whole, tmp_path / "killed")
     change(run)
     assert kills.compare(run, whole, OPERATIONS) == reported
