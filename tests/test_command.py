@@ -17,24 +17,21 @@ def train(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120, check=False)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (
-            ["+experiment=lt_agnwes"],
-            "experiment: there is no 'lt_agnwes'; did you mean lt_agnews?; choose +experiment=…",
-        ),
-        (["expriment=quickstart"], "expriment: to choose an experiment write +experiment=NAME"),
-        (["data=nosuch"], "data: there is no 'nosuch'; choose data=… from agnews, files, imdb, names, pairs, pydocs"),
-        (["+pruning.amont=0.3"], "pruning.amont: no such setting"),
-        (["pruning.rounds=many"], "pruning.rounds: 'many' is not a whole number; give one"),
-        (["pruning.amount=1.5"], "pruning.amount: 1.5 is not between 0 and 1"),
-        (["data=files"], "data.path: missing: data=files reads a file, or a folder with train and test files"),
-        (["rounds"], "cannot read rounds on the command line; write key=value"),
-        (["data=agnews"], "data.path=FOLDER"),
-        (["data=files", "data.path=nowhere"], "data.path: nowhere does not exist"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "said"), [
+    (
+        ["+experiment=lt_agnwes"],
+        "experiment: there is no 'lt_agnwes'; did you mean lt_agnews?; choose +experiment=…",
+    ),
+    (["expriment=quickstart"], "expriment: to choose an experiment write +experiment=NAME"),
+    (["data=nosuch"], "data: there is no 'nosuch'; choose data=… from agnews, files, imdb, names, pairs, pydocs"),
+    (["+pruning.amont=0.3"], "pruning.amont: no such setting"),
+    (["pruning.rounds=many"], "pruning.rounds: 'many' is not a whole number; give one"),
+    (["pruning.amount=1.5"], "pruning.amount: 1.5 is not between 0 and 1"),
+    (["data=files"], "data.path: missing: data=files reads a file, or a folder with train and test files"),
+    (["rounds"], "cannot read rounds on the command line; write key=value"),
+    (["data=agnews"], "data.path=FOLDER"),
+    (["data=files", "data.path=nowhere"], "data.path: nowhere does not exist"),
+])  # fmt: skip
 def test_a_mistake_is_one_line_that_names_it(arguments: list[str], said: str, tmp_path: Path) -> None:
     result = train(*arguments, folder=tmp_path)
     assert result.returncode == 2

@@ -53,14 +53,11 @@ def surround(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     rank_zero_only.rank = before  # pyright: ignore[reportFunctionMemberAccess]
 
 
-@pytest.mark.parametrize(
-    "environ",
-    [
-        {"LOCAL_RANK": "1"},
-        {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"},
-        {**SLURM, "SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "3"},
-    ],
-)
+@pytest.mark.parametrize("environ", [
+    {"LOCAL_RANK": "1"},
+    {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"},
+    {**SLURM, "SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "3"},
+])  # fmt: skip
 def test_one_process_leaves_all_records_under_a_launchers_variables(play, plain, tmp_path, surround, environ, capsys):
     surround(rank=1, **environ)
     run = play(tmp_path / "run")

@@ -171,14 +171,11 @@ def test_torch_is_not_needed(run, corpus, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize(
-    ("where", "code", "says"),
-    [
-        (">/dev/full", 2, "stdout: cannot be written (No space left on device); send it elsewhere\n"),
-        (">&-", 2, "stdout: closed; send it to a file, or to /dev/null\n"),
-        ("| true", 141, ""),
-    ],
-)
+@pytest.mark.parametrize(("where", "code", "says"), [
+    (">/dev/full", 2, "stdout: cannot be written (No space left on device); send it elsewhere\n"),
+    (">&-", 2, "stdout: closed; send it to a file, or to /dev/null\n"),
+    ("| true", 141, ""),
+])  # fmt: skip
 def test_a_stdout_that_takes_nothing_ends_it_without_a_traceback(where, code, says, run, corpus, tmp_path):
     program = f"{sys.executable} -m lt_lightning.evaluate {ticket_of(run)} data={corpus} -o {tmp_path / 'found'}"
     command = f"set -o pipefail; {program} {where}"
@@ -260,31 +257,27 @@ def test_a_file_and_a_folder_are_what_they_are_whatever_their_names(folder):
     assert read_request(["data=./imdb"]).data.name == "files"  # the group goes first
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ([], ("data: ", "missing", "pydocs")), (["data="], ("data: ", "missing")),
-        (["agnews"], ("'agnews'", "key=value")), (["data=agnew"], ("data: ", "'agnew'", "did you mean agnews?")),
-        (["data=gone.csv"], ("data: ", "gone.csv does not exist")),
-        (["data=notes.txt"], ("data: ", "notes.txt", ".csv, .tsv, .jsonl, .parquet")),
-        (["data=pairs"], ("data: ", "pairs of strings", "labelled texts")),
-        (["data=reversal"], ("data: ", "pairs of strings")), (["data=imdb", "data=imdb"], ("data: ", "twice")),
-        (["data=imdb", "split=tets"], ("split: ", "'tets'", "did you mean test?", "test, train, valid")),
-        (["data=my reviews, {1}.csv", "data.test_fraction=2"], ("data.test_fraction: ", "between 0 and 1")),
-        (["data=imdb", "spilt=test"], ("spilt: ", "did you mean split?")),
-        (["data=imdb", "data.text_colum=a"], ("data.text_colum: ", "did you mean data.text_column?")),
-        (["data=imdb", "data.max_length=5"], ("data.max_length: ", "the ticket determines it")),
-        (["data=imdb", "seed=5"], ("seed: ", "no such setting here")),
-        (["data=imdb", "data.limit=some"], ("data.limit: ", "'some'", "whole number")),
-        (["data=imdb", "data.limit=0"], ("data.limit: ", "0", "at least 1")),
-        (["data=imdb", "data.limit=[1"], ("data.limit=[1", "quotes")),
-        (["data=imdb", "data.label_column=null"], ("data.label_column: ",)),
-        (["data=imdb", "data.class_names=[a"], ("data.class_names=[a",)),
-        (["data=a=b", "data.path=c"], ("data.path: ", "data=a=b")),
-        (["data=a=b", "data.hub=c"], ("data.hub: ", "data=a=b")),
-    ],
-    ids=" ".join,
-)  # fmt: skip
+@pytest.mark.parametrize(("words", "said"), [
+    ([], ("data: ", "missing", "pydocs")), (["data="], ("data: ", "missing")),
+    (["agnews"], ("'agnews'", "key=value")), (["data=agnew"], ("data: ", "'agnew'", "did you mean agnews?")),
+    (["data=gone.csv"], ("data: ", "gone.csv does not exist")),
+    (["data=notes.txt"], ("data: ", "notes.txt", ".csv, .tsv, .jsonl, .parquet")),
+    (["data=pairs"], ("data: ", "pairs of strings", "labelled texts")),
+    (["data=reversal"], ("data: ", "pairs of strings")), (["data=imdb", "data=imdb"], ("data: ", "twice")),
+    (["data=imdb", "split=tets"], ("split: ", "'tets'", "did you mean test?", "test, train, valid")),
+    (["data=my reviews, {1}.csv", "data.test_fraction=2"], ("data.test_fraction: ", "between 0 and 1")),
+    (["data=imdb", "spilt=test"], ("spilt: ", "did you mean split?")),
+    (["data=imdb", "data.text_colum=a"], ("data.text_colum: ", "did you mean data.text_column?")),
+    (["data=imdb", "data.max_length=5"], ("data.max_length: ", "the ticket determines it")),
+    (["data=imdb", "seed=5"], ("seed: ", "no such setting here")),
+    (["data=imdb", "data.limit=some"], ("data.limit: ", "'some'", "whole number")),
+    (["data=imdb", "data.limit=0"], ("data.limit: ", "0", "at least 1")),
+    (["data=imdb", "data.limit=[1"], ("data.limit=[1", "quotes")),
+    (["data=imdb", "data.label_column=null"], ("data.label_column: ",)),
+    (["data=imdb", "data.class_names=[a"], ("data.class_names=[a",)),
+    (["data=a=b", "data.path=c"], ("data.path: ", "data=a=b")),
+    (["data=a=b", "data.hub=c"], ("data.hub: ", "data=a=b")),
+], ids=" ".join)  # fmt: skip
 def test_what_makes_no_sense_is_one_line(words, said, folder):
     with pytest.raises(SettingError) as raised:
         read_request(words)

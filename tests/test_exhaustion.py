@@ -55,13 +55,10 @@ def test_a_share_keeps_its_digits_in_the_message() -> None:
         check_rounds([320_000], Settings(amount=0.999999), first=1, rounds=1)
 
 
-@pytest.mark.parametrize(
-    ("setting", "said"),
-    [
-        ("pruning.rounds=60", "pruning.rounds: 60 is too many"),
-        ("pruning.amount=0.999999", "pruning.amount: 0.999999 would"),
-    ],
-)
+@pytest.mark.parametrize(("setting", "said"), [
+    ("pruning.rounds=60", "pruning.rounds: 60 is too many"),
+    ("pruning.amount=0.999999", "pruning.amount: 0.999999 would"),
+])  # fmt: skip
 def test_a_run_that_runs_out_of_parameters_is_refused_before_it_begins(play, tmp_path, setting, said):
     with pytest.raises(SettingError, match=f"^{re.escape(said)}"):
         play(tmp_path / "run", setting)

@@ -20,12 +20,9 @@ from safetensors import safe_open
 
 from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
-from lt_lightning.data.module import TextDataModule
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.experiment import run_experiment
 from lt_lightning.experiment.trainer import Unprofiled, make_trainer
-from lt_lightning.models import build_learner
-from lt_lightning.models.learner import predicted_classes
 from lt_lightning.runs.records import ConfusionRecord, EpochRecord, LayerRecord, Record, read_records
 from lt_lightning.runs.round_ticket import RoundTicket
 from trials.kills import THEMES, write_corpus
@@ -102,24 +99,6 @@ def test_tickets_are_zero_where_their_masks_say_and_each_lies_inside_the_last(ru
     for smaller, larger in zip(whole[1:], whole, strict=False):
         assert smaller.mask.is_subset_of(larger.mask)
         assert smaller.mask.alive < larger.mask.alive
-
-
-def test_a_ticket_predicts_what_its_round_was_tested_with(run, corpus, configure):
-    config = configure("data=files", f"data.path={corpus}", *SMALL)
-    for ticket, record in zip(tickets(run), read_records(run / "results.csv", Record), strict=True):
-        data = TextDataModule(load_corpus(config.data), config.data, config.embedding, seed=5)
-        classifier = build_learner(
-            config.model, config.embedding, config.optimizer, words=len(data.words), classes=3, vectors=None
-        )
-        classifier.network.load_state_dict(dict(ticket.weights))
-        classifier.eval()
-        right = sum(
-            int((predicted_classes(classifier(batch.ids, batch.lengths)) == batch.labels).sum())
-            for batch in data.test_dataloader()
-        )
-        assert right / 60 == pytest.approx(record.test_acc, abs=1e-6)
-        assert ticket.about["class_names"] == sorted(THEMES)
-        assert json.loads(ticket.tokenizer)["model"]["vocab"]["cat"] == data.words.index("cat")
 
 
 def test_a_ticket_is_plain_safetensors(run: Path) -> None:
@@ -276,14 +255,11 @@ def test_slurms_tools_on_the_machine_bring_no_advice(play, tmp_path, monkeypatch
         play("pruning.rounds=0", "trainer.max_epochs=1")
 
 
-@pytest.mark.parametrize(
-    ("callback", "instead"),
-    [
-        ("LearningRateFinder", "optimizer.lr"),
-        ("BatchSizeFinder", "data.batch_size"),
-        ("ModelPruning, pruning_fn: l1_unstructured", "pruning.amount"),
-    ],
-)
+@pytest.mark.parametrize(("callback", "instead"), [
+    ("LearningRateFinder", "optimizer.lr"),
+    ("BatchSizeFinder", "data.batch_size"),
+    ("ModelPruning, pruning_fn: l1_unstructured", "pruning.amount"),
+])  # fmt: skip
 def test_callbacks_that_fit_or_prune_by_themselves_are_refused_before_round_0(
     configure: Callable[..., Config], corpus: Path, tmp_path: Path, callback: str, instead: str
 ) -> None:

@@ -90,17 +90,14 @@ def measured(run: Path, config: Config, round: int) -> dict[str, float]:
     return found
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        (), (f"trainer.callbacks=[{EMA}]",), (f"trainer.callbacks=[{SWAPPING}]",),
-        (f"trainer.callbacks=[{SWAPPING}]", "test_on=best"),
-        pytest.param((f"trainer.callbacks=[{EMA}]", "test_on=best"), marks=pytest.mark.slow),
-        pytest.param((f"trainer.callbacks=[{LATE}]", "test_on=best"), marks=pytest.mark.slow),
-        pytest.param((f"trainer.callbacks=[{SWA}]",), marks=pytest.mark.slow),
-        pytest.param((f"trainer.callbacks=[{SWA}]", "test_on=best"), marks=pytest.mark.slow),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("settings", [
+    (), (f"trainer.callbacks=[{EMA}]",), (f"trainer.callbacks=[{SWAPPING}]",),
+    (f"trainer.callbacks=[{SWAPPING}]", "test_on=best"),
+    pytest.param((f"trainer.callbacks=[{EMA}]", "test_on=best"), marks=pytest.mark.slow),
+    pytest.param((f"trainer.callbacks=[{LATE}]", "test_on=best"), marks=pytest.mark.slow),
+    pytest.param((f"trainer.callbacks=[{SWA}]",), marks=pytest.mark.slow),
+    pytest.param((f"trainer.callbacks=[{SWA}]", "test_on=best"), marks=pytest.mark.slow),
+])  # fmt: skip
 def test_a_record_is_of_the_ticket_beside_it(play: Play, settings: tuple[str, ...]) -> None:
     run, config = play(*settings)
     for record in read_records(run / "results.csv", Record):

@@ -170,18 +170,12 @@ def test_a_rank_that_is_killed_ends_the_run_with_a_line_that_names_it(start, tmp
 
 
 @pytest.mark.slow
-def test_a_supervisor_that_is_killed_takes_its_processes_along(start, tmp_path):
+@pytest.mark.parametrize("starting", [False, True])
+def test_a_supervisor_that_is_killed_takes_its_processes_along(start, tmp_path, starting):
     process = start(*ENDLESS)
-    ranks = wait_until_training(process, tmp_path)
-    process.kill()
-    assert wait_for(lambda: not any(is_running(pid) for pid in ranks), 10)
-
-
-@pytest.mark.slow
-def test_a_supervisor_that_is_killed_as_they_start_takes_them_along(start):
-    process = start(*ENDLESS)
-    assert wait_for(lambda: len(workers(process.pid)) == 2, 60)
-    ranks = workers(process.pid)
+    if starting:
+        assert wait_for(lambda: len(workers(process.pid)) == 2, 60)
+    ranks = workers(process.pid) if starting else wait_until_training(process, tmp_path)
     process.kill()
     assert wait_for(lambda: not any(is_running(pid) for pid in ranks), 30)
 
@@ -262,16 +256,13 @@ def test_what_a_process_says_of_the_settings_is_raised_where_it_was_started(conf
     assert not workers(os.getpid())
 
 
-@pytest.mark.parametrize(
-    ("settings", "processes"),
-    [
-        ({}, 0), ({"devices": 2}, 2), ({"devices": "3", "accelerator": "cpu"}, 3),
-        ({"devices": 2, "strategy": "ddp_find_unused_parameters_true"}, 2), ({"devices": 1, "strategy": "ddp"}, 1),
-        ({"devices": 1, "strategy": "auto"}, 0), ({"devices": "auto", "accelerator": "cpu"}, 0),
-        ({"devices": "auto", "accelerator": "cpu", "strategy": "ddp"}, 1),
-        ({"devices": 2, "accelerator": "cpu", "strategy": {"_target_": "pytorch_lightning.strategies.DDPStrategy"}}, 2),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("settings", "processes"), [
+    ({}, 0), ({"devices": 2}, 2), ({"devices": "3", "accelerator": "cpu"}, 3),
+    ({"devices": 2, "strategy": "ddp_find_unused_parameters_true"}, 2), ({"devices": 1, "strategy": "ddp"}, 1),
+    ({"devices": 1, "strategy": "auto"}, 0), ({"devices": "auto", "accelerator": "cpu"}, 0),
+    ({"devices": "auto", "accelerator": "cpu", "strategy": "ddp"}, 1),
+    ({"devices": 2, "accelerator": "cpu", "strategy": {"_target_": "pytorch_lightning.strategies.DDPStrategy"}}, 2),
+])  # fmt: skip
 def test_as_many_processes_are_started_as_the_settings_ask_for(configure, settings, processes):
     trainer = dataclasses.replace(configure().trainer, **settings)
     assert find_launch(trainer, {}) == Launch(start=processes)
@@ -281,16 +272,13 @@ SLURM = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "lottery", "SLURM_NTASKS": "4", 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "1", "RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4"}
 
 
-@pytest.mark.parametrize(
-    ("environ", "launch"),
-    [
-        (TORCHRUN, Launch(rank=3, launcher="torchrun")),
-        ({**TORCHRUN, **SLURM, "SLURM_PROCID": "1"}, Launch(rank=3, launcher="torchrun")),
-        ({**SLURM, "SLURM_PROCID": "2"}, Launch(rank=2, launcher="slurm")),
-        ({"LOCAL_RANK": "0"}, Launch(rank=0, launcher="environ")),
-        ({"LOCAL_RANK": "1", "NODE_RANK": "1"}, Launch(rank=3, launcher="environ")),
-    ],
-)
+@pytest.mark.parametrize(("environ", "launch"), [
+    (TORCHRUN, Launch(rank=3, launcher="torchrun")),
+    ({**TORCHRUN, **SLURM, "SLURM_PROCID": "1"}, Launch(rank=3, launcher="torchrun")),
+    ({**SLURM, "SLURM_PROCID": "2"}, Launch(rank=2, launcher="slurm")),
+    ({"LOCAL_RANK": "0"}, Launch(rank=0, launcher="environ")),
+    ({"LOCAL_RANK": "1", "NODE_RANK": "1"}, Launch(rank=3, launcher="environ")),
+])  # fmt: skip
 def test_the_processes_of_a_launcher_start_none_and_know_their_rank(environ: dict[str, str], launch: Launch) -> None:
     assert find_launch(TrainerConfig(devices=2, strategy="ddp", num_nodes=2), environ) == launch
 
@@ -302,13 +290,10 @@ def test_several_machines_need_a_launcher() -> None:
             find_launch(trainer, environ)
 
 
-@pytest.mark.parametrize(
-    "environ",
-    [
-        {"LOCAL_RANK": "1"}, {"RANK": "1"}, {"SLURM_PROCID": "2"}, {"JSM_NAMESPACE_RANK": "1"},
-        {**SLURM, "SLURM_PROCID": "3"}, {"SLURM_NTASKS": "4", "SLURM_PROCID": "1"}, TORCHRUN,
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("environ", [
+    {"LOCAL_RANK": "1"}, {"RANK": "1"}, {"SLURM_PROCID": "2"}, {"JSM_NAMESPACE_RANK": "1"},
+    {**SLURM, "SLURM_PROCID": "3"}, {"SLURM_NTASKS": "4", "SLURM_PROCID": "1"}, TORCHRUN,
+])  # fmt: skip
 def test_a_run_of_one_process_is_alone_whatever_the_environment_says(environ: dict[str, str]) -> None:
     assert find_launch(TrainerConfig(devices=1), environ) == Launch()
     assert find_launch(TrainerConfig(devices="auto", accelerator="cpu", max_epochs=1), environ) == Launch()

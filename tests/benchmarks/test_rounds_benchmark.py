@@ -55,14 +55,11 @@ def test_peers_prune_what_prune_does() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--rounds", "1"], "--rounds: 1 is too small; give at least 2"),
-        (["--density", "0"], "--density: 0.0 is not in"),
-        (["--json", "no/such/folder/x.json"], "--json: there is no folder"),
-    ],
-)
+@pytest.mark.parametrize(("words", "said"), [
+    (["--rounds", "1"], "--rounds: 1 is too small; give at least 2"),
+    (["--density", "0"], "--density: 0.0 is not in"),
+    (["--json", "no/such/folder/x.json"], "--json: there is no folder"),
+])  # fmt: skip
 def test_options_out_of_range_are_refused(words: list[str], said: str) -> None:
     with pytest.raises(SettingError, match=said):
         parse(words)

@@ -32,15 +32,12 @@ def fit(module: pl.LightningModule, *callbacks: pl.Callback, epochs: int = 4, **
     return witness
 
 
-@pytest.mark.parametrize(
-    ("losses", "best"),
-    [
-        ((4, 3, 2, 1), 4), ((1, 2, 3, 4), 1), ((3, 1, 2, 4), 2),
-        ((3, 1, 1, 2), 2),  # the first of equals
-        ((3, math.nan, 1, 2), 3), ((math.nan, 2, 1, 3), 3), ((math.nan, math.inf, 7, math.nan), 3),
-        ((math.inf, 2, -math.inf, 3), 3),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("losses", "best"), [
+    ((4, 3, 2, 1), 4), ((1, 2, 3, 4), 1), ((3, 1, 2, 4), 2),
+    ((3, 1, 1, 2), 2),  # the first of equals
+    ((3, math.nan, 1, 2), 3), ((math.nan, 2, 1, 3), 3), ((math.nan, math.inf, 7, math.nan), 3),
+    ((math.inf, 2, -math.inf, 3), 3),
+])  # fmt: skip
 def test_the_module_ends_with_the_weights_of_the_epoch_with_the_lowest_loss(losses, best):
     module, keeper = Scripted(losses), BestWeights()
     witness = fit(module, keeper)

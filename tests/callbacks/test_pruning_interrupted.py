@@ -40,9 +40,6 @@ class StopAt(pl.Callback):
             raise StopError
 
 
-# Fits that fail.
-
-
 @pytest.mark.parametrize("rewind", ["init", "step:3", "epoch:1", "last", "none"])
 @pytest.mark.parametrize("fails_in", [0, 1, 2])
 def test_a_round_that_failed_starts_again_and_ends_as_if_it_had_not(rewind, fails_in):
@@ -156,9 +153,6 @@ def test_a_checkpoint_that_the_user_loads_after_it_was_tested_stays(tmp_path):
     assert equal(witness.start, masked(other, pruning.mask))
 
 
-# Weights that change beside the steps.
-
-
 class Clamp(pl.Callback):
     def __init__(self, hook: str) -> None:
         setattr(self, hook, self.clamp)
@@ -251,9 +245,6 @@ def test_optimizers_that_are_made_in_the_fit_are_watched_too():
     assert pruning.round == 2
 
 
-# What modules hold.
-
-
 class Holds(Classifier):
     def __init__(self) -> None:
         super().__init__()
@@ -330,9 +321,6 @@ def test_a_callback_goes_through_pickle_between_rounds():
     ended, mask = loop(Classifier(), 2)
     assert kept.mask == Mask(mask)
     assert close(state(module), ended[-1])
-
-
-# Copies.
 
 
 class Records(pl.Callback):

@@ -35,9 +35,6 @@ from lt_lightning.lottery import LotteryError, Mask
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
 
-# What can be pruned.
-
-
 class Finetuned(pl.LightningModule):
     def __init__(self) -> None:
         super().__init__()
@@ -123,15 +120,12 @@ def test_patterns_see_every_name_of_a_shared_parameter(pattern):
     assert list(other.mask) == ["encoder.bias", "decoder.bias"]
 
 
-@pytest.mark.parametrize(
-    ("tie", "words", "settings"),
-    [
-        (transpose, "'decoder.weight'", {}),
-        (data, "'decoder.weight'", {}),
-        (data, "'decoder.weight'", {"include": ["encoder.weight", "*bias"], "exclude": ["decoder.weight"]}),
-        (expand, "expand", {}),
-    ],
-)
+@pytest.mark.parametrize(("tie", "words", "settings"), [
+    (transpose, "'decoder.weight'", {}),
+    (data, "'decoder.weight'", {}),
+    (data, "'decoder.weight'", {"include": ["encoder.weight", "*bias"], "exclude": ["decoder.weight"]}),
+    (expand, "expand", {}),
+])  # fmt: skip
 def test_parameters_that_share_memory_are_refused_before_training(tie, words, settings):
     module = Autoencoder(tie)
     left = state(module)
@@ -172,9 +166,6 @@ def test_complex_parameters_are_pruned_as_any_other(dtype, criterion):
         ended, mask = loop(build(), 3)
         assert pruning.mask == Mask(mask)
         assert close(state(module), ended[-1])
-
-
-# Optimizers that are none of torch's.
 
 
 class Wrapper:
@@ -281,9 +272,6 @@ if __name__ == "__main__":
     assert "LotteryError: strategy: DDPStrategy trains in processes that end with the fit" in last
 
 
-# Several callbacks on one module.
-
-
 def test_callbacks_with_other_patterns_prune_each_its_part_by_its_own_amount_and_rewind():
     module = Classifier(sgd, lambda: nn.Linear(5, 8))
     inside = PruningCallback(amount=0.5, rewind="init", include=["body.*"])
@@ -331,9 +319,6 @@ def test_a_checkpoint_of_version_0_4_is_found_under_a_key_without_patterns(tmp_p
         assert new.round == round
         new.teardown(trainer, other, stage)
     assert new.mask == pruning.mask
-
-
-# Fresh weights.
 
 
 def test_an_initialiser_that_fails_half_way_leaves_the_weights_and_the_round_as_they_were():

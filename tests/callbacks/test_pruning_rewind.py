@@ -48,9 +48,6 @@ def prune_by_hand(weights: Weights, mask: dict[str, list[bool]], amount: float, 
     return pruned
 
 
-# Masks.
-
-
 @pytest.mark.parametrize("scope", ["layerwise", "global"])
 @pytest.mark.parametrize("rewind", ["init", "none"])
 def test_the_masks_of_three_rounds_are_those_of_a_loop_over_the_trained_weights(scope, rewind):
@@ -120,8 +117,6 @@ def test_chance_is_seeded_and_has_nothing_to_do_with_the_weights():
     assert masks(0, 0.01) == masks(0, 0.5)
     assert masks(0, 0.01) != masks(1, 0.01)
 
-
-# Weights.
 
 REWINDS: dict[str, Callable[[Witness], Weights]] = {
     "init": lambda first: first.start, "epoch:0": lambda first: first.start, "step:0": lambda first: first.start,
@@ -243,19 +238,13 @@ def test_rewinding_is_exact_in_precision(precision):
         assert equal(witness.start, masked(witnesses[0].start, mask))
 
 
-# Points out of reach.
-
-
-@pytest.mark.parametrize(
-    ("rewind", "trainer", "planned"),
-    [
-        ("epoch:3", {"max_epochs": 2}, "ends after epoch 2;"),
-        ("step:9", {"max_epochs": 2}, "ends after step 8;"),
-        ("step:5", {"max_epochs": 2, "accumulate_grad_batches": 2}, "ends after step 4;"),
-        ("step:4", {"max_epochs": 2, "max_steps": 3}, "ends after step 3;"),
-        ("step:4", {"max_epochs": -1, "max_steps": 3}, "ends after step 3;"),
-    ],
-)
+@pytest.mark.parametrize(("rewind", "trainer", "planned"), [
+    ("epoch:3", {"max_epochs": 2}, "ends after epoch 2;"),
+    ("step:9", {"max_epochs": 2}, "ends after step 8;"),
+    ("step:5", {"max_epochs": 2, "accumulate_grad_batches": 2}, "ends after step 4;"),
+    ("step:4", {"max_epochs": 2, "max_steps": 3}, "ends after step 3;"),
+    ("step:4", {"max_epochs": -1, "max_steps": 3}, "ends after step 3;"),
+])  # fmt: skip
 def test_a_point_beyond_the_end_of_round_nought_is_an_error_before_it(rewind, trainer, planned):
     module, pruning = Classifier(), PruningCallback(rewind=rewind)
     before = copy(module)
@@ -286,9 +275,6 @@ def test_a_point_that_round_nought_stopped_short_of_is_an_error_as_round_one_sta
     with pytest.raises(LotteryError, match=r"^rewind: epoch:2 was never reached"):
         make_trainer(pruning).fit(module, Batches())
     assert equal(copy(module), end)
-
-
-# Settings.
 
 
 @pytest.mark.parametrize("key", ["include", "exclude"])

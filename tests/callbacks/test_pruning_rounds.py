@@ -36,9 +36,6 @@ from lt_lightning.lottery import LotteryError, Mask, Settings, Start
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
 
-# Evaluations.
-
-
 class Evaluated(Classifier):
     def __init__(self) -> None:
         super().__init__(lambda params: optim.Adam(params, 0.1))
@@ -89,9 +86,6 @@ def test_weights_that_the_user_loads_between_fits_are_those_that_are_pruned():
     make_trainer(pruning, max_epochs=EPOCHS).fit(module, Batches(), Batches(1))
     ones = {name: torch.ones_like(alive) for name, alive in pruning.mask.items()}
     assert pruning.mask == Mask(prune(own, ones, 0.5))
-
-
-# What is no round.
 
 
 def test_a_fit_without_a_step_is_an_error_and_no_round():
@@ -211,9 +205,6 @@ def test_rows_of_weight_norm_that_are_all_pruned_are_an_error_that_names_the_par
         fit(module, pruning)
 
 
-# Settings.
-
-
 def test_the_signature_has_every_setting_with_its_default():
     parameters = inspect.signature(PruningCallback).parameters
     for field in fields(Settings):
@@ -221,21 +212,18 @@ def test_the_signature_has_every_setting_with_its_default():
     assert set(parameters) == {field.name for field in fields(Settings)} | {"submodule", "initialize", "start"}
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "words"),
-    [
-        ("amount", "0.2", "'0.2' is not a number"), ("amount", True, "True is not a number"),
-        ("amount", None, "None is not a number"), ("seed", 1.5, "1.5 is not a whole number"),
-        ("seed", "1", "'1' is not a whole number"), ("include", 5, "5 is not a list of patterns"),
-        ("exclude", [1], "1 is not a pattern"), ("criterion", 3, "3 is none of magnitude, random"),
-        ("criterion", "my.function()", "is none of magnitude, random, and not the dotted path"),
-        ("criterion", "no_such_package.f", "cannot be imported .*ModuleNotFoundError"),
-        ("criterion", "math.pi", "'math.pi' is a float, not a function"),
-        ("scope", ["global"], "is none of layerwise, global"), ("rewind", 3, "'3' is none of|3 is none of"),
-        ("submodule", None, "None is not a name"), ("initialize", 5, "5 is not a function"),
-        ("start", {}, "give a lt_lightning.lottery.Start, not dict"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("key", "value", "words"), [
+    ("amount", "0.2", "'0.2' is not a number"), ("amount", True, "True is not a number"),
+    ("amount", None, "None is not a number"), ("seed", 1.5, "1.5 is not a whole number"),
+    ("seed", "1", "'1' is not a whole number"), ("include", 5, "5 is not a list of patterns"),
+    ("exclude", [1], "1 is not a pattern"), ("criterion", 3, "3 is none of magnitude, random"),
+    ("criterion", "my.function()", "is none of magnitude, random, and not the dotted path"),
+    ("criterion", "no_such_package.f", "cannot be imported .*ModuleNotFoundError"),
+    ("criterion", "math.pi", "'math.pi' is a float, not a function"),
+    ("scope", ["global"], "is none of layerwise, global"), ("rewind", 3, "'3' is none of|3 is none of"),
+    ("submodule", None, "None is not a name"), ("initialize", 5, "5 is not a function"),
+    ("start", {}, "give a lt_lightning.lottery.Start, not dict"),
+])  # fmt: skip
 def test_a_setting_of_another_type_is_refused_in_one_line(key, value, words):
     with pytest.raises(LotteryError, match=rf"^{key}: .*({words})") as caught:
         PruningCallback(**{key: value})

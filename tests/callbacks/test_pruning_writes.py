@@ -36,9 +36,6 @@ from lt_lightning.lottery import Mask, Start
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
 
-# Copies of the weights.
-
-
 def test_an_optimizer_that_copies_the_weights_copies_the_rewound_ones():
     module, pruning = Classifier(Lookahead), PruningCallback(amount=0.5)
     for _ in range(3):
@@ -121,8 +118,6 @@ def test_lightnings_weight_averaging_ends_a_round_without_the_last_ones_weights(
     assert equal(*ended)
 
 
-# Whatever writes to pruned entries.
-
 HOOKS = [
     "on_fit_start", "on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_before_zero_grad",
     "on_before_backward", "on_after_backward", "on_before_optimizer_step", "on_train_batch_end", "on_validation_start",
@@ -183,9 +178,6 @@ def test_a_module_that_writes_before_each_step_trains_as_a_loop_that_masks_it():
     assert close(state(module), ended[-1])
 
 
-# Rewinding.
-
-
 class Buffered(Classifier):
     def __init__(self) -> None:
         super().__init__()
@@ -234,9 +226,6 @@ def test_last_weights_are_those_that_averaging_leaves(comes_first):
         make_trainer(*callbacks, max_epochs=4).fit(module, Batches())
         ended.append(copy(module))
     assert equal(witness.start, masked(ended[0], pruning.mask))
-
-
-# Starts.
 
 
 def test_a_start_is_there_before_the_optimizer_copies_the_weights():

@@ -196,14 +196,10 @@ class Sparse(pl.LightningModule):
 
 
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks")  # of torch's own optimizers
-@pytest.mark.parametrize(
-    "optimizer",
-    [
-        lambda params: optim.SGD(params, 0.5), lambda params: optim.SGD(params, 0.5, momentum=0.9),
-        lambda params: optim.SparseAdam(params, 0.05), lambda params: optim.Adagrad(params, 0.1),
-    ],
-    ids=["sgd", "sgd_momentum", "sparse_adam", "adagrad"],
-)  # fmt: skip
+@pytest.mark.parametrize("optimizer", [
+    lambda params: optim.SGD(params, 0.5), lambda params: optim.SGD(params, 0.5, momentum=0.9),
+    lambda params: optim.SparseAdam(params, 0.05), lambda params: optim.Adagrad(params, 0.1),
+], ids=["sgd", "sgd_momentum", "sparse_adam", "adagrad"])  # fmt: skip
 def test_pruned_entries_of_a_sparse_embedding_stay_zero(optimizer):
     play(Sparse(optimizer))
 

@@ -74,9 +74,6 @@ def test_a_missing_split_is_named_with_those_there_are(data_config, rows_of, ref
         make_corpus(data_config(test_fraction=0.2), "here", {"test": rows_of(["x"], [0])})
 
 
-# Without a test split.
-
-
 def test_a_test_split_is_drawn_class_by_class_where_there_is_none(data_config, rows_of):
     texts = [f"text {place}" for place in range(100)]
     rows = rows_of(texts, ["ab"[place % 4 == 0] for place in range(100)])
@@ -245,14 +242,6 @@ def test_another_text_label_or_boundary_is_another_fingerprint(made):
     assert len({corpus.splits["train"]._fingerprint for corpus in corpora}) == len(corpora)
 
 
-# Where a corpus comes from.
-
-
-def test_files_need_a_path(data_config, refused):
-    with refused("data.path: data=files needs it"):
-        load_corpus(data_config())
-
-
 def test_a_path_comes_before_the_hub_and_before_pydocs(tmp_path, data_config):
     for split in BOTH:
         pd.DataFrame({"text": ["x", "y"] * 2, "label": [0, 1] * 2}).to_parquet(tmp_path / f"{split}.parquet")
@@ -261,13 +250,6 @@ def test_a_path_comes_before_the_hub_and_before_pydocs(tmp_path, data_config):
     assert (
         load_corpus(data_config(name="PyDocs", path=str(tmp_path))).name == "files"
     )  # whatever it is, it is not PyDocs
-
-
-def test_a_path_may_begin_at_home(tmp_path, data_config, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for split in BOTH:
-        pd.DataFrame({"text": ["x", "y"] * 2, "label": [0, 1] * 2}).to_parquet(tmp_path / f"{split}.parquet")
-    assert len(load_corpus(data_config(path="~")).splits["train"]) == 4
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch, refused):
@@ -303,9 +285,6 @@ print({"torch", "pytorch_lightning", "tokenizers"} & set(sys.modules))
     )
     assert (done.stdout, done.stderr) == ("set()\n", "")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["corpus", "test.csv", "train.csv"]
-
-
-# Real corpora.
 
 
 def shared(name: str) -> Path:

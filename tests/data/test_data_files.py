@@ -100,21 +100,18 @@ def test_a_csv_of_any_texts_comes_back_unchanged(tmp_path_factory, rows):
     assert read_splits(write(tmp_path_factory.mktemp("any"), "train", ".csv", rows))["train"].to_list() == rows
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("train.csv", "text,label\na,1\nb\n", "row 2 has 1 fields, the first line names 2"),
-        ("train.csv", "text,label\na,1,2\n", "row 1 has 3 fields, the first line names 2"),
-        ("train.csv", 'text,label\na,1\n"b,0\nc,1\n', "line 4: unexpected end of data"),
-        ("train.csv", 'text,label\na,1\n"b" c,0\n', "line 3: ',' expected after '\"'"),
-        ("train.jsonl", '{"text": "a"}\n{"text": "b"\n', "line 2, character 14: Expecting ',' delimiter"),
-        ("train.jsonl", '[{"text": "a"}]\n', "line 1 is not an object"),
-        ("train.jsonl", '"a"\n', "line 1 is not an object"),
-        ("train.jsonl", '{\n"text": "a"\n}\n', "line 1, character 3"),
-        ("train.parquet", "", "is empty"),
-        ("train.parquet", "junk" * 9, "cannot be read as .parquet"),
-    ],
-)
+@pytest.mark.parametrize(("name", "content", "said"), [
+    ("train.csv", "text,label\na,1\nb\n", "row 2 has 1 fields, the first line names 2"),
+    ("train.csv", "text,label\na,1,2\n", "row 1 has 3 fields, the first line names 2"),
+    ("train.csv", 'text,label\na,1\n"b,0\nc,1\n', "line 4: unexpected end of data"),
+    ("train.csv", 'text,label\na,1\n"b" c,0\n', "line 3: ',' expected after '\"'"),
+    ("train.jsonl", '{"text": "a"}\n{"text": "b"\n', "line 2, character 14: Expecting ',' delimiter"),
+    ("train.jsonl", '[{"text": "a"}]\n', "line 1 is not an object"),
+    ("train.jsonl", '"a"\n', "line 1 is not an object"),
+    ("train.jsonl", '{\n"text": "a"\n}\n', "line 1, character 3"),
+    ("train.parquet", "", "is empty"),
+    ("train.parquet", "junk" * 9, "cannot be read as .parquet"),
+])  # fmt: skip
 def test_a_broken_file_is_named_with_the_place(tmp_path, name, content, said, refused):
     (tmp_path / name).write_text(content)
     with refused("data.path", str(tmp_path / name), said):
@@ -140,13 +137,10 @@ def test_text_in_a_parquet_file_is_text_however_it_is_stored(tmp_path, kind):
     assert read_splits(tmp_path)["train"].to_list() == [{"text": one, "label": one} for one in ("x", "y", None)]
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int32())), pa.array([["a"]], pa.list_(pa.string_view())),
-        pa.array([["a"]], pa.list_view(pa.string())), pa.array([b"a"], pa.binary_view()),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("other", [
+    pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int32())), pa.array([["a"]], pa.list_(pa.string_view())),
+    pa.array([["a"]], pa.list_view(pa.string())), pa.array([b"a"], pa.binary_view()),
+])  # fmt: skip
 def test_other_columns_of_a_parquet_file_may_be_of_any_type(tmp_path, other):
     try:
         pq.write_table(pa.table({"other": other, "text": ["x"], "label": ["a"]}), tmp_path / "rows.parquet")
@@ -231,9 +225,6 @@ def test_a_missing_training_file_is_named_with_what_there_is(tmp_path, refused):
         (tmp_path / f"a{number}.txt").write_text("")
     with refused("data.path", "no train file", "train.parquet, .csv, .tsv or .jsonl", "a0.txt, a1.txt", ", …"):
         read_splits(tmp_path)
-
-
-# What separates the columns of a .csv.
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])

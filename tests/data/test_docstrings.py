@@ -91,15 +91,12 @@ def test_a_wrapped_line_that_begins_like_an_item_is_not_one(text):
     assert list(paragraphs(text)) == [text.replace("\n", " ")]
 
 
-@pytest.mark.parametrize(
-    ("name", "masked"),
-    [
-        ("SymPy", "library"), ("nx.Graph", "library.Graph"), ("pandas.DataFrame", "library.DataFrame"),
-        ("mpl_toolkits.mplot3d", "library.mplot3d"), ("matplotlib.pyplot", "library.library"),
-        ("to_networkx_graph", "to_library_graph"), ("NetworkXError", "libraryError"), ("matplotlibrc", "libraryrc"),
-        ("pd", "library"), ("simple", "simple"), ("pdf", "pdf"), ("complt", "complt"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "masked"), [
+    ("SymPy", "library"), ("nx.Graph", "library.Graph"), ("pandas.DataFrame", "library.DataFrame"),
+    ("mpl_toolkits.mplot3d", "library.mplot3d"), ("matplotlib.pyplot", "library.library"),
+    ("to_networkx_graph", "to_library_graph"), ("NetworkXError", "libraryError"), ("matplotlibrc", "libraryrc"),
+    ("pd", "library"), ("simple", "simple"), ("pdf", "pdf"), ("complt", "complt"),
+])  # fmt: skip
 def test_names_are_masked_wherever_they_stand(name, masked):
     [text] = paragraphs(f"This is a sentence of eight words: {name}.")
     assert text == f"This is a sentence of eight words: {masked}."

@@ -119,9 +119,6 @@ def test_letters_are_encoded_letter_by_letter(max_length):
     assert ["".join(map(tokenizer.id_to_token, row)) for row in ids] == [text[:max_length] for text in texts]
 
 
-# The cache.
-
-
 def test_a_selection_of_rows_is_read_as_selected(tmp_path):
     rows = np.array([7, 3, 2000, 3])
     texts = read_words(dataset(TEXTS).select(rows), Splitter.words, cache_of(tmp_path))

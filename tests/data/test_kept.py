@@ -127,16 +127,13 @@ def _wrong(path: Path) -> None:
     keep(path, {**ARRAYS, "ids": ARRAYS["ids"] + 100})
 
 
-@pytest.mark.parametrize(
-    ("harm", "said"),
-    [
-        (lambda path: path.chmod(0o666), "is not trusted ({path}: other users may write it)"),
-        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "is damaged ({path}: it is cut off)"),
-        (_pipe, "is damaged ({path}: it is a pipe or a device, not a file)"),
-        (_wrong, "is damaged ({path}: it has values outside 0 … 3)"),
-        (lambda path: keep(path, {"letters": ARRAYS["letters"]}), "is damaged ({path}: it has no 'ids')"),
-    ],
-)
+@pytest.mark.parametrize(("harm", "said"), [
+    (lambda path: path.chmod(0o666), "is not trusted ({path}: other users may write it)"),
+    (lambda path: path.write_bytes(path.read_bytes()[:-1]), "is damaged ({path}: it is cut off)"),
+    (_pipe, "is damaged ({path}: it is a pipe or a device, not a file)"),
+    (_wrong, "is damaged ({path}: it has values outside 0 … 3)"),
+    (lambda path: keep(path, {"letters": ARRAYS["letters"]}), "is damaged ({path}: it has no 'ids')"),
+])  # fmt: skip
 def test_what_is_wrong_is_said_once_and_made_again(path, caplog, harm, said):
     made: list[Arrays] = []
 
@@ -156,17 +153,14 @@ def test_what_is_wrong_is_said_once_and_made_again(path, caplog, harm, said):
 TEXTS = ["one two three", "two", "", "three, four"]
 
 
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [
-        ("ids", np.array([0, 1, 2, 3, 4, 5, 99], np.int32)), ("ids", np.array([0, 1, 2, 3, 4, 5, -1], np.int32)),
-        ("ids", np.array([0, 1, 2, 3], np.int32)), ("ids", np.array([0, 1, 2, 3, 4, 1, 1], np.int64)),
-        ("offsets", np.array([0, 3, 4, 2**62, 7], np.int64)), ("offsets", np.array([0, 4, 3, 4, 7], np.int64)),
-        ("offsets", np.array([-1, 3, 4, 4, 7], np.int64)), ("offsets", np.array([0, 7], np.int64)),
-        ("word_places", np.array([0, 2**61], np.int64)), ("word_places", np.array([], np.int64)),
-        ("word_letters", np.frombuffer(b"\xff" * 16, np.uint8)),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "values"), [
+    ("ids", np.array([0, 1, 2, 3, 4, 5, 99], np.int32)), ("ids", np.array([0, 1, 2, 3, 4, 5, -1], np.int32)),
+    ("ids", np.array([0, 1, 2, 3], np.int32)), ("ids", np.array([0, 1, 2, 3, 4, 1, 1], np.int64)),
+    ("offsets", np.array([0, 3, 4, 2**62, 7], np.int64)), ("offsets", np.array([0, 4, 3, 4, 7], np.int64)),
+    ("offsets", np.array([-1, 3, 4, 4, 7], np.int64)), ("offsets", np.array([0, 7], np.int64)),
+    ("word_places", np.array([0, 2**61], np.int64)), ("word_places", np.array([], np.int64)),
+    ("word_letters", np.frombuffer(b"\xff" * 16, np.uint8)),
+])  # fmt: skip
 def test_word_ids_out_of_range_are_cut_anew(tmp_path, caplog, name, values):
     texts = datasets.Dataset.from_dict({"text": TEXTS})
     whole = read_words(texts, Splitter.words, tmp_path)

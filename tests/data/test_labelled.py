@@ -25,18 +25,15 @@ def write(path: Path, labels: list[Any]) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("labels", "names", "codes"),
-    [
-        (["Sports", "World", "Business"], NAMES, [1, 0, 2]),
-        (["Sports", "Sports"], NAMES, [1, 1]),  # one class is enough to evaluate on
-        ([2, 0], NAMES, [2, 0]),
-        (["2", "0"], NAMES, [2, 0]),  # a .csv has no other numbers
-        ([1, 2], ("1", "2"), [0, 1]),  # classes that are called by numbers
-        ([0, 1], ("0", "1"), [0, 1]),
-        ([-1, 1], ("-1", "1"), [0, 1]),
-    ],
-)
+@pytest.mark.parametrize(("labels", "names", "codes"), [
+    (["Sports", "World", "Business"], NAMES, [1, 0, 2]),
+    (["Sports", "Sports"], NAMES, [1, 1]),  # one class is enough to evaluate on
+    ([2, 0], NAMES, [2, 0]),
+    (["2", "0"], NAMES, [2, 0]),  # a .csv has no other numbers
+    ([1, 2], ("1", "2"), [0, 1]),  # classes that are called by numbers
+    ([0, 1], ("0", "1"), [0, 1]),
+    ([-1, 1], ("-1", "1"), [0, 1]),
+])  # fmt: skip
 def test_labels_are_names_of_the_tickets_classes_or_their_numbers(labels, names, codes, tmp_path, data_config):
     found = read_labelled_file(write(tmp_path / "rows.jsonl", labels), data_config(), names)
     assert found.labels.tolist() == codes
@@ -60,13 +57,10 @@ def test_numbers_that_a_file_has_names_for_are_found_by_these(tmp_path, data_con
     assert read_labelled_file(path, data_config(), NAMES).labels.tolist() == [1, 0, 0]
 
 
-@pytest.mark.parametrize(
-    ("labels", "words"),
-    [
-        (["World", "Weather"], ("'Weather'", "none of the ticket's classes", "World, Sports, Business")),
-        ([0, 3], ("'3'",)), ([0, -1], ("'-1'",)), (["World", "x" * 99], ("xxx…'",)),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("labels", "words"), [
+    (["World", "Weather"], ("'Weather'", "none of the ticket's classes", "World, Sports, Business")),
+    ([0, 3], ("'3'",)), ([0, -1], ("'-1'",)), (["World", "x" * 99], ("xxx…'",)),
+])  # fmt: skip
 def test_a_label_that_the_ticket_does_not_know_is_refused(labels, words, tmp_path, data_config, refused):
     with refused("rows.jsonl", *words):
         read_labelled_file(write(tmp_path / "rows.jsonl", labels), data_config(), NAMES)

@@ -112,9 +112,6 @@ def test_what_was_not_counted_is_not_chosen():
     assert choose_words(numbered.words, counts, 10).to_pylist() == ["h", "d"]
 
 
-# Long texts.
-
-
 @settings(max_examples=100)
 @given(batches_of_texts, st.integers(1, 20), st.integers(1, 20))
 def test_texts_that_are_cut_in_pieces_have_the_same_words(batches, portion, piece):

@@ -50,28 +50,21 @@ def test_any_strings_are_pairs_and_every_letter_of_theirs_is_known_once(pairs):
     assert check_pairs(pairs, alphabet[::-1]) == alphabet[::-1]
 
 
-@pytest.mark.parametrize(
-    ("pairs", "alphabet", "words"),
-    [
-        (None, None, ["data.pairs: ", "it is empty", "[[hihell, ihello]]"]),
-        ([], None, ["data.pairs: ", "it is empty"]),
-        ([["ab", "ba"], ["ab"]], None, ["data.pairs: ['ab'] is not two strings", "[given, expected]"]),
-        ([["a", "b", "c"]], None, ["data.pairs: ['a', 'b', 'c'] is not two strings"]),
-        (["ab"], None, ["data.pairs: 'ab' is not two strings"]),
-        ([["ab", 1]], None, ["data.pairs: ['ab', 1] is not two strings"]),
-        ([None], None, ["data.pairs: None is not two strings"]),
-        ([["ab", ""]], None, ["data.pairs: ['ab', ''] has an empty string"]),
-        ([["ab", "abx"]], "ab", ["data.pairs: 'x' in 'abx'", "data.alphabet ('ab')", "data.alphabet=null"]),
-        ([["a\x1b\n", "b"]], "ab", [r"data.pairs: '\x1b' in 'a\x1b\n'"]),
-        ([["aa", "a"]], None, ["data.pairs: 'a' is their only letter"]),
-        ([["a", "b\udc80"]], None, [r"data.pairs: '\udc80' in 'b\udc80' is half a character"]),
-        ([["a", "b"]], "", ["data.alphabet: it is empty"]),
-        ([["a", "b"]], "a", ["data.alphabet: 'a' is a single letter"]),
-        ([["a", "b"]], "aba", ["data.alphabet: 'a'", "twice"]),
-        ([["a" * 500, "b" * 500 + "\n"]], "ab", ["data.pairs: ", "…"]),
-        ([["ab"] * 500], None, ["data.pairs: ", "…"]),
-    ],
-)
+@pytest.mark.parametrize(("pairs", "alphabet", "words"), [
+    (None, None, ["data.pairs: ", "it is empty", "[[hihell, ihello]]"]), ([], None, ["data.pairs: ", "it is empty"]),
+    ([["ab", "ba"], ["ab"]], None, ["data.pairs: ['ab'] is not two strings", "[given, expected]"]),
+    ([["a", "b", "c"]], None, ["data.pairs: ['a', 'b', 'c'] is not two strings"]),
+    (["ab"], None, ["data.pairs: 'ab' is not two strings"]),
+    ([["ab", 1]], None, ["data.pairs: ['ab', 1] is not two strings"]),
+    ([None], None, ["data.pairs: None is not two strings"]),
+    ([["ab", ""]], None, ["data.pairs: ['ab', ''] has an empty string"]),
+    ([["ab", "abx"]], "ab", ["data.pairs: 'x' in 'abx'", "data.alphabet ('ab')", "data.alphabet=null"]),
+    ([["a\x1b\n", "b"]], "ab", [r"data.pairs: '\x1b' in 'a\x1b\n'"]),
+    ([["aa", "a"]], None, ["data.pairs: 'a' is their only letter"]),
+    ([["a", "b\udc80"]], None, [r"data.pairs: '\udc80' in 'b\udc80' is half a character"]),
+    ([["a", "b"]], "aba", ["data.alphabet: 'a'", "twice"]),
+    ([["a" * 500, "b" * 500 + "\n"]], "ab", ["data.pairs: ", "…"]), ([["ab"] * 500], None, ["data.pairs: ", "…"]),
+])  # fmt: skip
 def test_what_is_no_pair_is_refused_with_the_remedy(pairs, alphabet, words, refused):
     with refused(*words) as raised:
         check_pairs(pairs, alphabet)
@@ -97,12 +90,6 @@ def test_reversals_are_drawn_with_the_seed(reversal_config):
     assert (corpus.name, corpus.source, corpus.alphabet) == ("reversal", "random strings, drawn with the seed", "abcd")
     assert {split: len(pairs) for split, pairs in corpus.splits.items()} == {"train": 40, "valid": 10, "test": 20}
     assert corpus == load_pairs(reversal_config(), seed=3) != load_pairs(reversal_config(), seed=4)
-
-
-@pytest.mark.parametrize("changes", [{"alphabet": "aa"}, {"lengths": [3]}, {"train_rows": 10_000}])
-def test_wrong_settings_are_refused_as_they_are_loaded(changes, reversal_config, refused):
-    with refused("data."):
-        load_pairs(reversal_config(**changes), seed=0)
 
 
 def test_letters_have_names_that_can_be_seen():
@@ -147,13 +134,10 @@ def test_different_letters_make_an_alphabet_but_for_halves_of_characters(alphabe
         check_alphabet(alphabet)
 
 
-@pytest.mark.parametrize(
-    ("alphabet", "words"),
-    [
-        ("", ["it is empty"]), ("a", ["'a' is a single letter"]), ("aba", ["'a' is in 'aba' twice"]),
-        ("a\n\n", [r"'\n' is in 'a\n\n' twice"]), ("a\udc80", [r"'\udc80' is half a character"]),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("alphabet", "words"), [
+    ("", ["it is empty"]), ("a", ["'a' is a single letter"]), ("aba", ["'a' is in 'aba' twice"]),
+    ("a\n\n", [r"'\n' is in 'a\n\n' twice"]), ("a\udc80", [r"'\udc80' is half a character"]),
+])  # fmt: skip
 def test_what_is_no_alphabet_is_refused_with_the_remedy(alphabet, words, refused):
     with refused("data.alphabet: ", *words):
         check_alphabet(alphabet)

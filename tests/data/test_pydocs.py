@@ -242,17 +242,14 @@ def test_other_files_another_version_or_seed_is_another_file_of_the_cache(all_fa
     assert len(list((tmp_path / "cache").iterdir())) == 4
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda arrays: {**arrays, "train_labels": arrays["train_labels"] + 1},
-        lambda arrays: {**arrays, "train_places": arrays["train_places"] * 2},
-        lambda arrays: {**arrays, "test_letters": arrays["test_letters"] | np.uint8(128)},
-        lambda arrays: {**arrays, "test_labels": arrays["test_labels"][1:]},
-        lambda arrays: {name: array for name, array in arrays.items() if name != "test_places"},
-        lambda arrays: {**arrays, "train_places": arrays["train_places"].astype(np.int64)},
-    ],
-)
+@pytest.mark.parametrize("change", [
+    lambda arrays: {**arrays, "train_labels": arrays["train_labels"] + 1},
+    lambda arrays: {**arrays, "train_places": arrays["train_places"] * 2},
+    lambda arrays: {**arrays, "test_letters": arrays["test_letters"] | np.uint8(128)},
+    lambda arrays: {**arrays, "test_labels": arrays["test_labels"][1:]},
+    lambda arrays: {name: array for name, array in arrays.items() if name != "test_places"},
+    lambda arrays: {**arrays, "train_places": arrays["train_places"].astype(np.int64)},
+])  # fmt: skip
 def test_a_cache_out_of_range_is_named_and_made_anew(all_fake, tmp_path, caplog, change):
     first = load_pydocs(tmp_path / "cache")
     [file] = (tmp_path / "cache").iterdir()

@@ -23,17 +23,14 @@ def words_of(text: str, tokenizer: Tokenizer | None = None) -> list[str]:
     return [vocabulary(tokenizer)[number] for number in tokenizer.encode(text).ids]
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("The cat SAT.", ["the", "cat", "sat", "."]),
-        ("don't (really) stop!?", ["don", "'", "t", "(", "really", ")", "stop", "!", "?"]),
-        ("$3.50 — 10%", ["$", "3", ".", "50", "—", "10", "%"]),
-        ("Ünïcode\u3000漢字 😀 a_b", ["ünïcode", "漢字", "😀", "a", "_", "b"]),
-        ("tabs\tand\nlines\r\n  gaps ", ["tabs", "and", "lines", "gaps"]),
-        ("", []),
-    ],
-)
+@pytest.mark.parametrize(("text", "words"), [
+    ("The cat SAT.", ["the", "cat", "sat", "."]),
+    ("don't (really) stop!?", ["don", "'", "t", "(", "really", ")", "stop", "!", "?"]),
+    ("$3.50 — 10%", ["$", "3", ".", "50", "—", "10", "%"]),
+    ("Ünïcode\u3000漢字 😀 a_b", ["ünïcode", "漢字", "😀", "a", "_", "b"]),
+    ("tabs\tand\nlines\r\n  gaps ", ["tabs", "and", "lines", "gaps"]),
+    ("", []),
+])  # fmt: skip
 def test_texts_fall_into_lower_cased_words_and_single_punctuation_marks(text, words):
     assert words_of(text) == words
 
@@ -77,8 +74,6 @@ def test_a_tokenizer_survives_being_written(splitter, text):
     assert again.to_str() == tokenizer.to_str()
 
 
-# Letter by letter.
-
 any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
@@ -101,9 +96,6 @@ def test_letters_are_ordered_by_frequency_then_by_code_point_and_no_more_are_kep
     numbers = {letter: number for number, letter in enumerate(expected, start=2)}
     for text in texts:
         assert tokenizer.encode(text).ids == [numbers.get(letter, UNKNOWN) for letter in text]
-
-
-# spaCy.
 
 
 def test_spacy_that_is_not_installed_is_named_with_the_remedy(monkeypatch, refused):

@@ -175,8 +175,6 @@ def test_only_parameters_with_pruned_entries_are_touched():
     assert [param.grad._version for param in module.parameters()] == versions
 
 
-# Sparse gradients.
-
 SPARSE: dict[str, Callable[[list[Tensor]], optim.Optimizer]] = {
     "sgd": lambda params: optim.SGD(params, 0.1), "sgd_momentum": lambda params: optim.SGD(params, 0.1, momentum=0.9),
     "sparse_adam": lambda params: optim.SparseAdam(params, 0.1), "adagrad": lambda params: optim.Adagrad(params, 0.1),

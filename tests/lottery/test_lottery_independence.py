@@ -40,14 +40,11 @@ def test_a_file_imports_torch_the_standard_library_and_its_neighbours_alone(path
     assert not others
 
 
-@pytest.mark.parametrize(
-    "imports",
-    [
-        "import lt_lightning.lottery",
-        "import lt_lightning.lottery.settings",
-        "from lt_lightning.lottery import CRITERIA, LotteryError, Rewind, Settings, derive_seed; Settings()",
-    ],
-)
+@pytest.mark.parametrize("imports", [
+    "import lt_lightning.lottery",
+    "import lt_lightning.lottery.settings",
+    "from lt_lightning.lottery import CRITERIA, LotteryError, Rewind, Settings, derive_seed; Settings()",
+])  # fmt: skip
 def test_settings_are_checked_without_torch(imports):
     assert run(f"{imports}; import sys; print('torch' in sys.modules)") == "False"
 

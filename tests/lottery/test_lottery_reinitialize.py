@@ -225,9 +225,6 @@ def test_the_random_state_of_the_gpu_is_untouched():
     assert torch.equal(torch.cuda.get_rng_state(), state)
 
 
-# Snapshots.
-
-
 def test_a_snapshot_is_a_copy_of_parameters_and_buffers_and_is_restored_in_place():
     module = convolutional()
     taken, params = snapshot(module), list(module.parameters())

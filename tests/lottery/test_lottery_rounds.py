@@ -1,7 +1,5 @@
 """`Lottery` in a plain torch loop: what one round hands to the next."""
 
-import io
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -110,22 +108,6 @@ def test_chance_draws_anew_each_round():
     twice, once = mask_after(2, 0.5), mask_after(1, 0.75)
     assert twice.counts == once.counts == {"weight": 32, "bias": 2}
     assert twice != once  # one draw, used twice, would have left the same entries
-
-
-def test_a_state_goes_through_a_file_and_the_lottery_goes_on():
-    def play(through_a_file: bool) -> dict[str, Tensor]:
-        module, lottery = network(), Lottery(Settings(rewind="step:3", criterion="random", seed=5))
-        for _ in range(3):
-            train_round(lottery, module)
-            if through_a_file:
-                file = io.BytesIO()
-                torch.save(lottery.state_dict(), file)
-                file.seek(0)
-                lottery = Lottery(Settings(rewind="step:3", criterion="random", seed=5))
-                lottery.load_state_dict(torch.load(file, weights_only=True))
-        return snapshot(module)
-
-    assert equal(play(through_a_file=True), play(through_a_file=False))
 
 
 def test_masks_live_where_the_parameters_live():

@@ -259,21 +259,18 @@ def test_bilstm_draws_the_same_weights() -> None:
     assert all(torch.equal(one, other) for one, other in zip(ours.parameters(), network.rnn.parameters(), strict=True))
 
 
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (lambda: find_cell("gruu"), "'gruu' is none of rnn, gru, gru_chung, lstm"),
-        (lambda: Recurrent("gruu", INPUT, HIDDEN), "'gruu' is none of rnn, gru, gru_chung, lstm"),
-        *((lambda sizes=sizes: Recurrent("rnn", *sizes), "each must be ≥ 1") for sizes in ((0, 4), (3, 0), (3, 4, 0))),
-        *((lambda p=p: Recurrent("rnn", 3, 4, dropout=p), r"dropout .* is not in \[0, 1\]") for p in (-0.1, 1.5)),
-        (lambda: network("gru")(normal(BATCH, LENGTH, INPUT + 1)), rf"expected \(batch, ≥ 1, {INPUT}\)"),
-        (lambda: network("gru")(normal(BATCH, 0, INPUT)), rf"expected \(batch, ≥ 1, {INPUT}\)"),
-        *(
-            (lambda n=n: network("gru")(normal(2, 7, INPUT), torch.tensor([7, n])), "each must be in 1 … 7")
-            for n in (-1, 0, 8)
-        ),
-    ],
-)
+@pytest.mark.parametrize(("make", "said"), [
+    (lambda: find_cell("gruu"), "'gruu' is none of rnn, gru, gru_chung, lstm"),
+    (lambda: Recurrent("gruu", INPUT, HIDDEN), "'gruu' is none of rnn, gru, gru_chung, lstm"),
+    *((lambda sizes=sizes: Recurrent("rnn", *sizes), "each must be ≥ 1") for sizes in ((0, 4), (3, 0), (3, 4, 0))),
+    *((lambda p=p: Recurrent("rnn", 3, 4, dropout=p), r"dropout .* is not in \[0, 1\]") for p in (-0.1, 1.5)),
+    (lambda: network("gru")(normal(BATCH, LENGTH, INPUT + 1)), rf"expected \(batch, ≥ 1, {INPUT}\)"),
+    (lambda: network("gru")(normal(BATCH, 0, INPUT)), rf"expected \(batch, ≥ 1, {INPUT}\)"),
+    *(
+        (lambda n=n: network("gru")(normal(2, 7, INPUT), torch.tensor([7, n])), "each must be in 1 … 7")
+        for n in (-1, 0, 8)
+    ),
+])  # fmt: skip
 def test_settings_and_inputs_that_cannot_be_are_refused(make: Callable[[], object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         make()

@@ -209,14 +209,11 @@ class Clipping(Learner):
         self.clip_gradients(optimizer, gradient_clip_val=1.0, gradient_clip_algorithm="norm")
 
 
-@pytest.mark.parametrize(
-    ("kind", "callback", "settings", "sparse"),
-    [
-        (Learner, Watcher, {}, True), (Learner, Watcher, {"accumulate_grad_batches": 2}, True),
-        (Learner, Watcher, {"gradient_clip_val": 1.0}, False), (Learner, Meddler, {}, False),
-        (Clipping, Watcher, {}, False),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("kind", "callback", "settings", "sparse"), [
+    (Learner, Watcher, {}, True), (Learner, Watcher, {"accumulate_grad_batches": 2}, True),
+    (Learner, Watcher, {"gradient_clip_val": 1.0}, False), (Learner, Meddler, {}, False),
+    (Clipping, Watcher, {}, False),
+])  # fmt: skip
 def test_gradients_are_sparse_where_all_who_look_at_them_can_take_it(kind, callback, settings, sparse):
     network = MultiCNN(9, 3, dim=4, filters=2)
     learner = kind(network, 3, LivingAdam)

@@ -197,15 +197,11 @@ def test_reading_to_the_end_leaves_out_nothing_but_the_outputs(kernel) -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "layers",
-    [
-        nn.LSTM(INPUT, HIDDEN, batch_first=True, proj_size=2),
-        nn.LSTM(INPUT, HIDDEN, batch_first=True, bias=False),
-        nn.RNN(INPUT, HIDDEN, batch_first=True, nonlinearity="relu"),
-    ],
-    ids=["projected", "without_biases", "relu"],
-)
+@pytest.mark.parametrize("layers", [
+    nn.LSTM(INPUT, HIDDEN, batch_first=True, proj_size=2),
+    nn.LSTM(INPUT, HIDDEN, batch_first=True, bias=False),
+    nn.RNN(INPUT, HIDDEN, batch_first=True, nonlinearity="relu"),
+], ids=["projected", "without_biases", "relu"])  # fmt: skip
 def test_layers_that_it_does_not_serve_are_read_packed(layers: nn.RNNBase) -> None:
     inputs = normal(len(LENGTHS), 7, INPUT, dtype=torch.float32)
     assert not can_step(layers, inputs, None)

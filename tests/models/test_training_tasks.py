@@ -119,17 +119,14 @@ def test_an_encoder_decoder_learns_with_the_right_letters_and_is_tested_on_its_o
     assert measured["test_exact"] == pytest.approx(exact / 3)
 
 
-@pytest.mark.parametrize(
-    ("learner", "batch"),
-    [
-        (lambda: Learner(a_tagger(), LETTERS, sgd, Tagging()), pairs([[0, 1, 2], [3]], [[1, 2, 2], [0]])),
-        (lambda: Learner(a_language_model(), 6, sgd, LanguageModel()), texts([2, 3, 4], [5])),
-        (
-            lambda: Learner(an_encoder_decoder(), LETTERS + 1, sgd, SequenceToSequence(LETTERS)),
-            pairs([[0, 1, 2], [3]], [[2, 1, 0], [3]]),
-        ),
-    ],
-)
+@pytest.mark.parametrize(("learner", "batch"), [
+    (lambda: Learner(a_tagger(), LETTERS, sgd, Tagging()), pairs([[0, 1, 2], [3]], [[1, 2, 2], [0]])),
+    (lambda: Learner(a_language_model(), 6, sgd, LanguageModel()), texts([2, 3, 4], [5])),
+    (
+        lambda: Learner(an_encoder_decoder(), LETTERS + 1, sgd, SequenceToSequence(LETTERS)),
+        pairs([[0, 1, 2], [3]], [[2, 1, 0], [3]]),
+    ),
+])  # fmt: skip
 def test_processes_with_unequal_letters_average_to_the_global_batchs_gradient(learner, batch):
     def gradients(part: Any, processes: int) -> list[torch.Tensor]:
         made = learner()

@@ -30,9 +30,7 @@ def description() -> dict[str, Any]:
             "trainer": {"max_epochs": 2},
         },
         "corpus": {
-            "name": "AG News",
-            "source": "ag_news",
-            "rows": {"train": 84000, "valid": 36000, "test": 7600},
+            "name": "AG News", "source": "ag_news", "rows": {"train": 84000, "valid": 36000, "test": 7600},
             "class_names": ["World", "Sports"],
         },
         "vocabulary": {"words": 50, "embedding_found": 40},

@@ -43,14 +43,11 @@ def test_the_choice_changes_the_figure_of_a_run(make_run: MakeRun) -> None:
     assert (run / "figures/learning.svg").read_bytes() != chosen
 
 
-@pytest.mark.parametrize(
-    ("rounds", "message"),
-    [
-        ("1;2", "'1;2' is no list of rounds, such as 0,3,6"),
-        ("-1", "'-1' is no list of rounds"),
-        ("0,1,2,3,4,5", "6 rounds are more than one figure holds; choose 5"),
-    ],
-)
+@pytest.mark.parametrize(("rounds", "message"), [
+    ("1;2", "'1;2' is no list of rounds, such as 0,3,6"),
+    ("-1", "'-1' is no list of rounds"),
+    ("0,1,2,3,4,5", "6 rounds are more than one figure holds; choose 5"),
+])  # fmt: skip
 def test_what_is_no_list_of_rounds_is_refused(make_run, capsys, rounds, message):
     with pytest.raises(SystemExit) as stopped:
         main([str(make_run()), f"--rounds={rounds}"])

@@ -361,13 +361,10 @@ def spoil(study: Path, kind: str, description: dict[str, Any]) -> str:
 
 
 @unseen
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "no results", "no json", "other data", "seed again", "results:2:0,x\n", "results:4:2,0.3", "layers:5:1,fc",
-        "epochs:3:0,2,a,b,c\n", "confusion:6:1,0,0,-1\n",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("kind", [
+    "no results", "no json", "other data", "seed again", "results:2:0,x\n", "results:4:2,0.3", "layers:5:1,fc",
+    "epochs:3:0,2,a,b,c\n", "confusion:6:1,0,0,-1\n",
+])  # fmt: skip
 def test_what_is_left_out_is_named_once_and_the_rest_is_drawn(study, description, capsys, kind):
     said = spoil(study, kind, description)
     assert main([str(study)]) == 2

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from lt_lightning.report.comparison.comparison import Difference, Pair, Point, curve, has_collapsed, pairs
+from lt_lightning.report.comparison.comparison import Difference, Pair, Point, has_collapsed, pairs
 from lt_lightning.report.comparison.grouping import Group
 from lt_lightning.report.comparison.study import gather
 from lt_lightning.report.figures.axes import levels_of
@@ -263,10 +263,3 @@ def test_the_words_of_a_comparison_fit_into_its_figures(make_run: MakeRun, tmp_p
             box = legend.get_window_extent()
             assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
             assert not any(box.overlaps(axes.get_tightbbox()) for axes in figure.axes if axes.get_visible())
-
-
-def test_curves_are_as_long_as_the_longest_run(make_run: MakeRun, tmp_path: Path) -> None:
-    make_run(2, name="runs/0", seed=0)
-    make_run(4, name="runs/1", seed=1)
-    (one,) = gather([tmp_path / "runs"]).groups
-    assert [point.test.n for point in curve(one)] == [2, 2, 1, 1]

@@ -126,18 +126,15 @@ def test_where_nothing_can_be_written_the_line_names_the_place(tmp_path: Path):
         write_evaluation(evaluated(), tmp_path / "file")
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({}, "The run tested on these rows, and measured the same: 60.00 %."),
-        ({"about": about(test_acc=0.8)}, "measured 80.00 %: here 1 row fewer came out right"),
-        ({"about": about(test_acc=0.2)}, "measured 20.00 %: here 2 rows more came out right"),
-        ({"about": about(values="float16", half_test_acc=0.8)}, "measured 80.00 %: here 1 row fewer"),
-        ({"fingerprint": "c"}, None), ({"about": about(fingerprint=None)}, None),
-        ({"about": about(test_acc=math.nan)}, None), ({"about": about(test_acc=math.inf)}, None),
-        ({"about": about(test_acc=None)}, None),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("changes", "said"), [
+    ({}, "The run tested on these rows, and measured the same: 60.00 %."),
+    ({"about": about(test_acc=0.8)}, "measured 80.00 %: here 1 row fewer came out right"),
+    ({"about": about(test_acc=0.2)}, "measured 20.00 %: here 2 rows more came out right"),
+    ({"about": about(values="float16", half_test_acc=0.8)}, "measured 80.00 %: here 1 row fewer"),
+    ({"fingerprint": "c"}, None), ({"about": about(fingerprint=None)}, None),
+    ({"about": about(test_acc=math.nan)}, None), ({"about": about(test_acc=math.inf)}, None),
+    ({"about": about(test_acc=None)}, None),
+])  # fmt: skip
 def test_the_accuracy_is_held_against_the_runs_own_where_the_rows_are_the_same(changes, said):
     found = agreement(evaluated(**changes))
     assert said in found if said else found == ""

@@ -64,14 +64,11 @@ def test_no_ticket_is_marked_where_none_wins() -> None:
     assert not any("winning" in text for text in texts(figure))
 
 
-@pytest.mark.parametrize(
-    ("count", "ticks"),
-    [
-        (1, ["100", "90"]), (3, ["100", "90", "80", "70", "60"]), (9, ["100", "70", "50", "30", "20", "15"]),
-        (21, ["100", "50", "20", "10", "5", "2", "1"]),
-        (41, ["100", "50", "20", "10", "5", "2", "1", "0.5", "0.2", "0.1", "0.05", "0.02"]),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("count", "ticks"), [
+    (1, ["100", "90"]), (3, ["100", "90", "80", "70", "60"]), (9, ["100", "70", "50", "30", "20", "15"]),
+    (21, ["100", "50", "20", "10", "5", "2", "1"]),
+    (41, ["100", "50", "20", "10", "5", "2", "1", "0.5", "0.2", "0.1", "0.05", "0.02"]),
+])  # fmt: skip
 def test_density_falls_to_the_right_on_a_log_axis_with_readable_ticks(count: int, ticks: list[str]) -> None:
     figure = metric_figure(rounds(*[0.9] * count), "")
     axes = figure.axes[0]

@@ -26,13 +26,10 @@ from lt_lightning.runs.winners import best_ticket, smallest_winner
 RECORD = Record(3, 0.488, 2622312, 5121704, 10, 0.12345, 0.2, 0.895, 0.3, 0.8912, 123.44, 4.0, 0.25)
 
 
-@pytest.mark.parametrize(
-    ("task", "name", "key", "value"),
-    [
-        ("classification", "test accuracy", "acc", 0.8912), ("tagging", "letters right", "acc", 0.8912),
-        ("language model", "bits per character", "bits", 2.0), ("sequence to sequence", "exact match", "exact", 0.25),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("task", "name", "key", "value"), [
+    ("classification", "test accuracy", "acc", 0.8912), ("tagging", "letters right", "acc", 0.8912),
+    ("language model", "bits per character", "bits", 2.0), ("sequence to sequence", "exact match", "exact", 0.25),
+])  # fmt: skip
 def test_a_task_is_judged_by_its_own_metric(task: str, name: str, key: str, value: float) -> None:
     metric = Description.from_json({"task": task}).metric_for()
     assert (metric.name, metric.key, metric.read(RECORD)) == (name, key, value)
@@ -59,13 +56,10 @@ def of_bits(*bits: float) -> list[Record]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("bits", "best", "smallest"),
-    [
-        ((2.0,), None, None), ((2.0, 2.1, 2.2), 1, None), ((2.0, 1.5, 2.1, 2.0, 2.5), 1, 3),
-        ((2.0, 1.5, 1.5, 2.5), 2, 2), ((math.nan, 1.5), 1, None), ((2.0, math.nan), None, None),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("bits", "best", "smallest"), [
+    ((2.0,), None, None), ((2.0, 2.1, 2.2), 1, None), ((2.0, 1.5, 2.1, 2.0, 2.5), 1, 3),
+    ((2.0, 1.5, 1.5, 2.5), 2, 2), ((math.nan, 1.5), 1, None), ((2.0, math.nan), None, None),
+])  # fmt: skip
 def test_of_bits_the_fewest_are_best_and_as_few_as_the_full_networks_win(bits, best, smallest):
     rounds = of_bits(*bits)
     assert best_ticket(rounds, BITS) == (None if best is None else rounds[best])

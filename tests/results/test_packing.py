@@ -117,14 +117,11 @@ def test_what_no_mask_covers_is_kept_whole() -> None:
     np.testing.assert_array_equal(parameter.dense(), ticket.weights["fc.weight"].numpy())
 
 
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        ({"model": {"name": "char_lm"}}, "no classifier"),
-        ({"model": {"name": "cnn", "filters": 4, "widths": [2, 3]}}, "not those of its settings"),
-        ({"class_names": ["a", "b", "c", "d"]}, "not those of its settings"),
-    ],
-)
+@pytest.mark.parametrize(("wrong", "said"), [
+    ({"model": {"name": "char_lm"}}, "no classifier"),
+    ({"model": {"name": "cnn", "filters": 4, "widths": [2, 3]}}, "not those of its settings"),
+    ({"class_names": ["a", "b", "c", "d"]}, "not those of its settings"),
+])  # fmt: skip
 def test_a_ticket_of_another_network_is_refused(wrong, said):
     with pytest.raises(ValueError, match=said):
         pack_ticket(make_ticket(**wrong), {})

@@ -223,16 +223,13 @@ def layers(run: Run) -> Figure:
     return Figure()
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ([f"{__name__}.no_figure"], f"{__name__}.no_figure returned a str; return a matplotlib.figure.Figure"),
-        (["no_such_package.f"], "'no_such_package.f' cannot be imported (ModuleNotFoundError: No module named 'no_"),
-        (["math.pi"], "'math.pi' is a float, not a function"),
-        ([f"{__name__}.layers"], f"{__name__}.layers would replace another figure layers; rename the function"),
-        ([f"{__name__}.losses"] * 2, "would replace another figure losses"),
-    ],
-)
+@pytest.mark.parametrize(("given", "said"), [
+    ([f"{__name__}.no_figure"], f"{__name__}.no_figure returned a str; return a matplotlib.figure.Figure"),
+    (["no_such_package.f"], "'no_such_package.f' cannot be imported (ModuleNotFoundError: No module named 'no_"),
+    (["math.pi"], "'math.pi' is a float, not a function"),
+    ([f"{__name__}.layers"], f"{__name__}.layers would replace another figure layers; rename the function"),
+    ([f"{__name__}.losses"] * 2, "would replace another figure losses"),
+])  # fmt: skip
 def test_a_function_that_draws_no_figure_is_one_line(make_run, capsys, given, said):
     arguments = [word for path in given for word in ("--figure", path)]
     assert main([str(make_run()), *arguments]) == 2

@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from lt_lightning.report.__main__ import main
-from lt_lightning.report.comparison.comparison import Difference, Group, curve, has_collapsed, paired, winning_point
+from lt_lightning.report.comparison.comparison import Group, curve, has_collapsed, winning_point
 from lt_lightning.report.comparison.grouping import comparable
 from lt_lightning.report.comparison.study import gather
 from lt_lightning.report.figures.gallery import compose
-from lt_lightning.report.figures.run import metric_figure
+from lt_lightning.report.figures.run import learning_figure, metric_figure
 from lt_lightning.runs.metrics import ACCURACY, BITS, EXACT_MATCH, Baseline, Metric
 from lt_lightning.runs.reading import read_run
-from lt_lightning.runs.records import Record
+from lt_lightning.runs.records import EpochRecord, Record
 
 MakeRun = Callable[..., Path]
 N_GRAM = {"name": "order-2 n-gram with back-off", "value": 2.2}
@@ -155,9 +155,6 @@ def test_the_baseline_is_a_dotted_line_and_not_the_full_networks() -> None:
     assert [text.get_text() for text in axes.texts][:2] == ["full network\n2.000", "n-gram\n2.200"]
 
 
-# A comparison.
-
-
 def test_means_winners_and_differences_are_of_bits(model: Callable[..., Path], tmp_path: Path) -> None:
     thin, thick = (2.0, 1.8, 2.0, 2.2), (2.0, 2.1, 2.3, 2.9)
     for rewind, bits in (("init", thin), ("random", thick)):
@@ -209,16 +206,6 @@ def test_a_baseline_that_differs_is_not_drawn(model: Callable[..., Path], tmp_pa
     assert "dotted" not in caption
 
 
-def test_differences_of_accuracy_are_fractions(make_run: MakeRun) -> None:
-    one, other = (
-        Group(name, {}, (read_run(make_run(2, name=name, accuracies=values)),))
-        for name, values in (("a", (0.8, 0.7)), ("b", (0.8, 0.6)))
-    )
-    (_, last) = paired(one, other)
-    assert isinstance(last, Difference)
-    assert last.value.mean == pytest.approx(0.1)
-
-
 def test_however_many_bits_a_ticket_needs_it_stays_in_the_picture(model: Callable[..., Path]) -> None:
     points = curve(Group("g", {}, (read_run(model((2.0, 2.5, 6.5, 1.0))),)))
     assert [has_collapsed(point, points) for point in points] == [False] * 4
@@ -264,9 +251,6 @@ def test_networks_that_were_not_pruned_are_a_line_each_with_their_interval(model
 
 
 def test_of_many_epochs_every_so_many_have_a_marker(make_run: MakeRun) -> None:
-    from lt_lightning.report.figures.run import learning_figure
-    from lt_lightning.runs.records import EpochRecord
-
     for epochs, marked in ((10, 10), (100, 20)):
         figure = learning_figure([EpochRecord(0, epoch + 1, 1.0, 1.0, 0.5) for epoch in range(epochs)], "title")
         line = figure.axes[0].lines[0]

@@ -46,13 +46,10 @@ def empty(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [flip, cut, empty, Path.unlink], ids=["flipped", "cut", "emptied", "removed"])
-@pytest.mark.parametrize(
-    ("name", "rounds_left"),
-    [
-        ("tickets/round_02.safetensors", 2), ("state/round_01.json", 1), ("state/rewind.safetensors", 0),
-        ("results.csv", 3), ("layers.csv", 3), ("confusion.csv", 3),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "rounds_left"), [
+    ("tickets/round_02.safetensors", 2), ("state/round_01.json", 1), ("state/rewind.safetensors", 0),
+    ("results.csv", 3), ("layers.csv", 3), ("confusion.csv", 3),
+])  # fmt: skip
 def test_damage_is_noticed_and_named(whole, tmp_path, name, rounds_left, harm):
     run = tmp_path / "run"
     shutil.copytree(whole, run)
@@ -239,17 +236,14 @@ def test_rounds_that_are_played_again_are_set_aside_not_thrown_away(whole: Path,
     assert kept["results.csv"] == (whole / "results.csv").read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("setting", "base", "chosen"),
-    [
-        ("trainer.callbacks", "pytorch_lightning.Callback", ["trainer.callbacks=[{_target_: odd.Odd}]"]),
-        (
-            "scheduler",
-            "torch.optim.lr_scheduler.ExponentialLR",
-            ["scheduler=custom", "scheduler._target_=odd.Odd", "+scheduler.gamma=0.5"],
-        ),
-    ],
-)
+@pytest.mark.parametrize(("setting", "base", "chosen"), [
+    ("trainer.callbacks", "pytorch_lightning.Callback", ["trainer.callbacks=[{_target_: odd.Odd}]"]),
+    (
+        "scheduler",
+        "torch.optim.lr_scheduler.ExponentialLR",
+        ["scheduler=custom", "scheduler._target_=odd.Odd", "+scheduler.gamma=0.5"],
+    ),
+])  # fmt: skip
 def test_an_object_whose_state_could_not_be_read_back_is_refused_at_once(play, tmp_path, setting, base, chosen):
     (tmp_path / "odd.py").write_text(
         f"from datetime import timedelta\nimport pytorch_lightning, torch\n\nclass Odd({base}):\n"

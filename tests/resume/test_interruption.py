@@ -11,13 +11,10 @@ from lt_lightning.experiment.round_checkpoint import drop_checkpoints, find_chec
 from trials.kills import outcome
 
 
-@pytest.mark.parametrize(
-    ("place", "kept"),
-    [
-        (0, 0), (STEPS - 1, 0), (STEPS, STEPS), (2 * STEPS + 3, 2 * STEPS), (EPOCHS * STEPS, EPOCHS * STEPS),
-        ((EPOCHS + 2) * STEPS + 5, (EPOCHS + 2) * STEPS),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("place", "kept"), [
+    (0, 0), (STEPS - 1, 0), (STEPS, STEPS), (2 * STEPS + 3, 2 * STEPS), (EPOCHS * STEPS, EPOCHS * STEPS),
+    ((EPOCHS + 2) * STEPS + 5, (EPOCHS + 2) * STEPS),
+])  # fmt: skip
 def test_a_run_that_is_cut_off_repeats_less_than_an_epoch_and_changes_nothing(
     whole: Path, play: Play, cut: Play, tmp_path: Path, steps: list[int], place: int, kept: int
 ) -> None:

@@ -159,18 +159,15 @@ OLDER = {"data": {"name": "files", "path": "corpus"}, "model": {"name": "multi_c
 NEWER = {**OLDER, "data": {**OLDER["data"], "test_fraction": 0.2}}
 
 
-@pytest.mark.parametrize(
-    ("command", "configs", "added"),
-    [
-        (["data=files"], [OLDER], ["model=multi_cnn", "embedding.std=1.0"]),
-        (["data=files"], [OLDER, OLDER], ["model=multi_cnn", "embedding.std=1.0"]), (["data=files"], [NEWER], []),
-        (["data=files"], [], []), (["data=files", "model=multi_cnn"], [OLDER], ["embedding.std=1.0"]),
-        (["data=files", "embedding.std=0.5"], [{**OLDER, "embedding": {"std": 0.5}}], ["model=multi_cnn"]),
-        (["+experiment=names", "data=files"], [{**OLDER, "model": {"name": "birnn"}}], ["embedding.std=1.0"]),
-        (["data=files", "embedding.std=1,2"], [OLDER, {**OLDER, "embedding": {"std": 2.0}}], ["model=multi_cnn"]),
-        (["data=agnews"], [{**OLDER, "data": {"name": "AG News"}}], []),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("command", "configs", "added"), [
+    (["data=files"], [OLDER], ["model=multi_cnn", "embedding.std=1.0"]),
+    (["data=files"], [OLDER, OLDER], ["model=multi_cnn", "embedding.std=1.0"]), (["data=files"], [NEWER], []),
+    (["data=files"], [], []), (["data=files", "model=multi_cnn"], [OLDER], ["embedding.std=1.0"]),
+    (["data=files", "embedding.std=0.5"], [{**OLDER, "embedding": {"std": 0.5}}], ["model=multi_cnn"]),
+    (["+experiment=names", "data=files"], [{**OLDER, "model": {"name": "birnn"}}], ["embedding.std=1.0"]),
+    (["data=files", "embedding.std=1,2"], [OLDER, {**OLDER, "embedding": {"std": 2.0}}], ["model=multi_cnn"]),
+    (["data=agnews"], [{**OLDER, "data": {"name": "AG News"}}], []),
+])  # fmt: skip
 def test_defaults_of_then_are_spelled_out(command: list[str], configs: list[dict[str, Any]], added: list[str]) -> None:
     assert earlier_defaults(command, configs) == added
 

@@ -72,14 +72,10 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-@pytest.mark.parametrize(
-    ("script", "code", "said"),
-    [
-        (SWALLOWED, 0, f"stopped by Ctrl-C: {Interruption(signal.SIGINT).advice}\n130\n"), (TWICE, 130, ""),
-        (FORKED, 0, "(0, 0)\n-15\n"), (WARNED, 0, "7\n138\n"),
-    ],
-    ids=["where it was swallowed", "a second one ends at once", "not by the loaders of data", "SIGUSR1"],
-)  # fmt: skip
+@pytest.mark.parametrize(("script", "code", "said"), [
+    (SWALLOWED, 0, f"stopped by Ctrl-C: {Interruption(signal.SIGINT).advice}\n130\n"), (TWICE, 130, ""),
+    (FORKED, 0, "(0, 0)\n-15\n"), (WARNED, 0, "7\n138\n"),
+], ids=["where it was swallowed", "a second one ends at once", "not by the loaders of data", "SIGUSR1"])  # fmt: skip
 def test_a_signal_is_heard(script: str, code: int, said: str) -> None:
     heard = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert (heard.returncode, heard.stdout) == (code, said)

@@ -47,15 +47,12 @@ def test_a_living_entry_in_a_hundred_takes_little_more_than_the_entropy_says() -
     assert entropy < len(pack(places, total)[1]) < 1.3 * entropy
 
 
-@pytest.mark.parametrize(
-    ("form", "packed", "total", "said"),
-    [
-        ("gaps", [128], 10, "cut off"), ("gaps", [1, 255], 10, "cut off"), ("gaps", [10], 10, "beyond"),
-        ("gaps", [5, 4], 10, "beyond"), ("gaps", [0] * 11, 10, "more places"),
-        ("gaps", [128] * 9 + [1], 10, "too long"), ("gaps", [255] * 8 + [127] + [255] * 8 + [127], 10, "beyond"),
-        ("bits", [255], 7, "beyond"), ("bits", [1, 0], 8, "bytes are not"), ("bits", [], 8, "bytes are not"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("form", "packed", "total", "said"), [
+    ("gaps", [128], 10, "cut off"), ("gaps", [1, 255], 10, "cut off"), ("gaps", [10], 10, "beyond"),
+    ("gaps", [5, 4], 10, "beyond"), ("gaps", [0] * 11, 10, "more places"),
+    ("gaps", [128] * 9 + [1], 10, "too long"), ("gaps", [255] * 8 + [127] + [255] * 8 + [127], 10, "beyond"),
+    ("bits", [255], 7, "beyond"), ("bits", [1, 0], 8, "bytes are not"), ("bits", [], 8, "bytes are not"),
+])  # fmt: skip
 def test_bytes_that_pack_never_gives_are_refused(form, packed, total, said):
     with pytest.raises(ValueError, match=said):
         unpack(form, np.array(packed, np.uint8), total)

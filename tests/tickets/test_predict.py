@@ -98,23 +98,20 @@ def test_json_lines_name_the_top_alone_if_asked(file: Path, capsys: pytest.Captu
     assert len(json.loads(capsys.readouterr().out)["probabilities"]) == 2
 
 
-@pytest.mark.parametrize(
-    ("wrong", "says"),
-    [
-        (b"caf\xe9 the", "line 3: not UTF-8 (byte 4, 0xe9); give the texts in UTF-8"),
-        (b'{"text": "the"', "line 3: begins with { but is not a JSON object"),
-        (b'{"id": 3}', "line 3: a JSON object without a text"),
-        (b'{"text": ["the"]}', "line 3: a JSON object without a text"),
-        (b'{"text": ' + b"[" * 100_000, "line 3: begins with { but is not a JSON object"),
-        (b'{"text": "the", "n": NaN}', "line 3: begins with { but is not a JSON object (NaN is not a finite number"),
-        (
-            b'{"text": "the", "n": [-Infinity]}',
-            "line 3: begins with { but is not a JSON object (-Infinity is not a finite",
-        ),
-        (b'{"text": "the", "n": 1e999}', "line 3: begins with { but is not a JSON object (1e999 is not a finite"),
-        (b'{"text": "the", "n": ' + b"9" * 5000 + b"}", "line 3: begins with { but is not a JSON object"),
-    ],
-)
+@pytest.mark.parametrize(("wrong", "says"), [
+    (b"caf\xe9 the", "line 3: not UTF-8 (byte 4, 0xe9); give the texts in UTF-8"),
+    (b'{"text": "the"', "line 3: begins with { but is not a JSON object"),
+    (b'{"id": 3}', "line 3: a JSON object without a text"),
+    (b'{"text": ["the"]}', "line 3: a JSON object without a text"),
+    (b'{"text": ' + b"[" * 100_000, "line 3: begins with { but is not a JSON object"),
+    (b'{"text": "the", "n": NaN}', "line 3: begins with { but is not a JSON object (NaN is not a finite number"),
+    (
+        b'{"text": "the", "n": [-Infinity]}',
+        "line 3: begins with { but is not a JSON object (-Infinity is not a finite",
+    ),
+    (b'{"text": "the", "n": 1e999}', "line 3: begins with { but is not a JSON object (1e999 is not a finite"),
+    (b'{"text": "the", "n": ' + b"9" * 5000 + b"}", "line 3: begins with { but is not a JSON object"),
+])  # fmt: skip
 @pytest.mark.parametrize("batch", ["1", "3", "100"])
 def test_a_line_that_cannot_be_read_is_named_after_the_answers_before_it(file, wrong, says, batch, monkeypatch, capsys):
     give(monkeypatch, b"the moon\nthe team\n" + wrong + b"\nthe day\n")
@@ -125,14 +122,11 @@ def test_a_line_that_cannot_be_read_is_named_after_the_answers_before_it(file, w
     assert said.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["none.safetensors", "x"], "none.safetensors: no such file"), (["FILE", "a\udcff"], "TEXT 1: not UTF-8"),
-        (["FILE", "--top", "0"], "--top"), (["FILE", "--batch", "-3"], "--batch"),
-        (["FILE", "--batch", "many"], "--batch"), ([], "FILE"), (["FILE", "--topp"], "--topp"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("arguments", "says"), [
+    (["none.safetensors", "x"], "none.safetensors: no such file"), (["FILE", "a\udcff"], "TEXT 1: not UTF-8"),
+    (["FILE", "--top", "0"], "--top"), (["FILE", "--batch", "-3"], "--batch"),
+    (["FILE", "--batch", "many"], "--batch"), ([], "FILE"), (["FILE", "--topp"], "--topp"),
+])  # fmt: skip
 def test_what_is_wrong_with_the_command_is_one_line(file, arguments, says, capsys):
     try:
         code = predict.main([str(file) if word == "FILE" else word for word in arguments])

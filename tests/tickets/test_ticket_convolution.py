@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ticket_networks import answer, pack, prune
 
-from lt_lightning.models import BinaryCNN, MultiCNN
+from lt_lightning.models import MultiCNN
 from lt_lightning.tickets.numpy import cnn as convolution
 from lt_lightning.tickets.numpy.cnn import Convolution
 
@@ -82,19 +82,6 @@ def test_pieces_and_blocks_change_nothing(keeps: bool, monkeypatch: pytest.Monke
     np.testing.assert_allclose(logits(ours, texts), answer(theirs, texts), rtol=0, atol=1e-5)
     alone = np.concatenate([logits(ours, [text]) for text in texts])
     np.testing.assert_allclose(alone, answer(theirs, texts), rtol=0, atol=1e-5)
-
-
-def test_a_single_logit_is_that_of_torch() -> None:
-    theirs = BinaryCNN(WORDS, dim=DIM, filters=6)
-    prune(theirs, 0.3)
-    texts = draw(RAGGED)
-    found = logits(Convolution(pack(theirs, "cnn", 2)), texts)
-    assert found.shape == (len(texts), 1)
-    np.testing.assert_allclose(found, answer(theirs, texts), rtol=0, atol=1e-5)
-
-
-def test_no_texts_have_no_logits() -> None:
-    assert Convolution(pack(network(0.1), "cnn", 4)).logits([]).shape == (0, 4)
 
 
 def test_half_precision_is_read_as_the_numbers_that_it_holds() -> None:

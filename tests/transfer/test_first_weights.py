@@ -56,34 +56,28 @@ def test_a_sound_recipe_is_taken_whatever_the_kernel_is() -> None:
         assert list(draw_first_weights(about)) == NAMES
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"seed": True}, "its seed is 'True'"), ({"seed": -1}, "its seed"), ({"seed": 2.0}, "its seed"),
-        ({"words": 5}, "it is for '5' words, the ticket has 4"), ({"words": 4.0}, "it is for"),
-        ({"embedding_std": -1.0}, "its embedding_std"), ({"embedding_std": float("inf")}, "its embedding_std"),
-        ({"embedding_std": None}, "its embedding_std"), ({"witness": {}}, "values of each parameter"),
-        ({"witness": {"fc.bias": [0.5]}}, "values of each parameter"),
-        ({"witness": {name: [] for name in NAMES}}, "values of each parameter"),
-        ({"witness": [0.5]}, "values of each parameter"),
-        ({"witness": dict.fromkeys(NAMES, 0.5)}, "not finite numbers"),
-        ({"witness": {name: [0.5, "a"] for name in NAMES}}, "not finite numbers"),
-        ({"witness": {name: [[0.5]] for name in NAMES}}, "not finite numbers"),
-        ({"witness": {name: [float("nan")] for name in NAMES}}, "not finite numbers"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("changes", "said"), [
+    ({"seed": True}, "its seed is 'True'"), ({"seed": -1}, "its seed"), ({"seed": 2.0}, "its seed"),
+    ({"words": 5}, "it is for '5' words, the ticket has 4"), ({"words": 4.0}, "it is for"),
+    ({"embedding_std": -1.0}, "its embedding_std"), ({"embedding_std": float("inf")}, "its embedding_std"),
+    ({"embedding_std": None}, "its embedding_std"), ({"witness": {}}, "values of each parameter"),
+    ({"witness": {"fc.bias": [0.5]}}, "values of each parameter"),
+    ({"witness": {name: [] for name in NAMES}}, "values of each parameter"),
+    ({"witness": [0.5]}, "values of each parameter"),
+    ({"witness": dict.fromkeys(NAMES, 0.5)}, "not finite numbers"),
+    ({"witness": {name: [0.5, "a"] for name in NAMES}}, "not finite numbers"),
+    ({"witness": {name: [[0.5]] for name in NAMES}}, "not finite numbers"),
+    ({"witness": {name: [float("nan")] for name in NAMES}}, "not finite numbers"),
+])  # fmt: skip
 def test_a_recipe_that_cannot_be_followed_is_a_line(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         check_recipe({**ABOUT, "first": {**FIRST, **changes}}, NAMES)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"dropout": "much"}, {"dropout": None}, {"dropout": 1.5}, {"initializer": "mine"}, {"initializer": [1]},
-        {"kernel": {}},
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("changes", [
+    {"dropout": "much"}, {"dropout": None}, {"dropout": 1.5}, {"initializer": "mine"}, {"initializer": [1]},
+    {"kernel": {}},
+])  # fmt: skip
 def test_a_recipe_of_settings_that_cannot_be_is_a_line(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=rf"its model\.{next(iter(changes))}"):
         check_recipe({**ABOUT, "model": {**MODEL, **changes}, "first": FIRST}, NAMES)
