@@ -6,7 +6,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -59,28 +59,52 @@ def configure() -> Callable[..., Config]:
     return configure
 
 
-@pytest.fixture(scope="module")
-def play_small(
-    configure: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[..., Path]]:
-    """Plays a small run in this process, without its figures: `play_small(run, *overrides, resuming=False)`."""
+@pytest.fixture(scope="session")
+def run_settings(configure: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Run an experiment in this process, without its figures unless `report`, and return its run directory.
+
+    `run_settings(common, *overrides, run=None, report=False, resuming=False)` records `overrides` as the command.
+    """
     from lt_lightning.data.corpus import load_corpus
+    from lt_lightning.data.sources.pairs import load_pairs
     from lt_lightning.experiment.experiment import run_experiment
-    from trials.kills import SMALL, write_corpus
 
-    corpus = tmp_path_factory.mktemp("data") / "corpus"
-    write_corpus(corpus)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
+    def run_settings(
+        common: Sequence[str], *overrides: str, run: Path | None = None, report: bool = False, resuming: bool = False
+    ) -> Path:
+        config = configure(*common, *overrides)
+        data = load_pairs(config.data, config.seed) if config.data.kind.is_pairs else load_corpus(config.data)
+        run = run or tmp_path_factory.mktemp("run")
+        run.mkdir(exist_ok=True)
+        with pytest.MonkeyPatch.context() as patch:
+            if not report:
+                patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
+            run_experiment(config, data, run, list(overrides), resuming=resuming)
+        return run
 
-        def play(run: Path, *overrides: str, resuming: bool = False, epochs: int) -> Path:
-            settings = ("data=files", f"data.path={corpus}", *SMALL, f"trainer.max_epochs={epochs}", *overrides)
-            config = configure(*settings)
-            run.mkdir(exist_ok=True)
-            run_experiment(config, load_corpus(config.data), run, list(overrides), resuming=resuming)
-            return run
+    return run_settings
 
-        yield play
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the corpus of `trials.kills`."""
+    from trials.kills import write_corpus
+
+    return write_corpus(tmp_path_factory.mktemp("data") / "corpus")
+
+
+@pytest.fixture(scope="module")
+def play_small(run_settings: Callable[..., Path], corpus: Path) -> Callable[..., Path]:
+    """Run small settings on that corpus: `play_small(run, *overrides, resuming=False)`."""
+    from trials.kills import small_run
+
+    def play(run: Path, *overrides: str, resuming: bool = False, epochs: int | None = None) -> Path:
+        more = () if epochs is None else (f"trainer.max_epochs={epochs}",)
+        small = small_run(*overrides)[: -len(overrides) or None]
+        common = ("data=files", f"data.path={corpus}", *small, *more)
+        return run_settings(common, *overrides, run=run, resuming=resuming)
+
+    return play
 
 
 @pytest.fixture(scope="session")

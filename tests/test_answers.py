@@ -4,15 +4,13 @@ import json
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
-from lt_lightning.data.sources.pairs import load_pairs
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.experiment import run_experiment
 from lt_lightning.models.ngram import fit_ngram
 from lt_lightning.runs.records import EpochRecord, ExampleRecord, read_records
 
@@ -23,7 +21,6 @@ TEXTS = ["the cat sat", "a cat ate", "the hat", "at the tea", "that heat", "eat 
 
 @pytest.fixture
 def unlabelled(tmp_path: Path) -> Path:
-    """Texts and nothing else."""
     folder = tmp_path / "texts"
     folder.mkdir()
     for split, rows in (("train", TEXTS * 3), ("test", TEXTS[:4])):
@@ -32,19 +29,8 @@ def unlabelled(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def play(configure: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
-    monkeypatch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
-
-    def play(*overrides: str) -> Path:
-        config = configure("trainer.accelerator=cpu", *overrides)
-        pairs = config.data.kind.is_pairs
-        corpus = load_pairs(config.data, config.seed) if pairs else load_corpus(config.data)
-        run = tmp_path / "run"
-        run.mkdir()
-        run_experiment(config, corpus, run, [])
-        return run
-
-    return play
+def play(run_settings: Play, tmp_path: Path) -> Play:
+    return partial(run_settings, ["trainer.accelerator=cpu"], run=tmp_path / "run")
 
 
 def own(folder: Path) -> list[str]:
@@ -112,9 +98,7 @@ def test_the_baseline_is_the_n_gram_of_the_training_part(play: Play, unlabelled:
     assert 0 < expected < math.log2(len(data.words))
 
 
-def test_a_prompt_of_unknown_letters_is_refused_before_the_directory_is_claimed(
-    play: Play, unlabelled: Path, tmp_path: Path
-) -> None:
+def test_a_prompt_of_unknown_letters_is_refused_before_the_directory_is_claimed(play, unlabelled, tmp_path):
     with pytest.raises(SettingError, match=r"^model.prompt: 'Q' in 'the Q' is not among the \d+ letters .*prompt=null"):
         play(*LM, *own(unlabelled), "model.prompt=the Q")
     assert not list((tmp_path / "run").iterdir())

@@ -17,30 +17,21 @@ def train(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120, check=False)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (
-            ["+experiment=lt_agnwes"],
-            "experiment: there is no 'lt_agnwes'; did you mean lt_agnews?; choose +experiment=…",
-        ),
-        (["experiment=quickstart"], "experiment: to choose an experiment write +experiment=NAME"),
-        (["expriment=quickstart"], "expriment: to choose an experiment write +experiment=NAME"),
-        (["model=bilsmt"], "model: there is no 'bilsmt'; did you mean bilstm?; choose model=… from bilstm, binary_cnn"),
-        (["data=nosuch"], "data: there is no 'nosuch'; choose data=… from agnews, custom, files, imdb, names, pairs, pydocs"),
-        (["pruning.amont=0.3"], "pruning.amont: no such setting; did you mean pruning.amount?; --help lists them all"),
-        (["amount=0.3"], "amount: no such setting; did you mean pruning.amount?; --help lists them all"),
-        (["+pruning.amont=0.3"], "pruning.amont: no such setting"),
-        (["+foo=1"], "foo: no such setting"),
-        (["pruning.rounds=many"], "pruning.rounds: 'many' is not a whole number; give one"),
-        (["pruning.amount=1.5"], "pruning.amount: 1.5 is not between 0 and 1"),
-        (["test_on=first"], "test_on: 'first' is none of last, best"),
-        (["data=files"], "data.path: missing: data=files reads a file, or a folder with train and test files"),
-        (["rounds"], "cannot read rounds on the command line; write key=value"),
-        (["data=agnews"], "data.path=FOLDER"),
-        (["data=files", "data.path=nowhere"], "data.path: nowhere does not exist"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "said"), [
+    (
+        ["+experiment=lt_agnwes"],
+        "experiment: there is no 'lt_agnwes'; did you mean lt_agnews?; choose +experiment=…",
+    ),
+    (["expriment=quickstart"], "expriment: to choose an experiment write +experiment=NAME"),
+    (["data=nosuch"], "data: there is no 'nosuch'; choose data=… from agnews, custom, files, imdb, names, pairs, pydocs"),
+    (["+pruning.amont=0.3"], "pruning.amont: no such setting"),
+    (["pruning.rounds=many"], "pruning.rounds: 'many' is not a whole number; give one"),
+    (["pruning.amount=1.5"], "pruning.amount: 1.5 is not between 0 and 1"),
+    (["data=files"], "data.path: missing: data=files reads a file, or a folder with train and test files"),
+    (["rounds"], "cannot read rounds on the command line; write key=value"),
+    (["data=agnews"], "data.path=FOLDER"),
+    (["data=files", "data.path=nowhere"], "data.path: nowhere does not exist"),
+])  # fmt: skip
 def test_a_mistake_is_one_line_that_names_it(arguments: list[str], said: str, tmp_path: Path) -> None:
     result = train(*arguments, folder=tmp_path)
     assert result.returncode == 2
@@ -75,9 +66,7 @@ def test_a_working_directory_that_was_removed_is_an_error_in_one_line(program: s
 
 
 @pytest.mark.parametrize("environ", [{"LOCAL_RANK": "1"}, {"RANK": "1"}, {"SLURM_PROCID": "2", "SLURM_NTASKS": "4"}])
-def test_a_mistake_is_said_whatever_a_launcher_has_left_in_the_environment(
-    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mistake_is_said_whatever_a_launcher_has_left_in_the_environment(environ, tmp_path, monkeypatch):
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     result = train("pruning.amount=2", folder=tmp_path)
@@ -92,9 +81,7 @@ def test_a_rejected_setting_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_start_that_fails_leaves_no_folder_and_shows_its_traceback_if_it_is_asked_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_start_that_fails_leaves_no_folder_and_shows_its_traceback_if_it_is_asked_to(tmp_path, monkeypatch):
     result = train("data=files", "data.path=nowhere", "name=typo", folder=tmp_path)
     assert "Traceback" not in result.stderr
     assert not list(tmp_path.iterdir())

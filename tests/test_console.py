@@ -1,7 +1,5 @@
 """`lt-lightning`: the console script runs what `python -m` runs, and completes command lines."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -46,15 +44,12 @@ def test_help_lists_the_commands_and_imports_no_library(script: Path, tmp_path: 
     assert ran(script, "--version", folder=tmp_path) == (0, f"lt-lightning {__version__}\n", "")
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ([], "give a command: train, report, export, predict, evaluate; see --help\n"),
-        (["trian"], "there is no command 'trian'; did you mean train?; choose from train, report, export, predict, "),
-        (["--trian"], "unrecognized arguments: --trian; see --help\n"),
-        (["--completion", "fish"], "argument --completion: invalid choice: 'fish'"),
-    ],
-)
+@pytest.mark.parametrize(("words", "said"), [
+    ([], "give a command: train, report, export, predict, evaluate; see --help\n"),
+    (["trian"], "there is no command 'trian'; did you mean train?; choose from train, report, export, predict, "),
+    (["--trian"], "unrecognized arguments: --trian; see --help\n"),
+    (["--completion", "fish"], "argument --completion: invalid choice: 'fish'"),
+])  # fmt: skip
 def test_a_wrong_command_is_refused_in_one_line(words: list[str], said: str, tmp_path: Path, script: Path) -> None:
     code, out, errors = ran(script, *words, folder=tmp_path)
     assert (code, out, errors.count("\n")) == (2, "", 1)
@@ -72,9 +67,7 @@ def test_a_command_answers_as_under_python_m(words: list[str], tmp_path: Path, s
 
 
 @pytest.mark.slow
-def test_a_sweep_logs_by_the_name_of_train_imports_from_the_working_directory_and_goes_on(
-    tmp_path: Path, script: Path
-) -> None:
+def test_a_sweep_logs_by_the_name_of_train_imports_from_the_working_directory_and_goes_on(tmp_path, script):
     write_corpus(tmp_path / "corpus")
     (tmp_path / "mine.py").write_text("def score(parameters, generator):\n    return dict(parameters)\n")
     settings = ["data=files", "data.path=corpus", *SMALL, "pruning.criterion=mine.score", "pruning.rounds=1"]
@@ -96,20 +89,15 @@ complete_words() {
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-@pytest.mark.parametrize(
-    ("line", "words", "expected"),
-    [
-        ("lt-lightning ", ["lt-lightning", ""], {*COMMANDS, "--help", "--version", "--completion"}),
-        ("lt-lightning ev", ["lt-lightning", "ev"], {"evaluate"}),
-        ("lt-lightning export --sm", ["lt-lightning", "export", "--sm"], {"--smallest-winning"}),
-        ("lt-lightning train data=f", ["lt-lightning", "train", "data", "=", "f"], {"files"}),
-        ("lt-lightning train +experiment=quickstart optimizer=ad",
-         ["lt-lightning", "train", "+experiment", "=", "quickstart", "optimizer", "=", "ad"], {"adam", "adamw"}),
-    ],
-)  # fmt: skip
-def test_bash_completes_commands_options_and_settings(
-    line: str, words: list[str], expected: set[str], tmp_path: Path, script: Path
-) -> None:
+@pytest.mark.parametrize(("line", "words", "expected"), [
+    ("lt-lightning ", ["lt-lightning", ""], {*COMMANDS, "--help", "--version", "--completion"}),
+    ("lt-lightning ev", ["lt-lightning", "ev"], {"evaluate"}),
+    ("lt-lightning export --sm", ["lt-lightning", "export", "--sm"], {"--smallest-winning"}),
+    ("lt-lightning train data=f", ["lt-lightning", "train", "data", "=", "f"], {"files"}),
+    ("lt-lightning train +experiment=quickstart optimizer=ad",
+     ["lt-lightning", "train", "+experiment", "=", "quickstart", "optimizer", "=", "ad"], {"adam", "adamw"}),
+])  # fmt: skip
+def test_bash_completes_commands_options_and_settings(line, words, expected, tmp_path, script):
     environment = os.environ | {"PATH": f"{script.parent}{os.pathsep}{os.environ['PATH']}", "LINE": line}
     program = ["bash", "--norc", "-c", f'{COMPLETE}complete_words "$@"', "bash", *words]
     done = subprocess.run(

@@ -1,7 +1,5 @@
 """`lt_lightning.run`: the Python entry."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 
@@ -34,15 +32,10 @@ def test_run_returns_what_the_run_directory_holds_and_works_twice(settings: list
     assert on.records["round"].tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize(
-    ("override", "said"),
-    [
-        ("pruning.amount=2", "pruning.amount"),
-        ("-m", "write a loop|loop in Python"),
-        ("modle=cnn", "modle"),
-        ("x", "key=value"),
-    ],
-)
+@pytest.mark.parametrize(("override", "said"), [
+    ("pruning.amount=2", "pruning.amount"), ("-m", "write a loop|loop in Python"), ("modle=cnn", "modle"),
+    ("x", "key=value"),
+])  # fmt: skip
 def test_run_refuses_and_leaves_no_folder(settings: list[str], override: str, said: str) -> None:
     with pytest.raises(SettingError, match=said):
         run(*settings, override)

@@ -1,7 +1,5 @@
 """Launchers and clusters around a run: they change neither who writes nor what a round starts from."""
 
-from __future__ import annotations
-
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -22,8 +20,6 @@ from lt_lightning.experiment.trainer import make_trainer
 from lt_lightning.models import Learner
 from lt_lightning.runtime.job import Launch
 from trials.kills import outcome
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
 SLURM = {
     "SLURM_NTASKS": "1", "SLURM_JOB_ID": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0",
@@ -57,18 +53,12 @@ def surround(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     rank_zero_only.rank = before  # pyright: ignore[reportFunctionMemberAccess]
 
 
-@pytest.mark.parametrize(
-    "environ",
-    [
-        {"LOCAL_RANK": "1"},
-        {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"},
-        {**SLURM, "SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "3"},
-    ],
-)
-def test_one_process_leaves_all_records_under_a_launchers_variables(
-    play: Play, plain: Path, tmp_path: Path, surround: Callable[..., None], environ: dict[str, str],
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+@pytest.mark.parametrize("environ", [
+    {"LOCAL_RANK": "1"},
+    {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"},
+    {**SLURM, "SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "3"},
+])  # fmt: skip
+def test_one_process_leaves_all_records_under_a_launchers_variables(play, plain, tmp_path, surround, environ, capsys):
     surround(rank=1, **environ)
     run = play(tmp_path / "run")
     assert outcome(run) == outcome(plain)
@@ -78,7 +68,6 @@ def test_one_process_leaves_all_records_under_a_launchers_variables(
 
 @pytest.fixture(scope="module")
 def foreign(play: Play, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of another run's round 0."""
     run = tmp_path_factory.mktemp("foreign")
     steps = 0
     original = Learner.training_step
@@ -98,9 +87,7 @@ def foreign(play: Play, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_no_round_loads_a_checkpoint_of_a_requeued_slurm_job(
-    play: Play, plain: Path, foreign: Path, tmp_path: Path, surround: Callable[..., None]
-) -> None:
+def test_no_round_loads_a_checkpoint_of_a_requeued_slurm_job(play, plain, foreign, tmp_path, surround):
     surround(**SLURM)
     (tmp_path / "run").mkdir()
     shutil.copy(foreign, tmp_path / "run/hpc_ckpt_1.ckpt")
@@ -108,9 +95,7 @@ def test_no_round_loads_a_checkpoint_of_a_requeued_slurm_job(
     assert outcome(play(tmp_path / "run")) == outcome(plain)
 
 
-def test_no_round_loads_what_another_callback_saved_on_an_error(
-    play: Play, plain: Path, foreign: Path, tmp_path: Path
-) -> None:
+def test_no_round_loads_what_another_callback_saved_on_an_error(play, plain, foreign, tmp_path):
     saved = tmp_path / "saved"
     saved.mkdir()
     shutil.copy(foreign, saved / "on_exception.ckpt")
@@ -120,9 +105,7 @@ def test_no_round_loads_what_another_callback_saved_on_an_error(
     assert outcome(run)["results.csv"] == outcome(plain)["results.csv"]
 
 
-def test_lightning_requeues_no_slurm_job(
-    play: Play, tmp_path: Path, surround: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lightning_requeues_no_slurm_job(play, tmp_path, surround, monkeypatch):
     surround(**SLURM)
     handlers: set[Any] = set()
     original = Learner.training_step
@@ -140,9 +123,7 @@ def test_lightning_requeues_no_slurm_job(
     assert handlers == {signal.SIG_DFL}
 
 
-def test_an_environment_of_the_users_is_kept_but_requeues_nothing(
-    tmp_path: Path, surround: Callable[..., None]
-) -> None:
+def test_an_environment_of_the_users_is_kept_but_requeues_nothing(tmp_path, surround):
     surround(**SLURM)
     given = {"_target_": f"{SLURMEnvironment.__module__}.SLURMEnvironment"}
     config = TrainerConfig(accelerator="cpu", devices=1, max_epochs=1, logger=False, plugins=[given])
@@ -163,9 +144,7 @@ def test_a_launcher_of_several_processes_has_its_environment(surround: Callable[
     assert (alone.world_size(), alone.global_rank()) == (1, 0)
 
 
-def test_tasks_that_lightning_cannot_count_are_an_error_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, surround: Callable[..., None]
-) -> None:
+def test_tasks_that_lightning_cannot_count_are_an_error_in_one_line(monkeypatch, surround):
     surround(SLURM_NTASKS="4")
     monkeypatch.delenv("SLURM_NTASKS_PER_NODE", raising=False)
     with pytest.raises(SettingError, match=r"^trainer: .*--ntasks-per-node=4"):

@@ -1,9 +1,6 @@
 """A run's ticket, evaluated on the run's rows, is as good as the run said; elsewhere it answers the same."""
 
-from __future__ import annotations
-
 import json
-import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,10 +11,9 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from lt_lightning.config.schema import Config
-from lt_lightning.data.corpus import load_corpus
+from lt_lightning.errors import SettingError
 from lt_lightning.evaluate.__main__ import main
-from lt_lightning.experiment.experiment import run_experiment
+from lt_lightning.evaluate.request import read_request
 from lt_lightning.export import __main__ as export
 from lt_lightning.report import facts
 from lt_lightning.report.pages import Picture
@@ -26,43 +22,27 @@ from lt_lightning.runs.description import Description
 from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.reading import read_run
 from lt_lightning.runs.records import ConfusionRecord, Record, read_records
+from trials.kills import write_corpus
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
-
-THEMES = {"tools": ["saw", "drill", "nail"], "animals": ["cat", "dog", "cow"], "food": ["soup", "rice", "pear"]}
-COMMON = ["the", "a", "old", "is", ".", "new"]
 LAST = 2
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three classes of texts, some of a single word."""
-    folder = tmp_path_factory.mktemp("corpus")
-    rng = random.Random(0)
-    for split, rows in (("train", 120), ("test", 61)):
-        lines = []
-        for row in range(rows):
-            label = list(THEMES)[row % 3]
-            words = [rng.choice(THEMES[label] if rng.random() < 0.3 else COMMON) for _ in range(1 + row % 8)]
-            lines.append(json.dumps({"text": " ".join(words), "label": label}))
-        (folder / f"{split}.jsonl").write_text("\n".join(lines))
-    return folder
+    return write_corpus(tmp_path_factory.mktemp("data") / "corpus", train=120, test=61, shortest=1)
 
 
 Play = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-def play(corpus: Path, configure: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> Play:
-    """Runs an experiment, exports the ticket of its last round with all that goes with it, and gives the run."""
+def play(corpus: Path, run_settings: Play) -> Play:
+    """Run an experiment, export the ticket of its last round with all that goes with it, and return the run."""
 
     def play(*overrides: str) -> Path:
-        small = ("data=files", f"data.path={corpus}", "trainer=cpu", "embedding.dim=6", "trainer.max_epochs=2")
-        config = configure(*small, f"pruning.rounds={LAST}", "pruning.amount=0.3", "optimizer.lr=0.02", *overrides)
-        run = tmp_path_factory.mktemp("run")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
-            run_experiment(config, load_corpus(config.data), run, list(overrides))
+        small = ["data=files", f"data.path={corpus}", "trainer=cpu", "embedding.dim=6", "trainer.max_epochs=2"]
+        run = run_settings([*small, f"pruning.rounds={LAST}", "pruning.amount=0.3", "optimizer.lr=0.02"], *overrides)
         assert export.main([str(run), "--onnx", "--state-dict"]) == 0
         return run
 
@@ -91,7 +71,6 @@ def ticket_of(run: Path) -> Path:
 
 
 def evaluate(run: Path, output: Path, *words: str) -> dict[str, Any]:
-    """What `evaluation.json` says afterwards."""
     assert main([str(ticket_of(run)), *words, "-o", str(output)]) == 0
     assert (output / "evaluation.html").exists()
     return json.loads((output / "evaluation.json").read_text(encoding="utf-8"))
@@ -192,14 +171,11 @@ def test_torch_is_not_needed(run, corpus, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize(
-    ("where", "code", "says"),
-    [
-        (">/dev/full", 2, "stdout: cannot be written (No space left on device); send it elsewhere\n"),
-        (">&-", 2, "stdout: closed; send it to a file, or to /dev/null\n"),
-        ("| true", 141, ""),
-    ],
-)
+@pytest.mark.parametrize(("where", "code", "says"), [
+    (">/dev/full", 2, "stdout: cannot be written (No space left on device); send it elsewhere\n"),
+    (">&-", 2, "stdout: closed; send it to a file, or to /dev/null\n"),
+    ("| true", 141, ""),
+])  # fmt: skip
 def test_a_stdout_that_takes_nothing_ends_it_without_a_traceback(where, code, says, run, corpus, tmp_path):
     program = f"{sys.executable} -m lt_lightning.evaluate {ticket_of(run)} data={corpus} -o {tmp_path / 'found'}"
     command = f"set -o pipefail; {program} {where}"
@@ -249,3 +225,62 @@ def test_numbers_of_all_test_rows_need_no_such_words(run):
     assert "tested_rows" not in (run / "results.csv").read_text(encoding="utf-8")
     assert "shortest" not in render_page(read_run(run), []) + facts.subtitle(Description.from_json(described))
     assert "shortest" not in (ticket_of(run).parent / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with a file and a folder with odd names in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my reviews, {1}.csv").touch()
+    (tmp_path / "a=b").mkdir()
+    (tmp_path / "imdb").mkdir()
+    (tmp_path / "notes.txt").touch()
+    return tmp_path
+
+
+def test_a_name_is_the_group_of_training(folder):
+    request = read_request(["data=imdb", "data.path=elsewhere", "split=train", "data.text_column=body"])
+    assert (request.name, request.file, request.split) == ("imdb", None, "train")
+    data = request.data
+    assert (data.name, data.path, data.text_column) == ("IMDB", "elsewhere", "body")
+    assert data.class_names == ["negative", "positive"]
+
+
+def test_a_file_and_a_folder_are_what_they_are_whatever_their_names(folder):
+    file = read_request(["data=my reviews, {1}.csv", "data.limit=5"])
+    assert (file.name, file.file, file.split) == ("my reviews, {1}", Path("my reviews, {1}.csv"), None)
+    assert (file.data.label_column, file.data.limit) == ("label", 5)
+    part = read_request(["data=my reviews, {1}.csv", "split=valid"])
+    assert (part.name, part.file, part.split, part.data.path) == ("my reviews, {1}", None, "valid", str(file.file))
+    assert read_request(["data=a=b"]).data.path == "a=b"
+    assert read_request(["data=a=b"]).split == "test"
+    assert read_request(["data=./imdb"]).data.name == "files"  # the group goes first
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    ([], ("data: ", "missing", "pydocs")), (["data="], ("data: ", "missing")),
+    (["agnews"], ("'agnews'", "key=value")), (["data=agnew"], ("data: ", "'agnew'", "did you mean agnews?")),
+    (["data=gone.csv"], ("data: ", "gone.csv does not exist")),
+    (["data=notes.txt"], ("data: ", "notes.txt", ".csv, .tsv, .jsonl, .parquet")),
+    (["data=pairs"], ("data: ", "pairs of strings", "labelled texts")),
+    (["data=reversal"], ("data: ", "pairs of strings")), (["data=imdb", "data=imdb"], ("data: ", "twice")),
+    (["data=imdb", "split=tets"], ("split: ", "'tets'", "did you mean test?", "test, train, valid")),
+    (["data=my reviews, {1}.csv", "data.test_fraction=2"], ("data.test_fraction: ", "between 0 and 1")),
+    (["data=imdb", "spilt=test"], ("spilt: ", "did you mean split?")),
+    (["data=imdb", "data.text_colum=a"], ("data.text_colum: ", "did you mean data.text_column?")),
+    (["data=imdb", "data.max_length=5"], ("data.max_length: ", "the ticket determines it")),
+    (["data=imdb", "seed=5"], ("seed: ", "no such setting here")),
+    (["data=imdb", "data.limit=some"], ("data.limit: ", "'some'", "whole number")),
+    (["data=imdb", "data.limit=0"], ("data.limit: ", "0", "at least 1")),
+    (["data=imdb", "data.limit=[1"], ("data.limit=[1", "quotes")),
+    (["data=imdb", "data.label_column=null"], ("data.label_column: ",)),
+    (["data=imdb", "data.class_names=[a"], ("data.class_names=[a",)),
+    (["data=a=b", "data.path=c"], ("data.path: ", "data=a=b")),
+    (["data=a=b", "data.hub=c"], ("data.hub: ", "data=a=b")),
+], ids=" ".join)  # fmt: skip
+def test_what_makes_no_sense_is_one_line(words, said, folder):
+    with pytest.raises(SettingError) as raised:
+        read_request(words)
+    message = str(raised.value)
+    assert "\n" not in message
+    assert [word for word in said if word not in message] == [], message

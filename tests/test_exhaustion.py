@@ -1,7 +1,5 @@
 """Rounds that prune nothing or leave nothing alive are refused before they train; weights that are not finite, too."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,12 +12,9 @@ import torch
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.exhaustion import check_round, check_rounds
 from lt_lightning.lottery import LotteryError, Mask, Settings, prune
-from lt_lightning.lottery.settings import Scope
 from lt_lightning.runs.records import Record, read_records
 from lt_lightning.runs.round_ticket import RoundTicket, read_rewind_weights, write_rewind_weights
 from lt_lightning.runs.rounds import PlayedRound, find_standing, ticket_path, write_round
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
 Play = Callable[..., Path]
 
@@ -44,9 +39,7 @@ def possible_rounds(sizes: Sequence[int], settings: Settings) -> int:
 @pytest.mark.parametrize("scope", ["layerwise", "global"])
 @pytest.mark.parametrize("amount", [0.1, 0.2, 0.5, 0.9, 0.9999])
 @pytest.mark.parametrize("sizes", [(1000, 30, 4), (7, 3), (1,), (2, 1)])
-def test_as_many_rounds_are_possible_as_prune_and_leave_something(
-    sizes: tuple[int, ...], amount: float, scope: Scope
-) -> None:
+def test_as_many_rounds_are_possible_as_prune_and_leave_something(sizes, amount, scope):
     settings = Settings(amount=amount, scope=scope)
     possible = possible_rounds(sizes, settings)
     check_rounds(sizes, settings, first=1, rounds=possible)
@@ -62,16 +55,11 @@ def test_a_share_keeps_its_digits_in_the_message() -> None:
         check_rounds([320_000], Settings(amount=0.999999), first=1, rounds=1)
 
 
-@pytest.mark.parametrize(
-    ("setting", "said"),
-    [
-        ("pruning.rounds=60", "pruning.rounds: 60 is too many"),
-        ("pruning.amount=0.999999", "pruning.amount: 0.999999 would"),
-    ],
-)
-def test_a_run_that_runs_out_of_parameters_is_refused_before_it_begins(
-    play: Play, tmp_path: Path, setting: str, said: str
-) -> None:
+@pytest.mark.parametrize(("setting", "said"), [
+    ("pruning.rounds=60", "pruning.rounds: 60 is too many"),
+    ("pruning.amount=0.999999", "pruning.amount: 0.999999 would"),
+])  # fmt: skip
+def test_a_run_that_runs_out_of_parameters_is_refused_before_it_begins(play, tmp_path, setting, said):
     with pytest.raises(SettingError, match=f"^{re.escape(said)}"):
         play(tmp_path / "run", setting)
     assert not list((tmp_path / "run").iterdir())

@@ -5,12 +5,12 @@ import dataclasses
 import json
 import math
 import os
-import random
 import re
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +20,13 @@ from safetensors import safe_open
 
 from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
-from lt_lightning.data.module import TextDataModule
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.experiment import run_experiment
 from lt_lightning.experiment.trainer import Unprofiled, make_trainer
-from lt_lightning.models import build_learner
-from lt_lightning.models.learner import predicted_classes
 from lt_lightning.runs.records import ConfusionRecord, EpochRecord, LayerRecord, Record, read_records
 from lt_lightning.runs.round_ticket import RoundTicket
+from trials.kills import THEMES, write_corpus
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
-
-THEMES = {
-    "animals": ["cat", "dog", "horse", "cow", "sheep"],
-    "food": ["bread", "cheese", "apple", "soup", "rice"],
-    "tools": ["hammer", "saw", "drill", "nail", "screw"],
-}
-COMMON = ["the", "a", "of", "and", "with", "some", "very", "old", "new", "here"]
 SMALL = ["model.filters=4", "embedding.dim=6", "data.batch_size=16", "trainer=cpu", "optimizer.lr=0.02"]
 
 Play = Callable[..., Path]
@@ -44,32 +34,12 @@ Play = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three classes of sentences that their themes give away, now and then."""
-    folder = tmp_path_factory.mktemp("corpus")
-    rng = random.Random(0)
-    for split, rows in (("train", 120), ("test", 60)):
-        with (folder / f"{split}.jsonl").open("w") as file:
-            for row in range(rows):
-                label = list(THEMES)[row % 3]
-                words = [rng.choice(THEMES[label] if rng.random() < 0.4 else COMMON) for _ in range(rng.randint(2, 12))]
-                file.write(json.dumps({"text": " ".join(words), "label": label}) + "\n")
-    return folder
+    return write_corpus(tmp_path_factory.mktemp("data") / "corpus", train=120)
 
 
 @pytest.fixture(scope="module")
-def play(corpus: Path, configure: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> Play:
-    """Runs an experiment in this process and gives its run directory; figures take longer than such runs."""
-
-    def play(*overrides: str, report: bool = False) -> Path:
-        config = configure("data=files", f"data.path={corpus}", *SMALL, *overrides)
-        run = tmp_path_factory.mktemp("run")
-        with pytest.MonkeyPatch.context() as patch:
-            if not report:
-                patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
-            run_experiment(config, load_corpus(config.data), run, list(overrides))
-        return run
-
-    return play
+def play(run_settings: Play, corpus: Path) -> Play:
+    return partial(run_settings, ["data=files", f"data.path={corpus}", *SMALL])
 
 
 @pytest.fixture(scope="module")
@@ -129,26 +99,6 @@ def test_tickets_are_zero_where_their_masks_say_and_each_lies_inside_the_last(ru
     for smaller, larger in zip(whole[1:], whole, strict=False):
         assert smaller.mask.is_subset_of(larger.mask)
         assert smaller.mask.alive < larger.mask.alive
-
-
-def test_a_ticket_predicts_what_its_round_was_tested_with(
-    run: Path, corpus: Path, configure: Callable[..., Config]
-) -> None:
-    config = configure("data=files", f"data.path={corpus}", *SMALL)
-    for ticket, record in zip(tickets(run), read_records(run / "results.csv", Record), strict=True):
-        data = TextDataModule(load_corpus(config.data), config.data, config.embedding, seed=5)
-        classifier = build_learner(
-            config.model, config.embedding, config.optimizer, words=len(data.words), classes=3, vectors=None
-        )
-        classifier.network.load_state_dict(dict(ticket.weights))
-        classifier.eval()
-        right = sum(
-            int((predicted_classes(classifier(batch.ids, batch.lengths)) == batch.labels).sum())
-            for batch in data.test_dataloader()
-        )
-        assert right / 60 == pytest.approx(record.test_acc, abs=1e-6)
-        assert ticket.about["class_names"] == sorted(THEMES)
-        assert json.loads(ticket.tokenizer)["model"]["vocab"]["cat"] == data.words.index("cat")
 
 
 def test_a_ticket_is_plain_safetensors(run: Path) -> None:
@@ -254,34 +204,10 @@ def test_an_epoch_cut_short_has_no_validation_to_report(play: Play) -> None:
     assert math.isnan(read_records(run / "results.csv", Record)[0].valid_acc)
 
 
-def test_a_directory_that_holds_a_run_is_left_alone(run: Path, corpus: Path, configure: Callable[..., Config]) -> None:
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    config = configure("data=files", f"data.path={corpus}", *SMALL)
-    with pytest.raises(SettingError, match="holds a run already"):
-        run_experiment(config, load_corpus(config.data), run, [])
-    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-
-
 def test_excluded_parameters_are_never_pruned(play: Play) -> None:
     run = play("pruning.rounds=1", "trainer.max_epochs=1", "pruning.exclude=[embedding.*,*.bias]")
     names = {layer.parameter for layer in read_records(run / "layers.csv", LayerRecord)}
     assert names == {"convs.0.weight", "convs.1.weight", "convs.2.weight", "fc.weight"}
-
-
-def test_a_pattern_that_matches_nothing_is_an_error_by_name(play: Play) -> None:
-    from lt_lightning.lottery import LotteryError
-
-    with pytest.raises(LotteryError, match=r"exclude: the pattern 'bert\*' matches no parameter; there are: embedding"):
-        play("pruning.exclude=[bert*]")
-
-
-@pytest.mark.parametrize("setting", ["trainer.accumulate_grad_batches=3", "trainer.gradient_clip_val=0.01",
-                                     "trainer.precision=bf16-mixed", "optimizer=adamw", "optimizer=sgd"])  # fmt: skip
-def test_pruned_entries_are_zero_whatever_the_trainer_does(play: Play, setting: str) -> None:
-    run = play("pruning.rounds=1", "trainer.max_epochs=1", setting)
-    ticket = tickets(run)[1]
-    assert ticket.mask.sparsity == pytest.approx(0.2, abs=0.01)
-    assert all(not ticket.weights[name][~alive].any() for name, alive in ticket.mask.items())
 
 
 def test_a_pipe_gets_one_line_a_round_without_control_characters(corpus: Path, tmp_path: Path) -> None:
@@ -319,9 +245,7 @@ def test_nothing_is_profiled_unless_somebody_asks_for_it(configure: Callable[...
     assert len(simple.recorded_durations["one"]) == 1
 
 
-def test_slurms_tools_on_the_machine_bring_no_advice(
-    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_slurms_tools_on_the_machine_bring_no_advice(play, tmp_path, monkeypatch):
     srun = tmp_path / "srun"
     srun.write_text("#!/bin/sh\n", encoding="utf-8")
     srun.chmod(0o755)
@@ -331,14 +255,11 @@ def test_slurms_tools_on_the_machine_bring_no_advice(
         play("pruning.rounds=0", "trainer.max_epochs=1")
 
 
-@pytest.mark.parametrize(
-    ("callback", "instead"),
-    [
-        ("LearningRateFinder", "optimizer.lr"),
-        ("BatchSizeFinder", "data.batch_size"),
-        ("ModelPruning, pruning_fn: l1_unstructured", "pruning.amount"),
-    ],
-)
+@pytest.mark.parametrize(("callback", "instead"), [
+    ("LearningRateFinder", "optimizer.lr"),
+    ("BatchSizeFinder", "data.batch_size"),
+    ("ModelPruning, pruning_fn: l1_unstructured", "pruning.amount"),
+])  # fmt: skip
 def test_callbacks_that_fit_or_prune_by_themselves_are_refused_before_round_0(
     configure: Callable[..., Config], corpus: Path, tmp_path: Path, callback: str, instead: str
 ) -> None:

@@ -45,7 +45,6 @@ class Fussy:
 
 @pytest.fixture(autouse=True)
 def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A user's own modules."""
     for name, text in MODULES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
@@ -60,31 +59,28 @@ def explained(group: Mapping[str, Any]) -> str:
     return explain_instantiation(error.value, "trainer")
 
 
-@pytest.mark.parametrize(
-    ("made", "said"),
-    [
-        ({"_target_": "my_thing.Strict", "pth": "x"}, "my_thing.Strict takes no argument pth; did you mean path?; its"),
-        ({"_target_": "my_thing.Strict", "zz": 1}, "takes no argument zz; its arguments: path, decay"),
-        ({"_target_": "my_thing.Strict"}, "my_thing.Strict needs path; add what is missing beside _target_"),
-        ({"_target_": "my_thing.Strict", "path": "/no/such"}, "failed: FileNotFoundError: [Errno 2] No such file"),
-        ({"_target_": "my_thing.Average", "decay": "a"}, "my_thing.Average failed: TypeError: can only concatenate"),
-        ({"_target_": "my_thing.Fussy", "decay": 2}, "my_thing.Fussy failed: ValueError: decay must lie in (0, 1)"),
-        ({"_target_": "my_thing.Needy"}, "needs the package no_such_package; pip install no-such-package"),
-        ({"_target_": "my_importer.X"}, "my_importer.X needs the package no_such_package; pip install no-such-package"),
-        ({"_target_": "my_mistake.X"}, "my_mistake.X cannot be imported (ZeroDivisionError: division by zero)"),
-        ({"_target_": "my_typo.X"}, "my_typo.X cannot be imported (SyntaxError: invalid syntax"),
-        ({"_target_": "my_thing.Avrage"}, "my_thing has no Avrage; did you mean Average?"),
-        ({"_target_": "my_thin.Average"}, "there is no module my_thin; correct _target_=my_thin.Average, or install"),
-        ({"_target_": "my_thing"}, "give the full name of a class or function"),
-        ({"_target_": ""}, "_target_ is empty; give the full name of a class or function"),
-        ({"_target_": 3}, "_target_ is 3, of type int; give the full name of a class or function"),
-        (
-            {"_target_": "pytorch_lightning.callbacks.EarlyStoping", "monitor": "x"},
-            "pytorch_lightning.callbacks has no EarlyStoping; did you mean EarlyStopping?",
-        ),
-        ({"_target_": "pytorch_lightning.loggers.CometLogger"}, "needs comet-ml"),
-    ],
-)
+@pytest.mark.parametrize(("made", "said"), [
+    ({"_target_": "my_thing.Strict", "pth": "x"}, "my_thing.Strict takes no argument pth; did you mean path?; its"),
+    ({"_target_": "my_thing.Strict", "zz": 1}, "takes no argument zz; its arguments: path, decay"),
+    ({"_target_": "my_thing.Strict"}, "my_thing.Strict needs path; add what is missing beside _target_"),
+    ({"_target_": "my_thing.Strict", "path": "/no/such"}, "failed: FileNotFoundError: [Errno 2] No such file"),
+    ({"_target_": "my_thing.Average", "decay": "a"}, "my_thing.Average failed: TypeError: can only concatenate"),
+    ({"_target_": "my_thing.Fussy", "decay": 2}, "my_thing.Fussy failed: ValueError: decay must lie in (0, 1)"),
+    ({"_target_": "my_thing.Needy"}, "needs the package no_such_package; pip install no-such-package"),
+    ({"_target_": "my_importer.X"}, "my_importer.X needs the package no_such_package; pip install no-such-package"),
+    ({"_target_": "my_mistake.X"}, "my_mistake.X cannot be imported (ZeroDivisionError: division by zero)"),
+    ({"_target_": "my_typo.X"}, "my_typo.X cannot be imported (SyntaxError: invalid syntax"),
+    ({"_target_": "my_thing.Avrage"}, "my_thing has no Avrage; did you mean Average?"),
+    ({"_target_": "my_thin.Average"}, "there is no module my_thin; correct _target_=my_thin.Average, or install"),
+    ({"_target_": "my_thing"}, "give the full name of a class or function"),
+    ({"_target_": ""}, "_target_ is empty; give the full name of a class or function"),
+    ({"_target_": 3}, "_target_ is 3, of type int; give the full name of a class or function"),
+    (
+        {"_target_": "pytorch_lightning.callbacks.EarlyStoping", "monitor": "x"},
+        "pytorch_lightning.callbacks has no EarlyStoping; did you mean EarlyStopping?",
+    ),
+    ({"_target_": "pytorch_lightning.loggers.CometLogger"}, "needs comet-ml"),
+])  # fmt: skip
 def test_the_line_names_the_cause_and_the_remedy(made: dict[str, Any], said: str) -> None:
     line = explained({"callbacks": [{"_target_": "builtins.dict"}, made]})
     assert line.startswith("trainer.callbacks[1]: ")
@@ -117,18 +113,12 @@ def test_what_hydra_itself_makes_is_explained_too() -> None:
     assert explain(error.value).startswith("hydra.launcher: my_thing.Needy needs the package no_such_package; pip")
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        (
-            {"callbacks": [{"_target_": "builtins.dict"}]},
-            "trainer.callbacks[0]: dict is no Callback of Lightning's",
-        ),
-        ({"logger": {"_target_": "builtins.dict"}}, "trainer.logger: dict is no Logger of Lightning's"),
-        ({"callbacks": [{"_target_": "my_thing.Fussy", "_partial_": True}]}, "trainer.callbacks[0]: "),
-        ({"profiler": {"_target_": "my_thing.Strict"}}, "trainer.profiler: my_thing.Strict needs path"),
-    ],
-)
+@pytest.mark.parametrize(("settings", "said"), [
+    ({"callbacks": [{"_target_": "builtins.dict"}]}, "trainer.callbacks[0]: dict is no Callback of Lightning's"),
+    ({"logger": {"_target_": "builtins.dict"}}, "trainer.logger: dict is no Logger of Lightning's"),
+    ({"callbacks": [{"_target_": "my_thing.Fussy", "_partial_": True}]}, "trainer.callbacks[0]: "),
+    ({"profiler": {"_target_": "my_thing.Strict"}}, "trainer.profiler: my_thing.Strict needs path"),
+])  # fmt: skip
 def test_a_trainer_refuses_what_lightning_could_not_call(settings: dict[str, Any], said: str, tmp_path: Path) -> None:
     from lt_lightning.experiment.trainer import make_trainer
 

@@ -1,8 +1,6 @@
 """What stands in results.csv was measured on the weights of the ticket beside it, whatever callbacks swap weights."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +11,12 @@ import torch.nn.functional as F
 
 from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
-from lt_lightning.experiment.experiment import load_data, run_experiment
+from lt_lightning.experiment.experiment import load_data
 from lt_lightning.models import build_learner
 from lt_lightning.runs.records import EpochRecord, Record, read_records
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.runs.rounds import ticket_path
-from trials.kills import SMALL, outcome, write_corpus
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
+from trials.kills import SMALL, outcome
 
 LIGHTNING = "pytorch_lightning.callbacks"
 SWA = f"{{_target_: {LIGHTNING}.StochasticWeightAveraging, swa_lrs: 0.5, swa_epoch_start: 2}}"
@@ -57,20 +53,17 @@ Play = Callable[..., tuple[Path, Config]]
 
 
 @pytest.fixture(scope="module")
-def play(configure: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
-    """Plays a small run in this process, without its figures; gives its directory and its settings."""
-    corpus = tmp_path_factory.mktemp("data") / "corpus"
-    write_corpus(corpus)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
+def play(
+    corpus: Path, configure: Callable[..., Config], play_small: Callable[..., Path], tmp_path_factory: Any
+) -> Play:
+    """Run small settings and return the run's directory and its settings."""
 
-        def play(*overrides: str) -> tuple[Path, Config]:
-            config = configure("data=files", f"data.path={corpus}", *SMALL, "pruning.rounds=1", *overrides)
-            run = tmp_path_factory.mktemp("run")
-            run_experiment(config, load_corpus(config.data), run, list(overrides))
-            return run, config
+    def play(*overrides: str) -> tuple[Path, Config]:
+        chosen = ("pruning.rounds=1", *overrides)
+        run = play_small(tmp_path_factory.mktemp("run"), *chosen)
+        return run, configure("data=files", f"data.path={corpus}", *SMALL, *chosen)
 
-        yield play
+    return play
 
 
 def measured(run: Path, config: Config, round: int) -> dict[str, float]:
@@ -97,27 +90,16 @@ def measured(run: Path, config: Config, round: int) -> dict[str, float]:
     return found
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        (f"trainer.callbacks=[{EMA}]",),
-        (f"trainer.callbacks=[{SWAPPING}]",),
-        (f"trainer.callbacks=[{SWAPPING}]", "test_on=best"),
-        pytest.param((f"trainer.callbacks=[{EMA}]", "test_on=best"), marks=pytest.mark.slow),
-        pytest.param((f"trainer.callbacks=[{LATE}]", "test_on=best"), marks=pytest.mark.slow),
-        pytest.param((f"trainer.callbacks=[{SWA}]",), marks=pytest.mark.slow),
-        pytest.param((f"trainer.callbacks=[{SWA}]", "test_on=best"), marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("settings", [
+    (), (f"trainer.callbacks=[{EMA}]",), (f"trainer.callbacks=[{SWAPPING}]",),
+    (f"trainer.callbacks=[{SWAPPING}]", "test_on=best"),
+    pytest.param((f"trainer.callbacks=[{EMA}]", "test_on=best"), marks=pytest.mark.slow),
+    pytest.param((f"trainer.callbacks=[{LATE}]", "test_on=best"), marks=pytest.mark.slow),
+    pytest.param((f"trainer.callbacks=[{SWA}]",), marks=pytest.mark.slow),
+    pytest.param((f"trainer.callbacks=[{SWA}]", "test_on=best"), marks=pytest.mark.slow),
+])  # fmt: skip
 def test_a_record_is_of_the_ticket_beside_it(play: Play, settings: tuple[str, ...]) -> None:
     run, config = play(*settings)
-    for record in read_records(run / "results.csv", Record):
-        for name, value in measured(run, config, record.round).items():
-            assert getattr(record, name) == pytest.approx(value, abs=1e-6), (record.round, name)
-
-
-def test_the_plain_loop_measures_what_ordinary_runs_record(play: Play) -> None:
-    run, config = play()
     for record in read_records(run / "results.csv", Record):
         for name, value in measured(run, config, record.round).items():
             assert getattr(record, name) == pytest.approx(value, abs=1e-6), (record.round, name)
@@ -131,9 +113,7 @@ def test_a_swap_is_not_what_the_epochs_say(play: Play) -> None:
     assert record.valid_loss != epochs[-1].valid_loss
 
 
-def test_a_callback_that_swaps_nothing_changes_no_bit_and_costs_no_validation(
-    play: Play, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_callback_that_swaps_nothing_changes_no_bit_and_costs_no_validation(play, monkeypatch):
     calls: list[str] = []
     for name in ("validate", "test"):
         original = getattr(pl.Trainer, name)

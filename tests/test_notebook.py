@@ -20,7 +20,7 @@ from lt_lightning.lottery import derive_seed, reinitialize
 from lt_lightning.models import Learner, MultiCNN, RecurrentClassifier, build_learner
 from lt_lightning.models.build import build_optimizer
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec")
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
 WORDS, CLASSES, EPOCHS, ROUNDS = 40, 3, 2, 5
 Arrays = dict[str, np.ndarray]
@@ -105,9 +105,7 @@ def fresh_weights(network: nn.Module, number: int) -> Arrays:
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize(("mode", "rewind"), [("lt", "init"), ("lr_l", "last"), ("random", "random")])
-def test_five_rounds_give_the_notebooks_masks_and_weights(
-    network: str, mode: str, rewind: str, configure: Callable[..., Config]
-) -> None:
+def test_five_rounds_give_the_notebooks_masks_and_weights(network, mode, rewind, configure):
     config = configure("+experiment=notebook", f"pruning.rewind={rewind}", "optimizer.lr=0.02", "data.path=.")
     assert config.test_on == "last"
     torch.manual_seed(1)

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import random
 import re
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lt_lightning.config.schema import Config, TrainerConfig
+from lt_lightning.config.schema import TrainerConfig
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.experiment import run_experiment
@@ -23,9 +22,7 @@ from lt_lightning.experiment.launch import find_launch
 from lt_lightning.runs.records import Record, read_records
 from lt_lightning.runtime.job import Job, Launch
 from lt_lightning.runtime.launcher import supervise
-from trials.kills import outcome
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
+from trials.kills import outcome, write_corpus
 
 SMALL = ["model.filters=4", "embedding.dim=6", "optimizer.lr=0.02", "model.dropout=0", "pruning.rounds=2"]
 ENDLESS = ["trainer=ddp_cpu", "trainer.max_epochs=100000", "name=endless"]
@@ -43,15 +40,7 @@ class Trouble(pl.Callback):
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes of sentences that a word gives away."""
-    folder, rng = tmp_path_factory.mktemp("corpus"), random.Random(0)
-    for split, rows in (("train", 120), ("test", 60)):
-        with (folder / f"{split}.jsonl").open("w") as file:
-            for row in range(rows):
-                words = [rng.choice(["a", "the", "of", "very", "old", "and"]) for _ in range(rng.randint(2, 12))]
-                words.insert(rng.randint(0, 2), ["cat", "saw", "pie"][row % 3])
-                file.write(json.dumps({"text": " ".join(words), "label": row % 3}) + "\n")
-    return folder
+    return write_corpus(tmp_path_factory.mktemp("data") / "corpus", train=120)
 
 
 @pytest.fixture
@@ -75,7 +64,6 @@ def start(corpus: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Pop
 
 
 def workers(supervisor: int) -> list[int]:
-    """The processes that a supervisor has started, by rank."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -103,7 +91,6 @@ def wait_for(holds: Callable[[], object], seconds: float) -> bool:
 
 
 def wait_until_training(process: subprocess.Popen[str], folder: Path) -> list[int]:
-    """Returns the workers, by rank, once they are in the middle of a round."""
     logs = folder / "outputs/endless"
     assert wait_for(lambda: any("registered" in log.read_text() for log in logs.glob("*/train.log")), 60)
     time.sleep(0.5)
@@ -117,10 +104,7 @@ def without_seconds(run: Path) -> list[Record]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rewind", ["init", "random"])
-def test_two_processes_leave_one_run_with_one_processs_numbers(
-    start: Callable[..., subprocess.Popen[str]], corpus: Path, configure: Callable[..., Config], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, rewind: str,
-) -> None:  # fmt: skip
+def test_two_processes_leave_one_run_with_one_processs_numbers(start, corpus, configure, tmp_path, monkeypatch, rewind):
     common = ["trainer.max_epochs=2", f"pruning.rewind={rewind}", "scheduler=cosine"]
     process = start("trainer=ddp_cpu", "data.batch_size=16", "name=two", *common)
     printed, errors = process.communicate(timeout=120)
@@ -144,9 +128,7 @@ def test_two_processes_leave_one_run_with_one_processs_numbers(
 
 
 @pytest.mark.slow
-def test_one_process_of_a_distributed_strategy_plays_alone_under_torchrun(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_process_of_a_distributed_strategy_plays_alone_under_torchrun(start, tmp_path, monkeypatch):
     # As torchrun sets them for one process: it would have its own store, which nothing serves here.
     torchrun = {"TORCHELASTIC_RUN_ID": "7", "TORCHELASTIC_USE_AGENT_STORE": "True", "MASTER_PORT": "1"}
     for name, value in {**torchrun, "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}.items():
@@ -158,9 +140,7 @@ def test_one_process_of_a_distributed_strategy_plays_alone_under_torchrun(
 
 
 @pytest.mark.slow
-def test_a_sweep_of_several_processes_each_gives_every_job_its_directory(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
-) -> None:
+def test_a_sweep_of_several_processes_each_gives_every_job_its_directory(start, tmp_path):
     job = ["trainer=ddp_cpu", "trainer.max_epochs=1", "pruning.rounds=1", "name=swept"]
     process = start(*job, "seed=0,1", flags=["-m"])
     printed, errors = process.communicate(timeout=180)
@@ -177,9 +157,7 @@ def test_a_sweep_of_several_processes_each_gives_every_job_its_directory(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("rank", "number"), [(0, signal.SIGKILL), (1, signal.SIGKILL), (1, signal.SIGTERM)])
-def test_a_rank_that_is_killed_ends_the_run_with_a_line_that_names_it(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path, rank: int, number: signal.Signals
-) -> None:
+def test_a_rank_that_is_killed_ends_the_run_with_a_line_that_names_it(start, tmp_path, rank, number):
     process = start(*ENDLESS)
     ranks = wait_until_training(process, tmp_path)
     os.kill(ranks[rank], number)
@@ -192,30 +170,18 @@ def test_a_rank_that_is_killed_ends_the_run_with_a_line_that_names_it(
 
 
 @pytest.mark.slow
-def test_a_supervisor_that_is_killed_takes_its_processes_along(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("starting", [False, True])
+def test_a_supervisor_that_is_killed_takes_its_processes_along(start, tmp_path, starting):
     process = start(*ENDLESS)
-    ranks = wait_until_training(process, tmp_path)
-    process.kill()
-    assert wait_for(lambda: not any(is_running(pid) for pid in ranks), 10)
-
-
-@pytest.mark.slow
-def test_a_supervisor_that_is_killed_as_they_start_takes_them_along(
-    start: Callable[..., subprocess.Popen[str]],
-) -> None:
-    process = start(*ENDLESS)
-    assert wait_for(lambda: len(workers(process.pid)) == 2, 60)
-    ranks = workers(process.pid)
+    if starting:
+        assert wait_for(lambda: len(workers(process.pid)) == 2, 60)
+    ranks = workers(process.pid) if starting else wait_until_training(process, tmp_path)
     process.kill()
     assert wait_for(lambda: not any(is_running(pid) for pid in ranks), 30)
 
 
 @pytest.mark.slow
-def test_a_run_in_two_processes_that_was_killed_goes_on_to_the_same_bytes(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
-) -> None:
+def test_a_run_in_two_processes_that_was_killed_goes_on_to_the_same_bytes(start, tmp_path):
     common = ["trainer=ddp_cpu", "model.dropout=0.5", "trainer.max_epochs=30", "test_on=best", "scheduler=cosine"]
     whole = start(*common, "hydra.run.dir=whole")
     assert (whole.wait(120), whole.communicate()[1]) == (0, "")
@@ -245,9 +211,7 @@ def test_a_rank_that_is_killed_before_they_meet_ends_the_run(start: Callable[...
 
 
 @pytest.mark.slow
-def test_an_interrupt_from_the_keyboard_is_the_supervisors_affair(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
-) -> None:
+def test_an_interrupt_from_the_keyboard_is_the_supervisors_affair(start, tmp_path):
     process = start(*ENDLESS)
     ranks = wait_until_training(process, tmp_path)
     for pid in ranks:
@@ -263,9 +227,7 @@ def test_an_interrupt_from_the_keyboard_is_the_supervisors_affair(
 
 
 @pytest.mark.slow
-def test_a_mistake_that_only_the_processes_find_is_said_once(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
-) -> None:
+def test_a_mistake_that_only_the_processes_find_is_said_once(start, tmp_path):
     process = start("trainer=ddp_cpu", "pruning.exclude=[nosuch]", "name=typo")
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
@@ -275,9 +237,7 @@ def test_a_mistake_that_only_the_processes_find_is_said_once(
 
 
 @pytest.mark.slow
-def test_a_defect_in_one_process_ends_the_run_with_its_traceback(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
-) -> None:
+def test_a_defect_in_one_process_ends_the_run_with_its_traceback(start, tmp_path):
     (tmp_path / "trouble.py").write_text(TROUBLE)
     process = start("trainer=ddp_cpu", "trainer.callbacks=[{_target_: trouble.Trouble}]", "name=broken")
     _, errors = process.communicate(timeout=60)
@@ -289,32 +249,21 @@ def test_a_defect_in_one_process_ends_the_run_with_its_traceback(
     assert "output of rank 1:\nsome advice" in log.read_text()
 
 
-def test_what_a_process_says_of_the_settings_is_raised_where_it_was_started(
-    configure: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_what_a_process_says_of_the_settings_is_raised_where_it_was_started(configure, tmp_path):
     config = configure("data=files", r"data.path=/no/such/\${folder}", "trainer=ddp_cpu")
     with pytest.raises(SettingError, match=r"^data\.path: /no/such/\$\{folder\} does not exist"):
         supervise(Job(config, tmp_path), 2)
     assert not workers(os.getpid())
 
 
-@pytest.mark.parametrize(
-    ("settings", "processes"),
-    [
-        ({}, 0),
-        ({"devices": 2}, 2),
-        ({"devices": "3", "accelerator": "cpu"}, 3),
-        ({"devices": 2, "strategy": "ddp_find_unused_parameters_true"}, 2),
-        ({"devices": 1, "strategy": "ddp"}, 1),
-        ({"devices": 1, "strategy": "auto"}, 0),
-        ({"devices": "auto", "accelerator": "cpu"}, 0),
-        ({"devices": "auto", "accelerator": "cpu", "strategy": "ddp"}, 1),
-        ({"devices": 2, "accelerator": "cpu", "strategy": {"_target_": "pytorch_lightning.strategies.DDPStrategy"}}, 2),
-    ],
-)
-def test_as_many_processes_are_started_as_the_settings_ask_for(
-    configure: Callable[..., Config], settings: dict[str, object], processes: int
-) -> None:
+@pytest.mark.parametrize(("settings", "processes"), [
+    ({}, 0), ({"devices": 2}, 2), ({"devices": "3", "accelerator": "cpu"}, 3),
+    ({"devices": 2, "strategy": "ddp_find_unused_parameters_true"}, 2), ({"devices": 1, "strategy": "ddp"}, 1),
+    ({"devices": 1, "strategy": "auto"}, 0), ({"devices": "auto", "accelerator": "cpu"}, 0),
+    ({"devices": "auto", "accelerator": "cpu", "strategy": "ddp"}, 1),
+    ({"devices": 2, "accelerator": "cpu", "strategy": {"_target_": "pytorch_lightning.strategies.DDPStrategy"}}, 2),
+])  # fmt: skip
+def test_as_many_processes_are_started_as_the_settings_ask_for(configure, settings, processes):
     trainer = dataclasses.replace(configure().trainer, **settings)
     assert find_launch(trainer, {}) == Launch(start=processes)
 
@@ -323,16 +272,13 @@ SLURM = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "lottery", "SLURM_NTASKS": "4", 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "1", "RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4"}
 
 
-@pytest.mark.parametrize(
-    ("environ", "launch"),
-    [
-        (TORCHRUN, Launch(rank=3, launcher="torchrun")),
-        ({**TORCHRUN, **SLURM, "SLURM_PROCID": "1"}, Launch(rank=3, launcher="torchrun")),
-        ({**SLURM, "SLURM_PROCID": "2"}, Launch(rank=2, launcher="slurm")),
-        ({"LOCAL_RANK": "0"}, Launch(rank=0, launcher="environ")),
-        ({"LOCAL_RANK": "1", "NODE_RANK": "1"}, Launch(rank=3, launcher="environ")),
-    ],
-)
+@pytest.mark.parametrize(("environ", "launch"), [
+    (TORCHRUN, Launch(rank=3, launcher="torchrun")),
+    ({**TORCHRUN, **SLURM, "SLURM_PROCID": "1"}, Launch(rank=3, launcher="torchrun")),
+    ({**SLURM, "SLURM_PROCID": "2"}, Launch(rank=2, launcher="slurm")),
+    ({"LOCAL_RANK": "0"}, Launch(rank=0, launcher="environ")),
+    ({"LOCAL_RANK": "1", "NODE_RANK": "1"}, Launch(rank=3, launcher="environ")),
+])  # fmt: skip
 def test_the_processes_of_a_launcher_start_none_and_know_their_rank(environ: dict[str, str], launch: Launch) -> None:
     assert find_launch(TrainerConfig(devices=2, strategy="ddp", num_nodes=2), environ) == launch
 
@@ -344,13 +290,10 @@ def test_several_machines_need_a_launcher() -> None:
             find_launch(trainer, environ)
 
 
-@pytest.mark.parametrize(
-    "environ",
-    [
-        {"LOCAL_RANK": "1"}, {"RANK": "1"}, {"SLURM_PROCID": "2"}, {"JSM_NAMESPACE_RANK": "1"},
-        {**SLURM, "SLURM_PROCID": "3"}, {"SLURM_NTASKS": "4", "SLURM_PROCID": "1"}, TORCHRUN,
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("environ", [
+    {"LOCAL_RANK": "1"}, {"RANK": "1"}, {"SLURM_PROCID": "2"}, {"JSM_NAMESPACE_RANK": "1"},
+    {**SLURM, "SLURM_PROCID": "3"}, {"SLURM_NTASKS": "4", "SLURM_PROCID": "1"}, TORCHRUN,
+])  # fmt: skip
 def test_a_run_of_one_process_is_alone_whatever_the_environment_says(environ: dict[str, str]) -> None:
     assert find_launch(TrainerConfig(devices=1), environ) == Launch()
     assert find_launch(TrainerConfig(devices="auto", accelerator="cpu", max_epochs=1), environ) == Launch()

@@ -1,7 +1,5 @@
 """Values reach the configuration as they were typed; what Hydra can read keeps its meaning."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,17 +15,13 @@ from lt_lightning.config.schema import Config, register_schema
 
 
 def read(argument: str) -> object:
-    """Return the value that Hydra reads from an argument."""
     return OverridesParser.create().parse_override(argument).value()
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        "größe", "/a/my texts", "/a/b(1).csv", "/a/b (copy)/c", "a=b", "~/x", "it's", "日本", "a#b", "a&b!", "f(x)",
-        ";", ",", "|", "\t", "\\t", "007", "1_0", "1e3", "1.50", "true", "2026", "C:\\x y", "x[1]", "Text (lang)",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("value", [
+    "größe", "/a/my texts", "/a/b(1).csv", "/a/b (copy)/c", "a=b", "~/x", "it's", "日本", "a#b", "a&b!", "f(x)",
+    ";", ",", "|", "\t", "\\t", "007", "1_0", "1e3", "1.50", "true", "2026", "C:\\x y", "x[1]", "Text (lang)",
+])  # fmt: skip
 @pytest.mark.parametrize("key", ["name", "data.path", "data.text_column", "data.delimiter"])
 def test_a_text_is_what_was_typed(configure: Callable[..., Config], key: str, value: str) -> None:
     register_schema()
@@ -44,27 +38,21 @@ def test_any_text_can_be_quoted(text: str, end: str) -> None:
     assert read(f"name={quoted(text + end)}") == text + end
 
 
-@pytest.mark.parametrize(
-    "argument",
-    [
-        "seed=0,1", "seed=range(1,3)", "pruning.rewind=init,last", "model.widths=[3,4]", "data.class_names=[a,b]",
-        "trainer.callbacks=[{_target_: my.Callback}]", "data.path=${oc.env:HOME}/x", "name='größe'", "data.path=null",
-        "+experiment=quickstart", "~pruning.amount", "name=", "optimizer.lr=1e-3", "data.path=choice(a,b)",
-        "name='open", "data.limit=[1", "pruning.ämount=1", "pruning.amount =0.2", "=3", "resume=/a/b(1)",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("argument", [
+    "seed=0,1", "seed=range(1,3)", "pruning.rewind=init,last", "model.widths=[3,4]", "data.class_names=[a,b]",
+    "trainer.callbacks=[{_target_: my.Callback}]", "data.path=${oc.env:HOME}/x", "name='größe'", "data.path=null",
+    "+experiment=quickstart", "~pruning.amount", "name=", "optimizer.lr=1e-3", "data.path=choice(a,b)",
+    "name='open", "data.limit=[1", "pruning.ämount=1", "pruning.amount =0.2", "=3", "resume=/a/b(1)",
+])  # fmt: skip
 def test_what_hydra_reads_or_nobody_can_stays_as_it_is(argument: str) -> None:
     assert quote(argument) == argument
 
 
-@pytest.mark.parametrize(
-    ("argument", "value"),
-    [
-        ("data.class_names=[größe, Sci (tech),'a, b']", ["größe", "Sci (tech)", "a, b"]),
-        ("data.class_names=[01,1e3,true,1.50]", ["01", "1e3", "true", "1.50"]),
-        ("pruning.exclude=[größe.*]", ["größe.*"]),
-    ],
-)
+@pytest.mark.parametrize(("argument", "value"), [
+    ("data.class_names=[größe, Sci (tech),'a, b']", ["größe", "Sci (tech)", "a, b"]),
+    ("data.class_names=[01,1e3,true,1.50]", ["01", "1e3", "true", "1.50"]),
+    ("pruning.exclude=[größe.*]", ["größe.*"]),
+])  # fmt: skip
 def test_elements_of_a_list_are_what_was_typed(argument: str, value: list[str]) -> None:
     assert list(map(str, read(quote(argument)))) == value  # pyright: ignore[reportArgumentType, reportCallIssue]
 

@@ -6,10 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from lt_lightning.config.schema import Config
-from lt_lightning.data.corpus import load_corpus
-from lt_lightning.data.sources.pairs import load_pairs
-from lt_lightning.experiment.experiment import run_experiment
 from lt_lightning.runs.reading import read_description
 from lt_lightning.runs.records import EpochRecord, ExampleRecord, Record, read_records
 from lt_lightning.runs.round_ticket import RoundTicket
@@ -28,17 +24,9 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def play(configure: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> Play:
+def play(run_settings: Play) -> Play:
     def play(experiment: str, *overrides: str, report: bool = False) -> Path:
-        config = configure(f"+experiment={experiment}", "trainer.accelerator=cpu", *overrides)
-        pairs = experiment in ("hihello", "seq2seq")
-        corpus = load_pairs(config.data, config.seed) if pairs else load_corpus(config.data)
-        run = tmp_path_factory.mktemp("run")
-        with pytest.MonkeyPatch.context() as patch:
-            if not report:  # figures take longer than such runs
-                patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
-            run_experiment(config, corpus, run, [])
-        return run
+        return run_settings([f"+experiment={experiment}", "trainer.accelerator=cpu"], *overrides, report=report)
 
     return play
 
@@ -65,46 +53,13 @@ def test_a_simple_network_learns_to_answer_hihell_with_ihello_above_its_floor(pl
     assert math.log(1 + 4 * math.exp(-2)) < losses(run)[-1] < 0.55  # the lecture's run ends at 0.458
 
 
-@pytest.mark.slow
-def test_states_as_logits_keep_the_loss_above_its_floor_however_long_it_is_trained(play: Play) -> None:
-    run = play("hihello", "pruning.rounds=0", "trainer.max_epochs=400", "seed=1")
-    floor = math.log(1 + 4 * math.exp(-2))
-    assert floor < losses(run)[-1] < floor + 0.02
-
-
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("given", ["onehot", pytest.param("embedding", marks=pytest.mark.slow)])
-def test_with_a_linear_head_the_loss_falls_below_a_hundredth_within_100_epochs(
-    play: Play, cell: str, given: str
-) -> None:
+def test_with_a_linear_head_the_loss_falls_below_a_hundredth_within_100_epochs(play, cell, given):
     run = play("hihello", "pruning.rounds=0", "model.head=linear", f"model.cell={cell}", f"model.input={given}")
     assert len(losses(run)) == 100
     assert min(losses(run)) < 0.01
     assert answers(run) == ["ihello"]
-
-
-def test_without_a_memory_four_letters_of_six_are_the_most(play: Play) -> None:
-    run = play("hihello", "pruning.rounds=0", "model.cell=none")
-    assert last(run).test_acc <= 4 / 6 + 1e-6
-    assert min(losses(run)) > 2 / 3 * math.log(2)
-    assert losses(run)[-1] == pytest.approx(2 / 3 * math.log(2), abs=0.01)
-    (answer,) = answers(run)
-    assert answer[0] == answer[2]  # the two h's
-    assert answer[4] == answer[5]  # the two l's
-
-
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_letter_by_letter_and_all_at_once_are_the_same_training(play: Play, cell: str) -> None:
-    settings = ["pruning.rounds=1", "trainer.max_epochs=15", f"model.cell={cell}"]
-    steps, sequence = (losses(play("hihello", *settings, f"model.unroll={how}")) for how in ("steps", "sequence"))
-    assert steps == pytest.approx(sequence, abs=1e-5)
-
-
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_the_equations_train_as_torchs_layers_do(play: Play, cell: str) -> None:
-    settings = ["pruning.rounds=1", "trainer.max_epochs=15", f"model.cell={cell}"]
-    ours, theirs = (losses(play("hihello", *settings, f"model.backend={of}")) for of in ("equations", "torch"))
-    assert ours == pytest.approx(theirs, abs=1e-5)
 
 
 @pytest.mark.slow

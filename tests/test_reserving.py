@@ -1,7 +1,5 @@
 """Folders of runs and sweeps are reserved before anything is written into them."""
 
-from __future__ import annotations
-
 import pickle
 import subprocess
 import sys
@@ -134,9 +132,7 @@ def test_folders_of_an_older_sweep_are_those_in_which_hydra_noted_the_jobs(tmp_p
 
 
 @pytest.mark.parametrize("trainer", ["default", "ddp", "gpu"])
-def test_a_sweep_is_reserved_whatever_devices_its_jobs_have(
-    tmp_path: Path, trainer: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sweep_is_reserved_whatever_devices_its_jobs_have(tmp_path, trainer, monkeypatch):
     asked: list[TrainerConfig] = []
     monkeypatch.setattr("lt_lightning.experiment.launch._ask_lightning", lambda trainer: asked.append(trainer) or 2)
     register_schema()
@@ -155,7 +151,6 @@ def test_a_launchers_process_knows_the_folders_of_jobs() -> None:
 
 
 def _start(folder: Path, count: int, *arguments: str) -> None:
-    """Start the command several times at once, and check that each comes to its end."""
     write_corpus(folder / "corpus")
     small = ["data=files", "data.path=corpus", *SMALL, "pruning.rounds=0", "trainer.max_epochs=1"]
     command = [sys.executable, "-m", "lt_lightning.train", *arguments, *small]

@@ -28,9 +28,7 @@ def test_any_other_tilde_is_part_of_a_name(text: str, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("typed", ["~nobody_such/corpus", "./~data", "~data"])
-def test_a_folder_whose_name_begins_with_a_tilde_is_read(
-    typed: str, configure: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_whose_name_begins_with_a_tilde_is_read(typed, configure, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = configure("data=files", f"data.path='{typed}'", "model=cnn").data
     with pytest.raises(SettingError, match=r"data\.path: ~.* does not exist"):

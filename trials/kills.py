@@ -72,16 +72,17 @@ def small_run(*settings: str) -> list[str]:
     return [*(one for one in SMALL if not (is_other and one.startswith("model."))), *settings]
 
 
-def write_corpus(folder: Path) -> None:
-    """Write a corpus of sentences in three classes, recognisable by some of their words."""
+def write_corpus(folder: Path, *, train: int = 150, test: int = 60, classes: int = 3, shortest: int = 2) -> Path:
+    """Write a corpus of sentences of `shortest` to 12 words, classes recognisable by some of them, and return it."""
     rng = random.Random(0)
     folder.mkdir()
-    for split, rows in (("train", 150), ("test", 60)):
+    for split, rows in (("train", train), ("test", test)):
         with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as file:
             for row in range(rows):
-                label = list(THEMES)[row % 3]
-                words = [rng.choice(THEMES[label] if rng.random() < 0.4 else COMMON) for _ in range(rng.randint(2, 12))]
+                label, length = list(THEMES)[row % classes], rng.randint(shortest, 12)
+                words = [rng.choice(THEMES[label] if rng.random() < 0.4 else COMMON) for _ in range(length)]
                 file.write(json.dumps({"text": " ".join(words), "label": label}) + "\n")
+    return folder
 
 
 def start(arguments: Sequence[str], run: Path, log: Path, done: Path, moment: Moment | None = None) -> int:

@@ -1,7 +1,5 @@
 """The benchmark of the data: it measures all that it names, and its peers do the work that they are measured at."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from pathlib import Path
@@ -24,7 +22,6 @@ from lt_lightning.errors import SettingError
 TEXTS = ["The cat, the dog.", "A dog and a cat_tail", "no <other> words", "the end"]
 
 
-@pytest.mark.filterwarnings("ignore:.*LeafSpec")
 @pytest.mark.slow
 def test_all_that_is_asked_for_is_measured_and_kept(tmp_path, capsys):
     small = ["--articles", "200", "--lines", "400", "--batches", "2", "--turns", "2", "--threads", "1"]

@@ -1,10 +1,7 @@
 """That the benchmark of prediction times the same network three times, and its table and figure come out."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,9 +33,7 @@ def test_peers_that_answer_differently_are_not_timed() -> None:
 
 
 @pytest.mark.slow
-def test_the_table_the_figure_and_the_numbers_come_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_table_the_figure_and_the_numbers_come_out(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(predict_start, "TORCH", "import sys")  # importing torch three times takes long
     kept, figure = tmp_path / "predict.json", tmp_path / "predict.png"
     predict.main(

@@ -1,7 +1,5 @@
 """`benchmarks.rounds`, run tiny: it measures what it says, and its peers prune what they should."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -39,11 +37,9 @@ def test_work_is_what_is_between_its_events_and_the_last_round_does_not_count() 
         "work_ends 19\nsetup_fit 20\nwork_begins 21"
     )
     assert sum_rounds(events) == {
-        "a round": [10.0],
-        "its work: steps, validation, test": [4.5],
-        "all but the work": [5.5],
+        "a round": [10.0], "its work: steps, validation, test": [4.5], "all but the work": [5.5],
         "of it between epochs": [2.0],
-    }
+    }  # fmt: skip
 
 
 def test_peers_prune_what_prune_does() -> None:
@@ -59,14 +55,11 @@ def test_peers_prune_what_prune_does() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--rounds", "1"], "--rounds: 1 is too small; give at least 2"),
-        (["--density", "0"], "--density: 0.0 is not in"),
-        (["--json", "no/such/folder/x.json"], "--json: there is no folder"),
-    ],
-)
+@pytest.mark.parametrize(("words", "said"), [
+    (["--rounds", "1"], "--rounds: 1 is too small; give at least 2"),
+    (["--density", "0"], "--density: 0.0 is not in"),
+    (["--json", "no/such/folder/x.json"], "--json: there is no folder"),
+])  # fmt: skip
 def test_options_out_of_range_are_refused(words: list[str], said: str) -> None:
     with pytest.raises(SettingError, match=said):
         parse(words)

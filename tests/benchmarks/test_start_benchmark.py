@@ -1,7 +1,5 @@
 """`benchmarks.start`, run small: whole processes, with the exit codes that they must come to."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -12,9 +10,7 @@ from lt_lightning.errors import SettingError
 
 
 @pytest.mark.slow
-def test_commands_are_timed_until_they_answer_and_a_run_until_its_first_step(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_commands_are_timed_until_they_answer_and_a_run_until_its_first_step(tmp_path, capsys):
     names = ["a rejected value", FIRST_STEP]
     tiny = ["--settings", "+experiment=hihello", "trainer=cpu"]
     main(["--times", "2", "--only", *names, *tiny, "--json", str(tmp_path / "start.json")])

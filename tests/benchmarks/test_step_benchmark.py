@@ -1,7 +1,5 @@
 """That what is timed does what it says: all peers learn the same, and the tables come out."""
 
-from __future__ import annotations
-
 import json
 import random
 from pathlib import Path
@@ -13,7 +11,7 @@ from benchmarks import peers, step
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.data.module import TextDataModule
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec", "ignore:.*does not have many workers")
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
 ROWS, LENGTH = 48, 9
 
@@ -53,9 +51,7 @@ def test_all_peers_take_the_same_steps(folder: Path, sparsity: float) -> None:
             assert unpruned.popitem()[1] == pytest.approx(losses[peers.OURS], rel=1e-3)
 
 
-def test_the_benchmark_prints_its_table_and_keeps_its_numbers(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_benchmark_prints_its_table_and_keeps_its_numbers(folder, tmp_path, capsys):
     kept = tmp_path / "step.json"
     step.main(["--data", str(folder), "--words=40", "--batch-size=8", "--steps=3", "--threads=1", f"--json={kept}"])
     said = capsys.readouterr().out

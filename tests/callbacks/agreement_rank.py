@@ -45,7 +45,6 @@ def play(
     between: Callable[[pl.LightningModule, int], None] = leave,
     **settings: Any,
 ) -> str:
-    """Two rounds; what is said, or how many rounds there were."""
     pruning, module = PruningCallback(**{"seed": 3, **settings}), Classifier()
     before(module, place.rank)
     try:
@@ -71,13 +70,10 @@ def main(rank: int, port: int) -> None:
     warnings.filterwarnings("ignore", ".*LeafSpec")  # between Lightning and torch
     place = Place(rank, 2, port)
     said = {
-        "none": play(place, rewind="random"),
-        "first weights": play(place, before=spoil),
-        "masks": play(place, criterion="random", seed=rank),
-        "rewinding": play(place, rewind="random", seed=rank),
-        "training": play(place, SpoilAtTheEnd(rank)),
-        "between": play(place, between=spoil),
-    }
+        "none": play(place, rewind="random"), "first weights": play(place, before=spoil),
+        "masks": play(place, criterion="random", seed=rank), "rewinding": play(place, rewind="random", seed=rank),
+        "training": play(place, SpoilAtTheEnd(rank)), "between": play(place, between=spoil),
+    }  # fmt: skip
     print(json.dumps(said))
     torch.distributed.destroy_process_group()
 

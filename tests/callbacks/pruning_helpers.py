@@ -1,7 +1,5 @@
 """What the tests of `PruningCallback` share: a module that knows nothing of this package, batches, and witnesses."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -56,7 +54,6 @@ class Classifier(pl.LightningModule):
 
 
 def make_trainer(*callbacks: pl.Callback, max_epochs: int = 2, **arguments: Any) -> pl.Trainer:
-    """A quiet Trainer on one CPU."""
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     return pl.Trainer(
         **{**quiet, "enable_model_summary": False, "accelerator": "cpu", "devices": 1, "max_epochs": max_epochs}
@@ -66,12 +63,10 @@ def make_trainer(*callbacks: pl.Callback, max_epochs: int = 2, **arguments: Any)
 
 
 def copy(module: nn.Module) -> Weights:
-    """Parameters and buffers, as they are now."""
     return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
 
 
 def masked(weights: Mapping[str, Tensor], mask: Mapping[str, Tensor]) -> Weights:
-    """`weights` with zeros where `mask` says."""
     return {
         name: torch.where(mask[name], tensor, torch.zeros_like(tensor)) if name in mask else tensor
         for name, tensor in weights.items()

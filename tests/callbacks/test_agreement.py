@@ -19,7 +19,6 @@ RANK = Path(__file__).parent / "agreement_rank.py"
 
 @pytest.fixture(scope="module")
 def said() -> list[dict[str, str]]:
-    """What each of two processes says of each way of disagreeing."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -44,15 +43,12 @@ def test_ranks_that_agree_play_on(said: list[dict[str, str]], way: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("way", "begins"),
-    [
-        ("masks", "round 1, after pruning and rewinding: the masks of rank 1 differ from rank 0's; "),
-        ("rewinding", "round 1, after pruning and rewinding: the weights of rank 1 differ from rank 0's; "),
-        ("training", "round 0, after training: the weights of rank 1 differ from rank 0's; "),
-        ("between", "round 1, as it begins: the weights of rank 1 differ from rank 0's; "),
-    ],
-)
+@pytest.mark.parametrize(("way", "begins"), [
+    ("masks", "round 1, after pruning and rewinding: the masks of rank 1 differ from rank 0's; "),
+    ("rewinding", "round 1, after pruning and rewinding: the weights of rank 1 differ from rank 0's; "),
+    ("training", "round 0, after training: the weights of rank 1 differ from rank 0's; "),
+    ("between", "round 1, as it begins: the weights of rank 1 differ from rank 0's; "),
+])  # fmt: skip
 def test_a_difference_stops_both_ranks_and_is_named(said: list[dict[str, str]], way: str, begins: str) -> None:
     assert said[0][way] == said[1][way]
     assert said[0][way].startswith(begins)

@@ -1,7 +1,5 @@
 """A loss that is NaN or infinite stops the run where it happened."""
 
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -14,12 +12,10 @@ from lt_lightning.callbacks import FiniteLossCallback
 from lt_lightning.callbacks.finite_loss import note_first_bad
 from lt_lightning.errors import SettingError
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec", "ignore:.*does not have many workers")
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
 
 class Diverging(Classifier):
-    """Has a bad loss in given steps, counted from 1."""
-
     def __init__(self, bad: dict[int, float]) -> None:
         super().__init__()
         self.bad = bad
@@ -31,8 +27,6 @@ class Diverging(Classifier):
 
 
 class Measured(Classifier):
-    """Trains well, and logs a given loss in validation and test."""
-
     def __init__(self, loss: float) -> None:
         super().__init__()
         self.loss = loss
@@ -45,8 +39,6 @@ class Measured(Classifier):
 
 
 class EpochsSeen(pl.Callback):
-    """Stands for whatever saves at the end of an epoch."""
-
     def __init__(self) -> None:
         self.epochs: list[int] = []
 
@@ -57,19 +49,13 @@ class EpochsSeen(pl.Callback):
 @pytest.mark.parametrize("look_every", [None, 1, 3, 50])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_training_loss_that_is_not_finite_is_named_by_its_step(look_every: int | None, value: float) -> None:
-    seen = EpochsSeen()
+    seen, module = EpochsSeen(), Diverging({6: value, 7: math.nan})
     trainer = make_trainer(FiniteLossCallback(2, look_every), seen, max_epochs=3)
     said = rf"^round 2, epoch 2, step 6: the training loss is {value}; lower optimizer\.lr.*the rounds before are kept$"
     with pytest.raises(SettingError, match=said):
-        trainer.fit(Diverging({6: value, 7: math.nan}), Batches())
+        trainer.fit(module, Batches())
     assert seen.epochs == [1]
-
-
-def test_the_weights_are_those_before_the_bad_loss() -> None:
-    module = Diverging({6: math.nan})
-    with pytest.raises(SettingError):
-        make_trainer(FiniteLossCallback(0), max_epochs=3).fit(module, Batches())
-    assert equal(dict(module.named_parameters()), module.before)
+    assert look_every in (3, 50) or equal(dict(module.named_parameters()), module.before)  # those before the bad loss
 
 
 def test_steps_are_counted_as_the_optimizer_takes_them() -> None:

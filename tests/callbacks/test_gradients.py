@@ -1,7 +1,5 @@
 """Criteria that ask for `gradients`: their values, and what computing them leaves alone."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -16,12 +14,8 @@ from lt_lightning.callbacks import PruningCallback
 from lt_lightning.callbacks import gradients as of_callbacks
 from lt_lightning.lottery import Lottery, LotteryError, Mask, Settings
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
-
 
 class Uneven(Batches):
-    """Batches of which the last has fewer rows."""
-
     def __init__(self) -> None:
         super().__init__(count=3)
         inputs, targets = self._batches[-1]

@@ -19,7 +19,6 @@ RECORD = Record(0, 0.0, 500, 500, 1, 0.1, 0.2, 0.9, 0.25, 0.89, 12.5, test_perpl
 
 
 def shown(terminal: bool, *said: str) -> str:
-    """What a display of one round prints, with `said` after the round."""
     console = Console(file=io.StringIO(), force_terminal=terminal, width=120, highlight=False)
     with RoundsDisplay("A run", 1, 1, console, metric=BITS) as display:
         display.begin_round()
@@ -35,15 +34,6 @@ def test_rounds_are_told_by_the_metric_in_a_table_and_in_a_line() -> None:
     assert "test acc  test bits  seconds" in table
     assert "89.00 %      2.000     12.5" in table
     assert "test bits 2.000  12.5 s\n" in shown(False)
-
-
-def test_without_a_metric_rounds_are_told_by_accuracy() -> None:
-    console = Console(file=io.StringIO(), force_terminal=False)
-    with RoundsDisplay("A run", 1, 1, console) as display:
-        display.show_round(RECORD)
-    assert isinstance(console.file, io.StringIO)
-    assert "bits" not in console.file.getvalue()
-    assert "valid acc 90.00 %" in console.file.getvalue()
 
 
 def test_what_is_said_is_printed_as_it_is_and_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -125,6 +115,7 @@ def test_in_a_pipe_a_round_is_one_line_of_all_values_whatever_its_width() -> Non
     assert isinstance(console.file, io.StringIO)
     (line,) = (line for line in console.file.getvalue().splitlines() if line.startswith("round 0/1"))
     assert "train loss 0.1000" in line
+    assert "valid acc 90.00 %" in line and "bits" not in line  # without a metric, accuracy tells
     assert line.endswith("12.5 s")
 
 

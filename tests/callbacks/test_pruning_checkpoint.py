@@ -1,7 +1,5 @@
 """`PruningCallback` and Lightning's checkpoints: a round that was cut off goes on as if nothing had happened."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,7 @@ from torch import Tensor, nn, optim
 from lt_lightning.callbacks import PruningCallback
 from lt_lightning.lottery import Mask
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated"),  # between Lightning and torch
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
 
 class Validated(Classifier):
@@ -48,8 +43,6 @@ class Resumable(Batches):
 
 
 class StopAt(pl.Callback):
-    """Raises in the middle of an epoch."""
-
     def __init__(self, step: int) -> None:
         self.step = step
 
@@ -59,7 +52,6 @@ class StopAt(pl.Callback):
 
 
 def fit(module: nn.Module, *callbacks: pl.Callback, ckpt_path: Path | None = None) -> None:
-    """Three epochs of four batches, a validation after each."""
     trainer = make_trainer(
         *callbacks,
         max_epochs=3,

@@ -1,7 +1,5 @@
 """`PruningCallback` with parameters, optimizers and initialisers of all kinds, and several of it."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -28,21 +26,13 @@ from pruning_helpers import (
     sgd,
     state,
 )
-from pytorch_lightning.callbacks import (
-    BackboneFinetuning,
-)
+from pytorch_lightning.callbacks import BackboneFinetuning
 from torch import Tensor, nn, optim
 
 from lt_lightning.callbacks import PruningCallback
 from lt_lightning.lottery import LotteryError, Mask
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated"),  # between Lightning and torch
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
-]
-
-
-# What can be pruned.
+pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
 
 class Finetuned(pl.LightningModule):
@@ -130,15 +120,12 @@ def test_patterns_see_every_name_of_a_shared_parameter(pattern):
     assert list(other.mask) == ["encoder.bias", "decoder.bias"]
 
 
-@pytest.mark.parametrize(
-    ("tie", "words", "settings"),
-    [
-        (transpose, "'decoder.weight'", {}),
-        (data, "'decoder.weight'", {}),
-        (data, "'decoder.weight'", {"include": ["encoder.weight", "*bias"], "exclude": ["decoder.weight"]}),
-        (expand, "expand", {}),
-    ],
-)
+@pytest.mark.parametrize(("tie", "words", "settings"), [
+    (transpose, "'decoder.weight'", {}),
+    (data, "'decoder.weight'", {}),
+    (data, "'decoder.weight'", {"include": ["encoder.weight", "*bias"], "exclude": ["decoder.weight"]}),
+    (expand, "expand", {}),
+])  # fmt: skip
 def test_parameters_that_share_memory_are_refused_before_training(tie, words, settings):
     module = Autoencoder(tie)
     left = state(module)
@@ -181,9 +168,6 @@ def test_complex_parameters_are_pruned_as_any_other(dtype, criterion):
         assert close(state(module), ended[-1])
 
 
-# Optimizers that are none of torch's.
-
-
 class Wrapper:
     """Hands everything on to an optimizer; Lightning asks for no more."""
 
@@ -216,8 +200,6 @@ class Wrapper:
 
 
 class Closed(Wrapper):
-    """One whose method cannot be replaced."""
-
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "step":
             raise AttributeError(name)
@@ -290,9 +272,6 @@ if __name__ == "__main__":
     assert "LotteryError: strategy: DDPStrategy trains in processes that end with the fit" in last
 
 
-# Several callbacks on one module.
-
-
 def test_callbacks_with_other_patterns_prune_each_its_part_by_its_own_amount_and_rewind():
     module = Classifier(sgd, lambda: nn.Linear(5, 8))
     inside = PruningCallback(amount=0.5, rewind="init", include=["body.*"])
@@ -340,9 +319,6 @@ def test_a_checkpoint_of_version_0_4_is_found_under_a_key_without_patterns(tmp_p
         assert new.round == round
         new.teardown(trainer, other, stage)
     assert new.mask == pruning.mask
-
-
-# Fresh weights.
 
 
 def test_an_initialiser_that_fails_half_way_leaves_the_weights_and_the_round_as_they_were():

@@ -1,7 +1,5 @@
 """`PruningCallback` refuses fits that are no rounds, and lets evaluations be."""
 
-from __future__ import annotations
-
 import copy as copying
 import inspect
 import math
@@ -15,33 +13,27 @@ from pruning_helpers import (
     Batches,
     Classifier,
     Weights,
+    Witness,
     close,
     copy,
     equal,
     fit,
     loop,
     make_trainer,
+    masked,
     prune,
     put,
     revived,
     state,
 )
-from pytorch_lightning.callbacks import (
-    ModelCheckpoint,
-)
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.tuner import Tuner
 from torch import Tensor, nn, optim
 
 from lt_lightning.callbacks import PruningCallback
-from lt_lightning.lottery import LotteryError, Mask, Settings
+from lt_lightning.lottery import LotteryError, Mask, Settings, Start
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated"),  # between Lightning and torch
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
-]
-
-
-# Evaluations.
+pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
 
 class Evaluated(Classifier):
@@ -96,9 +88,6 @@ def test_weights_that_the_user_loads_between_fits_are_those_that_are_pruned():
     assert pruning.mask == Mask(prune(own, ones, 0.5))
 
 
-# What is no round.
-
-
 def test_a_fit_without_a_step_is_an_error_and_no_round():
     module, pruning = Classifier(), PruningCallback(amount=0.5)
     trainer = make_trainer(pruning, max_epochs=EPOCHS)
@@ -122,8 +111,6 @@ def test_a_fit_without_a_step_is_an_error_and_no_round():
 
 
 class Late(Classifier):
-    """Builds a layer in `setup`, in each fit."""
-
     def setup(self, stage: str) -> None:
         self.head = nn.Linear(8, 3)
 
@@ -218,9 +205,6 @@ def test_rows_of_weight_norm_that_are_all_pruned_are_an_error_that_names_the_par
         fit(module, pruning)
 
 
-# Settings.
-
-
 def test_the_signature_has_every_setting_with_its_default():
     parameters = inspect.signature(PruningCallback).parameters
     for field in fields(Settings):
@@ -228,27 +212,18 @@ def test_the_signature_has_every_setting_with_its_default():
     assert set(parameters) == {field.name for field in fields(Settings)} | {"submodule", "initialize", "start"}
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "words"),
-    [
-        ("amount", "0.2", "'0.2' is not a number"),
-        ("amount", True, "True is not a number"),
-        ("amount", None, "None is not a number"),
-        ("seed", 1.5, "1.5 is not a whole number"),
-        ("seed", "1", "'1' is not a whole number"),
-        ("include", 5, "5 is not a list of patterns"),
-        ("exclude", [1], "1 is not a pattern"),
-        ("criterion", 3, "3 is none of magnitude, random"),
-        ("criterion", "my.function()", "is none of magnitude, random, and not the dotted path"),
-        ("criterion", "no_such_package.f", "cannot be imported .*ModuleNotFoundError"),
-        ("criterion", "math.pi", "'math.pi' is a float, not a function"),
-        ("scope", ["global"], "is none of layerwise, global"),
-        ("rewind", 3, "'3' is none of|3 is none of"),
-        ("submodule", None, "None is not a name"),
-        ("initialize", 5, "5 is not a function"),
-        ("start", {}, "give a lt_lightning.lottery.Start, not dict"),
-    ],
-)
+@pytest.mark.parametrize(("key", "value", "words"), [
+    ("amount", "0.2", "'0.2' is not a number"), ("amount", True, "True is not a number"),
+    ("amount", None, "None is not a number"), ("seed", 1.5, "1.5 is not a whole number"),
+    ("seed", "1", "'1' is not a whole number"), ("include", 5, "5 is not a list of patterns"),
+    ("exclude", [1], "1 is not a pattern"), ("criterion", 3, "3 is none of magnitude, random"),
+    ("criterion", "my.function()", "is none of magnitude, random, and not the dotted path"),
+    ("criterion", "no_such_package.f", "cannot be imported .*ModuleNotFoundError"),
+    ("criterion", "math.pi", "'math.pi' is a float, not a function"),
+    ("scope", ["global"], "is none of layerwise, global"), ("rewind", 3, "'3' is none of|3 is none of"),
+    ("submodule", None, "None is not a name"), ("initialize", 5, "5 is not a function"),
+    ("start", {}, "give a lt_lightning.lottery.Start, not dict"),
+])  # fmt: skip
 def test_a_setting_of_another_type_is_refused_in_one_line(key, value, words):
     with pytest.raises(LotteryError, match=rf"^{key}: .*({words})") as caught:
         PruningCallback(**{key: value})
@@ -263,3 +238,24 @@ def test_a_part_that_the_module_does_not_have_is_refused_with_those_that_it_has(
 def test_a_mask_has_no_empty_name():
     with pytest.raises(LotteryError, match="one name is empty"):
         Mask({"": torch.ones(2, dtype=torch.bool)})
+
+
+def test_a_ticket_found_on_one_module_is_what_another_begins_with() -> None:
+    module, found, witness = Classifier(), PruningCallback(amount=0.4), Witness()
+    for round in range(3):
+        witness = Witness()
+        make_trainer(found, witness).fit(module, Batches(seed=round))
+    other = Classifier(lambda params: optim.Adam(params, 0.05))
+    with torch.no_grad():
+        other.head.weight.add_(1)
+    pruning = PruningCallback(amount=0.4, start=Start(found.mask, witness.start))
+    seen, later = Witness(), Witness()
+    make_trainer(pruning, seen).fit(other, Batches(seed=9))
+    assert equal(seen.start, witness.start)
+    assert pruning.mask == found.mask
+    assert all(equal(weights, masked(weights, found.mask)) for weights in (*seen.steps, seen.end))
+    assert not equal(seen.start, seen.end)
+    make_trainer(pruning, later).fit(other, Batches(seed=10))
+    assert pruning.mask.is_subset_of(found.mask)
+    assert pruning.mask.alive < found.mask.alive
+    assert equal(later.start, masked(seen.start, pruning.mask))

@@ -1,7 +1,5 @@
 """`PruningCallback` among code that copies or writes weights, against a loop without Lightning."""
 
-from __future__ import annotations
-
 import copy as copying
 from collections.abc import Callable
 from typing import Any
@@ -29,22 +27,13 @@ from pruning_helpers import (
     sgd,
     state,
 )
-from pytorch_lightning.callbacks import (
-    StochasticWeightAveraging,
-    WeightAveraging,
-)
+from pytorch_lightning.callbacks import StochasticWeightAveraging, WeightAveraging
 from torch import Tensor, nn
 
 from lt_lightning.callbacks import PruningCallback
 from lt_lightning.lottery import Mask, Start
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated"),  # between Lightning and torch
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
-]
-
-
-# Copies of the weights.
+pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
 
 def test_an_optimizer_that_copies_the_weights_copies_the_rewound_ones():
@@ -129,8 +118,6 @@ def test_lightnings_weight_averaging_ends_a_round_without_the_last_ones_weights(
     assert equal(*ended)
 
 
-# Whatever writes to pruned entries.
-
 HOOKS = [
     "on_fit_start", "on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_before_zero_grad",
     "on_before_backward", "on_after_backward", "on_before_optimizer_step", "on_train_batch_end", "on_validation_start",
@@ -191,12 +178,7 @@ def test_a_module_that_writes_before_each_step_trains_as_a_loop_that_masks_it():
     assert close(state(module), ended[-1])
 
 
-# Rewinding.
-
-
 class Buffered(Classifier):
-    """Has a buffer that is not saved, and counts in it."""
-
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("count", torch.zeros(1), persistent=False)
@@ -244,9 +226,6 @@ def test_last_weights_are_those_that_averaging_leaves(comes_first):
         make_trainer(*callbacks, max_epochs=4).fit(module, Batches())
         ended.append(copy(module))
     assert equal(witness.start, masked(ended[0], pruning.mask))
-
-
-# Starts.
 
 
 def test_a_start_is_there_before_the_optimizer_copies_the_weights():

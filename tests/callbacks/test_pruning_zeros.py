@@ -1,20 +1,17 @@
 """`PruningCallback` with any LightningModule: pruned entries are exactly zero after every optimizer step."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from pruning_helpers import Batches, Classifier, StopError, Witness, copy, equal, make_trainer
+from pruning_helpers import Batches, Classifier, StopError, Witness, make_trainer
 from torch import Tensor, nn, optim
 
 from lt_lightning.callbacks import PruningCallback
 from lt_lightning.lottery import LotteryError
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated")  # between Lightning and torch
 
 OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], optim.Optimizer]] = {
     "adam": lambda params: optim.Adam(params, 0.01),
@@ -29,9 +26,10 @@ if hasattr(optim, "Muon"):
     OPTIMIZERS["muon"] = lambda params: optim.Muon([param for param in params if param.ndim == 2], 0.1)
 
 
-class ZerosAfterEachStep(pl.Callback):
-    """Looks at the weights right after each step of each optimizer."""
+ACCUMULATED = {"accumulate_grad_batches": 3}
 
+
+class ZerosAfterEachStep(pl.Callback):
     def __init__(self, pruning: PruningCallback) -> None:
         self.pruning, self.steps = pruning, 0
 
@@ -72,27 +70,14 @@ def test_pruned_entries_stay_zero_under(name):
     play(Classifier(OPTIMIZERS[name]))
 
 
-@pytest.mark.parametrize("algorithm", ["norm", "value"])
-def test_pruned_entries_stay_zero_under_clipping(algorithm):
-    play(Classifier(OPTIMIZERS["adamw"]), gradient_clip_val=0.01, gradient_clip_algorithm=algorithm)
-
-
 @pytest.mark.parametrize("name", ["adamw", "sgd_momentum"])
-def test_pruned_entries_stay_zero_under_accumulation(name):
-    play(Classifier(OPTIMIZERS[name]), steps=2 * 2, accumulate_grad_batches=3)  # 4 batches: 3 and 1
-
-
-@pytest.mark.parametrize("name", ["adamw", "sgd_momentum"])
-@pytest.mark.parametrize("algorithm", ["norm", "value"])
-def test_pruned_entries_stay_zero_under_mixed_precision_clipping_and_accumulation_together(name, algorithm):
-    play(
-        Classifier(OPTIMIZERS[name]),
-        steps=2 * 2,
-        precision="bf16-mixed",
-        gradient_clip_val=0.01,
-        gradient_clip_algorithm=algorithm,
-        accumulate_grad_batches=3,
-    )
+@pytest.mark.parametrize("algorithm", ["norm", "value", None])
+@pytest.mark.parametrize(
+    "more", [{}, {"accumulate_grad_batches": 3}, {"accumulate_grad_batches": 3, "precision": "bf16-mixed"}]
+)
+def test_pruned_entries_stay_zero_under_clipping_accumulation_and_mixed_precision(name, algorithm, more):
+    clipping = {} if algorithm is None else {"gradient_clip_val": 0.01, "gradient_clip_algorithm": algorithm}
+    play(Classifier(OPTIMIZERS[name]), steps=2 * 2 if more else None, **clipping, **more)  # 4 batches: 3 and 1
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd_momentum"])
@@ -115,18 +100,15 @@ def test_a_round_of_adam_in_half_precision_that_divides_nothing_by_nothing_is_re
 class Manual(Classifier):
     """Manual optimization: two optimizers, each of which steps twice a batch, and clipping by hand."""
 
-    def __init__(self, optimizer: Callable, clip: float | None = None) -> None:
+    def __init__(self, optimizer: Callable) -> None:
         super().__init__(optimizer)
         self.automatic_optimization = False
-        self._clip = clip
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         for _ in range(2):
             for optimizer in self.optimizers():
                 optimizer.zero_grad()
                 self.manual_backward(super().training_step(batch, index))
-                if self._clip is not None:
-                    self.clip_gradients(optimizer, self._clip, "norm")
                 optimizer.step()
 
     def configure_optimizers(self) -> list[optim.Optimizer]:
@@ -141,26 +123,11 @@ def test_pruned_entries_stay_zero_under_manual_optimization(name):
 
 
 class Gradients(pl.Callback):
-    """Copies the gradients before each step: before the PruningCallback if it stands before it."""
-
     def __init__(self) -> None:
         self.seen: list[dict[str, Tensor]] = []
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any) -> None:
         self.seen.append({name: param.grad.clone() for name, param in pl_module.named_parameters()})
-
-
-def test_pruned_entries_get_no_gradient_and_the_living_keep_theirs():
-    module, pruning = Classifier(), PruningCallback(amount=0.5)
-    make_trainer(pruning).fit(module, Batches())
-    before, after = Gradients(), Gradients()
-    make_trainer(before, pruning, after).fit(module, Batches())
-    assert len(before.seen) == len(after.seen) == 8
-    for raw, frozen in zip(before.seen, after.seen, strict=True):
-        for name, alive in pruning.mask.items():
-            assert frozen[name][~alive].eq(0).all()
-            assert torch.equal(frozen[name][alive], raw[name][alive])
-    assert any(raw[name][~alive].any() for raw in before.seen for name, alive in pruning.mask.items())
 
 
 def clipped_step(raw: dict[str, Tensor], mask: dict[str, Tensor], limit: float) -> dict[str, Tensor]:
@@ -229,16 +196,10 @@ class Sparse(pl.LightningModule):
 
 
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks")  # of torch's own optimizers
-@pytest.mark.parametrize(
-    "optimizer",
-    [
-        lambda params: optim.SGD(params, 0.5),
-        lambda params: optim.SGD(params, 0.5, momentum=0.9),
-        lambda params: optim.SparseAdam(params, 0.05),
-        lambda params: optim.Adagrad(params, 0.1),
-    ],
-    ids=["sgd", "sgd_momentum", "sparse_adam", "adagrad"],
-)
+@pytest.mark.parametrize("optimizer", [
+    lambda params: optim.SGD(params, 0.5), lambda params: optim.SGD(params, 0.5, momentum=0.9),
+    lambda params: optim.SparseAdam(params, 0.05), lambda params: optim.Adagrad(params, 0.1),
+], ids=["sgd", "sgd_momentum", "sparse_adam", "adagrad"])  # fmt: skip
 def test_pruned_entries_of_a_sparse_embedding_stay_zero(optimizer):
     play(Sparse(optimizer))
 
@@ -255,7 +216,13 @@ def test_an_optimizer_used_in_every_fit_does_not_move_the_pruned_by_what_it_reme
     assert len(kept) == 1
 
 
-def test_after_a_fit_the_optimizer_is_let_go():
+@pytest.mark.parametrize("fails", [False, True])
+def test_after_a_fit_that_ended_or_failed_the_optimizer_is_let_go(fails):
+    class Stop(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+            if fails and trainer.global_step == 3:
+                raise StopError
+
     kept: list[optim.Optimizer] = []
 
     def own(params: list[nn.Parameter]) -> optim.Optimizer:
@@ -263,63 +230,14 @@ def test_after_a_fit_the_optimizer_is_let_go():
         return kept[-1]
 
     pruning, module = PruningCallback(), Classifier(own)
-    for _ in range(2):
-        make_trainer(pruning).fit(module, Batches())
+    make_trainer(pruning).fit(module, Batches())
+    with pytest.raises(StopError) if fails else nullcontext():
+        make_trainer(pruning, Stop()).fit(module, Batches())
     assert not kept[-1]._optimizer_step_post_hooks
     for param in module.parameters():
         param.grad = torch.ones_like(param)
     kept[-1].step()  # in code of one's own, outside any round
     assert all(param.ne(0).all() for param in module.parameters())
-
-
-class StopAfter(pl.Callback):
-    """Ends a fit by an exception after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        if trainer.global_step == self.steps:
-            raise StopError
-
-
-def test_a_fit_that_failed_lets_go_and_its_round_starts_again():
-    kept: list[optim.Optimizer] = []
-
-    def own(params: list[nn.Parameter]) -> optim.Optimizer:
-        kept.append(optim.Adafactor(params, 0.1))
-        return kept[-1]
-
-    ended = []
-    for fails in (False, True):
-        pruning, module = PruningCallback(amount=0.5), Classifier(own)
-        make_trainer(pruning).fit(module, Batches())
-        if fails:
-            with pytest.raises(StopError):
-                make_trainer(pruning, StopAfter(3)).fit(module, Batches())
-            assert not kept[-1]._optimizer_step_post_hooks
-        make_trainer(pruning).fit(module, Batches())
-        assert pruning.round == 1
-        ended.append((pruning.mask, copy(module)))
-    assert ended[0][0] == ended[1][0]
-    assert equal(ended[0][1], ended[1][1])
-
-
-def test_validating_testing_and_predicting_play_no_round():
-    class Evaluated(Classifier):
-        def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-            self.training_step(batch, index)
-
-        test_step = predict_step = validation_step
-
-    pruning, module = PruningCallback(), Evaluated()
-    make_trainer(pruning).fit(module, Batches(), Batches(1))
-    weights = copy(module)
-    trainer = make_trainer(pruning)
-    trainer.validate(module, Batches(1), verbose=False)
-    trainer.test(module, Batches(1), verbose=False)
-    assert pruning.round == 0
-    assert all(torch.equal(value, weights[name]) for name, value in copy(module).items())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

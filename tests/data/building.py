@@ -12,7 +12,6 @@ from lt_lightning.data.vocabulary import choose_words
 
 
 def build_tokenizer(texts: Iterable[Sequence[str]], splitter: Splitter, max_words: int) -> Tokenizer:
-    """The tokenizer that knows the most frequent words of `texts`, given in batches."""
     numbered = number_words(texts, splitter)
     counts = np.bincount(numbered.ids, minlength=len(numbered.words))
     return make_tokenizer(choose_words(numbered.words, counts, max_words).to_pylist(), splitter)

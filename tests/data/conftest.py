@@ -56,8 +56,6 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def rows_of() -> Callable[..., datasets.Dataset]:
-    """A data set of these texts and labels."""
-
     def rows_of(texts: Sequence[str | None], labels: Sequence[object], **types: object) -> datasets.Dataset:
         features = datasets.Features({"text": datasets.Value("string"), **types}) if types else None
         return datasets.Dataset.from_dict({"text": list(texts), "label": list(labels)}, features=features)

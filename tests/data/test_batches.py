@@ -1,7 +1,5 @@
 """Batches: every row once an epoch, for any number of processes, of similar lengths, and padded beyond them alone."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np
@@ -37,7 +35,6 @@ def encoded(lengths: list[int]) -> EncodedTexts:
 
 
 def shares(lengths, batch_size, shuffle=None, processes=1, epoch=0):
-    """What each process gets in an epoch."""
     dealt = []
     for rank in range(processes):
         sampler = LengthBuckets(torch.tensor(lengths), batch_size, shuffle=shuffle, processes=processes, rank=rank)
@@ -172,15 +169,6 @@ def test_a_batch_holds_its_rows_words_and_padding_beyond_them(lengths, batch_siz
             assert {tensor.dtype for tensor in batch[:3]} == {torch.int64}
 
 
-def test_texts_without_any_word_are_padding():
-    texts = encoded([0, 0])
-    [[share]] = shares([0, 0], 2)
-    batch = BatchedTexts.of(texts)[share]
-    assert batch.ids.tolist() == [[PADDING], [PADDING]]
-    assert batch.lengths.tolist() == [0, 0]
-    assert (batch.global_rows, batch.global_words) == (2, 0)
-
-
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_data_loader_hands_out_the_batches_as_they_are(workers):
     texts = encoded([3, 1, 2, 5, 4])
@@ -242,7 +230,6 @@ def test_rows_are_gathered_on_a_device_as_they_are_copied_on_the_cpu(lengths, da
 
 
 def test_what_reads_from_a_device_is_seen():
-    """The witness above can see."""
     meta = torch.ones(3, device="meta")
     with pytest.raises((AssertionError, RuntimeError, NotImplementedError)), Crossings():
         int(meta.max())

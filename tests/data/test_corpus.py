@@ -1,7 +1,5 @@
 """The corpus: what is read becomes texts with numbered labels, and what is wrong with it is said in one line."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os
@@ -76,9 +74,6 @@ def test_a_missing_split_is_named_with_those_there_are(data_config, rows_of, ref
         make_corpus(data_config(test_fraction=0.2), "here", {"test": rows_of(["x"], [0])})
 
 
-# Without a test split.
-
-
 def test_a_test_split_is_drawn_class_by_class_where_there_is_none(data_config, rows_of):
     texts = [f"text {place}" for place in range(100)]
     rows = rows_of(texts, ["ab"[place % 4 == 0] for place in range(100)])
@@ -141,12 +136,6 @@ def test_a_few_gaps_are_left_out_counted_and_said(data_config, caplog, gap):
     assert caplog.messages == ["here: test: left out 1 of 40 rows without text or label"]
 
 
-def test_not_a_number_is_no_label(made):
-    corpus = made(["x"] * 40, [0.0, 1.0] * 19 + [0.0, float("nan")])
-    assert corpus.dropped == {"train": 1, "test": 1}
-    assert corpus.splits["train"]["label"][:] == [0, 1] * 19 + [0]
-
-
 @pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl", "saved"])
 @pytest.mark.parametrize(("missing", "present"), [("NaN", "ab"), (float("nan"), "ab"), ("", "ab"), (None, "ab"),
                                                   ("nan", (0, 1)), (float("nan"), (0, 1)), (None, (0, 1))])  # fmt: skip
@@ -193,11 +182,6 @@ def test_no_text_at_all_is_refused(data_config, texts, refused):
     rows = datasets.Dataset.from_dict({"text": texts, "label": ["a", "b"][: len(texts)]})
     with refused("here: train has no row with a text and a label", f"there are {len(texts)} rows"):
         make_corpus(data_config(), "here", dict.fromkeys(BOTH, rows))
-
-
-def test_one_class_only_is_refused(made, refused):
-    with refused("here: train has one class only", "a"):
-        made(["x", "y"], ["a", "a"])
 
 
 def test_a_test_label_that_no_training_row_has_is_refused(made, refused):
@@ -252,20 +236,10 @@ def test_a_corpus_has_the_same_fingerprints_wherever_it_is_read_from(tmp_path, d
 
 def test_another_text_label_or_boundary_is_another_fingerprint(made):
     corpora = [
-        made(["ab", "c"] * 2, [0, 1] * 2),
-        made(["a", "bc"] * 2, [0, 1] * 2),
-        made(["ab", "d"] * 2, [0, 1] * 2),
+        made(["ab", "c"] * 2, [0, 1] * 2), made(["a", "bc"] * 2, [0, 1] * 2), made(["ab", "d"] * 2, [0, 1] * 2),
         made(["ab", "c"] * 2, [1, 0] * 2),
-    ]
+    ]  # fmt: skip
     assert len({corpus.splits["train"]._fingerprint for corpus in corpora}) == len(corpora)
-
-
-# Where a corpus comes from.
-
-
-def test_files_need_a_path(data_config, refused):
-    with refused("data.path: data=files needs it"):
-        load_corpus(data_config())
 
 
 def test_a_path_comes_before_the_hub_and_before_pydocs(tmp_path, data_config):
@@ -276,13 +250,6 @@ def test_a_path_comes_before_the_hub_and_before_pydocs(tmp_path, data_config):
     assert (
         load_corpus(data_config(name="PyDocs", path=str(tmp_path))).name == "files"
     )  # whatever it is, it is not PyDocs
-
-
-def test_a_path_may_begin_at_home(tmp_path, data_config, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for split in BOTH:
-        pd.DataFrame({"text": ["x", "y"] * 2, "label": [0, 1] * 2}).to_parquet(tmp_path / f"{split}.parquet")
-    assert len(load_corpus(data_config(path="~")).splits["train"]) == 4
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch, refused):
@@ -318,9 +285,6 @@ print({"torch", "pytorch_lightning", "tokenizers"} & set(sys.modules))
     )
     assert (done.stdout, done.stderr) == ("set()\n", "")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["corpus", "test.csv", "train.csv"]
-
-
-# Real corpora.
 
 
 def shared(name: str) -> Path:

@@ -1,7 +1,5 @@
 """The DataModule: splits, vocabulary, ids and loaders fit together, and hold what each of them promises."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections import Counter
@@ -55,13 +53,6 @@ def test_a_limit_that_leaves_too_little_is_refused(module_of, refused):
     for limit in (1, 2, 4):
         with refused("data.valid_fraction", f"data.limit={limit}"):
             module_of(limit=limit)
-
-
-def test_classes_keep_their_shares(module_of):
-    data = module_of()
-    shares = {part: Counter(texts.labels.tolist()) for part, texts in data.texts.items()}
-    assert shares["train"] == {0: 35, 1: 70, 2: 35}
-    assert shares["valid"] == {0: 15, 1: 30, 2: 15}
 
 
 def test_the_vocabulary_is_the_training_part_s(module_of):
@@ -184,17 +175,6 @@ def test_without_vectors_nothing_is_found_or_missed(module_of):
     data = module_of()
     assert data.vectors is None
     assert data.words_found is None
-
-
-def test_the_second_time_ids_come_from_the_cache(module_of, own_cache, monkeypatch):
-    first = module_of()
-    files = {path: path.stat().st_mtime_ns for path in own_cache.iterdir()}
-    assert len(files) == 2
-    monkeypatch.setattr("lt_lightning.data.encoding.number_words", lambda *_: pytest.fail("cut again"))
-    again = module_of()
-    assert {path: path.stat().st_mtime_ns for path in own_cache.iterdir()} == files
-    for part in first.texts:
-        assert rows_of_part(again, part) == rows_of_part(first, part)
 
 
 def test_other_seeds_and_limits_cut_nothing_anew(module_of, own_cache, monkeypatch):

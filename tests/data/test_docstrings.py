@@ -1,7 +1,5 @@
 """Docstrings: what of them is read, what is left out, and what is masked."""
 
-from __future__ import annotations
-
 import textwrap
 from collections import Counter
 from pathlib import Path
@@ -73,12 +71,10 @@ PROSE = [
     "Empty bags have no mean and give a nan in place of one.",
     "For example, the mean of the numbers below is two and a half:",
     "The values of which the mean is wanted, of any numeric type.",
-    "One number for each of the values that are in the bag.",
-    "A list of the three rules that it keeps to:",
+    "One number for each of the values that are in the bag.", "A list of the three rules that it keeps to:",
     "the first item of this list has two lines and hangs out to the left;",
-    "the second item of this list has one line.",
-    "What stands in the notes below the references' title is read.",
-]
+    "the second item of this list has one line.", "What stands in the notes below the references' title is read.",
+]  # fmt: skip
 
 
 def test_prose_is_kept_and_everything_else_dropped():
@@ -95,23 +91,12 @@ def test_a_wrapped_line_that_begins_like_an_item_is_not_one(text):
     assert list(paragraphs(text)) == [text.replace("\n", " ")]
 
 
-@pytest.mark.parametrize(
-    ("name", "masked"),
-    [
-        ("SymPy", "library"),
-        ("nx.Graph", "library.Graph"),
-        ("pandas.DataFrame", "library.DataFrame"),
-        ("mpl_toolkits.mplot3d", "library.mplot3d"),
-        ("matplotlib.pyplot", "library.library"),
-        ("to_networkx_graph", "to_library_graph"),
-        ("NetworkXError", "libraryError"),
-        ("matplotlibrc", "libraryrc"),
-        ("pd", "library"),
-        ("simple", "simple"),
-        ("pdf", "pdf"),
-        ("complt", "complt"),
-    ],
-)
+@pytest.mark.parametrize(("name", "masked"), [
+    ("SymPy", "library"), ("nx.Graph", "library.Graph"), ("pandas.DataFrame", "library.DataFrame"),
+    ("mpl_toolkits.mplot3d", "library.mplot3d"), ("matplotlib.pyplot", "library.library"),
+    ("to_networkx_graph", "to_library_graph"), ("NetworkXError", "libraryError"), ("matplotlibrc", "libraryrc"),
+    ("pd", "library"), ("simple", "simple"), ("pdf", "pdf"), ("complt", "complt"),
+])  # fmt: skip
 def test_names_are_masked_wherever_they_stand(name, masked):
     [text] = paragraphs(f"This is a sentence of eight words: {name}.")
     assert text == f"This is a sentence of eight words: {masked}."

@@ -1,8 +1,5 @@
 """Ids: each text's words as the tokenizer numbers them; words are cut once, and anew when texts changed."""
 
-from __future__ import annotations
-
-import logging
 import os
 import subprocess
 import sys
@@ -42,7 +39,6 @@ def encoded(
     max_length: int | None = None,
     rows: list[int] | None = None,
 ) -> EncodedTexts:
-    """Texts in the ids of a tokenizer."""
     numbered = number_words([texts], splitter)
     known = [tokenizer.id_to_token(number) for number in range(2, tokenizer.get_vocab_size())]
     labels = np.arange(len(texts)) % 2
@@ -57,7 +53,6 @@ def rows_of(texts: EncodedTexts) -> list[list[int]]:
 
 @pytest.fixture
 def counted(monkeypatch) -> list[int]:
-    """How many texts were cut, batch by batch."""
     counts = []
 
     def counting(texts, splitter):
@@ -106,12 +101,6 @@ def test_texts_become_one_flat_tensor_with_offsets():
     assert [tensor.dtype for tensor in texts] == [torch.int32, torch.int64, torch.int64]
 
 
-@pytest.mark.parametrize("max_length", [None, 1, 4, 1000])
-def test_ids_are_the_tokenizer_s_cut_to_the_length(tokenizer, max_length):
-    texts = encoded(TEXTS, tokenizer, max_length=max_length)
-    assert rows_of(texts) == [tokenizer.encode(text).ids[:max_length] for text in TEXTS]
-
-
 @settings(max_examples=50)
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=30), st.none() | st.integers(1, 5), st.data())
 def test_any_rows_of_any_texts_are_encoded(texts, max_length, data):
@@ -128,9 +117,6 @@ def test_letters_are_encoded_letter_by_letter(max_length):
     tokenizer = build_tokenizer([texts], Splitter.letters, 1000)
     ids = rows_of(encoded(texts, tokenizer, Splitter.letters, max_length))
     assert ["".join(map(tokenizer.id_to_token, row)) for row in ids] == [text[:max_length] for text in texts]
-
-
-# The cache.
 
 
 def test_a_selection_of_rows_is_read_as_selected(tmp_path):
@@ -174,48 +160,6 @@ def test_another_version_of_the_tokenizers_is_asked_anew(tmp_path, counted, monk
     monkeypatch.setattr(encoding, "version", lambda library: f"another {library}")
     read_words(dataset(TEXTS), Splitter.words, cache_of(tmp_path))
     assert sum(counted) == 2 * len(TEXTS)
-
-
-def damaged(content: bytes, other: bytes, damage: str) -> bytes:
-    middle = len(content) // 2
-    return {
-        "empty": b"",
-        "junk": b"junk" * 100,
-        "no header": b"\xff" * len(content),
-        "brackets": (30_000).to_bytes(8, "little") + b"[" * 30_000,
-        "cut short": content[:middle],
-        "longer": content + b"\0",
-        "a bit": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
-        "a hole": content[:middle] + bytes(100) + content[middle + 100 :],
-        "another's": other,
-    }[damage]
-
-
-@pytest.mark.parametrize(
-    "damage", ["empty", "junk", "no header", "brackets", "cut short", "longer", "a bit", "a hole", "another's"]
-)
-def test_a_damaged_cache_is_replaced(tmp_path, counted, caplog, damage):
-    cache = cache_of(tmp_path)
-    whole = read_words(dataset(TEXTS), Splitter.words, cache)
-    [file] = cache.iterdir()
-    read_words(dataset(TEXTS[:1000]), Splitter.words, tmp_path)  # another whole file, of fewer rows
-    [other] = tmp_path.glob("*.safetensors")
-    file.write_bytes(damaged(file.read_bytes(), other.read_bytes(), damage))
-    for times in (1, 0):  # once, and then the cache is good again
-        counted.clear()
-        with caplog.at_level(logging.WARNING):
-            again = read_words(dataset(TEXTS), Splitter.words, cache)
-        assert sum(counted) == times * len(TEXTS)
-        assert same(again, number_words([TEXTS], Splitter.words))
-    assert [message.split(" (")[0] for message in caplog.messages] == ["the cache of word ids is damaged"]
-    assert "\n" not in caplog.text.strip()
-    assert words_of(whole) == words_of(again)
-
-
-def test_what_cannot_be_kept_is_used_all_the_same(tmp_path, caplog):
-    texts = read_words(dataset(TEXTS), Splitter.words, tmp_path / "no such folder")
-    assert same(texts, number_words([TEXTS], Splitter.words))
-    assert [message.split(" (")[0] for message in caplog.messages] == ["word ids cannot be cached"]
 
 
 def test_what_is_kept_is_mapped_and_not_loaded(tmp_path):

@@ -1,7 +1,5 @@
 """Word vectors: those of the vocabulary, bit for bit, from every form they come in; what is wrong is named."""
 
-from __future__ import annotations
-
 import importlib.util
 import io
 import os
@@ -36,8 +34,6 @@ def same(vectors: torch.Tensor | None, expected: torch.Tensor) -> bool:
 
 @pytest.fixture
 def load(tmp_path, embedding_config):
-    """Load the vectors of `words` from a file of this content."""
-
     def load(content: str | bytes, words=WORDS, name="vectors.txt", **changes):
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -50,23 +46,17 @@ def test_random_embeddings_have_no_vectors(embedding_config):
     assert load_vectors(embedding_config(name="random"), WORDS) is None
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        LINES,
-        LINES.replace("\n", "\r\n"),
-        LINES.removesuffix("\n"),
-        LINES.replace(" ", "\t"),
-        LINES.replace("\n", " \n"),  # as word2vec and fastText write it
-        "3 3\n" + LINES,  # word2vec's first line
-        "\n" + LINES + "\n\n",
-        LINES + "the 9 9 9\n",  # of repeats the first counts
-        ". . . 1 2 3\nthe end 7 7 7\n" + LINES + "zebra crossing 1 2 3\n",  # GloVe 840B has words with spaces
-        "\u2028 1 2 3\n\x85 1 2 3\n" + LINES,
-        "\ufeff" + LINES,  # a byte order mark is no part of the first word
-        "\ufeff3 3\n" + LINES,
-    ],
-)
+@pytest.mark.parametrize("content", [
+    LINES, LINES.replace("\n", "\r\n"), LINES.removesuffix("\n"), LINES.replace(" ", "\t"),
+    LINES.replace("\n", " \n"),  # as word2vec and fastText write it
+    "3 3\n" + LINES,  # word2vec's first line
+    "\n" + LINES + "\n\n",
+    LINES + "the 9 9 9\n",  # of repeats the first counts
+    ". . . 1 2 3\nthe end 7 7 7\n" + LINES + "zebra crossing 1 2 3\n",  # GloVe 840B has words with spaces
+    "\u2028 1 2 3\n\x85 1 2 3\n" + LINES,
+    "\ufeff" + LINES,  # a byte order mark is no part of the first word
+    "\ufeff3 3\n" + LINES,
+])  # fmt: skip
 def test_the_vectors_of_the_vocabulary_are_read_and_no_others(load, content):
     vectors = load(content)
     assert same(vectors, VECTORS)
@@ -100,20 +90,11 @@ def test_another_width_is_named_with_the_remedy(load, dim, header, refused):
         load(header + LINES, dim=dim)
 
 
-@pytest.mark.parametrize(
-    ("content", "line"),
-    [
-        ("of 1 1 1\nthe 1 2 x\n", 2),
-        ("of 1 1 1\nthe 1 2\n", 2),
-        ("of 1 1 1\nzebra\n", 2),
-        ("of 1 1 1\nthe 1 2 inf\n", 2),
-        ("of 1 1 1\nthe 1 2 nan\n", 2),
-        ("of 1 1 1\n\nthe 1 2 3,4\n", 3),
-        ("no vectors at all\n", 1),
-        ("<html>\n", 1),
-        (b"\x1f\x8b\x08\x00\x00", 1),
-    ],
-)
+@pytest.mark.parametrize(("content", "line"), [
+    ("of 1 1 1\nthe 1 2 x\n", 2), ("of 1 1 1\nthe 1 2\n", 2), ("of 1 1 1\nzebra\n", 2),
+    ("of 1 1 1\nthe 1 2 inf\n", 2), ("of 1 1 1\nthe 1 2 nan\n", 2), ("of 1 1 1\n\nthe 1 2 3,4\n", 3),
+    ("no vectors at all\n", 1), ("<html>\n", 1), (b"\x1f\x8b\x08\x00\x00", 1),
+])  # fmt: skip
 def test_a_line_that_is_no_vector_is_named(load, content, line, refused):
     with refused("embedding.path", f"vectors.txt, line {line}: not a word and 3 numbers"):
         load(content)
@@ -150,9 +131,6 @@ def test_a_path_that_is_no_file_is_named(embedding_config, tmp_path, refused):
     for path in (tmp_path, tmp_path / "none.txt"):
         with refused("embedding.path", str(path), "is not a file"):
             load_vectors(embedding_config(path=str(path)), WORDS)
-
-
-# The cache.
 
 
 @pytest.fixture
@@ -213,28 +191,10 @@ def test_what_is_wrong_is_said_each_time_and_not_kept(tmp_path, embedding_config
         recall_vectors(embedding_config(path=str(path), dim=4), WORDS, tmp_path)
 
 
-def test_damaged_vectors_are_read_from_the_file_again(tmp_path, embedding_config, read, caplog):
-    path, cache = tmp_path / "vectors.txt", tmp_path / "cache"
-    path.write_text(LINES)
-    cache.mkdir()
-    recall_vectors(embedding_config(path=str(path)), WORDS, cache)
-    [file] = cache.iterdir()
-    content = bytearray(file.read_bytes())
-    content[-5] ^= 1
-    file.write_bytes(content)
-    for _ in range(2):
-        assert same(recall_vectors(embedding_config(path=str(path)), WORDS, cache), VECTORS)
-    assert len(read) == 2
-    assert [message.split(" (")[0] for message in caplog.messages] == ["the cache of word vectors is damaged"]
-
-
 def test_a_matrix_is_read_where_it_is(tmp_path, embedding_config):
     path = save_matrix(tmp_path, MATRIX, "the\nof\nnaïve\nthe")
     assert same(recall_vectors(embedding_config(path=str(path)), WORDS, tmp_path / "nowhere"), VECTORS)
     assert recall_vectors(embedding_config(name="random"), WORDS, tmp_path / "nowhere") is None
-
-
-# Archives.
 
 
 def zipped(folder: Path, members: dict[str, str]) -> bytes:
@@ -246,11 +206,9 @@ def zipped(folder: Path, members: dict[str, str]) -> bytes:
 
 def test_of_an_archive_the_member_of_the_right_width_is_read(load, tmp_path):
     members = {
-        "glove.6B.30d.txt": "the " + "1 " * 29 + "1\n",
-        "glove.6B.3d.txt": LINES,
-        "__MACOSX/._glove.6B.3d.txt": "shadow",
-        "readme.txt": "read me",
-    }
+        "glove.6B.30d.txt": "the " + "1 " * 29 + "1\n", "glove.6B.3d.txt": LINES,
+        "__MACOSX/._glove.6B.3d.txt": "shadow", "readme.txt": "read me",
+    }  # fmt: skip
     assert same(load(zipped(tmp_path, members), name="glove.zip"), VECTORS)
     vectors = load(zipped(tmp_path, members), name="glove.zip", dim=30)
     assert vectors[2].tolist() == [1.0] * 30
@@ -272,8 +230,6 @@ def test_a_member_that_points_outside_the_archive_is_read_and_nothing_is_written
 
 
 class Trap:
-    """What, unpickled, makes a folder."""
-
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
@@ -307,9 +263,6 @@ def test_a_damaged_archive_is_named(load, tmp_path, refused):
     for content in (whole[: len(whole) // 2], b"", whole[:hole] + b"\0" * hole + whole[2 * hole :]):
         with refused("embedding.path", "glove.zip", "cannot be read", "download it again"):
             load(content, name="glove.zip")
-
-
-# Matrices.
 
 
 def save_matrix(folder: Path, matrix: np.ndarray, words: str | bytes | None) -> Path:
@@ -363,9 +316,6 @@ def test_only_the_rows_of_the_vocabulary_are_in_memory(tmp_path, embedding_confi
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 8e6  # the whole matrix has 20 MB
-
-
-# Where GloVe comes from.
 
 
 def test_without_a_path_the_hub_is_asked_for_the_archive(tmp_path, embedding_config, monkeypatch):

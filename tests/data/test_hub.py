@@ -1,7 +1,5 @@
 """The Hub: fetched once, then never asked again; and within five seconds it is said that it cannot be had."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -193,19 +191,24 @@ def test_a_file_of_a_model_is_found_in_the_cache(tmp_path, monkeypatch):
     assert fetch_file("own/vectors", "vectors.zip", "embedding", "do without").read_bytes() == b"here"
 
 
-# Out of reach.
-
 REMEDIES = ("data: own/corpus is not in the cache", "data.path", "data=pydocs")
 
 
-def test_no_network_is_said_with_the_remedies(cached, monkeypatch, refused):
+OFFLINE = huggingface_hub.errors.OfflineModeIsEnabled("Cannot reach: offline mode is enabled.")
+
+
+@pytest.mark.parametrize(("error", "said"), [
+    (ConnectionError("Name or service not known\nand more lines"), "out of reach"),
+    (OFFLINE, "HF_HUB_OFFLINE is set; unset it"),
+])  # fmt: skip
+def test_no_network_is_said_with_the_remedies(cached, monkeypatch, refused, error, said):
     def fail(*_: object, **__: object) -> None:
-        raise ConnectionError("Name or service not known\nand more lines")
+        raise error
 
     monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", fail)
-    with refused(*REMEDIES, "out of reach"):
+    with refused(*REMEDIES, said):
         fetch_dataset("own/corpus")
-    with refused("embedding: own/vectors is not in the cache", "out of reach", "do without"):
+    with refused("embedding: own/vectors is not in the cache", said, "do without"):
         fetch_file("own/vectors", "vectors.zip", "embedding", "do without")
 
 
@@ -221,15 +224,6 @@ def test_a_look_up_that_hangs_is_not_waited_for(cached, monkeypatch, refused):
     waited = time.monotonic() - began
     release.set()
     assert 0.3 <= waited < 2
-
-
-def test_offline_mode_is_said(cached, monkeypatch, refused):
-    def fail(*_: object, **__: object) -> None:
-        raise huggingface_hub.errors.OfflineModeIsEnabled("Cannot reach: offline mode is enabled.")
-
-    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", fail)
-    with refused(*REMEDIES, "HF_HUB_OFFLINE is set; unset it"):
-        fetch_dataset("own/corpus")
 
 
 @pytest.mark.parametrize("error", [OSError("No space left on device"), RuntimeError("the server hung up\nat once")])

@@ -1,7 +1,5 @@
 """An installed library is read from its distribution's own files, wherever one stands, and as installed."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import os
@@ -21,7 +19,6 @@ FILES = {"__init__.py": "x = 1\n", "deep/er.py": '"""Naïve."""\n', "data.txt": 
 
 
 def install(site: Path, name: str, files: dict[str, str] = FILES, *, record: bool = True, version: str = "1.0") -> Path:
-    """Install a library as pip does, in a folder that becomes a place where Python looks."""
     lines = [f"{name}-{version}.dist-info/METADATA,,", f"../../bin/{name},sha256=x,1"]
     for file, content in files.items():
         path = site / name / file
@@ -71,9 +68,7 @@ def test_the_python_files_of_a_distribution_are_found_with_their_digests(site: P
 
 @pytest.mark.parametrize("entry", ["", ".", "whole path"])
 @pytest.mark.parametrize("with_record", [True, False])
-def test_the_working_directory_changes_nothing(
-    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str, with_record: bool
-) -> None:
+def test_the_working_directory_changes_nothing(site, tmp_path, monkeypatch, entry, with_record):
     install(site, "zoo")
     before = find_installed("zoo", "names")
     clone = tmp_path / "clone"
@@ -89,9 +84,7 @@ def test_a_site_folder_counts_even_if_one_stands_in_it(monkeypatch: pytest.Monke
     assert find_installed("networkx", "names") == before
 
 
-def test_a_folder_of_a_library_s_name_in_the_working_directory_changes_no_corpus(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_of_a_library_s_name_in_the_working_directory_changes_no_corpus(tmp_path, monkeypatch):
     keys: list[list[str]] = []
 
     def load(cache: Path) -> list[str]:
@@ -123,9 +116,7 @@ def test_what_a_distribution_did_not_install_is_not_read(site: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [lambda path: path.write_text("x = 2\n"), lambda path: path.unlink()])
-def test_a_file_that_is_not_as_it_was_installed_is_refused(
-    site: Path, refused: Callable, harm: Callable[[Path], object]
-) -> None:
+def test_a_file_that_is_not_as_it_was_installed_is_refused(site, refused, harm):
     root = install(site, "zoo")
     harm(root / "__init__.py")
     found = find_installed("zoo", "names")

@@ -1,7 +1,5 @@
 """Arrays come back from the cache as they were kept, or the file is named, thrown away and made again."""
 
-from __future__ import annotations
-
 import logging
 import os
 import stat
@@ -20,12 +18,11 @@ from lt_lightning.storage import cache as kept
 from lt_lightning.storage.cache import Arrays, DamagedError, UntrustedError, keep, recall, recall_or_make
 
 ARRAYS = {
-    "letters": np.frombuffer(b"abcde", np.uint8),
-    "ids": np.array([3, 1, 2, 1], np.int32),
-    "places": np.array([[0, 2**40], [-1, 5]], np.int64),
-    "vectors": np.array([0.5, np.nan], np.float32),
+    "letters": np.frombuffer(b"abcde", np.uint8), "ids": np.array([3, 1, 2, 1], np.int32),
+    "places": np.array([[0, 2**40], [-1, 5]], np.int64), "vectors": np.array([0.5, np.nan], np.float32),
     "none": np.zeros(0, np.int64),
-}
+}  # fmt: skip
+BRACKETS = (30_000).to_bytes(8, "little") + b"[" * 30_000
 
 
 @pytest.fixture
@@ -80,7 +77,9 @@ def test_two_values_in_each_other_s_place_are_damage(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [lambda whole: whole[:-1], lambda whole: whole + b"\0", lambda _: b"", lambda _: b"x"]
+    "change",
+    [lambda whole: whole[:-1], lambda whole: whole + b"\0"]
+    + [lambda _, content=content: content for content in (b"", b"x", b"\xff" * 100, BRACKETS)],
 )
 def test_a_file_of_another_size_is_damage(path: Path, change: Callable[[bytes], bytes]) -> None:
     path.write_bytes(change(path.read_bytes()))
@@ -128,19 +127,14 @@ def _wrong(path: Path) -> None:
     keep(path, {**ARRAYS, "ids": ARRAYS["ids"] + 100})
 
 
-@pytest.mark.parametrize(
-    ("harm", "said"),
-    [
-        (lambda path: path.chmod(0o666), "is not trusted ({path}: other users may write it)"),
-        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "is damaged ({path}: it is cut off)"),
-        (_pipe, "is damaged ({path}: it is a pipe or a device, not a file)"),
-        (_wrong, "is damaged ({path}: it has values outside 0 … 3)"),
-        (lambda path: keep(path, {"letters": ARRAYS["letters"]}), "is damaged ({path}: it has no 'ids')"),
-    ],
-)
-def test_what_is_wrong_is_said_once_and_made_again(
-    path: Path, caplog: pytest.LogCaptureFixture, harm: Callable[[Path], object], said: str
-) -> None:
+@pytest.mark.parametrize(("harm", "said"), [
+    (lambda path: path.chmod(0o666), "is not trusted ({path}: other users may write it)"),
+    (lambda path: path.write_bytes(path.read_bytes()[:-1]), "is damaged ({path}: it is cut off)"),
+    (_pipe, "is damaged ({path}: it is a pipe or a device, not a file)"),
+    (_wrong, "is damaged ({path}: it has values outside 0 … 3)"),
+    (lambda path: keep(path, {"letters": ARRAYS["letters"]}), "is damaged ({path}: it has no 'ids')"),
+])  # fmt: skip
+def test_what_is_wrong_is_said_once_and_made_again(path, caplog, harm, said):
     made: list[Arrays] = []
 
     def make() -> Arrays:
@@ -159,25 +153,15 @@ def test_what_is_wrong_is_said_once_and_made_again(
 TEXTS = ["one two three", "two", "", "three, four"]
 
 
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [
-        ("ids", np.array([0, 1, 2, 3, 4, 5, 99], np.int32)),
-        ("ids", np.array([0, 1, 2, 3, 4, 5, -1], np.int32)),
-        ("ids", np.array([0, 1, 2, 3], np.int32)),
-        ("ids", np.array([0, 1, 2, 3, 4, 1, 1], np.int64)),
-        ("offsets", np.array([0, 3, 4, 2**62, 7], np.int64)),
-        ("offsets", np.array([0, 4, 3, 4, 7], np.int64)),
-        ("offsets", np.array([-1, 3, 4, 4, 7], np.int64)),
-        ("offsets", np.array([0, 7], np.int64)),
-        ("word_places", np.array([0, 2**61], np.int64)),
-        ("word_places", np.array([], np.int64)),
-        ("word_letters", np.frombuffer(b"\xff" * 16, np.uint8)),
-    ],
-)
-def test_word_ids_out_of_range_are_cut_anew(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, values: np.ndarray
-) -> None:
+@pytest.mark.parametrize(("name", "values"), [
+    ("ids", np.array([0, 1, 2, 3, 4, 5, 99], np.int32)), ("ids", np.array([0, 1, 2, 3, 4, 5, -1], np.int32)),
+    ("ids", np.array([0, 1, 2, 3], np.int32)), ("ids", np.array([0, 1, 2, 3, 4, 1, 1], np.int64)),
+    ("offsets", np.array([0, 3, 4, 2**62, 7], np.int64)), ("offsets", np.array([0, 4, 3, 4, 7], np.int64)),
+    ("offsets", np.array([-1, 3, 4, 4, 7], np.int64)), ("offsets", np.array([0, 7], np.int64)),
+    ("word_places", np.array([0, 2**61], np.int64)), ("word_places", np.array([], np.int64)),
+    ("word_letters", np.frombuffer(b"\xff" * 16, np.uint8)),
+])  # fmt: skip
+def test_word_ids_out_of_range_are_cut_anew(tmp_path, caplog, name, values):
     texts = datasets.Dataset.from_dict({"text": TEXTS})
     whole = read_words(texts, Splitter.words, tmp_path)
     [file] = tmp_path.iterdir()

@@ -1,7 +1,5 @@
 """Words cut in one pass are those that the tokenizers library cuts one text after another, and as often."""
 
-from __future__ import annotations
-
 import string
 import tracemalloc
 import unicodedata
@@ -30,7 +28,6 @@ def words_of(texts: NumberedTexts) -> list[list[str]]:
 
 
 def library_s_words(text: str) -> list[str]:
-    """What the library cuts a text into."""
     assert WORDS.normalizer is not None
     assert WORDS.pre_tokenizer is not None
     return [piece for piece, _ in WORDS.pre_tokenizer.pre_tokenize_str(WORDS.normalizer.normalize_str(text))]
@@ -113,9 +110,6 @@ def test_what_was_not_counted_is_not_chosen():
     counts = np.zeros(26, dtype=np.int64)
     counts[[3, 7]] = 2, 5
     assert choose_words(numbered.words, counts, 10).to_pylist() == ["h", "d"]
-
-
-# Long texts.
 
 
 @settings(max_examples=100)

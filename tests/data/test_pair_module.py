@@ -1,7 +1,5 @@
 """Pairs as batches: each row once an epoch, its letters where they belong, shared out among processes."""
 
-from __future__ import annotations
-
 from collections import Counter
 from types import SimpleNamespace
 
@@ -145,22 +143,13 @@ def test_a_single_pair_is_a_batch_but_not_for_two_processes(module_of, refused):
 def test_a_run_on_pairs_is_described_like_one_on_texts(module_of, data_config, rows_of, own_cache):
     rows = rows_of(["a", "b"] * 10, ["x", "y"] * 10)
     texts = TextDataModule(
-        make_corpus(data_config(), "here", {"train": rows, "test": rows}),
-        data_config(),
-        RandomVectors(dim=3),
-        0,
+        make_corpus(data_config(), "here", {"train": rows, "test": rows}), data_config(), RandomVectors(dim=3), 0
     )
     pairs = module_of()
     about = {
-        "command": [],
-        "task": "tagging",
-        "network": "N",
-        "baseline": None,
-        "parameters": 1,
-        "device": "cpu",
-        "measured": {"valid": 1, "test": 1},
-        "origin": None,
-    }
+        "command": [], "task": "tagging", "network": "N", "baseline": None, "parameters": 1, "device": "cpu",
+        "measured": {"valid": 1, "test": 1}, "origin": None,
+    }  # fmt: skip
     config = Config(name="x", seed=0)
     of_texts, of_pairs = (
         describe_run(config, data, class_names=data.corpus.class_names, processes=1, **about).to_json()
@@ -170,10 +159,7 @@ def test_a_run_on_pairs_is_described_like_one_on_texts(module_of, data_config, r
     assert of_texts["corpus"]["fingerprint"] == texts.corpus.fingerprints
     assert of_pairs["vocabulary"] == {"words": 5, "embedding_found": None, "vectors": None}
     assert of_pairs["corpus"] == {
-        "name": "some",
-        "source": "here",
-        "rows": {"train": 101, "valid": 7, "test": 10},
-        "fingerprint": pairs.corpus.fingerprints,
-        "class_names": ["e", "d", "c", "b", "a"],
+        "name": "some", "source": "here", "rows": {"train": 101, "valid": 7, "test": 10},
+        "fingerprint": pairs.corpus.fingerprints, "class_names": ["e", "d", "c", "b", "a"],
         "dropped": {"train": 0, "valid": 0, "test": 0},
-    }
+    }  # fmt: skip

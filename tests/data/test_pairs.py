@@ -1,6 +1,4 @@
-"""Pairs of strings: what they may be, which letters they have, and that refusing them loads nothing."""
-
-from __future__ import annotations
+"""Pairs of strings: what they may be, which letters make an alphabet, and that refusing them loads nothing."""
 
 import subprocess
 import sys
@@ -11,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lt_lightning.config.sources import Pairs, Reversal
+from lt_lightning.data.alphabet import check_alphabet, is_surrogate, name_letter, show
 from lt_lightning.data.sources.pairs import PairCorpus, check_equal_lengths, check_pairs, load_pairs
 
 strings = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
@@ -18,8 +17,6 @@ strings = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size
 
 @pytest.fixture(scope="session")
 def pairs_config():
-    """The `data` group of `data=pairs`, with changes."""
-
     def pairs_config(**changes):
         return replace(Pairs(pairs=[["hihell", "ihello"]]), **changes)
 
@@ -28,8 +25,6 @@ def pairs_config():
 
 @pytest.fixture(scope="session")
 def reversal_config():
-    """The `data` group of `data=reversal`, with changes."""
-
     def reversal_config(**changes):
         small = {"alphabet": "abcd", "lengths": [2, 5], "train_rows": 50, "valid_fraction": 0.2, "test_rows": 20}
         return replace(Reversal(**small), **changes)
@@ -55,28 +50,21 @@ def test_any_strings_are_pairs_and_every_letter_of_theirs_is_known_once(pairs):
     assert check_pairs(pairs, alphabet[::-1]) == alphabet[::-1]
 
 
-@pytest.mark.parametrize(
-    ("pairs", "alphabet", "words"),
-    [
-        (None, None, ["data.pairs: ", "it is empty", "[[hihell, ihello]]"]),
-        ([], None, ["data.pairs: ", "it is empty"]),
-        ([["ab", "ba"], ["ab"]], None, ["data.pairs: ['ab'] is not two strings", "[given, expected]"]),
-        ([["a", "b", "c"]], None, ["data.pairs: ['a', 'b', 'c'] is not two strings"]),
-        (["ab"], None, ["data.pairs: 'ab' is not two strings"]),
-        ([["ab", 1]], None, ["data.pairs: ['ab', 1] is not two strings"]),
-        ([None], None, ["data.pairs: None is not two strings"]),
-        ([["ab", ""]], None, ["data.pairs: ['ab', ''] has an empty string"]),
-        ([["ab", "abx"]], "ab", ["data.pairs: 'x' in 'abx'", "data.alphabet ('ab')", "data.alphabet=null"]),
-        ([["a\x1b\n", "b"]], "ab", [r"data.pairs: '\x1b' in 'a\x1b\n'"]),
-        ([["aa", "a"]], None, ["data.pairs: 'a' is their only letter"]),
-        ([["a", "b\udc80"]], None, [r"data.pairs: '\udc80' in 'b\udc80' is half a character"]),
-        ([["a", "b"]], "", ["data.alphabet: it is empty"]),
-        ([["a", "b"]], "a", ["data.alphabet: 'a' is a single letter"]),
-        ([["a", "b"]], "aba", ["data.alphabet: 'a'", "twice"]),
-        ([["a" * 500, "b" * 500 + "\n"]], "ab", ["data.pairs: ", "…"]),
-        ([["ab"] * 500], None, ["data.pairs: ", "…"]),
-    ],
-)
+@pytest.mark.parametrize(("pairs", "alphabet", "words"), [
+    (None, None, ["data.pairs: ", "it is empty", "[[hihell, ihello]]"]), ([], None, ["data.pairs: ", "it is empty"]),
+    ([["ab", "ba"], ["ab"]], None, ["data.pairs: ['ab'] is not two strings", "[given, expected]"]),
+    ([["a", "b", "c"]], None, ["data.pairs: ['a', 'b', 'c'] is not two strings"]),
+    (["ab"], None, ["data.pairs: 'ab' is not two strings"]),
+    ([["ab", 1]], None, ["data.pairs: ['ab', 1] is not two strings"]),
+    ([None], None, ["data.pairs: None is not two strings"]),
+    ([["ab", ""]], None, ["data.pairs: ['ab', ''] has an empty string"]),
+    ([["ab", "abx"]], "ab", ["data.pairs: 'x' in 'abx'", "data.alphabet ('ab')", "data.alphabet=null"]),
+    ([["a\x1b\n", "b"]], "ab", [r"data.pairs: '\x1b' in 'a\x1b\n'"]),
+    ([["aa", "a"]], None, ["data.pairs: 'a' is their only letter"]),
+    ([["a", "b\udc80"]], None, [r"data.pairs: '\udc80' in 'b\udc80' is half a character"]),
+    ([["a", "b"]], "aba", ["data.alphabet: 'a'", "twice"]),
+    ([["a" * 500, "b" * 500 + "\n"]], "ab", ["data.pairs: ", "…"]), ([["ab"] * 500], None, ["data.pairs: ", "…"]),
+])  # fmt: skip
 def test_what_is_no_pair_is_refused_with_the_remedy(pairs, alphabet, words, refused):
     with refused(*words) as raised:
         check_pairs(pairs, alphabet)
@@ -102,12 +90,6 @@ def test_reversals_are_drawn_with_the_seed(reversal_config):
     assert (corpus.name, corpus.source, corpus.alphabet) == ("reversal", "random strings, drawn with the seed", "abcd")
     assert {split: len(pairs) for split, pairs in corpus.splits.items()} == {"train": 40, "valid": 10, "test": 20}
     assert corpus == load_pairs(reversal_config(), seed=3) != load_pairs(reversal_config(), seed=4)
-
-
-@pytest.mark.parametrize("changes", [{"alphabet": "aa"}, {"lengths": [3]}, {"train_rows": 10_000}])
-def test_wrong_settings_are_refused_as_they_are_loaded(changes, reversal_config, refused):
-    with refused("data."):
-        load_pairs(reversal_config(**changes), seed=0)
 
 
 def test_letters_have_names_that_can_be_seen():
@@ -141,3 +123,38 @@ print(*{"torch", "pytorch_lightning", "lightning", "datasets", "tokenizers", "py
 def test_the_checks_load_neither_torch_nor_lightning_nor_datasets():
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@given(st.sets(st.characters(), min_size=2).map("".join))
+def test_different_letters_make_an_alphabet_but_for_halves_of_characters(alphabet):
+    if any("\ud800" <= letter <= "\udfff" for letter in alphabet):
+        with pytest.raises(ValueError, match=r"data.alphabet: .*half a character"):
+            check_alphabet(alphabet)
+    else:
+        check_alphabet(alphabet)
+
+
+@pytest.mark.parametrize(("alphabet", "words"), [
+    ("", ["it is empty"]), ("a", ["'a' is a single letter"]), ("aba", ["'a' is in 'aba' twice"]),
+    ("a\n\n", [r"'\n' is in 'a\n\n' twice"]), ("a\udc80", [r"'\udc80' is half a character"]),
+])  # fmt: skip
+def test_what_is_no_alphabet_is_refused_with_the_remedy(alphabet, words, refused):
+    with refused("data.alphabet: ", *words):
+        check_alphabet(alphabet)
+
+
+@given(st.text(max_size=200))
+def test_a_string_is_shown_on_one_line_that_can_be_printed(text):
+    shown = show(text)
+    assert shown.isprintable()
+    assert shown.encode()
+    assert len(shown) <= 10 * 40 + 3  # each of forty characters takes ten at most
+
+
+def test_every_character_has_a_name_of_its_own_that_can_be_seen():
+    letters = [chr(code) for code in range(0x10000) if not is_surrogate(chr(code))]  # of the first plane: it is quick
+    names = list(map(name_letter, letters))
+    assert len(set(names)) == len(names)
+    assert all(name.isprintable() and name.strip() for name in names)
+    assert names[ord("a")] == "a"
+    assert names[ord(" ")] == "space"

@@ -1,7 +1,5 @@
 """Reversals: random strings of equally likely lengths, none twice, and no more than there are."""
 
-from __future__ import annotations
-
 from collections import Counter
 from itertools import product
 
@@ -95,23 +93,17 @@ def test_a_seed_gives_these_strings_on_every_machine():
     }
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"lengths": [3]}, ["data.lengths: [3]", "[3, 12]"]),
-        ({"lengths": [1, 2, 3]}, ["data.lengths: [1, 2, 3]"]),
-        ({"lengths": [0, 3]}, ["data.lengths: [0, 3]"]),
-        ({"lengths": [4, 3]}, ["data.lengths: [4, 3]"]),
-        ({"alphabet": "aa"}, ["data.alphabet: "]),
-        ({"alphabet": "a"}, ["data.alphabet: "]),
-        ({"train_rows": 1}, ["data.train_rows: 1", "at least 2"]),
-        ({"test_rows": 0}, ["data.test_rows: 0", "at least 1"]),
-        ({"valid_fraction": 0.01}, ["data.valid_fraction: 0.01", "10 strings", "none to validate"]),
-        ({"valid_fraction": 0.99}, ["data.valid_fraction: 0.99", "none to train on"]),
-        ({"train_rows": 11}, ["data.train_rows: 11", "4 to test", "the 14 that there are", "1 to 3 of 2 letters"]),
-        ({"lengths": [1, 1], "train_rows": 2000}, ["data.train_rows: 2,000", "the 2 that there are"]),
-    ],
-)
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"lengths": [3]}, ["data.lengths: [3]", "[3, 12]"]), ({"lengths": [1, 2, 3]}, ["data.lengths: [1, 2, 3]"]),
+    ({"lengths": [0, 3]}, ["data.lengths: [0, 3]"]), ({"lengths": [4, 3]}, ["data.lengths: [4, 3]"]),
+    ({"alphabet": "aa"}, ["data.alphabet: "]), ({"alphabet": "a"}, ["data.alphabet: "]),
+    ({"train_rows": 1}, ["data.train_rows: 1", "at least 2"]),
+    ({"test_rows": 0}, ["data.test_rows: 0", "at least 1"]),
+    ({"valid_fraction": 0.01}, ["data.valid_fraction: 0.01", "10 strings", "none to validate"]),
+    ({"valid_fraction": 0.99}, ["data.valid_fraction: 0.99", "none to train on"]),
+    ({"train_rows": 11}, ["data.train_rows: 11", "4 to test", "the 14 that there are", "1 to 3 of 2 letters"]),
+    ({"lengths": [1, 1], "train_rows": 2000}, ["data.train_rows: 2,000", "the 2 that there are"]),
+])  # fmt: skip
 def test_what_cannot_be_drawn_is_refused_with_the_remedy(changes, words, refused):
     request = {"alphabet": "ab", "lengths": [1, 3], "train_rows": 10, "test_rows": 4, "valid_fraction": 0.2}
     check_reversal(**request)

@@ -1,7 +1,5 @@
 """The split: exactly stratified, drawn with the seed, every row in one part, the limit met to the row."""
 
-from __future__ import annotations
-
 from collections import Counter
 from fractions import Fraction
 
@@ -69,16 +67,11 @@ def test_a_row_s_place_in_the_file_does_not_matter():
     assert drawn.max() < 170
 
 
-@pytest.mark.parametrize(
-    ("counts", "fraction", "limit", "part"),
-    [
-        ((50, 50), 0.3, 1, "training"),
-        ((10, 10, 10, 10, 10), 0.3, 3, "training"),
-        ((50, 50), 0.001, None, "validation"),
-        ((50, 50), 0.999, None, "training"),
-        ((99, 1), 0.3, None, "validation"),
-    ],
-)
+@pytest.mark.parametrize(("counts", "fraction", "limit", "part"), [
+    ((50, 50), 0.3, 1, "training"), ((10, 10, 10, 10, 10), 0.3, 3, "training"),
+    ((50, 50), 0.001, None, "validation"), ((50, 50), 0.999, None, "training"),
+    ((99, 1), 0.3, None, "validation"),
+])  # fmt: skip
 def test_a_class_that_one_part_would_lack_is_refused(counts, fraction, limit, part, refused):
     with refused("data.valid_fraction", f"{part} part", f"data.limit={limit or 'null'}", "use more rows"):
         stratified_split(np.repeat(np.arange(len(counts)), counts), fraction, 0, limit)

@@ -114,9 +114,4 @@ CASES = (
     _case("another run in its directory", _nothing, ["hydra.run.dir", "run", "resume=run"], "again", leaves=()),
 )
 
-KIND = Kind(
-    10,
-    "Going on with a run",
-    "Given to `python -m lt_lightning.train`, once the run in `run` is over.",
-    CASES,
-)
+KIND = Kind(10, "Going on with a run", "Given to `python -m lt_lightning.train`, once the run in `run` is over.", CASES)

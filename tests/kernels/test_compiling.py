@@ -1,7 +1,5 @@
 """The cache of compiled loops: damaged or not to be written, it costs time and nothing else."""
 
-from __future__ import annotations
-
 import os
 import pickle
 import stat
@@ -73,9 +71,7 @@ def test_a_place_beside_the_source_is_not_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o775, 0o755])
-def test_what_others_may_have_written_is_thrown_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mode: int
-) -> None:
+def test_what_others_may_have_written_is_thrown_away(tmp_path, monkeypatch, caplog, mode):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     folder = tmp_path / "lt_lightning/machine_code"
@@ -93,8 +89,6 @@ def test_what_others_may_have_written_is_thrown_away(
 
 
 class Trap:
-    """A pickle that makes a folder when it is read."""
-
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 

@@ -47,9 +47,7 @@ def test_a_folder_that_others_could_write_in_is_made_private_and_its_content_is_
     assert make_private(tmp_path / "open")
 
 
-def test_another_user_s_folder_and_a_file_in_its_place_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_user_s_folder_and_a_file_in_its_place_are_refused(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
         make_private(tmp_path / "file")

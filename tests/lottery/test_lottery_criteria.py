@@ -1,7 +1,5 @@
 """The criteria: the scores of the built-in ones, seeded chance, and functions of one's own."""
 
-from __future__ import annotations
-
 import math
 import re
 from functools import partial
@@ -95,17 +93,14 @@ def test_a_criterion_of_ones_own_prunes_what_a_sorted_list_of_its_scores_begins_
         assert {name: alive.flatten().tolist() for name, alive in lottery.mask.items()} == expected
 
 
-@pytest.mark.parametrize(
-    ("criterion", "words"),
-    [
-        (lambda parameters: None, "returned a NoneType; return a dictionary"),
-        (lambda parameters: {"weight": parameters["weight"]}, "returned for 'bias' a NoneType"),
-        (lambda parameters: {name: p[:1] for name, p in parameters.items()}, r"scores of shape \(1, 3\).*\(2, 3\)"),
-        (lambda parameters: {name: p * math.nan for name, p in parameters.items()}, "that are not finite"),
-        (lambda parameters: {name: p > 0 for name, p in parameters.items()}, "of type torch.bool"),
-        (lambda parameters, losses: {}, "asks for 'losses', which is none of parameters, generator, mask"),
-    ],
-)
+@pytest.mark.parametrize(("criterion", "words"), [
+    (lambda parameters: None, "returned a NoneType; return a dictionary"),
+    (lambda parameters: {"weight": parameters["weight"]}, "returned for 'bias' a NoneType"),
+    (lambda parameters: {name: p[:1] for name, p in parameters.items()}, r"scores of shape \(1, 3\).*\(2, 3\)"),
+    (lambda parameters: {name: p * math.nan for name, p in parameters.items()}, "that are not finite"),
+    (lambda parameters: {name: p > 0 for name, p in parameters.items()}, "of type torch.bool"),
+    (lambda parameters, losses: {}, "asks for 'losses', which is none of parameters, generator, mask"),
+])  # fmt: skip
 def test_scores_that_cannot_be_ranked_name_the_criterion_and_change_nothing(criterion, words):
     module, lottery = nn.Linear(3, 2), Lottery(Settings(criterion=criterion))
     lottery.begin_round(module)

@@ -1,7 +1,5 @@
 """`Freezer` in a plain torch loop: pruned entries are exactly zero after every step of every optimizer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest
@@ -52,7 +50,6 @@ def some_mask(module: nn.Module) -> Mask:
 
 
 def train(module: nn.Module, optimizer: optim.Optimizer, freeze: Callable[[], None], after: Callable[[], None]) -> None:
-    """Ten steps, with `freeze` before each and `after` after it."""
     param = next(module.parameters())
     generator = torch.Generator().manual_seed(2)
     for _ in range(10):
@@ -70,64 +67,53 @@ def train(module: nn.Module, optimizer: optim.Optimizer, freeze: Callable[[], No
         after()
 
 
-def check_zeros(module: nn.Module, mask: Mask) -> None:
-    for name, param in module.named_parameters():
-        assert param.detach()[~mask[name]].eq(0).all(), name
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_pruned_entries_are_zero_after_every_step(name):
-    module = network()
-    mask = some_mask(module)
-    params = dict(module.named_parameters())
+def train_pruned(module: nn.Module, optimizer: optim.Optimizer) -> Mask:
+    """Prune by `some_mask` and train; pruned entries must be zero after each step."""
+    mask, params = some_mask(module), dict(module.named_parameters())
     mask.apply_(params)
-    start = {name: param.detach().clone() for name, param in params.items()}
-    optimizer = OPTIMIZERS[name](list(params.values()))
     freezer = Freezer(params, mask)
+
+    def check_zeros() -> None:
+        assert not any(param.detach()[~mask[name]].any() for name, param in params.items())
+
     handles = freezer.watch([optimizer])
-    train(module, optimizer, freezer.freeze_gradients, lambda: check_zeros(module, mask))
+    train(module, optimizer, freezer.freeze_gradients, check_zeros)
     for handle in handles:
         handle.remove()
+    return mask
+
+
+@pytest.mark.parametrize("reused", [False, True], ids=["fresh", "reused"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_pruned_entries_are_zero_after_every_step(name, reused):
+    module = network()
+    optimizer = OPTIMIZERS[name](list(module.parameters()))
+    if reused:  # its moments are those of the whole network
+        train(module, optimizer, lambda: None, lambda: None)
+    start = {name: param.detach().clone() for name, param in module.named_parameters()}
+    mask = train_pruned(module, optimizer)
     moved = {id(param) for group in optimizer.param_groups for param in group["params"]}
-    for key, param in params.items():
-        if id(param) in moved:
+    for key, param in module.named_parameters():
+        if id(param) in moved and not reused:
             assert (param != start[key])[mask[key]].all(), "the living entries train on"
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "lbfgs"])
 def test_the_living_move_as_if_every_step_were_projected(name):
     """Gradients masked before the step and weights after it, in full, by hand: bit for bit the same."""
+    frozen, projected = network(), network()
+    mask = train_pruned(frozen, OPTIMIZERS[name](list(frozen.parameters())))
+    params = dict(projected.named_parameters())
 
-    def frozen() -> nn.Module:
-        module = network()
-        mask, params = some_mask(module), dict(module.named_parameters())
-        mask.apply_(params)
-        optimizer = OPTIMIZERS[name](list(params.values()))
-        freezer = Freezer(params, mask)
-        freezer.watch([optimizer])
-        train(module, optimizer, freezer.freeze_gradients, lambda: None)
-        return module
+    def project(tensors: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            for key, tensor in tensors.items():
+                tensor[~mask[key]] = 0
 
-    def projected() -> nn.Module:
-        module = network()
-        mask, params = some_mask(module), dict(module.named_parameters())
-
-        def project(tensors: dict[str, Tensor]) -> None:
-            with torch.no_grad():
-                for key, tensor in tensors.items():
-                    tensor[~mask[key]] = 0
-
-        project(params)
-        optimizer = OPTIMIZERS[name](list(params.values()))
-        train(
-            module,
-            optimizer,
-            lambda: project({key: param.grad for key, param in params.items()}),
-            lambda: project(params),
-        )
-        return module
-
-    for left, right in zip(frozen().parameters(), projected().parameters(), strict=True):
+    project(params)
+    optimizer = OPTIMIZERS[name](list(params.values()))
+    train(projected, optimizer, lambda: project({key: p.grad for key, p in params.items()}), lambda: project(params))
+    for left, right in zip(frozen.parameters(), projected.parameters(), strict=True):
         assert torch.allclose(left, right, rtol=0, atol=0, equal_nan=True)
 
 
@@ -135,28 +121,7 @@ def test_the_living_move_as_if_every_step_were_projected(name):
 @pytest.mark.parametrize("name", ["sgd_momentum", "adam", "adamw", "adam_fused", "rmsprop"])
 def test_pruned_entries_are_zero_in_every_precision(name, dtype):
     module = network(dtype)
-    mask = some_mask(module)
-    params = dict(module.named_parameters())
-    mask.apply_(params)
-    optimizer = OPTIMIZERS[name](list(params.values()))
-    freezer = Freezer(params, mask)
-    freezer.watch([optimizer])
-    train(module, optimizer, freezer.freeze_gradients, lambda: check_zeros(module, mask))
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_optimizer_that_remembers_the_whole_network_does_not_move_the_pruned(name):
-    module = network()
-    params = dict(module.named_parameters())
-    optimizer = OPTIMIZERS[name](list(params.values()))
-    train(module, optimizer, lambda: None, lambda: None)
-    mask = some_mask(module)
-    mask.apply_(params)
-    freezer = Freezer(params, mask)
-    handles = freezer.watch([optimizer])
-    train(module, optimizer, freezer.freeze_gradients, lambda: check_zeros(module, mask))
-    for handle in handles:
-        handle.remove()
+    train_pruned(module, OPTIMIZERS[name](list(module.parameters())))
 
 
 @pytest.mark.parametrize("inherits", [optim.SGD, optim.Adam], ids=lambda kind: kind.__name__)
@@ -170,12 +135,7 @@ def test_an_optimizer_of_ones_own_is_not_trusted(inherits):
                         param.add_(torch.randn_like(param))
 
     module = network()
-    mask, params = some_mask(module), dict(module.named_parameters())
-    mask.apply_(params)
-    optimizer = Noisy(params.values(), 0.1)
-    freezer = Freezer(params, mask)
-    freezer.watch([optimizer])
-    train(module, optimizer, freezer.freeze_gradients, lambda: check_zeros(module, mask))
+    train_pruned(module, Noisy(module.parameters(), 0.1))
 
 
 def test_pruned_entries_have_no_gradient_and_the_living_keep_theirs():
@@ -215,14 +175,10 @@ def test_only_parameters_with_pruned_entries_are_touched():
     assert [param.grad._version for param in module.parameters()] == versions
 
 
-# Sparse gradients.
-
 SPARSE: dict[str, Callable[[list[Tensor]], optim.Optimizer]] = {
-    "sgd": lambda params: optim.SGD(params, 0.1),
-    "sgd_momentum": lambda params: optim.SGD(params, 0.1, momentum=0.9),
-    "sparse_adam": lambda params: optim.SparseAdam(params, 0.1),
-    "adagrad": lambda params: optim.Adagrad(params, 0.1),
-}
+    "sgd": lambda params: optim.SGD(params, 0.1), "sgd_momentum": lambda params: optim.SGD(params, 0.1, momentum=0.9),
+    "sparse_adam": lambda params: optim.SparseAdam(params, 0.1), "adagrad": lambda params: optim.Adagrad(params, 0.1),
+}  # fmt: skip
 
 
 def train_embedding(embedding: nn.Embedding, optimizer: optim.Optimizer, freezer: Freezer | None) -> list[Tensor]:

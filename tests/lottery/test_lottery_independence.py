@@ -1,7 +1,5 @@
 """`lottery` can be lifted out: it imports torch and the standard library alone, and torch no sooner than needed."""
 
-from __future__ import annotations
-
 import ast
 import shutil
 import subprocess
@@ -17,7 +15,6 @@ FILES = sorted(FOLDER.glob("*.py"))
 
 
 def imported(path: Path) -> set[str]:
-    """The modules that a file imports anywhere in it, in full."""
     modules = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -43,14 +40,11 @@ def test_a_file_imports_torch_the_standard_library_and_its_neighbours_alone(path
     assert not others
 
 
-@pytest.mark.parametrize(
-    "imports",
-    [
-        "import lt_lightning.lottery",
-        "import lt_lightning.lottery.settings",
-        "from lt_lightning.lottery import CRITERIA, LotteryError, Rewind, Settings, derive_seed; Settings()",
-    ],
-)
+@pytest.mark.parametrize("imports", [
+    "import lt_lightning.lottery",
+    "import lt_lightning.lottery.settings",
+    "from lt_lightning.lottery import CRITERIA, LotteryError, Rewind, Settings, derive_seed; Settings()",
+])  # fmt: skip
 def test_settings_are_checked_without_torch(imports):
     assert run(f"{imports}; import sys; print('torch' in sys.modules)") == "False"
 

@@ -1,7 +1,5 @@
 """`prune` against a brute-force loop, `torch.nn.utils.prune`, `numpy.percentile` and closed forms."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from itertools import chain
@@ -41,7 +39,6 @@ def tensors(draw: st.DrawFn, shape: tuple[int, ...], values: tuple, dtype: torch
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[dict[str, Tensor], Mask]:
-    """Scores and a mask for up to three parameters of any shapes."""
     dtype = draw(st.sampled_from(DTYPES))
     sizes = {f"p{index}": shape for index, shape in enumerate(draw(st.lists(shapes, max_size=3)))}
     scores = {name: draw(tensors(shape, VALUES, dtype)) for name, shape in sizes.items()}
@@ -60,7 +57,6 @@ def without_lowest(scores: list[float], alive: list[bool], amount: float) -> lis
 
 
 def brute_force(scores: Mapping[str, Tensor], mask: Mapping[str, Tensor], amount: float, scope: str) -> dict[str, list]:
-    """What `prune` should give, as flat lists."""
     flat_scores = {name: scores[name].flatten().tolist() for name in mask}
     flat_mask = {name: mask[name].flatten().tolist() for name in mask}
     if scope == "layerwise":
@@ -89,14 +85,14 @@ def test_what_goes_is_what_a_brute_force_loop_lets_go(scope, case, amount):
     assert all(pruned[name].shape == mask[name].shape for name in mask)
 
 
-@pytest.mark.parametrize("scope", ["layerwise", "global"])
+@pytest.mark.parametrize("settings", [{}, {"scope": "global"}, {"threshold": "percentile"}], ids=str)
 @given(case=cases(), amount=amounts)
-def test_pruning_is_pure_and_repeatable_and_only_ever_takes_away(scope, case, amount):
+def test_pruning_is_pure_and_repeatable_and_only_ever_takes_away(settings, case, amount):
     scores, mask = case
     before = bits(scores, mask)
-    pruned = prune(scores, mask, amount, scope=scope)
+    pruned = prune(scores, mask, amount, **settings)
     assert bits(scores, mask) == before
-    assert prune(scores, mask, amount, scope=scope) == pruned
+    assert prune(scores, mask, amount, **settings) == pruned
     assert pruned.is_subset_of(mask)
     for name in pruned:
         pruned[name].fill_(False)  # shares no memory with the argument either
@@ -111,23 +107,7 @@ def test_counts_are_exact_whatever_the_scores(case, amount):
     assert prune(scores, mask, amount, scope="global").alive == mask.alive - round(amount * mask.alive)
 
 
-@pytest.mark.parametrize("scope", ["layerwise", "global"])
-def test_three_rounds_of_masks_equal_three_rounds_of_the_loop(scope):
-    torch.manual_seed(0)
-    shapes = {"embedding": (11, 5), "conv": (4, 1, 3, 5), "bias": (4,), "scale": (), "none": (0, 3)}
-    mask = Mask.ones({name: torch.empty(shape) for name, shape in shapes.items()})
-    expected = {name: torch.ones(math.prod(shape), dtype=torch.bool) for name, shape in shapes.items()}
-    for _ in range(3):
-        scores = {name: torch.randn(shape).mul(3).round().abs() for name, shape in shapes.items()}
-        mask = prune(scores, mask, 0.3, scope=scope)
-        by_hand = brute_force(scores, expected, 0.3, scope)
-        assert {name: tensor.flatten().tolist() for name, tensor in mask.items()} == by_hand
-        expected = {name: torch.tensor(kept, dtype=torch.bool) for name, kept in by_hand.items()}
-    assert 0 < mask.alive < mask.total
-
-
 def all_but_the_smallest(mask: Mask, amount: float) -> dict[str, int]:
-    """Spare the parameter with the fewest living entries."""
     spared = min(mask, key=mask.counts.__getitem__)
     return {name: 0 if name == spared else math.ceil(amount * alive) for name, alive in mask.counts.items()}
 
@@ -147,17 +127,14 @@ def test_a_scope_of_ones_own_prunes_as_many_of_each_parameter_as_it_returns(scop
         assert pruned[name].flatten().tolist() == without_lowest(scores[name].flatten().tolist(), alive, share)
 
 
-@pytest.mark.parametrize(
-    ("scope", "words"),
-    [
-        (lambda amount: amount, r"<lambda> returned 0.5 for 'w'; return .* from 0 to 3"),
-        (lambda scores: {"w": 4}, "returned 4 for 'w'"),
-        (lambda scores: {"w": -1}, "returned -1 for 'w'"),
-        (lambda scores: {}, "returned None for 'w'"),
-        (lambda shapes, rounds: {}, "asks for 'rounds', which is none of scores, mask, amount"),
-        ("no_such_package.f", "cannot be imported"),
-    ],
-)
+@pytest.mark.parametrize(("scope", "words"), [
+    (lambda amount: amount, r"<lambda> returned 0.5 for 'w'; return .* from 0 to 3"),
+    (lambda scores: {"w": 4}, "returned 4 for 'w'"),
+    (lambda scores: {"w": -1}, "returned -1 for 'w'"),
+    (lambda scores: {}, "returned None for 'w'"),
+    (lambda shapes, rounds: {}, "asks for 'rounds', which is none of scores, mask, amount"),
+    ("no_such_package.f", "cannot be imported"),
+])  # fmt: skip
 def test_a_scope_that_returns_no_counts_is_refused(scope, words):
     with pytest.raises(LotteryError, match=rf"^scope: .*{words}"):
         prune({"w": torch.ones(3)}, Mask.ones({"w": torch.empty(3)}), 0.5, scope=scope)
@@ -186,28 +163,20 @@ def test_nan_and_infinite_scores_stay_longest():
     assert order == [5, 3, 1, 2, 0, 4]
 
 
-def test_layerwise_pruning_agrees_with_torch():
-    torch.manual_seed(1)
-    layers = {"a": nn.Linear(7, 5), "b": nn.Linear(3, 13)}
-    mask = Mask.ones({name: layer.weight for name, layer in layers.items()})
-    for _ in range(4):
-        scores = {name: layer.weight.detach().abs() for name, layer in layers.items()}
-        mask = prune(scores, mask, 0.2)
-        for name, layer in layers.items():
-            torch_prune.l1_unstructured(layer, "weight", amount=0.2)
-            assert torch.equal(mask[name], layer.weight_mask.bool())
-
-
-def test_global_pruning_agrees_with_torch():
+@pytest.mark.parametrize("scope", ["layerwise", "global"])
+def test_pruning_agrees_with_torch(scope):
     torch.manual_seed(2)
     layers = {"a": nn.Linear(7, 5), "b": nn.Linear(3, 13), "c": nn.Conv1d(2, 4, 3)}
     mask = Mask.ones({name: layer.weight for name, layer in layers.items()})
     for _ in range(4):
         scores = {name: layer.weight.detach().abs() for name, layer in layers.items()}
-        mask = prune(scores, mask, 0.2, scope="global")
-        torch_prune.global_unstructured(
-            [(layer, "weight") for layer in layers.values()], pruning_method=torch_prune.L1Unstructured, amount=0.2
-        )
+        mask = prune(scores, mask, 0.2, scope=scope)
+        if scope == "global":
+            weights = [(layer, "weight") for layer in layers.values()]
+            torch_prune.global_unstructured(weights, pruning_method=torch_prune.L1Unstructured, amount=0.2)
+        else:
+            for layer in layers.values():
+                torch_prune.l1_unstructured(layer, "weight", amount=0.2)
         for name, layer in layers.items():
             assert torch.equal(mask[name], layer.weight_mask.bool())
 
@@ -222,18 +191,7 @@ def test_twenty_rounds_of_a_fifth_leave_1_15_per_cent(scope):
     assert f"{1 - mask.sparsity:.2%}" == "1.15%"
 
 
-def test_an_amount_of_nothing_keeps_and_of_everything_empties():
-    mask = Mask({"w": torch.tensor([True, False, True])})
-    scores = {"w": torch.tensor([1.0, 2.0, 3.0])}
-    assert prune(scores, mask, 0) == mask
-    assert prune(scores, mask, 1).alive == 0
-
-
-# Percentiles: the notebook's rule.
-
-
 def notebook_rule(weights: np.ndarray, mask: np.ndarray, percent: float) -> np.ndarray:
-    """The mask after one pruning of masked weights by percentile."""
     survivors = np.abs(weights[weights != 0])
     if survivors.size == 0:
         return mask
@@ -253,40 +211,11 @@ def test_percentile_rounds_equal_the_notebooks_rule(amount, size):
         assert mask["w"].tolist() == expected.tolist()
 
 
-@given(
-    weights=st.lists(st.integers(-4, 4), min_size=1, max_size=20),
-    amount=st.sampled_from((0.0, 0.125, 0.25, 0.5, 0.75, 1.0)),
-)
-def test_percentile_takes_what_is_strictly_below_however_many_are_equal(weights, amount):
-    weights = np.array(weights, dtype=np.float64)
-    mask = prune(
-        {"w": torch.from_numpy(weights).abs()}, Mask.ones({"w": torch.empty(len(weights))}), amount,
-        threshold="percentile",
-    )  # fmt: skip
-    assert mask["w"].tolist() == notebook_rule(weights, np.ones(len(weights), dtype=bool), 100 * amount).tolist()
-
-
 def test_percentile_leaves_a_tensor_of_zeros_alone():
     mask = Mask({"bias": torch.tensor([True, False, True]), "none": torch.ones(0, dtype=torch.bool)})
     pruned = prune({"bias": torch.zeros(3), "none": torch.zeros(0)}, mask, 0.5, threshold="percentile")
     assert pruned == mask
     assert pruned["bias"] is not mask["bias"]
-
-
-def test_percentile_counts_an_entry_that_happens_to_be_zero_as_pruned():
-    scores = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
-    pruned = prune({"w": scores}, Mask.ones({"w": scores}), 0.25, threshold="percentile")
-    assert pruned["w"].tolist() == [False, False, True, True, True, True]  # the percentile of 1 … 5 is 2
-
-
-@given(case=cases(), amount=amounts)
-def test_percentile_pruning_is_pure_and_only_ever_takes_away(case, amount):
-    scores, mask = case
-    before = bits(scores, mask)
-    pruned = prune(scores, mask, amount, threshold="percentile")
-    assert pruned.is_subset_of(mask)
-    assert prune(scores, mask, amount, threshold="percentile") == pruned
-    assert bits(scores, mask) == before
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")  # NumPy's, of infinity less infinity
@@ -313,22 +242,13 @@ def test_percentile_works_beyond_the_size_that_torch_quantile_takes():
     assert pruned.alive == len(scores) - math.ceil(1 + (len(scores) - 2) / 4)
 
 
-# Refusals.
-
-
-@pytest.mark.parametrize(
-    ("scores", "settings", "words"),
-    [
-        ({"w": torch.ones(3)}, {"amount": 1.5}, "amount"),
-        ({"w": torch.ones(3)}, {"amount": -0.1}, "amount"),
-        ({"w": torch.ones(3)}, {"amount": math.nan}, "amount"),
-        ({"w": torch.ones(4)}, {}, "'w'"),
-        ({"v": torch.ones(3)}, {}, "'w'"),
-        ({"w": torch.ones(3)}, {"scope": "local"}, "scope"),
-        ({"w": torch.ones(3)}, {"threshold": "median"}, "threshold"),
-        ({"w": torch.ones(3)}, {"threshold": "percentile", "scope": "global"}, "percentile"),
-    ],
-)
+@pytest.mark.parametrize(("scores", "settings", "words"), [
+    ({"w": torch.ones(3)}, {"amount": 1.5}, "amount"), ({"w": torch.ones(3)}, {"amount": -0.1}, "amount"),
+    ({"w": torch.ones(3)}, {"amount": math.nan}, "amount"), ({"w": torch.ones(4)}, {}, "'w'"),
+    ({"v": torch.ones(3)}, {}, "'w'"), ({"w": torch.ones(3)}, {"scope": "local"}, "scope"),
+    ({"w": torch.ones(3)}, {"threshold": "median"}, "threshold"),
+    ({"w": torch.ones(3)}, {"threshold": "percentile", "scope": "global"}, "percentile"),
+])  # fmt: skip
 def test_what_does_not_fit_is_refused_by_name(scores, settings, words):
     with pytest.raises(LotteryError, match=words):
         prune(scores, Mask.ones({"w": torch.empty(3)}), **{"amount": 0.5, **settings})

@@ -1,7 +1,5 @@
 """`values_of_ranks` against a sort, through its sample and beyond it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 
@@ -28,7 +26,6 @@ def small_sample() -> Iterator[None]:
 
 
 def sorted_among(values: Tensor, among: Tensor) -> list[float]:
-    """Those that count in Python's own order, NaN last."""
     return sorted(values[among].tolist(), key=lambda value: (math.isnan(value), 0.0 if math.isnan(value) else value))
 
 
@@ -48,20 +45,16 @@ def test_ranks_are_those_of_a_sort_however_the_sample_misleads(entries, dtype, d
     assert found == pytest.approx([expected[first - 1], expected[last - 1]], rel=0, nan_ok=True)
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        torch.arange(MANY, dtype=torch.float64),
-        torch.arange(MANY).remainder(2).float(),  # two values alone
-        torch.arange(MANY).remainder(100).float(),  # columns, each of one value
-        torch.full((MANY,), 7.0),
-        torch.cat([torch.zeros(MANY - 5), torch.arange(5.0)]),
-        torch.randn(MANY, generator=torch.Generator().manual_seed(0)).abs(),
-        torch.randn(MANY, generator=torch.Generator().manual_seed(1)).pow(9).half(),
-        torch.where(torch.arange(MANY) % 3 == 0, math.nan, torch.arange(MANY) % 1000 - 500),
-    ],
-    ids=["ascending", "two", "columns", "one", "rare", "normal", "infinite", "nan"],
-)
+@pytest.mark.parametrize("values", [
+    torch.arange(MANY, dtype=torch.float64),
+    torch.arange(MANY).remainder(2).float(),  # two values alone
+    torch.arange(MANY).remainder(100).float(),  # columns, each of one value
+    torch.full((MANY,), 7.0),
+    torch.cat([torch.zeros(MANY - 5), torch.arange(5.0)]),
+    torch.randn(MANY, generator=torch.Generator().manual_seed(0)).abs(),
+    torch.randn(MANY, generator=torch.Generator().manual_seed(1)).pow(9).half(),
+    torch.where(torch.arange(MANY) % 3 == 0, math.nan, torch.arange(MANY) % 1000 - 500),
+], ids=["ascending", "two", "columns", "one", "rare", "normal", "infinite", "nan"])  # fmt: skip
 @pytest.mark.parametrize("density", [1.0, 0.5, 0.01, 0.0001])
 def test_ranks_of_many_are_those_of_kthvalue(values, density):
     among = torch.rand(len(values), generator=torch.Generator().manual_seed(2)) < density

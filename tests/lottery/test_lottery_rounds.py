@@ -1,10 +1,5 @@
 """`Lottery` in a plain torch loop: what one round hands to the next."""
 
-from __future__ import annotations
-
-import io
-from itertools import pairwise
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -53,42 +48,6 @@ def equal(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
-@pytest.mark.parametrize(
-    ("rewind", "step"),
-    [("init", 0), ("epoch:0", 0), ("step:0", 0), ("epoch:1", 2), ("epoch:3", 6), ("step:5", 5), ("last", 6)],
-)
-def test_every_round_starts_from_the_same_weights_of_round_nought_times_its_mask(rewind, step):
-    module, lottery = network(), Lottery(Settings(rewind=rewind))
-    history = train_round(lottery, module)
-    assert len({str(weights["0.weight"]) for weights in history}) == 7
-    for round in (1, 2, 3):
-        start = train_round(lottery, module)[0]
-        assert lottery.round == round
-        assert equal(start, masked(history[step], lottery))  # the statistics of the normalisation too
-
-
-def test_without_rewinding_the_survivors_go_on():
-    module, lottery = network(), Lottery(Settings(rewind="none"))
-    end = train_round(lottery, module)[-1]
-    for _ in range(3):
-        weights = train_round(lottery, module)
-        assert equal(weights[0], masked(end, lottery))
-        end = weights[-1]
-
-
-def test_random_weights_are_others_each_round_and_the_same_with_the_same_seed():
-    def starts(seed: int, global_seed: int) -> list[dict[str, Tensor]]:
-        module, lottery = network(), Lottery(Settings(rewind="random", criterion="magnitude", amount=0.01, seed=seed))
-        torch.manual_seed(global_seed)
-        return [train_round(lottery, module, steps=1)[0] for _ in range(3)]
-
-    first = starts(0, 1)
-    assert all(equal(left, right) for left, right in zip(first, starts(0, 2), strict=True))
-    fc = torch.stack([weights["3.weight"] for weights in (*first, *starts(1, 1)[1:])])
-    assert len(fc.flatten(1).unique(dim=0)) == 5  # the first weights, two draws of one seed, two of another
-    assert (fc.abs() <= 8**-0.5).all()  # nn.Linear's own
-
-
 def test_random_leaves_what_redraw_does_not_name_at_its_trained_values():
     settings = Settings(rewind="random", redraw=["3.*"], amount=0.5)
     module, lottery = network(), Lottery(settings)
@@ -107,23 +66,6 @@ def test_a_redraw_pattern_that_matches_nothing_is_said_before_any_training(initi
         lottery.begin_round(network())
 
 
-def test_what_cannot_be_drawn_again_is_said_before_any_training():
-    class Scale(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.factor = nn.Parameter(torch.ones(2))
-
-    module = nn.Sequential(nn.Linear(2, 2), Scale())
-    before = snapshot(module)
-    with pytest.raises(LotteryError, match=r"'1\.factor'"):
-        Lottery(Settings(rewind="random")).begin_round(module)
-    assert equal(snapshot(module), before)
-    with pytest.raises(LotteryError, match=r"^initialize: it does not draw '0\.weight'"):
-        Lottery(Settings(rewind="random"), initialize=lambda module: None).begin_round(module)
-    assert equal(snapshot(module), before)
-    Lottery(Settings(rewind="init")).begin_round(module)
-
-
 @pytest.mark.parametrize("rewind", ["init", "last", "random", "none", "epoch:1"])
 def test_the_first_round_takes_the_network_as_it_is(rewind):
     module, lottery = network(), Lottery(Settings(rewind=rewind))
@@ -131,16 +73,6 @@ def test_the_first_round_takes_the_network_as_it_is(rewind):
     lottery.begin_round(module)
     assert equal(snapshot(module), before)
     assert torch.equal(torch.get_rng_state(), state)
-    assert (lottery.round, lottery.mask.sparsity) == (0, 0)
-
-
-@pytest.mark.parametrize("rewind", ["epoch:4", "step:7"])
-def test_a_point_that_was_never_reached_is_an_error_that_names_it(rewind):
-    module, lottery = network(), Lottery(Settings(rewind=rewind))
-    end = train_round(lottery, module)[-1]
-    with pytest.raises(LotteryError, match=f"^rewind: {rewind} "):
-        lottery.begin_round(module)
-    assert equal(snapshot(module), end)
     assert (lottery.round, lottery.mask.sparsity) == (0, 0)
 
 
@@ -165,23 +97,6 @@ def test_a_round_that_was_never_ended_is_begun_again_with_its_mask_and_weights()
     assert equal(snapshot(module), masked(trained, lottery))
 
 
-def test_masks_are_nested_and_the_criterion_is_seeded():
-    def masks(**settings: object) -> list[Mask]:
-        module, lottery = network(), Lottery(Settings(**settings))
-        played = []
-        for _ in range(4):
-            train_round(lottery, module, steps=1)
-            played.append(lottery.mask)
-        return played
-
-    for settings in ({}, {"criterion": "random"}, {"scope": "global"}, {"threshold": "percentile"}):
-        played = masks(**settings)
-        assert all(after.is_subset_of(before) for before, after in pairwise(played))
-        assert masks(**settings) == played
-    by_chance = [masks(criterion="random", seed=seed) for seed in (0, 1)]
-    assert by_chance[0][1] != by_chance[1][1]
-
-
 def test_chance_draws_anew_each_round():
     def mask_after(rounds: int, amount: float) -> Mask:
         module, lottery = nn.Linear(16, 8), Lottery(Settings(criterion="random", amount=amount))
@@ -193,22 +108,6 @@ def test_chance_draws_anew_each_round():
     twice, once = mask_after(2, 0.5), mask_after(1, 0.75)
     assert twice.counts == once.counts == {"weight": 32, "bias": 2}
     assert twice != once  # one draw, used twice, would have left the same entries
-
-
-def test_a_state_goes_through_a_file_and_the_lottery_goes_on():
-    def play(through_a_file: bool) -> dict[str, Tensor]:
-        module, lottery = network(), Lottery(Settings(rewind="step:3", criterion="random", seed=5))
-        for _ in range(3):
-            train_round(lottery, module)
-            if through_a_file:
-                file = io.BytesIO()
-                torch.save(lottery.state_dict(), file)
-                file.seek(0)
-                lottery = Lottery(Settings(rewind="step:3", criterion="random", seed=5))
-                lottery.load_state_dict(torch.load(file, weights_only=True))
-        return snapshot(module)
-
-    assert equal(play(through_a_file=True), play(through_a_file=False))
 
 
 def test_masks_live_where_the_parameters_live():
@@ -231,20 +130,3 @@ def test_masks_follow_the_parameters_to_a_gpu():
     train_round(lottery, module)
     lottery.begin_round(module.cuda())
     assert {alive.device.type for alive in lottery.mask.values()} == {"cuda"}
-
-
-def test_another_module_or_one_that_froze_a_part_is_an_error_that_names_the_parameter():
-    module, lottery = network(), Lottery(Settings())
-    train_round(lottery, module)
-    module[3].bias.requires_grad_(False)
-    with pytest.raises(LotteryError, match=r"'3\.bias'"):
-        lottery.begin_round(module)
-
-
-def test_what_is_excluded_is_never_pruned_and_is_rewound():
-    module, lottery = network(), Lottery(Settings(amount=0.9, include=["*.weight"], exclude=["1.*"]))
-    first = train_round(lottery, module)[0]
-    start = train_round(lottery, module)[0]
-    assert list(lottery.mask) == ["0.weight", "3.weight"]
-    for name in set(first) - set(lottery.mask):
-        assert torch.equal(start[name], first[name])

@@ -1,52 +1,23 @@
-"""`Settings` and `Rewind` refuse what cannot be played, by the name of the setting."""
-
-from __future__ import annotations
+"""`Settings` and `Rewind` refuse wrong values by name; `prunable_parameters` selects by patterns."""
 
 import dataclasses
 import math
 
 import pytest
+from torch import nn
 
-from lt_lightning.lottery import CRITERIA, LotteryError, Rewind, Settings
+from lt_lightning.lottery import LotteryError, Rewind, Settings, prunable_parameters
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("amount", 0),
-        ("amount", 0.0),
-        ("amount", 1),
-        ("amount", 1.5),
-        ("amount", -0.2),
-        ("amount", math.nan),
-        ("amount", math.inf),
-        ("criterion", "gradient"),
-        ("criterion", ""),
-        ("criterion", None),
-        ("criterion", "a..b"),
-        ("criterion", "a.b()"),
-        ("scope", "local"),
-        ("scope", None),
-        ("threshold", "median"),
-        ("rewind", "initial"),
-        ("rewind", ""),
-        ("rewind", "epoch"),
-        ("rewind", "epoch:"),
-        ("rewind", "epoch:-1"),
-        ("rewind", "epoch:1.5"),
-        ("rewind", "step:1e3"),
-        ("rewind", "init:1"),
-        ("rewind", "init "),
-        ("rewind", "init\n"),
-        ("rewind", "epoch:1,step:2"),
-        ("rewind", None),
-        ("include", "*.weight"),
-        ("include", ()),
-        ("exclude", "*.bias"),
-        ("redraw", "*.bias"),
-        ("redraw", ()),
-    ],
-)
+@pytest.mark.parametrize(("key", "value"), [
+    ("amount", 0), ("amount", 0.0), ("amount", 1), ("amount", 1.5), ("amount", -0.2), ("amount", math.nan),
+    ("amount", math.inf), ("criterion", "gradient"), ("criterion", ""), ("criterion", None),
+    ("criterion", "a..b"), ("criterion", "a.b()"), ("scope", "local"), ("scope", None), ("threshold", "median"),
+    ("rewind", "initial"), ("rewind", ""), ("rewind", "epoch"), ("rewind", "epoch:"), ("rewind", "epoch:-1"),
+    ("rewind", "epoch:1.5"), ("rewind", "step:1e3"), ("rewind", "init:1"), ("rewind", "init "),
+    ("rewind", "init\n"), ("rewind", "epoch:1,step:2"), ("rewind", None), ("include", "*.weight"),
+    ("include", ()), ("exclude", "*.bias"), ("redraw", "*.bias"), ("redraw", ()),
+])  # fmt: skip
 def test_a_value_out_of_range_is_refused_and_its_key_is_the_first_word(key, value):
     with pytest.raises(LotteryError, match=rf"^{key}: "):
         Settings(**{key: value})
@@ -83,6 +54,50 @@ def test_the_start_is_init_and_nought_epochs_and_nought_steps(text, at_start):
     assert Rewind.parse(text).at_start is at_start
 
 
-def test_every_criterion_can_be_chosen():
-    assert {"magnitude", "random"} <= set(CRITERIA)
-    assert [Settings(criterion=name).criterion for name in CRITERIA] == list(CRITERIA)
+def network() -> nn.Module:
+    return nn.ModuleDict({"embedding": nn.Embedding(3, 2), "fc": nn.Linear(2, 2), "norm": nn.BatchNorm1d(2)})
+
+
+ALL = ["embedding.weight", "fc.weight", "fc.bias", "norm.weight", "norm.bias"]
+
+
+@pytest.mark.parametrize(("include", "exclude", "chosen"), [
+    (["*"], [], ALL),
+    (["*.weight"], [], ["embedding.weight", "fc.weight", "norm.weight"]),
+    (["*"], ["*.bias"], ["embedding.weight", "fc.weight", "norm.weight"]),
+    (["fc.*", "norm.*"], ["norm.*"], ["fc.weight", "fc.bias"]),
+    (["fc.bias", "embedding.weight"], [], ["embedding.weight", "fc.bias"]),
+    (["[ef]*.weigh?"], [], ["embedding.weight", "fc.weight"]),
+])  # fmt: skip
+def test_patterns_choose_by_name_in_the_modules_order(include, exclude, chosen):
+    module = network()
+    params = prunable_parameters(module, include, exclude)
+    assert list(params) == chosen
+    assert all(params[name] is module.get_parameter(name) for name in chosen)
+
+
+@pytest.mark.parametrize("key", ["include", "exclude"])
+@pytest.mark.parametrize("pattern", ["conv.*", "FC.weight", "fc", ""])
+def test_a_pattern_that_matches_nothing_is_refused_with_the_names_there_are(key, pattern):
+    with pytest.raises(LotteryError, match=rf"^{key}: ") as error:
+        prunable_parameters(network(), **{key: ["*.weight", pattern]})
+    assert repr(pattern) in str(error.value)
+    assert all(name in str(error.value) for name in ALL)
+
+
+def test_patterns_that_leave_nothing_are_refused():
+    with pytest.raises(LotteryError, match=r"include.*exclude"):
+        prunable_parameters(network(), ["fc.*"], ["*"])
+
+
+def test_a_module_without_parameters_is_refused():
+    with pytest.raises(LotteryError, match="none"):
+        prunable_parameters(nn.ReLU())
+
+
+def test_frozen_parameters_never_come():
+    module = network()
+    module["embedding"].requires_grad_(False)
+    assert list(prunable_parameters(module)) == ALL[1:]
+    with pytest.raises(LotteryError, match=r"^include: "):
+        prunable_parameters(module, ["embedding.*"])

@@ -1,7 +1,5 @@
 """A lottery that begins with a mask, and weights, from elsewhere; each entry is checked against a loop."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -119,16 +117,13 @@ def test_a_round_that_was_never_ended_does_not_go_back_to_the_start() -> None:
     assert taken_up.mask == lottery.mask
 
 
-@pytest.mark.parametrize(
-    ("start", "settings", "said"),
-    [
-        (Start(Mask({"4.bias": torch.ones(2) > 0})), Settings(), "the mask names '4.bias'"),
-        (START, Settings(exclude=["0.bias"]), "the mask names '0.bias'"),
-        (Start(Mask({"0.bias": torch.ones(2) > 0})), Settings(), r"mask of '0.bias' has shape \(2,\), .*\(8,\)"),
-        (Start(MASK, {"3.bias": torch.ones(2)}), Settings(), "weights of '3.bias'"),
-        (Start(MASK, {"2.bias": torch.ones(2)}), Settings(), r"weight of '2.bias' has shape \(2,\), .*\(3,\)"),
-    ],
-)
+@pytest.mark.parametrize(("start", "settings", "said"), [
+    (Start(Mask({"4.bias": torch.ones(2) > 0})), Settings(), "the mask names '4.bias'"),
+    (START, Settings(exclude=["0.bias"]), "the mask names '0.bias'"),
+    (Start(Mask({"0.bias": torch.ones(2) > 0})), Settings(), r"mask of '0.bias' has shape \(2,\), .*\(8,\)"),
+    (Start(MASK, {"3.bias": torch.ones(2)}), Settings(), "weights of '3.bias'"),
+    (Start(MASK, {"2.bias": torch.ones(2)}), Settings(), r"weight of '2.bias' has shape \(2,\), .*\(3,\)"),
+])  # fmt: skip
 def test_a_start_of_another_module_is_refused_and_changes_nothing(start: Start, settings: Settings, said: str) -> None:
     module, lottery = network(), Lottery(settings, start=start)
     before = snapshot(module)
@@ -148,17 +143,14 @@ def test_any_mapping_of_boolean_tensors_is_a_mask() -> None:
     assert equal(snapshot(module), snapshot(other))
 
 
-@pytest.mark.parametrize(
-    ("mask", "weights", "said"),
-    [
-        ({"0.bias": torch.ones(8)}, {}, "mask of '0.bias' must be a boolean tensor"),
-        ([MASK], {}, "give a Mask, .* not list"),
-        (MASK, [torch.ones(8)], "weights are tensors by name, not list"),
-        (MASK, {"0.bias": torch.ones(8).numpy()}, "'0.bias' must be a tensor, not ndarray"),
-        (MASK, {"0.bias": torch.full((8,), torch.nan)}, "'0.bias' has values that are not finite"),
-        (MASK, {"0.bias": torch.full((8,), -torch.inf)}, "'0.bias' has values that are not finite"),
-    ],
-)
+@pytest.mark.parametrize(("mask", "weights", "said"), [
+    ({"0.bias": torch.ones(8)}, {}, "mask of '0.bias' must be a boolean tensor"),
+    ([MASK], {}, "give a Mask, .* not list"),
+    (MASK, [torch.ones(8)], "weights are tensors by name, not list"),
+    (MASK, {"0.bias": torch.ones(8).numpy()}, "'0.bias' must be a tensor, not ndarray"),
+    (MASK, {"0.bias": torch.full((8,), torch.nan)}, "'0.bias' has values that are not finite"),
+    (MASK, {"0.bias": torch.full((8,), -torch.inf)}, "'0.bias' has values that are not finite"),
+])  # fmt: skip
 def test_a_start_of_something_else_is_refused_as_it_is_made(mask: Any, weights: Any, said: str) -> None:
     with pytest.raises(LotteryError, match=f"^start: .*{said}"):
         Start(mask, weights)

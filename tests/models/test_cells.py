@@ -1,24 +1,20 @@
 """`Recurrent` against torch's own networks, and its cells against their equations in scalar loops."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from recurrence import HIDDEN, INPUT, LAYERS, LENGTHS, assert_all_close, learn, normal, packed
+from torch import Tensor
 
 from lt_lightning.models import RecurrentClassifier
 from lt_lightning.models.rnn.cells import CELLS, Weights, find_cell
 from lt_lightning.models.rnn.unrolled import Recurrent, draw_recurrent_weights
 
-TORCH = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
-INPUT, HIDDEN, BATCH, LENGTH = 3, 4, 5, 7
-LENGTHS = torch.tensor([3, 7, 1, 5, 7])
+BATCH, LENGTH = 5, 7
 States = tuple[Tensor, ...]
-
-
-def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
 
 
 def network(cell: str, layers: int = 1, **settings) -> Recurrent:
@@ -34,67 +30,32 @@ def first_state(cell: str, runs: int, dtype: torch.dtype = torch.float64) -> Sta
     return tuple(normal(runs, BATCH, HIDDEN, seed=9 + kind, dtype=dtype) for kind in range(CELLS[cell].states))
 
 
-def as_given(state: States) -> Tensor | States:
-    return state if len(state) > 1 else state[0]
-
-
 def as_tuple(state: Tensor | States) -> States:
     return (state,) if isinstance(state, Tensor) else tuple(state)
-
-
-def run_torch(theirs: nn.Module, inputs: Tensor, lengths: Tensor | None, state) -> tuple[Tensor, Tensor | States]:
-    if lengths is None:
-        return theirs(inputs, state)
-    packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
-    outputs, state = theirs(packed, state)
-    return pad_packed_sequence(outputs, batch_first=True, total_length=inputs.shape[1])[0], state
-
-
-def learn(run, parameters: list[nn.Parameter], inputs: Tensor, lengths: Tensor | None, state: States) -> list[Tensor]:
-    """Outputs, last states, and the gradients of the inputs, the first state and each parameter."""
-    sources = [tensor.clone().requires_grad_() for tensor in (inputs, *state)]
-    outputs, last = run(sources[0], lengths, as_given(tuple(sources[1:])) if state else None)
-    results = [outputs, *as_tuple(last)]
-    upstream = [normal(*result.shape, seed=5, dtype=result.dtype) for result in results]
-    return [*results, *torch.autograd.grad(results, [*sources, *parameters], upstream)]
-
-
-def assert_all_close(ours: list[Tensor], theirs: list[Tensor], atol: float) -> None:
-    """To `atol`, or to that share of the largest entry where it is above 1, as gradients summed over texts may be."""
-    for one, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=atol * max(1.0, float(other.detach().abs().max())))
 
 
 @pytest.mark.parametrize("given_state", [False, True], ids=["zero_state", "given_state"])
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "lengths"])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["one_way", "both_ways"])
 @pytest.mark.parametrize("layers", [1, 2, 3])
-@pytest.mark.parametrize("cell", TORCH)
+@pytest.mark.parametrize("cell", LAYERS)
 @pytest.mark.parametrize(("dtype", "atol"), [(torch.float64, 1e-12), (torch.float32, 1e-6)], ids=["double", "single"])
-def test_outputs_states_and_gradients_equal_torchs(
-    dtype: torch.dtype,
-    atol: float,
-    cell: str,
-    layers: int,
-    bidirectional: bool,
-    lengths: Tensor | None,
-    given_state: bool,
-) -> None:
-    theirs = TORCH[cell](INPUT, HIDDEN, layers, batch_first=True, bidirectional=bidirectional, dtype=dtype)
+def test_outputs_states_and_gradients_equal_torchs(dtype, atol, cell, layers, bidirectional, lengths, given_state):
+    theirs = LAYERS[cell](INPUT, HIDDEN, layers, batch_first=True, bidirectional=bidirectional, dtype=dtype)
     ours = Recurrent(cell, INPUT, HIDDEN, layers, bidirectional=bidirectional).to(dtype)
     ours.load_state_dict(theirs.state_dict())
     inputs = normal(BATCH, LENGTH, INPUT, dtype=dtype)
     state = first_state(cell, layers * (1 + bidirectional), dtype) if given_state else ()
     assert_all_close(
         learn(ours, list(ours.parameters()), inputs, lengths, state),
-        learn(lambda *given: run_torch(theirs, *given), list(theirs.parameters()), inputs, lengths, state),
+        learn(partial(packed, theirs), list(theirs.parameters()), inputs, lengths, state),
         atol,
     )
 
 
-@pytest.mark.parametrize("cell", TORCH)
+@pytest.mark.parametrize("cell", LAYERS)
 def test_weights_load_into_torchs_network_and_lie_in_its_order(cell: str) -> None:
-    theirs = TORCH[cell](INPUT, HIDDEN, 2, bidirectional=True)
+    theirs = LAYERS[cell](INPUT, HIDDEN, 2, bidirectional=True)
     ours = Recurrent(cell, INPUT, HIDDEN, 2, bidirectional=True)
     theirs.load_state_dict(ours.state_dict())
     for (our_name, our_weight), (name, weight) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
@@ -276,9 +237,9 @@ def test_first_weights_are_orthogonal_xavier_and_zero(cell: str) -> None:
             assert not weight.any()
 
 
-@pytest.mark.parametrize("cell", TORCH)
+@pytest.mark.parametrize("cell", LAYERS)
 def test_torchs_networks_draw_the_same_weights(cell: str) -> None:
-    theirs = TORCH[cell](INPUT, HIDDEN, 2, bidirectional=True)
+    theirs = LAYERS[cell](INPUT, HIDDEN, 2, bidirectional=True)
     torch.manual_seed(3)
     draw_recurrent_weights(theirs)
     torch.manual_seed(3)
@@ -298,34 +259,21 @@ def test_bilstm_draws_the_same_weights() -> None:
     assert all(torch.equal(one, other) for one, other in zip(ours.parameters(), network.rnn.parameters(), strict=True))
 
 
-def test_an_unknown_cell_is_refused_with_the_names_there_are() -> None:
-    for make in (lambda: find_cell("gruu"), lambda: Recurrent("gruu", INPUT, HIDDEN)):
-        with pytest.raises(ValueError, match="'gruu' is none of rnn, gru, gru_chung, lstm"):
-            make()
-
-
-@pytest.mark.parametrize("sizes", [(0, 4, 1), (3, 0, 1), (3, 4, 0)])
-def test_a_size_of_nothing_is_refused(sizes: tuple[int, int, int]) -> None:
-    with pytest.raises(ValueError, match="each must be ≥ 1"):
-        Recurrent("rnn", *sizes)
-
-
-@pytest.mark.parametrize("dropout", [-0.1, 1.5])
-def test_a_dropout_that_is_no_share_is_refused(dropout: float) -> None:
-    with pytest.raises(ValueError, match=r"dropout .* is not in \[0, 1\]"):
-        Recurrent("rnn", INPUT, HIDDEN, 2, dropout=dropout)
-
-
-@pytest.mark.parametrize("shape", [(BATCH, LENGTH, INPUT + 1), (BATCH, 0, INPUT)])
-def test_inputs_of_another_width_or_no_positions_are_refused(shape: tuple[int, int, int]) -> None:
-    with pytest.raises(ValueError, match=rf"expected \(batch, ≥ 1, {INPUT}\)"):
-        network("gru")(normal(*shape))
-
-
-@pytest.mark.parametrize("length", [-1, 0, LENGTH + 1])
-def test_lengths_out_of_range_are_refused(length: int) -> None:
-    with pytest.raises(ValueError, match=f"each must be in 1 … {LENGTH}"):
-        network("gru")(normal(2, LENGTH, INPUT), torch.tensor([LENGTH, length]))
+@pytest.mark.parametrize(("make", "said"), [
+    (lambda: find_cell("gruu"), "'gruu' is none of rnn, gru, gru_chung, lstm"),
+    (lambda: Recurrent("gruu", INPUT, HIDDEN), "'gruu' is none of rnn, gru, gru_chung, lstm"),
+    *((lambda sizes=sizes: Recurrent("rnn", *sizes), "each must be ≥ 1") for sizes in ((0, 4), (3, 0), (3, 4, 0))),
+    *((lambda p=p: Recurrent("rnn", 3, 4, dropout=p), r"dropout .* is not in \[0, 1\]") for p in (-0.1, 1.5)),
+    (lambda: network("gru")(normal(BATCH, LENGTH, INPUT + 1)), rf"expected \(batch, ≥ 1, {INPUT}\)"),
+    (lambda: network("gru")(normal(BATCH, 0, INPUT)), rf"expected \(batch, ≥ 1, {INPUT}\)"),
+    *(
+        (lambda n=n: network("gru")(normal(2, 7, INPUT), torch.tensor([7, n])), "each must be in 1 … 7")
+        for n in (-1, 0, 8)
+    ),
+])  # fmt: skip
+def test_settings_and_inputs_that_cannot_be_are_refused(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make()
 
 
 def test_a_state_of_another_cell_or_shape_is_refused() -> None:

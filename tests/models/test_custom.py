@@ -41,16 +41,13 @@ def test_a_custom_network_and_optimizer_get_their_arguments(configure):
     assert (optimizer.defaults["alpha"], optimizer.defaults["lr"]) == (0.9, 0.001)
 
 
-@pytest.mark.parametrize(
-    ("overrides", "said"),
-    [
-        (("model=custom",), "model._target_: there is no value"),
-        ((*NET[:2], "+model.hiden=6"), "model: "),
-        ((*NET[:1], "model._target_=no_such_package.Net"), "model: there is no module no_such_package"),
-        ((*NET[:2], "model.hidden=6"), "model.hidden: the class chosen by _target_ has no default for it"),
-        (("+embedding._target_=a.B",), "embedding._target_: only model, optimizer, scheduler, data can be"),
-    ],
-)
+@pytest.mark.parametrize(("overrides", "said"), [
+    (("model=custom",), "model._target_: there is no value"),
+    ((*NET[:2], "+model.hiden=6"), "model: "),
+    ((*NET[:1], "model._target_=no_such_package.Net"), "model: there is no module no_such_package"),
+    ((*NET[:2], "model.hidden=6"), "model.hidden: the class chosen by _target_ has no default for it"),
+    (("+embedding._target_=a.B",), "embedding._target_: only model, optimizer, scheduler, data can be"),
+])  # fmt: skip
 def test_what_a_custom_network_cannot_be_is_one_line(configure, overrides, said):
     def build():
         config = configure(*overrides)
@@ -66,12 +63,8 @@ def test_a_custom_network_is_trained_and_pruned(configure, tmp_path, monkeypatch
     monkeypatch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
     write_corpus(tmp_path / "corpus")
     small = (
-        "data=files",
-        f"data.path={tmp_path / 'corpus'}",
-        "trainer=cpu",
-        "trainer.max_epochs=1",
-        "pruning.rounds=1",
-    )
+        "data=files", f"data.path={tmp_path / 'corpus'}", "trainer=cpu", "trainer.max_epochs=1", "pruning.rounds=1",
+    )  # fmt: skip
     config = configure(*small, "trainer.max_epochs=1", "pruning.rounds=1", *NET, *RMSPROP)
     run = tmp_path / "run"
     run.mkdir()
@@ -89,17 +82,14 @@ def test_rounds_are_judged_by_an_added_metric_whose_mode_is_known_or_given(confi
         configure("+metrics.spread._target_=my.Spread", "metric=test_spread")
 
 
-@pytest.mark.parametrize(
-    ("metric", "said"),
-    [
-        ("+metrics.x._target_=torch.nn.Identity", "metrics.x: Identity is not a torchmetrics.Metric"),
-        ("+metrics.x._target_=torchmetrics.NoSuch", "metrics.x: torchmetrics has no NoSuch"),
-        (
-            "+metrics.x={_target_: torchmetrics.classification.MulticlassRecall, average: none}",
-            "metrics.x: computes more than a single number; choose an average",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("metric", "said"), [
+    ("+metrics.x._target_=torch.nn.Identity", "metrics.x: Identity is not a torchmetrics.Metric"),
+    ("+metrics.x._target_=torchmetrics.NoSuch", "metrics.x: torchmetrics has no NoSuch"),
+    (
+        "+metrics.x={_target_: torchmetrics.classification.MulticlassRecall, average: none}",
+        "metrics.x: computes more than a single number; choose an average",
+    ),
+])  # fmt: skip
 def test_what_an_added_metric_cannot_be_is_one_line(play_small, tmp_path, metric, said):
     with pytest.raises(SettingError) as error:
         play_small(tmp_path / "run", metric, "pruning.rounds=0", epochs=1)

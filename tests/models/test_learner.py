@@ -18,7 +18,7 @@ from lt_lightning.models import BinaryCNN, Learner, MultiCNN, RecurrentClassifie
 from lt_lightning.models.build import build_optimizer
 from lt_lightning.models.learner import cross_entropy, predicted_classes
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec")
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
 
 class Table(nn.Module):
@@ -140,9 +140,7 @@ def test_processes_average_to_the_global_batchs_gradient() -> None:
     [("multi_cnn", 4, MultiCNN), ("binary_cnn", 2, BinaryCNN), ("cnn", 4, MultiCNN), ("cnn", 2, BinaryCNN),
      ("bilstm", 4, RecurrentClassifier), ("bilstm", 2, RecurrentClassifier)],
 )  # fmt: skip
-def test_settings_build_the_network_they_name(
-    configure: Callable[..., Config], model: str, classes: int, network: type[nn.Module]
-) -> None:
+def test_settings_build_the_network_they_name(configure, model, classes, network):
     config = configure(f"model={model}", "embedding.dim=10", "embedding.std=0.02")
     built = build_learner(config.model, config.embedding, config.optimizer, words=30, classes=classes, vectors=None)
     assert type(built.network) is network
@@ -164,9 +162,7 @@ def test_settings_choose_the_kernel_of_a_recurrent_classifier(configure: Callabl
 @pytest.mark.parametrize(
     ("model", "classes", "remedy"), [("multi_cnn", 2, "binary_cnn"), ("binary_cnn", 4, "multi_cnn")]
 )
-def test_a_model_for_another_number_of_classes_is_refused(
-    configure: Callable[..., Config], model: str, classes: int, remedy: str
-) -> None:
+def test_a_model_for_another_number_of_classes_is_refused(configure, model, classes, remedy):
     config = configure(f"model={model}", "embedding.dim=10")
     with pytest.raises(SettingError, match=f"model: {model} .*data has {classes}.* use model={remedy}"):
         build_learner(config.model, config.embedding, config.optimizer, words=30, classes=classes, vectors=None)
@@ -194,8 +190,6 @@ def test_optimizers_step_as_torchs_unfused_ones(configure: Callable[..., Config]
 
 
 class Watcher(pl.Callback):
-    """Notes whether the embedding's gradient is sparse."""
-
     def __init__(self) -> None:
         self.seen: list[bool] = []
 
@@ -211,25 +205,16 @@ class Meddler(Watcher):
 
 
 class Clipping(Learner):
-    """Clips by itself."""
-
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         self.clip_gradients(optimizer, gradient_clip_val=1.0, gradient_clip_algorithm="norm")
 
 
-@pytest.mark.parametrize(
-    ("kind", "callback", "settings", "sparse"),
-    [
-        (Learner, Watcher, {}, True),
-        (Learner, Watcher, {"accumulate_grad_batches": 2}, True),
-        (Learner, Watcher, {"gradient_clip_val": 1.0}, False),
-        (Learner, Meddler, {}, False),
-        (Clipping, Watcher, {}, False),
-    ],
-)
-def test_gradients_are_sparse_where_all_who_look_at_them_can_take_it(
-    kind: type[Learner], callback: type[Watcher], settings: dict[str, Any], sparse: bool
-) -> None:
+@pytest.mark.parametrize(("kind", "callback", "settings", "sparse"), [
+    (Learner, Watcher, {}, True), (Learner, Watcher, {"accumulate_grad_batches": 2}, True),
+    (Learner, Watcher, {"gradient_clip_val": 1.0}, False), (Learner, Meddler, {}, False),
+    (Clipping, Watcher, {}, False),
+])  # fmt: skip
+def test_gradients_are_sparse_where_all_who_look_at_them_can_take_it(kind, callback, settings, sparse):
     network = MultiCNN(9, 3, dim=4, filters=2)
     learner = kind(network, 3, LivingAdam)
     watcher = callback()

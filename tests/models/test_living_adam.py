@@ -1,7 +1,5 @@
 """`LivingAdam` against torch's Adam and AdamW on masked gradients."""
 
-from __future__ import annotations
-
 import copy
 import io
 from collections.abc import Callable
@@ -75,9 +73,7 @@ def train(
     betas=st.sampled_from([(0.9, 0.999), (0.0, 0.5), (0.99, 0.9)]),
     seed=st.integers(0, 100),
 )
-def test_weights_are_those_of_torchs_adam_on_masked_gradients(
-    density: float, sparse: bool, decoupled: bool, decay: float, betas: tuple[float, float], seed: int
-) -> None:
+def test_weights_are_those_of_torchs_adam_on_masked_gradients(density, sparse, decoupled, decay, betas, seed):
     ours, theirs = network(seed=seed), network(seed=seed)
     mask = random_mask(ours, density, seed)
     for params in (ours, theirs):
@@ -137,12 +133,19 @@ def often_and_rarely(
         then()
 
 
+def assert_same_table(
+    train: Callable[[optim.Optimizer, nn.Parameter, bool], Any], rtol: float, **settings: Any
+) -> None:
+    """Train a table by LivingAdam on sparse gradients and by Adam on dense ones, and compare."""
+    tables = [network(torch.float32)["table"] for _ in range(2)]
+    for table, kind in zip(tables, (LivingAdam, optim.Adam), strict=True):
+        train(kind([table], **settings), table, kind is LivingAdam)
+    torch.testing.assert_close(*tables, rtol=rtol, atol=rtol / 10)
+
+
 @pytest.mark.parametrize("change", [None, "a larger learning rate", "a gradient everywhere", "a checkpoint"])
 def test_rows_that_rested_go_on_as_if_they_had_not(change: str | None) -> None:
-    ours, theirs = network(torch.float32)["table"], network(torch.float32)["table"]
-    for table, sparse in ((ours, True), (theirs, False)):
-        kind = LivingAdam if sparse else optim.Adam
-        optimizer = kind([table])
+    def train(optimizer: optim.Optimizer, table: nn.Parameter, sparse: bool) -> None:
         often_and_rarely(optimizer, table, sparse=sparse)
         if change == "a larger learning rate":
             optimizer.param_groups[0]["lr"] = 1.0
@@ -151,19 +154,17 @@ def test_rows_that_rested_go_on_as_if_they_had_not(change: str | None) -> None:
             optimizer.step()
         elif change == "a checkpoint":
             kept = copy.deepcopy(optimizer.state_dict())
-            optimizer = kind([table])
+            optimizer = type(optimizer)([table])
             optimizer.load_state_dict(kept)
         often_and_rarely(optimizer, table, sparse=sparse, steps=5)
-    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+    assert_same_table(train, 1e-5)
 
 
 @pytest.mark.parametrize(
-    ("betas", "decay", "resting"),
-    [((0.9, 0.999), 0.0, ROWS - 2), ((0.999, 0.9), 0.0, 0), ((0.9, 0.999), 0.1, 0)],
+    ("betas", "decay", "resting"), [((0.9, 0.999), 0.0, ROWS - 2), ((0.999, 0.9), 0.0, 0), ((0.9, 0.999), 0.1, 0)]
 )
-def test_rows_rest_only_where_no_later_step_can_move_them(
-    betas: tuple[float, float], decay: float, resting: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_rest_only_where_no_later_step_can_move_them(betas, decay, resting, monkeypatch):
     table = network(torch.float32)["table"]
     optimizer = LivingAdam([table], betas=betas, weight_decay=decay, decoupled=True)
     often_and_rarely(optimizer, table, sparse=True, steps=RARE - 1)
@@ -256,13 +257,12 @@ def test_one_mask_after_another_is_as_adam_has_them(first: float, second: float)
 
 @pytest.mark.parametrize("change", [{"weight_decay": 0.1}, {"betas": (0.5, 0.6)}, {"eps": 1e-3}, {"lr": 1e-4}])
 def test_settings_may_change_while_rows_rest(change: dict[str, Any]) -> None:
-    ours, theirs = network(torch.float32)["table"], network(torch.float32)["table"]
-    for table, sparse in ((ours, True), (theirs, False)):
-        optimizer = (LivingAdam if sparse else optim.Adam)([table])
+    def train(optimizer: optim.Optimizer, table: nn.Parameter, sparse: bool) -> None:
         for changed in ({}, change):
             optimizer.param_groups[0].update(changed)
             often_and_rarely(optimizer, table, sparse=sparse)
-    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+    assert_same_table(train, 1e-4)
 
 
 @pytest.mark.parametrize("share", [linear_warmup, cosine, onecycle, "onecycle with momentum", "restarts"])
@@ -278,13 +278,12 @@ def test_a_rate_that_changes_at_each_step_is_as_adam_has_it(share: Any, steps: i
         divisors = {"div_factor": 25.0, "final_div_factor": 100.0} if share is onecycle else {"final": 0.0}
         return LambdaLR(optimizer, partial(share, total=2 * steps, warmup=0.3, **divisors))
 
-    ours, theirs = network(torch.float32)["table"], network(torch.float32)["table"]
-    for table, sparse in ((ours, True), (theirs, False)):
-        optimizer = (LivingAdam if sparse else optim.Adam)([table], lr=0.01)
+    def train(optimizer: optim.Optimizer, table: nn.Parameter, sparse: bool) -> None:
         scheduler = schedule(optimizer)
         for _ in range(2):
             often_and_rarely(optimizer, table, sparse=sparse, steps=steps, then=scheduler.step)
-    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+    assert_same_table(train, 1e-5, lr=0.01)
 
 
 @pytest.mark.parametrize("density", [1.0, 0.2])

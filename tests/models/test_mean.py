@@ -1,35 +1,12 @@
 """`Mean` against sums by hand, and over processes."""
 
-from __future__ import annotations
-
-import math
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from lt_lightning.models.mean import Mean
-
-
-@given(st.lists(st.tuples(st.integers(-1000, 1000), st.integers(1, 60)), min_size=1, max_size=20))
-def test_a_mean_of_batches_is_that_of_all_their_numbers(batches):
-    mean = Mean()
-    for value, count in batches:
-        mean.add(torch.tensor(float(value * count)), count)
-    exact = Fraction(sum(value * count for value, count in batches), sum(count for _, count in batches))
-    assert float(mean.compute()) == pytest.approx(float(exact), rel=1e-6, abs=1e-6)
-
-
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_one_number_that_is_none_shows_in_the_mean(bad):
-    mean = Mean()
-    for value in (1.0, bad, 2.0):
-        mean.add(torch.tensor(value), 1)
-    assert float(mean.compute()) == pytest.approx(bad, nan_ok=True)
 
 
 def test_nothing_has_no_mean_also_after_it_was_forgotten():

@@ -9,6 +9,8 @@ from lt_lightning.data.tokenizer import PADDING, UNKNOWN
 from lt_lightning.models import BinaryCNN, MultiCNN, RecurrentClassifier, WordEmbedding
 
 WORDS = 40
+
+
 NETWORKS = {
     "multi_cnn": lambda: MultiCNN(WORDS, 3, dim=8, filters=5),
     "binary_cnn": lambda: BinaryCNN(WORDS, dim=8, filters=5),
@@ -68,14 +70,6 @@ def test_logits_do_not_depend_on_the_company(network: nn.Module) -> None:
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-6)
 
 
-def test_logits_have_the_promised_shape() -> None:
-    ids, lengths = batch(text(4), text(9))
-    assert MultiCNN(WORDS, 3)(ids, lengths).shape == (2, 3)
-    assert BinaryCNN(WORDS)(ids, lengths).shape == (2,)
-    assert RecurrentClassifier(WORDS, 4, hidden=6)(ids, lengths).shape == (2, 4)
-    assert RecurrentClassifier(WORDS, None, hidden=6)(ids, lengths).shape == (2,)
-
-
 def test_cnn_logits_equal_a_loop_over_windows() -> None:
     network = MultiCNN(WORDS, 3, dim=8, filters=5).double().eval()
     texts = [text(12, 1), text(6, 2), text(4, 3)]
@@ -133,17 +127,6 @@ def test_weights_start_as_the_design_says() -> None:
         assert not conv.bias.any()
     assert network.fc.weight.std().item() == pytest.approx((2 / 304) ** 0.5, rel=0.1)
     assert not network.fc.bias.any()
-
-
-def test_hidden_weights_of_an_lstm_start_orthogonal() -> None:
-    network = RecurrentClassifier(50, 3, dim=10, hidden=16)
-    for name, weight in network.rnn.named_parameters():
-        if name.startswith("weight_hh"):
-            torch.testing.assert_close(weight.T @ weight, torch.eye(16), atol=1e-5, rtol=0)
-        elif name.startswith("bias"):
-            assert not weight.any()
-        else:
-            assert weight.std().item() == pytest.approx((2 / sum(weight.shape)) ** 0.5, rel=0.15)
 
 
 @pytest.mark.parametrize("build", [MultiCNN, BinaryCNN, RecurrentClassifier])

@@ -34,8 +34,6 @@ def occasions(texts: Texts, boundary: int, order: int) -> list[tuple[tuple[int, 
 
 
 class Brute:
-    """The definition, a symbol at a time."""
-
     def __init__(self, texts: Texts, symbols: int, boundary: int, order: int) -> None:
         self.symbols = symbols
         self.counts: dict[int, dict[tuple[int, ...], Counter]] = {}
@@ -83,9 +81,7 @@ def test_any_model_equals_its_definition_in_dictionaries(data: st.DataObject, sy
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), symbols=st.integers(1, 6), order=st.integers(0, 2))
-def test_after_every_context_probabilities_are_positive_and_sum_to_one(
-    data: st.DataObject, symbols: int, order: int
-) -> None:
+def test_after_every_context_probabilities_are_positive_and_sum_to_one(data, symbols, order):
     model = fit_ngram(*flat(data.draw(texts_of(symbols))), symbols, symbols - 1, order)
     for context in itertools.product(range(symbols), repeat=order):
         probabilities = model.probabilities(context)

@@ -1,27 +1,19 @@
 """`read_ragged` against torch's packed layers: outputs, last states, and the gradients of all that has one."""
 
 import math
-from collections.abc import Sequence
+from functools import partial
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recurrence import HIDDEN, INPUT, LAYERS, LENGTHS, assert_all_close, learn, normal, packed, upstream
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from lt_lightning.kernels.ragged_rnn import arrange, can_step, read_ragged
 from lt_lightning.models import RecurrentClassifier
 from lt_lightning.models.rnn import classifier as recurrent_module
 from lt_lightning.models.rnn.classifier import build_recurrent, read_to_end, run_recurrent
-
-INPUT, HIDDEN = 3, 4
-LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
-LENGTHS = torch.tensor([3, 7, 1, 5, 7])
-
-
-def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
 
 
 def layers_of(
@@ -37,51 +29,17 @@ def first_state(theirs: nn.RNNBase, batch: int, dtype: torch.dtype) -> list[Tens
     return [normal(runs, batch, HIDDEN, seed=7 + kind, dtype=dtype) for kind in range(1 + (theirs.mode == "LSTM"))]
 
 
-def packed(theirs: nn.RNNBase, inputs: Tensor, lengths: Tensor, state: object) -> tuple[Tensor, object]:
-    rows = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
-    outputs, state = theirs(rows, state)
-    return pad_packed_sequence(outputs, batch_first=True, total_length=inputs.shape[1])[0], state
-
-
-def weights_of(results: Sequence[Tensor]) -> list[Tensor]:
-    """What each result's gradient begins with: the same for the last states whether or not outputs come before."""
-    places = range(len(results), 0, -1)
-    return [normal(*one.shape, seed=5 + at, dtype=one.dtype) for at, one in zip(places, results, strict=True)]
-
-
-def learn(
-    function, theirs: nn.RNNBase, inputs: Tensor, lengths: Tensor, state: list[Tensor], only_states: bool = False
-) -> list[Tensor]:
-    """Outputs, last states, and the gradients of the inputs, the first state and each parameter."""
-    sources = [tensor.clone().requires_grad_() for tensor in (inputs, *state)]
-    given_state = None if not state else sources[1] if len(state) == 1 else tuple(sources[1:])
-    outputs, last = function(theirs, sources[0], lengths, given_state)
-    results = [*([] if only_states else [outputs]), *([last] if isinstance(last, Tensor) else last)]
-    upstream = [
-        normal(*result.shape, seed=5 + len(results) - at, dtype=result.dtype) for at, result in enumerate(results)
-    ]
-    return [*results, *torch.autograd.grad(results, [*sources, *theirs.parameters()], upstream)]
-
-
-def assert_all_close(ours: list[Tensor], theirs: list[Tensor], atol: float) -> None:
-    """To `atol`, or to that share of the largest entry where it is above 1, as gradients summed over texts may be."""
-    for one, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=atol * max(1.0, float(other.detach().abs().max())))
-
-
 @pytest.mark.parametrize("given_state", [False, True], ids=["zero_state", "given_state"])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["one_way", "both_ways"])
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("cell", LAYERS)
 @pytest.mark.parametrize(("dtype", "atol"), [(torch.float64, 1e-12), (torch.float32, 1e-6)], ids=["double", "single"])
-def test_outputs_states_and_gradients_equal_the_packed_forms(
-    dtype: torch.dtype, atol: float, cell: str, layers: int, bidirectional: bool, given_state: bool
-) -> None:
+def test_outputs_states_and_gradients_equal_the_packed_forms(dtype, atol, cell, layers, bidirectional, given_state):
     theirs = layers_of(cell, layers, bidirectional, dtype)
     inputs = normal(len(LENGTHS), 8, INPUT, dtype=dtype)
     state = first_state(theirs, len(LENGTHS), dtype) if given_state else []
-    ours = learn(read_ragged, theirs, inputs, LENGTHS, state)
-    assert_all_close(ours, learn(packed, theirs, inputs, LENGTHS, state), atol)
+    ours = learn(partial(read_ragged, theirs), [*theirs.parameters()], inputs, LENGTHS, state)
+    assert_all_close(ours, learn(partial(packed, theirs), [*theirs.parameters()], inputs, LENGTHS, state), atol)
 
 
 @settings(max_examples=60, deadline=None)
@@ -93,17 +51,14 @@ def test_outputs_states_and_gradients_equal_the_packed_forms(
     bidirectional=st.booleans(),
     only_states=st.booleans(),
 )
-def test_any_lengths_in_any_order_equal_the_packed_form(
-    cell: str, lengths: list[int], padding: int, layers: int, bidirectional: bool, only_states: bool
-) -> None:
+def test_any_lengths_in_any_order_equal_the_packed_form(cell, lengths, padding, layers, bidirectional, only_states):
     theirs = layers_of(cell, layers, bidirectional)
     inputs = normal(len(lengths), max(lengths) + padding, INPUT, seed=len(lengths))
 
-    def ours(*given_to: object) -> tuple[Tensor | None, object]:
-        return read_ragged(*given_to, outputs=not only_states)  # pyright: ignore
-
-    arguments = theirs, inputs, torch.tensor(lengths), first_state(theirs, len(lengths), torch.float64), only_states
-    assert_all_close(learn(ours, *arguments), learn(packed, *arguments), 1e-12)
+    state = first_state(theirs, len(lengths), torch.float64)
+    arguments = [*theirs.parameters()], inputs, torch.tensor(lengths), state, only_states
+    ours = learn(partial(read_ragged, theirs, outputs=not only_states), *arguments)
+    assert_all_close(ours, learn(partial(packed, theirs), *arguments), 1e-12)
 
 
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=7), padding=st.integers(0, 2))
@@ -131,8 +86,14 @@ def test_what_lies_beyond_a_text_is_not_looked_at_and_gets_no_gradient(cell: str
     theirs = layers_of(cell, 2)
     inputs = normal(len(LENGTHS), 7, INPUT)
     outside = torch.arange(7) >= LENGTHS[:, None]
-    clean = learn(read_ragged, theirs, inputs, LENGTHS, [])
-    dirty = learn(read_ragged, theirs, inputs.masked_fill(outside[:, :, None], math.nan), LENGTHS, [])
+    clean = learn(partial(read_ragged, theirs), [*theirs.parameters()], inputs, LENGTHS, [])
+    dirty = learn(
+        partial(read_ragged, theirs),
+        [*theirs.parameters()],
+        inputs.masked_fill(outside[:, :, None], math.nan),
+        LENGTHS,
+        [],
+    )
     assert all(torch.equal(one, other) for one, other in zip(clean, dirty, strict=True))
     assert not clean[0][outside].any()  # the outputs
     assert not clean[3 if cell == "lstm" else 2][outside].any()  # the gradient of the inputs
@@ -147,8 +108,8 @@ def test_a_long_texts_gradients_fade_as_the_packed_forms_do(cell: str) -> None:
             weight.mul_(0.5 if name.startswith("weight_hh") else 1.0)
     lengths = torch.tensor([200, 600, 600, 120])
     inputs = normal(4, 600, INPUT, dtype=torch.float32)
-    ours = learn(lambda *asked: read_ragged(*asked, outputs=False), theirs, inputs, lengths, [], True)
-    expected = learn(packed, theirs, inputs, lengths, [], True)
+    ours = learn(partial(read_ragged, theirs, outputs=False), [*theirs.parameters()], inputs, lengths, [], True)
+    expected = learn(partial(packed, theirs), [*theirs.parameters()], inputs, lengths, [], True)
     assert_all_close(ours, expected, 1e-6)
     at = 2 if cell == "lstm" else 1
     assert ours[at][1, 0].any() and not ours[at][1, 300].any()  # the ends and the middle of a long text
@@ -170,12 +131,12 @@ def test_a_way_back_can_be_gone_twice(cell: str) -> None:
 def test_frozen_inputs_and_weights_cost_no_gradient_and_change_no_other() -> None:
     theirs = layers_of("lstm", 2)
     inputs = normal(len(LENGTHS), 7, INPUT)
-    everything = learn(read_ragged, theirs, inputs, LENGTHS, [])[4:]
+    everything = learn(partial(read_ragged, theirs), [*theirs.parameters()], inputs, LENGTHS, [])[4:]
     theirs.get_parameter("weight_ih_l0").requires_grad_(False)
     rest = [weight for weight in theirs.parameters() if weight.requires_grad]
     outputs, last = read_ragged(theirs, inputs, LENGTHS)
     results = [outputs, *last]
-    for gradient, expected in zip(torch.autograd.grad(results, rest, weights_of(results)), everything[1:], strict=True):
+    for gradient, expected in zip(torch.autograd.grad(results, rest, upstream(results)), everything[1:], strict=True):
         torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-12)
 
 
@@ -202,18 +163,6 @@ def test_dropout_drops_the_asked_share_and_keeps_the_mean() -> None:
     outputs = read_ragged(theirs, torch.zeros(40, 100, 1), torch.full((40,), 100))[0]
     assert (outputs == 0).float().mean().item() == pytest.approx(0.25, abs=0.03)
     assert outputs.max().item() == pytest.approx(math.tanh(0.01 * math.tanh(2) / 0.75), abs=1e-6)
-
-
-def test_predictions_do_not_depend_on_the_company_or_on_padding() -> None:
-    network = RecurrentClassifier(40, 3, dim=8, hidden=6).double().eval()
-    ids = torch.randint(2, 40, (5, 9), generator=torch.Generator().manual_seed(0))
-    lengths = torch.tensor([9, 1, 4, 0, 6])
-    ids[torch.arange(9) >= lengths[:, None]] = 0
-    with torch.no_grad():
-        together = network(ids, lengths)
-        for row, length in enumerate(lengths.tolist()):
-            alone = network(ids[row : row + 1, : max(1, length)], lengths[row : row + 1])
-            torch.testing.assert_close(alone[0], together[row], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("cell", LAYERS)
@@ -248,15 +197,11 @@ def test_reading_to_the_end_leaves_out_nothing_but_the_outputs(kernel) -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "layers",
-    [
-        nn.LSTM(INPUT, HIDDEN, batch_first=True, proj_size=2),
-        nn.LSTM(INPUT, HIDDEN, batch_first=True, bias=False),
-        nn.RNN(INPUT, HIDDEN, batch_first=True, nonlinearity="relu"),
-    ],
-    ids=["projected", "without_biases", "relu"],
-)
+@pytest.mark.parametrize("layers", [
+    nn.LSTM(INPUT, HIDDEN, batch_first=True, proj_size=2),
+    nn.LSTM(INPUT, HIDDEN, batch_first=True, bias=False),
+    nn.RNN(INPUT, HIDDEN, batch_first=True, nonlinearity="relu"),
+], ids=["projected", "without_biases", "relu"])  # fmt: skip
 def test_layers_that_it_does_not_serve_are_read_packed(layers: nn.RNNBase) -> None:
     inputs = normal(len(LENGTHS), 7, INPUT, dtype=torch.float32)
     assert not can_step(layers, inputs, None)

@@ -1,7 +1,5 @@
 """Learning rates at each step, against torch's own schedulers, and in a fit."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +17,7 @@ from lt_lightning.models import Learner
 from lt_lightning.models.build import build_scheduler
 from lt_lightning.models.schedules import cosine, linear_warmup, onecycle
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec")
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
 LR = 0.3
 EXPONENTIAL = ("scheduler=custom", "scheduler._target_=torch.optim.lr_scheduler.ExponentialLR", "+scheduler.gamma=0.5")
@@ -30,7 +28,6 @@ def fresh_optimizer() -> optim.Optimizer:
 
 
 def rates(scheduler: lr_scheduler.LRScheduler, steps: int) -> list[float]:
-    """Return the learning rate of each step."""
     seen = []
     for _ in range(steps):
         seen.append(scheduler.optimizer.param_groups[0]["lr"])
@@ -120,16 +117,10 @@ def fit_rates(scheduler: Any, **arguments: Any) -> list[float]:
     return seen
 
 
-@pytest.mark.parametrize(
-    ("arguments", "steps"),
-    [
-        ({}, 20),
-        ({"accumulate_grad_batches": 3}, 8),
-        ({"limit_train_batches": 4}, 8),
-        ({"limit_train_batches": 0.5, "accumulate_grad_batches": 2}, 6),
-        ({"max_steps": 13}, 13),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "steps"), [
+    ({}, 20), ({"accumulate_grad_batches": 3}, 8), ({"limit_train_batches": 4}, 8),
+    ({"limit_train_batches": 0.5, "accumulate_grad_batches": 2}, 6), ({"max_steps": 13}, 13),
+])  # fmt: skip
 def test_a_schedule_is_over_the_steps_of_the_fit(configure: Callable[..., Config], arguments: Any, steps: int):
     settings = configure("scheduler=cosine", "scheduler.warmup=0.25").scheduler
     expected = [LR * cosine(step, total=steps, warmup=0.25, final=0.0) for step in range(steps)]
@@ -148,22 +139,19 @@ def test_a_plateau_is_one_of_the_validation_loss(configure: Callable[..., Config
     assert fit_rates(settings, max_epochs=3) == pytest.approx([LR] * 20 + [LR / 10] * 10)
 
 
-@pytest.mark.parametrize(
-    ("overrides", "said"),
-    [
-        (("scheduler=custom",), "scheduler._target_: there is no value"),
-        ((*EXPONENTIAL[:2], "+scheduler.gama=0.5"), "scheduler: torch.optim.lr_scheduler.ExponentialLR takes no argum"),
-        (EXPONENTIAL[:2], "scheduler: torch.optim.lr_scheduler.ExponentialLR needs gamma; add what is missing"),
-        (("scheduler=custom", "scheduler._target_=builtins.dict"), "scheduler._target_: builtins.dict makes a dict"),
-        ((*EXPONENTIAL, "scheduler.interval=batch"), "scheduler.interval: batch is none of step, epoch"),
-        (("scheduler=cosin",), "scheduler: there is no 'cosin'; did you mean cosine?"),
-        (("scheduler=cosine", "scheduler.warmup=1"), "scheduler.warmup: 1.0 is not between 0 (included) and 1"),
-        (("scheduler=cosine", "scheduler.final=2"), "scheduler.final: 2.0 is not between 0 and 1"),
-        (("scheduler=onecycle", "scheduler.div_factor=0.5"), "scheduler.div_factor: 0.5 is no number from 1 on"),
-        (("scheduler=onecycle", "+scheduler.final=0.5"), "scheduler.final: scheduler=onecycle does not read it; it re"),
-        (("scheduler.warmup=0.1",), "scheduler.warmup: scheduler=none does not read it; it reads none"),
-    ],
-)
+@pytest.mark.parametrize(("overrides", "said"), [
+    (("scheduler=custom",), "scheduler._target_: there is no value"),
+    ((*EXPONENTIAL[:2], "+scheduler.gama=0.5"), "scheduler: torch.optim.lr_scheduler.ExponentialLR takes no argum"),
+    (EXPONENTIAL[:2], "scheduler: torch.optim.lr_scheduler.ExponentialLR needs gamma; add what is missing"),
+    (("scheduler=custom", "scheduler._target_=builtins.dict"), "scheduler._target_: builtins.dict makes a dict"),
+    ((*EXPONENTIAL, "scheduler.interval=batch"), "scheduler.interval: batch is none of step, epoch"),
+    (("scheduler=cosin",), "scheduler: there is no 'cosin'; did you mean cosine?"),
+    (("scheduler=cosine", "scheduler.warmup=1"), "scheduler.warmup: 1.0 is not between 0 (included) and 1"),
+    (("scheduler=cosine", "scheduler.final=2"), "scheduler.final: 2.0 is not between 0 and 1"),
+    (("scheduler=onecycle", "scheduler.div_factor=0.5"), "scheduler.div_factor: 0.5 is no number from 1 on"),
+    (("scheduler=onecycle", "+scheduler.final=0.5"), "scheduler.final: scheduler=onecycle does not read it; it re"),
+    (("scheduler.warmup=0.1",), "scheduler.warmup: scheduler=none does not read it; it reads none"),
+])  # fmt: skip
 def test_what_a_schedule_cannot_be_is_one_line(configure: Callable[..., Config], overrides: tuple[str, ...], said: str):
     with pytest.raises(SettingError) as error:
         build_scheduler(configure(*overrides).scheduler, fresh_optimizer(), 10)

@@ -67,9 +67,7 @@ def assert_as_layers(model: Layers, batch: tuple[Tensor, Tensor], atol: float = 
 
 @pytest.mark.parametrize(("dtype", "atol"), [(torch.float64, 1e-12), (torch.float32, 1e-4)])
 @pytest.mark.parametrize("widths", [(3, 4, 5), (1,), (2, 9), (4, 4)])
-def test_features_and_gradients_equal_those_of_the_layers(
-    widths: tuple[int, ...], dtype: torch.dtype, atol: float
-) -> None:
+def test_features_and_gradients_equal_those_of_the_layers(widths, dtype, atol):
     batch = texts(9, 31, 2, 8 * STRETCH, 0, 17, padding=3)
     assert_as_layers(layers(widths, dtype), batch, atol)
 
@@ -82,9 +80,7 @@ def test_features_and_gradients_equal_those_of_the_layers(
     bias=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_any_texts_and_widths_equal_those_of_the_layers(
-    lengths: list[int], widths: list[int], padding: int, bias: bool, seed: int
-) -> None:
+def test_any_texts_and_widths_equal_those_of_the_layers(lengths, widths, padding, bias, seed):
     assert_as_layers(layers(widths, bias=bias, seed=seed), texts(*lengths, padding=padding, seed=seed))
 
 
@@ -239,16 +235,13 @@ def test_a_network_that_is_traced_is_traced_layer_by_layer() -> None:
 
 
 WAYS = {
-    "dense": {"SPARSE_ROWS": 0.0, "SPARSE_FILTERS": 0.0},
-    "sparse words": {"SPARSE_ROWS": 2.0, "SPARSE_FILTERS": 0.0},
+    "dense": {"SPARSE_ROWS": 0.0, "SPARSE_FILTERS": 0.0}, "sparse words": {"SPARSE_ROWS": 2.0, "SPARSE_FILTERS": 0.0},
     "sparse filters": {"SPARSE_ROWS": 0.0, "SPARSE_FILTERS": 2.0},
-    "sparse words and filters": {"SPARSE_ROWS": 2.0, "SPARSE_FILTERS": 2.0, "EVENT": 0},
-    "as it chooses": {},
-}
+    "sparse words and filters": {"SPARSE_ROWS": 2.0, "SPARSE_FILTERS": 2.0, "EVENT": 0}, "as it chooses": {},
+}  # fmt: skip
 
 
 def pruned(embedding: WordEmbedding, convs: list[nn.Conv1d], density: float, seed: int) -> Living:
-    """Prune at random, and say what is left."""
     generator = torch.Generator().manual_seed(seed)
     alive = []
     with torch.no_grad():
@@ -302,9 +295,7 @@ def test_a_living_entry_that_is_zero_gets_its_gradient(monkeypatch: pytest.Monke
     assert weight[0].all()
 
 
-def test_a_network_leaves_out_what_it_is_told_is_pruned_until_the_round_is_over(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_network_leaves_out_what_it_is_told_is_pruned_until_the_round_is_over(monkeypatch):
     network, batch = MultiCNN(WORDS, 3, dim=DIM, filters=FILTERS).eval(), texts(9, 31, 2)
     weights = dict(network.named_parameters())
     mask = prune({name: w.detach().abs() for name, w in weights.items()}, Mask.ones(weights), 0.97)

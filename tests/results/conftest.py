@@ -8,14 +8,7 @@ from typing import Any
 
 import pytest
 
-from lt_lightning.runs.records import (
-    ConfusionRecord,
-    EpochRecord,
-    ExampleRecord,
-    LayerRecord,
-    Record,
-    write_records,
-)
+from lt_lightning.runs.records import ConfusionRecord, EpochRecord, ExampleRecord, LayerRecord, Record, write_records
 
 PARAMETERS = {"embedding.weight": (50, 10), "fc.weight": (4, 10), "fc.bias": (4,)}
 
@@ -30,19 +23,14 @@ def description() -> dict[str, Any]:
         "command": ["+experiment=lt_agnews", "data.path=a folder"],
         "experiment": "lt_agnews",
         "config": {
-            "test_on": "last",
-            "data": {"name": "agnews", "batch_size": 64},
-            "embedding": {"name": "random", "dim": 10},
-            "model": {"name": "multi_cnn"},
-            "optimizer": {"name": "adam", "lr": 0.001},
-            "scheduler": {"name": "none"},
+            "test_on": "last", "data": {"name": "agnews", "batch_size": 64},
+            "embedding": {"name": "random", "dim": 10}, "model": {"name": "multi_cnn"},
+            "optimizer": {"name": "adam", "lr": 0.001}, "scheduler": {"name": "none"},
             "pruning": {"rounds": 4, "amount": 0.2, "criterion": "magnitude", "scope": "layerwise", "rewind": "init"},
             "trainer": {"max_epochs": 2},
         },
         "corpus": {
-            "name": "AG News",
-            "source": "ag_news",
-            "rows": {"train": 84000, "valid": 36000, "test": 7600},
+            "name": "AG News", "source": "ag_news", "rows": {"train": 84000, "valid": 36000, "test": 7600},
             "class_names": ["World", "Sports"],
         },
         "vocabulary": {"words": 50, "embedding_found": 40},
@@ -51,7 +39,7 @@ def description() -> dict[str, Any]:
         "seed": 7,
         "started": "2026-11-21T21:00:00+00:00",
         "finished": "2026-11-21T21:42:17+00:00",
-    }
+    }  # fmt: skip
 
 
 @pytest.fixture

@@ -26,7 +26,6 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrom
 
 @pytest.fixture
 def page(make_run: Callable[..., Path], tmp_path: Path) -> Path:
-    """A comparison of two groups."""
     for rewind, accuracies in (("init", (0.8, 0.85, 0.8)), ("random", (0.8, 0.78, 0.76))):
         make_run(name=f"runs/{rewind}", settings={"pruning.rewind": rewind}, accuracies=accuracies, confusion=True)
     assert main([str(tmp_path / "runs")]) == 0
@@ -49,7 +48,6 @@ def photograph(page: Path, width: int, height: int, *flags: str) -> np.ndarray:
 
 
 def near(pixels: np.ndarray, colour: str) -> int:
-    """How many pixels have a colour, but for smoothing."""
     return int((np.abs(pixels - 255 * np.asarray(to_rgb(colour))).max(axis=-1) < 12).sum())
 
 

@@ -43,26 +43,19 @@ def test_the_choice_changes_the_figure_of_a_run(make_run: MakeRun) -> None:
     assert (run / "figures/learning.svg").read_bytes() != chosen
 
 
-@pytest.mark.parametrize(
-    ("rounds", "message"),
-    [
-        ("1;2", "'1;2' is no list of rounds, such as 0,3,6"),
-        ("-1", "'-1' is no list of rounds"),
-        ("0,1,2,3,4,5", "6 rounds are more than one figure holds; choose 5"),
-    ],
-)
-def test_what_is_no_list_of_rounds_is_refused(
-    make_run: MakeRun, capsys: pytest.CaptureFixture[str], rounds: str, message: str
-) -> None:
+@pytest.mark.parametrize(("rounds", "message"), [
+    ("1;2", "'1;2' is no list of rounds, such as 0,3,6"),
+    ("-1", "'-1' is no list of rounds"),
+    ("0,1,2,3,4,5", "6 rounds are more than one figure holds; choose 5"),
+])  # fmt: skip
+def test_what_is_no_list_of_rounds_is_refused(make_run, capsys, rounds, message):
     with pytest.raises(SystemExit) as stopped:
         main([str(make_run()), f"--rounds={rounds}"])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
 
 
-def test_a_missing_round_leaves_the_report_that_was_there(
-    make_run: MakeRun, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_round_leaves_the_report_that_was_there(make_run, capsys):
     run = make_run()
     assert main([str(run)]) == 0
     before = (run / "report.html").read_bytes()

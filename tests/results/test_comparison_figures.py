@@ -10,17 +10,11 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from lt_lightning.report.comparison.comparison import Difference, Pair, Point, curve, has_collapsed, pairs
+from lt_lightning.report.comparison.comparison import Difference, Pair, Point, has_collapsed, pairs
 from lt_lightning.report.comparison.grouping import Group
 from lt_lightning.report.comparison.study import gather
 from lt_lightning.report.figures.axes import levels_of
-from lt_lightning.report.figures.comparison import (
-    looks,
-    means_figure,
-    networks_figure,
-    paired_figure,
-    readable_range,
-)
+from lt_lightning.report.figures.comparison import looks, means_figure, networks_figure, paired_figure, readable_range
 from lt_lightning.report.figures.confusion import Panel, confusion_figure
 from lt_lightning.report.figures.curves import compared_learning_figure
 from lt_lightning.report.figures.gallery import compose, layers_agree, mean_layers
@@ -32,7 +26,6 @@ MakeRun = Callable[..., Path]
 
 
 def points_of(*rounds: Sequence[float], offset: float = 0.0) -> list[Point]:
-    """A round for each sequence of accuracies."""
     return [
         Point(i, 0.5**i, {"test_acc": estimate([value + offset for value in one])}, estimate(one))
         for i, one in enumerate(rounds)
@@ -49,7 +42,6 @@ def draw_accuracy(curves: dict[str, list[Point]], full: float | None = None) -> 
 
 
 def lines_of(figure: Figure) -> dict[str, np.ndarray]:
-    """The named lines of the first panel."""
     named = {str(line.get_label()): np.asarray(line.get_xydata()) for line in figure.axes[0].lines}
     return {label: drawn for label, drawn in named.items() if not label.startswith("_")}
 
@@ -222,11 +214,6 @@ def test_numbers_of_confusions_stand_out_from_their_cells() -> None:
         assert (light + 0.05) / (dark + 0.05) > 3
 
 
-def test_darker_is_more_also_in_grey() -> None:
-    shades = [luminance(mpl.colormaps["Blues"](share / 100)) for share in range(101)]
-    assert np.all(np.diff(shades) < 0)
-
-
 def test_many_classes_have_no_numbers_and_few_names() -> None:
     figure = confusion_figure(
         [Panel("T", {(i, i): 1 for i in range(40)})], "T", "", {i: f"class {i}" for i in range(40)}
@@ -276,10 +263,3 @@ def test_the_words_of_a_comparison_fit_into_its_figures(make_run: MakeRun, tmp_p
             box = legend.get_window_extent()
             assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
             assert not any(box.overlaps(axes.get_tightbbox()) for axes in figure.axes if axes.get_visible())
-
-
-def test_curves_are_as_long_as_the_longest_run(make_run: MakeRun, tmp_path: Path) -> None:
-    make_run(2, name="runs/0", seed=0)
-    make_run(4, name="runs/1", seed=1)
-    (one,) = gather([tmp_path / "runs"]).groups
-    assert [point.test.n for point in curve(one)] == [2, 2, 1, 1]

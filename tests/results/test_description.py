@@ -1,7 +1,5 @@
 """`run.json` is sealed: a change is named, another layout is not one, and older files without a seal are read."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,9 @@ from lt_lightning.runs.reading import read_description, read_object
 from lt_lightning.runtime.machine import describe_cpu
 
 DESCRIPTION = {
-    "format": FORMAT,
-    "seed": 1,
-    "config": {"name": "größe", "lr": 1e-8, "none": None},
+    "format": FORMAT, "seed": 1, "config": {"name": "größe", "lr": 1e-8, "none": None},
     "corpus": {"rows": [1, 2], "x": -0.5},
-}
+}  # fmt: skip
 
 
 def test_every_flipped_bit_of_run_json_is_noticed(tmp_path: Path) -> None:

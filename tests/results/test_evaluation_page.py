@@ -1,7 +1,5 @@
 """An evaluation is said in a table, in JSON and on a page, each with the same numbers, and no text acts."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math
@@ -128,20 +126,15 @@ def test_where_nothing_can_be_written_the_line_names_the_place(tmp_path: Path):
         write_evaluation(evaluated(), tmp_path / "file")
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({}, "The run tested on these rows, and measured the same: 60.00 %."),
-        ({"about": about(test_acc=0.8)}, "measured 80.00 %: here 1 row fewer came out right"),
-        ({"about": about(test_acc=0.2)}, "measured 20.00 %: here 2 rows more came out right"),
-        ({"about": about(values="float16", half_test_acc=0.8)}, "measured 80.00 %: here 1 row fewer"),
-        ({"fingerprint": "c"}, None),
-        ({"about": about(fingerprint=None)}, None),
-        ({"about": about(test_acc=math.nan)}, None),
-        ({"about": about(test_acc=math.inf)}, None),
-        ({"about": about(test_acc=None)}, None),
-    ],
-)
+@pytest.mark.parametrize(("changes", "said"), [
+    ({}, "The run tested on these rows, and measured the same: 60.00 %."),
+    ({"about": about(test_acc=0.8)}, "measured 80.00 %: here 1 row fewer came out right"),
+    ({"about": about(test_acc=0.2)}, "measured 20.00 %: here 2 rows more came out right"),
+    ({"about": about(values="float16", half_test_acc=0.8)}, "measured 80.00 %: here 1 row fewer"),
+    ({"fingerprint": "c"}, None), ({"about": about(fingerprint=None)}, None),
+    ({"about": about(test_acc=math.nan)}, None), ({"about": about(test_acc=math.inf)}, None),
+    ({"about": about(test_acc=None)}, None),
+])  # fmt: skip
 def test_the_accuracy_is_held_against_the_runs_own_where_the_rows_are_the_same(changes, said):
     found = agreement(evaluated(**changes))
     assert said in found if said else found == ""
@@ -150,19 +143,12 @@ def test_the_accuracy_is_held_against_the_runs_own_where_the_rows_are_the_same(c
 
 
 NAMES = (
-    "Science and Technology",
-    "宇宙の星と月と太陽系",
-    "Sports",
-    "Bücher\x1b[2J",
-    "a",
-    "Business",
-    "World news",
+    "Science and Technology", "宇宙の星と月と太陽系", "Sports", "Bücher\x1b[2J", "a", "Business", "World news",
     "x" * 99,
-)
+)  # fmt: skip
 
 
 def many(classes: int) -> Evaluated:
-    """Many rows of classes with long names, at random."""
     rng = np.random.default_rng(0)
     found = evaluate(rng.normal(size=(12_345, classes)), rng.integers(0, classes, 12_345))
     texts = ["some long text about many things " * 9, "宇宙の星と月" * 50] * 5

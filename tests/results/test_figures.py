@@ -1,6 +1,5 @@
 """The figures show the values of the records, and are the same every time."""
 
-import itertools
 import re
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
 
 from lt_lightning.report.figures.run import layers_figure, learning_figure, metric_figure
 from lt_lightning.report.figures.style import save_figure
@@ -55,11 +53,9 @@ def test_accuracy_is_drawn_against_density_in_per_cent() -> None:
 def test_the_full_network_and_the_smallest_winning_ticket_are_named() -> None:
     words = texts(metric_figure(rounds(0.8, 0.9, 0.7, 0.8, 0.6), "Accuracy", "AG News · seed 1"))
     assert words == [
-        "Accuracy",
-        "AG News · seed 1",
-        "full network\n80.00 %",
+        "Accuracy", "AG News · seed 1", "full network\n80.00 %",
         "smallest winning ticket\n80.00 % with 51.20 % alive",
-    ]
+    ]  # fmt: skip
 
 
 def test_no_ticket_is_marked_where_none_wins() -> None:
@@ -68,16 +64,11 @@ def test_no_ticket_is_marked_where_none_wins() -> None:
     assert not any("winning" in text for text in texts(figure))
 
 
-@pytest.mark.parametrize(
-    ("count", "ticks"),
-    [
-        (1, ["100", "90"]),
-        (3, ["100", "90", "80", "70", "60"]),
-        (9, ["100", "70", "50", "30", "20", "15"]),
-        (21, ["100", "50", "20", "10", "5", "2", "1"]),
-        (41, ["100", "50", "20", "10", "5", "2", "1", "0.5", "0.2", "0.1", "0.05", "0.02"]),
-    ],
-)
+@pytest.mark.parametrize(("count", "ticks"), [
+    (1, ["100", "90"]), (3, ["100", "90", "80", "70", "60"]), (9, ["100", "70", "50", "30", "20", "15"]),
+    (21, ["100", "50", "20", "10", "5", "2", "1"]),
+    (41, ["100", "50", "20", "10", "5", "2", "1", "0.5", "0.2", "0.1", "0.05", "0.02"]),
+])  # fmt: skip
 def test_density_falls_to_the_right_on_a_log_axis_with_readable_ticks(count: int, ticks: list[str]) -> None:
     figure = metric_figure(rounds(*[0.9] * count), "")
     axes = figure.axes[0]
@@ -85,33 +76,6 @@ def test_density_falls_to_the_right_on_a_log_axis_with_readable_ticks(count: int
     left, right = axes.get_xlim()
     assert left > 100 > right
     assert xticks(figure) == ticks
-
-
-@pytest.mark.parametrize(
-    "accuracies",
-    [
-        (0.89,),
-        (0.89, 0.9),
-        (0.8, 0.95, 0.81),
-        tuple(0.85 + 0.001 * round_ for round_ in range(21)),
-        tuple(0.9 - 0.02 * round_ for round_ in range(21)),
-    ],
-)
-def test_the_words_in_the_figure_meet_neither_curve_nor_each_other(accuracies: tuple[float, ...]) -> None:
-    figure = metric_figure(rounds(*accuracies), "A title", "and a line below it")
-    figure.draw_without_rendering()
-    axes = figure.axes[0]
-    curve = axes.lines[1]
-    drawn = axes.transData.transform(points(curve))
-    # Dense points along the curve, so that a segment cannot pass through the words unseen.
-    along = np.concatenate([np.linspace(*pair, 50) for pair in itertools.pairwise(drawn)] or [drawn])
-    # Without the line from a text to what it names, which an annotation counts as its own.
-    boxes = [Text.get_window_extent(text) for text in [*figure.texts, *axes.texts]]
-    for position, box in enumerate(boxes):
-        assert not any(box.contains(x, y) for x, y in along)
-        assert not any(box.overlaps(other) for other in boxes[:position])
-        assert figure.bbox.containsx(box.x0)
-        assert figure.bbox.containsx(box.x1)
 
 
 def test_rounds_without_numbers_are_left_out() -> None:

@@ -1,13 +1,18 @@
-"""Runs are found, and grouped by the settings that make them different experiments."""
+"""Runs are found, grouped by the settings that differ, and read as one table."""
 
+import csv
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lt_lightning.errors import SettingError
 from lt_lightning.report.comparison.grouping import comparable, group_runs
+from lt_lightning.runs import load_runs
 from lt_lightning.runs.reading import Run, find_runs, read_run
 
 MakeRun = Callable[..., Path]
@@ -53,16 +58,28 @@ def test_settings_that_differ_name_the_groups(make_run: MakeRun) -> None:
     assert left_out == []
 
 
-def test_where_and_how_long_makes_no_other_experiment(make_run: MakeRun) -> None:
-    same = {"seed": 1, "name": "x", "pruning.rounds": 9, "data.path": "a", "data.num_workers": 3}
-    same["trainer.logger"] = {"_target_": "a.Logger", "save_dir": "logs"}
-    runs = runs_of(make_run, {}, {**same, "trainer.accelerator": "gpu"}, seeds=(0,))
-    assert labels(runs) == ["all runs"]
+SAME = {"seed": 1, "name": "x", "pruning.rounds": 9, "data.path": "a", "data.num_workers": 3}
+SAME |= {"trainer.logger": {"_target_": "a.Logger", "save_dir": "logs"}, "trainer.accelerator": "gpu"}
+PATIENCES = [{"early_stopping": {"patience": 3}}, {"early_stopping": {"patience": None}}, {}]
+REWINDS = ["init", "epoch:1", "step:9", "step:10", "last", "none", "random"]
+NAMED = [{}, {"model.name": "bilstm", "optimizer.name": "sgd"}]
 
 
-def test_other_word_vectors_make_another_experiment(make_run: MakeRun) -> None:
-    runs = runs_of(make_run, {"embedding.path": "a"}, {"embedding.path": "b"})
-    assert labels(runs) == ["path a", "path b"]
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ([{}, SAME], ["all runs"]), ([{"embedding.path": "a"}, {"embedding.path": "b"}], ["path a", "path b"]),
+        (PATIENCES[1:], ["all runs"]), (PATIENCES, ["patience null", "patience 3"]),
+        (NAMED, ["model.name bilstm, optimizer.name sgd", "model.name multi_cnn, optimizer.name adam"]),
+        ([{"pruning.rewind": one} for one in reversed(REWINDS)], [f"rewind {one}" for one in REWINDS]),
+        ([{"optimizer.lr": lr} for lr in (0.5, 1e-05, 0.05)], ["lr 1e-05", "lr 0.05", "lr 0.5"]),
+        ([{"model.name": "1"}, {"model.name": 1}], ["name 1", "name 1 (2)"]),
+        ([{"model.name": "x" * 99 + end} for end in "ab"], [f"name {'x' * 55}…", f"name {'x' * 55}… (2)"]),
+    ],
+    ids=["where", "vectors", "null", "missing", "full names", "order of rewinds", "of numbers", "of types", "long"],
+)  # fmt: skip
+def test_groups_are_named_by_the_settings_that_differ(make_run: MakeRun, settings: Any, expected: list[str]) -> None:
+    assert labels(runs_of(make_run, *settings)) == expected
 
 
 def test_other_numbers_of_processes_make_another_experiment(make_run: MakeRun) -> None:
@@ -72,51 +89,12 @@ def test_other_numbers_of_processes_make_another_experiment(make_run: MakeRun) -
     assert [group.label for group in groups] == ["processes 1", "processes 4"]
 
 
-def test_the_data_of_most_runs_is_compared_whichever_is_named_first(
-    make_run: MakeRun, description: dict[str, Any]
-) -> None:
+def test_the_data_of_most_runs_is_compared_whichever_is_named_first(make_run, description):
     odd = make_run(2, name="odd", changes={"corpus": description["corpus"] | {"name": "IMDB"}})
     usual = [make_run(2, name=f"{seed}", seed=seed) for seed in (0, 1)]
     kept, left_out = comparable([read_run(run) for run in (odd, *usual)])
     assert [run.folder for run in kept] == usual
     assert left_out == [f"{odd}: corpus.name is IMDB, but AG News in {usual[0]}; compare runs of the same data"]
-
-
-def test_a_setting_that_is_missing_is_null(make_run: MakeRun) -> None:
-    runs = runs_of(make_run, {"early_stopping": {"patience": 3}}, {"early_stopping": {"patience": None}}, {})
-    assert labels(runs[1:]) == ["all runs"]
-    assert labels(runs) == ["patience null", "patience 3"]
-
-
-def test_keys_with_one_last_part_are_named_in_full(make_run: MakeRun) -> None:
-    runs = runs_of(make_run, {}, {"model.name": "bilstm", "optimizer.name": "sgd"})
-    assert labels(runs) == [
-        "model.name bilstm, optimizer.name sgd",
-        "model.name multi_cnn, optimizer.name adam",
-    ]
-
-
-def test_rewinds_have_their_order(make_run: MakeRun) -> None:
-    rewinds = ("random", "none", "last", "step:10", "step:9", "epoch:1", "init")
-    runs = runs_of(make_run, *({"pruning.rewind": rewind} for rewind in rewinds))
-    assert labels(runs) == [
-        f"rewind {rewind}" for rewind in ("init", "epoch:1", "step:9", "step:10", "last", "none", "random")
-    ]
-
-
-def test_numbers_are_in_the_order_of_their_size(make_run: MakeRun) -> None:
-    runs = runs_of(make_run, *({"optimizer.lr": lr} for lr in (0.5, 1e-05, 0.05)))
-    assert labels(runs) == ["lr 1e-05", "lr 0.05", "lr 0.5"]
-
-
-def test_values_that_are_written_alike_are_told_apart(make_run: MakeRun) -> None:
-    assert labels(runs_of(make_run, {"model.name": "1"}, {"model.name": 1})) == ["name 1", "name 1 (2)"]
-
-
-def test_long_values_are_cut_in_labels_and_still_told_apart(make_run: MakeRun) -> None:
-    first, second = labels(runs_of(make_run, *({"model.name": "x" * 99 + end} for end in "ab")))
-    assert first == f"name {'x' * 55}…"
-    assert second == f"{first} (2)"
 
 
 def test_a_seed_that_comes_again_is_left_out_by_name(make_run: MakeRun) -> None:
@@ -135,9 +113,7 @@ def test_a_seed_that_comes_again_is_left_out_by_name(make_run: MakeRun) -> None:
 @pytest.mark.parametrize(
     ("path", "value"), [("name", "IMDB"), ("class_names", ["a", "b"]), ("fingerprint", {"train": "other"})]
 )
-def test_runs_of_other_data_are_left_out_with_both_values(
-    make_run: MakeRun, description: dict[str, Any], path: str, value: Any
-) -> None:
+def test_runs_of_other_data_are_left_out_with_both_values(make_run, description, path, value):
     first = read_run(make_run(1, name="first"))
     other = read_run(make_run(1, name="other", changes={"corpus": description["corpus"] | {path: value}}))
     kept, (line,) = comparable([first, other])
@@ -165,3 +141,45 @@ def test_a_configuration_of_any_shape_is_grouped(make_run: MakeRun, config: Any)
     assert len(groups) == 2
     json.dumps([group.label for group in groups]).encode()
     assert all(group.label.encode() for group in groups)
+
+
+def test_a_row_is_a_run_and_round_with_the_values_of_its_files(make_run, tmp_path, description):
+    make_run(3, name="sweep/10", seed=1, settings={"pruning.rewind": "random"})
+    make_run(2, name="sweep/9", seed=2, changes={"corpus": description["corpus"] | {"name": "IMDB"}})
+    table = load_runs(tmp_path)
+    about = ["run", "corpus", "rewind", "seed", "round"]
+    assert table[about].values.tolist() == [
+        *(["sweep/9", "IMDB", "init", 2, round_] for round_ in range(2)),
+        *(["sweep/10", "AG News", "random", 1, round_] for round_ in range(3)),
+    ]
+    for name, rows in table.groupby("run"):
+        with (tmp_path / str(name) / "results.csv").open(encoding="utf-8") as file:
+            own = list(csv.DictReader(file))
+        for column in own[0]:
+            assert rows[column].tolist() == [float(row[column]) for row in own], column
+        assert rows["density"].tolist() == [int(row["alive"]) / int(row["total"]) for row in own]
+
+
+def test_a_run_that_cannot_be_read_is_left_out_with_a_warning(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run(2, name="whole")
+    (make_run(2, name="torn") / "run.json").write_text("{")
+    with pytest.warns(UserWarning, match=r"left out: .*torn.run\.json: cannot be read"):
+        assert set(load_runs(tmp_path)["run"]) == {"whole"}
+
+
+@pytest.mark.parametrize("config", [None, 3, [], {"pruning": {"rewind": ["\ud800"]}}])
+def test_a_description_of_any_shape_has_a_row(make_run: MakeRun, tmp_path: Path, config: Any) -> None:
+    make_run(1, changes={"config": config, "seed": None, "corpus": "\ud800"})
+    load_runs(tmp_path).to_csv().encode()
+
+
+def test_no_runs_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="no runs in it"):
+        load_runs(tmp_path)
+
+
+def test_pandas_waits_for_a_table() -> None:
+    code = "import sys; from lt_lightning.runs import load_runs; import lt_lightning.report.__main__; " + (
+        "print({'pandas', 'jinja2', 'matplotlib', 'scipy'} & {*sys.modules})"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

@@ -15,13 +15,9 @@ from lt_lightning.report.__main__ import main
 MakeRun = Callable[..., Path]
 
 HOSTILE = (
-    "<script>alert(1)</script>",
-    "\"><img src=x onerror='alert(1)'>",
-    "</style></title></svg><svg onload=alert(1)>",
-    "' onmouseover='alert(1)",
-    "javascript:alert(1)",
-    "]]><!--<a href='http://evil.example'>&lt;b&gt;",
-)
+    "<script>alert(1)</script>", "\"><img src=x onerror='alert(1)'>", "</style></title></svg><svg onload=alert(1)>",
+    "' onmouseover='alert(1)", "javascript:alert(1)", "]]><!--<a href='http://evil.example'>&lt;b&gt;",
+)  # fmt: skip
 EVIL = " ".join(HOSTILE)
 # What the pages are made of; nothing in them links, loads or runs.
 TAGS = {
@@ -57,7 +53,6 @@ class Elements(HTMLParser):
 
 
 def hostile(value: Any) -> Any:
-    """A copy with every text hostile, and hostile names beside those that are known."""
     if isinstance(value, dict):
         return {key: hostile(item) for key, item in value.items()} | {EVIL: EVIL}
     if isinstance(value, list):

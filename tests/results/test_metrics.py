@@ -2,9 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,15 +16,7 @@ from lt_lightning.report.latex import run_latex
 from lt_lightning.report.run_page import render_page
 from lt_lightning.runs.columns import Column
 from lt_lightning.runs.description import Description
-from lt_lightning.runs.metrics import (
-    ACCURACY,
-    BITS,
-    EXACT_MATCH,
-    LETTERS_RIGHT,
-    Baseline,
-    Metric,
-    shared_baseline,
-)
+from lt_lightning.runs.metrics import ACCURACY, BITS, EXACT_MATCH, LETTERS_RIGHT, Baseline, Metric, shared_baseline
 from lt_lightning.runs.reading import read_run
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.tasks import TASKS
@@ -36,15 +26,10 @@ from lt_lightning.runs.winners import best_ticket, smallest_winner
 RECORD = Record(3, 0.488, 2622312, 5121704, 10, 0.12345, 0.2, 0.895, 0.3, 0.8912, 123.44, 4.0, 0.25)
 
 
-@pytest.mark.parametrize(
-    ("task", "name", "key", "value"),
-    [
-        ("classification", "test accuracy", "acc", 0.8912),
-        ("tagging", "letters right", "acc", 0.8912),
-        ("language model", "bits per character", "bits", 2.0),
-        ("sequence to sequence", "exact match", "exact", 0.25),
-    ],
-)
+@pytest.mark.parametrize(("task", "name", "key", "value"), [
+    ("classification", "test accuracy", "acc", 0.8912), ("tagging", "letters right", "acc", 0.8912),
+    ("language model", "bits per character", "bits", 2.0), ("sequence to sequence", "exact match", "exact", 0.25),
+])  # fmt: skip
 def test_a_task_is_judged_by_its_own_metric(task: str, name: str, key: str, value: float) -> None:
     metric = Description.from_json({"task": task}).metric_for()
     assert (metric.name, metric.key, metric.read(RECORD)) == (name, key, value)
@@ -71,20 +56,11 @@ def of_bits(*bits: float) -> list[Record]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("bits", "best", "smallest"),
-    [
-        ((2.0,), None, None),
-        ((2.0, 2.1, 2.2), 1, None),
-        ((2.0, 1.5, 2.1, 2.0, 2.5), 1, 3),
-        ((2.0, 1.5, 1.5, 2.5), 2, 2),
-        ((math.nan, 1.5), 1, None),
-        ((2.0, math.nan), None, None),
-    ],
-)
-def test_of_bits_the_fewest_are_best_and_as_few_as_the_full_networks_win(
-    bits: tuple[float, ...], best: int | None, smallest: int | None
-) -> None:
+@pytest.mark.parametrize(("bits", "best", "smallest"), [
+    ((2.0,), None, None), ((2.0, 2.1, 2.2), 1, None), ((2.0, 1.5, 2.1, 2.0, 2.5), 1, 3),
+    ((2.0, 1.5, 1.5, 2.5), 2, 2), ((math.nan, 1.5), 1, None), ((2.0, math.nan), None, None),
+])  # fmt: skip
+def test_of_bits_the_fewest_are_best_and_as_few_as_the_full_networks_win(bits, best, smallest):
     rounds = of_bits(*bits)
     assert best_ticket(rounds, BITS) == (None if best is None else rounds[best])
     assert smallest_winner(rounds, BITS) == (None if smallest is None else rounds[smallest])
@@ -92,16 +68,14 @@ def test_of_bits_the_fewest_are_best_and_as_few_as_the_full_networks_win(
 
 @pytest.mark.parametrize("metric", [task.metric for task in TASKS.values()], ids=list(TASKS))
 @given(st.floats(0, 2000), st.floats(0, 1), st.sampled_from([None, math.nan]))
-def test_the_table_of_rounds_is_100_wide_and_has_a_column_for_the_metric(
-    metric: Metric, bits: float, exact: float, nothing: float | None
-) -> None:
+def test_the_table_of_rounds_is_100_wide_and_has_a_column_for_the_metric(metric, bits, exact, nothing):
     for record in (
         replace(RECORD, test_perplexity=2.0 ** min(bits, 1000), test_exact=exact),
         replace(RECORD, test_perplexity=nothing, test_exact=nothing),
     ):
         columns = round_columns(metric)
-        row, headings = round_row(record, columns), round_header(columns).split("\n")[0]
-        assert len(row) == len(headings) == 100
+        row, (headings, rule) = round_row(record, columns), round_header(columns).split("\n")
+        assert len(row) == len(headings) == len(rule) == 100
         for column in columns:
             assert row[: headings.index(column.heading) + len(column.heading)].endswith(column.cell(record))
         assert "nan" not in row
@@ -147,9 +121,7 @@ def test_runs_share_a_baseline_that_is_the_same_within_a_hundredth() -> None:
     assert shared_baseline([Baseline("n-gram", 2.95), Baseline("other", 2.95)]) is None
 
 
-def test_a_metric_of_two_columns_is_shown_by_every_table(
-    make_run: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_metric_of_two_columns_is_shown_by_every_table(make_run, tmp_path, monkeypatch):
     margin = Metric(
         Column("test margin", "margin", lambda record: record.test_acc - 0.5, is_share=False),
         Column("validation margin", "valid margin", lambda record: record.valid_acc - 0.5, is_share=False),

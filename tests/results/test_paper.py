@@ -76,9 +76,7 @@ def test_latex_escapes_whatever_names_hold() -> None:
 
 
 @pytest.mark.parametrize("given", [["--width", "3.3"], ["--pdf", "--width", "1"], ["--pdf", "--width", "nan"]])
-def test_widths_that_fit_no_paper_are_refused(
-    make_run: MakeRun, given: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_widths_that_fit_no_paper_are_refused(make_run, given, capsys):
     run = make_run(1)
     with pytest.raises(SystemExit, match="2"):
         main([str(run), *given])

@@ -1,8 +1,5 @@
 """The report of a run directory, from the command line."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,20 +16,17 @@ MakeRun = Callable[..., Path]
 FIGURES = [f"{name}.{kind}" for name in ("accuracy", "layers", "learning") for kind in ("png", "svg")]
 
 
-def test_a_report_is_figures_and_a_page(make_run: MakeRun) -> None:
+def test_a_report_is_figures_and_a_page_the_same_if_drawn_again(make_run, capsys):
     run = make_run()
     before = {path.name: path.read_bytes() for path in run.iterdir()}
-    page = draw_report(run)
-    assert page == run / "report.html"
+    assert main([str(run)]) == 0
+    page = run / "report.html"
+    assert capsys.readouterr() == (f"{page}\n", "")
     assert sorted(path.name for path in (run / "figures").iterdir()) == FIGURES
     assert page.read_text(encoding="utf-8").count("<figure>") == 3
     assert {path.name for path in run.iterdir()} == {*before, "figures", "report.html"}
     assert {name: (run / name).read_bytes() for name in before} == before
-
-
-def test_a_report_can_be_drawn_again_and_is_the_same(make_run: MakeRun) -> None:
-    run = make_run()
-    first = draw_report(run).read_bytes()
+    first = page.read_bytes()
     assert draw_report(run).read_bytes() == first
 
 
@@ -54,12 +48,6 @@ def test_a_table_that_is_a_round_ahead_is_read_up_to_the_last_whole_round(make_r
     assert {epoch.round for epoch in read.epochs} == {0, 1}
 
 
-def test_the_command_prints_where_the_page_is(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
-    run = make_run(rounds=2)
-    assert main([str(run)]) == 0
-    assert capsys.readouterr() == (f"{run / 'report.html'}\n", "")
-
-
 def test_what_was_taken_for_what_is_drawn_and_told(make_run: MakeRun) -> None:
     run = make_run(confusion=True)
     page = draw_report(run).read_text(encoding="utf-8")
@@ -79,7 +67,6 @@ def test_where_no_ticket_wins_the_best_is_looked_at(make_run: MakeRun) -> None:
 
 
 def damage(run: Path, kind: str) -> str:
-    """Damages a run and gives what the error must say."""
     if kind == "no rounds":
         (run / "results.csv").unlink()
         text = (run / "run.json").read_text().replace('"finished": "2026', '"stopped": "2026')
@@ -119,9 +106,7 @@ def damage(run: Path, kind: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["no rounds", "no results", "only a header", "no run", "no json", "a list", "no text"])
-def test_what_is_wrong_with_a_run_is_one_line_and_nothing_is_drawn(
-    make_run: MakeRun, capsys: pytest.CaptureFixture[str], kind: str
-) -> None:
+def test_what_is_wrong_with_a_run_is_one_line_and_nothing_is_drawn(make_run, capsys, kind):
     run = make_run()
     said = damage(run, kind)
     before = sorted(path.name for path in run.iterdir())
@@ -136,9 +121,7 @@ def test_what_is_wrong_with_a_run_is_one_line_and_nothing_is_drawn(
 
 
 @pytest.mark.parametrize("kind", ["half a row", "a gap", "no layers", "layers", "epochs"])
-def test_what_is_sound_of_a_damaged_run_is_drawn_and_the_damage_told(
-    make_run: MakeRun, capsys: pytest.CaptureFixture[str], kind: str
-) -> None:
+def test_what_is_sound_of_a_damaged_run_is_drawn_and_the_damage_told(make_run, capsys, kind):
     run = make_run()
     said = damage(run, kind)
     assert main([str(run)]) == 2
@@ -196,23 +179,17 @@ def test_a_folder_that_cannot_be_written_to_is_named(make_run: MakeRun) -> None:
     assert not (run / "report.html").exists()
 
 
-def run_module(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "error", "-m", "lt_lightning.report", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"})
-
-
-def test_a_missing_folder_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    done = run_module(str(tmp_path / "nothing"))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        f"{tmp_path / 'nothing'}: no such folder; give a run directory, outputs/<experiment>/<date>_<time>\n"
+def test_a_missing_folder_is_one_line_and_help_says_what_to_give(tmp_path, capsys, monkeypatch):
+    assert main([str(tmp_path / "nothing")]) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"{tmp_path / 'nothing'}: no such folder; give a run directory, outputs/<experiment>/<date>_<time>\n",
     )
-
-
-def test_help_says_what_to_give() -> None:
-    done = run_module("--help")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "usage: python -m lt_lightning.report [-h] [--version] [-o FOLDER] [--rounds ROUNDS] [--pdf]" in done.stdout
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    usage = "usage: python -m lt_lightning.report [-h] [--version] [-o FOLDER] [--rounds ROUNDS] [--pdf]"
+    assert usage in capsys.readouterr().out
 
 
 def losses(run: Run) -> Figure:
@@ -246,19 +223,14 @@ def layers(run: Run) -> Figure:
     return Figure()
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ([f"{__name__}.no_figure"], f"{__name__}.no_figure returned a str; return a matplotlib.figure.Figure"),
-        (["no_such_package.f"], "'no_such_package.f' cannot be imported (ModuleNotFoundError: No module named 'no_"),
-        (["math.pi"], "'math.pi' is a float, not a function"),
-        ([f"{__name__}.layers"], f"{__name__}.layers would replace another figure layers; rename the function"),
-        ([f"{__name__}.losses"] * 2, "would replace another figure losses"),
-    ],
-)
-def test_a_function_that_draws_no_figure_is_one_line(
-    make_run: MakeRun, capsys: pytest.CaptureFixture[str], given: list[str], said: str
-) -> None:
+@pytest.mark.parametrize(("given", "said"), [
+    ([f"{__name__}.no_figure"], f"{__name__}.no_figure returned a str; return a matplotlib.figure.Figure"),
+    (["no_such_package.f"], "'no_such_package.f' cannot be imported (ModuleNotFoundError: No module named 'no_"),
+    (["math.pi"], "'math.pi' is a float, not a function"),
+    ([f"{__name__}.layers"], f"{__name__}.layers would replace another figure layers; rename the function"),
+    ([f"{__name__}.losses"] * 2, "would replace another figure losses"),
+])  # fmt: skip
+def test_a_function_that_draws_no_figure_is_one_line(make_run, capsys, given, said):
     arguments = [word for path in given for word in ("--figure", path)]
     assert main([str(make_run()), *arguments]) == 2
     out, errors = capsys.readouterr()
@@ -267,9 +239,7 @@ def test_a_function_that_draws_no_figure_is_one_line(
     assert said in errors
 
 
-def test_a_figure_of_ones_own_that_fails_names_the_failure(
-    make_run: MakeRun, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_figure_of_ones_own_that_fails_names_the_failure(make_run, capsys):
     run = make_run()
     run = run.rename(run.parent / "broken")
     assert main([str(run), "--figure", f"{__name__}.no_figure"]) == 2

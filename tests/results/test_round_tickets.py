@@ -48,8 +48,6 @@ def test_a_file_that_is_no_ticket_is_refused_by_name(tmp_path: Path, damage: str
 
 
 class Trap:
-    """What, unpickled, makes a folder."""
-
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
@@ -86,15 +84,10 @@ def test_a_ticket_without_its_settings_or_words_is_refused(tmp_path: Path, wrong
         RoundTicket.load(tmp_path / "odd")
 
 
-@pytest.mark.parametrize(
-    "mask",
-    [
-        {"mask/fc.weight": torch.ones(2, 2)},
-        {"mask/fc.weight": torch.ones(4, dtype=torch.bool)},
-        {"mask/fc.other": torch.ones(2, 2, dtype=torch.bool)},
-        {"mask/": torch.ones(2, 2, dtype=torch.bool)},
-    ],
-)
+@pytest.mark.parametrize("mask", [
+    {"mask/fc.weight": torch.ones(2, 2)}, {"mask/fc.weight": torch.ones(4, dtype=torch.bool)},
+    {"mask/fc.other": torch.ones(2, 2, dtype=torch.bool)}, {"mask/": torch.ones(2, 2, dtype=torch.bool)},
+])  # fmt: skip
 def test_a_mask_that_fits_no_weight_is_refused(tmp_path: Path, mask: dict[str, torch.Tensor]) -> None:
     write_sealed(tmp_path / "odd", WEIGHTS | mask, CONTENT)
     with pytest.raises(SettingError, match=r"odd: a ticket with a mask of '.*' that fits no weight; "):
@@ -124,13 +117,10 @@ def test_the_vocabulary_is_the_words_in_the_order_of_their_ids() -> None:
     assert RoundTicket({}, Mask({}), {}, tokenizer).vocabulary == ["<unk>", "<pad>", "a", "b"]
 
 
-@pytest.mark.parametrize(
-    "vocabulary",
-    [
-        None, [], {"<unk>": 0}, {"<unk>": 0, "<pad>": 1, "a": 3}, {"<unk>": 0, "<pad>": 1, "a": 1},
-        {"<unk>": 0, "<pad>": 1, "a": "2"}, {"<unk>": 1, "<pad>": 0}, {"<unk>": 0, "<pad>": 1, "\ud800": 2},
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("vocabulary", [
+    None, [], {"<unk>": 0}, {"<unk>": 0, "<pad>": 1, "a": 3}, {"<unk>": 0, "<pad>": 1, "a": 1},
+    {"<unk>": 0, "<pad>": 1, "a": "2"}, {"<unk>": 1, "<pad>": 0}, {"<unk>": 0, "<pad>": 1, "\ud800": 2},
+])  # fmt: skip
 def test_a_tokenizer_without_such_words_has_no_vocabulary(vocabulary: Any) -> None:
     for tokenizer in (json.dumps({"model": {"vocab": vocabulary}}), "", "[]", "{}", '{"model": 1}', "[" * 100_000):
         with pytest.raises(ValueError, match="its tokenizer is no list of words"):

@@ -1,14 +1,19 @@
-"""The record of a round: every byte of it counts."""
+"""The record of a round: every byte of it counts, and each mask lies inside the one of the round before."""
 
-from __future__ import annotations
-
+import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from lt_lightning.errors import SettingError
+from lt_lightning.lottery import Mask
+from lt_lightning.runs.masks import check_inside, read_masks
 from lt_lightning.runs.records import ConfusionRecord, EpochRecord, LayerRecord, Record
-from lt_lightning.runs.rounds import PlayedRound, read_round, write_round
+from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.runs.rounds import PlayedRound, find_standing, read_round, ticket_path, write_round, write_tables
+from lt_lightning.storage.sealed import read_seal
 
 
 def test_a_record_is_read_as_it_was_written_and_no_other_way(tmp_path: Path) -> None:
@@ -34,3 +39,54 @@ def test_a_record_is_read_as_it_was_written_and_no_other_way(tmp_path: Path) -> 
     path.write_bytes(whole)
     with pytest.raises(SettingError, match="cut off or changed"):
         read_round(path, 2)
+
+
+def save(path: Path, mask: torch.Tensor, **others: torch.Tensor) -> None:
+    masks = {"w": mask, **others}
+    RoundTicket({name: one.float() for name, one in masks.items()}, Mask(masks), {}, "{}").save(path)
+
+
+def test_masks_are_read_as_they_were_written(tmp_path: Path) -> None:
+    mask = torch.tensor([[True, False, True], [False, False, True]])
+    save(tmp_path / "ticket", mask, b=torch.tensor(True), none=torch.zeros(0, dtype=torch.bool))
+    seal, masks = read_masks(tmp_path / "ticket")
+    assert seal == read_seal(tmp_path / "ticket")
+    assert masks == {"w": bytes([1, 0, 1, 0, 0, 1]), "b": b"\1", "none": b""}
+
+
+def test_inside_is_what_torch_calls_a_subset(tmp_path: Path) -> None:
+    for bits in itertools.product([0, 1], repeat=6):
+        now, before = bits[:3], bits[3:]
+        inside = all(here <= there for here, there in zip(now, before, strict=True))
+        try:
+            check_inside(Path("file"), {"w": bytes(now)}, {"w": bytes(before)})
+        except SettingError as error:
+            assert not inside
+            assert str(error).startswith("file: its mask of 'w' is not inside that of the round before; ")  # noqa: PT017
+        else:
+            assert inside
+
+
+@pytest.mark.parametrize(("now", "before"), [({"a": b"\1"}, {}), ({}, {"a": b"\1"}), ({"a": b"\0"}, {"a": b"\1\1"})])
+def test_masks_of_other_parameters_or_sizes_are_refused(now: dict[str, bytes], before: dict[str, bytes]) -> None:
+    with pytest.raises(SettingError, match="mask of 'a'"):
+        check_inside(Path("file"), now, before)
+
+
+def played(round: int, **seals: Any) -> PlayedRound:
+    record = Record(round, 0.1, 9, 10, 1, *[0.5] * 6)
+    return PlayedRound((record,), (LayerRecord(round, "w", 9, 10, (10,)),), (), (), (), **seals)
+
+
+def test_a_round_whose_mask_grows_is_named_and_the_run_goes_on_after_the_one_before(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    rounds = []
+    for round, mask in enumerate([[1, 1, 1], [1, 1, 0], [0, 1, 1], [0, 1, 0]]):
+        save(ticket_path(tmp_path, round), torch.tensor(mask, dtype=torch.bool))
+        rounds.append(played(round, ticket=read_seal(ticket_path(tmp_path, round)), rewind=None))
+        write_round(tmp_path, rounds[-1])
+    write_tables(tmp_path, rounds)
+    standing = find_standing(tmp_path)
+    assert [one.record.round for one in standing.rounds] == [0, 1]
+    [damage] = standing.damages
+    assert damage == f"{ticket_path(tmp_path, 2)}: its mask of 'w' is not inside that of the round before"

@@ -128,33 +128,21 @@ def test_a_safetensors_file_of_another_program_is_said_to_be_one(tmp_path: Path)
         read_sealed(tmp_path / "other", "lt-lightning ticket", "2")
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"\0" * 8,
-        b"\xff" * 100,
-        struct.pack("<Q", 100_000_001) + b"{",
-        struct.pack("<Q", 20_000) + b"[" * 20_000,
-        struct.pack("<Q", 5_000) + b"9" * 5_000,
-        struct.pack("<Q", 2) + b"{}",
-        struct.pack("<Q", 4) + b"null",
-        sealed_by_hand({}, b"", "null"),
-        sealed_by_hand({}, b"", "[" * 20_000),
-        sealed_by_hand({}, b"", {"format": ["a test"], "version": {"2": 2}}),
-        sealed_by_hand('{"__metadata__":{"lt_lightning":7}}', b""),
-        sealed_by_hand('{"__metadata__":["lt_lightning"]}', b""),
-        sealed_by_hand({"a": None}, b""),
-        sealed_by_hand({"a": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}, b"\0"),
-        sealed_by_hand({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}, b"\0" * 4),
-        sealed_by_hand({"a": {"dtype": "F32", "shape": [0, 2**62, 2**62], "data_offsets": [0, 0]}}, b""),
-        sealed_by_hand({"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}, b"\0" * 4),
-        sealed_by_hand({"a": {"dtype": "U8", "shape": [1], "data_offsets": [5, 6]}}, b"\0" * 6),
-        sealed_by_hand({"a": {"dtype": "BOOL", "shape": [2], "data_offsets": [0, 2]}}, b"\1\2"),
-        sealed_by_hand({n: {"dtype": "U8", "shape": [2], "data_offsets": [0, 2]} for n in "ab"}, b"\1\2"),
-    ],
-    ids=lambda data: f"{len(data)}:{data[8:40]!r}",
-)
+@pytest.mark.parametrize("data", [
+    b"", b"\0" * 8, b"\xff" * 100, struct.pack("<Q", 100_000_001) + b"{",
+    struct.pack("<Q", 20_000) + b"[" * 20_000, struct.pack("<Q", 5_000) + b"9" * 5_000,
+    struct.pack("<Q", 2) + b"{}", struct.pack("<Q", 4) + b"null", sealed_by_hand({}, b"", "null"),
+    sealed_by_hand({}, b"", "[" * 20_000), sealed_by_hand({}, b"", {"format": ["a test"], "version": {"2": 2}}),
+    sealed_by_hand('{"__metadata__":{"lt_lightning":7}}', b""),
+    sealed_by_hand('{"__metadata__":["lt_lightning"]}', b""), sealed_by_hand({"a": None}, b""),
+    sealed_by_hand({"a": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}, b"\0"),
+    sealed_by_hand({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}, b"\0" * 4),
+    sealed_by_hand({"a": {"dtype": "F32", "shape": [0, 2**62, 2**62], "data_offsets": [0, 0]}}, b""),
+    sealed_by_hand({"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}, b"\0" * 4),
+    sealed_by_hand({"a": {"dtype": "U8", "shape": [1], "data_offsets": [5, 6]}}, b"\0" * 6),
+    sealed_by_hand({"a": {"dtype": "BOOL", "shape": [2], "data_offsets": [0, 2]}}, b"\1\2"),
+    sealed_by_hand({n: {"dtype": "U8", "shape": [2], "data_offsets": [0, 2]} for n in "ab"}, b"\1\2"),
+], ids=lambda data: f"{len(data)}:{data[8:40]!r}")  # fmt: skip
 def test_what_is_no_sealed_file_or_a_forged_one_is_refused_in_one_line(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "odd"
     path.write_bytes(data)

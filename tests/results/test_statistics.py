@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -32,22 +32,12 @@ def test_of_two_values_the_interval_has_a_closed_form() -> None:
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=8))
-def test_the_mean_and_the_scatter_are_numpys(values: list[float]) -> None:
-    got = estimate(values)
-    assert got.half is not None
-    assert got.mean == pytest.approx(float(np.mean(values)), rel=1e-9, abs=1e-6)
-    ratio = estimate([0.0, *[1.0] * (len(values) - 1)])
-    assert ratio.half is not None
-    quantile = ratio.half / (np.std([0.0, *[1.0] * (len(values) - 1)], ddof=1) / math.sqrt(len(values)))
-    expected = quantile * np.std(values, ddof=1) / math.sqrt(len(values))
-    assert got.half == pytest.approx(float(expected), rel=1e-6, abs=1e-6)
-
-
-@pytest.mark.parametrize("values", [[0.8941, 0.8967], [0.81, 0.84, 0.79], [2.5, 2.25, 3.125, 2.0, 9.0]])
 def test_the_interval_is_scipys(values: list[float]) -> None:
+    assume(np.std(values) > 1e-6)
     got = estimate(values)
     expected = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
-    assert (got.low, got.high) == pytest.approx(expected, rel=1e-12)
+    assert got.mean == pytest.approx(float(np.mean(values)), rel=1e-9, abs=1e-6)
+    assert (got.low, got.high) == pytest.approx(expected, rel=1e-9, abs=1e-6)
 
 
 @given(st.floats(-1e3, 1e3), st.integers(2, 9))

@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from lt_lightning.report.__main__ import main
-from lt_lightning.report.comparison.comparison import Difference, Group, curve, has_collapsed, paired, winning_point
+from lt_lightning.report.comparison.comparison import Group, curve, has_collapsed, winning_point
 from lt_lightning.report.comparison.grouping import comparable
 from lt_lightning.report.comparison.study import gather
 from lt_lightning.report.figures.gallery import compose
-from lt_lightning.report.figures.run import metric_figure
+from lt_lightning.report.figures.run import learning_figure, metric_figure
 from lt_lightning.runs.metrics import ACCURACY, BITS, EXACT_MATCH, Baseline, Metric
 from lt_lightning.runs.reading import read_run
-from lt_lightning.runs.records import Record
+from lt_lightning.runs.records import EpochRecord, Record
 
 MakeRun = Callable[..., Path]
 N_GRAM = {"name": "order-2 n-gram with back-off", "value": 2.2}
@@ -33,8 +33,6 @@ ACCURACIES = (0.5, 0.4, 0.7, 0.3, 0.6)
 
 @pytest.fixture
 def model(make_run: MakeRun) -> Callable[..., Path]:
-    """Makes runs of a language model."""
-
     def make(bits: Sequence[float] = BITS_OF_ROUNDS, baseline: Any = N_GRAM, **more: Any) -> Path:
         changes = {"task": "language model", "baseline": baseline, **more.pop("changes", {})}
         more.setdefault("accuracies", ACCURACIES[: len(bits)])
@@ -44,7 +42,6 @@ def model(make_run: MakeRun) -> Callable[..., Path]:
 
 
 def words_of(page: Path) -> str:
-    """What a page says, without its pictures and its style."""
     text = re.sub(r"<style>.*?</style>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", re.sub(r'src="data:[^"]*"', "", text)))
 
@@ -124,7 +121,8 @@ def nothing_meets(figure: Figure) -> None:
     (axes,) = figure.axes
     curve_ = next(line for line in axes.lines if line.get_linestyle() == "-")
     corners = axes.transData.transform(np.asarray(curve_.get_xydata()))
-    along = np.concatenate([np.linspace(a, b, 50) for a, b in itertools.pairwise(corners)])
+    # Points along the curve, so that no segment passes through the words unseen.
+    along = np.concatenate([np.linspace(a, b, 50) for a, b in itertools.pairwise(corners)] or [corners])
     boxes = [Text.get_window_extent(text) for text in [*figure.texts, *axes.texts]]
     for position, box in enumerate(boxes):
         assert not any(box.contains(x, y) for x, y in along)
@@ -133,6 +131,14 @@ def nothing_meets(figure: Figure) -> None:
         assert figure.bbox.containsx(box.x1)
         assert figure.bbox.containsy(box.y0)
         assert figure.bbox.containsy(box.y1)
+
+
+UP, DOWN = [tuple(0.9 + sign * round_ for round_ in range(21)) for sign in (0.001, -0.02)]
+
+
+@pytest.mark.parametrize("accuracies", [(0.89,), (0.89, 0.9), (0.8, 0.95, 0.81), UP, DOWN])
+def test_the_words_of_a_figure_meet_neither_curve_nor_each_other(accuracies: tuple[float, ...]) -> None:
+    nothing_meets(metric_figure(rounds(ACCURACY, *accuracies), "A title", "and a line below it"))
 
 
 @pytest.mark.parametrize("baseline", [1.5, 1.99, 2.0, 2.001, 2.05, 2.3, 4.5])
@@ -147,9 +153,6 @@ def test_the_baseline_is_a_dotted_line_and_not_the_full_networks() -> None:
     found = {line.get_gid(): line for line in axes.lines}
     np.testing.assert_allclose(np.asarray(found["baseline"].get_ydata()), [2.2, 2.2])
     assert [text.get_text() for text in axes.texts][:2] == ["full network\n2.000", "n-gram\n2.200"]
-
-
-# A comparison.
 
 
 def test_means_winners_and_differences_are_of_bits(model: Callable[..., Path], tmp_path: Path) -> None:
@@ -203,16 +206,6 @@ def test_a_baseline_that_differs_is_not_drawn(model: Callable[..., Path], tmp_pa
     assert "dotted" not in caption
 
 
-def test_differences_of_accuracy_are_fractions(make_run: MakeRun) -> None:
-    one, other = (
-        Group(name, {}, (read_run(make_run(2, name=name, accuracies=values)),))
-        for name, values in (("a", (0.8, 0.7)), ("b", (0.8, 0.6)))
-    )
-    (_, last) = paired(one, other)
-    assert isinstance(last, Difference)
-    assert last.value.mean == pytest.approx(0.1)
-
-
 def test_however_many_bits_a_ticket_needs_it_stays_in_the_picture(model: Callable[..., Path]) -> None:
     points = curve(Group("g", {}, (read_run(model((2.0, 2.5, 6.5, 1.0))),)))
     assert [has_collapsed(point, points) for point in points] == [False] * 4
@@ -221,9 +214,7 @@ def test_however_many_bits_a_ticket_needs_it_stays_in_the_picture(model: Callabl
     assert winner.round == 3
 
 
-def test_runs_of_other_tasks_are_left_out_by_name(
-    make_run: MakeRun, model: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_runs_of_other_tasks_are_left_out_by_name(make_run, model, tmp_path):
     odd = read_run(model((2.0, 1.9), name="odd"))
     plain = [read_run(make_run(2, name=f"{i}", seed=i)) for i in range(2)]
     said = read_run(make_run(2, name="said", seed=2, changes={"task": "classification"}))
@@ -234,9 +225,7 @@ def test_runs_of_other_tasks_are_left_out_by_name(
     ]
 
 
-def test_without_perplexities_a_language_model_has_no_bits_and_still_a_report(
-    make_run: MakeRun, tmp_path: Path
-) -> None:
+def test_without_perplexities_a_language_model_has_no_bits_and_still_a_report(make_run, tmp_path):
     for seed in (0, 1):
         make_run(name=f"runs/{seed}", seed=seed, changes={"task": "language model"})
     assert main([str(tmp_path / "runs/0")]) == 0
@@ -246,9 +235,7 @@ def test_without_perplexities_a_language_model_has_no_bits_and_still_a_report(
     assert ACCURACY.read(read_run(tmp_path / "runs/0").records[0]) == 0.8
 
 
-def test_networks_that_were_not_pruned_are_a_line_each_with_their_interval(
-    model: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_networks_that_were_not_pruned_are_a_line_each_with_their_interval(model, tmp_path):
     bits = {("gru", 0): 2.0, ("gru", 1): 2.2, ("lstm", 0): 1.9, ("lstm", 1): 1.9}
     for (cell, seed), value in bits.items():
         changes = {"config": {"model": {"name": "char_lm", "cell": cell}, "seed": seed}, "seed": seed}
@@ -264,9 +251,6 @@ def test_networks_that_were_not_pruned_are_a_line_each_with_their_interval(
 
 
 def test_of_many_epochs_every_so_many_have_a_marker(make_run: MakeRun) -> None:
-    from lt_lightning.report.figures.run import learning_figure
-    from lt_lightning.runs.records import EpochRecord
-
     for epochs, marked in ((10, 10), (100, 20)):
         figure = learning_figure([EpochRecord(0, epoch + 1, 1.0, 1.0, 0.5) for epoch in range(epochs)], "title")
         line = figure.axes[0].lines[0]

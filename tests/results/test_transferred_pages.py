@@ -1,7 +1,5 @@
 """What is said of runs that began with a ticket: nothing of a full network that they never had."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,8 +32,6 @@ def origin(seed: int = 0, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def transfer(make_run: MakeRun) -> MakeRun:
-    """A run that began with a ticket, of so many rounds."""
-
     def transfer(rounds: int = 1, seed: int = 0, rewind: str = "init", file: str = "", **about: Any) -> Path:
         settings = {"pruning.rewind": rewind, "pruning.ticket": file or f"tickets/{seed}.safetensors"}
         name = f"runs/{rewind}-{seed}-{file.replace('/', '_')}-{rounds}"
@@ -87,10 +83,7 @@ def test_beside_runs_of_full_networks_round_nought_is_called_what_it_is(transfer
     make_run(3, name="runs/whole", seed=0, settings={"pruning.ticket": None})
     study = gather([folder])
     assert study.words.fulls == "networks of round 0"
-    assert list(groups_table(study)["group"]) == [
-        "ticket none",
-        "ticket round 4 of AG News, 2.00 % (study, init)",
-    ]
+    assert list(groups_table(study)["group"]) == ["ticket none", "ticket round 4 of AG News, 2.00 % (study, init)"]
 
 
 def test_where_a_ticket_lies_makes_no_other_group_but_what_it_was_found_on_does(transfer: MakeRun) -> None:
@@ -132,9 +125,7 @@ def test_one_ticket_for_all_seeds_is_one_group(transfer: MakeRun) -> None:
     assert [group.seeds for group in group_runs(runs)[0]] == [("0", "1")]
 
 
-def test_export_names_no_winner_where_no_full_network_is_known(
-    transfer: MakeRun, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_export_names_no_winner_where_no_full_network_is_known(transfer, capsys):
     run = transfer(4)
     assert export([str(run), "--smallest-winning"]) == 2
     said = capsys.readouterr().err

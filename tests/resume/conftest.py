@@ -1,9 +1,7 @@
 """A small run that can be played, cut off and gone on with, in this process."""
 
-from __future__ import annotations
-
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +11,35 @@ from cutting import Play, StopError
 
 from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
-from lt_lightning.experiment.experiment import run_experiment
+from lt_lightning.experiment.resume.compare import check_same
 from lt_lightning.models import Learner
-from trials.kills import small_run, write_corpus
+from lt_lightning.runs.rounds import find_standing
+from trials.kills import SMALL
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "corpus"
-    write_corpus(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def play(corpus: Path, configure: Callable[..., Config]) -> Iterator[Play]:
-    """Plays a run in this process, without its figures."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
-
-        def play(run: Path, *overrides: str, resuming: bool = False) -> Path:
-            config = configure("data=files", f"data.path={corpus}", *small_run(*overrides))
-            run.mkdir(exist_ok=True)
-            run_experiment(config, load_corpus(config.data), run, list(overrides), resuming=resuming)
-            return run
-
-        yield play
+def play(play_small: Play) -> Play:
+    return play_small
 
 
 @pytest.fixture(scope="module")
 def whole(play: Play, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was left alone: rounds 0 to 2 of three epochs each."""
     return play(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture
+def cut(play: Play, steps: list[int]) -> Play:
+    """Run settings until before a training step, `cut(run, *overrides, at=step)`, and count steps anew afterwards."""
+
+    def cut(run: Path, *overrides: str, at: int) -> Path:
+        steps[:] = [0, at]
+        with pytest.raises(StopError):
+            play(run, *overrides)
+        steps[:] = [0, sys.maxsize]
+        return run
+
+    return cut
 
 
 @pytest.fixture
@@ -60,3 +56,14 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Learner, "training_step", step)
     return counted
+
+
+@pytest.fixture
+def check(corpus: Path, configure: Callable[..., Config]) -> Callable[..., None]:
+    """Compare a run with the settings that it is to go on with: `check(run, *overrides, path=corpus)`."""
+
+    def check(run: Path, *overrides: str, path: Path = corpus) -> None:
+        config = configure("data=files", f"data.path={path}", *SMALL, *overrides)
+        check_same(run, config, dict(load_corpus(config.data).fingerprints), find_standing(run))
+
+    return check

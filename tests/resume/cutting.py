@@ -17,7 +17,6 @@ Play = Callable[..., Path]
 
 
 def train(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command as a person would."""
     command = [sys.executable, "-m", "lt_lightning.train", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120, check=False)
 

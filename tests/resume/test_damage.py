@@ -1,23 +1,20 @@
 """A file that is damaged is named, and the run goes on from what is sound."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from cutting import EPOCHS, STEPS, Play, StopError, age
+from cutting import EPOCHS, STEPS, Play, age
 from filelock import FileLock
 from omegaconf import OmegaConf
 
 from lt_lightning.callbacks import PruningCallback
-from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.resume.command import resumed_arguments
@@ -32,8 +29,6 @@ from lt_lightning.runs.round_ticket import RoundTicket, write_rewind_weights
 from lt_lightning.runs.rounds import PlayedRound, find_standing, ticket_path
 from lt_lightning.storage.lock import STATE, hold
 from trials.kills import SMALL, outcome
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
 
 def flip(path: Path) -> None:
@@ -51,20 +46,11 @@ def empty(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [flip, cut, empty, Path.unlink], ids=["flipped", "cut", "emptied", "removed"])
-@pytest.mark.parametrize(
-    ("name", "rounds_left"),
-    [
-        ("tickets/round_02.safetensors", 2),
-        ("state/round_01.json", 1),
-        ("state/rewind.safetensors", 0),
-        ("results.csv", 3),
-        ("layers.csv", 3),
-        ("confusion.csv", 3),
-    ],
-)
-def test_damage_is_noticed_and_named(
-    whole: Path, tmp_path: Path, name: str, rounds_left: int, harm: Callable[[Path], None]
-) -> None:
+@pytest.mark.parametrize(("name", "rounds_left"), [
+    ("tickets/round_02.safetensors", 2), ("state/round_01.json", 1), ("state/rewind.safetensors", 0),
+    ("results.csv", 3), ("layers.csv", 3), ("confusion.csv", 3),
+])  # fmt: skip
+def test_damage_is_noticed_and_named(whole, tmp_path, name, rounds_left, harm):
     run = tmp_path / "run"
     shutil.copytree(whole, run)
     harm(run / name)
@@ -75,9 +61,7 @@ def test_damage_is_noticed_and_named(
 
 
 @pytest.mark.parametrize("harm", [flip, cut, empty], ids=["flipped", "cut", "emptied"])
-def test_an_old_ticket_may_be_missing_but_not_damaged(
-    whole: Path, tmp_path: Path, harm: Callable[[Path], None]
-) -> None:
+def test_an_old_ticket_may_be_missing_but_not_damaged(whole, tmp_path, harm):
     run = shutil.copytree(whole, tmp_path / "run")
     path = run / "tickets" / "round_00.safetensors"
     harm(path)
@@ -90,9 +74,7 @@ def test_an_old_ticket_may_be_missing_but_not_damaged(
 
 
 @pytest.mark.parametrize("harmed", [("tickets/round_01.safetensors",), ("results.csv", "state/round_02.json")])
-def test_a_damaged_run_goes_on_from_the_last_sound_round_to_what_it_was(
-    whole: Path, play: Play, tmp_path: Path, harmed: Sequence[str]
-) -> None:
+def test_a_damaged_run_goes_on_from_the_last_sound_round_to_what_it_was(whole, play, tmp_path, harmed):
     run = shutil.copytree(whole, tmp_path / "run")
     for name in harmed:
         flip(run / name)
@@ -108,9 +90,7 @@ def test_a_damaged_checkpoint_is_named_and_its_round_played_from_the_beginning(
     whole: Path, play: Play, tmp_path: Path, steps: list[int], caplog: Any, harm: Callable[[Path], None]
 ) -> None:
     run = tmp_path / "run"
-    steps[1] = (EPOCHS + 1) * STEPS + 1
-    with pytest.raises(StopError):
-        play(run)
+    cut(run, at=(EPOCHS + 1) * STEPS + 1)
     (kept,) = kept_checkpoints(run / "state")
     harm(kept)
     steps[:] = [0, sys.maxsize]
@@ -120,10 +100,8 @@ def test_a_damaged_checkpoint_is_named_and_its_round_played_from_the_beginning(
     assert outcome(run) == outcome(whole)
 
 
-def test_checkpoints_hold_plain_values_alone(play: Play, tmp_path: Path, steps: list[int]) -> None:
-    steps[1] = 2 * STEPS
-    with pytest.raises(StopError):
-        play(tmp_path / "run", "early_stopping.patience=3", "test_on=best")
+def test_checkpoints_hold_plain_values_alone(play: Play, tmp_path: Path, cut: Play) -> None:
+    cut(tmp_path / "run", "early_stopping.patience=3", "test_on=best", at=2 * STEPS)
     (kept,) = kept_checkpoints(tmp_path / "run" / "state")
     assert torch.load(kept, weights_only=True)["epoch"] == 1
 
@@ -136,9 +114,7 @@ def test_a_ticket_of_another_run_is_no_ticket_of_this_one(whole: Path, play: Pla
 
 
 @pytest.mark.parametrize("harm", [flip, cut, empty, Path.unlink], ids=["flipped", "cut", "emptied", "removed"])
-def test_without_run_json_a_run_goes_on_with_what_hydra_noted(
-    whole: Path, corpus: Path, configure: Callable[..., Config], tmp_path: Path, harm: Callable[[Path], None]
-) -> None:
+def test_without_run_json_a_run_goes_on_with_what_hydra_noted(whole, corpus, configure, tmp_path, harm):
     run = shutil.copytree(whole, tmp_path / "run")
     overrides = ["data=files", f"data.path={corpus}", *SMALL]
     (run / ".hydra").mkdir()
@@ -158,9 +134,7 @@ def test_without_run_json_a_run_goes_on_with_what_hydra_noted(
         check_same(run, configure(*overrides, "seed=7"), {}, find_standing(run))
 
 
-def test_run_json_of_another_start_does_not_change_what_made_the_rounds(
-    whole: Path, corpus: Path, configure: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_run_json_of_another_start_does_not_change_what_made_the_rounds(whole, corpus, configure, tmp_path):
     run = shutil.copytree(whole, tmp_path / "run")
     description = json.loads((run / "run.json").read_text())
     description["config"]["seed"] = 7
@@ -178,9 +152,7 @@ def test_run_json_of_another_start_does_not_change_what_made_the_rounds(
         check_same(run, config, {**marks, "test": "another"}, standing)
 
 
-def test_an_older_run_without_seal_and_settings_of_rounds_is_gone_on_with(
-    whole: Path, play: Play, tmp_path: Path
-) -> None:
+def test_an_older_run_without_seal_and_settings_of_rounds_is_gone_on_with(whole, play, tmp_path):
     run = shutil.copytree(whole, tmp_path / "run")
     assert [one.settings["config"]["seed"] for one in find_standing(run).rounds if one.settings] == [0] * 3
     age(run)
@@ -264,20 +236,15 @@ def test_rounds_that_are_played_again_are_set_aside_not_thrown_away(whole: Path,
     assert kept["results.csv"] == (whole / "results.csv").read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("setting", "base", "chosen"),
-    [
-        ("trainer.callbacks", "pytorch_lightning.Callback", ["trainer.callbacks=[{_target_: odd.Odd}]"]),
-        (
-            "scheduler",
-            "torch.optim.lr_scheduler.ExponentialLR",
-            ["scheduler=custom", "scheduler._target_=odd.Odd", "+scheduler.gamma=0.5"],
-        ),
-    ],
-)
-def test_an_object_whose_state_could_not_be_read_back_is_refused_at_once(
-    play: Play, tmp_path: Path, setting: str, base: str, chosen: list[str]
-) -> None:
+@pytest.mark.parametrize(("setting", "base", "chosen"), [
+    ("trainer.callbacks", "pytorch_lightning.Callback", ["trainer.callbacks=[{_target_: odd.Odd}]"]),
+    (
+        "scheduler",
+        "torch.optim.lr_scheduler.ExponentialLR",
+        ["scheduler=custom", "scheduler._target_=odd.Odd", "+scheduler.gamma=0.5"],
+    ),
+])  # fmt: skip
+def test_an_object_whose_state_could_not_be_read_back_is_refused_at_once(play, tmp_path, setting, base, chosen):
     (tmp_path / "odd.py").write_text(
         f"from datetime import timedelta\nimport pytorch_lightning, torch\n\nclass Odd({base}):\n"
         "    def state_dict(self):\n        return {'since': timedelta(1)}\n"
@@ -309,9 +276,7 @@ def test_pipes_among_a_run_s_files_are_damage_and_hold_nothing_up(tmp_path: Path
 
 
 @pytest.mark.parametrize("wrong", [{"weight": torch.zeros(3)}, {"other": torch.zeros(1)}])
-def test_a_ticket_or_rewind_weights_of_another_network_are_refused(
-    tmp_path: Path, wrong: dict[str, torch.Tensor]
-) -> None:
+def test_a_ticket_or_rewind_weights_of_another_network_are_refused(tmp_path, wrong):
     network = torch.nn.Linear(2, 1)
     weights = {name: torch.zeros_like(weight) for name, weight in network.state_dict().items()}
     record = Record(0, 0.0, 3, 3, 1, *[0.5] * 6)

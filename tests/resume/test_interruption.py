@@ -1,37 +1,24 @@
 """A run that was cut off goes on, and ends with the numbers of one that was left alone."""
 
-from __future__ import annotations
-
-import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from cutting import EPOCHS, STEPS, Play, StopError
+import torch
+from cutting import EPOCHS, STEPS, Play
 
-from lt_lightning.experiment.round_checkpoint import kept_checkpoints
+from lt_lightning.experiment.round_checkpoint import drop_checkpoints, find_checkpoint, kept_checkpoints
 from trials.kills import outcome
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
-
-@pytest.mark.parametrize(
-    ("place", "kept"),
-    [
-        (0, 0),
-        (STEPS - 1, 0),
-        (STEPS, STEPS),
-        (2 * STEPS + 3, 2 * STEPS),
-        (EPOCHS * STEPS, EPOCHS * STEPS),
-        ((EPOCHS + 2) * STEPS + 5, (EPOCHS + 2) * STEPS),
-    ],
-)
+@pytest.mark.parametrize(("place", "kept"), [
+    (0, 0), (STEPS - 1, 0), (STEPS, STEPS), (2 * STEPS + 3, 2 * STEPS), (EPOCHS * STEPS, EPOCHS * STEPS),
+    ((EPOCHS + 2) * STEPS + 5, (EPOCHS + 2) * STEPS),
+])  # fmt: skip
 def test_a_run_that_is_cut_off_repeats_less_than_an_epoch_and_changes_nothing(
-    whole: Path, play: Play, tmp_path: Path, steps: list[int], place: int, kept: int
+    whole: Path, play: Play, cut: Play, tmp_path: Path, steps: list[int], place: int, kept: int
 ) -> None:
-    steps[1] = place
-    with pytest.raises(StopError):
-        play(tmp_path / "run")
-    steps[:] = [0, sys.maxsize]
+    cut(tmp_path / "run", at=place)
     play(tmp_path / "run", resuming=True)
     assert steps[0] == 3 * EPOCHS * STEPS - kept
     assert outcome(tmp_path / "run") == outcome(whole)
@@ -68,18 +55,13 @@ QUICK = ("early_stopping", "workers", "cosine")
 @pytest.mark.parametrize(
     "settings", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SETTINGS]
 )
-def test_under_any_settings_a_run_that_is_cut_off_changes_nothing(
-    play: Play, tmp_path: Path, steps: list[int], settings: str
-) -> None:
+def test_under_any_settings_a_run_that_is_cut_off_changes_nothing(play, tmp_path, steps, cut, settings):
     overrides = ["pruning.rounds=1", *SETTINGS[settings]]
     play(tmp_path / "whole", *overrides)
     in_all = steps[0]
     for numerator in (1, 3):  # somewhere in round 0 and in round 1
         run = tmp_path / f"run_{numerator}"
-        steps[:] = [0, in_all * numerator // 4]
-        with pytest.raises(StopError):
-            play(run, *overrides)
-        steps[:] = [0, sys.maxsize]
+        cut(run, *overrides, at=in_all * numerator // 4)
         play(run, *overrides, resuming=True)
         assert outcome(run) == outcome(tmp_path / "whole")
 
@@ -92,7 +74,49 @@ def test_more_rounds_go_on_to_what_a_longer_run_gives(whole: Path, play: Play, t
 
 @pytest.mark.slow
 @pytest.mark.parametrize("overrides", [["data.num_workers=2"], ["trainer.log_every_n_steps=1"]])
-def test_workers_and_the_log_interval_change_nothing(
-    whole: Path, play: Play, tmp_path: Path, overrides: list[str]
-) -> None:
+def test_workers_and_the_log_interval_change_nothing(whole, play, tmp_path, overrides):
     assert outcome(play(tmp_path / "run", *overrides)) == outcome(whole)
+
+
+@pytest.mark.parametrize(("round", "has_weights"), [(0, True), (1, False)])
+def test_weights_to_rewind_to_are_in_an_epochs_file_until_they_have_a_file_of_their_own(
+    play: Play, cut: Play, whole: Path, tmp_path: Path, round: int, has_weights: bool
+) -> None:
+    run = tmp_path / "run"
+    cut(run, at=(round * EPOCHS + 1) * STEPS + 3)  # in the second epoch of the round
+    (kept,) = kept_checkpoints(run / "state")
+    (state,) = (
+        state for key, state in torch.load(kept, weights_only=True)["callbacks"].items() if "PruningCallback" in key
+    )
+    assert (state["round"], "rewind_weights" in state) == (round, has_weights)
+    assert (run / "state/rewind.safetensors").exists() != has_weights
+    play(run, resuming=True)
+    for ticket in sorted((whole / "tickets").iterdir()):
+        assert (run / "tickets" / ticket.name).read_bytes() == ticket.read_bytes()
+
+
+def write(folder: Path, round: int, epoch: int, content: bytes) -> Path:
+    path = folder / f"round_{round:02}_epoch_{epoch:03}_{sha256(content).hexdigest()}.ckpt"
+    path.write_bytes(content)
+    return path
+
+
+def test_the_newest_epoch_of_the_round_is_found(tmp_path: Path) -> None:
+    older, newer = write(tmp_path, 1, 9, b"nine"), write(tmp_path, 1, 10, b"ten")
+    write(tmp_path, 0, 12, b"before")
+    write(tmp_path, 2, 11, b"after")
+    assert find_checkpoint(tmp_path, 1) == (newer, 10, [])
+    assert find_checkpoint(tmp_path, 3) == (None, 0, [])
+    newer.unlink()
+    assert find_checkpoint(tmp_path, 1) == (older, 9, [])
+    drop_checkpoints(tmp_path, keep=1)
+    assert [*tmp_path.iterdir()] == [older]
+
+
+def test_a_changed_checkpoint_is_named_and_the_one_before_is_found(tmp_path: Path) -> None:
+    older, newer = write(tmp_path, 1, 1, b"one"), write(tmp_path, 1, 2, b"two")
+    for content in (b"", b"tw", b"twp", b"two "):
+        newer.write_bytes(content)
+        found, epochs, (damage,) = find_checkpoint(tmp_path, 1)
+        assert (found, epochs) == (older, 1)
+        assert damage == f"{newer}: cut off or changed since it was written: its checksum does not fit its name"

@@ -1,7 +1,5 @@
 """`resume=` and signals, as a person meets them at the command line."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal
@@ -19,14 +17,10 @@ from lt_lightning.runs.records import EpochRecord, Record, read_records
 from lt_lightning.storage.lock import hold
 from trials.kills import SMALL, outcome
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("signum", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
-def test_a_signal_is_a_line_that_says_how_to_go_on(
-    whole: Path, corpus: Path, tmp_path: Path, signum: signal.Signals, name: str
-) -> None:
+def test_a_signal_is_a_line_that_says_how_to_go_on(whole, corpus, tmp_path, signum, name):
     # As in a terminal, where a key press reaches all processes of a command, those that load data too.
     command = [sys.executable, "-m", "lt_lightning.train", "data=files", f"data.path={corpus}", *SMALL]
     with subprocess.Popen(
@@ -132,9 +126,7 @@ def test_a_second_process_is_told_who_holds_the_directory(tmp_path: Path) -> Non
             pass
 
 
-def test_the_command_that_goes_on_is_known_where_the_working_directory_was_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_that_goes_on_is_known_where_the_working_directory_was_removed(tmp_path, monkeypatch):
     (gone := tmp_path / "gone").mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()

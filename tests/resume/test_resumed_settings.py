@@ -1,13 +1,11 @@
 """What may change from one part of a run to the next, and what must not."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cutting import Play, age
@@ -15,28 +13,20 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from lt_lightning.config.folder import config_folder
-from lt_lightning.config.schema import Config, register_schema
-from lt_lightning.data.corpus import load_corpus
+from lt_lightning.config.schema import register_schema
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.reserving import release
 from lt_lightning.experiment.resume.command import resumed_arguments, write_sweep
-from lt_lightning.experiment.resume.compare import check_same
+from lt_lightning.experiment.resume.earlier import earlier_defaults
 from lt_lightning.experiment.resume.restore import resume_description
 from lt_lightning.experiment.start_check import CheckConfig
 from lt_lightning.runs.description import Description, Vocabulary
-from lt_lightning.runs.rounds import find_standing
-from trials.kills import SMALL
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
 
-def test_settings_that_matter_are_refused_each_by_name(
-    whole: Path, corpus: Path, configure: Callable[..., Config]
-) -> None:
+def test_settings_that_matter_are_refused_each_by_name(whole, check):
     def refused(*overrides: str) -> str:
-        config = configure("data=files", f"data.path={corpus}", *SMALL, *overrides)
         with pytest.raises(SettingError) as error:
-            check_same(whole, config, dict(load_corpus(config.data).fingerprints), find_standing(whole))
+            check(whole, *overrides)
         return str(error.value)
 
     said = refused("optimizer.lr=0.5", "seed=3", "pruning.exclude=[fc.*]")
@@ -62,53 +52,36 @@ def test_a_run_records_the_path_of_its_criterion_and_is_resumed_with_it(play: Pl
     assert one == other
 
 
-def test_a_run_that_is_older_than_a_setting_goes_on_with_what_it_did(
-    whole: Path, corpus: Path, configure: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_a_run_that_is_older_than_a_setting_goes_on_with_what_it_did(whole, check, tmp_path):
     run = shutil.copytree(whole, tmp_path / "run")
     age(run)
     for name in ("run.json", ".hydra/config.yaml"):
         if (run / name).exists():
             (run / name).write_text(re.sub(r'(,\s*)?"kernel": "fast"', "", (run / name).read_text()))
     assert "kernel" not in (run / "run.json").read_text()
-
-    def check(*overrides: str) -> None:
-        config = configure("data=files", f"data.path={corpus}", *SMALL, *overrides)
-        check_same(run, config, dict(load_corpus(config.data).fingerprints), find_standing(run))
-
-    check("model.kernel=reference", "optimizer.kernel=reference")
+    check(run, "model.kernel=reference", "optimizer.kernel=reference")
     with pytest.raises(SettingError, match=r"model\.kernel was reference, not fast; optimizer\.kernel was reference"):
-        check()
+        check(run)
 
 
-def test_settings_that_change_no_number_may_change(
-    whole: Path, corpus: Path, configure: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_settings_that_change_no_number_may_change(whole, corpus, check, tmp_path):
     moved = shutil.copytree(corpus, tmp_path / "moved")
-    config = configure(
-        "data=files", f"data.path={moved}", *SMALL, "data.num_workers=1", "trainer.log_every_n_steps=3",
-        "pruning.rounds=9",
-    )  # fmt: skip
-    check_same(whole, config, dict(load_corpus(config.data).fingerprints), find_standing(whole))
+    check(whole, "data.num_workers=1", "trainer.log_every_n_steps=3", "pruning.rounds=9", path=moved)
 
 
-def test_another_corpus_is_refused(whole: Path, corpus: Path, configure: Callable[..., Config], tmp_path: Path) -> None:
+def test_another_corpus_is_refused(whole, corpus, check, tmp_path):
     other = shutil.copytree(corpus, tmp_path / "other")
     with (other / "test.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"text": "one more cat", "label": "animals"}\n')
-    config = configure("data=files", f"data.path={other}", *SMALL)
     with pytest.raises(SettingError, match=r"the corpus is not the one of then \(test differs\)"):
-        check_same(whole, config, dict(load_corpus(config.data).fingerprints), find_standing(whole))
+        check(whole, path=other)
 
 
-def test_rounds_without_a_record_are_never_overwritten(
-    whole: Path, corpus: Path, configure: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_rounds_without_a_record_are_never_overwritten(whole, check, tmp_path):
     run = shutil.copytree(whole, tmp_path / "run")
     shutil.rmtree(run / "state")
-    config = configure("data=files", f"data.path={corpus}", *SMALL)
     with pytest.raises(SettingError, match="no record of them in its folder state"):
-        check_same(run, config, dict(load_corpus(config.data).fingerprints), find_standing(run))
+        check(run)
 
 
 def test_a_resumed_command_is_that_of_then_and_what_is_said_now(whole: Path, play: Play, tmp_path: Path) -> None:
@@ -180,3 +153,35 @@ def test_a_run_says_which_vectors_it_began_with(play: Play, tmp_path: Path) -> N
         digests.append(json.loads((run / "run.json").read_text())["vocabulary"]["vectors"])
     assert len(digests[0]) == 64
     assert digests[0] != digests[1]
+
+
+OLDER = {"data": {"name": "files", "path": "corpus"}, "model": {"name": "multi_cnn"}, "embedding": {"std": 1.0}}
+NEWER = {**OLDER, "data": {**OLDER["data"], "test_fraction": 0.2}}
+
+
+@pytest.mark.parametrize(("command", "configs", "added"), [
+    (["data=files"], [OLDER], ["model=multi_cnn", "embedding.std=1.0"]),
+    (["data=files"], [OLDER, OLDER], ["model=multi_cnn", "embedding.std=1.0"]), (["data=files"], [NEWER], []),
+    (["data=files"], [], []), (["data=files", "model=multi_cnn"], [OLDER], ["embedding.std=1.0"]),
+    (["data=files", "embedding.std=0.5"], [{**OLDER, "embedding": {"std": 0.5}}], ["model=multi_cnn"]),
+    (["+experiment=names", "data=files"], [{**OLDER, "model": {"name": "birnn"}}], ["embedding.std=1.0"]),
+    (["data=files", "embedding.std=1,2"], [OLDER, {**OLDER, "embedding": {"std": 2.0}}], ["model=multi_cnn"]),
+    (["data=agnews"], [{**OLDER, "data": {"name": "AG News"}}], []),
+])  # fmt: skip
+def test_defaults_of_then_are_spelled_out(command: list[str], configs: list[dict[str, Any]], added: list[str]) -> None:
+    assert earlier_defaults(command, configs) == added
+
+
+def test_a_resumed_command_has_them_unless_it_says_otherwise(tmp_path: Path) -> None:
+    description = {"command": ["data=files", "data.path=corpus"], "config": OLDER}
+    (tmp_path / "run.json").write_text(json.dumps(description))
+    arguments = resumed_arguments([f"resume={tmp_path}"])
+    assert arguments[:4] == ["model=multi_cnn", "embedding.std=1.0", "data=files", "data.path=corpus"]
+    assert resumed_arguments([f"resume={tmp_path}", "embedding.std=2"])[:2] == ["model=multi_cnn", "embedding.std=2"]
+
+
+def test_a_resumed_sweep_has_them(tmp_path: Path) -> None:
+    (tmp_path / "sweep.json").write_text(json.dumps({"task": ["data=files", "seed=0,1"], "hydra": []}))
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0/run.json").write_text(json.dumps({"command": ["data=files", "seed=0"], "config": OLDER}))
+    assert resumed_arguments([f"resume={tmp_path}"])[:3] == ["model=multi_cnn", "embedding.std=1.0", "data=files"]

@@ -1,25 +1,16 @@
 """A run that began with a ticket goes on: before round 0 is over only with the same file, afterwards without it."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from cutting import Play, StopError, packed
+from cutting import packed
 
-from lt_lightning.config.schema import Config
-from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.resume.compare import check_same
 from lt_lightning.runs.description import write_content
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.runs.rounds import find_standing, ticket_path
-from trials.kills import SMALL
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
 
 @pytest.fixture
@@ -39,16 +30,11 @@ def same_rounds(left: Path, right: Path, rounds: int) -> bool:
 @pytest.mark.parametrize(
     ("stop", "rewind"), [(20, "init"), (50, "none"), (100, "init")], ids=["in round 0", "in round 1", "in round 2"]
 )
-def test_it_ends_as_if_it_had_not_been_cut_off(
-    play: Play, steps: list[int], ticket: Path, tmp_path: Path, stop: int, rewind: str
-) -> None:
+def test_it_ends_as_if_it_had_not_been_cut_off(play, cut, ticket, tmp_path, stop, rewind):
     settings = (f"pruning.ticket={ticket}", f"pruning.rewind={rewind}", "seed=4", "scheduler=linear_warmup")
     alone = play(tmp_path / "alone", *settings)
-    steps[:] = [0, stop]
     run = tmp_path / "cut"
-    with pytest.raises(StopError):
-        play(run, *settings)
-    steps[:] = [0, 10**6]
+    cut(run, *settings, at=stop)
     origin = json.loads((run / "run.json").read_text())["ticket"]
     if find_standing(run).rounds:
         ticket.unlink()  # round 0 is over
@@ -58,15 +44,10 @@ def test_it_ends_as_if_it_had_not_been_cut_off(
     assert origin["alive"] == RoundTicket.load(ticket_path(alone, 0)).mask.alive
 
 
-def test_round_nought_goes_on_only_with_the_file_that_it_began_with(
-    play: Play, steps: list[int], whole: Path, ticket: Path, tmp_path: Path
-) -> None:
+def test_round_nought_goes_on_only_with_the_file_that_it_began_with(play, cut, whole, ticket, tmp_path):
     settings = (f"pruning.ticket={ticket}", "seed=4")
-    steps[:] = [0, 20]
     run = tmp_path / "cut"
-    with pytest.raises(StopError):
-        play(run, *settings)
-    steps[:] = [0, 10**6]
+    cut(run, *settings, at=20)
     sound = ticket.read_bytes()
     packed(whole, 1, ticket)
     with pytest.raises(SettingError, match=r"pruning\.ticket: .*ticket.* is not the file that round 0 began with"):
@@ -80,13 +61,8 @@ def test_round_nought_goes_on_only_with_the_file_that_it_began_with(
     assert json.loads((run / "run.json").read_text())["ticket"]["file"] == str(moved)
 
 
-def test_once_round_nought_is_over_another_place_is_not_even_looked_at(
-    play: Play, steps: list[int], ticket: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    steps[:] = [0, 50]
-    with pytest.raises(StopError):
-        play(tmp_path / "cut", f"pruning.ticket={ticket}", "seed=4")
-    steps[:] = [0, 10**6]
+def test_once_round_nought_is_over_another_place_is_not_even_looked_at(play, cut, ticket, tmp_path, caplog):
+    cut(tmp_path / "cut", f"pruning.ticket={ticket}", "seed=4", at=50)
     before = json.loads((tmp_path / "cut/run.json").read_text())
     run = play(tmp_path / "cut", "pruning.ticket=elsewhere", "seed=4", resuming=True)
     after = json.loads((run / "run.json").read_text())
@@ -95,16 +71,11 @@ def test_once_round_nought_is_over_another_place_is_not_even_looked_at(
     assert "pruning.ticket is not read any more" in caplog.text
 
 
-def test_half_a_round_is_not_gone_on_with_under_a_mask_that_may_be_another(
-    play: Play, steps: list[int], ticket: Path, tmp_path: Path
-) -> None:
+def test_half_a_round_is_not_gone_on_with_under_a_mask_that_may_be_another(play, cut, ticket, tmp_path):
     settings = (f"pruning.ticket={ticket}", "seed=4")
     alone = play(tmp_path / "alone", *settings)
-    steps[:] = [0, 20]
     run = tmp_path / "cut"
-    with pytest.raises(StopError):
-        play(run, *settings)
-    steps[:] = [0, 10**6]
+    cut(run, *settings, at=20)
     said = json.loads((run / "run.json").read_text())
     del said["ticket"]
     write_content(run, said)
@@ -117,14 +88,8 @@ def test_half_a_round_is_not_gone_on_with_under_a_mask_that_may_be_another(
     assert same_rounds(alone, run, 3)
 
 
-def test_a_ticket_is_a_setting_that_matters(
-    play: Play, whole: Path, ticket: Path, corpus: Path, configure: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_a_ticket_is_a_setting_that_matters(play, check, whole, ticket, tmp_path):
     run = play(tmp_path / "run", f"pruning.ticket={ticket}", "pruning.rounds=0", "trainer.max_epochs=1")
-
-    def check(run: Path, *overrides: str) -> None:
-        config = configure("data=files", f"data.path={corpus}", *SMALL, *overrides)
-        check_same(run, config, dict(load_corpus(config.data).fingerprints), find_standing(run))
 
     short = ("pruning.rounds=0", "trainer.max_epochs=1")
     check(run, f"pruning.ticket={ticket}", *short)

@@ -1,7 +1,5 @@
 """Where there is no room a run stops, loses nothing, and goes on once there is some."""
 
-from __future__ import annotations
-
 import resource
 import shutil
 import subprocess
@@ -16,9 +14,6 @@ from lt_lightning.runs.records import Record, read_records
 from lt_lightning.runs.rounds import find_standing
 from lt_lightning.storage.atomic import WriteError
 from trials.kills import SMALL, outcome
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
-
 
 Room = Callable[[int | None], None]
 

@@ -1,7 +1,5 @@
 """Runs and tickets of version 0.4 are read, compared, exported and resumed: those in `tests/runs_of_0_4`."""
 
-from __future__ import annotations
-
 import csv
 import json
 import shutil

@@ -4,15 +4,12 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from cutting import train
 
 from lt_lightning.runtime.signals import Interruption
 from trials.kills import SMALL, outcome
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
 SWALLOWED = """
 import os, signal
@@ -75,25 +72,17 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-@pytest.mark.parametrize(
-    ("script", "code", "said"),
-    [
-        (SWALLOWED, 0, f"stopped by Ctrl-C: {Interruption(signal.SIGINT).advice}\n130\n"),
-        (TWICE, 130, ""),
-        (FORKED, 0, "(0, 0)\n-15\n"),
-        (WARNED, 0, "7\n138\n"),
-    ],
-    ids=["where it was swallowed", "a second one ends at once", "not by the loaders of data", "SIGUSR1"],
-)
+@pytest.mark.parametrize(("script", "code", "said"), [
+    (SWALLOWED, 0, f"stopped by Ctrl-C: {Interruption(signal.SIGINT).advice}\n130\n"), (TWICE, 130, ""),
+    (FORKED, 0, "(0, 0)\n-15\n"), (WARNED, 0, "7\n138\n"),
+], ids=["where it was swallowed", "a second one ends at once", "not by the loaders of data", "SIGUSR1"])  # fmt: skip
 def test_a_signal_is_heard(script: str, code: int, said: str) -> None:
     heard = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert (heard.returncode, heard.stdout) == (code, said)
 
 
 @pytest.mark.slow
-def test_a_slurm_jobs_warning_stops_a_run_that_goes_on_from_its_own_state(
-    whole: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slurm_jobs_warning_stops_a_run_that_goes_on_from_its_own_state(whole, corpus, tmp_path, monkeypatch):
     slurm = {"SLURM_NTASKS": "1", "SLURM_JOB_ID": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
     for name, value in {**slurm, "SLURM_JOB_NAME": "train", "SLURM_NTASKS_PER_NODE": "1"}.items():
         monkeypatch.setenv(name, value)

@@ -1,7 +1,5 @@
 """A run directory from elsewhere runs no code: neither when it goes on, nor when it is read."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import sys
@@ -27,56 +25,26 @@ from lt_lightning.runs.description import write_content
 from lt_lightning.train import task
 from trials.kills import SMALL
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
-
 EVIL = (
-    "trainer.callbacks=[{_target_: evil.C}]",
-    "trainer.callbacks=[{x: [{_target_: evil.C}]}]",
-    "trainer.strategy._target_=evil.C",
-    "pruning.criterion=evil.f",
-    "++pruning.criterion=magnitude,evil.f",
-    "pruning.scope=evil.f",
-    "++pruning={criterion: evil.f}",
-    "pruning.criterion=${data.path}",
+    "trainer.callbacks=[{_target_: evil.C}]", "trainer.callbacks=[{x: [{_target_: evil.C}]}]",
+    "trainer.strategy._target_=evil.C", "pruning.criterion=evil.f", "++pruning.criterion=magnitude,evil.f",
+    "pruning.scope=evil.f", "++pruning={criterion: evil.f}", "pruning.criterion=${data.path}",
     "+trainer.strategy={_target_: evil.C},{_target_: evil.D}",
     "trainer.callbacks=[{_target_: lt_lightning.storage.atomic.write_whole}]",
-    "trainer.logger='${oc.decode:\"{_tar\"}'",
-    "trainer.logger=${oc.create:'{a: 1}'}",
-    "trainer.logger=${${name}:x}",
+    "trainer.logger='${oc.decode:\"{_tar\"}'", "trainer.logger=${oc.create:'{a: 1}'}", "trainer.logger=${${name}:x}",
     "+hydra.callbacks.x={_target_: torch.load, f: x, weights_only: false}",
-    "hydra.job_logging.handlers.file.filename=/x",
-    "hydra.job_logging={version: 1}",
-    "++hydra={callbacks: {x: 1}}",
-    "~hydra.callbacks.check",
-    "hydra.searchpath=[file:///x]",
-    "hydra/launcher=../x",
-    "hydra/job_logging=none",
-    "+model@hydra.callbacks.x=cnn",
-    "model=../../x",
-    "+experiment=[quickstart,/x]",
-    "model=a,../b",
-    "model=${name}",
-    "--config-dir=/x",
-    "-cd",
-    "a=[",
-)
+    "hydra.job_logging.handlers.file.filename=/x", "hydra.job_logging={version: 1}", "++hydra={callbacks: {x: 1}}",
+    "~hydra.callbacks.check", "hydra.searchpath=[file:///x]", "hydra/launcher=../x", "hydra/job_logging=none",
+    "+model@hydra.callbacks.x=cnn", "model=../../x", "+experiment=[quickstart,/x]", "model=a,../b", "model=${name}",
+    "--config-dir=/x", "-cd", "a=[",
+)  # fmt: skip
 PLAIN = (
-    "seed=0,1,2",
-    "+experiment=quickstart",
-    "model=cnn",
-    "pruning.criterion=magnitude,random",
-    "pruning.scope=layerwise,global",
-    "data.path=microscope.csv",
-    "data.path=../texts",
-    "data.path=${oc.env:TEXTS}",
-    "data.path=/a/\\${b}",
-    "pruning.ticket=tickets/${seed}.safetensors",
-    "pruning.exclude=[],[embedding.*]",
-    "data.pairs=[[a,b],[c,d]]",
-    "hydra.sweep.subdir=${hydra.job.override_dirname}",
-    "hydra/launcher=joblib",
+    "seed=0,1,2", "+experiment=quickstart", "model=cnn", "pruning.criterion=magnitude,random",
+    "pruning.scope=layerwise,global", "data.path=microscope.csv", "data.path=../texts", "data.path=${oc.env:TEXTS}",
+    "data.path=/a/\\${b}", "pruning.ticket=tickets/${seed}.safetensors", "pruning.exclude=[],[embedding.*]",
+    "data.pairs=[[a,b],[c,d]]", "hydra.sweep.subdir=${hydra.job.override_dirname}", "hydra/launcher=joblib",
     "trainer.logger=false",
-)
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("argument", EVIL)
@@ -194,9 +162,7 @@ def _train(arguments: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int | s
     return leaving.value.code
 
 
-def test_going_on_with_a_hostile_run_runs_none_of_its_code(
-    hostile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_going_on_with_a_hostile_run_runs_none_of_its_code(hostile, tmp_path, monkeypatch, capsys):
     before = {path: path.read_bytes() for path in hostile.rglob("*") if path.is_file()}
     assert _train(["resume=run"], monkeypatch) == 2
     said = capsys.readouterr().err
@@ -207,9 +173,7 @@ def test_going_on_with_a_hostile_run_runs_none_of_its_code(
 
 
 @pytest.mark.slow
-def test_reading_a_hostile_run_runs_none_of_its_code(
-    hostile: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reading_a_hostile_run_runs_none_of_its_code(hostile, corpus, tmp_path, monkeypatch):
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("an object is made")
 

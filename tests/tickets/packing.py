@@ -1,7 +1,5 @@
 """Packed tickets for tests, made without a run."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

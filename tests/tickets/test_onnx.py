@@ -1,7 +1,5 @@
 """An ONNX file of a ticket gives torch's logits, in onnxruntime, whatever stands beyond a text."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path
@@ -27,7 +25,6 @@ LENGTHS = (0, 1, 2, 3, 4, 5, 9, 17, 0, 6)
 
 
 def pruned(network: nn.Module, density: float) -> nn.Module:
-    """A network in eval mode of whose entries chance leaves so many, biases no longer zero."""
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
@@ -38,7 +35,6 @@ def pruned(network: nn.Module, density: float) -> nn.Module:
 
 
 def packed(network: nn.Module, classes: int, **model: Any) -> Packed:
-    """The ticket of a network, as `export` packs it."""
     parameters = {}
     for name, tensor in network.state_dict().items():
         flat = tensor.numpy().reshape(-1)
@@ -46,17 +42,10 @@ def packed(network: nn.Module, classes: int, **model: Any) -> Packed:
         parameters[name] = Parameter(tuple(tensor.shape), flat[places], places, True)
     words = tuple(f"w{number}" for number in range(2, WORDS))
     about = {
-        "model": model,
-        "class_names": [f"c{number}" for number in range(classes)],
-        "splitter": "words",
-        "max_length": None,
-        "words": WORDS,
-        "embedding_dim": DIM,
-        "run": "r",
-        "round": 3,
-        "sparsity": 0.5,
+        "model": model, "class_names": [f"c{number}" for number in range(classes)], "splitter": "words",
+        "max_length": None, "words": WORDS, "embedding_dim": DIM, "run": "r", "round": 3, "sparsity": 0.5,
         "test_acc": 0.9,
-    }
+    }  # fmt: skip
     return Packed(parameters, words, np.arange(2, WORDS), None, about)
 
 
@@ -94,7 +83,6 @@ NETWORKS = {
 
 
 def texts(longest: int, fill: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Texts of all lengths, filled up with a word, or with any."""
     rng = np.random.default_rng(1)
     rows = [rng.integers(WORDS, size=length) for length in LENGTHS]
     ids = rng.integers(WORDS, size=(len(rows), longest)) if fill is None else np.full((len(rows), longest), fill)

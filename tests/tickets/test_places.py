@@ -1,19 +1,19 @@
-"""Places come back as they were packed, take what they should, and bytes that are none are refused."""
-
-from __future__ import annotations
+"""Shapes of parameters follow from the settings; places come back as they were packed or are refused."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lt_lightning.models import BinaryCNN, MultiCNN, RecurrentClassifier
+from lt_lightning.tickets.header import expected_shapes
 from lt_lightning.tickets.places import pack, unpack
 
 
 def leb128(number: int) -> bytes:
-    """The bytes of one number, by the book."""
     low, rest = number & 127, number >> 7
     return bytes([low | 128]) + leb128(rest) if rest else bytes([low])
 
@@ -47,21 +47,12 @@ def test_a_living_entry_in_a_hundred_takes_little_more_than_the_entropy_says() -
     assert entropy < len(pack(places, total)[1]) < 1.3 * entropy
 
 
-@pytest.mark.parametrize(
-    ("form", "packed", "total", "said"),
-    [
-        ("gaps", [128], 10, "cut off"),
-        ("gaps", [1, 255], 10, "cut off"),
-        ("gaps", [10], 10, "beyond"),
-        ("gaps", [5, 4], 10, "beyond"),
-        ("gaps", [0] * 11, 10, "more places"),
-        ("gaps", [128] * 9 + [1], 10, "too long"),
-        ("gaps", [255] * 8 + [127] + [255] * 8 + [127], 10, "beyond"),
-        ("bits", [255], 7, "beyond"),
-        ("bits", [1, 0], 8, "bytes are not"),
-        ("bits", [], 8, "bytes are not"),
-    ],
-)
+@pytest.mark.parametrize(("form", "packed", "total", "said"), [
+    ("gaps", [128], 10, "cut off"), ("gaps", [1, 255], 10, "cut off"), ("gaps", [10], 10, "beyond"),
+    ("gaps", [5, 4], 10, "beyond"), ("gaps", [0] * 11, 10, "more places"),
+    ("gaps", [128] * 9 + [1], 10, "too long"), ("gaps", [255] * 8 + [127] + [255] * 8 + [127], 10, "beyond"),
+    ("bits", [255], 7, "beyond"), ("bits", [1, 0], 8, "bytes are not"), ("bits", [], 8, "bytes are not"),
+])  # fmt: skip
 def test_bytes_that_pack_never_gives_are_refused(form, packed, total, said):
     with pytest.raises(ValueError, match=said):
         unpack(form, np.array(packed, np.uint8), total)
@@ -75,3 +66,26 @@ def test_any_bytes_are_places_or_are_refused(packed, total, form):
         return
     assert (np.diff(places, prepend=-1) > 0).all()
     assert (places < total).all()
+
+
+def about(model: dict[str, Any], classes: int) -> dict[str, Any]:
+    return {"model": model, "words": 11, "embedding_dim": 7, "class_names": [str(n) for n in range(classes)]}
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_of_convolutional_networks(classes):
+    settings: dict[str, Any] = {"filters": 6, "widths": [2, 5], "dim": 7}
+    network = BinaryCNN(11, **settings) if classes == 2 else MultiCNN(11, classes, **settings)
+    model = {"name": "cnn", "filters": 6, "widths": [2, 5]}
+    shapes = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
+    assert expected_shapes(about(model, classes)) == shapes
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "gru_chung", "lstm"])
+def test_of_recurrent_networks(cell, bidirectional, classes):
+    settings: dict[str, Any] = {"cell": cell, "hidden": 3, "layers": 2, "bidirectional": bidirectional}
+    network = RecurrentClassifier(11, None if classes == 2 else classes, dim=7, backend="equations", **settings)
+    shapes = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
+    assert expected_shapes(about({"name": "birnn", **settings}, classes)) == shapes

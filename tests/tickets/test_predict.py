@@ -1,7 +1,5 @@
 """`python -m lt_lightning.predict` answers texts and lines, says what it cannot read, and stays small."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json
@@ -43,14 +41,12 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def give(monkeypatch: pytest.MonkeyPatch, content: bytes, *, terminal: bool = False) -> None:
-    """Let stdin hold this."""
     stdin = io.TextIOWrapper(io.BytesIO(content))
     monkeypatch.setattr(stdin, "isatty", lambda: terminal)
     monkeypatch.setattr(sys, "stdin", stdin)
 
 
 def start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    """The real program, in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "lt_lightning.predict", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -58,7 +54,6 @@ def start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def lines(file: Path, texts: Sequence[str], top: int = 1) -> list[str]:
-    """What is printed of these texts."""
     found = []
     for row in Ticket.load(file).predict(texts).tolist():
         best = sorted(zip(row, NAMES, strict=True), reverse=True)[:top]
@@ -78,18 +73,14 @@ def test_options_may_stand_before_the_texts(file: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("batch", ["1", "2", "99"])
-def test_lines_of_stdin_have_a_line_each_whatever_the_batch(
-    file: Path, batch: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_lines_of_stdin_have_a_line_each_whatever_the_batch(file, batch, monkeypatch, capsys):
     give(monkeypatch, b"\xef\xbb\xbfthe team won\r\n\nstocks \xc3\xa9 fell\n{the moon}\nunheard of")
     assert predict.main([str(file), "--batch", batch]) == 0
     expected = lines(file, ["the team won", "", "stocks é fell", "{the moon}", "unheard of"])
     assert capsys.readouterr().out.splitlines() == expected
 
 
-def test_json_lines_hand_through_what_they_are_given(
-    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_lines_hand_through_what_they_are_given(file, monkeypatch, capsys):
     give(monkeypatch, '{"id": 7, "text": "the é moon", "label": 2}\nstocks fell\n{"text": "\\ud800"}\n'.encode())
     assert predict.main([str(file), "--jsonl"]) == 0
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -107,32 +98,22 @@ def test_json_lines_name_the_top_alone_if_asked(file: Path, capsys: pytest.Captu
     assert len(json.loads(capsys.readouterr().out)["probabilities"]) == 2
 
 
-@pytest.mark.parametrize(
-    ("wrong", "says"),
-    [
-        (b"caf\xe9 the", "line 3: not UTF-8 (byte 4, 0xe9); give the texts in UTF-8"),
-        (b'{"text": "the"', "line 3: begins with { but is not a JSON object"),
-        (b'{"id": 3}', "line 3: a JSON object without a text"),
-        (b'{"text": ["the"]}', "line 3: a JSON object without a text"),
-        (b'{"text": ' + b"[" * 100_000, "line 3: begins with { but is not a JSON object"),
-        (b'{"text": "the", "n": NaN}', "line 3: begins with { but is not a JSON object (NaN is not a finite number"),
-        (
-            b'{"text": "the", "n": [-Infinity]}',
-            "line 3: begins with { but is not a JSON object (-Infinity is not a finite",
-        ),
-        (b'{"text": "the", "n": 1e999}', "line 3: begins with { but is not a JSON object (1e999 is not a finite"),
-        (b'{"text": "the", "n": ' + b"9" * 5000 + b"}", "line 3: begins with { but is not a JSON object"),
-    ],
-)
+@pytest.mark.parametrize(("wrong", "says"), [
+    (b"caf\xe9 the", "line 3: not UTF-8 (byte 4, 0xe9); give the texts in UTF-8"),
+    (b'{"text": "the"', "line 3: begins with { but is not a JSON object"),
+    (b'{"id": 3}', "line 3: a JSON object without a text"),
+    (b'{"text": ["the"]}', "line 3: a JSON object without a text"),
+    (b'{"text": ' + b"[" * 100_000, "line 3: begins with { but is not a JSON object"),
+    (b'{"text": "the", "n": NaN}', "line 3: begins with { but is not a JSON object (NaN is not a finite number"),
+    (
+        b'{"text": "the", "n": [-Infinity]}',
+        "line 3: begins with { but is not a JSON object (-Infinity is not a finite",
+    ),
+    (b'{"text": "the", "n": 1e999}', "line 3: begins with { but is not a JSON object (1e999 is not a finite"),
+    (b'{"text": "the", "n": ' + b"9" * 5000 + b"}", "line 3: begins with { but is not a JSON object"),
+])  # fmt: skip
 @pytest.mark.parametrize("batch", ["1", "3", "100"])
-def test_a_line_that_cannot_be_read_is_named_after_the_answers_before_it(
-    file: Path,
-    wrong: bytes,
-    says: str,
-    batch: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_line_that_cannot_be_read_is_named_after_the_answers_before_it(file, wrong, says, batch, monkeypatch, capsys):
     give(monkeypatch, b"the moon\nthe team\n" + wrong + b"\nthe day\n")
     assert predict.main([str(file), "--jsonl", "--batch", batch]) == 2
     said = capsys.readouterr()
@@ -141,21 +122,12 @@ def test_a_line_that_cannot_be_read_is_named_after_the_answers_before_it(
     assert said.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["none.safetensors", "x"], "none.safetensors: no such file"),
-        (["FILE", "a\udcff"], "TEXT 1: not UTF-8"),
-        (["FILE", "--top", "0"], "--top"),
-        (["FILE", "--batch", "-3"], "--batch"),
-        (["FILE", "--batch", "many"], "--batch"),
-        ([], "FILE"),
-        (["FILE", "--topp"], "--topp"),
-    ],
-)
-def test_what_is_wrong_with_the_command_is_one_line(
-    file: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize(("arguments", "says"), [
+    (["none.safetensors", "x"], "none.safetensors: no such file"), (["FILE", "a\udcff"], "TEXT 1: not UTF-8"),
+    (["FILE", "--top", "0"], "--top"), (["FILE", "--batch", "-3"], "--batch"),
+    (["FILE", "--batch", "many"], "--batch"), ([], "FILE"), (["FILE", "--topp"], "--topp"),
+])  # fmt: skip
+def test_what_is_wrong_with_the_command_is_one_line(file, arguments, says, capsys):
     try:
         code = predict.main([str(file) if word == "FILE" else word for word in arguments])
     except SystemExit as stop:
@@ -165,9 +137,7 @@ def test_what_is_wrong_with_the_command_is_one_line(
     assert says in said.err
 
 
-def test_on_a_terminal_each_line_is_answered_at_once(
-    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_on_a_terminal_each_line_is_answered_at_once(file, monkeypatch, capsys):
     sizes: list[int] = []
     answer = Ticket.predict
     monkeypatch.setattr(Ticket, "predict", lambda self, texts: (sizes.append(len(texts)), answer(self, texts))[1])
@@ -243,9 +213,7 @@ def test_a_closed_stdout_and_a_stdin_that_cannot_be_read_are_told_apart(file: Pa
     assert ran.stderr == "stdin: cannot be read (Bad file descriptor); pass them as arguments\n"
 
 
-def test_what_follows_two_dashes_is_no_option_wherever_they_stand(
-    file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_follows_two_dashes_is_no_option_wherever_they_stand(file, capsys):
     for arguments in (["--", str(file), "-moon", "--"], [str(file), "--", "-moon", "--"]):
         assert predict.main(["--top", "2", *arguments]) == 0
         assert capsys.readouterr().out.splitlines() == lines(file, ["-moon", "--"], top=2)
@@ -256,18 +224,14 @@ def test_a_file_whose_name_has_a_line_break_is_missed_in_one_line(capsys: pytest
     assert capsys.readouterr().err.startswith("no such file: no such file")
 
 
-def test_json_lines_may_be_indented(
-    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_lines_may_be_indented(file, monkeypatch, capsys):
     give(monkeypatch, b' \t{"text": "the moon", "id": 1}\n')
     assert predict.main([str(file), "--jsonl"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["text"], answer["id"]) == ("the moon", 1)
 
 
-def test_answers_of_several_tickets_stand_behind_each_other(
-    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_answers_of_several_tickets_stand_behind_each_other(file, monkeypatch, capsys):
     text = '{"text": "the moon", "prediction": "mine", "previous": 1}\n'
     for _ in range(2):
         give(monkeypatch, text.encode())
@@ -321,9 +285,7 @@ def test_memory_stays_flat_over_many_lines(file: Path) -> None:
 @pytest.mark.parametrize(
     ("piece", "count"), [("the moon fell, and the team won the day ", 250_000), ("a ", 5_000_000)], ids=["prose", "a"]
 )
-def test_a_text_of_ten_megabytes_is_answered_in_little_more_memory_than_its_ids(
-    piece: str, count: int, file: Path
-) -> None:
+def test_a_text_of_ten_megabytes_is_answered_in_little_more_memory_than_its_ids(piece, count, file):
     program = (
         "import sys; from lt_lightning import predict; code = predict.main(sys.argv[1:]);"
         "print(*[line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')]); sys.exit(code)"

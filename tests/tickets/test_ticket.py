@@ -1,7 +1,5 @@
 """A ticket's logits and probabilities are those of the trained network, text for text."""
 
-from __future__ import annotations
-
 import copy
 import pickle
 import threading
@@ -31,7 +29,6 @@ BIRNN = {"cell": "gru", "hidden": 5, "layers": 2, "bidirectional": True}
 
 
 def save(path: Path, network: torch.nn.Module, model: str, classes: int, **settings: object) -> Ticket:
-    """Its ticket, written and read."""
     prune(network, 0.6)
     pack(network, model, classes, WORDS, **settings).save(path)  # pyright: ignore
     return Ticket.load(str(path))
@@ -103,23 +100,16 @@ def make(recurrent: bool = False, classes: int = 3) -> Ticket:
 FRAME = pd.DataFrame({"text": ["the team", "won"], "label": ["a", "b"]})
 
 
-@pytest.mark.parametrize(
-    ("texts", "said"),
-    [
-        ("the team won", r"a single str; give a list of str, such as \[text\]"),
-        (b"the team won", "a single bytes"),
-        (None, "NoneType is not a list of str"),
-        (3, "int is not a list of str"),
-        (FRAME, r"DataFrame has columns; give the column of the texts, such as texts\['text'\]"),
-        ({"text": ["the team"]}, "dict has columns"),
-        (Dataset.from_pandas(FRAME), "Dataset has columns"),
-        (np.array([["the team"]]), "ndarray has columns"),
-        (["the team", None], "number 1 is of type NoneType, not str"),
-        (pd.Series(["the team", float("nan")]), "number 1 is of type float"),
-        (["won"] * 700 + [b"won"], "number 700 is of type bytes"),
-    ],
-    ids=lambda value: value[:20] if isinstance(value, str) else type(value).__name__,
-)
+@pytest.mark.parametrize(("texts", "said"), [
+    ("the team won", r"a single str; give a list of str, such as \[text\]"), (b"the team won", "a single bytes"),
+    (None, "NoneType is not a list of str"), (3, "int is not a list of str"),
+    (FRAME, r"DataFrame has columns; give the column of the texts, such as texts\['text'\]"),
+    ({"text": ["the team"]}, "dict has columns"), (Dataset.from_pandas(FRAME), "Dataset has columns"),
+    (np.array([["the team"]]), "ndarray has columns"),
+    (["the team", None], "number 1 is of type NoneType, not str"),
+    (pd.Series(["the team", float("nan")]), "number 1 is of type float"),
+    (["won"] * 700 + [b"won"], "number 700 is of type bytes"),
+], ids=lambda value: value[:20] if isinstance(value, str) else type(value).__name__)  # fmt: skip
 def test_what_is_no_list_of_texts_is_refused(texts: Any, said: str) -> None:
     ticket = make()
     for ask in (ticket.predict, ticket.logits, ticket.ids):

@@ -1,7 +1,5 @@
 """The convolutional network of a ticket answers what torch's does, whatever lives, whatever the texts."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -15,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ticket_networks import answer, pack, prune
 
-from lt_lightning.models import BinaryCNN, MultiCNN
+from lt_lightning.models import MultiCNN
 from lt_lightning.tickets.numpy import cnn as convolution
 from lt_lightning.tickets.numpy.cnn import Convolution
 
@@ -53,9 +51,7 @@ def test_logits_are_those_of_torch(density: float, filters: int, keeps: bool, mo
 
 @pytest.mark.parametrize("keeps", [True, False])
 @pytest.mark.parametrize("long", [1, 4, 29])
-def test_texts_that_are_read_in_parts_have_torch_s_logits(
-    keeps: bool, long: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_texts_that_are_read_in_parts_have_torch_s_logits(keeps, long, monkeypatch):
     monkeypatch.setattr(convolution, "KEPT", 10**9 if keeps else 0)
     monkeypatch.setattr(convolution, "LONG", long)
     theirs = network(0.2)
@@ -70,9 +66,7 @@ def test_texts_that_are_read_in_parts_have_torch_s_logits(
     st.sampled_from([(3, 4, 5), (1,), (2, 7), (5, 3, 3), (6,)]),
     st.integers(0, 3),
 )
-def test_logits_are_those_of_torch_for_any_texts_and_widths(
-    texts: list[list[int]], density: float, widths: tuple[int, ...], seed: int
-) -> None:
+def test_logits_are_those_of_torch_for_any_texts_and_widths(texts, density, widths, seed):
     theirs = network(density, 4, widths, seed)
     ours = Convolution(pack(theirs, "cnn", 4))
     np.testing.assert_allclose(logits(ours, texts), answer(theirs, texts), rtol=0, atol=1e-5)
@@ -88,19 +82,6 @@ def test_pieces_and_blocks_change_nothing(keeps: bool, monkeypatch: pytest.Monke
     np.testing.assert_allclose(logits(ours, texts), answer(theirs, texts), rtol=0, atol=1e-5)
     alone = np.concatenate([logits(ours, [text]) for text in texts])
     np.testing.assert_allclose(alone, answer(theirs, texts), rtol=0, atol=1e-5)
-
-
-def test_a_single_logit_is_that_of_torch() -> None:
-    theirs = BinaryCNN(WORDS, dim=DIM, filters=6)
-    prune(theirs, 0.3)
-    texts = draw(RAGGED)
-    found = logits(Convolution(pack(theirs, "cnn", 2)), texts)
-    assert found.shape == (len(texts), 1)
-    np.testing.assert_allclose(found, answer(theirs, texts), rtol=0, atol=1e-5)
-
-
-def test_no_texts_have_no_logits() -> None:
-    assert Convolution(pack(network(0.1), "cnn", 4)).logits([]).shape == (0, 4)
 
 
 def test_half_precision_is_read_as_the_numbers_that_it_holds() -> None:

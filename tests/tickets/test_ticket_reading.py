@@ -1,7 +1,5 @@
 """A ticket reads texts as training did, however long they are and however odd."""
 
-from __future__ import annotations
-
 import sys
 import tracemalloc
 from types import ModuleType, SimpleNamespace

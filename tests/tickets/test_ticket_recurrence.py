@@ -1,7 +1,5 @@
 """The recurrent network of a ticket answers what the equations say, whatever lives, whatever the texts."""
 
-from __future__ import annotations
-
 import tracemalloc
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Tickets of networks that torch has, pruned at random, without a file or a run."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,19 +30,14 @@ def pack(
     half: bool = False,
     **settings: object,
 ) -> Packed:
-    """The ticket of a network as it is; all words are listed."""
     parameters = {name: _parameter(weight, half) for name, weight in network.state_dict().items()}
     count, dim = parameters["embedding.weight"].shape
     names = words or [f"word{number}" for number in range(2, count)]
     about = {
-        "model": {"name": model, **settings},
-        "embedding_dim": dim,
-        "words": count,
-        "class_names": [f"class {number}" for number in range(classes)],
-        "splitter": splitter,
-        "max_length": max_length,
-        "values": "float16" if half else "float32",
-    }
+        "model": {"name": model, **settings}, "embedding_dim": dim, "words": count,
+        "class_names": [f"class {number}" for number in range(classes)], "splitter": splitter,
+        "max_length": max_length, "values": "float16" if half else "float32",
+    }  # fmt: skip
     return Packed(parameters, tuple(names), np.arange(2, 2 + len(names)), None, about)
 
 

@@ -1,7 +1,5 @@
 """Two small corpora that share some words, runs on them, and what their networks are as each round starts."""
 
-from __future__ import annotations
-
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -13,9 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from lt_lightning.config.schema import Config
-from lt_lightning.data.corpus import load_corpus
-from lt_lightning.experiment.experiment import run_experiment
 from lt_lightning.export.packing import pack_ticket
 from lt_lightning.models import Learner
 from lt_lightning.runs.round_ticket import RoundTicket
@@ -49,7 +44,6 @@ class Played:
 
     @property
     def words(self) -> list[str]:
-        """The vocabulary in the order of the ids."""
         numbers = json.loads(self.ticket(0).tokenizer)["model"]["vocab"]
         return sorted(numbers, key=numbers.__getitem__)
 
@@ -74,8 +68,8 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def play(corpora: Path, configure: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
-    """Plays a run on one of the corpora in this process, without its figures."""
+def play(corpora: Path, run_settings: Callable[..., Path]) -> Iterator[Play]:
+    """Run settings on one of the corpora and note the weights that each round starts with."""
     starts: list[dict[str, Tensor]] = []
 
     def look(learner: Learner) -> None:
@@ -83,20 +77,16 @@ def play(corpora: Path, configure: Callable[..., Config], tmp_path_factory: pyte
 
     def play(corpus: str, *overrides: str, folder: Path | None = None, resuming: bool = False) -> Played:
         starts.clear()
-        config = configure(*SMALL, f"data.path={corpora / corpus}", *overrides)
-        run = folder or tmp_path_factory.mktemp("run")
-        run_experiment(config, load_corpus(config.data), run, list(overrides), resuming=resuming)
-        return Played(run, list(starts))
+        common = [*SMALL, f"data.path={corpora / corpus}"]
+        return Played(run_settings(common, *overrides, run=folder, resuming=resuming), list(starts))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
         patch.setattr(Learner, "on_train_start", look)
         yield play
 
 
 @pytest.fixture(scope="session")
 def source(play: Play) -> Played:
-    """A lottery on the corpus of three classes: rounds 0 to 3."""
     return play("three", "pruning.rounds=3", "pruning.amount=0.4", "seed=3")
 
 
@@ -111,11 +101,9 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
         path, said = tmp_path_factory.mktemp("packed") / "ticket.safetensors", played.described
         ticket, begun = played.ticket(number), played.starts[0]
         first: dict[str, Any] = {
-            "seed": said["seed"],
-            "words": said["vocabulary"]["words"],
-            "embedding_std": said["config"]["embedding"]["std"],
-            "witness": {},
-        }
+            "seed": said["seed"], "words": said["vocabulary"]["words"],
+            "embedding_std": said["config"]["embedding"]["std"], "witness": {},
+        }  # fmt: skip
         packed = pack_ticket(ticket, {"run": played.folder.name, "first": first, **about})
         for name, parameter in packed.parameters.items():
             places = slice(None) if parameter.places is None else torch.from_numpy(parameter.places)

@@ -1,7 +1,5 @@
 """Runs that start from a ticket: what their networks are as training begins, checked entry by entry."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import Tensor
@@ -10,8 +8,6 @@ from lt_lightning.lottery import Mask
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.notes import transfer_line
 from lt_lightning.runs.records import Record, read_records
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
 Weights = dict[str, Tensor]
 

@@ -121,9 +121,7 @@ def refuse(path: Path, size: int) -> None:
     ],
     ids=["another exception", "a hang", "memory", "memory of a refusal", "a whole file refused", "lines", "other"],
 )
-def test_faults_are_reported_with_the_mutants_number(
-    run: Path, monkeypatch: pytest.MonkeyPatch, reader: Callable[[Path], object], said: str
-) -> None:
+def test_faults_are_reported_with_the_mutants_number(run, monkeypatch, reader, said):
     damages = [False]
 
     def read(folder: Path, drawn: bool) -> object:

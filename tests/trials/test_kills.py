@@ -1,7 +1,5 @@
 """Runs are killed at the moments that were chosen, and a run that is not as it should be afterwards is reported."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal
@@ -35,18 +33,15 @@ with open_whole(run / "round_00_epoch_001", lambda: f"round_00_epoch_001_{'0' * 
 NEW, KEPT = "new " * 100, f"round_00_epoch_001_{'0' * 64}.ckpt"
 
 
-@pytest.mark.parametrize(
-    ("phase", "kind", "file", "left"),
-    [
-        ("", "", "", {"b.csv": NEW, "c.csv": NEW, KEPT: "new"}),
-        ("before", "rename", "a.csv", {"a.csv": "old", "temporary": NEW}),
-        ("after", "rename", "a.csv", {"a.csv": NEW}),
-        ("within", "write", "b.csv", {"a.csv": NEW, "temporary": NEW[:48]}),
-        ("before", "rename", "round_00_epoch_001", {"a.csv": NEW, "b.csv": NEW, "temporary": "new"}),
-        ("before", "remove", "a.csv", {"a.csv": NEW, "b.csv": NEW, KEPT: "new"}),
-        ("within", "write", "c.csv", {"b.csv": NEW, "c.csv": NEW[:48], KEPT: "new"}),
-    ],
-)
+@pytest.mark.parametrize(("phase", "kind", "file", "left"), [
+    ("", "", "", {"b.csv": NEW, "c.csv": NEW, KEPT: "new"}),
+    ("before", "rename", "a.csv", {"a.csv": "old", "temporary": NEW}),
+    ("after", "rename", "a.csv", {"a.csv": NEW}),
+    ("within", "write", "b.csv", {"a.csv": NEW, "temporary": NEW[:48]}),
+    ("before", "rename", "round_00_epoch_001", {"a.csv": NEW, "b.csv": NEW, "temporary": "new"}),
+    ("before", "remove", "a.csv", {"a.csv": NEW, "b.csv": NEW, KEPT: "new"}),
+    ("within", "write", "c.csv", {"b.csv": NEW, "c.csv": NEW[:48], KEPT: "new"}),
+])  # fmt: skip
 def test_a_process_is_killed_at_its_moment(tmp_path: Path, phase: str, kind: str, file: str, left: dict) -> None:
     run, log = tmp_path / "run", tmp_path / "log"
     run.mkdir()
@@ -96,21 +91,16 @@ def set_results(run: Path) -> None:
     (run / "results.csv").write_text("round,test_acc,seconds\n0,0.6,1\n")
 
 
-@pytest.mark.parametrize(
-    ("change", "reported"),
-    [
-        (lambda run: (run / "results.csv").write_text("round,test_acc,seconds\n0,0.5,2\n"), []),
-        (set_results, ["results.csv differs"]),
-        (lambda run: (run / "layers.csv").write_bytes(b"other"), ["layers.csv differs"]),
-        (lambda run: (run / "tickets/round_00.safetensors").write_bytes(b""), ["round_00.safetensors differs"]),
-        (lambda run: (run / "state/rewind.safetensors").write_bytes(b""), ["state/rewind.safetensors differs"]),
-        (lambda run: (run / "state/rewind.safetensors").unlink(), ["state/rewind.safetensors is missing"]),
-        (lambda run: (run / "state/.x.1.tmp").touch(), ["state/.x.1.tmp is left over"]),
-    ],
-)
-def test_each_difference_is_reported(
-    whole: Path, tmp_path: Path, change: Callable[[Path], object], reported: list[str]
-) -> None:
+@pytest.mark.parametrize(("change", "reported"), [
+    (lambda run: (run / "results.csv").write_text("round,test_acc,seconds\n0,0.5,2\n"), []),
+    (set_results, ["results.csv differs"]),
+    (lambda run: (run / "layers.csv").write_bytes(b"other"), ["layers.csv differs"]),
+    (lambda run: (run / "tickets/round_00.safetensors").write_bytes(b""), ["round_00.safetensors differs"]),
+    (lambda run: (run / "state/rewind.safetensors").write_bytes(b""), ["state/rewind.safetensors differs"]),
+    (lambda run: (run / "state/rewind.safetensors").unlink(), ["state/rewind.safetensors is missing"]),
+    (lambda run: (run / "state/.x.1.tmp").touch(), ["state/.x.1.tmp is left over"]),
+])  # fmt: skip
+def test_each_difference_is_reported(whole, tmp_path, change, reported):
     run = shutil.copytree(whole, tmp_path / "killed")
     change(run)
     assert kills.compare(run, whole, OPERATIONS) == reported
@@ -118,17 +108,14 @@ def test_each_difference_is_reported(
     assert again == [*reported, "state/round_01 was saved, but made again"]
 
 
-@pytest.mark.parametrize(
-    ("ends", "result", "said", "reported"),
-    [
-        ([0, -9, 0], None, "", []),
-        ([0, -9, 0], set_results, "", ["x: results.csv differs after kills after rename state/round_01, 1 rounds on"]),
-        ([0, -9, 0], None, "WARNING cut off\n", ["x: reported as damaged: WARNING cut off"]),
-        ([0, 0, 0], None, "", ["x: exit code 0 before the moment after rename state/round_01, 1"]),
-        ([0, -9, 2], None, "", ["x: exit code 2 after kills after rename state/round_01, 1 rounds on record"]),
-        ([1], None, "", ["x: exit code 1 without a kill"]),
-    ],
-)
+@pytest.mark.parametrize(("ends", "result", "said", "reported"), [
+    ([0, -9, 0], None, "", []),
+    ([0, -9, 0], set_results, "", ["x: results.csv differs after kills after rename state/round_01, 1 rounds on"]),
+    ([0, -9, 0], None, "WARNING cut off\n", ["x: reported as damaged: WARNING cut off"]),
+    ([0, 0, 0], None, "", ["x: exit code 0 before the moment after rename state/round_01, 1"]),
+    ([0, -9, 2], None, "", ["x: exit code 2 after kills after rename state/round_01, 1 rounds on record"]),
+    ([1], None, "", ["x: exit code 1 without a kill"]),
+])  # fmt: skip
 def test_a_run_that_is_not_the_same_after_its_kill_is_reported(
     whole: Path,
     tmp_path: Path,

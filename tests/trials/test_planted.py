@@ -1,7 +1,5 @@
 """Faults are planted where they are said to be, and one that no test sees is reported."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys
