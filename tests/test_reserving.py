@@ -16,9 +16,8 @@ from omegaconf import OmegaConf
 from lt_lightning.config.folder import config_folder
 from lt_lightning.config.schema import TrainerConfig, register_schema
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment import reserving
-from lt_lightning.experiment.job_folders import find_folder, read_folders, recover_records
-from lt_lightning.experiment.reserving import release, reserve
+from lt_lightning.experiment import folders
+from lt_lightning.experiment.folders import find_folder, read_folders, recover_records, release, reserve
 from lt_lightning.experiment.start_check import CheckConfig
 from lt_lightning.storage.lock import hold
 from trials.kills import SMALL, write_corpus
@@ -42,7 +41,7 @@ def test_a_stamped_name_that_is_taken_gives_a_free_sibling(tmp_path: Path) -> No
 
 def test_many_starts_at_once_get_a_folder_each(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(lambda _: reserving._make_new(tmp_path / "x" / "stamp")[0], range(64)))
+        found = list(pool.map(lambda _: folders._make_new(tmp_path / "x" / "stamp")[0], range(64)))
     assert len(set(found)) == 64
     assert all(folder.is_dir() for folder in found)
 

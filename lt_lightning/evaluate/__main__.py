@@ -5,7 +5,6 @@ Imports `datasets` and matplotlib only after the command line is checked, and no
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lt_lightning.errors import SettingError
-from lt_lightning.runtime.arguments import Parser, exit_code, start_program
+from lt_lightning.runtime.arguments import Parser, exit_code, start_program, whole_number
 from lt_lightning.runtime.terminal import write
 
 if TYPE_CHECKING:
@@ -53,26 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--mistakes",
         metavar="N",
-        type=_count,
+        type=whole_number(0),
         default=10,
         help="how many of the most confident mistakes to show (default: 10)",
     )
     given = parser.parse_intermixed_args(arguments)
-    return exit_code(lambda: _show(*_evaluate(given.ticket, given.settings, given.output, given.mistakes)))
+    return exit_code(lambda: _evaluate(given.ticket, given.settings, given.output, given.mistakes))
 
 
-def _show(page: Path, said: str) -> None:
-    write(*said.split("\n"), "", str(page))
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 7):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number of mistakes, such as 10")
-    return int(text)
-
-
-def _evaluate(file: Path, settings: Sequence[str], output: Path | None, mistakes: int) -> tuple[Path, str]:
-    """Return the path of the page, and the text for the terminal."""
+def _evaluate(file: Path, settings: Sequence[str], output: Path | None, mistakes: int) -> None:
+    """Evaluate a ticket, and print the results and the path of the page."""
     from lt_lightning.tickets.ticket import Ticket
 
     ticket = Ticket.load(file)
@@ -82,7 +71,8 @@ def _evaluate(file: Path, settings: Sequence[str], output: Path | None, mistakes
     request = read_request(settings)
     part = "" if request.split is None else f"_{request.split}"
     folder = file.with_name(f"{file.stem}_{request.name}{part}") if output is None else output
-    _check_folder(folder)
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise SettingError(f"--output: {folder} is not a folder; give another")
     hide_progress_bars_in_pipes()
     evaluated = evaluate_ticket(ticket, file.name, request, mistakes)
     from lt_lightning.evaluate.report import write_evaluation
@@ -90,17 +80,12 @@ def _evaluate(file: Path, settings: Sequence[str], output: Path | None, mistakes
 
     # 0 in a pipe or a file, unless COLUMNS says otherwise.
     width = shutil.get_terminal_size((0, 0)).columns or None
-    return write_evaluation(evaluated, folder), evaluation_text(evaluated, width)
+    page = write_evaluation(evaluated, folder)
+    write(*evaluation_text(evaluated, width).split("\n"), "", str(page))
 
 
 def evaluate_ticket(ticket: Ticket, name: str, request: Request, mistakes: int = 10) -> Evaluated:
-    """Compare a ticket's predictions with the labels of texts.
-
-    Args:
-        ticket: the ticket.
-        name: the name of its file.
-        request: the texts.
-        mistakes: the number of most confident mistakes to keep.
+    """Compare a ticket's predictions with the labels of texts; `name` is its file's, `mistakes` the number to keep.
 
     Raises:
         SettingError: the texts cannot be read, or have labels that the ticket does not know.
@@ -129,12 +114,6 @@ def evaluate_ticket(ticket: Ticket, name: str, request: Request, mistakes: int =
         numbers=texts.numbers[rows].tolist(),
         texts=texts.texts(rows),
     )
-
-
-def _check_folder(folder: Path) -> None:
-    """Raise a `SettingError` if a file is in the place of the output folder."""
-    if os.path.lexists(folder) and not folder.is_dir():
-        raise SettingError(f"--output: {folder} is not a folder; give another")
 
 
 if __name__ == "__main__":

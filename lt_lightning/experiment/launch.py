@@ -15,9 +15,9 @@ from lt_lightning.runtime.job import Launch, Place, find_launcher, find_rank
 def find_launch(trainer: TrainerConfig, environ: Mapping[str, str]) -> Launch:
     """Return how the processes of a run are started, and the rank of this one.
 
-    The settings determine the number of processes. A run of one process ignores a launcher's variables: `srun -n 4`
-    starts four runs of one process each, or one run of four. A single process of a distributed strategy is started,
-    too, so that its process group and the variables that Lightning sets end with it.
+    The settings determine the number of processes: `srun -n 4` starts one run of four processes, or four runs of one,
+    which ignore the launcher's variables. A single process of a distributed strategy is started, too, so that its
+    process group and the variables that Lightning sets end with it.
 
     Raises:
         SettingError: the run spans machines without a launcher, or Lightning refuses the settings.
@@ -50,11 +50,9 @@ def _ask_lightning(trainer: TrainerConfig) -> int:
     load_lightning()
     from pytorch_lightning.strategies import ParallelStrategy
 
-    from lt_lightning.experiment.environment import StartedProcesses
-    from lt_lightning.experiment.trainer import make_trainer
+    from lt_lightning.experiment.trainer import StartedProcesses, make_trainer
 
-    # Without what people may have added: it would be made here and again in each process. Of one machine, and with an
-    # environment of its own: whatever a launcher says does not matter to the number of devices.
+    # Without the user's objects, which each process makes; for one machine, whatever a launcher's variables are.
     plain = replace(trainer, callbacks=None, logger=False, plugins=None, profiler=None, num_nodes=1)
     made = make_trainer(plain, [], Path(), StartedProcesses(Place(0, 1, 0)))
     return made.num_devices if isinstance(made.strategy, ParallelStrategy) else 0

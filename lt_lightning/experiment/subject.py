@@ -1,36 +1,50 @@
-"""What a run trains: a LightningModule and its data, of this package or of the user's own."""
+"""Build the LightningModule and the data of a run, and describe them for `run.json` and the screen."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 
+from lt_lightning.config.enums import Splitter
 from lt_lightning.config.metric_names import parse_name
 from lt_lightning.config.schema import Config
 from lt_lightning.config.sources import CustomData
+from lt_lightning.data.batches import count_measured
 from lt_lightning.data.corpus import Corpus
 from lt_lightning.data.module import TextDataModule
 from lt_lightning.data.own_corpus import OwnCorpus
 from lt_lightning.data.own_module import OwnData
 from lt_lightning.data.pair_module import PairDataModule
 from lt_lightning.data.sources.pairs import PairCorpus
+from lt_lightning.data.tokenizer import SPECIAL_WORDS
+from lt_lightning.experiment.resume.compare import without_resume
+from lt_lightning.experiment.trainer import make_trainer
 from lt_lightning.models.build import build_learner, build_own
 from lt_lightning.models.tasks import DataModule, OwnTask, RunTask
+from lt_lightning.runs.description import Description, describe_run
+from lt_lightning.runs.metrics import Baseline
+from lt_lightning.runs.notes import partial_note, transfer_line
+from lt_lightning.runs.recorded import Origin
+from lt_lightning.runs.tasks import CLASSIFICATION, OWN
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a run trains.
+    """A LightningModule and its data.
 
     Attributes:
         module: the LightningModule.
         network: its part that is pruned and kept in tickets.
         submodule: the name of that part; empty for the whole module.
-        task: what the network learns.
-        data: the data, with what is known of it.
+        task: the task that the network learns.
+        data: the data.
         judged: the logged name by which rounds are judged, and whether `max` or `min` is better; None for the task's.
     """
 
@@ -43,22 +57,22 @@ class Subject:
 
     @property
     def confusion(self) -> Tensor | None:
-        """How many targets of each class (rows) the last test took for which (columns); None if it is not counted."""
+        """Return the last test's targets by class (rows) and predicted class (columns); None if not counted."""
         return None if self.judged is not None else getattr(self.module, "confusion", None)
 
     @property
     def has_test(self) -> bool:
-        """Whether there is a test part to measure."""
+        """Return whether there is a test part to measure."""
         return self.judged is None or (
             is_overridden("test_step", self.module) and is_overridden("test_dataloader", self.data.loaders)
         )
 
 
 def build_subject(config: Config, data: DataModule) -> Subject:
-    """Build the LightningModule that the settings ask for, on some data; torch's generators must be seeded.
+    """Build the LightningModule of the settings on some data; torch's generators must be seeded.
 
     Raises:
-        SettingError: if a class cannot be built, or the model is not for such data.
+        SettingError: a class cannot be built, or the model does not fit the data.
     """
     if isinstance(data, OwnData):
         assert config.metric is not None
@@ -79,10 +93,10 @@ def build_subject(config: Config, data: DataModule) -> Subject:
 
 
 def load_data(config: Config, corpus: Corpus | PairCorpus | OwnCorpus) -> DataModule:
-    """Return what hands out the batches of a corpus.
+    """Return the DataModule of a corpus.
 
     Raises:
-        SettingError: if the corpus is too small to split, the vectors cannot be had, or the class cannot be built.
+        SettingError: the corpus is too small to split, the vectors cannot be loaded, or the class cannot be built.
     """
     if isinstance(corpus, OwnCorpus):
         assert isinstance(config.data, CustomData)
@@ -91,3 +105,76 @@ def load_data(config: Config, corpus: Corpus | PairCorpus | OwnCorpus) -> DataMo
     if isinstance(corpus, PairCorpus):
         return PairDataModule(corpus, config.data, config.seed)
     return TextDataModule(corpus, config.data, config.embedding, config.seed)
+
+
+def describe(
+    config: Config,
+    subject: Subject,
+    command: Sequence[str],
+    run: Path,
+    environment: ClusterEnvironment,
+    origin: Origin | None,
+) -> Description:
+    """Return the description of a run that starts now."""
+    trainer = make_trainer(config.trainer, [], run, environment)  # resolves `auto` on this machine
+    root = trainer.strategy.root_device
+    device = torch.cuda.get_device_name(root) if root.type == "cuda" else f"{root} ({torch.get_num_threads()} threads)"
+    task, network = subject.task, subject.network
+    baseline = task.baseline(subject.data)
+    return describe_run(
+        config,
+        subject.data,
+        without_resume(command),
+        task=task.name,
+        network=getattr(network, "title", type(network).__name__),
+        class_names=task.class_names(subject.data),
+        baseline=baseline and Baseline(*baseline),
+        parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
+        device=device,
+        processes=trainer.world_size,
+        measured=measured_rows(config, subject.data, trainer),
+        origin=origin,
+    )
+
+
+def measured_rows(config: Config, data: DataModule, trainer: pl.Trainer) -> dict[str, int]:
+    """Return the number of rows of the validation and the test part that a Trainer measures, if known."""
+    batch_size = getattr(config.data, "batch_size", None)
+    if batch_size is None:
+        return {}
+    return {
+        part: count_measured(data.rows[part], batch_size, trainer.world_size, limit or 1.0)
+        for part, limit in (("valid", trainer.limit_val_batches), ("test", trainer.limit_test_batches))
+    }
+
+
+def summarize(config: Config, data: DataModule, description: Description) -> str:
+    """Return lines on the data, the network and the rounds to come."""
+    pruning = config.pruning
+    rounds = f"{pruning.rounds} round{'' if pruning.rounds == 1 else 's'} of pruning by {pruning.amount:g}"
+    baseline = description.shown_baseline
+    lines = [
+        f"{data.corpus.name}: {_size(config, data, description)}",
+        *data.corpus.notes,
+        f"{description.network}: {description.parameters:,} parameters; {rounds}, rewind {pruning.rewind}, "
+        f"seed {config.seed}",
+        transfer_line(description.ticket),
+        f"to be beaten: {baseline.name}, {baseline.value:.4f} {description.metric_for().name}" if baseline else "",
+        partial_note(description),
+    ]
+    return "\n".join(filter(None, lines))
+
+
+def _size(config: Config, data: DataModule, description: Description) -> str:
+    """Return the number of rows, classes and words, if known."""
+    rows = ", ".join(f"{count:,} {part}" for part, count in data.rows.items())
+    parts = [f"{rows} rows" if rows else data.corpus.source]
+    if description.task in (CLASSIFICATION, OWN) and data.corpus.class_names:
+        parts.append(f"{len(data.corpus.class_names)} classes")
+    if data.words:
+        letters = getattr(config.data, "tokenizer", None) is Splitter.letters
+        known = set(data.words) - set(SPECIAL_WORDS) if letters else data.words
+        share = data.words_found and data.words_found / len(data.words)
+        found = "" if share is None else f" ({share:.1%} with a {config.embedding.name} vector)"
+        parts.append(f"{len(known):,} {'letters' if letters else 'words'}{found}")
+    return ", ".join(parts)

@@ -1,6 +1,6 @@
-"""The model card of a packed ticket: a README beside the file, with a figure, for readers who find the file alone.
+"""Write the model card of a packed ticket: a README with a figure beside the file.
 
-The lines at its head are what the Hugging Face Hub reads: https://huggingface.co/docs/hub/model-cards
+Its first lines are metadata for the Hugging Face Hub: https://huggingface.co/docs/hub/model-cards
 """
 
 from __future__ import annotations
@@ -23,15 +23,12 @@ def write_card(run: Run, packed: Packed, places: Places, whole: int, margin: flo
     """Write the card and its figure beside a ticket.
 
     Args:
-        run: the run that the ticket is of.
+        run: the ticket's run.
         packed: the ticket.
-        places: where its files go; the ticket must be there.
-        whole: the bytes that the weights of the whole network take in float32.
-        margin: the margin with which the ticket was chosen as the smallest winning one, in percentage points; None
-            where it was chosen otherwise.
-
-    Raises:
-        OSError: it cannot be written.
+        places: the paths of its files; the ticket's must exist.
+        whole: the size of the whole network's weights in float32, in bytes.
+        margin: the margin by which the ticket was chosen as the smallest winning one, in percentage points; None if it
+            was chosen otherwise.
     """
     from lt_lightning.report.figures.run import metric_figure
     from lt_lightning.report.figures.style import save
@@ -85,7 +82,7 @@ def _chosen(margin: float, judged: Metric) -> str:
 
 
 def shell_name(name: str) -> str:
-    """Return a path as it is typed in a shell, where no program takes it for an option."""
+    """Return a path quoted for a shell, so that no program takes it for an option."""
     return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 

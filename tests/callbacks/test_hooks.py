@@ -7,10 +7,10 @@ import pytorch_lightning as pl
 
 from lt_lightning import callbacks
 from lt_lightning.callbacks.hooks import only_its_own_hooks
-from lt_lightning.experiment.history import History
+from lt_lightning.experiment.examples import SpellingCallback
+from lt_lightning.experiment.measuring import History
 from lt_lightning.experiment.progress import ProgressCallback
 from lt_lightning.experiment.round_checkpoint import RoundCheckpoint
-from lt_lightning.experiment.spelling import SpellingCallback
 
 INTERNAL = (
     callbacks.BestWeights,

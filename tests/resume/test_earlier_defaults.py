@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from lt_lightning.experiment.resume.command import resumed_arguments
-from lt_lightning.experiment.resume.earlier import earlier_defaults
+from lt_lightning.experiment.resume.command import earlier_defaults, resumed_arguments
 
 OLDER = {"data": {"name": "files", "path": "corpus"}, "model": {"name": "multi_cnn"}, "embedding": {"std": 1.0}}
 NEWER = {**OLDER, "data": {**OLDER["data"], "test_fraction": 0.2}}

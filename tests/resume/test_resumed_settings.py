@@ -18,7 +18,7 @@ from lt_lightning.config.folder import config_folder
 from lt_lightning.config.schema import Config, register_schema
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.reserving import release
+from lt_lightning.experiment.folders import release
 from lt_lightning.experiment.resume.command import resumed_arguments, write_sweep
 from lt_lightning.experiment.resume.compare import check_same
 from lt_lightning.experiment.resume.restore import resume_description

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.transfer.first_weights import draw_first_weights, first_values
+from lt_lightning.experiment.transfer.starting import draw_first_weights, first_values
 from lt_lightning.export.__main__ import main as export
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.header import check_recipe, expected_shapes

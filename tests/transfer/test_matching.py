@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lt_lightning.experiment.transfer.matching import NOWHERE, match_rows, scatter, take_rows
+from lt_lightning.experiment.transfer.starting import NOWHERE, match_rows, scatter, take_rows
 
 WORDS = st.lists(st.text("abc<>", max_size=3), unique=True, max_size=12)
 
