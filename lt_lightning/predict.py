@@ -51,19 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("ticket", metavar="FILE", nargs="?", help="what lt_lightning.export wrote")
     parser.add_argument("texts", metavar="TEXT", nargs="*", help="a text; after -- it may begin with a dash")
     parser.add_argument("--top", metavar="K", type=whole_number(1), help="the K most likely classes (1; --jsonl: all)")
-    parser.add_argument(
-        "--jsonl",
-        action="store_true",
-        help="print a JSON object per text: text, prediction, probability, and the probabilities of all classes; a "
-        "line of stdin that begins with { is an object with a text, whose other fields are kept",
+    jsonl = (
+        "print a JSON object per text: text, prediction, probability, and the probabilities of all classes; a line of "
+        "stdin that begins with { is an object with a text, whose other fields are kept"
     )
-    parser.add_argument(
-        "--batch",
-        metavar="N",
-        type=whole_number(1),
-        help=f"how many texts are classified together ({BATCH}; on a terminal 1); only the last digits of a recurrent "
-        "network's answers depend on it",
+    parser.add_argument("--jsonl", action="store_true", help=jsonl)
+    batch = (
+        f"how many texts are classified together ({BATCH}; on a terminal 1); only the last digits of a recurrent "
+        "network's answers depend on it"
     )
+    parser.add_argument("--batch", metavar="N", type=whole_number(1), help=batch)
     words = sys.argv[1:] if arguments is None else list(arguments)
     end = words.index("--") if "--" in words else len(words)
     given = parser.parse_intermixed_args(words[:end])

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from lt_lightning.config.typed_paths import typed_in
 from lt_lightning.errors import ResumableError, SettingError
 from lt_lightning.experiment.hydra_main import fail, hide_progress_bars_in_pipes, keeps_tracebacks, run_hydra
-from lt_lightning.experiment.launch import find_launch
 from lt_lightning.experiment.resume.compare import describe_stop, how_to_go_on, near
-from lt_lightning.experiment.start_run import filled_in, goes_on, start_run
+from lt_lightning.experiment.start_run import filled_in, find_launch, goes_on, start_run
 from lt_lightning.experiment.transfer.fitting import read_ticket
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.runtime.arguments import start_program

@@ -41,7 +41,7 @@ def test_a_stamped_name_that_is_taken_gives_a_free_sibling(tmp_path: Path) -> No
 
 def test_many_starts_at_once_get_a_folder_each(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(lambda _: folders._make_new(tmp_path / "x" / "stamp")[0], range(64)))
+        found = list(pool.map(lambda _: folders._make(tmp_path / "x" / "stamp", True)[0], range(64)))
     assert len(set(found)) == 64
     assert all(folder.is_dir() for folder in found)
 
@@ -137,7 +137,7 @@ def test_a_sweep_is_reserved_whatever_devices_its_jobs_have(
     tmp_path: Path, trainer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[TrainerConfig] = []
-    monkeypatch.setattr("lt_lightning.experiment.launch._ask_lightning", lambda trainer: asked.append(trainer) or 2)
+    monkeypatch.setattr("lt_lightning.experiment.start_run._ask_lightning", lambda trainer: asked.append(trainer) or 2)
     register_schema()
     with initialize_config_dir(config_folder(), version_base="1.3"):
         config = compose("config", [f"hydra.sweep.dir={tmp_path / 'sweep'}", f"trainer={trainer}"], True)

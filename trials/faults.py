@@ -169,7 +169,7 @@ _FILES = (
 )  # fmt: skip
 
 _RESUMING = (
-    fault("the environment decides which process writes", "lt_lightning/experiment/launch.py",
+    fault("the environment decides which process writes", "lt_lightning/experiment/start_run.py",
         "if launcher is None or max(count, 1) * nodes == 1:", "if launcher is None:",
         "tests/test_processes.py::test_a_run_of_one_process_is_alone_whatever_the_environment_says"),
     fault("a checkpoint of round 0 lacks the weights to rewind to", "lt_lightning/experiment/round.py",

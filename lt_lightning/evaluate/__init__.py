@@ -1,7 +1,7 @@
 """Evaluate a ticket on labelled texts: `python -m lt_lightning.evaluate FILE data=…`.
 
 - `request`: parse the command line into texts with labels;
-- `evaluation`: the result, also as JSON; `report`: files, page and figures; `terminal`: the output on a terminal.
+- `evaluation`: compute the result, also as JSON; `report`: files, page and figures; `terminal`: printed text.
 
 The scores themselves are in `tickets.scores`. Nothing here trains.
 """

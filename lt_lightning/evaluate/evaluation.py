@@ -1,4 +1,4 @@
-"""Hold the result of an evaluation, compare it with the run's own, and convert it to JSON."""
+"""Evaluate a ticket, compare the result with the run's own, and convert it to JSON."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
+from lt_lightning.evaluate.request import Request, read_texts
 from lt_lightning.report import facts
 from lt_lightning.runs.confusion import Counts
 from lt_lightning.runs.formatting import percent
-from lt_lightning.tickets.scores import Evaluation
+from lt_lightning.tickets.scores import Evaluation, evaluate
+from lt_lightning.tickets.ticket import Ticket
 
 FORMAT = "lt-lightning evaluation 1"
 LONGEST = 2000
 """The number of characters of a text that are kept: it may be a book."""
+
+_BATCH = 1000  # texts that are converted to Python strings at a time
 
 _KEPT = (
     "experiment", "run", "corpus", "seed", "round", "sparsity", "alive", "total", "values", "test_acc", "tested_on",
@@ -23,33 +29,19 @@ _KEPT = (
 
 @dataclass(frozen=True)
 class Evaluated:
-    """An evaluated ticket.
+    """An evaluated ticket."""
 
-    Attributes:
-        ticket: the name of its file.
-        about: the ticket's metadata.
-        class_names: its classes.
-        data: the name of the rows.
-        source: where they were read from.
-        split: the part of the corpus; None for a single file.
-        dropped: the number of rows without text or label.
-        fingerprint: the fingerprint of rows and labels.
-        evaluation: the scores.
-        numbers: for each mistake its row, counted from 1.
-        texts: for each mistake its text.
-    """
-
-    ticket: str
-    about: Mapping[str, Any]
-    class_names: Sequence[str]
-    data: str
-    source: str
-    split: str | None
-    dropped: int
-    fingerprint: str
-    evaluation: Evaluation
-    numbers: Sequence[int]
-    texts: Sequence[str]
+    ticket: str  # the name of its file
+    about: Mapping[str, Any]  # the ticket's metadata
+    class_names: Sequence[str]  # its classes
+    data: str  # the name of the rows
+    source: str  # where they were read from
+    split: str | None  # the part of the corpus; None for a single file
+    dropped: int  # the number of rows without text or label
+    fingerprint: str  # the fingerprint of rows and labels
+    evaluation: Evaluation  # the scores
+    numbers: Sequence[int]  # for each mistake its row, counted from 1
+    texts: Sequence[str]  # for each mistake its text
 
     @property
     def rows(self) -> str:
@@ -90,6 +82,31 @@ class Evaluated:
         measured = self.about.get("half_test_acc" if self._is_halved else "test_acc")
         same = isinstance(content, Mapping) and content.get("test") == self.fingerprint
         return measured if same and isinstance(measured, float) and math.isfinite(measured) else None
+
+
+def evaluate_ticket(ticket: Ticket, name: str, request: Request, mistakes: int = 10) -> Evaluated:
+    """Compare a ticket's predictions with the labels of texts; `name` is its file's, `mistakes` the number to keep.
+
+    Raises:
+        SettingError: the texts cannot be read, or have labels that the ticket does not know.
+    """
+    texts = read_texts(request, ticket.class_names, ticket.packed.about)
+    logits = np.concatenate([ticket.logits(batch) for batch in texts.batches(_BATCH)])
+    found = evaluate(logits, texts.labels, mistakes)
+    rows = [mistake.row for mistake in found.mistakes]
+    return Evaluated(
+        ticket=name,
+        about=ticket.packed.about,
+        class_names=ticket.class_names,
+        data=request.name if request.file or request.data.name == "files" else request.data.name,
+        source=texts.source,
+        split=request.split,
+        dropped=texts.dropped,
+        fingerprint=texts.fingerprint,
+        evaluation=found,
+        numbers=texts.numbers[rows].tolist(),
+        texts=texts.texts(rows),
+    )
 
 
 def agreement(evaluated: Evaluated) -> str:

@@ -29,19 +29,12 @@ _THE_TICKETS = ("tokenizer", "max_vocab", "max_length", "batch_size", "num_worke
 
 @dataclass(frozen=True)
 class Request:
-    """The texts to evaluate on.
+    """The texts to evaluate on."""
 
-    Attributes:
-        name: the name for files: `agnews`, or a file's or folder's name.
-        data: the `data` group, checked.
-        file: a single file to read entirely; None for a corpus.
-        split: the part of the corpus; None for a file.
-    """
-
-    name: str
-    data: TextConfig
-    file: Path | None
-    split: str | None
+    name: str  # the name for files: `agnews`, or a file's or folder's name
+    data: TextConfig  # the `data` group, checked
+    file: Path | None  # a single file to read entirely; None for a corpus
+    split: str | None  # the part of the corpus; None for a file
 
 
 def read_request(words: Sequence[str]) -> Request:

@@ -14,11 +14,10 @@ from lt_lightning.config.quoting import quote
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.folders import release
 from lt_lightning.experiment.hydra_main import compose_config
-from lt_lightning.experiment.launch import find_launch
 from lt_lightning.experiment.resume.command import resumed_arguments
 from lt_lightning.experiment.resume.compare import describe_stop
 from lt_lightning.experiment.start_check import prepare_run
-from lt_lightning.experiment.start_run import filled_in, start_run
+from lt_lightning.experiment.start_run import filled_in, find_launch, start_run
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.runtime.job import Job
 from lt_lightning.runtime.logs import LineFormatter, LogFile

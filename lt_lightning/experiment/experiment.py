@@ -23,12 +23,12 @@ from lt_lightning.data.own_corpus import OwnCorpus
 from lt_lightning.data.sources.pairs import PairCorpus
 from lt_lightning.experiment.examples import check_prompt
 from lt_lightning.experiment.exhaustion import check_rounds
-from lt_lightning.experiment.launch import find_launch
 from lt_lightning.experiment.progress import RoundsDisplay, Screen
 from lt_lightning.experiment.resume.compare import check_free, describe_before
 from lt_lightning.experiment.resume.restore import require_origin, resume_description, take_up
 from lt_lightning.experiment.round import run_round
 from lt_lightning.experiment.round_checkpoint import drop_checkpoints
+from lt_lightning.experiment.start_run import find_launch
 from lt_lightning.experiment.subject import build_subject, describe, load_data, summarize
 from lt_lightning.experiment.trainer import find_environment
 from lt_lightning.experiment.transfer.starting import find_start

@@ -41,19 +41,12 @@ _MOST_SIBLINGS = 10_000
 
 @dataclass(frozen=True)
 class _Reserved:
-    """A folder that this process holds.
+    """A folder that this process holds."""
 
-    Attributes:
-        folder: its absolute path.
-        made: the folders that were created for it, outermost first.
-        ours: whether this start wrote all of its content.
-        held: releases the lock when closed.
-    """
-
-    folder: Path
-    made: tuple[Path, ...]
-    ours: bool
-    held: ExitStack
+    folder: Path  # its absolute path
+    made: tuple[Path, ...]  # the folders that were created for it, outermost first
+    ours: bool  # whether this start wrote all of its content
+    held: ExitStack  # releases the lock when closed
 
 
 _reserved: list[_Reserved] = []
@@ -71,7 +64,7 @@ def reserve(folder: Path, *, stamped: bool, sweep: bool = False) -> Path:
         SettingError: another process holds the folder, or it cannot be written.
     """
     with writing_to(folder):
-        place, made = _make_new(folder) if stamped else _make(folder)
+        place, made = _make(folder, stamped)
         ours = bool(made) or not any(place.iterdir())
     with ExitStack() as stack:
         try:
@@ -92,37 +85,27 @@ def release(*, failed: bool) -> None:
         one.held.close()
 
 
-def _make_new(folder: Path) -> tuple[Path, list[Path]]:
-    """Create a folder under the first free name: `x`, `x_2`, `x_3`, …"""
+def _make(folder: Path, stamped: bool) -> tuple[Path, list[Path]]:
+    """Create a folder, if its name is `stamped` under the first free name of `x`, `x_2`, …; return what was created."""
     for number in range(1, _MOST_SIBLINGS):
         place = folder if number == 1 else folder.with_name(f"{folder.name}_{number}")
-        made = _make_parents(place)
-        with contextlib.suppress(FileExistsError):
-            return place, [*made, *_make_one(place)]
+        made = [path for path in reversed(place.parents) if not path.exists()]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _make_one(place)
+            return place, [*made, place]
+        except FileExistsError:
+            if not stamped:
+                return place, made
     raise SettingError(f"{folder}: this name and its {_MOST_SIBLINGS} siblings are taken; give another folder")
 
 
-def _make(folder: Path) -> tuple[Path, list[Path]]:
-    """Create a folder if it is missing."""
-    made = _make_parents(folder)
-    with contextlib.suppress(FileExistsError):
-        made += _make_one(folder)
-    return folder, made
-
-
-def _make_one(folder: Path) -> list[Path]:
+def _make_one(folder: Path) -> None:
     try:
         folder.mkdir()
     except FileNotFoundError:  # another start that failed removed the empty parent in between
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir()
-    return [folder]
-
-
-def _make_parents(folder: Path) -> list[Path]:
-    missing = [path for path in reversed(folder.parents) if not path.exists()]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    return missing
 
 
 def _discard(one: _Reserved) -> None:

@@ -91,7 +91,7 @@ def run_round(
     kept, epochs, damages = find_checkpoint(run / STATE, round)
     if trainer.is_global_zero:
         for damage in damages:
-            log.warning("%s; the round is played from its beginning", damage)
+            log.warning("%s; the round starts anew", damage)
         if epochs:
             display.say(f"going on with round {round} after epoch {epochs}")
     data.epoch = epochs

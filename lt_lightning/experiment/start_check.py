@@ -13,10 +13,9 @@ from lt_lightning.config.quoting import quoted
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.folders import assign_folders, recover_records, reserve
 from lt_lightning.experiment.hydra_main import fail
-from lt_lightning.experiment.launch import find_launch
 from lt_lightning.experiment.resume.command import write_sweep
 from lt_lightning.experiment.resume.compare import check_free, check_new_sweep, near
-from lt_lightning.experiment.start_run import check_strings
+from lt_lightning.experiment.start_run import check_strings, find_launch
 from lt_lightning.storage.atomic import remove_links, writing_to
 
 if TYPE_CHECKING:
@@ -133,6 +132,6 @@ def check_folder(folder: Path, key: str = "hydra.run.dir") -> None:
     """Raise a `SettingError` unless a folder exists or can be created, and is writable."""
     there = next(path for path in (folder, *folder.parents, Path()) if os.path.lexists(path))
     if not there.is_dir():
-        raise SettingError(f"{key}: {there} is no folder; give a folder that is, or that can be made")
+        raise SettingError(f"{key}: {there} is not a folder; give one that exists or can be created")
     if not os.access(there, os.W_OK):
         raise SettingError(f"{key}: nothing may be written in {there}; give another folder")

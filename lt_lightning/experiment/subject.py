@@ -37,23 +37,14 @@ from lt_lightning.runs.tasks import CLASSIFICATION, OWN
 
 @dataclass(frozen=True)
 class Subject:
-    """A LightningModule and its data.
-
-    Attributes:
-        module: the LightningModule.
-        network: its part that is pruned and kept in tickets.
-        submodule: the name of that part; empty for the whole module.
-        task: the task that the network learns.
-        data: the data.
-        judged: the logged name by which rounds are judged, and whether `max` or `min` is better; None for the task's.
-    """
+    """A LightningModule and its data."""
 
     module: pl.LightningModule
-    network: nn.Module
-    submodule: str
+    network: nn.Module  # its part that is pruned and kept in tickets
+    submodule: str  # the name of that part; empty for the whole module
     task: RunTask
     data: DataModule
-    judged: tuple[str, str] | None = None
+    judged: tuple[str, str] | None = None  # a logged name, and `max` or `min`; None for the task's
 
     @property
     def confusion(self) -> Tensor | None:

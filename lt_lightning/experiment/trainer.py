@@ -1,7 +1,7 @@
 """Make the Lightning Trainer of a round, and describe the run's processes to it.
 
 Lightning would read environment variables, and load checkpoints of its own (`hpc_ckpt_N.ckpt`) on SLURM. Here the rank
-follows from the settings (`launch.find_launch`), and a round starts from this project's state alone.
+follows from the settings (`start_run.find_launch`), and a round starts from this project's state alone.
 """
 
 from __future__ import annotations

@@ -11,18 +11,19 @@ import numpy as np
 
 from lt_lightning.config.interpolation import literal
 from lt_lightning.errors import SettingError
-from lt_lightning.export.model_card import shell_name, write_card
-from lt_lightning.export.packing import describe_origin, find_first_weights, pack_ticket, rounded
-from lt_lightning.export.places import Places
-from lt_lightning.export.verification import (
+from lt_lightning.export.files import (
+    Places,
     check_answers,
     check_dense,
     check_finite,
     check_packed,
+    is_card_of,
     write_state_dict,
     write_tokenizer,
     written_and_checked,
 )
+from lt_lightning.export.model_card import shell_name, write_card
+from lt_lightning.export.packing import describe_origin, find_first_weights, pack_ticket, rounded
 from lt_lightning.report.facts import DASH
 from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.masks import check_inside, read_masks
@@ -44,24 +45,14 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class Wishes:
-    """The options of an export.
+    """The options of an export."""
 
-    Attributes:
-        half: round weights to float16.
-        first_weights: keep the survivors' first weights in the file.
-        onnx: write an ONNX graph beside it.
-        state_dict: write dense weights beside it.
-        data: the folder of the run's corpus, if it was moved.
-        margin: for the smallest winning ticket, how many percentage points worse than the whole network it may be; None
-            for other choices. The model card states it.
-    """
-
-    half: bool = False
-    first_weights: bool = False
-    onnx: bool = False
-    state_dict: bool = False
-    data: Path | None = None
-    margin: float | None = None
+    half: bool = False  # round weights to float16
+    first_weights: bool = False  # keep the survivors' first weights in the file
+    onnx: bool = False  # write an ONNX graph beside it
+    state_dict: bool = False  # write dense weights beside it
+    data: Path | None = None  # the folder of the run's corpus, if it was moved
+    margin: float | None = None  # of the smallest winning ticket, in percentage points; None for other choices
 
     @property
     def tokenizer(self) -> bool:
@@ -111,7 +102,13 @@ def _places(path: Path, wishes: Wishes) -> Places:
             raise SettingError(f"--output: {path} exists and is not a ticket; give another name") from None
     places = Places.beside(path)
     others = (wishes.onnx, places.onnx), (wishes.state_dict, places.dense), (wishes.tokenizer, places.tokenizer)
-    places.check_free([places.card, places.picture, *(other for wanted, other in others if wanted)], again)
+    files = [places.card, places.picture, *(other for wanted, other in others if wanted)]
+    if path in (path.with_name("README.md"), *files):
+        raise SettingError(f"--output: {path}: another file of the export has this name; give another")
+    for file in files:
+        ours = is_card_of(file, path) if file == places.card else again
+        if file.exists() and not ours:
+            raise SettingError(f"--output: {file} exists and is not from this export; give another name")
     return places
 
 

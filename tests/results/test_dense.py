@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from lt_lightning.config.enums import Splitter
 from lt_lightning.data.tokenizer import make_tokenizer
 from lt_lightning.errors import SettingError
-from lt_lightning.export.verification import write_state_dict, write_tokenizer
+from lt_lightning.export.files import write_state_dict, write_tokenizer
 from lt_lightning.lottery import Mask
 from lt_lightning.models import BinaryCNN
 from lt_lightning.runs.round_ticket import RoundTicket

@@ -153,12 +153,12 @@ def _check_jobs(sweep: Path, before: Sequence[str], now: Sequence[str]) -> None:
             continue
         if not is_free(key):
             raise SettingError(
-                f"{key}: the sweep {sweep} goes on with the settings that it began with; leave it out, or start "
+                f"{key}: the sweep {sweep} resumes with the settings that it began with; leave it out, or start "
                 "another sweep"
             )
         if _is_swept(argument) or _is_swept(then.get(key, "")):
             raise SettingError(
-                f"{key}: the sweep {sweep} goes on with the jobs that it began with; give a value that is the same in "
+                f"{key}: the sweep {sweep} resumes with the jobs that it began with; give a value that is the same in "
                 "all of them, or start another sweep"
             )
 

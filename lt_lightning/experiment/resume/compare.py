@@ -56,7 +56,7 @@ def check_free(run: Path, key: str = "hydra.run.dir", folder: Path | None = None
     """
     if is_begun(run):
         whole = folder or run
-        raise SettingError(f"{key}: {run} holds a run already; go on with it by resume={whole}, or give another folder")
+        raise SettingError(f"{key}: {run} holds a run already; continue it with resume={whole}, or give another folder")
 
 
 def check_new_sweep(folder: Path) -> None:
@@ -65,7 +65,7 @@ def check_new_sweep(folder: Path) -> None:
         check_free(run.parent, "hydra.sweep.dir", folder)
     if any((folder / name).exists() for name in (SWEEP, "multirun.yaml")):
         raise SettingError(
-            f"hydra.sweep.dir: {folder} holds a sweep already; go on with it by resume={folder}, or give another folder"
+            f"hydra.sweep.dir: {folder} holds a sweep already; continue it with resume={folder}, or give another folder"
         )
 
 
@@ -79,7 +79,7 @@ def describe_stop(error: SettingError | LotteryError, run: Path, start: Path | N
 
 def how_to_go_on(folder: Path, start: Path | None = None) -> str:
     """Return the command that resumes a run or a sweep; arguments as for `near`."""
-    return f"go on with: python -m lt_lightning.train {shlex.quote(f'resume={near(folder, start)}')}"
+    return f"resume with: python -m lt_lightning.train {shlex.quote(f'resume={near(folder, start)}')}"
 
 
 def near(folder: Path, start: Path | None = None) -> Path:
@@ -163,20 +163,20 @@ def check_same(run: Path, config: Config, fingerprints: Mapping[str, str], stand
     differences = list(dict.fromkeys(line for before in known for line in _differences(before, now)))
     if differences:
         raise SettingError(
-            f"resume: {run}: {'; '.join(differences)}: go on with the settings of then, or start another run"
+            f"resume: {run}: {'; '.join(differences)}: resume with the recorded settings, or start another run"
         )
     for then in [description.corpus.fingerprint, *(one.get("fingerprint") for one in made_by)]:
         if then is None or then == dict(fingerprints):
             continue
         changed = [part for part, mark in fingerprints.items() if not isinstance(then, dict) or then.get(part) != mark]
         raise SettingError(
-            f"resume: {run}: the corpus is not the one of then ({', '.join(changed) or 'a part'} differs); bring the "
-            "data of then back, or start another run"
+            f"resume: {run}: the corpus is not the one that the run began with ({', '.join(changed) or 'a part'} "
+            "differs); bring its data back, or start another run"
         )
     if len(standing.rounds) > config.pruning.rounds + 1:
         raise SettingError(
             f"pruning.rounds: {config.pruning.rounds} is less than the {len(standing.rounds) - 1} rounds that {run} "
-            "has played already; give at least as many"
+            "has already; give at least as many"
         )
     if not has_records(run) and (run / "results.csv").exists():
         raise SettingError(

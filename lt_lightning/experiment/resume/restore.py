@@ -70,10 +70,12 @@ def resume_description(before: Description, current: Description) -> tuple[Descr
     if then is not None and then != processes:
         raise SettingError(
             f"trainer.devices: the run was shared by {then} processes, now {processes} would share it, each with "
-            "batches of its own; give as many as then"
+            "batches of its own; give as many as before"
         )
     if before.vocabulary != Vocabulary() and before.vocabulary.vectors != current.vocabulary.vectors:
-        raise SettingError("embedding.path: the vectors are not those of then; bring these back, or start another run")
+        raise SettingError(
+            "embedding.path: the vectors are not those that the run began with; restore them, or start another run"
+        )
     origin, ticket = before.ticket, current.ticket  # once round 0 is over, the ticket's file is not read
     if origin is not None and ticket is not None and origin.seal != ticket.seal:
         raise SettingError(
@@ -86,9 +88,9 @@ def resume_description(before: Description, current: Description) -> tuple[Descr
     if current.ticket is None and file != config.pruning.ticket:
         values = {**(config.values or {}), "pruning": {**config.group("pruning"), "ticket": file}}
         current = replace(current, config=RecordedConfig.from_json(values))
-        remarks.append("resume: pruning.ticket is not read any more, as round 0 is over: it stays what it was")
+        remarks.append("resume: pruning.ticket is no longer read, as round 0 is over: the recorded one is kept")
     if changes is None:
-        remarks.append("resume: with which versions the run began is not known any more: numbers may differ")
+        remarks.append("resume: the versions that the run began with are unknown: numbers may differ")
     elif changes:
         named = "; ".join(f"{name} was {was}, is {is_}" for name, (was, is_) in changes.items())
         remarks.append(f"resume: {named}: numbers may differ from those of a run that was not interrupted")
@@ -107,8 +109,8 @@ def require_origin(run: Path, before: Description) -> None:
     kept, _, _ = find_checkpoint(run / STATE, 0)
     if kept is not None and before.ticket is None:
         raise SettingError(
-            f"pruning.ticket: with which file round 0 of {run} began is not known any more; restore run.json from a "
-            f"copy, or remove {kept}, so that round 0 is played from its beginning"
+            f"pruning.ticket: the file that round 0 of {run} began with is unknown; restore run.json from a "
+            f"copy, or remove {kept}, so that round 0 starts anew"
         )
 
 

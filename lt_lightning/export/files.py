@@ -1,9 +1,10 @@
-"""Write exported files, read them back, and check them before they take their place."""
+"""Name an export's files after the ticket, and write, read back and check each before it takes its place."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.runs.formatting import exact
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.storage.atomic import WriteError, write_whole, writing_to
+from lt_lightning.storage.regular import read_regular
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.numpy import build_network
 
@@ -118,3 +120,42 @@ def write_tokenizer(ticket: RoundTicket, path: Path) -> None:
     """Write the tokenizer for `Tokenizer.from_file`; with `data.tokenizer=spacy`, it expects spaCy's words."""
     with writing_to(path.parent):
         write_whole(path, ticket.tokenizer)
+
+
+_ENDING = ".safetensors"
+_MARK = "<!-- lt-lightning's model card of {name} -->"
+
+
+@dataclass(frozen=True)
+class Places:
+    """The files of an export."""
+
+    ticket: Path  # the packed ticket
+    card: Path  # its model card: `README.md`, unless another file has that name
+    picture: Path  # the card's figure
+    onnx: Path  # the ONNX graph
+    dense: Path  # the dense weights
+    tokenizer: Path  # the tokenizer
+
+    @classmethod
+    def beside(cls, ticket: Path) -> Places:
+        """Return the files that belong to a ticket."""
+        stem = ticket.name.removesuffix(_ENDING)
+        card = ticket.with_name("README.md")
+        if card.exists() and not is_card_of(card, ticket):
+            card = ticket.with_name(f"{stem}.README.md")
+        names = (f"{stem}_accuracy.png", f"{stem}.onnx", f"{stem}_dense{_ENDING}", f"{stem}_tokenizer.json")
+        return cls(ticket, card, *map(ticket.with_name, names))
+
+
+def mark_of(ticket: Path) -> str:
+    """Return the line that marks a card as that of a ticket."""
+    return _MARK.format(name=ticket.name)
+
+
+def is_card_of(card: Path, ticket: Path) -> bool:
+    """Return whether a file is the card of a ticket."""
+    try:
+        return mark_of(ticket) in read_regular(card, 2**24).decode()
+    except (OSError, ValueError):
+        return False
