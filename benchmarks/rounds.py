@@ -34,8 +34,8 @@ from lt_lightning.data.batches import Batch
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.experiment import run_experiment
-from lt_lightning.experiment.history import History
 from lt_lightning.experiment.hydra_main import fail
+from lt_lightning.experiment.measuring import History
 from lt_lightning.experiment.progress import ProgressCallback, RoundsDisplay
 from lt_lightning.experiment.round_checkpoint import RoundCheckpoint
 from lt_lightning.experiment.trainer import make_trainer

@@ -9,14 +9,14 @@ import json
 import math
 import re
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import count
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lt_lightning.errors import SettingError
-from lt_lightning.runtime.arguments import Parser, exit_code, start_program
+from lt_lightning.runtime.arguments import Parser, exit_code, start_program, whole_number
 from lt_lightning.runtime.terminal import complain, write
 
 BATCH = 256
@@ -45,25 +45,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(
         prog="python -m lt_lightning.predict",
         usage="%(prog)s [-h] [--version] [--top K] [--jsonl] [--batch N] FILE [TEXT ...]",
-        description="Classify texts with a ticket: those given or, without any, each line of stdin. Prints a line a "
-        "text: the most likely class and its probability, with a tab between.",
+        description="Classify texts with a ticket: the given ones or, without any, each line of stdin. Prints a line "
+        "per text: the most likely class and its probability, separated by a tab.",
     )
     parser.add_argument("ticket", metavar="FILE", nargs="?", help="what lt_lightning.export wrote")
     parser.add_argument("texts", metavar="TEXT", nargs="*", help="a text; after -- it may begin with a dash")
-    parser.add_argument("--top", metavar="K", type=_count, help="the K most likely classes (1; with --jsonl all)")
-    parser.add_argument(
-        "--jsonl",
-        action="store_true",
-        help="print a JSON object a text: text, prediction, probability, and the probabilities of all classes; a line "
-        "of stdin that begins with { is an object that has a text, and what else it has is handed through",
+    parser.add_argument("--top", metavar="K", type=whole_number(1), help="the K most likely classes (1; --jsonl: all)")
+    jsonl = (
+        "print a JSON object per text: text, prediction, probability, and the probabilities of all classes; a line of "
+        "stdin that begins with { is an object with a text, whose other fields are kept"
     )
-    parser.add_argument(
-        "--batch",
-        metavar="N",
-        type=_count,
-        help=f"how many texts are answered together ({BATCH}; on a terminal 1); the answers are the same, but for the "
-        "last digits of a recurrent network's",
+    parser.add_argument("--jsonl", action="store_true", help=jsonl)
+    batch = (
+        f"how many texts are classified together ({BATCH}; on a terminal 1); only the last digits of a recurrent "
+        "network's answers depend on it"
     )
+    parser.add_argument("--batch", metavar="N", type=whole_number(1), help=batch)
     words = sys.argv[1:] if arguments is None else list(arguments)
     end = words.index("--") if "--" in words else len(words)
     given = parser.parse_intermixed_args(words[:end])
@@ -88,7 +85,8 @@ def _answer_all(file: Path, texts: Sequence[str], given: Namespace) -> None:
         if sys.stdin.isatty():
             size = given.batch or 1
             complain("enter one text per line; Ctrl-D ends")
-    _write_utf_8()
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        reconfigure(encoding="utf-8", errors="backslashreplace")  # in any locale; lone surrogates as escapes
     for batch in _batches(questions, size):
         probabilities = ticket.predict([question.text for question in batch])
         orders = (-probabilities).argsort(axis=1, kind="stable")[:, : given.top or (None if given.jsonl else 1)]
@@ -124,19 +122,15 @@ def _arguments(texts: Iterable[str]) -> Iterator[Question]:
 def _lines(lines: Iterable[bytes], jsonl: bool) -> Iterator[Question]:
     # Keep no reference to a line while its text is answered: it may be long.
     try:
-        yield from map(_json_line if jsonl else _line_of_text, lines, count(1))
+        yield from map(_question, lines, count(1), repeat(jsonl))
     except OSError as error:
         raise SettingError(f"stdin: cannot be read ({error.strerror}); pass them as arguments") from None
 
 
-def _line_of_text(line: bytes, number: int) -> Question:
+def _question(line: bytes, number: int, jsonl: bool) -> Question:
     text = _text(line, number)
-    return Question(text, {"text": text})
-
-
-def _json_line(line: bytes, number: int) -> Question:
-    text = _text(line, number)
-    return _entry(text, number) if text.lstrip(" \t\r").startswith("{") else Question(text, {"text": text})
+    is_object = jsonl and text.lstrip(" \t\r").startswith("{")
+    return _entry(text, number) if is_object else Question(text, {"text": text})
 
 
 def _text(line: bytes, number: int) -> str:
@@ -185,19 +179,6 @@ def _batches(questions: Iterable[Question], size: int) -> Iterator[list[Question
         yield batch
     if wrong is not None:
         raise wrong
-
-
-def _write_utf_8() -> None:
-    """Write UTF-8 in any locale, lone surrogates as escapes."""
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(encoding="utf-8", errors="backslashreplace")
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:10]) <= 1_000_000_000 and len(text) <= 10):
-        raise ArgumentTypeError(f"{text[:40]!r} must be a whole number >= 1")
-    return int(text)
 
 
 if __name__ == "__main__":

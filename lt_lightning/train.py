@@ -6,19 +6,13 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lt_lightning.config.messages import describe_error
 from lt_lightning.config.typed_paths import typed_in
 from lt_lightning.errors import ResumableError, SettingError
 from lt_lightning.experiment.hydra_main import fail, hide_progress_bars_in_pipes, keeps_tracebacks, run_hydra
-from lt_lightning.experiment.launch import find_launch
-from lt_lightning.experiment.resume.compare import (
-    how_to_go_on,
-    is_begun,
-    near,
-)
-from lt_lightning.experiment.start_run import filled_in, goes_on, start_run
+from lt_lightning.experiment.resume.compare import describe_stop, how_to_go_on, near
+from lt_lightning.experiment.start_run import filled_in, find_launch, goes_on, start_run
 from lt_lightning.experiment.transfer.fitting import read_ticket
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.runtime.arguments import start_program
@@ -34,9 +28,10 @@ log = logging.getLogger(__name__)
 
 
 def task(composed: DictConfig) -> None:
-    """One run: check the configuration, read the corpus, and only then load what is heavy and play the rounds."""
+    """Run one job: check the configuration and load the corpus before torch is imported."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
+    from omegaconf import OmegaConf
 
     from lt_lightning.config.validation import read_config
 
@@ -52,10 +47,14 @@ def task(composed: DictConfig) -> None:
         config = typed_in(start, config) if has_moved else config
         launch = find_launch(config.trainer, os.environ)
         hide_progress_bars_in_pipes()
-        logs = {key: _plain(getattr(hydra, key)) for key in ("job_logging", "verbose")}
+        verbose = hydra.verbose  # true, or a name, or a list of names
+        logs = {
+            "job_logging": OmegaConf.to_container(hydra.job_logging, resolve=True),
+            "verbose": list(verbose) if OmegaConf.is_list(verbose) else verbose,
+        }
         job = Job(config, run, filled_in(hydra.overrides.task), logs)
         if (in_sweep or config.resume is not None) and not goes_on(job):
-            read_ticket(config)  # says at once what is wrong with it; of a run alone it is said before it begins
+            read_ticket(config)  # refuse at once; `prepare_run` does so for a single new run
         start_run(job, launch)
     except BaseException as error:
         if (stopped := interruption(error)) is not None:
@@ -66,9 +65,7 @@ def task(composed: DictConfig) -> None:
             error = ResumableError(CLOSED)
         if not isinstance(error, (SettingError, LotteryError)):
             raise
-        message = describe_error(error)
-        if isinstance(error, ResumableError) and is_begun(run):
-            message = f"{message}; {how_to_go_on(run, start)}"
+        message = describe_stop(error, run, start)
         # At INFO the traceback goes to the log alone: the terminal shows warnings and worse.
         log.info("stopped: %s", message, exc_info=error)
         if in_sweep:
@@ -77,13 +74,6 @@ def task(composed: DictConfig) -> None:
         if keeps_tracebacks():
             raise
         fail(message, speak=launch.rank == 0)
-
-
-def _plain(setting: Any) -> Any:
-    """A setting of Hydra's without what makes it part of a configuration."""
-    from omegaconf import OmegaConf
-
-    return OmegaConf.to_container(setting, resolve=True) if OmegaConf.is_config(setting) else setting
 
 
 if __name__ == "__main__":

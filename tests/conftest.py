@@ -22,7 +22,7 @@ from lt_lightning.config.messages import explain
 from lt_lightning.config.schema import Config, register_schema
 from lt_lightning.config.validation import read_config
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.loading import check_strings
+from lt_lightning.experiment.start_run import check_strings
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -23,7 +23,7 @@ def train(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
         "experiment: there is no 'lt_agnwes'; did you mean lt_agnews?; choose +experiment=…",
     ),
     (["expriment=quickstart"], "expriment: to choose an experiment write +experiment=NAME"),
-    (["data=nosuch"], "data: there is no 'nosuch'; choose data=… from agnews, custom, files, imdb, names, pairs, pydocs"),
+    (["data=nosuch"], "data: there is no 'nosuch'; choose data=… from agnews, custom, files, imdb, names, pairs"),
     (["+pruning.amont=0.3"], "pruning.amont: no such setting"),
     (["pruning.rounds=many"], "pruning.rounds: 'many' is not a whole number; give one"),
     (["pruning.amount=1.5"], "pruning.amount: 1.5 is not between 0 and 1"),

@@ -15,8 +15,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lt_lightning.config.schema import TrainerConfig
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.environment import find_environment
-from lt_lightning.experiment.trainer import make_trainer
+from lt_lightning.experiment.trainer import find_environment, make_trainer
 from lt_lightning.models import Learner
 from lt_lightning.runtime.job import Launch
 from trials.kills import outcome

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from lt_lightning import Ticket
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.data.module import TextDataModule
-from lt_lightning.experiment.transfer.first_weights import first_values
+from lt_lightning.experiment.transfer.starting import first_values
 from lt_lightning.export.__main__ import main
 from lt_lightning.lottery import derive_seed
 from lt_lightning.models import build_learner

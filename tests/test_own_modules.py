@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Subset, TensorDataset
 from lt_lightning.config.schema import Config
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.experiment import run_experiment
-from lt_lightning.experiment.loading import load
+from lt_lightning.experiment.start_run import load
 from lt_lightning.export.__main__ import main as export
 from lt_lightning.models.build import build_network
 from lt_lightning.report.__main__ import main as report

@@ -18,7 +18,7 @@ from lt_lightning.config.schema import TrainerConfig
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.experiment import run_experiment
-from lt_lightning.experiment.launch import find_launch
+from lt_lightning.experiment.start_run import find_launch
 from lt_lightning.runs.records import Record, read_records
 from lt_lightning.runtime.job import Job, Launch
 from lt_lightning.runtime.launcher import supervise
@@ -190,7 +190,7 @@ def test_a_run_in_two_processes_that_was_killed_goes_on_to_the_same_bytes(start,
     ranks = workers(killed.pid)
     os.kill(ranks[1], signal.SIGKILL)
     _, errors = killed.communicate(timeout=60)
-    assert errors.endswith("; go on with: python -m lt_lightning.train resume=killed\n")
+    assert errors.endswith("; resume with: python -m lt_lightning.train resume=killed\n")
     resumed = subprocess.run(
         [sys.executable, "-m", "lt_lightning.train", "resume=killed"], cwd=tmp_path, capture_output=True, text=True,
         check=False,
@@ -221,7 +221,7 @@ def test_an_interrupt_from_the_keyboard_is_the_supervisors_affair(start, tmp_pat
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert errors.startswith("stopped by Ctrl-C: go on with: python -m lt_lightning.train resume=outputs/endless/")
+    assert errors.startswith("stopped by Ctrl-C: resume with: python -m lt_lightning.train resume=outputs/endless/")
     assert errors.count("\n") == 1
     assert not any(is_running(pid) for pid in ranks)
 

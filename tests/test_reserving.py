@@ -14,9 +14,8 @@ from omegaconf import OmegaConf
 from lt_lightning.config.folder import config_folder
 from lt_lightning.config.schema import TrainerConfig, register_schema
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment import reserving
-from lt_lightning.experiment.job_folders import find_folder, read_folders, recover_records
-from lt_lightning.experiment.reserving import release, reserve
+from lt_lightning.experiment import folders
+from lt_lightning.experiment.folders import find_folder, read_folders, recover_records, release, reserve
 from lt_lightning.experiment.start_check import CheckConfig
 from lt_lightning.storage.lock import hold
 from trials.kills import SMALL, write_corpus
@@ -40,7 +39,7 @@ def test_a_stamped_name_that_is_taken_gives_a_free_sibling(tmp_path: Path) -> No
 
 def test_many_starts_at_once_get_a_folder_each(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(lambda _: reserving._make_new(tmp_path / "x" / "stamp")[0], range(64)))
+        found = list(pool.map(lambda _: folders._make(tmp_path / "x" / "stamp", True)[0], range(64)))
     assert len(set(found)) == 64
     assert all(folder.is_dir() for folder in found)
 
@@ -134,7 +133,7 @@ def test_folders_of_an_older_sweep_are_those_in_which_hydra_noted_the_jobs(tmp_p
 @pytest.mark.parametrize("trainer", ["default", "ddp", "gpu"])
 def test_a_sweep_is_reserved_whatever_devices_its_jobs_have(tmp_path, trainer, monkeypatch):
     asked: list[TrainerConfig] = []
-    monkeypatch.setattr("lt_lightning.experiment.launch._ask_lightning", lambda trainer: asked.append(trainer) or 2)
+    monkeypatch.setattr("lt_lightning.experiment.start_run._ask_lightning", lambda trainer: asked.append(trainer) or 2)
     register_schema()
     with initialize_config_dir(config_folder(), version_base="1.3"):
         config = compose("config", [f"hydra.sweep.dir={tmp_path / 'sweep'}", f"trainer={trainer}"], True)

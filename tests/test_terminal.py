@@ -196,5 +196,5 @@ def test_a_run_whose_reader_has_gone_stops_and_says_how_to_go_on(sweep: bool, tm
         said = "error: stdout: its reader has closed it; the run has stopped"
         assert (ran.returncode, ran.stderr.splitlines()) == (
             2,
-            [f"{said}; go on with: python -m lt_lightning.train resume=run"],
+            [f"{said}; resume with: python -m lt_lightning.train resume=run"],
         )

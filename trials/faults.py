@@ -126,7 +126,7 @@ _RESULTS = (
         "if seal_json(content) != text or (", "if (",
         "tests/results/test_rounds.py::test_a_record_is_read_as_it_was_written_and_no_other_way"),
     fault("a checkpoint's checksum is not compared", "lt_lightning/experiment/round_checkpoint.py",
-        "if _checksum(path) == match[3]:", "if path.stat().st_size:",
+        "if _checksum(path) == checksum:", "if path.stat().st_size:",
         "tests/resume/test_interruption.py::test_a_changed_checkpoint_is_named_and_the_one_before_is_found"),
 )  # fmt: skip
 
@@ -169,7 +169,7 @@ _FILES = (
 )  # fmt: skip
 
 _RESUMING = (
-    fault("the environment decides which process writes", "lt_lightning/experiment/launch.py",
+    fault("the environment decides which process writes", "lt_lightning/experiment/start_run.py",
         "if launcher is None or max(count, 1) * nodes == 1:", "if launcher is None:",
         "tests/test_processes.py::test_a_run_of_one_process_is_alone_whatever_the_environment_says"),
     fault("a checkpoint of round 0 lacks the weights to rewind to", "lt_lightning/experiment/round.py",
@@ -188,10 +188,10 @@ _RESUMING = (
 )  # fmt: skip
 
 _STARTING = (
-    fault("two starts share a folder", "lt_lightning/experiment/reserving.py",
+    fault("two starts share a folder", "lt_lightning/experiment/folders.py",
         "    try:\n        folder.mkdir()\n", "    try:\n        folder.mkdir(exist_ok=True)\n",
         "tests/test_reserving.py::test_many_starts_at_once_get_a_folder_each"),
-    fault("a failed start leaves its folder", "lt_lightning/experiment/reserving.py",
+    fault("a failed start leaves its folder", "lt_lightning/experiment/folders.py",
         "if failed and one.ours:", "if False:",
         "tests/test_reserving.py::test_a_failed_start_leaves_neither_folder_nor_the_parents_it_made"),
     fault("a record may run code", "lt_lightning/experiment/resume/trust.py",

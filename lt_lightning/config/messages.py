@@ -36,10 +36,12 @@ _WRITE = "write key=value without blanks, and quotes around odd characters"
 
 def explain(error: BaseException) -> str:
     """Return the one line for what Hydra or OmegaConf raised."""
-    from hydra.errors import InstantiationException  # waits for Hydra
+    from hydra.errors import InstantiationException, OverrideParseException  # waits for Hydra
 
     if isinstance(error, InstantiationException):
         return explain_instantiation(error)
+    if isinstance(error, OverrideParseException):
+        return f"cannot read {error.override} on the command line; {_WRITE}"
     text = "\n".join(str(part) for part in (error, error.__cause__) if part is not None)
     if said := _of_choices(text) or _of_the_line(text):
         return said

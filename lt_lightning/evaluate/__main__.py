@@ -5,25 +5,15 @@ Imports `datasets` and matplotlib only after the command line is checked, and no
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lt_lightning.errors import SettingError
-from lt_lightning.runtime.arguments import Parser, exit_code, start_program
+from lt_lightning.runtime.arguments import Parser, exit_code, start_program, whole_number
 from lt_lightning.runtime.terminal import write
-
-if TYPE_CHECKING:
-    from lt_lightning.evaluate.evaluation import Evaluated
-    from lt_lightning.evaluate.request import Request
-    from lt_lightning.tickets.ticket import Ticket
-
-BATCH = 1000
-"""The number of texts that are converted to Python strings at a time."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,45 +24,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "most confident mistakes, as a table, evaluation.json and evaluation.html.",
     )
     parser.add_argument("ticket", metavar="FILE", type=Path, help="a ticket that python -m lt_lightning.export wrote")
-    parser.add_argument(
-        "settings",
-        metavar="KEY=VALUE",
-        nargs="*",
-        help="data=FILE (.csv, .tsv, .jsonl, .parquet), data=FOLDER with train and test, or data=NAME as in training "
+    settings = (
+        "data=FILE (.csv, .tsv, .jsonl, .parquet), data=FOLDER with train and test, or data=NAME as in training "
         "(pydocs, agnews, imdb, names), with data.path=, data.text_column=, data.label_column=, data.class_names=, "
-        "data.delimiter=, data.limit=; split=test (default; of a file: all rows), train or valid",
+        "data.delimiter=, data.limit=; split=test (default; of a file: all rows), train or valid"
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FOLDER",
-        type=Path,
-        help="the folder for evaluation.json, evaluation.html and the figures (default: beside the ticket, "
-        "<ticket>_<data>_<split>)",
-    )
-    parser.add_argument(
-        "--mistakes",
-        metavar="N",
-        type=_count,
-        default=10,
-        help="how many of the most confident mistakes to show (default: 10)",
-    )
+    parser.add_argument("settings", metavar="KEY=VALUE", nargs="*", help=settings)
+    folder = "the folder for the results (default: beside the ticket, <ticket>_<data>_<split>)"
+    parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, help=folder)
+    mistakes = "how many of the most confident mistakes to show (default: 10)"
+    parser.add_argument("--mistakes", metavar="N", type=whole_number(0), default=10, help=mistakes)
     given = parser.parse_intermixed_args(arguments)
-    return exit_code(lambda: _show(*_evaluate(given.ticket, given.settings, given.output, given.mistakes)))
+    return exit_code(lambda: _evaluate(given.ticket, given.settings, given.output, given.mistakes))
 
 
-def _show(page: Path, said: str) -> None:
-    write(*said.split("\n"), "", str(page))
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 7):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number of mistakes, such as 10")
-    return int(text)
-
-
-def _evaluate(file: Path, settings: Sequence[str], output: Path | None, mistakes: int) -> tuple[Path, str]:
-    """Return the path of the page, and the text for the terminal."""
+def _evaluate(file: Path, settings: Sequence[str], output: Path | None, mistakes: int) -> None:
+    """Evaluate a ticket, and print the results and the path of the page."""
     from lt_lightning.tickets.ticket import Ticket
 
     ticket = Ticket.load(file)
@@ -82,7 +49,10 @@ def _evaluate(file: Path, settings: Sequence[str], output: Path | None, mistakes
     request = read_request(settings)
     part = "" if request.split is None else f"_{request.split}"
     folder = file.with_name(f"{file.stem}_{request.name}{part}") if output is None else output
-    _check_folder(folder)
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise SettingError(f"--output: {folder} is not a folder; give another")
+    from lt_lightning.evaluate.evaluation import evaluate_ticket
+
     hide_progress_bars_in_pipes()
     evaluated = evaluate_ticket(ticket, file.name, request, mistakes)
     from lt_lightning.evaluate.report import write_evaluation
@@ -90,51 +60,8 @@ def _evaluate(file: Path, settings: Sequence[str], output: Path | None, mistakes
 
     # 0 in a pipe or a file, unless COLUMNS says otherwise.
     width = shutil.get_terminal_size((0, 0)).columns or None
-    return write_evaluation(evaluated, folder), evaluation_text(evaluated, width)
-
-
-def evaluate_ticket(ticket: Ticket, name: str, request: Request, mistakes: int = 10) -> Evaluated:
-    """Compare a ticket's predictions with the labels of texts.
-
-    Args:
-        ticket: the ticket.
-        name: the name of its file.
-        request: the texts.
-        mistakes: the number of most confident mistakes to keep.
-
-    Raises:
-        SettingError: the texts cannot be read, or have labels that the ticket does not know.
-    """
-    import numpy as np
-
-    from lt_lightning.evaluate.evaluation import Evaluated
-    from lt_lightning.evaluate.request import read_texts
-    from lt_lightning.tickets.scores import evaluate
-
-    about = ticket.packed.about
-    texts = read_texts(request, ticket.class_names, about)
-    logits = np.concatenate([ticket.logits(batch) for batch in texts.batches(BATCH)])
-    found = evaluate(logits, texts.labels, mistakes)
-    rows = [mistake.row for mistake in found.mistakes]
-    return Evaluated(
-        ticket=name,
-        about=about,
-        class_names=ticket.class_names,
-        data=request.name if request.file or request.data.name == "files" else request.data.name,
-        source=texts.source,
-        split=request.split,
-        dropped=texts.dropped,
-        fingerprint=texts.fingerprint,
-        evaluation=found,
-        numbers=texts.numbers[rows].tolist(),
-        texts=texts.texts(rows),
-    )
-
-
-def _check_folder(folder: Path) -> None:
-    """Raise a `SettingError` if a file is in the place of the output folder."""
-    if os.path.lexists(folder) and not folder.is_dir():
-        raise SettingError(f"--output: {folder} is not a folder; give another")
+    page = write_evaluation(evaluated, folder)
+    write(*evaluation_text(evaluated, width).split("\n"), "", str(page))
 
 
 if __name__ == "__main__":

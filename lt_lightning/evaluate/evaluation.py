@@ -1,103 +1,122 @@
-"""A ticket evaluated: on what, by whom, what came of it, and what of that is put into words and JSON."""
+"""Evaluate a ticket, compare the result with the run's own, and convert it to JSON."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
+from lt_lightning.evaluate.request import Request, read_texts
 from lt_lightning.report import facts
 from lt_lightning.runs.confusion import Counts
 from lt_lightning.runs.formatting import percent
-from lt_lightning.tickets.scores import Evaluation
+from lt_lightning.tickets.scores import Evaluation, evaluate
+from lt_lightning.tickets.ticket import Ticket
 
 FORMAT = "lt-lightning evaluation 1"
 LONGEST = 2000
-"""So many letters of a text are kept: it may be a book."""
+"""The number of characters of a text that are kept: it may be a book."""
+
+_BATCH = 1000  # texts that are converted to Python strings at a time
+
+_KEPT = (
+    "experiment", "run", "corpus", "seed", "round", "sparsity", "alive", "total", "values", "test_acc", "tested_on",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What there is to say.
+    """An evaluated ticket."""
 
-    Attributes:
-        ticket: the name of its file.
-        about: what the ticket says of itself.
-        class_names: its classes.
-        data: what people call the rows.
-        source: where they were read from.
-        split: which part of it; None of a single file.
-        dropped: how many rows without text or label were left out.
-        fingerprint: what tells the rows, with their labels, from any others.
-        evaluation: the numbers.
-        numbers: of the row of each mistake, its number as people count.
-        texts: the text of each mistake.
-    """
-
-    ticket: str
-    about: Mapping[str, Any]
-    class_names: Sequence[str]
-    data: str
-    source: str
-    split: str | None
-    dropped: int
-    fingerprint: str
-    evaluation: Evaluation
-    numbers: Sequence[int]
-    texts: Sequence[str]
+    ticket: str  # the name of its file
+    about: Mapping[str, Any]  # the ticket's metadata
+    class_names: Sequence[str]  # its classes
+    data: str  # the name of the rows
+    source: str  # where they were read from
+    split: str | None  # the part of the corpus; None for a single file
+    dropped: int  # the number of rows without text or label
+    fingerprint: str  # the fingerprint of rows and labels
+    evaluation: Evaluation  # the scores
+    numbers: Sequence[int]  # for each mistake its row, counted from 1
+    texts: Sequence[str]  # for each mistake its text
 
     @property
     def rows(self) -> str:
-        """What the rows are, e.g. `AG News, test`."""
+        """Return the name of the rows, e.g. `AG News, test`."""
         return self.data if self.split is None else f"{self.data}, {self.split}"
 
     @property
     def density(self) -> float:
-        """The share of the ticket's weights that are alive; NaN where it does not say."""
+        """Return the share of the ticket's weights that are alive; NaN if it is not recorded."""
         sparsity = self.about.get("sparsity")
         return 1 - sparsity if isinstance(sparsity, float) else float("nan")
 
     @property
     def counts(self) -> Counts:
-        """The confusion as pairs of classes and how many rows each has, none that has none."""
+        """Return the number of rows per pair of class and predicted class, without zeros."""
         found = enumerate(self.evaluation.confusion.tolist())
         return {(label, taken): count for label, row in found for taken, count in enumerate(row) if count}
 
     @property
     def names(self) -> list[str]:
-        """The classes' names as they can be seen."""
+        """Return the classes' names with invisible characters shown."""
         return [facts.visible(facts.say(name)) for name in self.class_names]
 
+    @property
+    def _is_halved(self) -> bool:
+        """Return whether the weights were rounded, and measured again on the whole test split."""
+        return self.about.get("values") == "float16" and isinstance(self.about.get("half_test_acc"), float)
 
-def has_same_rows(evaluated: Evaluated) -> bool:
-    """Return whether the rows are those of the run's test split."""
-    content = evaluated.about.get("fingerprint")
-    return isinstance(content, Mapping) and content.get("test") == evaluated.fingerprint
+    @property
+    def tested_part(self) -> Any:
+        """Return which rows of the test split the run measured on, if not all."""
+        return None if self._is_halved else self.about.get("tested_on")
+
+    @property
+    def run_accuracy(self) -> float | None:
+        """Return the accuracy that the run measured on these rows, or on a part of them; None if on others."""
+        content = self.about.get("fingerprint")
+        measured = self.about.get("half_test_acc" if self._is_halved else "test_acc")
+        same = isinstance(content, Mapping) and content.get("test") == self.fingerprint
+        return measured if same and isinstance(measured, float) and math.isfinite(measured) else None
 
 
-def _is_halved(evaluated: Evaluated) -> bool:
-    """Return whether the weights were rounded, and measured again on the whole test split."""
-    return evaluated.about.get("values") == "float16" and isinstance(evaluated.about.get("half_test_acc"), float)
+def evaluate_ticket(ticket: Ticket, name: str, request: Request, mistakes: int = 10) -> Evaluated:
+    """Compare a ticket's predictions with the labels of texts; `name` is its file's, `mistakes` the number to keep.
 
-
-def _measured_by_the_run(evaluated: Evaluated) -> Any:
-    return evaluated.about.get("half_test_acc" if _is_halved(evaluated) else "test_acc")
-
-
-def _tested_part(evaluated: Evaluated) -> Any:
-    """Return which rows of the test split the run measured on, if not all."""
-    return None if _is_halved(evaluated) else evaluated.about.get("tested_on")
+    Raises:
+        SettingError: the texts cannot be read, or have labels that the ticket does not know.
+    """
+    texts = read_texts(request, ticket.class_names, ticket.packed.about)
+    logits = np.concatenate([ticket.logits(batch) for batch in texts.batches(_BATCH)])
+    found = evaluate(logits, texts.labels, mistakes)
+    rows = [mistake.row for mistake in found.mistakes]
+    return Evaluated(
+        ticket=name,
+        about=ticket.packed.about,
+        class_names=ticket.class_names,
+        data=request.name if request.file or request.data.name == "files" else request.data.name,
+        source=texts.source,
+        split=request.split,
+        dropped=texts.dropped,
+        fingerprint=texts.fingerprint,
+        evaluation=found,
+        numbers=texts.numbers[rows].tolist(),
+        texts=texts.texts(rows),
+    )
 
 
 def agreement(evaluated: Evaluated) -> str:
-    """How the accuracy compares with the run's own, where the rows are those that it tested on; else nothing."""
-    measured, found, part = _measured_by_the_run(evaluated), evaluated.evaluation, _tested_part(evaluated)
-    if not has_same_rows(evaluated) or not isinstance(measured, float) or not math.isfinite(measured):
+    """Compare the accuracy with the run's own in a sentence; empty if the run tested on other rows."""
+    measured, found = evaluated.run_accuracy, evaluated.evaluation
+    if measured is None:
         return ""
-    if part:
-        return f"The run measured {percent(measured)}, on {facts.say(part)} alone."
-    # The run kept a share in single precision; so many rows it was.
+    if evaluated.tested_part:
+        return f"The run measured {percent(measured)}, on {facts.say(evaluated.tested_part)} alone."
+    # The run kept a share in single precision; from it follows the number of rows.
     apart = found.right - round(measured * found.rows)
     if apart == 0:
         return f"The run tested on these rows, and measured the same: {percent(measured)}."
@@ -108,17 +127,18 @@ def agreement(evaluated: Evaluated) -> str:
 
 
 def as_json(evaluated: Evaluated) -> dict[str, Any]:
-    """All of it as plain values; what is not defined, such as the recall of a class without rows, is null."""
+    """Return the evaluation as plain values; undefined ones, such as the recall of a class without rows, are null."""
     found, names = evaluated.evaluation, list(evaluated.class_names)
+    scores = ("rows", "taken", "right", "precision", "recall", "f1")
     return {
         "format": FORMAT,
-        "ticket": {"file": evaluated.ticket, **{key: evaluated.about.get(key) for key in _TOLD}},
+        "ticket": {"file": evaluated.ticket, **{key: evaluated.about.get(key) for key in _KEPT}},
         "data": {
             "name": evaluated.data,
             "source": evaluated.source,
             "split": evaluated.split,
             "fingerprint": evaluated.fingerprint,
-            "tested_by_the_run": bool(agreement(evaluated)) and not _tested_part(evaluated),
+            "tested_by_the_run": evaluated.run_accuracy is not None and not evaluated.tested_part,
             "dropped": evaluated.dropped,
         },
         "rows": found.rows,
@@ -129,28 +149,11 @@ def as_json(evaluated: Evaluated) -> dict[str, Any]:
         "calibration_error": found.calibration_error,
         "class_names": names,
         "classes": [
-            {
-                "name": name,
-                "rows": score.rows,
-                "taken": score.taken,
-                "right": score.right,
-                "precision": _defined(score.precision),
-                "recall": _defined(score.recall),
-                "f1": _defined(score.f1),
-            }
+            {"name": name, **{key: _defined(getattr(score, key)) for key in scores}}
             for name, score in zip(names, found.classes, strict=True)
         ],
         "confusion": found.confusion.tolist(),
-        "reliability": [
-            {
-                "low": bin.low,
-                "high": bin.high,
-                "rows": bin.rows,
-                "confidence": _defined(bin.confidence),
-                "accuracy": _defined(bin.accuracy),
-            }
-            for bin in found.bins
-        ],
+        "reliability": [{key: _defined(value) for key, value in asdict(bin).items()} for bin in found.bins],
         "mistakes": [
             {
                 "row": number,
@@ -162,11 +165,6 @@ def as_json(evaluated: Evaluated) -> dict[str, Any]:
             for mistake, number, text in zip(found.mistakes, evaluated.numbers, evaluated.texts, strict=True)
         ],
     }
-
-
-_TOLD = (
-    "experiment", "run", "corpus", "seed", "round", "sparsity", "alive", "total", "values", "test_acc", "tested_on",
-)  # fmt: skip
 
 
 def _defined(value: float) -> float | None:

@@ -1,7 +1,4 @@
-"""Parse the command line of `evaluate` into texts with labels.
-
-`data=` and `data.KEY=` mean the same as in training: they are composed from the same configuration. Imports no torch.
-"""
+"""Parse the command line of `evaluate` into texts with labels; `data=` means the same as in training. No torch."""
 
 from __future__ import annotations
 
@@ -32,19 +29,12 @@ _THE_TICKETS = ("tokenizer", "max_vocab", "max_length", "batch_size", "num_worke
 
 @dataclass(frozen=True)
 class Request:
-    """The texts to evaluate on.
+    """The texts to evaluate on."""
 
-    Attributes:
-        name: the name for files: `agnews`, or a file's or folder's name.
-        data: the `data` group, checked.
-        file: a single file to read entirely; None for a corpus.
-        split: the part of the corpus; None for a file.
-    """
-
-    name: str
-    data: TextConfig
-    file: Path | None
-    split: str | None
+    name: str  # the name for files: `agnews`, or a file's or folder's name
+    data: TextConfig  # the `data` group, checked
+    file: Path | None  # a single file to read entirely; None for a corpus
+    split: str | None  # the part of the corpus; None for a file
 
 
 def read_request(words: Sequence[str]) -> Request:
@@ -75,12 +65,7 @@ def read_request(words: Sequence[str]) -> Request:
 
 
 def read_texts(request: Request, names: Sequence[str], about: Mapping[str, Any]) -> LabelledTexts:
-    """Read the requested texts.
-
-    Args:
-        request: the request.
-        names: the ticket's classes.
-        about: the ticket's metadata.
+    """Read the requested texts for a ticket with these classes and this metadata.
 
     Raises:
         SettingError: the texts cannot be read, or have labels that the ticket does not know.
@@ -143,35 +128,23 @@ def _check_path(data: str, path: Path) -> None:
 
 def _compose(overrides: Sequence[str], settings: Mapping[str, str]) -> TextConfig:
     """Return the `data` group, composed as in training."""
-    from hydra import compose, initialize_config_dir
-    from hydra.errors import HydraException, OverrideParseException
-    from omegaconf.errors import OmegaConfBaseException
+    from omegaconf import OmegaConf
 
-    from lt_lightning.config.messages import explain
-    from lt_lightning.config.schema import register_schema
     from lt_lightning.config.sources import DataKind
     from lt_lightning.config.validation import read_config
+    from lt_lightning.experiment.hydra_main import compose_config
 
     # Paths may have any characters, so they bypass Hydra's grammar.
     paths = {key: settings[key] for key in ("data.path", "data.hub") if key in settings}
     others = [quote(f"{key}={value}") for key, value in settings.items() if key not in paths]
-    register_schema()
-    try:
-        with initialize_config_dir(config_folder(), version_base="1.3"):
-            composed: Any = compose("config", [*overrides, *others])
-        if DataKind(composed.data.kind).is_pairs:
-            raise SettingError(
-                f"data: {composed.data.name} has pairs of strings, and a ticket classifies texts; give labelled texts"
-            )
-        for key, path in paths.items():
-            composed.data[key.removeprefix("data.")] = path
-        config = read_config(composed).data
-    except OverrideParseException as error:
-        raise SettingError(
-            f"cannot read {error.override} on the command line; write key=value, and quotes around odd characters"
-        ) from error
-    except (HydraException, OmegaConfBaseException) as error:
-        raise SettingError(explain(error)) from error
+    composed = compose_config([*overrides, *others])
+    own = "kind" not in composed.data
+    if own or DataKind(composed.data.kind).is_pairs:
+        name, content = composed.data.get("name", "custom"), "batches of its own" if own else "pairs of strings"
+        raise SettingError(f"data: {name} has {content}, and a ticket classifies texts; give labelled texts")
+    for key, path in paths.items():
+        OmegaConf.update(composed, key, path, force_add=True)
+    config = read_config(composed).data
     if config.label_column is None:
         raise SettingError("data.label_column: null leaves nothing to compare with; name the label column")
     return config

@@ -1,4 +1,4 @@
-"""An evaluation as plain text. Only what a terminal shows in its place: no control characters, whatever texts hold."""
+"""Format an evaluation for the terminal, without control characters, whatever the texts hold."""
 
 from __future__ import annotations
 
@@ -13,19 +13,16 @@ from lt_lightning.runs.formatting import loss, percent
 from lt_lightning.runtime.layout import table, table_width
 
 _NAME, _TEXT = 16, 60  # columns of a terminal
-_LEAST_TEXT = 20  # with less room beside the numbers, a text stands below them
-_MATRIX = 8  # classes whose confusion is shown
+_LEAST_TEXT = 20  # with less room beside the numbers, texts are printed below them
+_MATRIX = 8  # the most classes whose confusion is shown
 
 
 def evaluation_text(evaluated: Evaluated, width: int | None = None) -> str:
-    """Return the rates, the classes, the confusion of few classes and the most confident mistakes.
+    """Return rates, classes, the confusion of few classes and the most confident mistakes, in lines.
 
     Args:
         evaluated: the evaluation.
-        width: the columns of the terminal, to which tables are folded; None leaves them as wide as they are.
-
-    Returns:
-        Lines without a line end at the last.
+        width: the columns of the terminal, to which tables are folded; None folds nothing.
     """
     found = evaluated.evaluation
     dropped = f", {evaluated.dropped:,} without text or label left out" if evaluated.dropped else ""
@@ -53,7 +50,7 @@ def evaluation_text(evaluated: Evaluated, width: int | None = None) -> str:
 
 
 def _confusion(evaluated: Evaluated, names: list[str], width: int | None) -> str:
-    """Return how many rows of a class were taken for which; where names have no room, columns have their numbers."""
+    """Return the confusion matrix; if names do not fit, columns are headed by numbers."""
 
     def rows(labels: list[str], headings: list[str]) -> list[tuple[str, ...]]:
         counts = [[f"{count:,}" for count in row] for row in evaluated.evaluation.confusion.tolist()]
@@ -82,14 +79,14 @@ def _mistakes(evaluated: Evaluated, names: list[str], width: int | None) -> str:
 
 
 def _short(text: str, length: int = 100) -> str:
-    """Return the beginning of a text that takes at most `length` columns, in one line, of letters with ink."""
+    """Return the beginning of a text in one line of at most `length` columns, without invisible characters."""
     seen = " ".join("".join(letter if letter.isprintable() else " " for letter in text[: 4 * length]).split())
     seen = seen if len(text) <= 4 * length else f"{seen}…"
     return seen if cell_len(seen) <= length else f"{set_cell_size(seen, length - 1).rstrip()}…"
 
 
 def _wrap(text: str, width: int | None) -> str:
-    """Return a text in lines of at most `width` columns, broken between words; None leaves it in one line."""
+    """Return a text in lines of at most `width` columns, broken between words; None breaks nothing."""
     if width is None:
         return text
     lines = Text(text).wrap(Console(file=io.StringIO()), width)

@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lt_lightning.config.folder import config_folder
-from lt_lightning.config.messages import describe_error, explain
 from lt_lightning.config.quoting import quote
-from lt_lightning.errors import ResumableError, SettingError
-from lt_lightning.experiment.launch import find_launch
-from lt_lightning.experiment.reserving import release
+from lt_lightning.errors import SettingError
+from lt_lightning.experiment.folders import release
+from lt_lightning.experiment.hydra_main import compose_config
 from lt_lightning.experiment.resume.command import resumed_arguments
-from lt_lightning.experiment.resume.compare import how_to_go_on, is_begun
+from lt_lightning.experiment.resume.compare import describe_stop
 from lt_lightning.experiment.start_check import prepare_run
-from lt_lightning.experiment.start_run import filled_in, start_run
+from lt_lightning.experiment.start_run import filled_in, find_launch, start_run
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.runtime.job import Job
 from lt_lightning.runtime.logs import LineFormatter, LogFile
@@ -48,14 +46,14 @@ class Result:
 
     @property
     def records(self) -> DataFrame:
-        """The rows of `results.csv`, a row per round; accuracies and sparsity are fractions."""
+        """Return `results.csv`, a row per round; accuracies and sparsity are fractions."""
         from pandas import read_csv
 
         return read_csv(self.path / "results.csv")
 
     @property
     def tickets(self) -> dict[int, Path]:
-        """The tickets on disk, by round; `tickets.keep` says which rounds keep theirs."""
+        """Return the paths of the tickets on disk by round; `tickets.keep` decides which are kept."""
         from lt_lightning.runs.rounds import ticket_path
 
         paths = {record.round: ticket_path(self.path, record.round) for record in self.rounds}
@@ -63,7 +61,7 @@ class Result:
 
 
 def run(*overrides: str) -> Result:
-    """Run a lottery in this process, or go on with one, and return its result.
+    """Run or resume a lottery in this process, and return its result.
 
     Settings are written as on the command line of `python -m lt_lightning.train`, one per argument. There is no `-m`:
     write a loop instead.
@@ -72,7 +70,7 @@ def run(*overrides: str) -> Result:
         overrides: such as `"+experiment=quickstart"`, `"pruning.rounds=2"`, `"resume=outputs/…"`.
 
     Raises:
-        SettingError: if a setting is unknown or out of its range, the data cannot be loaded, or the run cannot go on.
+        SettingError: a setting is unknown or out of its range, the data cannot be loaded, or the run cannot resume.
 
     >>> result = run("+experiment=quickstart", "pruning.rounds=2")  # doctest: +SKIP
     >>> result.records[["round", "sparsity", "test_acc"]]  # doctest: +SKIP
@@ -86,7 +84,7 @@ def run(*overrides: str) -> Result:
         for one in overrides:
             if one.startswith("-") or "=" not in one:
                 raise SettingError(f"{one}: not a setting; write key=value, and loop in Python instead of -m")
-        composed = _compose(resumed_arguments([quote(one) for one in overrides]))
+        composed = compose_config(resumed_arguments([quote(one) for one in overrides]), with_hydra=True)
         config = prepare_run(composed)
         folder = Path(composed.hydra.run.dir)
         task: Any = OmegaConf.to_container(composed.hydra.overrides.task, resolve=True)
@@ -95,35 +93,11 @@ def run(*overrides: str) -> Result:
             try:
                 start_run(job, find_launch(config.trainer, os.environ))
             except (SettingError, LotteryError) as error:
-                message = describe_error(error)
-                if isinstance(error, ResumableError) and is_begun(folder):
-                    message = f"{message}; {how_to_go_on(folder)}"
-                raise type(error)(message) from error
+                raise type(error)(describe_stop(error, folder)) from error
         failed = False
         return Result(folder, read_run(folder).records)
     finally:
         release(failed=failed)
-
-
-def _compose(overrides: list[str]) -> Any:
-    """Compose the configuration, Hydra's part included, and leave Hydra's global state as it was."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from lt_lightning.config.schema import register_schema
-
-    register_schema()
-    before = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(config_folder(), version_base="1.3"):
-            return compose("config", overrides, return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise SettingError(explain(error)) from error
-    finally:
-        GlobalHydra.instance().hydra = before
 
 
 @contextmanager

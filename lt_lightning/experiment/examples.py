@@ -1,23 +1,27 @@
-"""A trained network's answers to some texts, for the record."""
+"""Show a trained network's answers to some texts: in the records, and for letter models after each epoch."""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable, Sequence
 
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+
+from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.config.models import CharLM, ModelChoice
 from lt_lightning.data.tokenizer import SPECIAL_WORDS
 from lt_lightning.errors import SettingError
+from lt_lightning.experiment.measuring import History
+from lt_lightning.experiment.progress import RoundsDisplay
 from lt_lightning.experiment.subject import Subject
 from lt_lightning.models.tasks import DataModule
+from lt_lightning.runs.formatting import loss
 from lt_lightning.runs.records import ExampleRecord
 
 
 def check_prompt(model: ModelChoice, data: DataModule) -> None:
-    """Check that a language model's prompt can be read.
-
-    Raises:
-        SettingError: if it holds a letter that the vocabulary does not.
-    """
+    """Raise a `SettingError` if a language model's prompt has a letter that the vocabulary lacks."""
     if not isinstance(model, CharLM) or not model.prompt:
         return
     known = set(data.words[len(SPECIAL_WORDS) :])
@@ -39,3 +43,24 @@ def show_examples(subject: Subject, model: ModelChoice, seed: int, round: int) -
         return [ExampleRecord(round, *one) for one in examples]
     finally:
         module.train(training)
+
+
+@only_its_own_hooks
+class SpellingCallback(Checkpoint):
+    """Print a line per epoch: the validation loss and the network's answers.
+
+    Put it after `history`, which holds the loss: both are Checkpoints, and run after the module's own hooks.
+    """
+
+    def __init__(
+        self, display: RoundsDisplay, history: History, examples: Callable[[], Sequence[ExampleRecord]]
+    ) -> None:
+        self._display = display
+        self._history = history
+        self._examples = examples
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the line; validation of this epoch has already run."""
+        epoch = self._history.epochs[-1]
+        answers = "  ".join(one.answer for one in self._examples())
+        self._display.say(f"epoch {epoch.epoch:>3}  loss {loss(epoch.valid_loss)}  {answers}")

@@ -1,4 +1,4 @@
-"""An experiment from its settings to its report: data, network, rounds, records."""
+"""Run an experiment from its settings to its report: data, network, rounds, records."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from lt_lightning.data.batches import check_rows
 from lt_lightning.data.corpus import Corpus
 from lt_lightning.data.own_corpus import OwnCorpus
 from lt_lightning.data.sources.pairs import PairCorpus
-from lt_lightning.experiment.environment import find_environment
 from lt_lightning.experiment.examples import check_prompt
 from lt_lightning.experiment.exhaustion import check_rounds
-from lt_lightning.experiment.launch import find_launch
 from lt_lightning.experiment.progress import RoundsDisplay, Screen
 from lt_lightning.experiment.resume.compare import check_free, describe_before
 from lt_lightning.experiment.resume.restore import require_origin, resume_description, take_up
 from lt_lightning.experiment.round import run_round
 from lt_lightning.experiment.round_checkpoint import drop_checkpoints
+from lt_lightning.experiment.start_run import find_launch
 from lt_lightning.experiment.subject import build_subject, load_data
 from lt_lightning.experiment.summary import describe, summarize
+from lt_lightning.experiment.trainer import find_environment
 from lt_lightning.experiment.transfer.starting import find_start
 from lt_lightning.lottery import Settings, Start, derive_seed, prunable_parameters
 from lt_lightning.report.run import draw_report
@@ -56,26 +56,26 @@ def run_experiment(
 ) -> None:
     """Run all rounds that are not on disk yet, and write the run directory.
 
-    Each round, and each epoch, is on disk before the next begins, so that nothing is lost by an interruption.
+    Each round, and each epoch, is on disk before the next begins, so that an interruption loses nothing.
 
     Args:
         config: the settings.
         corpus: the data.
         run: the run directory.
         command: the overrides on the command line, for the record.
-        resuming: go on with the run in the directory; otherwise it must hold none.
-        environment: which of several processes this is, if a supervisor has started them; `rank_zero_only.rank` is set.
+        resuming: resume the run in the directory; otherwise it must hold none.
+        environment: describes the processes that a supervisor has started; `rank_zero_only.rank` is set.
 
     Raises:
-        SettingError: if the data, the model and the settings do not fit together, a loss is not finite, or something
-            cannot be written.
-        LotteryError: if the network and the pruning settings do not fit.
+        SettingError: the data, the model and the settings do not fit together, a loss is not finite, or a file cannot
+            be written.
+        LotteryError: the network and the pruning settings do not fit.
     """
     if environment is None:
         launch = find_launch(config.trainer, os.environ)
         environment = find_environment(launch)
         rank_zero_only.rank = launch.rank  # pyright: ignore[reportFunctionMemberAccess]
-    # Lightning took it from the environment's variables, which may be another launcher's.
+    # Lightning's own value comes from the environment's variables, which may be another launcher's.
     is_writer = rank_zero_only.rank == 0  # pyright: ignore[reportFunctionMemberAccess]
     data = load_data(config, corpus)
     pl.seed_everything(derive_seed(config.seed, "network"), verbose=False)
@@ -83,7 +83,7 @@ def run_experiment(
     _hush(deals_rows=subject.judged is None)
     check_prompt(config.model, data)
     played: list[PlayedRound] = list(find_standing(run).rounds) if resuming else []
-    # Once round 0 is over, all that is left of the ticket is in the run's own.
+    # Once round 0 is over, the run's own tickets have all that is needed.
     start, origin = (None, None) if played else find_start(config, subject.network, data.words)
     settings = lottery_settings(config)
     pruning = PruningCallback(submodule=subject.submodule, start=start, **vars(settings))
@@ -106,7 +106,7 @@ def run_experiment(
         with writing_to(run):
             set_aside_rounds(run, first=len(played))
             drop_checkpoints(run / STATE, keep=len(played) if resuming else None)
-            (run / "report.html").unlink(missing_ok=True)  # of fewer rounds; a run is over once there is one of all
+            (run / "report.html").unlink(missing_ok=True)  # it shows fewer rounds; `is_complete` looks for it
             write_description(run, description)
             write_tables(run, played)
             _drop_tickets(run, config, played, description)
@@ -142,7 +142,7 @@ def _drop_tickets(run: Path, config: Config, played: Sequence[PlayedRound], desc
 
 
 def _alive(network: nn.Module, settings: Settings, pruning: PruningCallback, start: Start | None) -> list[int]:
-    """Return how many entries of each prunable parameter are alive before the next round prunes."""
+    """Return the number of living entries of each prunable parameter before the next round prunes."""
     if pruning.round >= 0:
         return list(pruning.mask.counts.values())
     masks = {} if start is None else start.mask
@@ -151,20 +151,16 @@ def _alive(network: nn.Module, settings: Settings, pruning: PruningCallback, sta
 
 
 def _hush(*, deals_rows: bool) -> None:
-    """Silence advice of Lightning's that does not apply here.
-
-    Args:
-        deals_rows: whether the batches come from this package, which deals rows among processes.
-    """
+    """Silence Lightning's advice that does not apply; with `deals_rows`, this package deals rows among processes."""
     advice = [
         ".*LeafSpec.* is deprecated.*",  # between Lightning and torch
-        ".*The `srun` command is available.*",  # the settings say how many processes there are
+        ".*The `srun` command is available.*",  # the settings determine the number of processes
     ]
     if deals_rows:
         advice += [
             ".*does not have many workers.*",  # the texts are in memory already
-            ".*it is recommended to use `Trainer.devices=1.*",  # rows are dealt out once each, not padded
-            ".*recommended to use `self.log.*sync_dist=True.*",  # the metrics that are logged are synchronised already
+            ".*it is recommended to use `Trainer.devices=1.*",  # each row is dealt out once, none is padded
+            ".*recommended to use `self.log.*sync_dist=True.*",  # the logged metrics are synchronised already
         ]
     for one in advice:
         warnings.filterwarnings("ignore", message=one)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from lt_lightning.config.folder import config_folder
 from lt_lightning.config.instantiation import is_from
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.reserving import release
+from lt_lightning.experiment.folders import release
 from lt_lightning.runtime.arguments import VERSION, require_working_directory
 from lt_lightning.runtime.fast_import import prefer_installed
 from lt_lightning.runtime.signals import interruption, listen
@@ -27,9 +27,8 @@ _tracebacks = False
 def run_hydra(task: Callable[[Any], None]) -> None:
     """Run `task` under Hydra; print a user's mistake as one line on stderr and exit with code 2.
 
-    `resume=RUN` restores the arguments that RUN was started with. Ctrl-C, SIGTERM and SIGUSR1 print how to resume and
-    exit with code 130, 143 or 138. A start that fails before its run began leaves no folder. `HYDRA_FULL_ERROR=1` in
-    the environment keeps tracebacks.
+    Ctrl-C, SIGTERM and SIGUSR1 print how to resume and exit with code 130, 143 or 138. A start that fails before its
+    run began leaves no folder. `HYDRA_FULL_ERROR=1` in the environment keeps tracebacks.
     """
     listen()
     prefer_installed()
@@ -97,6 +96,36 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
         del os.environ["HYDRA_FULL_ERROR"]
 
 
+def compose_config(overrides: Sequence[str], *, with_hydra: bool = False) -> Any:
+    """Compose the configuration, and leave Hydra's global state as it was.
+
+    Args:
+        overrides: as on a command line, quoted for Hydra.
+        with_hydra: keep Hydra's own part.
+
+    Raises:
+        SettingError: Hydra refuses an override.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from lt_lightning.config.messages import explain
+    from lt_lightning.config.schema import register_schema
+
+    register_schema()
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(config_folder(), version_base="1.3"):
+            return compose("config", list(overrides), return_hydra_config=with_hydra)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise SettingError(explain(error)) from error
+    finally:
+        GlobalHydra.instance().hydra = before
+
+
 def keeps_tracebacks() -> bool:
     """Return whether errors keep their tracebacks (`HYDRA_FULL_ERROR=1` at the start)."""
     return _tracebacks
@@ -141,7 +170,7 @@ def list_choices() -> str:
 
 
 def fail(message: str, *, speak: bool = True) -> NoReturn:
-    """Print an error in one line and exit with code 2; `speak=False` prints nothing, as another process does."""
+    """Print an error in one line, unless another process does (`speak=False`), and exit with code 2."""
     if speak:
         complain(f"error: {message}")
     raise SystemExit(2)

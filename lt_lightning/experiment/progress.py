@@ -1,4 +1,4 @@
-"""What a person sees while the rounds run: a table that grows by a row a round and, on a terminal, a progress bar."""
+"""Show the rounds while they run: a table that grows by a row per round and, on a terminal, a progress bar."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.runs.columns import Column
@@ -31,11 +31,10 @@ from lt_lightning.runtime.terminal import escape
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 0.2
-"""How often the bar moves: as fast as people look, not as fast as steps are made."""
 
 
 class Screen(Console):
-    """A console that raises where its reader has closed the pipe; Rich would end the program without a word."""
+    """A console that raises when its reader closes the pipe; Rich would end the program silently."""
 
     def on_broken_pipe(self) -> None:
         """Raise a BrokenPipeError."""
@@ -59,11 +58,11 @@ class RoundsDisplay:
     """Show the rounds of a run: on a terminal and in a notebook a bar and a table, elsewhere one line per round.
 
     Args:
-        title: what is about to run.
+        title: describes the run.
         rounds: the number of the last round.
-        epochs: epochs a round, at most.
-        console: where to; the terminal by default. A process that should be silent gives a quiet one.
-        metric: what the rounds are judged by.
+        epochs: the maximum number of epochs per round.
+        console: the terminal by default; a quiet one for a process that should be silent.
+        metric: judges the rounds.
     """
 
     def __init__(
@@ -85,14 +84,14 @@ class RoundsDisplay:
         )
         self._has_table = self.console.is_terminal or self.console.is_jupyter
         self._notebook: NotebookLine | None = None
-        self._task: TaskID | None = None
+        self._task = self._progress.add_task(self._label(0, 0), total=float(rounds + 1), left="")
         self._durations: list[float] = []
         self._began = time.monotonic()
         self._columns: tuple[Column, ...] = ()
 
     @property
     def _width(self) -> int | None:
-        """The columns of the terminal; None of a pipe or a file."""
+        """Return the width of the terminal in columns; None for a pipe or a file."""
         return self.console.width if self.console.is_terminal else None
 
     def __enter__(self) -> RoundsDisplay:
@@ -101,7 +100,6 @@ class RoundsDisplay:
             self._print_rows()
         if self.console.is_jupyter and not self.console.quiet:
             self._notebook = NotebookLine()
-        self._task = self._progress.add_task(self._label(0, 0), total=float(self._rounds + 1), left="")
         self._progress.start()
         return self
 
@@ -111,7 +109,7 @@ class RoundsDisplay:
             self._notebook.show("")
 
     def show_earlier(self, records: Sequence[Record]) -> None:
-        """Show the rounds that were played before the run was interrupted; the log has them already."""
+        """Show the rounds from before an interruption; the log has them already."""
         if not records:
             return
         if self._has_table:
@@ -122,26 +120,19 @@ class RoundsDisplay:
         self.show_progress(records[-1].round, records[-1].epochs, 1.0)
 
     def begin_round(self) -> None:
-        """A round starts."""
+        """Start the clock of a round."""
         self._began = time.monotonic()
 
     def show_progress(self, round: int, epoch: int, done: float) -> None:
-        """Move the bar.
-
-        Args:
-            round: the current round.
-            epoch: its current epoch, from 1.
-            done: the share of the round that is over, in [0, 1].
-        """
-        if self._task is not None:
-            label, left = self._label(round, epoch), self._left(round, done)
-            self._progress.update(self._task, completed=round + done, description=label, left=left)
-            if self._notebook is not None:
-                share = (round + done) / (self._rounds + 1)
-                self._notebook.show(" · ".join(filter(None, (label, f"{share:.0%}", left))))
+        """Move the bar to an epoch (from 1) of a round, of which a share in [0, 1] is done."""
+        label, left = self._label(round, epoch), self._left(round, done)
+        self._progress.update(self._task, completed=round + done, description=label, left=left)
+        if self._notebook is not None:
+            share = (round + done) / (self._rounds + 1)
+            self._notebook.show(" · ".join(filter(None, (label, f"{share:.0%}", left))))
 
     def show_round(self, record: Record) -> None:
-        """Add a round's row to the table, and to the log."""
+        """Add a round's row to the table and to the log."""
         self._durations.append(time.monotonic() - self._began)
         self.show_progress(record.round, record.epochs, 1.0)
         line = round_line(record, self._rounds, self._metric)
@@ -152,22 +143,17 @@ class RoundsDisplay:
             self._print(line)
 
     def show_parameters(self, layers: Sequence[LayerRecord]) -> None:
-        """Print what a round left of each parameter."""
+        """Print how much of each parameter is alive."""
         self._print("\n" + parameter_table(layers, self._width))
 
     def say(self, text: str) -> None:
-        """Print lines, on a terminal above the bar, and log them.
-
-        Args:
-            text: anything, such as what a network wrote. Its lines stay lines; other control characters, which could
-                act on a terminal, are printed as escapes.
-        """
+        """Print lines, on a terminal above the bar, and log them; control characters are printed as escapes."""
         for line in text.split("\n"):
             log.info(escape(line))
             self._print(escape(line))
 
     def _print_rows(self, *records: Record) -> None:
-        """Print rows of the table of rounds, below headings where it begins or the terminal has another width."""
+        """Print rows of the table of rounds, with headings at its beginning and when the terminal's width changes."""
         columns = fitting_columns(self._width, self._metric)
         if columns != self._columns:
             self._columns = columns
@@ -185,19 +171,19 @@ class RoundsDisplay:
         return f"round {round} of {self._rounds} · epoch {epoch} of {self._epochs}"
 
     def _left(self, round: int, done: float) -> str:
-        """The time left for the whole experiment, from what rounds took so far."""
+        """Estimate the time left for the whole experiment from the rounds so far."""
         spent = time.monotonic() - self._began
         if not self._durations and done < 0.02:
             return ""
         a_round = sum(self._durations) / len(self._durations) if self._durations else spent / done
         left = a_round * (self._rounds - round) + max(0.0, a_round * (1 - done))
-        hours, minutes, seconds = int(left // 3600), int(left // 60) % 60, int(left) % 60
-        return f"{hours}:{minutes:02}:{seconds:02} left"
+        minutes, seconds = divmod(int(left), 60)
+        return f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left"
 
 
 @only_its_own_hooks
 class ProgressCallback(pl.Callback):
-    """Tells a `RoundsDisplay` how far the fit of one round is."""
+    """Show the progress of a round's fit in a `RoundsDisplay`."""
 
     def __init__(self, display: RoundsDisplay, round: int) -> None:
         self._display = display
@@ -207,7 +193,7 @@ class ProgressCallback(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the bar, if it is time; see that nobody has asked to stop without being heard."""
+        """Move the bar if it is time, and stop if a signal has arrived."""
         stop_if_asked()
         now = time.monotonic()
         if now - self._shown >= REFRESH_SECONDS:

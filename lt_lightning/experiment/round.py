@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +19,18 @@ from lt_lightning.config.choice import values_of
 from lt_lightning.config.schema import Config, TestOn
 from lt_lightning.data.own_module import BatchSeeds, OwnData
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.examples import show_examples
-from lt_lightning.experiment.exhaustion_callback import ExhaustionCallback
-from lt_lightning.experiment.history import History
-from lt_lightning.experiment.measuring import measure, watch
+from lt_lightning.experiment.examples import SpellingCallback, show_examples
+from lt_lightning.experiment.exhaustion import ExhaustionCallback
+from lt_lightning.experiment.measuring import History, measure, watch
 from lt_lightning.experiment.progress import ProgressCallback, RoundsDisplay
 from lt_lightning.experiment.resume.compare import how_to_go_on
-from lt_lightning.experiment.resume.restore import save_rewind_weights
 from lt_lightning.experiment.round_checkpoint import RoundCheckpoint, find_checkpoint
-from lt_lightning.experiment.spelling import SpellingCallback
 from lt_lightning.experiment.subject import Subject
 from lt_lightning.experiment.summary import measured_rows
 from lt_lightning.experiment.trainer import make_trainer
 from lt_lightning.lottery import Mask
 from lt_lightning.runs.records import ConfusionRecord, LayerRecord, Record
-from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.runs.round_ticket import RoundTicket, write_rewind_weights
 from lt_lightning.runs.rounds import PlayedRound, ticket_path
 from lt_lightning.storage.atomic import writing_to
 from lt_lightning.storage.lock import STATE
@@ -59,11 +57,11 @@ def run_round(
         subject: what is trained.
         pruning: carries the lottery from round to round.
         display: the screen.
-        environment: which of the run's processes this is.
+        environment: describes the run's processes.
         before: the number of entries alive in the round before; None for round 0.
 
     Raises:
-        SettingError: if the round trains nothing, or a loss or a weight is not finite.
+        SettingError: the round trains nothing, or a loss or a weight is not finite.
     """
     data, module = subject.data, subject.module
     data.round = round
@@ -87,17 +85,19 @@ def run_round(
     history = History(round, subject.judged and monitor)
     # From round 1 on the weights to rewind to are on disk already; `take_up` reads them.
     saver = RoundCheckpoint(run / STATE, round, without=pruning.state_key if round else None)
-    # A Trainer refuses these three at first, as its own checkpoints are off; they run after the module's own hooks.
-    trainer.callbacks += [history, *_spelling(config, subject, round, display, history), saver]  # pyright: ignore[reportAttributeAccessIssue]
+    examples = partial(show_examples, subject, config.model, config.seed, round)
+    spelling = [SpellingCallback(display, history, examples)] if subject.task.shows_epochs else []
+    # A Trainer refuses these when it is made, as its own checkpoints are off; they run after the module's own hooks.
+    trainer.callbacks += [history, *spelling, saver]  # pyright: ignore[reportAttributeAccessIssue]
     kept, epochs, damages = find_checkpoint(run / STATE, round)
     if trainer.is_global_zero:
         for damage in damages:
-            log.warning("%s; the round is played from its beginning", damage)
+            log.warning("%s; the round starts anew", damage)
         if epochs:
             display.say(f"going on with round {round} after epoch {epochs}")
     data.epoch = epochs
     if kept is not None:
-        trainer.precision_plugin.convert_module(module)  # a checkpoint's weights come in the fit's precision
+        trainer.precision_plugin.convert_module(module)  # a checkpoint has weights in the fit's precision
     try:
         trainer.fit(module, datamodule=data.loaders, ckpt_path=kept, weights_only=True)
         if not history.epochs:
@@ -126,50 +126,24 @@ def run_round(
         seconds=saver.seconds,
         tested_rows=tested if tested is not None and tested < data.rows["test"] else None,
     )
+    layers = [LayerRecord(round, name, mask.counts[name], one.numel(), tuple(one.shape)) for name, one in mask.items()]
+    counts = subject.confusion
+    pairs = [] if counts is None else counts.nonzero().tolist()
     ticket, rewind = "", None
     if trainer.is_global_zero:
         with writing_to(run):
             ticket = _ticket(config, subject, mask, record).save(ticket_path(run, round))
-            rewind = save_rewind_weights(run, pruning) if round == 0 else None
+            if round == 0 and (weights := pruning.state_dict()["rewind_weights"]) is not None:
+                rewind = write_rewind_weights(run, weights)
     return PlayedRound(
         results=(record,),
-        layers=tuple(_layers(round, mask)),
+        layers=tuple(layers),
         epochs=tuple(history.epochs),
-        confusion=tuple(_confusion(round, subject)),
-        examples=tuple(show_examples(subject, config.model, config.seed, round)),
+        confusion=tuple(ConfusionRecord(round, label, taken, int(counts[label, taken])) for label, taken in pairs),  # pyright: ignore
+        examples=tuple(examples()),
         ticket=ticket,
         rewind=rewind,
     )
-
-
-def _spelling(
-    config: Config, subject: Subject, round: int, display: RoundsDisplay, history: History
-) -> list[pl.Callback]:
-    """Return the callback that shows examples after each epoch, if the task asks for it."""
-    if not subject.task.shows_epochs:
-        return []
-
-    def answers() -> list[str]:
-        return [one.answer for one in show_examples(subject, config.model, config.seed, round)]
-
-    return [SpellingCallback(display, history, answers)]
-
-
-def _layers(round: int, mask: Mask) -> list[LayerRecord]:
-    return [
-        LayerRecord(round, name, mask.counts[name], tensor.numel(), tuple(tensor.shape))
-        for name, tensor in mask.items()
-    ]
-
-
-def _confusion(round: int, subject: Subject) -> list[ConfusionRecord]:
-    counts = subject.confusion
-    if counts is None:
-        return []
-    return [
-        ConfusionRecord(round, label, predicted, int(counts[label, predicted]))
-        for label, predicted in counts.nonzero().tolist()
-    ]
 
 
 def _ticket(config: Config, subject: Subject, mask: Mask, record: Record) -> RoundTicket:

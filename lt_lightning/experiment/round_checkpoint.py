@@ -7,7 +7,7 @@ import io
 import pickle
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -36,9 +36,6 @@ class RoundCheckpoint(Checkpoint):
         folder: an existing folder.
         round: the round.
         without: the `state_key` of a `PruningCallback` whose rewind weights are stored elsewhere and left out here.
-
-    Attributes:
-        seconds: the duration of the round so far, including the time before an interruption.
     """
 
     def __init__(self, folder: Path, round: int, without: str | None = None) -> None:
@@ -53,7 +50,7 @@ class RoundCheckpoint(Checkpoint):
 
     @property
     def seconds(self) -> float:
-        """Return the duration of the round so far, in seconds."""
+        """Return the duration of the round so far, with the time before an interruption."""
         return self._before + time.perf_counter() - self._began
 
     def state_dict(self) -> dict[str, Any]:
@@ -66,15 +63,15 @@ class RoundCheckpoint(Checkpoint):
         self._awaited = state_dict.get("awaited", {})  # checkpoints of 0.4 have none
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore the Trainer's wish to stop (`min_epochs`), and hide the limit of steps."""
+        """Restore `should_stop` (see `min_epochs`), and hide the limit of steps."""
         trainer.should_stop = trainer.should_stop or self._should_stop
-        # A fit with a limit of steps would end the last epoch once more as it resumes, and number the others wrongly
-        # (Lightning 2.6): the limit is out of sight until its loops have taken up their places.
+        # With a limit of steps, a resumed fit would end the last epoch again and number the others wrongly (Lightning
+        # 2.6): hide it until the loops have restored their state.
         loop = trainer.fit_loop.epoch_loop
         self._max_steps, loop.max_steps = loop.max_steps, -1
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore the limit of steps, and make the steps of schedulers that the saved epoch still lacked."""
+        """Restore the limit of steps, and step the schedulers that had not stepped when the epoch was saved."""
         trainer.fit_loop.epoch_loop.max_steps = self._max_steps
         for config in _awaiting(trainer):
             if config.monitor in self._awaited and trainer.current_epoch % config.frequency == 0:
@@ -151,17 +148,16 @@ class _Hashed:
 
     def write(self, data: bytes) -> int:
         self._sha.update(data)
-        try:
-            if self._error is None:
-                self._file.write(data)
-        except OSError as error:
-            self._error = error
+        self._do(lambda: self._file.write(data))
         return len(data)
 
     def flush(self) -> None:
+        self._do(self._file.flush)
+
+    def _do(self, action: Callable[[], object]) -> None:
         try:
             if self._error is None:
-                self._file.flush()
+                action()
         except OSError as error:
             self._error = error
 
@@ -200,24 +196,24 @@ def _is_plain(state: Any) -> bool:
 
 def kept_checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints in a folder, oldest first."""
-    found = {path: match for path in folder.glob("round_*.ckpt") if (match := _NAME.fullmatch(path.name))}
-    return sorted(found, key=lambda path: (int(found[path][1]), int(found[path][2])))
+    return [path for *_, path in _named(folder)]
+
+
+def _named(folder: Path) -> list[tuple[int, int, str, Path]]:
+    """Return round, epoch, checksum and path of each checkpoint in a folder, oldest first."""
+    found = ((_NAME.fullmatch(path.name), path) for path in folder.glob("round_*.ckpt"))
+    return sorted((int(match[1]), int(match[2]), match[3], path) for match, path in found if match)
 
 
 def find_checkpoint(folder: Path, round: int) -> tuple[Path | None, int, list[str]]:
-    """Find the newest intact checkpoint of a round.
-
-    Returns:
-        Its path or None; the number of its epochs; and a line for each damaged checkpoint.
-    """
+    """Return the newest intact checkpoint of a round or None, its epochs, and a line for each damaged checkpoint."""
     damages = []
-    for path in reversed(kept_checkpoints(folder)):
-        match = _NAME.fullmatch(path.name)
-        if match is None or int(match[1]) != round:
+    for number, epoch, checksum, path in reversed(_named(folder)):
+        if number != round:
             continue
         try:
-            if _checksum(path) == match[3]:
-                return path, int(match[2]), damages
+            if _checksum(path) == checksum:
+                return path, epoch, damages
             damages.append(f"{path}: cut off or changed since it was written: its checksum does not fit its name")
         except OSError as error:
             damages.append(f"{path}: cannot be read ({error.strerror})")
@@ -235,14 +231,13 @@ def _checksum(path: Path) -> str:
 
 def drop_checkpoints(folder: Path, keep: int | None = None) -> None:
     """Remove all checkpoints except those of the round `keep`."""
-    for path in kept_checkpoints(folder):
-        match = _NAME.fullmatch(path.name)
-        if match is not None and int(match[1]) != keep:
+    for number, *_, path in _named(folder):
+        if number != keep:
             path.unlink(missing_ok=True)
 
 
 def _awaiting(trainer: pl.Trainer) -> list[LRSchedulerConfig]:
-    """Return the schedulers that wait for a measured value: Lightning steps them after an epoch's checkpoint."""
+    """Return the schedulers that need a measured value; Lightning steps them after an epoch's checkpoint."""
     return [one for one in trainer.lr_scheduler_configs if one.reduce_on_plateau and one.interval == "epoch"]
 
 

@@ -11,13 +11,11 @@ from omegaconf import OmegaConf
 
 from lt_lightning.config.quoting import quoted
 from lt_lightning.errors import SettingError
+from lt_lightning.experiment.folders import assign_folders, recover_records, reserve
 from lt_lightning.experiment.hydra_main import fail
-from lt_lightning.experiment.job_folders import assign_folders, recover_records
-from lt_lightning.experiment.launch import find_launch
-from lt_lightning.experiment.loading import check_strings
-from lt_lightning.experiment.reserving import reserve
 from lt_lightning.experiment.resume.command import write_sweep
 from lt_lightning.experiment.resume.compare import check_free, check_new_sweep, near
+from lt_lightning.experiment.start_run import check_strings, find_launch
 from lt_lightning.storage.atomic import remove_links, writing_to
 
 if TYPE_CHECKING:
@@ -27,10 +25,11 @@ if TYPE_CHECKING:
 class CheckConfig:
     """A Hydra callback that checks a configuration and reserves its folder.
 
-    Each job of a sweep checks its own configuration, since swept values are not known before.
+    Each job of a sweep checks its own configuration, since swept values are not known before. Errors raise SystemExit,
+    as Hydra hides others.
 
     Args:
-        subdir: the sweep's own `hydra.sweep.subdir`; see `job_folders`.
+        subdir: the sweep's own `hydra.sweep.subdir`; see `folders`.
     """
 
     def __init__(self, subdir: str | None = None) -> None:
@@ -42,22 +41,19 @@ class CheckConfig:
         raise AttributeError(name)
 
     def on_run_start(self, config: Any, **_: Any) -> None:
-        """Check the configuration and reserve the run directory; raise SystemExit on errors, as Hydra hides others."""
+        """Check the configuration and reserve the run directory."""
         try:
             prepare_run(config)
         except SettingError as error:
             fail(str(error))
 
     def on_multirun_start(self, config: Any, **_: Any) -> None:
-        """Check a sweep's folder and ticket, and reserve the folder; raise SystemExit on errors."""
+        """Check a sweep's folder and ticket, and reserve the folder."""
         from lt_lightning.config.validation import NO_TICKET
 
         self._given = given, of_hydra = _as_typed(config)
-        if (
-            config.resume is None
-            and config.pruning.ticket == ""
-            and not any("pruning.ticket=" in argument for argument in given)
-        ):
+        swept = any("pruning.ticket=" in argument for argument in given)
+        if config.resume is None and config.pruning.ticket == "" and not swept:
             fail(f"pruning.ticket: {NO_TICKET}")  # once, and not in every job
         folder = near(Path(config.hydra.sweep.dir))
         stamped = _is_stamped(config.hydra.sweep)
@@ -66,8 +62,9 @@ class CheckConfig:
             if config.resume is None and not stamped:
                 check_new_sweep(folder)
             if find_launch(OmegaConf.to_object(config.trainer), os.environ).rank == 0:  # pyright: ignore
-                reserved = _reserve(config.hydra.sweep, folder, stamped=stamped, sweep=True)
+                reserved = reserve(folder, stamped=stamped, sweep=True)
                 if reserved != folder:
+                    config.hydra.sweep.dir = str(reserved)
                     config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(reserved))}")
                 with writing_to(reserved):
                     if config.resume is not None:
@@ -76,7 +73,7 @@ class CheckConfig:
                         check_new_sweep(reserved)
                         write_sweep(reserved, given, of_hydra)
             remove_links(Path(config.hydra.sweep.dir) / "multirun.yaml")
-            assign_folders(config, quoted)
+            assign_folders(config)
         except SettingError as error:
             fail(str(error))
 
@@ -88,16 +85,13 @@ class CheckConfig:
 
 
 def prepare_run(config: Any) -> Config:
-    """Check a composed configuration of one run, and reserve its directory.
+    """Check a composed configuration of one run, reserve its directory, and return the checked configuration.
 
     Args:
         config: the composed configuration, Hydra's part included; `hydra.run.dir` is set to the reserved directory.
 
-    Returns:
-        The checked configuration.
-
     Raises:
-        SettingError: if a value is refused, or the directory holds a run already or cannot be written.
+        SettingError: a value is refused, or the directory holds a run already or cannot be written.
     """
     from lt_lightning.config.validation import read_config
     from lt_lightning.experiment.transfer.fitting import read_ticket
@@ -112,7 +106,9 @@ def prepare_run(config: Any) -> Config:
             check_free(folder)
         read_ticket(checked)
     if find_launch(checked.trainer, os.environ).rank == 0:
-        _reserve(config.hydra.run, folder, stamped=stamped)
+        reserved = reserve(folder, stamped=stamped)
+        if reserved != folder:
+            config.hydra.run.dir = str(reserved)
         if checked.resume is None:
             check_free(near(Path(config.hydra.run.dir)))  # another start may have ended in between
     notes = Path(config.hydra.run.dir) / ".hydra"
@@ -126,14 +122,6 @@ def _is_stamped(place: Any) -> bool:
     return "${now:" in str(template["dir"])
 
 
-def _reserve(place: Any, folder: Path, *, stamped: bool, sweep: bool = False) -> Path:
-    """Reserve a folder, and set `dir` to the name that was free."""
-    reserved = reserve(folder, stamped=stamped, sweep=sweep)
-    if reserved != folder:
-        place.dir = str(reserved)
-    return reserved
-
-
 def _as_typed(config: Any) -> tuple[list[str], list[str]]:
     """Return the overrides of the task and of Hydra unresolved: `${seed}` differs between jobs."""
     typed: Any = OmegaConf.to_container(config.hydra.overrides, resolve=False)
@@ -144,6 +132,6 @@ def check_folder(folder: Path, key: str = "hydra.run.dir") -> None:
     """Raise a `SettingError` unless a folder exists or can be created, and is writable."""
     there = next(path for path in (folder, *folder.parents, Path()) if os.path.lexists(path))
     if not there.is_dir():
-        raise SettingError(f"{key}: {there} is no folder; give a folder that is, or that can be made")
+        raise SettingError(f"{key}: {there} is not a folder; give one that exists or can be created")
     if not os.access(there, os.W_OK):
         raise SettingError(f"{key}: nothing may be written in {there}; give another folder")

@@ -1,4 +1,4 @@
-"""What a run trains: a LightningModule and its data, of this package or of the user's own."""
+"""Build the LightningModule and the data of a run, and describe them for `run.json` and the screen."""
 
 from __future__ import annotations
 
@@ -23,42 +23,33 @@ from lt_lightning.models.tasks import DataModule, OwnTask, RunTask
 
 @dataclass(frozen=True)
 class Subject:
-    """What a run trains.
-
-    Attributes:
-        module: the LightningModule.
-        network: its part that is pruned and kept in tickets.
-        submodule: the name of that part; empty for the whole module.
-        task: what the network learns.
-        data: the data, with what is known of it.
-        judged: the logged name by which rounds are judged, and whether `max` or `min` is better; None for the task's.
-    """
+    """A LightningModule and its data."""
 
     module: pl.LightningModule
-    network: nn.Module
-    submodule: str
+    network: nn.Module  # its part that is pruned and kept in tickets
+    submodule: str  # the name of that part; empty for the whole module
     task: RunTask
     data: DataModule
-    judged: tuple[str, str] | None = None
+    judged: tuple[str, str] | None = None  # a logged name, and `max` or `min`; None for the task's
 
     @property
     def confusion(self) -> Tensor | None:
-        """How many targets of each class (rows) the last test took for which (columns); None if it is not counted."""
+        """Return the last test's targets by class (rows) and predicted class (columns); None if not counted."""
         return None if self.judged is not None else getattr(self.module, "confusion", None)
 
     @property
     def has_test(self) -> bool:
-        """Whether there is a test part to measure."""
+        """Return whether there is a test part to measure."""
         return self.judged is None or (
             is_overridden("test_step", self.module) and is_overridden("test_dataloader", self.data.loaders)
         )
 
 
 def build_subject(config: Config, data: DataModule) -> Subject:
-    """Build the LightningModule that the settings ask for, on some data; torch's generators must be seeded.
+    """Build the LightningModule of the settings on some data; torch's generators must be seeded.
 
     Raises:
-        SettingError: if a class cannot be built, or the model is not for such data.
+        SettingError: a class cannot be built, or the model does not fit the data.
     """
     if isinstance(data, OwnData):
         assert config.metric is not None
@@ -79,10 +70,10 @@ def build_subject(config: Config, data: DataModule) -> Subject:
 
 
 def load_data(config: Config, corpus: Corpus | PairCorpus | OwnCorpus) -> DataModule:
-    """Return what hands out the batches of a corpus.
+    """Return the DataModule of a corpus.
 
     Raises:
-        SettingError: if the corpus is too small to split, the vectors cannot be had, or the class cannot be built.
+        SettingError: the corpus is too small to split, the vectors cannot be loaded, or the class cannot be built.
     """
     if isinstance(corpus, OwnCorpus):
         assert isinstance(config.data, CustomData)

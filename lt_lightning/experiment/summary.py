@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -43,26 +43,37 @@ def describe(
     environment: ClusterEnvironment,
     origin: Origin | None,
 ) -> Description:
-    """Return the description of a run that starts now."""
+    """Return the description of a run that begins now; `origin` is the ticket that it starts from, if any."""
     trainer = make_trainer(config.trainer, [], run, environment)  # knows what `auto` stands for on this machine
     root = trainer.strategy.root_device
     device = torch.cuda.get_device_name(root) if root.type == "cuda" else f"{root} ({torch.get_num_threads()} threads)"
-    task, network = subject.task, subject.network
-    baseline = task.baseline(subject.data)
-    return describe_run(
-        config,
-        subject.data,
-        without_resume(command),
-        task=task.name,
-        network=getattr(network, "title", type(network).__name__),
-        class_names=task.class_names(subject.data),
+    task, network, data = subject.task, subject.network, subject.data
+    settings = {key: value for key, value in values_of(config).items() if key not in ("resume", "trust")}
+    settings = json.loads(json.dumps(settings))  # choices by their names
+    baseline, corpus = task.baseline(data), data.corpus
+    return Description(
+        format=FORMAT,
+        command=tuple(without_resume(command)),
+        experiment=config.name,
+        task=TASKS[task.name],
+        config=RecordedConfig.from_json(settings),
+        corpus=Corpus(
+            corpus.name, corpus.source, data.rows, dict(corpus.fingerprints), tuple(task.class_names(data)),
+            dict(corpus.dropped), corpus.reading,
+        ),
+        measured=measured_rows(config, data, trainer),
+        vocabulary=Vocabulary(len(data.words), data.words_found, _digest(data.vectors)),
         baseline=baseline and Baseline(*baseline),
+        network=getattr(network, "title", type(network).__name__),
         parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
+        versions={package: _version(package) for package in PACKAGES},
         device=device,
+        cpu=describe_cpu(),
         processes=trainer.world_size,
-        measured=measured_rows(config, subject.data, trainer),
-        origin=origin,
-    )
+        seed=config.seed,
+        started=now(),
+        ticket=origin,
+    )  # fmt: skip
 
 
 def measured_rows(config: Config, data: DataModule, trainer: pl.Trainer) -> dict[str, int]:
@@ -108,65 +119,6 @@ def _size(config: Config, data: DataModule, description: Description) -> str:
             found = f" ({data.words_found / len(data.words):.1%} with a {config.embedding.name} vector)"
         parts.append(f"{len(known):,} {'letters' if letters else 'words'}{found}")
     return ", ".join(parts)
-
-
-def describe_run(
-    config: Config,
-    data: DataModule,
-    command: Sequence[str],
-    *,
-    task: str,
-    network: str,
-    class_names: Sequence[str],
-    baseline: Baseline | None,
-    parameters: int,
-    device: str,
-    processes: int,
-    measured: Mapping[str, int],
-    origin: Origin | None,
-) -> Description:
-    """Return the description of a run that begins now.
-
-    Args:
-        config: the resolved configuration.
-        data: the data.
-        command: the overrides on the command line.
-        task: the name of the network's task, one of `tasks.TASKS`.
-        network: the network's name.
-        class_names: the network's classes: classes of texts, or letters.
-        baseline: the score of a simple model on the test part, if there is one.
-        parameters: the number of trainable parameters.
-        device: the device that the run computes on.
-        processes: the number of processes that share the work.
-        measured: the number of rows of the `valid` and the `test` part that the numbers are of; see `runs.notes`.
-        origin: the ticket that the run starts from, if any.
-    """
-    corpus = data.corpus
-    settings = {key: value for key, value in values_of(config).items() if key not in ("resume", "trust")}
-    settings = json.loads(json.dumps(settings))  # choices by their names
-    return Description(
-        format=FORMAT,
-        command=tuple(command),
-        experiment=config.name,
-        task=TASKS[task],
-        config=RecordedConfig.from_json(settings),
-        corpus=Corpus(
-            corpus.name, corpus.source, data.rows, dict(corpus.fingerprints), tuple(class_names),
-            dict(corpus.dropped), corpus.reading,
-        ),
-        measured=measured,
-        vocabulary=Vocabulary(len(data.words), data.words_found, _digest(data.vectors)),
-        baseline=baseline,
-        network=network,
-        parameters=parameters,
-        versions={package: _version(package) for package in PACKAGES},
-        device=device,
-        cpu=describe_cpu(),
-        processes=processes,
-        seed=config.seed,
-        started=now(),
-        ticket=origin,
-    )  # fmt: skip
 
 
 def _digest(vectors: torch.Tensor | None) -> str | None:

@@ -1,8 +1,13 @@
-"""Make the Lightning Trainer of a round from the `trainer` settings."""
+"""Make the Lightning Trainer of a round, and describe the run's processes to it.
+
+Lightning would read environment variables, and load checkpoints of its own (`hpc_ckpt_N.ckpt`) on SLURM. Here the rank
+follows from the settings (`start_run.find_launch`), and a round starts from this project's state alone.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,6 +16,9 @@ import pytorch_lightning as pl
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from pytorch_lightning.loggers import Logger
@@ -20,27 +28,22 @@ from lt_lightning.callbacks.refusals import check_callbacks
 from lt_lightning.config.instantiation import explain_instantiation
 from lt_lightning.config.schema import TrainerConfig
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.environment import (
-    StartedProcesses,
-    choose_environment,
-    load_only_what_is_given,
-)
-from lt_lightning.runtime.job import Place
+from lt_lightning.runtime.job import Launch, Place
 
 
 def make_trainer(
     config: TrainerConfig, callbacks: list[pl.Callback], run: Path, environment: ClusterEnvironment | None = None
 ) -> pl.Trainer:
-    """A Trainer for one round; null leaves Lightning's default, `_target_` makes an object.
+    """Make the Trainer of a round; null leaves Lightning's default, `_target_` makes an object.
 
     Args:
         config: the `trainer` group.
-        callbacks: what the round adds to the callbacks of the settings.
+        callbacks: the round's own, put after the callbacks of the settings.
         run: the run directory.
-        environment: which of the run's processes this is; None: the only one.
+        environment: describes the run's processes; None for a run of one process.
 
     Raises:
-        SettingError: if Lightning refuses the arguments, or this machine has no such device.
+        SettingError: Lightning refuses the arguments, or this machine has no such device.
     """
     chosen = {key: value for key, value in vars(config).items() if value is not None}
     try:
@@ -52,16 +55,20 @@ def make_trainer(
     _check_kinds("logger", arguments.get("logger", []), Logger)
     try:
         callbacks = [*added, *callbacks]
-        choose_environment(arguments, environment or StartedProcesses(Place(0, 1, 0)))
+        _add_environment(arguments, environment or StartedProcesses(Place(0, 1, 0)))
         defaults = {"default_root_dir": run, "profiler": Unprofiled()}
         trainer = pl.Trainer(**{**defaults, **arguments}, callbacks=callbacks)
     except (MisconfigurationException, ImportError, RuntimeError, ValueError, TypeError) as error:
         said = str(error).splitlines()[0]
-        # In another order each time, as it is a set's.
+        # Lightning lists a set, in another order each time.
         said = re.sub(r"Available names are: .*", "Use auto, cpu, gpu or another that Lightning knows.", said)
         raise SettingError(f"trainer: {said}") from error
     check_callbacks(callbacks)
-    load_only_what_is_given(trainer)
+    # Load only the checkpoint that `fit` is given; Lightning would load `hpc_ckpt_N.ckpt` on SLURM, or that of an
+    # `OnExceptionCheckpoint`: state of another round. Private, as Lightning has no setting for it;
+    # tests/test_environment.py plants such a file and checks that it is ignored.
+    connector = trainer._checkpoint_connector
+    connector._select_ckpt_path = lambda state_fn, ckpt_path, **_: ckpt_path  # pyright: ignore[reportAttributeAccessIssue]
     return trainer
 
 
@@ -75,12 +82,91 @@ def _check_kinds(key: str, objects: Any, kind: type) -> None:
             )
 
 
+def _add_environment(arguments: dict[str, Any], environment: ClusterEnvironment) -> None:
+    """Add `environment` to a Trainer's `plugins` unless they hold one; Lightning must not requeue SLURM jobs."""
+    given = arguments.get("plugins") or []
+    plugins = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    own = [plugin for plugin in plugins if isinstance(plugin, ClusterEnvironment)]
+    of_strategy = getattr(arguments.get("strategy"), "cluster_environment", None)
+    for one in (*own, of_strategy):
+        if isinstance(one, SLURMEnvironment):
+            one.auto_requeue = False
+    if not own and of_strategy is None:
+        arguments["plugins"] = [environment, *plugins]
+
+
 class Unprofiled(PassThroughProfiler):
-    """Measures nothing, and costs nothing: Lightning's own goes through a generator for each of a step's 100 hooks."""
+    """Measure nothing at no cost: Lightning's own goes through a generator for each of a step's 100 hooks."""
 
     def profile(self, action_name: str) -> AbstractContextManager[None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """A context in which nothing happens."""
+        """Return an empty context."""
         return _NOTHING
 
 
 _NOTHING = nullcontext()
+
+
+def find_environment(launch: Launch) -> ClusterEnvironment:
+    """Return the environment of a process that no supervisor has started.
+
+    Raises:
+        SettingError: the variables of a SLURM job are not what Lightning needs.
+    """
+    if launch.launcher == "torchrun":
+        return TorchElasticEnvironment()
+    if launch.launcher == "slurm":
+        try:
+            return SLURMEnvironment(auto_requeue=False)
+        except RuntimeError as error:  # such as --ntasks without --ntasks-per-node
+            raise SettingError(f"trainer: {str(error).splitlines()[0]}") from error
+    if launch.launcher is not None or launch.start:
+        return LightningEnvironment()
+    return StartedProcesses(Place(0, 1, 0))
+
+
+class StartedProcesses(ClusterEnvironment):
+    """Processes on one machine that were started before Lightning, which then starts none."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self._place = place
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        """Return True: Lightning must not start processes."""
+        return True
+
+    @property
+    def main_address(self) -> str:
+        """Return the address where the processes meet."""
+        return self._place.address
+
+    @property
+    def main_port(self) -> int:
+        """Return the port where the processes meet."""
+        return self._place.port
+
+    @staticmethod
+    def detect() -> bool:
+        """Return False: this environment is passed to the Trainer."""
+        return False
+
+    def world_size(self) -> int:
+        """Return the number of processes."""
+        return self._place.count
+
+    def global_rank(self) -> int:
+        """Return the rank."""
+        return self._place.rank
+
+    local_rank = global_rank  # there is one machine
+
+    def node_rank(self) -> int:
+        """Return 0: there is one machine."""
+        return 0
+
+    def set_world_size(self, size: int) -> None:
+        """Do nothing: the size is known."""
+
+    def set_global_rank(self, rank: int) -> None:
+        """Do nothing: the rank is known."""

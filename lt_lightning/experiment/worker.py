@@ -31,14 +31,14 @@ def main(report: int) -> None:
     """Run the job of stdin; write errors to the open file descriptor `report`."""
     try:
         job, place = pickle.load(sys.stdin.buffer)
-    except (EOFError, pickle.UnpicklingError):  # the supervisor died before it had said everything
+    except (EOFError, pickle.UnpicklingError):  # the supervisor died while it wrote
         os._exit(1)
     _hold_lifeline()
     prepare_streams()
     prefer_installed()
     try:
         _set_up_logging(job, place)
-        _play(job, place)
+        _run(job, place)
     except (SettingError, LotteryError) as error:
         _fail(report, error, describe_error(error))
     except BrokenPipeError:
@@ -47,9 +47,9 @@ def main(report: int) -> None:
         _fail(report, error, None)
 
 
-def _play(job: Job, place: Place) -> None:
+def _run(job: Job, place: Place) -> None:
     from lt_lightning.experiment.hydra_main import hide_progress_bars_in_pipes
-    from lt_lightning.experiment.loading import load
+    from lt_lightning.experiment.start_run import load
 
     hide_progress_bars_in_pipes()
     corpus = load(job.config)
@@ -58,10 +58,10 @@ def _play(job: Job, place: Place) -> None:
     import torch.distributed
     from pytorch_lightning.utilities import rank_zero_only
 
-    from lt_lightning.experiment.environment import StartedProcesses
     from lt_lightning.experiment.experiment import run_experiment
+    from lt_lightning.experiment.trainer import StartedProcesses
 
-    # Asked for before there is a Trainer, which would set it.
+    # It is read before there is a Trainer, which would set it.
     rank_zero_only.rank = place.rank  # pyright: ignore[reportFunctionMemberAccess]
     run_experiment(job.config, corpus, job.run, job.command, resuming=job.resuming, environment=StartedProcesses(place))
     if torch.distributed.is_initialized():
@@ -77,7 +77,7 @@ def _hold_lifeline() -> None:
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))  # what loads data has signals of its own
+    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))  # data loaders have signals of their own
 
     def wait() -> None:
         while True:
@@ -93,7 +93,7 @@ def _hold_lifeline() -> None:
 def _leave(code: int) -> NoReturn:
     """Exit at once, without waiting for other threads."""
     if os.isatty(1):
-        with contextlib.suppress(OSError):  # the terminal may be gone, too
+        with contextlib.suppress(OSError):  # the terminal may be closed, too
             os.write(1, SHOW_CURSOR.encode())
     os._exit(code)
 
@@ -117,7 +117,7 @@ def _set_up_logging(job: Job, place: Place) -> None:
 
 def _fail(report: int, error: BaseException, line: str | None) -> NoReturn:
     """Write the error to `report` and exit at once, without waiting for other processes."""
-    said = {
+    content = {
         "at": time.monotonic(),  # the same clock in all processes
         "line": line,
         "resumable": isinstance(error, ResumableError),
@@ -125,7 +125,7 @@ def _fail(report: int, error: BaseException, line: str | None) -> NoReturn:
         "traceback": "".join(traceback.format_exception(type(error), error, error.__traceback__)),
     }
     with open(report, "w", encoding="utf-8") as file:
-        json.dump(said, file)
+        json.dump(content, file)
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

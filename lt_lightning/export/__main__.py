@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
@@ -13,7 +13,7 @@ from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.winners import best_ticket, kept_rounds, margin_for, smallest_winner, sparsest_within
-from lt_lightning.runtime.arguments import Parser, exit_code, require_working_directory, start_program
+from lt_lightning.runtime.arguments import Parser, exit_code, require_working_directory, start_program, whole_number
 from lt_lightning.runtime.terminal import complain, write
 
 
@@ -72,8 +72,7 @@ def choose_round(
         number: the round's number.
         sparsity: the largest sparsity; the sparsest round within it is taken.
         smallest: take the smallest winning ticket.
-        within: with `smallest`, how many percentage points worse than the whole network a winning ticket may be
-            on the validation part, by the run's metric.
+        within: with `smallest`, the margin of a winning ticket in percentage points of the run's metric.
 
     Raises:
         SettingError: no round fits; the message names those that exist.
@@ -125,82 +124,43 @@ def _parser() -> Parser:
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run directory, outputs/<experiment>/<date>_<time>")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--round", metavar="N", type=_whole, help="the ticket of this round; 0 is the whole network")
-    which.add_argument(
-        "--smallest-winning",
-        action="store_true",
-        help="the sparsest ticket that is as good as the whole network on the validation part",
-    )
-    parser.add_argument(
-        "--within",
-        metavar="POINTS",
-        type=_points,
-        help="with --smallest-winning: or worse by at most so many percentage points there (default: 0)",
-    )
-    which.add_argument(
-        "--max-sparsity",
-        metavar="S",
-        type=_share,
-        help="the sparsest ticket of which at most this share is pruned, 0 … 1",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        type=Path,
-        help="where the ticket goes (default: RUN/export/round_NN/ticket.safetensors)",
-    )
-    parser.add_argument(
-        "--half",
-        action="store_true",
-        help="round weights to float16, and measure the test accuracy that they have then",
-    )
-    parser.add_argument(
-        "--data", metavar="FOLDER", type=Path, help="the folder of the run's corpus, if it was moved; for --half"
-    )
-    parser.add_argument(
-        "--first-weights",
-        action="store_true",
-        help="keep the survivors' first weights in the file too, for pruning.ticket with pruning.rewind=init on "
-        "machines that draw others from the same seed",
-    )
-    parser.add_argument(
-        "--onnx",
-        action="store_true",
-        help="beside it, the network as a dense ONNX graph (needs the extra onnx), and a tokenizer.json",
-    )
-    parser.add_argument(
-        "--state-dict",
-        action="store_true",
-        help="beside it, a dense safetensors file of plain weights, and a tokenizer.json",
-    )
+    which.add_argument("--round", metavar="N", type=whole_number(0), help="this round's ticket; 0: the whole network")
+    winning = "the sparsest ticket that is as good as the whole network on the validation part"
+    which.add_argument("--smallest-winning", action="store_true", help=winning)
+    points = _number(100, " of points", "0.5")
+    within = "with --smallest-winning: or worse by at most so many percentage points there (default: 0)"
+    parser.add_argument("--within", metavar="POINTS", type=points, help=within)
+    sparsity = "the sparsest ticket of which at most this share is pruned, 0 … 1"
+    which.add_argument("--max-sparsity", metavar="S", type=_number(1, "", "0.95"), help=sparsity)
+    output = "the ticket's file (default: RUN/export/round_NN/ticket.safetensors)"
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help=output)
+    data = "the folder of the run's corpus, if it was moved; for --half"
+    parser.add_argument("--data", metavar="FOLDER", type=Path, help=data)
+    for option, meaning in (
+        ("--half", "round weights to float16, and measure their test accuracy"),
+        ("--first-weights", "keep the survivors' first weights in the file too, for pruning.ticket with "
+            "pruning.rewind=init on machines that draw others from the same seed"),
+        ("--onnx", "write the network as a dense ONNX graph, too (needs the extra onnx), and a tokenizer.json"),
+        ("--state-dict", "write a dense safetensors file of plain weights, too, and a tokenizer.json"),
+    ):  # fmt: skip
+        parser.add_argument(option, action="store_true", help=meaning)
     return parser
 
 
-def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 7):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a round, such as 0 or 12")
-    return int(text)
+def _number(most: int, unit: str, example: str) -> Callable[[str], float]:
+    """Return a type for `add_argument`: a number from 0 to `most`."""
 
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 <= value <= most:
+            reason = f"is not a number{unit} between 0 and {most}, such as {example}"
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} {reason}")
+        return value
 
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number between 0 and 1, such as 0.95")
-    return value
-
-
-def _points(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number of points between 0 and 100, such as 0.5")
-    return value
+    return parse
 
 
 if __name__ == "__main__":

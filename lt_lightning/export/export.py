@@ -11,18 +11,19 @@ import numpy as np
 
 from lt_lightning.config.interpolation import literal
 from lt_lightning.errors import SettingError
-from lt_lightning.export.first_weights import find_first_weights
-from lt_lightning.export.model_card import shell_name, write_card
-from lt_lightning.export.packing import pack_ticket, rounded
-from lt_lightning.export.places import Places
-from lt_lightning.export.provenance import describe_origin
-from lt_lightning.export.verification import (
+from lt_lightning.export.files import (
+    Places,
     check_answers,
     check_dense,
     check_finite,
     check_packed,
+    is_card_of,
+    write_state_dict,
+    write_tokenizer,
     written_and_checked,
 )
+from lt_lightning.export.model_card import shell_name, write_card
+from lt_lightning.export.packing import describe_origin, find_first_weights, pack_ticket, rounded
 from lt_lightning.report.facts import DASH
 from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.masks import check_inside, read_masks
@@ -44,34 +45,27 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class Wishes:
-    """The options of an export.
+    """The options of an export."""
 
-    Attributes:
-        half: round weights to float16.
-        first_weights: keep the survivors' first weights in the file.
-        onnx: write an ONNX graph beside it.
-        state_dict: write dense weights beside it.
-        data: the folder of the run's corpus, if it was moved.
-        margin: for the smallest winning ticket, how many percentage points worse than the whole network it may be; None
-            for other choices. The model card states it.
-    """
+    half: bool = False  # round weights to float16
+    first_weights: bool = False  # keep the survivors' first weights in the file
+    onnx: bool = False  # write an ONNX graph beside it
+    state_dict: bool = False  # write dense weights beside it
+    data: Path | None = None  # the folder of the run's corpus, if it was moved
+    margin: float | None = None  # of the smallest winning ticket, in percentage points; None for other choices
 
-    half: bool = False
-    first_weights: bool = False
-    onnx: bool = False
-    state_dict: bool = False
-    data: Path | None = None
-    margin: float | None = None
+    @property
+    def tokenizer(self) -> bool:
+        """Return whether to write the tokenizer: a dense network is useless without it."""
+        return self.onnx or self.state_dict
 
 
 def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
-    """Write a round's ticket, its card and the optional files; return a report in lines.
-
-    The ticket is read back and compared before it takes its place.
+    """Write a round's ticket, its card and the optional files, read them back, and return a report in lines.
 
     Raises:
-        SettingError: the run is not one of a text classifier, its ticket is damaged, another file is in the way, or a
-            file cannot be written.
+        SettingError: the run has no text classifier, its ticket is damaged, another file is in the way, or a file
+            cannot be written.
     """
     places = _places(path, wishes)
     ticket = _load(run, record)
@@ -91,7 +85,7 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
         write_card(run, packed, places, whole, wishes.margin)
         others = [*_write_others(ticket, packed, places, wishes)]
     return [
-        *_told(packed, places, whole),
+        *_describe(packed, places, whole),
         *others,
         f'try      python -m lt_lightning.predict {shell_name(str(path))} "a text"',
     ]
@@ -107,8 +101,14 @@ def _places(path: Path, wishes: Wishes) -> Places:
         except SettingError:
             raise SettingError(f"--output: {path} exists and is not a ticket; give another name") from None
     places = Places.beside(path)
-    others = (wishes.onnx, places.onnx), (wishes.state_dict, places.dense), (_needs_words(wishes), places.tokenizer)
-    places.check_free([places.card, places.picture, *(other for wanted, other in others if wanted)], again)
+    others = (wishes.onnx, places.onnx), (wishes.state_dict, places.dense), (wishes.tokenizer, places.tokenizer)
+    files = [places.card, places.picture, *(other for wanted, other in others if wanted)]
+    if path in (path.with_name("README.md"), *files):
+        raise SettingError(f"--output: {path}: another file of the export has this name; give another")
+    for file in files:
+        ours = is_card_of(file, path) if file == places.card else again
+        if file.exists() and not ours:
+            raise SettingError(f"--output: {file} exists and is not from this export; give another name")
     return places
 
 
@@ -132,11 +132,10 @@ def _load(run: Run, record: Record) -> RoundTicket:
 
 
 def _pack(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> Packed:
-    about = describe_origin(run, record)
     try:
         _check(ticket, record)
-        first = find_first_weights(run, ticket, keep=wishes.first_weights)
-        packed = pack_ticket(ticket, {**about, "first": first.recipe}, first=first.weights, half=wishes.half)
+        recipe, weights = find_first_weights(run, ticket, keep=wishes.first_weights)
+        packed = pack_ticket(ticket, {**describe_origin(run, record), "first": recipe}, first=weights, half=wishes.half)
     except SettingError:
         raise
     except ValueError as error:
@@ -196,15 +195,8 @@ def _data_settings(run: Run, data: Path | None) -> TextConfig:
         raise SettingError(f"{path}: does not record the run's data; restore it, or leave out --half") from None
 
 
-def _needs_words(wishes: Wishes) -> bool:
-    # A dense network is useless without its tokenizer.
-    return wishes.onnx or wishes.state_dict
-
-
 def _write_others(ticket: RoundTicket, packed: Packed, places: Places, wishes: Wishes) -> Iterator[str]:
     """Write the optional files; yield a line for each."""
-    from lt_lightning.export.dense import write_state_dict, write_tokenizer
-
     if wishes.onnx:
         from lt_lightning.tickets.onnx import write_onnx
 
@@ -217,12 +209,12 @@ def _write_others(ticket: RoundTicket, packed: Packed, places: Places, wishes: W
             write_state_dict(dense, unchecked)
             check_dense(unchecked, dense)
         yield f"dense    {places.dense}"
-    if _needs_words(wishes):
+    if wishes.tokenizer:
         write_tokenizer(ticket, places.tokenizer)
         yield f"words    {places.tokenizer}"
 
 
-def _told(packed: Packed, places: Places, whole: int) -> Iterator[str]:
+def _describe(packed: Packed, places: Places, whole: int) -> Iterator[str]:
     """Yield lines that describe the ticket."""
     about, size = packed.about, places.ticket.stat().st_size
     full, half = about["full_test_acc"], about.get("half_test_acc")
@@ -230,9 +222,9 @@ def _told(packed: Packed, places: Places, whole: int) -> Iterator[str]:
     yield f"         {size:,} bytes, {percent(size / whole)} of the whole network's {whole:,}"
     yield f"         {about['alive']:,} of {about['total']:,} weights alive ({percent(1 - about['sparsity'])})"
     beside = "" if full is None else f"; the whole network {percent(full)}"
-    reached = about.get("test_acc")  # None where it was not measured
-    where = about.get("tested_on") or "the test split"
-    yield f"accuracy {DASH if reached is None else percent(reached)} on {where}{beside}"
+    reached = about.get("test_acc")  # None if it was not measured
+    accuracy = DASH if reached is None else percent(reached)
+    yield f"accuracy {accuracy} on {about.get('tested_on') or 'the test split'}{beside}"
     if half is not None:
         yield f"         {percent(half)} with weights rounded to float16, on the whole test split"
     yield f"card     {places.card}"

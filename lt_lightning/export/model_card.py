@@ -1,6 +1,6 @@
-"""The model card of a packed ticket: a README beside the file, with a figure, for readers who find the file alone.
+"""Write the model card of a packed ticket: a README with a figure beside the file.
 
-The lines at its head are what the Hugging Face Hub reads: https://huggingface.co/docs/hub/model-cards
+Its first lines are metadata for the Hugging Face Hub: https://huggingface.co/docs/hub/model-cards
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ import json
 import shlex
 from typing import Any
 
-from lt_lightning.export.places import Places, mark_of
+from lt_lightning.export.files import Places, mark_of
 from lt_lightning.report import facts, pages
 from lt_lightning.runs.formatting import compression, percent
-from lt_lightning.runs.metrics import ACCURACY, Metric
 from lt_lightning.runs.notes import ticket_title
 from lt_lightning.runs.reading import Run
 from lt_lightning.storage.atomic import write_whole
@@ -23,38 +22,32 @@ def write_card(run: Run, packed: Packed, places: Places, whole: int, margin: flo
     """Write the card and its figure beside a ticket.
 
     Args:
-        run: the run that the ticket is of.
+        run: the ticket's run.
         packed: the ticket.
-        places: where its files go; the ticket must be there.
-        whole: the bytes that the weights of the whole network take in float32.
-        margin: the margin with which the ticket was chosen as the smallest winning one, in percentage points; None
-            where it was chosen otherwise.
-
-    Raises:
-        OSError: it cannot be written.
+        places: the paths of its files; the ticket's must exist.
+        whole: the size of the whole network's weights in float32, in bytes.
+        margin: the margin by which the ticket was chosen as the smallest winning one, in percentage points; None if it
+            was chosen otherwise.
     """
     from lt_lightning.report.figures.run import metric_figure
     from lt_lightning.report.figures.style import save
 
+    about, metric = packed.about, run.metric
     figure = metric_figure(
         run.records,
-        f"{run.metric.title} against density",
+        f"{metric.title} against density",
         facts.subtitle(run.description),
-        run.metric,
-        ticket=run.records[packed.about["round"]],
+        metric,
+        ticket=run.records[about["round"]],
         words=run.description.words,
     )
     save(figure, places.picture)
-    write_whole(places.card, card_text(packed, places, whole, margin, run.metric))
-
-
-def card_text(
-    packed: Packed, places: Places, whole: int, margin: float | None = None, judged: Metric = ACCURACY
-) -> str:
-    """Return the card, in Markdown; arguments as for `write_card`, and `judged`, the run's metric."""
-    about, rows = packed.about, packed.about.get("rows")
+    chosen, began, rows = "", about.get("ticket"), about.get("rows")
+    if margin is not None:
+        less = f" less {margin:g} percentage point{'s' * (margin != 1)}" if margin else ""
+        chosen = f"the run's sparsest ticket whose {metric.valid.name} {metric.bound} the whole network's{less}"
     parts = [f"{facts.count(count)} {part}" for part, count in rows.items()] if isinstance(rows, dict) else [facts.DASH]
-    return pages.render(
+    card = pages.render(
         "model_card.md.j2",
         mark=mark_of(places.ticket),
         about=about,
@@ -62,8 +55,8 @@ def card_text(
         accuracy=_share(about.get("test_acc")) or facts.DASH,
         full_accuracy=_share(about.get("full_test_acc")),
         half_accuracy=_share(about.get("half_test_acc")),
-        began_with=ticket_title(began.get("corpus"), began.get("round")) if (began := about.get("ticket")) else "",
-        chosen=_chosen(margin, judged) if margin is not None else "",
+        began_with=ticket_title(began.get("corpus"), began.get("round")) if began else "",
+        chosen=chosen,
         compression=compression(about["alive"], about["total"]),
         size=places.ticket.stat().st_size,
         whole=whole,
@@ -74,18 +67,11 @@ def card_text(
         rows=", ".join(parts),
         began=facts.moment(about.get("started")),
     )
-
-
-def _chosen(margin: float, judged: Metric) -> str:
-    """Return how the smallest winning ticket was chosen."""
-    least = "the whole network's"
-    if margin:
-        least += f" less {margin:g} percentage point{'s' * (margin != 1)}"
-    return f"the run's sparsest ticket whose {judged.valid.name} {judged.bound} {least}"
+    write_whole(places.card, card)
 
 
 def shell_name(name: str) -> str:
-    """Return a path as it is typed in a shell, where no program takes it for an option."""
+    """Return a path quoted for a shell, so that no program takes it for an option."""
     return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 

@@ -12,12 +12,21 @@ import torch
 from torch import Tensor
 
 from lt_lightning.data.tokenizer import SPECIAL_WORDS, UNKNOWN
+from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
-from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.lottery.settings import Rewind
+from lt_lightning.runs.notes import measured_rows
+from lt_lightning.runs.reading import Run
+from lt_lightning.runs.records import Record
+from lt_lightning.runs.round_ticket import RoundTicket, check_parameters, read_rewind_weights
+from lt_lightning.runs.rounds import rewind_path
+from lt_lightning.runtime.fast_import import load_lightning
 from lt_lightning.tickets.file import Packed, Parameter
 from lt_lightning.tickets.header import check_about, expected_shapes
 
 _WORDS = "embedding.weight"
+_WITNESSES = 8  # values of each parameter that show whether the same weights are drawn again
+_OF_ORIGIN = ("corpus", "experiment", "run", "round", "rewind", "sparsity", "seal")
 
 
 def pack_ticket(
@@ -36,7 +45,7 @@ def pack_ticket(
     """
     vocabulary = ticket.vocabulary
     about = {**ticket.about, **about, "words": len(vocabulary), "values": "float16" if half else "float32"}
-    # An accuracy that was not measured is NaN in a run's records, and NaN is no JSON.
+    # A run's records have NaN for an accuracy that was not measured; JSON has no NaN.
     about = {key: None if isinstance(value, float) and isnan(value) else value for key, value in about.items()}
     check_about(about)
     shapes = expected_shapes(about)
@@ -87,3 +96,80 @@ def _needed_words(embedding: Parameter, total: int) -> np.ndarray:
         return every
     living = np.unique(rows)
     return living[living >= len(SPECIAL_WORDS)]
+
+
+def find_first_weights(
+    run: Run, ticket: RoundTicket, *, keep: bool
+) -> tuple[dict[str, Any] | None, dict[str, Tensor] | None]:
+    """Find the weights that a run began with, and whether they can be drawn again.
+
+    Args:
+        run: the run.
+        ticket: the ticket of one of its rounds.
+        keep: return the weights even if they can be drawn again.
+
+    Returns:
+        Either the recipe for `draw_first_weights`, with some living values of each parameter as a `witness`, or the
+        weights by parameter name; None and None if the run did not keep them.
+
+    Raises:
+        SettingError: they are to be kept, but are unknown.
+    """
+    rewind, embedding = run.description.config.pruning.rewind, run.description.config.embedding
+    path, known, recipe, drawn = rewind_path(run.folder), None, None, None
+    if rewind is not None and Rewind.parse(rewind).at_start and path.exists():
+        kept = read_rewind_weights(run.folder) or {}
+        known = {name: weight for name, weight in kept.items() if name in ticket.weights}
+        check_parameters(path, known, ticket.weights)
+    # No seed gives vectors that were read, or weights of another ticket.
+    if run.description.config.pruning.ticket is None and embedding.name == "random":
+        load_lightning()
+        from lt_lightning.experiment.transfer.starting import draw_first_weights
+
+        std = 1.0 if embedding.std is None else embedding.std
+        recipe = {"seed": ticket.about["seed"], "words": len(ticket.vocabulary), "embedding_std": std}
+        drawn = draw_first_weights({**ticket.about, "first": recipe})
+        known = drawn if known is None else known
+    if known is None:
+        if keep:
+            raise SettingError(
+                f"--first-weights: {run.folder} did not keep the weights that it began with; leave it out"
+            )
+        return None, None
+    again = drawn is not None and all(torch.allclose(drawn[name], known[name], rtol=0, atol=1e-6) for name in known)
+    if keep or recipe is None or not again:
+        return None, known
+    witness = {name: _living(weights, ticket, name)[:_WITNESSES].tolist() for name, weights in known.items()}
+    return {**recipe, "witness": witness}, None
+
+
+def _living(weights: Tensor, ticket: RoundTicket, name: str) -> Tensor:
+    flat = weights.float().reshape(-1)
+    return flat[ticket.mask[name].reshape(-1)] if name in ticket.mask else flat
+
+
+def describe_origin(run: Run, record: Record) -> dict[str, Any]:
+    """Return a packed ticket's metadata about its run, as plain values; None for what `run.json` lacks.
+
+    Of the run's path it has the folder's name alone.
+    """
+    about, origin = run.description, run.description.ticket
+    folder = run.folder.resolve()
+    kept = ("amount", "criterion", "scope", "threshold", "rewind")
+    pruning = {key: getattr(about.config.pruning, key) for key in kept}
+    return {
+        "run": f"{folder.parent.name}/{folder.name}" if folder.name.isdigit() else folder.name,  # a job of a sweep
+        "started": about.started,
+        "network": about.network,
+        "rows": about.corpus.rows,
+        # The part that test_acc and full_test_acc were measured on; None for the whole test split.
+        "tested_on": measured_rows(about, "test") or None,
+        "fingerprint": about.corpus.fingerprint,
+        "embedding": about.config.embedding.name,
+        "pruning": None if set(pruning.values()) == {None} else pruning,
+        "versions": {name: (about.versions or {}).get(name) for name in ("lt-lightning", "torch")},
+        # A run that began with a ticket has no whole network.
+        "full_test_acc": run.records[0].test_acc if origin is None else None,
+        "ticket": None if origin is None else {key: getattr(origin, key) for key in _OF_ORIGIN},
+        "density": record.density,
+    }

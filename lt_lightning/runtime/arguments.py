@@ -69,6 +69,17 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
+def whole_number(least: int) -> Callable[[str], int]:
+    """Return a type for `add_argument`: a whole number from `least` to a billion."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= 10 and least <= int(text) <= 1_000_000_000):
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a whole number >= {least}")
+        return int(text)
+
+    return parse
+
+
 def exit_code(work: Callable[[], None]) -> int:
     """Run `work` and return the exit code; print a `SettingError` as one line.
 

@@ -1,6 +1,6 @@
 """Describe a run's processes: how many there are, and each one's rank and address.
 
-`launcher` starts them, `experiment.worker` runs in each, and `experiment.environment` describes them to Lightning.
+`launcher` starts them, `experiment.worker` runs in each, and `experiment.trainer` describes them to Lightning.
 """
 
 from __future__ import annotations

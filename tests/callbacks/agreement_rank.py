@@ -15,7 +15,7 @@ import torch
 from pruning_helpers import Batches, Classifier, make_trainer
 
 from lt_lightning.callbacks import AgreementCallback, DisagreementError, PruningCallback
-from lt_lightning.experiment.environment import StartedProcesses
+from lt_lightning.experiment.trainer import StartedProcesses
 from lt_lightning.runtime.job import Place
 
 

@@ -7,14 +7,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from lt_lightning.config.models import RandomVectors
-from lt_lightning.config.schema import Config
 from lt_lightning.config.sources import Pairs
-from lt_lightning.data.corpus import make_corpus
-from lt_lightning.data.module import TextDataModule
 from lt_lightning.data.pair_module import PairBatch, PairDataModule
 from lt_lightning.data.sources.pairs import PairCorpus
-from lt_lightning.experiment.summary import describe_run
 
 ALPHABET = "edcba"
 LOADERS = {"train": "train_dataloader", "valid": "val_dataloader", "test": "test_dataloader"}
@@ -138,28 +133,3 @@ def test_a_single_pair_is_a_batch_but_not_for_two_processes(module_of, refused):
     data.trainer = SimpleNamespace(world_size=2, global_rank=0, strategy=CPU)  # pyright: ignore
     with refused("1 row for 2 processes", "trainer.devices=1"):
         data.train_dataloader()
-
-
-def test_a_run_on_pairs_is_described_like_one_on_texts(module_of, data_config, rows_of, own_cache):
-    rows = rows_of(["a", "b"] * 10, ["x", "y"] * 10)
-    texts = TextDataModule(
-        make_corpus(data_config(), "here", {"train": rows, "test": rows}), data_config(), RandomVectors(dim=3), 0
-    )
-    pairs = module_of()
-    about = {
-        "command": [], "task": "tagging", "network": "N", "baseline": None, "parameters": 1, "device": "cpu",
-        "measured": {"valid": 1, "test": 1}, "origin": None,
-    }  # fmt: skip
-    config = Config(name="x", seed=0)
-    of_texts, of_pairs = (
-        describe_run(config, data, class_names=data.corpus.class_names, processes=1, **about).to_json()
-        for data in (texts, pairs)
-    )
-    assert list(of_texts) == list(of_pairs)
-    assert of_texts["corpus"]["fingerprint"] == texts.corpus.fingerprints
-    assert of_pairs["vocabulary"] == {"words": 5, "embedding_found": None, "vectors": None}
-    assert of_pairs["corpus"] == {
-        "name": "some", "source": "here", "rows": {"train": 101, "valid": 7, "test": 10},
-        "fingerprint": pairs.corpus.fingerprints, "class_names": ["e", "d", "c", "b", "a"],
-        "dropped": {"train": 0, "valid": 0, "test": 0},
-    }  # fmt: skip

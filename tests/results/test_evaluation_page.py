@@ -14,8 +14,7 @@ from rich.cells import cell_len
 
 from lt_lightning.errors import SettingError
 from lt_lightning.evaluate.evaluation import Evaluated, agreement, as_json
-from lt_lightning.evaluate.page import render_evaluation
-from lt_lightning.evaluate.report import write_evaluation
+from lt_lightning.evaluate.report import render_evaluation, write_evaluation
 from lt_lightning.evaluate.terminal import evaluation_text
 from lt_lightning.tickets.scores import evaluate
 

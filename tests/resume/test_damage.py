@@ -148,7 +148,7 @@ def test_run_json_of_another_start_does_not_change_what_made_the_rounds(whole, c
     description["config"]["seed"] = 0
     write_content(run, description)
     config = configure("data=files", f"data.path={corpus}", *SMALL)
-    with pytest.raises(SettingError, match=r"the corpus is not the one of then \(test differs\)"):
+    with pytest.raises(SettingError, match=r"the corpus is not the one that the run began with \(test differs\)"):
         check_same(run, config, {**marks, "test": "another"}, standing)
 
 
@@ -201,7 +201,7 @@ def test_what_is_not_as_it_was_is_said_in_a_line_and_put_on_record() -> None:
     )
     assert elsewhere.cpu == cpu  # of the rounds that are over
     assert _resumed(now, {**now, "cpu": cpu})[1] == []  # not known of an older run
-    assert "not known any more" in _resumed({}, now)[1][0]
+    assert "are unknown" in _resumed({}, now)[1][0]
     with pytest.raises(SettingError, match=r"trainer\.devices: the run was shared by 2 processes, now 1 "):
         _resumed({**now, "processes": 2}, now)
 
@@ -221,7 +221,7 @@ def test_what_a_killed_process_had_begun_to_write_is_cleared_away(tmp_path: Path
 def test_whatever_is_left_of_a_run_no_other_is_put_over_it(play: Play, tmp_path: Path, left: str) -> None:
     (tmp_path / "run" / left).parent.mkdir(parents=True)
     (tmp_path / "run" / left).touch()
-    with pytest.raises(SettingError, match="holds a run already; go on with it by resume="):
+    with pytest.raises(SettingError, match="holds a run already; continue it with resume="):
         play(tmp_path / "run")
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [Path(left).name]
 

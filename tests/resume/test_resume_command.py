@@ -33,7 +33,7 @@ def test_a_signal_is_a_line_that_says_how_to_go_on(whole, corpus, tmp_path, sign
         os.killpg(process.pid, signum)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + signum
-    assert said == f"stopped by {name}: go on with: python -m lt_lightning.train resume=run\n"
+    assert said == f"stopped by {name}: resume with: python -m lt_lightning.train resume=run\n"
     resumed = train("resume=run", folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert not resumed.stderr
@@ -57,12 +57,12 @@ def test_a_finished_run_is_left_alone_and_a_refused_one_too(corpus: Path, tmp_pa
     other = train("resume=run", "optimizer.lr=0.5", "seed=1", folder=tmp_path)
     assert other.returncode == 2
     assert other.stderr == (
-        "error: resume: run: seed was 0, not 1; optimizer.lr was 0.02, not 0.5: go on with the settings of then, or "
+        "error: resume: run: seed was 0, not 1; optimizer.lr was 0.02, not 0.5: resume with the recorded settings, or "
         "start another run\n"
     )
     taken = train(*common, "hydra.run.dir=run", folder=tmp_path)
     assert taken.stderr == (
-        "error: hydra.run.dir: run holds a run already; go on with it by resume=run, or give another folder\n"
+        "error: hydra.run.dir: run holds a run already; continue it with resume=run, or give another folder\n"
     )
     with hold(run):
         held = train("resume=run", folder=tmp_path)
@@ -94,7 +94,7 @@ def test_a_sweep_goes_on_with_the_jobs_that_are_not_done(whole: Path, corpus: Pa
     refused = train("resume=sweep", "optimizer.lr=0.5", folder=tmp_path)
     assert refused.returncode == 2
     assert refused.stderr.startswith(
-        "error: optimizer.lr: the sweep sweep goes on with the settings that it began with; "
+        "error: optimizer.lr: the sweep sweep resumes with the settings that it began with; "
     )
     resumed = train("resume=sweep", folder=tmp_path)  # which has not learned anything from it
     assert resumed.returncode == 0, resumed.stderr
@@ -130,4 +130,4 @@ def test_the_command_that_goes_on_is_known_where_the_working_directory_was_remov
     (gone := tmp_path / "gone").mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert how_to_go_on(tmp_path / "run") == f"go on with: python -m lt_lightning.train resume={tmp_path}/run"
+    assert how_to_go_on(tmp_path / "run") == f"resume with: python -m lt_lightning.train resume={tmp_path}/run"

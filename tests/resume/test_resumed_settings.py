@@ -11,13 +11,13 @@ import pytest
 from cutting import Play, age
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from lt_lightning.experiment.resume.earlier import earlier_defaults
 
 from lt_lightning.config.folder import config_folder
 from lt_lightning.config.schema import register_schema
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.reserving import release
+from lt_lightning.experiment.folders import release
 from lt_lightning.experiment.resume.command import resumed_arguments, write_sweep
-from lt_lightning.experiment.resume.earlier import earlier_defaults
 from lt_lightning.experiment.resume.restore import resume_description
 from lt_lightning.experiment.start_check import CheckConfig
 from lt_lightning.runs.description import Description, Vocabulary
@@ -73,7 +73,7 @@ def test_another_corpus_is_refused(whole, corpus, check, tmp_path):
     other = shutil.copytree(corpus, tmp_path / "other")
     with (other / "test.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"text": "one more cat", "label": "animals"}\n')
-    with pytest.raises(SettingError, match=r"the corpus is not the one of then \(test differs\)"):
+    with pytest.raises(SettingError, match=r"the corpus is not the one that the run began with \(test differs\)"):
         check(whole, path=other)
 
 
@@ -109,12 +109,12 @@ def test_settings_keep_their_places_and_flags_come_first(tmp_path: Path) -> None
     assert merged[:6] == [
         "--config-dir", "conf", "seed=0,1", "pruning.rounds=4", "pruning.rewind=init,last", "hydra/launcher=basic",
     ]  # fmt: skip
-    with pytest.raises(SettingError, match=r"seed: the sweep .* goes on with the settings that it began with"):
+    with pytest.raises(SettingError, match=r"seed: the sweep .* resumes with the settings that it began with"):
         resumed_arguments([f"resume={tmp_path}", "seed=0,1,2"])
-    with pytest.raises(SettingError, match=r"pruning\.rounds: the sweep .* goes on with the jobs that it began with"):
+    with pytest.raises(SettingError, match=r"pruning\.rounds: the sweep .* resumes with the jobs that it began with"):
         resumed_arguments([f"resume={tmp_path}", "pruning.rounds=4,5"])
     write_sweep(tmp_path, ["pruning.rounds=1,2"], [])
-    with pytest.raises(SettingError, match=r"pruning\.rounds: the sweep .* goes on with the jobs that it began with"):
+    with pytest.raises(SettingError, match=r"pruning\.rounds: the sweep .* resumes with the jobs that it began with"):
         resumed_arguments([f"resume={tmp_path}", "pruning.rounds=3"])
     assert resumed_arguments([f"resume={tmp_path}", "pruning.rounds=1,2"])[0] == "pruning.rounds=1,2"
 
@@ -138,7 +138,7 @@ def test_what_differs_from_job_to_job_is_not_filled_in_for_all(tmp_path: Path, m
 def test_other_word_vectors_are_refused_wherever_they_lie() -> None:
     now = Description.from_json({"processes": 1, "versions": {}, "device": "cpu", "vocabulary": {"vectors": "one"}})
     resume_description(now, now)
-    with pytest.raises(SettingError, match=r"embedding\.path: the vectors are not those of then"):
+    with pytest.raises(SettingError, match=r"embedding\.path: the vectors are not those that the run began with"):
         resume_description(replace(now, vocabulary=Vocabulary(vectors="another")), now)
 
 

@@ -68,7 +68,7 @@ def test_once_round_nought_is_over_another_place_is_not_even_looked_at(play, cut
     after = json.loads((run / "run.json").read_text())
     assert after["ticket"] == before["ticket"]
     assert after["config"]["pruning"]["ticket"] == str(ticket)
-    assert "pruning.ticket is not read any more" in caplog.text
+    assert "pruning.ticket is no longer read" in caplog.text
 
 
 def test_half_a_round_is_not_gone_on_with_under_a_mask_that_may_be_another(play, cut, ticket, tmp_path):
@@ -79,7 +79,7 @@ def test_half_a_round_is_not_gone_on_with_under_a_mask_that_may_be_another(play,
     said = json.loads((run / "run.json").read_text())
     del said["ticket"]
     write_content(run, said)
-    with pytest.raises(SettingError, match=r"with which file round 0 of .* began is not known any more") as refused:
+    with pytest.raises(SettingError, match=r"the file that round 0 of .* began with is unknown") as refused:
         play(run, *settings, resuming=True)
     (kept,) = (run / "state").glob("round_00*")
     assert f"remove {kept}" in str(refused.value)

@@ -94,7 +94,7 @@ def test_files_that_may_not_grow_are_a_line_and_nothing_is_lost(whole: Path, cor
     assert stopped.returncode == 2
     assert stopped.stderr.startswith("error: ")
     assert stopped.stderr.endswith(
-        "cannot be written (File too large); free some disk space or check permissions; go on with: python -m "
+        "cannot be written (File too large); free some disk space or check permissions; resume with: python -m "
         "lt_lightning.train resume=run\n"
     )
     assert stopped.stderr.count("\n") == 1

@@ -94,7 +94,7 @@ def test_a_slurm_jobs_warning_stops_a_run_that_goes_on_from_its_own_state(whole,
     started.send_signal(signal.SIGUSR1)
     _, errors = started.communicate(timeout=60)
     assert started.returncode == 138
-    assert errors == "stopped by SIGUSR1: go on with: python -m lt_lightning.train resume=run\n"
+    assert errors == "stopped by SIGUSR1: resume with: python -m lt_lightning.train resume=run\n"
     assert not list(run.rglob("hpc_ckpt*"))
     resumed = train("resume=run", folder=tmp_path)
     assert (resumed.returncode, resumed.stderr) == (0, "")

@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.transfer.first_weights import draw_first_weights, first_values
-from lt_lightning.experiment.transfer.matching import NOWHERE, match_rows, scatter, take_rows
+from lt_lightning.experiment.transfer.starting import (
+    NOWHERE,
+    draw_first_weights,
+    first_values,
+    match_rows,
+    scatter,
+    take_rows,
+)
 from lt_lightning.export.__main__ import main as export
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.header import check_recipe, expected_shapes

@@ -1,4 +1,4 @@
-"""The command line of a run, or a sweep, that goes on: the recorded one, and what is given now."""
+"""Complete the command line of a run, or a sweep, that resumes: the recorded one, and the one given now."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from lt_lightning.config.quoting import quoted
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.job_folders import NAME_KEY, SUBDIR
+from lt_lightning.experiment.folders import NAME_KEY, SUBDIR
 from lt_lightning.experiment.resume.compare import (
     RESUME,
     SWEEP,
@@ -20,8 +22,8 @@ from lt_lightning.experiment.resume.compare import (
     read_yaml,
     without_resume,
 )
-from lt_lightning.experiment.resume.earlier import earlier_defaults, recorded_configs
 from lt_lightning.experiment.resume.trust import find_untrusted
+from lt_lightning.runs.formatting import flat_settings, show_setting
 from lt_lightning.runs.reading import read_object, suggest_run
 from lt_lightning.storage.atomic import write_whole
 
@@ -30,20 +32,21 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
     """Return the command line of the run, or sweep, that `resume=FOLDER` names; what is given now takes precedence.
 
     Args:
-        arguments: a command line without the program's name; without `resume=` it stays as it is.
+        arguments: a command line without the program's name; returned as it is without `resume=`.
 
     Raises:
-        SettingError: if the folder is no run and no sweep, its command cannot be read, or the command asks for what a
-            record may not ask for without `trust=true`; see `trust`.
+        SettingError: the folder is no run and no sweep, its command cannot be read, or the command holds settings that
+            need `trust=true`; see `trust`.
     """
-    given = [_unquoted(match[1]) for argument in arguments if (match := RESUME.fullmatch(argument))]
+    given = [match[1] for argument in arguments if (match := RESUME.fullmatch(argument))]
     rest = [argument for argument in arguments if not RESUME.fullmatch(argument)]
     if not given:
         return rest
-    if len(given) > 1 or given[0] in ("", "null"):
+    named = re.sub(r"^(['\"])(.*)\1$", r"\2", given[0], flags=re.DOTALL)
+    if len(given) > 1 or named in ("", "null"):
         raise SettingError("resume: give one run directory, outputs/<experiment>/<date>_<time>, or one sweep's folder")
-    folder = Path(given[0])
-    if "${" in given[0]:
+    folder = Path(named)
+    if "${" in named:
         raise SettingError(f"resume: {folder}: no folder may be called so, ${{ stands for a setting; rename it")
     if not folder.is_dir():
         raise SettingError(
@@ -54,51 +57,48 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
     is_sweep = any((folder / name).is_file() for name in (SWEEP, "multirun.yaml"))
     if not is_sweep and {"-m", "--multirun"} & set(flags):
         raise SettingError(f"resume: {folder} is one run; leave out -m, or give the folder of a sweep")
-    before = without_resume(_swept(folder) if is_sweep else _commanded(folder))
-    runs = [path.parent for path in folder.glob("*/run.json")] if is_sweep else [folder]
-    before = [*earlier_defaults(before, recorded_configs(runs, describe_before)), *before]
-    rest, now, trusted = _read_trust(rest, now)
+    before = without_resume(_sweep_command(folder) if is_sweep else _run_command(folder))
+    configs = []
+    for run in [path.parent for path in folder.glob("*/run.json")] if is_sweep else [folder]:
+        with suppress(SettingError):
+            configs.append(describe_before(run)[0].config.values)
+    before = [*earlier_defaults(before, [config for config in configs if config is not None]), *before]
+    now, trusted = _read_trust(now)
     if not trusted:
         _check_trust(folder, before, {_key(argument) for argument in now})
     if is_sweep:
         _check_jobs(folder, before, now)
-    said = {_key(argument): argument for argument in now}
-    place = ["hydra.mode=MULTIRUN", f"hydra.sweep.dir={quoted(str(folder))}"]
-    if not is_sweep:
-        place = ["hydra.mode=RUN", f"hydra.run.dir={quoted(str(folder))}"]
-    # In their places, as the order of what is swept over is the order of the jobs; and together, behind the flags.
-    merged = dict.fromkeys([*(said.get(_key(argument), argument) for argument in before), *now])
+    by_key = {_key(argument): argument for argument in now}
+    mode, place = ("MULTIRUN", "hydra.sweep.dir") if is_sweep else ("RUN", "hydra.run.dir")
+    # In their places, as the order of swept settings is the order of the jobs; and together, behind the flags.
+    merged = dict.fromkeys([*(by_key.get(_key(argument), argument) for argument in before), *now])
     return [
         *flags,
         *merged,
-        *place,
-        "hydra.output_subdir=null",  # what Hydra wrote there stays as it was
+        f"hydra.mode={mode}",
+        f"{place}={quoted(str(folder))}",
+        "hydra.output_subdir=null",  # Hydra's notes stay as they were
         f"resume={quoted(str(folder))}",
     ]
 
 
 def write_sweep(folder: Path, task: Sequence[str], hydra: Sequence[str]) -> None:
-    """Put on record what started a sweep; Hydra's own record is written again whenever the sweep goes on.
-
-    Raises:
-        OSError: if it cannot be written.
-    """
+    """Record the command that started a sweep; Hydra overwrites its own record when the sweep resumes."""
     folder.mkdir(parents=True, exist_ok=True)
     record = {"task": without_resume(task), "hydra": list(hydra)}
     write_whole(folder / SWEEP, json.dumps(record, indent=2) + "\n")
 
 
-def _read_trust(words: Sequence[str], overrides: Sequence[str]) -> tuple[list[str], list[str], bool]:
-    """Return the words and the overrides without `trust=`, and its value."""
+def _read_trust(overrides: Sequence[str]) -> tuple[list[str], bool]:
+    """Return the overrides without `trust=`, and its value."""
     given = [match[1].lower() for one in overrides if (match := TRUST.fullmatch(one))]
     if not set(given) <= {"true", "false"}:
         raise SettingError(f"trust: {given[-1]!r} is neither true nor false; give one of them")
-    kept = [[one for one in some if not TRUST.fullmatch(one)] for some in (words, overrides)]
-    return kept[0], kept[1], given[-1:] == ["true"]
+    return [one for one in overrides if not TRUST.fullmatch(one)], given[-1:] == ["true"]
 
 
 def _check_trust(folder: Path, recorded: Sequence[str], typed: set[str]) -> None:
-    """Refuse what a record asks for if it could run code and the command of today does not give it."""
+    """Raise for recorded settings that could run code, unless today's command gives them."""
     untrusted = find_untrusted([argument for argument in recorded if _key(argument) not in typed])
     if untrusted:
         raise SettingError(
@@ -108,15 +108,15 @@ def _check_trust(folder: Path, recorded: Sequence[str], typed: set[str]) -> None
         )
 
 
-def _commanded(run: Path) -> list[str]:
-    """The overrides that started a run."""
+def _run_command(run: Path) -> list[str]:
+    """Return the overrides that started a run."""
     if not (run / "run.json").exists() and not (run / ".hydra" / "overrides.yaml").exists():
         raise SettingError(f"resume: {run} is no run directory, it has no run.json; {suggest_run(run)}")
     return list(describe_before(run)[0].command or ())
 
 
-def _swept(folder: Path) -> list[str]:
-    """The overrides that started a sweep, without those that say where it lies."""
+def _sweep_command(folder: Path) -> list[str]:
+    """Return the overrides that started a sweep, without those of its folder."""
     path = folder / SWEEP
     if path.exists():
         overrides = read_object(path)
@@ -131,25 +131,21 @@ def _swept(folder: Path) -> list[str]:
     ours = ("hydra.mode", "hydra.sweep.dir", "hydra.output_subdir")
     of_hydra = [str(argument) for argument in overrides.get("hydra") or [] if str(argument) != SUBDIR]
     kept = [argument for argument in of_hydra if _key(argument) not in ours]
-    # Hydra's own record has the folders' name as `job_folders` changed it.
+    # Hydra's own record has the folders' name as `folders` changed it.
     names = [f"hydra.sweep.subdir={argument.partition('=')[2]}" for argument in kept if _key(argument) == NAME_KEY]
     kept = [argument for argument in kept if not (names and _key(argument) in (NAME_KEY, "hydra.sweep.subdir"))]
     return [*map(str, swept), *kept, *names]
 
 
 def _overrides(arguments: Sequence[str]) -> list[str]:
-    """The settings on a command line, without flags such as `--config-dir FOLDER`."""
+    """Return the settings on a command line, without flags such as `--config-dir FOLDER`."""
     from hydra._internal.utils import get_args_parser
 
     return get_args_parser().parse_args(list(arguments)).overrides
 
 
-def _unquoted(text: str) -> str:
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
-
-
 def _check_jobs(sweep: Path, before: Sequence[str], now: Sequence[str]) -> None:
-    """Refuse what would change the jobs of a sweep. Of one run it is seen later whether a setting differs."""
+    """Raise for settings that would change the jobs of a sweep; `check_same` compares those of one run later."""
     then = {_key(argument): argument for argument in before}
     for argument in now:
         key = _key(argument)
@@ -157,12 +153,12 @@ def _check_jobs(sweep: Path, before: Sequence[str], now: Sequence[str]) -> None:
             continue
         if not is_free(key):
             raise SettingError(
-                f"{key}: the sweep {sweep} goes on with the settings that it began with; leave it out, or start "
+                f"{key}: the sweep {sweep} resumes with the settings that it began with; leave it out, or start "
                 "another sweep"
             )
         if _is_swept(argument) or _is_swept(then.get(key, "")):
             raise SettingError(
-                f"{key}: the sweep {sweep} goes on with the jobs that it began with; give a value that is the same in "
+                f"{key}: the sweep {sweep} resumes with the jobs that it began with; give a value that is the same in "
                 "all of them, or start another sweep"
             )
 
@@ -174,8 +170,33 @@ def _is_swept(argument: str) -> bool:
     try:
         return bool(argument) and OverridesParser.create().parse_override(argument).is_sweep_override()
     except HydraException:
-        return False  # Hydra refuses it in a moment
+        return False  # Hydra refuses it later
 
 
 def _key(argument: str) -> str:
     return re.split("[=@]", argument.lstrip("+~"), maxsplit=1)[0]
+
+
+def earlier_defaults(command: Sequence[str], configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the overrides that give a recorded command the defaults of its version.
+
+    Before there was `data.test_fraction`, `data=files` came with `model=multi_cnn` and `embedding.std=1.0`.
+
+    Args:
+        command: the overrides that started a run or a sweep.
+        configs: the configuration of the run, or of each job of the sweep that has begun.
+    """
+    settings = [flat_settings(config) for config in configs]
+    given = {argument.lstrip("+").partition("=")[0] for argument in command}
+    is_older = bool(settings) and not any("data.test_fraction" in one for one in settings)
+    reads_files = "data=files" in command or any(one.get("data.name") == "files" for one in settings)
+    if not (is_older and reads_files):
+        return []
+    missing = []
+    if "model" not in given and all(one.get("model.name") == "multi_cnn" for one in settings):
+        missing.append("model=multi_cnn")
+    stds = [one.get("embedding.std") for one in settings]
+    same = all(isinstance(std, (int, float)) and std == stds[0] for std in stds)  # a record may hold anything
+    if "embedding.std" not in given and same:
+        missing.append(f"embedding.std={show_setting(stds[0])}")
+    return missing

@@ -1,7 +1,4 @@
-"""Going on with a run, or a sweep, where it stopped: what was asked for then, and whether the same is asked for now.
-
-Needs neither torch nor Lightning, so that a refusal, or that there is nothing to do, is said at once.
-"""
+"""Compare a run's records with the settings of now, to resume it. Imports no torch, so that refusals come at once."""
 
 from __future__ import annotations
 
@@ -13,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.config.choice import values_of
-from lt_lightning.errors import SettingError
+from lt_lightning.config.messages import describe_error
+from lt_lightning.errors import ResumableError, SettingError
+from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.formatting import flat_settings, show_setting
 from lt_lightning.runs.reading import CHANGED, read_description
@@ -25,70 +24,70 @@ if TYPE_CHECKING:
     from lt_lightning.runs.rounds import Standing
 
 SWEEP = "sweep.json"
-"""The record of what started a sweep, in the sweep's folder."""
+"""The record of the command that started a sweep, in the sweep's folder."""
 
 RESUME = re.compile(r"\+{0,2}resume=(.*)", re.DOTALL)
 TRUST = re.compile(r"\+{0,2}trust=(.*)", re.DOTALL)
 
-# What may change from one part of a run to the next: how long it goes on, where data and vectors lie (their
-# fingerprints must be the same), and what Lightning says of it.
+# Settings that may change when a run resumes: the number of rounds, the place of data and vectors (their fingerprints
+# must agree), and logging.
 _FREE = frozenset(
     {
         "pruning.rounds", "data.path", "data.delimiter", "data.hub_config", "data.test_fraction", "embedding.path",
-        "data.num_workers", "tickets.keep", "metric", "metric_mode",
-        *(
-            f"trainer.{key}"
-            for key in (
-                "logger", "log_every_n_steps", "default_root_dir",
-                "enable_progress_bar", "enable_model_summary", "enable_checkpointing",
-            )
-        ),
+        "data.num_workers", "tickets.keep", "metric", "metric_mode", "trainer.logger", "trainer.log_every_n_steps",
+        "trainer.default_root_dir", "trainer.enable_progress_bar", "trainer.enable_model_summary",
+        "trainer.enable_checkpointing",
     }
 )  # fmt: skip
-
 
 _TICKET = "pruning.ticket"
 
 _ONCE = {"model.kernel": "reference", "optimizer.kernel": "reference", "scheduler.name": "none"}
-"""What runs did that are older than a setting."""
+"""The values of settings that did not exist yet when a run was recorded."""
 
 
 def check_free(run: Path, key: str = "hydra.run.dir", folder: Path | None = None) -> None:
-    """See that a directory holds no run yet: one run, one directory, and nothing in it is lost.
+    """Raise a `SettingError` that names the setting `key` if a directory holds a run already.
 
-    Raises:
-        SettingError: if it holds one, naming the setting that says where.
+    Args:
+        run: the directory.
+        key: the setting that names it.
+        folder: the folder to resume, if it is not `run`.
     """
     if is_begun(run):
         whole = folder or run
-        raise SettingError(f"{key}: {run} holds a run already; go on with it by resume={whole}, or give another folder")
+        raise SettingError(f"{key}: {run} holds a run already; continue it with resume={whole}, or give another folder")
 
 
 def check_new_sweep(folder: Path) -> None:
-    """Check that a folder holds no sweep yet, and no run.
-
-    Raises:
-        SettingError: if it holds one.
-    """
+    """Raise a `SettingError` if a folder holds a sweep or a run already."""
     for run in sorted(folder.glob("*/run.json")):
         check_free(run.parent, "hydra.sweep.dir", folder)
     if any((folder / name).exists() for name in (SWEEP, "multirun.yaml")):
         raise SettingError(
-            f"hydra.sweep.dir: {folder} holds a sweep already; go on with it by resume={folder}, or give another folder"
+            f"hydra.sweep.dir: {folder} holds a sweep already; continue it with resume={folder}, or give another folder"
         )
 
 
+def describe_stop(error: SettingError | LotteryError, run: Path, start: Path | None = None) -> str:
+    """Return an error in one line, with the command that resumes the run if that can help; `start` as for `near`."""
+    message = describe_error(error)
+    if isinstance(error, ResumableError) and is_begun(run):
+        message = f"{message}; {how_to_go_on(run, start)}"
+    return message
+
+
 def how_to_go_on(folder: Path, start: Path | None = None) -> str:
-    """Return the command that goes on with a run or a sweep; arguments as for `near`."""
-    return f"go on with: python -m lt_lightning.train {shlex.quote(f'resume={near(folder, start)}')}"
+    """Return the command that resumes a run or a sweep; arguments as for `near`."""
+    return f"resume with: python -m lt_lightning.train {shlex.quote(f'resume={near(folder, start)}')}"
 
 
 def near(folder: Path, start: Path | None = None) -> Path:
-    """Return a path as people would type it: relative, if it lies below the folder that they are in.
+    """Return a path as users type it: relative if it lies below the folder that they are in.
 
     Args:
         folder: the path.
-        start: the folder that they are in; None for the working directory, which `hydra.job.chdir=true` changes.
+        start: the user's folder; None for the working directory, which `hydra.job.chdir=true` changes.
     """
     try:
         here = start or Path.cwd()
@@ -99,24 +98,24 @@ def near(folder: Path, start: Path | None = None) -> Path:
 
 
 def without_resume(overrides: Sequence[str]) -> list[str]:
-    """Return the overrides that make the run, for the record."""
+    """Return the overrides without `resume=` and `trust=`."""
     return [one for one in overrides if not RESUME.fullmatch(one) and not TRUST.fullmatch(one)]
 
 
 def is_begun(run: Path) -> bool:
-    """Whether a directory holds the beginning of a run, and not just the note of the command that was to start it."""
+    """Return whether a run has begun in a directory; Hydra's notes of its command do not count."""
     traces = ("run.json", "results.csv", f"{STATE}/round_*", "tickets/round_*")
     return any(True for trace in traces for _ in run.glob(trace))
 
 
 def describe_before(run: Path) -> tuple[Description, str | None]:
-    """What `run.json` says, or else `command` and `config` as Hydra noted them when the run began.
+    """Read `run.json`, or if it is damaged `command` and `config` from Hydra's notes.
 
     Returns:
-        The description, and what is wrong with `run.json`; None if nothing is.
+        The description, and the damage of `run.json`, or None.
 
     Raises:
-        SettingError: if neither is there.
+        SettingError: neither can be read.
     """
     try:
         description = read_description(run / "run.json")
@@ -126,58 +125,58 @@ def describe_before(run: Path) -> tuple[Description, str | None]:
             return description, None
         raise SettingError(f"{run / 'run.json'}: does not say what command started the run; restore it from a copy")
     except SettingError as error:
-        if not (run / ".hydra" / "overrides.yaml").is_file() or not (run / ".hydra" / "config.yaml").is_file():
+        notes = run / ".hydra"
+        if not (notes / "overrides.yaml").is_file() or not (notes / "config.yaml").is_file():
             raise
-        damage = str(error).rpartition(";")[0]
-        command = read_yaml(run / ".hydra" / "overrides.yaml")
+        command = read_yaml(notes / "overrides.yaml")
         if not isinstance(command, list):
             raise
-        config = read_yaml(run / ".hydra" / "config.yaml", resolve=True)
-        return Description.from_json({"command": command, "config": config}), f"{damage}; it is written anew"
+        config = read_yaml(notes / "config.yaml", resolve=True)
+        damage = f"{str(error).rpartition(';')[0]}; it is written anew"
+        return Description.from_json({"command": command, "config": config}), damage
 
 
 def is_complete(run: Path, config: Config, standing: Standing) -> bool:
-    """Whether nothing is left to do: all rounds are played, all files sound, and the report is drawn."""
+    """Return whether all rounds are run, all files are sound, and the report is drawn."""
     finished = describe_before(run)[0].finished
     whole = not standing.damages and not standing.stale and (run / "report.html").exists()
     return bool(finished) and whole and len(standing.rounds) == config.pruning.rounds + 1
 
 
 def check_same(run: Path, config: Config, fingerprints: Mapping[str, str], standing: Standing) -> None:
-    """See that a run can go on under these settings and with this data.
+    """Check that a run can resume under these settings and with this data.
 
     Args:
         run: the run directory.
         config: the settings now.
         fingerprints: those of the corpus now.
-        standing: how far the run has come.
+        standing: the rounds on disk.
 
     Raises:
-        SettingError: naming everything that matters and is not as it was.
+        SettingError: names every setting that differs.
     """
     description, _ = describe_before(run)
     now = flat_settings(json.loads(json.dumps(values_of(config))))
-    # Each round has the settings that made it on record: another start may have overwritten `run.json`.
-    made_by = [(one.settings or {}).get("config") for one in standing.rounds]
-    known = [description.config.values, *(settings for settings in made_by if settings is not None)]
+    # Each round records the settings that made it: another start may have overwritten `run.json`.
+    made_by = [one.settings or {} for one in standing.rounds]
+    known = [description.config.values, *(one["config"] for one in made_by if one.get("config") is not None)]
     differences = list(dict.fromkeys(line for before in known for line in _differences(before, now)))
     if differences:
         raise SettingError(
-            f"resume: {run}: {'; '.join(differences)}: go on with the settings of then, or start another run"
+            f"resume: {run}: {'; '.join(differences)}: resume with the recorded settings, or start another run"
         )
-    marks = [description.corpus.fingerprint, *((one.settings or {}).get("fingerprint") for one in standing.rounds)]
-    for then in marks:
+    for then in [description.corpus.fingerprint, *(one.get("fingerprint") for one in made_by)]:
         if then is None or then == dict(fingerprints):
             continue
         changed = [part for part, mark in fingerprints.items() if not isinstance(then, dict) or then.get(part) != mark]
         raise SettingError(
-            f"resume: {run}: the corpus is not the one of then ({', '.join(changed) or 'a part'} differs); bring the "
-            "data of then back, or start another run"
+            f"resume: {run}: the corpus is not the one that the run began with ({', '.join(changed) or 'a part'} "
+            "differs); bring its data back, or start another run"
         )
     if len(standing.rounds) > config.pruning.rounds + 1:
         raise SettingError(
             f"pruning.rounds: {config.pruning.rounds} is less than the {len(standing.rounds) - 1} rounds that {run} "
-            "has played already; give at least as many"
+            "has already; give at least as many"
         )
     if not has_records(run) and (run / "results.csv").exists():
         raise SettingError(
@@ -187,15 +186,15 @@ def check_same(run: Path, config: Config, fingerprints: Mapping[str, str], stand
 
 
 def _differences(before: Any, now: Mapping[str, Any]) -> list[str]:
-    """Return a line for each setting that matters and is not as it was.
+    """Return a line for each setting that differs and matters.
 
     Args:
-        before: nested settings, as a record has them.
-        now: today's by their full names.
+        before: the recorded settings, nested.
+        now: the settings of now by their full names.
     """
     then = {key: value for key, value in _ONCE.items() if now.get(key) is not None} | flat_settings(before)
     if None not in (then.get(_TICKET), now[_TICKET]):
-        # It may have moved: in round 0 its seal must be the same, see `continuing`; afterwards it is not read.
+        # It may have moved: in round 0 its seal must agree, see `restore`; afterwards it is not read.
         then[_TICKET] = now[_TICKET]
     return [
         f"{key} was {show_setting(then.get(key))}, not {show_setting(now.get(key))}"
@@ -205,17 +204,13 @@ def _differences(before: Any, now: Mapping[str, Any]) -> list[str]:
 
 
 def is_free(key: str) -> bool:
-    """Return whether a setting may change from one part of a run to the next."""
+    """Return whether a setting may change when a run resumes."""
     # A logger may be an object, whose settings lie below it.
     return key in ("resume", "trust") or any(key == free or key.startswith(f"{free}.") for free in _FREE)
 
 
 def read_yaml(path: Path, *, resolve: bool = False) -> Any:
-    """Return the content of a YAML file as plain values.
-
-    Raises:
-        SettingError: if it cannot be read.
-    """
+    """Return the content of a YAML file as plain values; raise a `SettingError` if it cannot be read."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError

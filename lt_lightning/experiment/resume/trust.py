@@ -1,8 +1,7 @@
 """Find the recorded settings of a run that could run code: a run directory may come from elsewhere.
 
 A record may choose among this package's own choices. Objects (`_target_`), criteria and scopes by dotted path, settings
-of Hydra, files outside of the configuration tree and computed values count only where the command line of today gives
-them.
+of Hydra, files outside of the configuration tree and computed values count only if today's command line gives them.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 from lt_lightning.config.interpolation import _texts, find_targets
 
 _HARMLESS = frozenset({"hydra.sweep.subdir"})
-"""Settings of Hydra that name folders within the sweep's own; `job_folders` refuses others."""
+"""Settings of Hydra that name folders within the sweep's own; `folders` refuses others."""
 
 _INSTALLED = frozenset({"hydra/launcher", "hydra/sweeper"})
 """Groups of Hydra whose choices are installed plugins: the record names one and brings none."""

@@ -1,23 +1,25 @@
-"""Read exported files back and check them before they take their place."""
+"""Name an export's files after the ticket, and write, read back and check each before it takes its place."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save
 
 from lt_lightning.errors import SettingError
 from lt_lightning.runs.formatting import exact
 from lt_lightning.runs.round_ticket import RoundTicket
-from lt_lightning.storage.atomic import WriteError
+from lt_lightning.storage.atomic import WriteError, write_whole, writing_to
+from lt_lightning.storage.regular import read_regular
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.numpy import build_network
 
-_TEXTS = 16
-"""The number of texts to try, each a word longer than the one before."""
+_TEXTS = 16  # to try, each a word longer than the one before
 
 
 @contextmanager
@@ -55,16 +57,7 @@ def check_finite(ticket: RoundTicket, path: Path) -> None:
 
 
 def check_packed(path: Path, ticket: RoundTicket, packed: Packed) -> None:
-    """Read a packed ticket back and compare it with the round's ticket.
-
-    Args:
-        path: the packed ticket's file.
-        ticket: the round's ticket.
-        packed: the intended content.
-
-    Raises:
-        ValueError: a weight, a word, or a value in its header differs.
-    """
+    """Read a packed ticket back; raise a ValueError if it differs from the round's ticket or from `packed`."""
     found = Packed.load(path)
     half = packed.about["values"] == "float16"
     if found.parameters.keys() != ticket.weights.keys():
@@ -93,8 +86,6 @@ def check_answers(packed: Packed) -> None:
 
 def check_dense(path: Path, ticket: RoundTicket) -> None:
     """Read dense weights back; raise a ValueError if they differ from a ticket's."""
-    from safetensors.torch import load_file
-
     found = load_file(path)
     if found.keys() != ticket.weights.keys():
         raise ValueError("it has other parameters")
@@ -112,3 +103,59 @@ def _check_words(packed: Packed, vocabulary: Sequence[str]) -> None:
     unlisted = np.setdiff1d(np.arange(2, len(vocabulary)), packed.word_ids)
     if not (embedding[unlisted] == embedding[0]).all():
         raise ValueError("a word is missing")
+
+
+def write_state_dict(ticket: RoundTicket, path: Path) -> None:
+    """Write a plain safetensors file for `network.load_state_dict`: dense weights, zero where pruned, and no masks.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    weights = {name: weight.detach().cpu().contiguous() for name, weight in ticket.weights.items()}
+    with writing_to(path.parent):
+        write_whole(path, save(weights, {"format": "pt"}))  # names and layout are torch's
+
+
+def write_tokenizer(ticket: RoundTicket, path: Path) -> None:
+    """Write the tokenizer for `Tokenizer.from_file`; with `data.tokenizer=spacy`, it expects spaCy's words."""
+    with writing_to(path.parent):
+        write_whole(path, ticket.tokenizer)
+
+
+_ENDING = ".safetensors"
+_MARK = "<!-- lt-lightning's model card of {name} -->"
+
+
+@dataclass(frozen=True)
+class Places:
+    """The files of an export."""
+
+    ticket: Path  # the packed ticket
+    card: Path  # its model card: `README.md`, unless another file has that name
+    picture: Path  # the card's figure
+    onnx: Path  # the ONNX graph
+    dense: Path  # the dense weights
+    tokenizer: Path  # the tokenizer
+
+    @classmethod
+    def beside(cls, ticket: Path) -> Places:
+        """Return the files that belong to a ticket."""
+        stem = ticket.name.removesuffix(_ENDING)
+        card = ticket.with_name("README.md")
+        if card.exists() and not is_card_of(card, ticket):
+            card = ticket.with_name(f"{stem}.README.md")
+        names = (f"{stem}_accuracy.png", f"{stem}.onnx", f"{stem}_dense{_ENDING}", f"{stem}_tokenizer.json")
+        return cls(ticket, card, *map(ticket.with_name, names))
+
+
+def mark_of(ticket: Path) -> str:
+    """Return the line that marks a card as that of a ticket."""
+    return _MARK.format(name=ticket.name)
+
+
+def is_card_of(card: Path, ticket: Path) -> bool:
+    """Return whether a file is the card of a ticket."""
+    try:
+        return mark_of(ticket) in read_regular(card, 2**24).decode()
+    except (OSError, ValueError):
+        return False
