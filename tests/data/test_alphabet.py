@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lt_lightning.data.alphabet import check_alphabet, is_surrogate, name_letter, show
+from lt_lightning.data.sources.pairs import check_alphabet, is_surrogate, name_letter, show
 
 
 @given(st.sets(st.characters(), min_size=2).map("".join))

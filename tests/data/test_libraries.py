@@ -8,9 +8,9 @@ from pathlib import Path
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lt_lightning.data.sources.installed import Installed
-from lt_lightning.data.sources.libraries import (
+from lt_lightning.data.sources.installed import (
     LIBRARY_NAME,
+    Installed,
     definitions,
     mask_libraries,
     parsed_files,
