@@ -50,7 +50,7 @@ class CheckConfig:
 
     def on_multirun_start(self, config: Any, **_: Any) -> None:
         """Check a sweep's folder and ticket, and reserve the folder; raise SystemExit on errors."""
-        from lt_lightning.config.validation import NO_TICKET
+        from lt_lightning.config.rules import NO_TICKET
 
         self._given = given, of_hydra = _as_typed(config)
         if (
@@ -58,7 +58,7 @@ class CheckConfig:
             and config.pruning.ticket == ""
             and not any("pruning.ticket=" in argument for argument in given)
         ):
-            fail(f"pruning.ticket: {NO_TICKET}")  # once, and not in every job
+            fail(NO_TICKET)  # once, and not in every job
         folder = near(Path(config.hydra.sweep.dir))
         stamped = _is_stamped(config.hydra.sweep)
         try:

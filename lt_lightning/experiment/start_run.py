@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lt_lightning.config.interpolation import escape
+from lt_lightning.config.quoting import escape
 from lt_lightning.data.vector_files import find_vectors
 from lt_lightning.experiment.loading import load
 from lt_lightning.experiment.resume.compare import check_same, describe_before, is_begun, is_complete
