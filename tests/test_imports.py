@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lt_lightning.data.sources.libraries import LIBRARIES
+from lt_lightning.data.sources.installed import LIBRARIES
 from lt_lightning.runtime.fast_import import READ_LIBRARIES
 
 PROGRAM = """

@@ -10,8 +10,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from lt_lightning.config.instantiation import explain_instantiation
-from lt_lightning.config.messages import explain
+from lt_lightning.config.messages import explain, explain_instantiation
 from lt_lightning.config.schema import TrainerConfig
 from lt_lightning.errors import SettingError
 

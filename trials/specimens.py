@@ -12,10 +12,9 @@ import numpy as np
 import torch
 
 from lt_lightning.config.enums import Splitter
-from lt_lightning.data.encoding import read_words
-from lt_lightning.data.numbering import NumberedTexts
+from lt_lightning.data.encoding import NumberedTexts, read_words
 from lt_lightning.data.sources.built_in import load_built_in
-from lt_lightning.data.sources.libraries import Installed
+from lt_lightning.data.sources.installed import Installed
 from lt_lightning.tickets.file import Packed, Parameter
 
 PACKED, CACHE = "packed.safetensors", "cache"

@@ -1,7 +1,7 @@
 """Declare the choices of a group of settings: one dataclass each, with defaults, limits and what else is known of it.
 
 `choice` registers a dataclass, and `register_schema` hands all of them to Hydra. Field metadata holds the limits, which
-`find_fault` checks. Imports the standard library alone, as packed tickets ask here too.
+`find_faults` checks. Imports the standard library alone, as packed tickets ask here too.
 """
 
 from __future__ import annotations
@@ -59,7 +59,11 @@ def limited(
         if below is not None and math.isfinite(below):
             return f"not between {low}{' (included)' if above is None else ''} and {below}"
         if below is not None:
-            return f"no number from {low} on" if above is None else f"not {'finite' if enough else f'above {above}'}"
+            return (
+                f"not a finite number from {low} on"
+                if above is None
+                else f"not {'finite' if enough else f'above {above}'}"
+            )
         return f"too large: it must be at most {LARGEST}" if enough else f"too small: it must be at least {low}"
 
     return checked(default, fault)
@@ -91,14 +95,14 @@ class Custom:
     arguments: dict[str, Any]
 
 
-def find_faults(settings: Any, group: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the name of each setting that is out of its limits, and what is wrong with it; groups within included."""
+def find_faults(settings: Any, group: str = "") -> Iterator[str]:
+    """Yield the error of each setting that is out of its limits, those of nested groups included."""
     for one in fields(settings):
         key, value, fault = f"{group}{one.name}", getattr(settings, one.name), one.metadata.get("fault")
         if is_dataclass(value):
             yield from find_faults(value, f"{key}.")
         elif fault and value is not None and (reason := fault(value)):
-            yield key, f"{key}: {value} is {reason}"
+            yield f"{key}: {value} is {reason}"
 
 
 def values_of(settings: Any) -> dict[str, Any]:

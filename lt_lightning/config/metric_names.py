@@ -27,13 +27,13 @@ class LoggedName(NamedTuple):
 
     @property
     def mode(self) -> str | None:
-        """`max` or `min`: which values are better, if the quantity is a known one."""
+        """Return `max` or `min`, the values that are better; None for an unknown quantity."""
         last = re.split(r"[/_.\-\s]", self.quantity.lower())[-1]
         return "max" if last in _HIGHER else "min" if last in _LOWER else None
 
     @property
     def is_share(self) -> bool:
-        """Whether the quantity is a known fraction, which is shown in per cent."""
+        """Return whether the quantity is a known fraction, which is shown in per cent."""
         return re.split(r"[/_.\-\s]", self.quantity.lower())[-1] in _SHARES
 
 

@@ -18,7 +18,7 @@ BACKENDS = ("torch", "equations")
 
 
 def _widths_fault(widths: List[int]) -> Optional[str]:
-    return None if min(widths, default=0) > 0 else "no list of widths ≥ 1"
+    return None if min(widths, default=0) > 0 else "not a list of widths ≥ 1"
 
 
 @dataclass

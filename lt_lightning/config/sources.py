@@ -24,7 +24,7 @@ class DataKind(str, Enum):
 
     @property
     def is_pairs(self) -> bool:
-        """Whether rows are pairs of strings, or else texts."""
+        """Return whether rows are pairs of strings; otherwise they are texts."""
         return self in (DataKind.pairs, DataKind.reversal)
 
 

@@ -1,37 +1,25 @@
-"""What must hold of a configuration beyond its types, and what to say where it does not.
-
-Needs neither torch nor Lightning, so that a rejected setting answers at once.
-"""
+"""Turn composed settings into a checked configuration. Imports no torch, so that a refused setting answers at once."""
 
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from itertools import chain
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lt_lightning.config.choice import CHOICES, Custom, find_faults, keys_of
-from lt_lightning.config.enums import METRIC_MODES, Splitter
 from lt_lightning.config.messages import explain
-from lt_lightning.config.metric_names import parse_name
-from lt_lightning.config.models import CustomModel, RandomVectors, Recurrent, Tagger
-from lt_lightning.config.optimizers import Adam
-from lt_lightning.config.schedulers import CustomScheduler, SchedulerConfig
+from lt_lightning.config.models import CustomModel
+from lt_lightning.config.optimizers import CustomScheduler
+from lt_lightning.config.rules import broken_rules
 from lt_lightning.config.schema import Config
-from lt_lightning.config.sources import CustomData, DataKind, Texts
-from lt_lightning.config.trainer_rules import is_object, trainer_rules
+from lt_lightning.config.sources import CustomData
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
-
-NO_TICKET = (
-    "missing; make a ticket of a run's round, python -m lt_lightning.export RUN --round N -o FILE, and give "
-    "pruning.ticket=FILE"
-)
-"""What to say where a run is to start from a ticket and is given none."""
 
 _CHOOSERS = {"data": "kind", "embedding": "name", "model": "name", "optimizer": "name", "scheduler": "name"}
 """The setting of each group with choices that names one."""
@@ -63,11 +51,8 @@ def read_config(composed: DictConfig) -> Config:
     for group, chosen in custom.items():
         if chosen:
             setattr(config, group, chosen)
-    for _, fault in find_faults(config):
+    for fault in chain(find_faults(config), broken_rules(config)):
         raise SettingError(fault)
-    for key, value, holds, remedy in _rules(config):
-        if not holds:
-            raise SettingError(f"{key}: {remedy}" if value is None else f"{key}: {value} is {remedy}")
     if isinstance(config.data, CustomData):
         config.optimizer = config.scheduler = config.embedding = None  # its LightningModule makes its own
     elif config.trainer.use_distributed_sampler is None:
@@ -95,7 +80,7 @@ def read_group(group: str, values: Mapping[str, Any]) -> Any:
         settings = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), given))
     except OmegaConfBaseException as error:
         raise SettingError(f"{group}.{explain(error)}") from None
-    for _, fault in find_faults(settings, f"{group}."):
+    for fault in find_faults(settings, f"{group}."):
         raise SettingError(fault)
     return settings
 
@@ -143,7 +128,7 @@ def _fields(cls: type | None) -> list[str]:
 
 
 def lottery_settings(config: Config) -> Settings:
-    """What the `pruning` group says to `lottery`, checked.
+    """Return the checked settings of the lottery from the `pruning` group.
 
     Raises:
         LotteryError: if a value is out of its range.
@@ -157,113 +142,6 @@ def lottery_settings(config: Config) -> Settings:
             f"choose K ≤ {config.trainer.max_epochs}, or a larger trainer.max_epochs"
         )
     return settings
-
-
-def _rules(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
-    """Yield what must hold beyond types and limits: the key, its value, whether it holds, and what is wrong if not."""
-    data, model, embedding, optimizer = config.data, config.model, config.embedding, config.optimizer
-    parts = config.name.split("/")
-    yield "name", repr(config.name), not {"", ".", ".."} & {*parts}, "no name of a folder below outputs/; give one"
-    # With `resume` it is read before the configuration is composed, and is not part of it.
-    yield "trust", None, not config.trust, "only goes with resume=FOLDER; leave it out"
-    if isinstance(data, Texts):
-        hubless = data.hub_config is not None and (data.hub is None or data.path is not None)
-        said = "a configuration of data.hub, which is not read; leave it out"
-        yield "data.hub_config", data.hub_config, not hubless, said
-        lacking = data.name == "files" and data.path is None and data.hub is None
-        said = "missing: data=files reads a file, or a folder with train and test files"
-        yield "data.path", data.path, not lacking, said
-        mistaken = data.name == "PyDocs" and data.hub is not None
-        yield "data.hub", data.hub, not mistaken, "not what data=pydocs reads; use data=files"
-    if isinstance(model, Recurrent | Tagger):
-        only_ours = model.cell == "gru_chung" and model.backend == "torch"
-        yield "model.backend", model.backend, not only_ours, "without gru_chung; use model.backend=equations"
-        flat = model.cell != "none" or model.layers == 1
-        yield "model.layers", model.layers, flat, "too many for model.cell=none, which has one"
-    if isinstance(data, CustomData):
-        yield from _module_rules(config)
-    else:
-        yield from _fit_rules(data, model, embedding)
-        yield from _metric_claims(config)
-    yield "pruning.ticket", None, config.pruning.ticket != "", NO_TICKET
-    packs = config.pruning.ticket is None or model.packs is not None
-    yield "pruning.ticket", None, packs, f"only classifiers of texts have tickets, not model={model.name}; leave it out"
-    unscaled = config.trainer.gradient_clip_val and config.trainer.precision in (16, "16", "16-mixed", "bf16-mixed")
-    fits = not (getattr(optimizer, "fused", False) and unscaled)
-    yield "optimizer.fused", None, fits, "true does not go with clipping and mixed precision; use optimizer.fused=false"
-    yield from trainer_rules(config.trainer, isinstance(data, CustomData))
-
-
-def _module_rules(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
-    """Yield whether the settings fit a LightningModule of the user's own."""
-    said = f"{config.model.name} does not read its batches; use model=custom model._target_=MODULE, a LightningModule"
-    yield "data=custom", None, isinstance(config.model, CustomModel), said
-    for key, default in (("optimizer", Adam()), ("scheduler", SchedulerConfig()), ("embedding", RandomVectors())):
-        said = "not read with data=custom: the LightningModule makes its own; leave it out"
-        yield key, None, getattr(config, key) == default, said
-    yield (
-        "metrics",
-        None,
-        not config.metrics,
-        "not read with data=custom: the LightningModule logs its own; leave it out",
-    )
-    name, mode = config.metric, config.metric_mode
-    said = (
-        "missing: with data=custom, give the name of a value that the module logs in validation, such as metric=val/acc"
-    )
-    yield "metric", None, name is not None, said
-    logged = parse_name(name or "")
-    said = "not of the validation part, by which winners are chosen; give a name that validation logs, such as val/acc"
-    yield "metric", repr(name), logged.part not in ("test", "train"), said
-    yield "metric_mode", repr(mode), mode in (None, "max", "min"), "none of max, min"
-    said = f"missing: give max if higher values of {name} are better, and min if lower ones are"
-    yield "metric_mode", None, mode is not None or logged.mode is not None, said
-
-
-def _fit_rules(data: Any, model: Any, embedding: Any) -> Iterator[tuple[str, Any, bool, str]]:
-    """Yield whether the model reads such data, and the data's splitter and vectors fit each other."""
-    pairs = data.kind.is_pairs
-    remedy = "use model=tagger or model=seq2seq" if pairs else "use data=pairs or data=reversal"
-    what = "reads texts, the data is pairs of strings" if pairs else "answers strings with strings, the data is texts"
-    yield "model", None, pairs == (model.reads == "pairs"), f"{model.name} {what}; {remedy}"
-    needs_labels = not pairs and data.label_column is None and model.task == "classification"
-    yield "data.label_column", None, not needs_labels, f"missing: model={model.name} learns to tell labels apart"
-    letters = data.tokenizer is Splitter.letters
-    reader = f"model={model.name}" if model.needs_letters else f"data.kind={data.kind.value}"
-    needed = model.needs_letters or pairs or data.kind is DataKind.names
-    said = f"not what {reader} reads; use data.tokenizer=letters"
-    yield "data.tokenizer", data.tokenizer.value, letters or not needed, said
-    wordless = letters and embedding.name != "random"
-    said = f"{embedding.name} has vectors of words, the data is read letter by letter; use embedding=random"
-    yield "embedding", None, not wordless, said
-
-
-def _metric_claims(config: Config) -> Iterator[tuple[str, Any, bool, str]]:
-    """Yield whether rounds can be judged by the chosen metric."""
-    name, mode = config.metric, config.metric_mode
-    yield from _added_metrics(config.metrics)
-    added = {f"{part}_{one}": mode or parse_name(one).mode for one in config.metrics for part in ("test", "valid")}
-    modes = {**METRIC_MODES, **added}
-    yield "metric", repr(name), name in (None, *modes), f"none of {', '.join(modes)}"
-    tasks = {"test_perplexity": ("char_lm",), "test_exact": ("tagger", "seq2seq")}
-    measured = name not in tasks or config.model.name in tasks[name]
-    yield "metric", name, measured, f"not measured of model={config.model.name}; use metric=test_acc or test_loss"
-    yield "metric_mode", repr(mode), mode in (None, "max", "min"), "none of max, min"
-    said = f"missing: give max if higher values of {name} are better, and min if lower ones are"
-    yield "metric_mode", None, name is None or modes[name] is not None, said
-    fits = mode is None or (name is not None and mode == modes[name])
-    remedy = f"not how metric={name} is compared; leave it out" if name else "only read with metric=NAME; leave it out"
-    yield "metric_mode", mode, fits, remedy
-
-
-def _added_metrics(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool, str]]:
-    """Yield whether the metrics that the settings add have names and classes."""
-    taken = {name.partition("_")[2] for name in METRIC_MODES}
-    for name, value in metrics.items():
-        is_new = re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) is not None and name not in taken
-        said = f"the name of no new column: use letters, digits and _, and none of {', '.join(sorted(taken))}"
-        yield "metrics", repr(name), is_new, said
-        yield f"metrics.{name}", value, is_object(value), "no object; give metrics.NAME._target_=CLASS"
 
 
 def setting_names() -> list[str]:

@@ -13,9 +13,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
 
-from lt_lightning.data.corpus import Corpus
+from lt_lightning.data.corpus import Corpus, finish_rows, read_columns, spell, take_filled
 from lt_lightning.data.labels import Classes, as_numbers
-from lt_lightning.data.rows import finish_rows, read_columns, spell, take_filled
 from lt_lightning.data.sources.delimiters import CsvForm
 from lt_lightning.data.sources.files import read_file
 from lt_lightning.data.splits import stratified_split

@@ -1,18 +1,22 @@
-"""Make DataLoaders that give each process its share of each batch, on its device if the rows fit there."""
+"""Make DataLoaders that give each process its share of each batch, on its device if the rows fit there,
+and the DataModule that makes them for every round.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
+import pytorch_lightning as pl
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
+from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lt_lightning.data.batches import LengthBuckets, Share
 
 if TYPE_CHECKING:
-    import pytorch_lightning as pl
+    from pytorch_lightning import Trainer
 
     from lt_lightning.config.sources import DataConfig
 
@@ -47,7 +51,7 @@ class Rows(Protocol[Looked]):
 def load_batches(
     rows: Rows[Looked],
     data: DataConfig,
-    trainer: pl.Trainer | None,
+    trainer: Trainer | None,
     shuffle: tuple[int, int] | None,
     epoch: int = 0,
 ) -> DataLoader[Looked]:
@@ -74,6 +78,52 @@ def load_batches(
         rows, workers = rows.to(trainer.strategy.root_device), 0
     # The sampler yields whole batches (batch_size=None): one look-up per batch.
     return DataLoader(rows, sampler=sampler, batch_size=None, num_workers=workers, collate_fn=_as_it_is)  # pyright: ignore[reportArgumentType]
+
+
+class RoundData(pl.LightningDataModule):
+    """Encoded rows, and their loaders for every round.
+
+    Attributes:
+        tokenizer: the tokenizer.
+        words: the vocabulary, in the order of the ids.
+        vectors: pre-trained word vectors, NaN for unknown words; None if embeddings start at random.
+        words_found: the number of words with a vector, or None.
+        round: the round that the training loader shuffles for; set it before each fit.
+        epoch: the first epoch of the next fit; not 0 in a resumed round.
+    """
+
+    tokenizer: Tokenizer
+    words: list[str]
+    vectors: Float[Tensor, "words dim"] | None = None
+    words_found: int | None = None
+
+    def __init__(self, data: DataConfig, seed: int) -> None:
+        super().__init__()
+        self._config = data
+        self._seed = seed
+        self.round = self.epoch = 0
+
+    @property
+    def loaders(self) -> pl.LightningDataModule:
+        """The LightningDataModule that a Trainer gets."""
+        return self
+
+    def part(self, name: str) -> Rows[Any]:
+        """Return the rows of a part: `train`, `valid` or `test`."""
+        raise NotImplementedError
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return a loader of the training part, shuffled by `(seed, round, epoch)`."""
+        shuffle = (self._seed, self.round)
+        return load_batches(self.part("train"), self._config, self.trainer, shuffle, self.epoch)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Return a loader of the validation part, in a fixed order."""
+        return load_batches(self.part("valid"), self._config, self.trainer, None, self.epoch)
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Return a loader of the test split, in a fixed order."""
+        return load_batches(self.part("test"), self._config, self.trainer, None, self.epoch)
 
 
 def fits(nbytes: int, device: torch.device) -> bool:

@@ -1,4 +1,4 @@
-"""Provide the batches and the DataModule for pairs of strings."""
+"""Encode pairs of strings and make their batches and loaders."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-import pytorch_lightning as pl
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from tokenizers import Tokenizer, models
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from lt_lightning.data.batches import FlatRows, Share
-from lt_lightning.data.loaders import load_batches
+from lt_lightning.data.loaders import RoundData
 from lt_lightning.data.sources.pairs import PairCorpus
 from lt_lightning.data.tokenizer import every_letter
 
@@ -82,8 +81,8 @@ class BatchedPairs(Dataset[PairBatch]):
         )
 
 
-class PairDataModule(pl.LightningDataModule):
-    """Encode pairs once and make their loaders for every round, with the interface of `TextDataModule`.
+class PairDataModule(RoundData):
+    """Encode pairs once and make their loaders for every round.
 
     Args:
         corpus: the pairs.
@@ -96,49 +95,25 @@ class PairDataModule(pl.LightningDataModule):
         words: the letters, in the order of the ids.
         padding: the id after the last letter's; it pads rows, and models may end a string with it.
         pairs: the ids of each part: `train`, `valid`, `test`.
-        vectors: None: letters have no pre-trained vectors.
-        words_found: None.
-        round: the round that the training loader shuffles for; set it before each fit.
-        epoch: the first epoch of the next fit; not 0 in a resumed round.
     """
 
     def __init__(self, corpus: PairCorpus, data: DataConfig, seed: int) -> None:
-        super().__init__()
-        self._config = data
-        self._seed = seed
-        self.round = self.epoch = 0
+        super().__init__(data, seed)
         self.corpus = corpus
-        self.tokenizer: Tokenizer = letter_tokenizer(corpus.alphabet)
-        self.words: list[str] = list(corpus.alphabet)
+        self.words = list(corpus.alphabet)
+        self.tokenizer = Tokenizer(models.WordLevel({letter: number for number, letter in enumerate(self.words)}))
+        self.tokenizer.pre_tokenizer = every_letter()
         self.padding = len(self.words)
         self.pairs: dict[str, BatchedPairs] = {part: self._encode(pairs) for part, pairs in corpus.splits.items()}
-        self.vectors: Float[Tensor, "words dim"] | None = None
-        self.words_found: int | None = None
 
     @property
     def rows(self) -> dict[str, int]:
         """Return the number of pairs of each part."""
         return {part: len(pairs) for part, pairs in self.pairs.items()}
 
-    @property
-    def loaders(self) -> pl.LightningDataModule:
-        """The LightningDataModule that a Trainer gets."""
-        return self
-
-    def train_dataloader(self) -> DataLoader[PairBatch]:
-        """Return a loader of the training part, shuffled by `(seed, round, epoch)`."""
-        return self._loader("train", (self._seed, self.round))
-
-    def val_dataloader(self) -> DataLoader[PairBatch]:
-        """Return a loader of the validation part, in a fixed order."""
-        return self._loader("valid", None)
-
-    def test_dataloader(self) -> DataLoader[PairBatch]:
-        """Return a loader of the test split, in a fixed order."""
-        return self._loader("test", None)
-
-    def _loader(self, part: str, shuffle: tuple[int, int] | None) -> DataLoader[PairBatch]:
-        return load_batches(self.pairs[part], self._config, self.trainer, shuffle, self.epoch)
+    def part(self, name: str) -> BatchedPairs:
+        """Return the rows of a part."""
+        return self.pairs[name]
 
     def _encode(self, pairs: Sequence[tuple[str, str]]) -> BatchedPairs:
         given, expected = zip(*pairs, strict=True)
@@ -148,10 +123,3 @@ class PairDataModule(pl.LightningDataModule):
         ids = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(strings)]
         lengths = torch.tensor([0, *map(len, ids)])
         return FlatRows.of(torch.tensor([*chain.from_iterable(ids)], dtype=torch.int32), lengths.cumsum(0))
-
-
-def letter_tokenizer(alphabet: str) -> Tokenizer:
-    """Return a tokenizer that maps each letter to its position in the alphabet and refuses other letters."""
-    tokenizer = Tokenizer(models.WordLevel({letter: number for number, letter in enumerate(alphabet)}))
-    tokenizer.pre_tokenizer = every_letter()
-    return tokenizer

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lt_lightning.config.folder import config_folder
-from lt_lightning.config.instantiation import is_from
+from lt_lightning.config.messages import is_from
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.folders import release
 from lt_lightning.runtime.arguments import VERSION, require_working_directory

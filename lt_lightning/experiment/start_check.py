@@ -49,12 +49,12 @@ class CheckConfig:
 
     def on_multirun_start(self, config: Any, **_: Any) -> None:
         """Check a sweep's folder and ticket, and reserve the folder."""
-        from lt_lightning.config.validation import NO_TICKET
+        from lt_lightning.config.rules import NO_TICKET
 
         self._given = given, of_hydra = _as_typed(config)
         swept = any("pruning.ticket=" in argument for argument in given)
         if config.resume is None and config.pruning.ticket == "" and not swept:
-            fail(f"pruning.ticket: {NO_TICKET}")  # once, and not in every job
+            fail(NO_TICKET)  # once, and not in every job
         folder = near(Path(config.hydra.sweep.dir))
         stamped = _is_stamped(config.hydra.sweep)
         try:

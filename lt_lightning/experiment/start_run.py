@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lt_lightning.config.interpolation import escape
+from lt_lightning.config.quoting import escape
 from lt_lightning.config.schema import Config, TrainerConfig
 from lt_lightning.config.sources import CustomData, DataKind
 from lt_lightning.data.own_corpus import OwnCorpus, describe_own

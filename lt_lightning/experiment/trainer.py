@@ -25,7 +25,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import PassThroughProfiler
 
 from lt_lightning.callbacks.refusals import check_callbacks
-from lt_lightning.config.instantiation import explain_instantiation
+from lt_lightning.config.messages import explain_instantiation
 from lt_lightning.config.schema import TrainerConfig
 from lt_lightning.errors import SettingError
 from lt_lightning.runtime.job import Launch, Place

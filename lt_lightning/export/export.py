@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lt_lightning.config.interpolation import literal
+from lt_lightning.config.quoting import literal
 from lt_lightning.errors import SettingError
 from lt_lightning.export.files import (
     Places,

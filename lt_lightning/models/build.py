@@ -15,10 +15,9 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 from torchmetrics import Metric
 
 from lt_lightning.config.choice import Custom, values_of
-from lt_lightning.config.instantiation import explain_instantiation
+from lt_lightning.config.messages import explain_instantiation
 from lt_lightning.config.models import EmbeddingConfig, ModelChoice
-from lt_lightning.config.optimizers import OptimizerConfig
-from lt_lightning.config.schedulers import CustomScheduler, SchedulerConfig
+from lt_lightning.config.optimizers import CustomScheduler, OptimizerConfig, SchedulerConfig
 from lt_lightning.errors import SettingError
 from lt_lightning.kernels.sparse_adam import LivingAdam
 from lt_lightning.models.cnn import BinaryCNN, MultiCNN

@@ -12,7 +12,7 @@ from types import ModuleType
 from lt_lightning.storage.site_packages import search_path
 
 READ_LIBRARIES = frozenset({"sympy", "networkx", "pandas", "matplotlib"})
-"""The keys of `data.libraries.LIBRARIES`, for programs that start without it."""
+"""The keys of `data.sources.installed.LIBRARIES`, for programs that start without it."""
 
 
 class _InstalledFirst(MetaPathFinder):

@@ -14,9 +14,7 @@ from benchmarks import data as benchmark
 from benchmarks.data_inputs import write_articles, write_vectors
 from benchmarks.data_peers import collate_rows, count_in_python, load_text, read_every_line, train_tokenizer
 from lt_lightning.config.enums import Splitter
-from lt_lightning.data.encoding import EncodedTexts
-from lt_lightning.data.numbering import number_words
-from lt_lightning.data.vocabulary import choose_words, number_of_each
+from lt_lightning.data.encoding import EncodedTexts, choose_words, number_of_each, number_words
 from lt_lightning.errors import SettingError
 
 TEXTS = ["The cat, the dog.", "A dog and a cat_tail", "no <other> words", "the end"]

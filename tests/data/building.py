@@ -6,9 +6,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from lt_lightning.config.enums import Splitter
-from lt_lightning.data.numbering import number_words
+from lt_lightning.data.encoding import choose_words, number_words
 from lt_lightning.data.tokenizer import make_tokenizer
-from lt_lightning.data.vocabulary import choose_words
 
 
 def build_tokenizer(texts: Iterable[Sequence[str]], splitter: Splitter, max_words: int) -> Tokenizer:

@@ -14,8 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lt_lightning.data.corpus import cache_folder, load_corpus, make_corpus
-from lt_lightning.data.rows import MOST_DROPPED
+from lt_lightning.data.corpus import MOST_DROPPED, cache_folder, load_corpus, make_corpus
 
 BOTH = ("train", "test")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lt_lightning.data.sources.docstrings import harvest, paragraphs
 from lt_lightning.data.sources.installed import Installed
+from lt_lightning.data.sources.pydocs import harvest, paragraphs
 
 DOCSTRING = r"""
     Return the mean of all of the values in a bag, `.Weights` permitting [1]_.

@@ -17,9 +17,7 @@ from tokenizers import Tokenizer
 
 from lt_lightning.config.enums import Splitter
 from lt_lightning.data import encoding
-from lt_lightning.data.encoding import EncodedTexts, encode, read_words
-from lt_lightning.data.numbering import NumberedTexts, number_words
-from lt_lightning.data.vocabulary import number_of_each
+from lt_lightning.data.encoding import EncodedTexts, NumberedTexts, encode, number_of_each, number_words, read_words
 
 TEXTS = [f"text {number} of many, " + "word " * (number % 7) for number in range(2500)]
 

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from lt_lightning.config.sources import Names
 from lt_lightning.data import corpus
 from lt_lightning.data.sources import built_in
-from lt_lightning.data.sources.installed import Installed
-from lt_lightning.data.sources.libraries import LIBRARIES
+from lt_lightning.data.sources.installed import LIBRARIES, Installed
 from lt_lightning.data.sources.names import Name, harvest, load_names, names_a_library, select, words
 
 

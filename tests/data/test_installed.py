@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 
 from lt_lightning.data.sources.built_in import load_built_in
-from lt_lightning.data.sources.docstrings import harvest
-from lt_lightning.data.sources.installed import Installed, find_installed
-from lt_lightning.data.sources.libraries import LIBRARIES, LIBRARY_NAME
-from lt_lightning.data.sources.pydocs import select
+from lt_lightning.data.sources.installed import LIBRARIES, LIBRARY_NAME, Installed, find_installed
+from lt_lightning.data.sources.pydocs import harvest, select
 
 FILES = {"__init__.py": "x = 1\n", "deep/er.py": '"""Naïve."""\n', "data.txt": "", "tests/test_x.py": "", "a, b.py": ""}
 

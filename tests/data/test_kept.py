@@ -12,8 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from lt_lightning.config.enums import Splitter
-from lt_lightning.data.encoding import read_words
-from lt_lightning.data.numbering import number_words
+from lt_lightning.data.encoding import number_words, read_words
 from lt_lightning.storage import cache as kept
 from lt_lightning.storage.cache import Arrays, DamagedError, UntrustedError, keep, recall, recall_or_make
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lt_lightning.data.sources.libraries import LIBRARY_NAME, definitions, mask_libraries
+from lt_lightning.data.sources.installed import LIBRARY_NAME, definitions, mask_libraries
 
 
 def test_definitions_are_all_that_a_walk_through_a_real_file_finds():

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from lt_lightning.config.enums import Splitter
-from lt_lightning.data import numbering
+from lt_lightning.data import encoding
 from lt_lightning.data import tokenizer as cutting
-from lt_lightning.data.numbering import NumberedTexts, number_words
+from lt_lightning.data.encoding import NumberedTexts, choose_words, number_words
 from lt_lightning.data.tokenizer import make_tokenizer
-from lt_lightning.data.vocabulary import choose_words
 
 WORDS = make_tokenizer([], Splitter.words)
 SURROGATES = range(0xD800, 0xE000)
@@ -117,7 +116,7 @@ def test_what_was_not_counted_is_not_chosen():
 def test_texts_that_are_cut_in_pieces_have_the_same_words(batches, portion, piece):
     whole = {splitter: number_words(batches, splitter) for splitter in (Splitter.words, Splitter.letters)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(numbering, "PORTION", portion)
+        patch.setattr(encoding, "PORTION", portion)
         patch.setattr(cutting, "PIECE", piece)
         for splitter, expected in whole.items():
             found = number_words(batches, splitter)
@@ -127,7 +126,7 @@ def test_texts_that_are_cut_in_pieces_have_the_same_words(batches, portion, piec
 
 @pytest.mark.parametrize(("splitter", "ids"), [(Splitter.words, 1_000_000), (Splitter.letters, 3_600_000)])
 def test_a_long_text_takes_little_more_memory_than_its_ids(splitter, ids, monkeypatch):
-    monkeypatch.setattr(numbering, "PORTION", 1 << 16)
+    monkeypatch.setattr(encoding, "PORTION", 1 << 16)
     text = "some words, of a text that goes on. " * 100_000
     tracemalloc.start()
     try:

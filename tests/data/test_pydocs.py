@@ -15,10 +15,8 @@ import numpy as np
 import pytest
 
 from lt_lightning.data.sources import built_in, pydocs
-from lt_lightning.data.sources.docstrings import Paragraph, harvest
-from lt_lightning.data.sources.installed import Installed, find_installed
-from lt_lightning.data.sources.libraries import LIBRARIES
-from lt_lightning.data.sources.pydocs import load_pydocs, select
+from lt_lightning.data.sources.installed import LIBRARIES, Installed, find_installed
+from lt_lightning.data.sources.pydocs import Paragraph, harvest, load_pydocs, select
 from lt_lightning.errors import SettingError
 from lt_lightning.storage import cache as kept
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lt_lightning.data.sources.reversal import check_reversal, draw_reversals
+from lt_lightning.data.sources.pairs import check_reversal, draw_reversals
 
 
 @st.composite

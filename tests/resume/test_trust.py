@@ -11,7 +11,7 @@ import pytest
 from cutting import packed
 from omegaconf import OmegaConf
 
-from lt_lightning.config.interpolation import find_targets, literal
+from lt_lightning.config.quoting import find_targets, literal
 from lt_lightning.config.schema import Config
 from lt_lightning.errors import SettingError
 from lt_lightning.evaluate import __main__ as evaluate

@@ -14,8 +14,7 @@ import datasets
 import numpy as np
 import pyarrow as pa
 
-from lt_lightning.data.sources.installed import Installed, find_installed
-from lt_lightning.data.sources.libraries import LIBRARIES
+from lt_lightning.data.sources.installed import LIBRARIES, Installed, find_installed
 from lt_lightning.storage.cache import Arrays, check_kind, check_offsets, check_range, recall_or_make
 
 SPLITS = ("train", "test")
@@ -61,20 +60,15 @@ def deal(
     splits: dict[str, list[Row]] = {"train": [], "test": []}
     for row in unique:
         splits["test" if _draw(group(row)) < TEST_SHARE else "train"].append(row)
-    return {split: _capped(rows) for split, rows in splits.items()}
-
-
-def _capped(rows: list[Row]) -> list[Row]:
-    """Keep the first rows of each class, as many as the smallest class has."""
-    sizes = Counter(row.library for row in rows)
-    size = min(sizes[library] for library in LIBRARIES)
-    seen: Counter[str] = Counter()
-    kept = []
-    for row in rows:
-        seen[row.library] += 1
-        if seen[row.library] <= size:
-            kept.append(row)
-    return kept
+    for split, rows in splits.items():  # keep the first rows of each class, as many as the smallest class has
+        left = dict.fromkeys(LIBRARIES, min(Counter(row.library for row in rows).get(one, 0) for one in LIBRARIES))
+        kept = []
+        for row in rows:
+            if left[row.library]:
+                left[row.library] -= 1
+                kept.append(row)
+        splits[split] = kept
+    return splits
 
 
 def _draw(key: str) -> float:

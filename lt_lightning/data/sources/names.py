@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 import datasets
 
 from lt_lightning.data.sources.built_in import deal, load_built_in
-from lt_lightning.data.sources.installed import Installed
-from lt_lightning.data.sources.libraries import LIBRARY_NAME, definitions, parsed_files
+from lt_lightning.data.sources.installed import LIBRARY_NAME, Installed, definitions, parsed_files
 
-# Increase it when this file, `libraries` or `built_in` changes the corpus, to invalidate old caches.
+# Increase it when this file, `installed` or `built_in` changes the corpus, to invalidate old caches.
 FORMAT = 1
 
 # Digits, with a single letter that follows them (2D); capitals, but for one that begins the next word (HTTPServer);

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lt_lightning.config.interpolation import _texts, find_targets
+from lt_lightning.config.quoting import _texts, find_targets
 
 _HARMLESS = frozenset({"hydra.sweep.subdir"})
 """Settings of Hydra that name folders within the sweep's own; `folders` refuses others."""

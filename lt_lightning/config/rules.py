@@ -1,0 +1,182 @@
+"""Check what must hold of a configuration beyond the types and limits of single settings. Imports no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lt_lightning.config.choice import Custom
+from lt_lightning.config.enums import METRIC_MODES, Splitter
+from lt_lightning.config.metric_names import parse_name
+from lt_lightning.config.models import CustomModel, RandomVectors, Recurrent, Tagger
+from lt_lightning.config.optimizers import Adam, SchedulerConfig
+from lt_lightning.config.quoting import find_interpolations
+from lt_lightning.config.schema import Config, TrainerConfig
+from lt_lightning.config.sources import CustomData, DataKind, Texts
+
+NO_TICKET = (
+    "pruning.ticket: missing; make a ticket of a run's round, python -m lt_lightning.export RUN --round N -o FILE, and "
+    "give pruning.ticket=FILE"
+)
+"""The error of a run that starts from a ticket and has none."""
+
+
+def broken_rules(config: Config) -> Iterator[str]:
+    """Yield the error of each rule that a configuration breaks."""
+    model, trainer = config.model, config.trainer
+    if {"", ".", ".."} & {*config.name.split("/")}:
+        yield f"name: {config.name!r} is not the name of a folder below outputs/; give one"
+    if config.trust:  # with `resume` it is read before the configuration is composed, and is not part of it
+        yield "trust: only goes with resume=FOLDER; leave it out"
+    if isinstance(model, Recurrent | Tagger):
+        if model.cell == "gru_chung" and model.backend == "torch":
+            yield "model.backend: torch is without gru_chung; use model.backend=equations"
+        if model.cell == "none" and model.layers != 1:
+            yield f"model.layers: {model.layers} is too many for model.cell=none, which has one"
+    if isinstance(config.data, CustomData):
+        yield from _module_rules(config)
+    else:
+        yield from _data_rules(config.data, model, config.embedding)
+        yield from _metric_rules(config)
+    if config.pruning.ticket == "":
+        yield NO_TICKET
+    if config.pruning.ticket is not None and model.packs is None:
+        yield f"pruning.ticket: only classifiers of texts have tickets, not model={model.name}; leave it out"
+    unscaled = trainer.gradient_clip_val and trainer.precision in (16, "16", "16-mixed", "bf16-mixed")
+    if unscaled and not isinstance(config.optimizer, Custom) and config.optimizer.fused:
+        yield "optimizer.fused: true does not go with clipping and mixed precision; use optimizer.fused=false"
+    yield from _trainer_rules(trainer, isinstance(config.data, CustomData))
+
+
+def _module_rules(config: Config) -> Iterator[str]:
+    """Yield what does not fit a LightningModule of the user's own."""
+    if not isinstance(config.model, CustomModel):
+        yield (
+            f"data=custom: {config.model.name} does not read its batches; use model=custom model._target_=MODULE, a "
+            "LightningModule"
+        )
+    for key, default in (("optimizer", Adam()), ("scheduler", SchedulerConfig()), ("embedding", RandomVectors())):
+        if getattr(config, key) != default:
+            yield f"{key}: not read with data=custom: the LightningModule makes its own; leave it out"
+    if config.metrics:
+        yield "metrics: not read with data=custom: the LightningModule logs its own; leave it out"
+    if config.metric is None:
+        yield (
+            "metric: missing: with data=custom, give the name of a value that the module logs in validation, such as "
+            "metric=val/acc"
+        )
+    logged = parse_name(config.metric or "")
+    if logged.part in ("test", "train"):
+        yield (
+            f"metric: {config.metric!r} is not of the validation part, by which winners are chosen; give a name that "
+            "validation logs, such as val/acc"
+        )
+    yield from _mode_rules(config, logged.mode)
+
+
+def _data_rules(data: Any, model: Any, embedding: Any) -> Iterator[str]:
+    """Yield what does not fit among the settings of the data, the model that reads it and the word vectors."""
+    if isinstance(data, Texts):
+        if data.hub_config is not None and (data.hub is None or data.path is not None):
+            yield (
+                f"data.hub_config: {data.hub_config} is a configuration of data.hub, which is not read; leave it out"
+            )
+        if data.name == "files" and data.path is None and data.hub is None:
+            yield "data.path: missing: data=files reads a file, or a folder with train and test files"
+        if data.name == "PyDocs" and data.hub is not None:
+            yield f"data.hub: {data.hub} is not what data=pydocs reads; use data=files"
+    pairs = data.kind.is_pairs
+    if pairs and model.reads != "pairs":
+        yield f"model: {model.name} reads texts, the data is pairs of strings; use model=tagger or model=seq2seq"
+    if not pairs and model.reads == "pairs":
+        yield (f"model: {model.name} answers strings with strings, the data is texts; use data=pairs or data=reversal")
+    if not pairs and data.label_column is None and model.task == "classification":
+        yield f"data.label_column: missing: model={model.name} learns to tell labels apart"
+    letters = data.tokenizer is Splitter.letters
+    if not letters and (model.needs_letters or pairs or data.kind is DataKind.names):
+        reader = f"model={model.name}" if model.needs_letters else f"data.kind={data.kind.value}"
+        yield f"data.tokenizer: {data.tokenizer.value} is not what {reader} reads; use data.tokenizer=letters"
+    if letters and embedding.name != "random":
+        yield (
+            f"embedding: {embedding.name} has vectors of words, the data is read letter by letter; use embedding=random"
+        )
+
+
+def _metric_rules(config: Config) -> Iterator[str]:
+    """Yield what is wrong with the added metrics, and with the one that judges rounds."""
+    name, mode = config.metric, config.metric_mode
+    taken = {one.partition("_")[2] for one in METRIC_MODES}
+    for one, value in config.metrics.items():
+        if re.fullmatch("[A-Za-z][A-Za-z0-9_]*", one) is None or one in taken:
+            others = ", ".join(sorted(taken))
+            yield f"metrics: {one!r} cannot name a new column: use letters, digits and _, and none of {others}"
+        if not _is_object(value):
+            yield f"metrics.{one}: {value} is not an object; give metrics.NAME._target_=CLASS"
+    added = {f"{part}_{one}": mode or parse_name(one).mode for one in config.metrics for part in ("test", "valid")}
+    modes = {**METRIC_MODES, **added}
+    if name not in (None, *modes):
+        yield f"metric: {name!r} is none of {', '.join(modes)}"
+    tasks = {"test_perplexity": ("char_lm",), "test_exact": ("tagger", "seq2seq")}
+    if name in tasks and config.model.name not in tasks[name]:
+        yield f"metric: {name} is not measured of model={config.model.name}; use metric=test_acc or test_loss"
+    yield from _mode_rules(config, modes[name] if name else "max")
+    if mode is not None and name is None:
+        yield f"metric_mode: {mode} is only read with metric=NAME; leave it out"
+    if mode is not None and name is not None and mode != modes[name]:
+        yield f"metric_mode: {mode} is not how metric={name} is compared; leave it out"
+
+
+def _mode_rules(config: Config, known: str | None) -> Iterator[str]:
+    """Yield whether `metric_mode` is wrong, or missing where the metric's mode is not known."""
+    if config.metric_mode not in (None, "max", "min"):
+        yield f"metric_mode: {config.metric_mode!r} is none of max, min"
+    if config.metric_mode is None and known is None:
+        yield (
+            f"metric_mode: missing: give max if higher values of {config.metric} are better, and min if lower ones are"
+        )
+
+
+def _trainer_rules(trainer: TrainerConfig, brings_loaders: bool) -> Iterator[str]:
+    """Yield the Trainer's arguments that rounds, or batches that are already dealt out, do not allow."""
+    refused = {
+        "overfit_batches": "it would replace the batches; use data.limit to train on few rows",
+        "val_check_interval": "a round validates at the end of each epoch; leave it null",
+        "barebones": "it would turn off what the records are made of; leave it null",
+    }
+    for key, remedy in refused.items():
+        if (value := getattr(trainer, key)) is not None:
+            yield f"trainer.{key}: {value} is not possible here: {remedy}"
+    if trainer.use_distributed_sampler and not brings_loaders:
+        yield (
+            "trainer.use_distributed_sampler: True is not possible here: rows are dealt out among processes already, "
+            "each once; leave it out"
+        )
+    if trainer.deterministic not in (None, True, False, "warn"):
+        yield f"trainer.deterministic: {trainer.deterministic} is none of true, false, warn"
+    loggers = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
+    if trainer.logger not in (None, True, False) and not all(map(_is_object, loggers)):
+        yield f"trainer.logger: {trainer.logger} is neither true nor false nor an object with _target_"
+    if not all(map(_is_object, trainer.callbacks or ())):
+        yield (
+            f"trainer.callbacks: {trainer.callbacks} is not a list of objects; give each its _target_, as in "
+            "[{_target_: my.Callback}]"
+        )
+    given = trainer.strategy if isinstance(trainer.strategy, Mapping) else {}
+    name = trainer.strategy if isinstance(trainer.strategy, str) else str(given.get("_target_", ""))
+    words = f"{name} {given.get('start_method', '')}".lower()
+    if any(word in words for word in ("fsdp", "deepspeed", "model_parallel", "modelparallel")):
+        yield (
+            f"trainer.strategy: {name} is not supported: it shards parameters among the processes, and pruning needs "
+            "them whole in each; use ddp"
+        )
+    if any(word in words for word in ("spawn", "fork", "notebook", "xla")):
+        yield f"trainer.strategy: {name} is not supported: it starts processes in its own way; use ddp"
+    for key, value in vars(trainer).items():
+        for text in find_interpolations(value):
+            yield f"trainer.{key}: {text} is not possible here: Hydra would read ${{ as an interpolation once more"
+
+
+def _is_object(value: Any) -> bool:
+    """Return whether Hydra makes an object of a value."""
+    return isinstance(value, Mapping) and "_target_" in value
