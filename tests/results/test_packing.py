@@ -115,7 +115,7 @@ def test_what_no_mask_covers_is_kept_whole() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"model": {"name": "char_lm"}}, "no classifier"),
+        ({"model": {"name": "char_lm"}}, "not a text classifier"),
         ({"model": {"name": "cnn", "filters": 4, "widths": [2, 3]}}, "not those of its settings"),
         ({"class_names": ["a", "b", "c", "d"]}, "not those of its settings"),
     ],
