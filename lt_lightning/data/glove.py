@@ -63,11 +63,7 @@ def recall_vectors(config: EmbeddingConfig, words: Sequence[str], cache: Path) -
 
 
 def load_vectors(config: EmbeddingConfig, words: Sequence[str]) -> Float[Tensor, "words dim"] | None:
-    """Load the vectors of the `embedding` group; None if embeddings start at random.
-
-    Args:
-        config: the `embedding` group.
-        words: the vocabulary.
+    """Load the vectors of the `embedding` group for a vocabulary; None if embeddings start at random.
 
     Returns:
         A row per word, NaN without a vector. The first of repeated words counts.

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from lt_lightning.callbacks.measured import MeasuredWeights, differs
+from lt_lightning.callbacks.agreement import MeasuredWeights, differs
 from lt_lightning.experiment.history import sort_logged
 from lt_lightning.experiment.subject import Subject
 from lt_lightning.runs.records import EpochRecord, Record, measured_columns

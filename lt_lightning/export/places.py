@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
-from lt_lightning.storage.regular import read_regular
+from lt_lightning.storage.atomic import read_regular
 
 _ENDING = ".safetensors"
 _MARK = "<!-- lt-lightning's model card of {name} -->"
