@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lt_lightning.config.quoting import escape
-from lt_lightning.data.vector_files import find_vectors
 from lt_lightning.experiment.loading import load
 from lt_lightning.experiment.resume.compare import check_same, describe_before, is_begun, is_complete
 from lt_lightning.experiment.transfer.fitting import read_ticket
@@ -40,7 +39,9 @@ def start_run(job: Job, launch: Launch) -> None:
     """
     corpus = load(job.config)
     if job.config.embedding is not None:
-        find_vectors(job.config.embedding)  # fetches, or says what is missing, at once
+        from lt_lightning.data.glove import find_vectors
+
+        find_vectors(job.config.embedding)  # downloads, or raises before torch is loaded
     is_writer = launch.rank == 0
     with hold(job.run) if is_writer else nullcontext():
         if goes_on(job):
