@@ -211,7 +211,7 @@ def test_every_key_has_a_comment() -> None:
     ),
     (
         "trainer.strategy={_target_: pytorch_lightning.strategies.DDPStrategy, start_method: spawn}",
-        "DDPStrategy is not supported: it starts processes in a way of its own",
+        "DDPStrategy is not supported: it starts processes in its own way",
     ),
     ("trainer.strategy=ddp_spawn", "trainer.strategy: ddp_spawn is not supported"),
     ("embedding.path=glove.txt", "embedding.path: embedding=random does not read it; it reads dim, std, max_vocab"),
@@ -248,8 +248,8 @@ def test_a_value_out_of_range_is_refused_by_name(configure: Callable[..., Config
     ("seq2seq", "data.train_rows=0", "data.train_rows: 0 is too small"),
     ("seq2seq", "data.train_rows=1000000000", "are more than 10,000,000; use fewer"),
     ("names", "data.path=here", "data.path: data.kind=names does not read it"),
-    ("char_lm", "model.temperature=-1", "model.temperature: -1.0 is no number from 0 on"),
-    ("char_lm", "model.temperature=inf", "model.temperature: inf is no number from 0 on"),
+    ("char_lm", "model.temperature=-1", "model.temperature: -1.0 is not a finite number from 0 on"),
+    ("char_lm", "model.temperature=inf", "model.temperature: inf is not a finite number from 0 on"),
     ("char_lm", "model.sample_length=0", "model.sample_length: 0 is too small"),
     ("char_lm", "model.bidirectional=true", "model.bidirectional: model=char_lm does not read it"),
 ])  # fmt: skip

@@ -39,12 +39,8 @@ class StaleCopies:
     """Find copies of a module's state that other callbacks have just made, and update them after it changes.
 
     A copy is a tensor with the same values, of any floating type, in an attribute of a callback that overrides `setup`:
-    directly, or in modules, mappings, sequences and plain objects.
-
-    Args:
-        module: the module, before it changes.
-        callbacks: those whose `setup` has run.
-        known: tensors that they held before.
+    directly, or in modules, mappings, sequences and plain objects. `module` has not changed yet, the `setup` of
+    `callbacks` has run, and `known` are tensors that they held before.
     """
 
     def __init__(self, module: nn.Module, callbacks: Iterable[pl.Callback], known: KnownTensors) -> None:

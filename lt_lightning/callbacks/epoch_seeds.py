@@ -15,10 +15,6 @@ class EpochSeeds(pl.Callback):
     """Seed all generators when an epoch starts, so that its dropout does not depend on earlier draws or on resuming.
 
     Dropout differs between processes, rounds and epochs, but not between runs.
-
-    Args:
-        seed: the run's seed.
-        round: the round.
     """
 
     def __init__(self, seed: int, round: int) -> None:

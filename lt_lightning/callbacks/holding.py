@@ -25,7 +25,7 @@ class Hold:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps of this fit."""
+        """Return the number of optimizer steps of this fit."""
         return self._freezer.steps
 
     def watch(self, trainer: pl.Trainer) -> None:
@@ -87,7 +87,7 @@ class FitState:
 
     @property
     def all_steps(self) -> int:
-        """Optimizer steps of the round so far."""
+        """Return the number of optimizer steps of the round so far."""
         return self.steps + (self.hold.steps if self.hold is not None else 0)
 
 
@@ -130,7 +130,7 @@ class HoldingCallback(pl.Callback):
             self._fit.step = -1
 
     def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Freeze gradients at once if the module clips and steps manually."""
+        """Freeze gradients immediately if the module clips and steps manually."""
         if self._fit.hold is not None and not pl_module.automatic_optimization:
             self._fit.hold.freeze_gradients()
 

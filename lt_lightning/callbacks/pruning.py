@@ -1,4 +1,4 @@
-"""The pruning callback: the rounds of a lottery as a series of Lightning fits."""
+"""Run the rounds of a lottery as a series of Lightning fits."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class PruningCallback(HoldingCallback):
 
     @property
     def state_key(self) -> str:
-        """The checkpoint key of this callback, distinct for each part and pattern."""
+        """Return the checkpoint key of this callback, distinct for each part and pattern."""
         settings, patterns = self._lottery.settings, {}
         if (list(settings.include), list(settings.exclude)) != (list(Settings.include), list(Settings.exclude)):
             patterns = {"include": list(settings.include), "exclude": list(settings.exclude)}
@@ -107,12 +107,12 @@ class PruningCallback(HoldingCallback):
 
     @property
     def round(self) -> int:
-        """The current or last round; -1 before the first."""
+        """Return the current or last round; -1 before the first."""
         return self._lottery.round
 
     @property
     def mask(self) -> Mask:
-        """The mask of that round."""
+        """Return the mask of that round."""
         return self._lottery.mask
 
     def module(self, pl_module: pl.LightningModule) -> nn.Module:

@@ -1,5 +1,5 @@
-"""The configuration: its types, its limits, and error messages about settings in one line.
+"""Define the configuration: types, limits, and one-line error messages about settings.
 
-Needs neither torch nor Lightning, so that a rejected setting answers at once. The values, with a comment each, are the
-files under `conf/`.
+Imports neither torch nor Lightning, so that a refused setting answers immediately. The files under `conf/` hold the
+values, with a comment each.
 """

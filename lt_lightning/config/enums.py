@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 
 class Splitter(str, Enum):
-    """How texts fall into words; letters are words too."""
+    """The way to split texts into words; letters count as words."""
 
     words = "words"
     spacy = "spacy"
@@ -19,4 +19,4 @@ METRIC_MODES: Mapping[str, str] = MappingProxyType(
         "valid_acc": "max", "valid_f1": "max", "valid_loss": "min",
     }
 )  # fmt: skip
-"""What runs can be judged by, and which values are better."""
+"""The metrics that can judge runs, and which values are better."""

@@ -20,7 +20,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.lottery.settings import LotteryError, Settings
 
 _REASONS: tuple[tuple[str, str], ...] = (
-    (r"While dereferencing interpolation '(.*?)'", "what {0} stands for is no value for it; give another"),
+    (r"While dereferencing interpolation '(.*?)'", "the value of {0} is not allowed; give another"),
     (
         r"Value '(.*)' of type '\w+' could not be converted to Integer",
         "'{0}' is not a whole number; give one, such as 3",

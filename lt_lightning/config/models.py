@@ -23,15 +23,15 @@ def _widths_fault(widths: List[int]) -> Optional[str]:
 
 @dataclass
 class ModelChoice:
-    """What is known of every network.
+    """The facts about every network.
 
     Attributes:
         target: the class or function that builds it.
-        task: what it is trained to do, by the name of its task.
+        task: the name of its task.
         reads: the rows that it reads: `texts`, or `pairs` of strings.
         packs: the kind of network that a packed ticket knows it as; None if it cannot be packed.
         unbuilt: the settings that its target does not take.
-        shaping: the settings that say which parameters it has, of which shapes and for which equations.
+        shaping: the settings that determine its parameters, their shapes and the equations.
     """
 
     target: ClassVar[str]
@@ -89,7 +89,7 @@ class MultiCNN(CNN):
 
 @dataclass
 class Recurrent(ModelChoice):
-    """What all recurrent networks read."""
+    """The settings of all recurrent networks."""
 
     name: str = "birnn"
     cell: str = one_of("gru", *CELLS)
@@ -183,7 +183,7 @@ def packed_kind(name: object) -> Optional[str]:
 
 @dataclass
 class EmbeddingConfig:
-    """What every embedding reads: where word vectors start."""
+    """The settings of every embedding: the first values of word vectors."""
 
     name: str = "random"
     dim: int = limited(100, least=1)

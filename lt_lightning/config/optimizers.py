@@ -19,7 +19,7 @@ def _betas_fault(betas: List[float]) -> str | None:
 
 @dataclass
 class OptimizerConfig:
-    """What every optimizer reads.
+    """The settings of every optimizer.
 
     Attributes:
         target: the class that builds it; its arguments are the settings but `name` and `kernel`.

@@ -182,11 +182,7 @@ def escape(text: str) -> str:
 
 
 def literal(settings: Any) -> Any:
-    """Return resolved settings so that OmegaConf does not resolve their texts once more.
-
-    Args:
-        settings: nested dicts and lists of plain values.
-    """
+    """Return resolved settings so that OmegaConf does not resolve their texts once more."""
     if isinstance(settings, dict):
         return {key: literal(value) for key, value in settings.items()}
     if isinstance(settings, list):

@@ -1,8 +1,8 @@
-"""The configuration's types and limits. Its values, with a comment each, are the files under `conf/`.
+"""Define the configuration's types and limits. The files under `conf/` hold the values, with a comment each.
 
 The choices of `data`, `embedding`, `model`, `optimizer` and `scheduler` have a dataclass each, beside this file.
 
-Needs neither torch nor Lightning, so that a rejected setting answers at once.
+Imports neither torch nor Lightning, so that a refused setting answers immediately.
 """
 
 # OmegaConf reads these annotations at run time; Optional, List and Union are what it knows on every Python from 3.10.
@@ -19,14 +19,14 @@ from lt_lightning.config.choice import CHOICES, checked, limited
 
 
 class TestOn(str, Enum):
-    """Which weights of a round are tested, kept as its ticket and pruned next."""
+    """The weights of a round that are tested, kept as its ticket and pruned next."""
 
     last = "last"
     best = "best"
 
 
 class Keep(str, Enum):
-    """Which tickets of rounds stay on disk, beside the newest."""
+    """The tickets that stay on disk, beside the newest."""
 
     all = "all"
     last = "last"
@@ -35,7 +35,7 @@ class Keep(str, Enum):
 
 @dataclass
 class PruningConfig:
-    """The `pruning` group: how many rounds, from which ticket on, and what `lottery.Settings` asks."""
+    """The `pruning` group: the number of rounds, the ticket to start from, and the fields of `lottery.Settings`."""
 
     rounds: int = limited(MISSING, least=0)
     amount: float = MISSING
@@ -51,7 +51,7 @@ class PruningConfig:
 
 @dataclass
 class TicketsConfig:
-    """The `tickets` group: what becomes of the tickets that rounds leave."""
+    """The `tickets` group: which tickets of rounds stay on disk."""
 
     keep: Keep = MISSING
 
@@ -153,8 +153,9 @@ def register_schema() -> None:
 
 
 class _Registry(dict[str, Any]):
-    """Hydra's registry, shared where Hydra would copy all of it to look something up: 85 times for `--help`, more than
-    half of what that took. It hands out copies of what is in it.
+    """Hydra's registry, shared instead of copied: `--help` copies all of it 85 times, more than half of its time.
+
+    It returns copies of its entries.
     """
 
     def __deepcopy__(self, memo: object) -> Any:

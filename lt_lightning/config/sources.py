@@ -15,7 +15,7 @@ from lt_lightning.config.typed_paths import parse_delimiter
 
 
 class DataKind(str, Enum):
-    """What the rows of a corpus are, and where they come from."""
+    """The kind and origin of a corpus's rows."""
 
     texts = "texts"
     names = "names"
@@ -35,7 +35,7 @@ def _delimiter_fault(delimiter: str) -> Optional[str]:
 
 @dataclass
 class DataConfig:
-    """What every source reads."""
+    """The settings of every source."""
 
     name: str = "pairs"
     kind: DataKind = DataKind.pairs
@@ -46,7 +46,7 @@ class DataConfig:
 
 @dataclass
 class TextConfig(DataConfig):
-    """What sources of texts with labels read; `path` and the two after it are settings of `Texts` alone."""
+    """The settings of sources of labelled texts; `path` and the two after it are settings of `Texts` alone."""
 
     path: ClassVar[Optional[str]] = None
     delimiter: ClassVar[Optional[str]] = None

@@ -1,4 +1,4 @@
-"""Paths as people type them into settings. Imports the standard library alone."""
+"""Read paths and delimiters as people type them into settings. Imports the standard library alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def typed_path(text: str) -> Path:
 
 
 def typed_in(folder: Path, config: Config) -> Config:
-    """Return settings whose relative paths are those of the folder that they were typed in.
+    """Return settings whose relative paths are made absolute, relative to the folder where they were typed.
 
     Args:
         folder: the working directory as the program began; `hydra.job.chdir=true` leaves it.

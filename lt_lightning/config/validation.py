@@ -1,4 +1,4 @@
-"""Turn composed settings into a checked configuration. Imports no torch, so that a refused setting answers at once."""
+"""Turn composed settings into a checked configuration. Imports no torch, so that refusals are fast."""
 
 from __future__ import annotations
 

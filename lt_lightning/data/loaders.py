@@ -105,7 +105,7 @@ class RoundData(pl.LightningDataModule):
 
     @property
     def loaders(self) -> pl.LightningDataModule:
-        """The LightningDataModule that a Trainer gets."""
+        """Return the LightningDataModule for a Trainer."""
         return self
 
     def part(self, name: str) -> Rows[Any]:

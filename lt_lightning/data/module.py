@@ -31,12 +31,6 @@ class TextDataModule(RoundData):
 
     Splitting, tokenizing and loading vectors happen in the constructor, since the network depends on their results.
 
-    Args:
-        corpus: the texts.
-        data: the `data` group.
-        embedding: the `embedding` group.
-        seed: seeds the validation split and the shuffles.
-
     Attributes:
         corpus: the texts.
         texts: the ids of each part: `train`, `valid`, `test`.

@@ -1,4 +1,4 @@
-"""What is known of a LightningDataModule of the user's own before it is imported."""
+"""Describe a LightningDataModule of the user's own before it is imported."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class OwnCorpus:
 
 
 def describe_own(data: CustomData) -> OwnCorpus:
-    """Return what is known of the data before its class is imported."""
+    """Return a description of the data, from the settings alone."""
     content = json.dumps([data._target_, data.arguments], sort_keys=True, default=str)
     name = data._target_.rpartition(".")[2] if data.name == "custom" else data.name
     return OwnCorpus(name, data._target_, {"settings": hashlib.sha256(content.encode()).hexdigest()[:16]})

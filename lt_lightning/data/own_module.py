@@ -1,4 +1,4 @@
-"""A LightningDataModule of the user's own: what records know of it, and shuffling that does not depend on resuming."""
+"""Wrap a LightningDataModule of the user's own: its facts for the records, and shuffling that survives resuming."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class OwnData:
     Args:
         module: the LightningDataModule. Its attributes `rows` (part to number), `class_names` and `words` are recorded,
             if it has them.
-        corpus: what else is known of it.
+        corpus: its description.
         seed: the run's seed.
 
     Attributes:
@@ -61,11 +61,11 @@ class OwnData:
 
     @property
     def rows(self) -> dict[str, int]:
-        """The number of rows of each part, as far as the module knows it."""
+        """Return the number of rows of each part that the module states."""
         return dict(getattr(self.loaders, "rows", None) or {})
 
     def seed_epoch(self, epoch: int) -> None:
-        """Seed what the batches of an epoch are drawn with."""
+        """Seed the generators that draw the batches of an epoch."""
         self._seed_all(epoch, loaders=self._seeded != (self.round, epoch))
 
     def _seed_all(self, epoch: int, *, loaders: bool = True) -> None:

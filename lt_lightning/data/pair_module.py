@@ -42,13 +42,7 @@ class PairBatch(NamedTuple):
 
 
 class BatchedPairs(Dataset[PairBatch]):
-    """Encoded pairs as a dataset of batches: `pairs[share]` is a batch.
-
-    Args:
-        sources: letter ids of the given strings.
-        targets: letter ids of the expected strings.
-        padding: the padding id.
-    """
+    """Encoded pairs as a dataset of batches: `pairs[share]` is a batch."""
 
     def __init__(self, sources: FlatRows, targets: FlatRows, padding: int) -> None:
         self.sources = sources
@@ -83,11 +77,6 @@ class BatchedPairs(Dataset[PairBatch]):
 
 class PairDataModule(RoundData):
     """Encode pairs once and make their loaders for every round.
-
-    Args:
-        corpus: the pairs.
-        data: the `data` group.
-        seed: seeds the shuffles.
 
     Attributes:
         corpus: the pairs.

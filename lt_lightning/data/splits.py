@@ -14,13 +14,7 @@ from lt_lightning.lottery.seeds import derive_seed
 def stratified_split(
     labels: Int64[np.ndarray, " rows"], valid_fraction: float, seed: int, limit: int | None = None
 ) -> tuple[Int64[np.ndarray, " train"], Int64[np.ndarray, " valid"]]:
-    """Draw a training and a validation part with equal class proportions.
-
-    Args:
-        labels: the class of each row of the training split.
-        valid_fraction: the fraction of rows that validate.
-        seed: seeds the draw.
-        limit: use at most this number of rows, drawn in the same way; None for all.
+    """Draw a training and a validation part of the training split, or of `limit` of its rows, with equal class shares.
 
     Returns:
         The rows of the training and of the validation part, ascending.
@@ -52,11 +46,6 @@ def draw_test(
 
     The draw does not depend on the run's seed: all runs test on the same rows, and no ticket is tested on rows that
     another run trained on.
-
-    Args:
-        labels: the class of each row.
-        test_fraction: the fraction of rows that test.
-        names: the classes' names, for errors.
 
     Returns:
         The rows of the training and of the test part, ascending.

@@ -14,8 +14,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
+from lt_lightning.callbacks.agreement import MeasuredWeights, differs
 from lt_lightning.callbacks.hooks import only_its_own_hooks
-from lt_lightning.callbacks.measured import MeasuredWeights, differs
 from lt_lightning.config.metric_names import parse_name
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.subject import Subject

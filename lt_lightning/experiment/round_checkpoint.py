@@ -19,8 +19,7 @@ from pytorch_lightning.utilities.types import LRSchedulerConfig
 
 from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.errors import SettingError
-from lt_lightning.storage.atomic import open_whole, writing_to
-from lt_lightning.storage.regular import open_regular
+from lt_lightning.storage.atomic import open_regular, open_whole, writing_to
 
 _NAME = re.compile(r"round_(\d+)_epoch_(\d+)_([0-9a-f]{64})\.ckpt")
 

@@ -13,7 +13,6 @@ from lt_lightning.config.quoting import escape
 from lt_lightning.config.schema import Config, TrainerConfig
 from lt_lightning.config.sources import CustomData, DataKind
 from lt_lightning.data.own_corpus import OwnCorpus, describe_own
-from lt_lightning.data.vector_files import find_vectors
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.resume.compare import check_same, describe_before, is_begun, is_complete
 from lt_lightning.experiment.transfer.fitting import read_ticket
@@ -44,7 +43,9 @@ def start_run(job: Job, launch: Launch) -> None:
     """
     corpus = load(job.config)
     if job.config.embedding is not None:
-        find_vectors(job.config.embedding)  # download them, or refuse at once
+        from lt_lightning.data.glove import find_vectors
+
+        find_vectors(job.config.embedding)  # downloads, or raises before torch is loaded
     is_writer = launch.rank == 0
     with hold(job.run) if is_writer else nullcontext():
         if goes_on(job):

@@ -14,8 +14,7 @@ from safetensors.torch import load_file, save
 from lt_lightning.errors import SettingError
 from lt_lightning.runs.formatting import exact
 from lt_lightning.runs.round_ticket import RoundTicket
-from lt_lightning.storage.atomic import WriteError, write_whole, writing_to
-from lt_lightning.storage.regular import read_regular
+from lt_lightning.storage.atomic import WriteError, read_regular, write_whole, writing_to
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.numpy import build_network
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lt_lightning.lottery.freezing import Freezer as Freezer
     from lt_lightning.lottery.mask import Mask as Mask
     from lt_lightning.lottery.pruning import prune as prune
+    from lt_lightning.lottery.rewinding import Start as Start
     from lt_lightning.lottery.rewinding import reinitialize as reinitialize
     from lt_lightning.lottery.rounds import Lottery as Lottery
     from lt_lightning.lottery.seeds import derive_seed as derive_seed
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from lt_lightning.lottery.settings import LotteryError as LotteryError
     from lt_lightning.lottery.settings import Rewind as Rewind
     from lt_lightning.lottery.settings import Settings as Settings
-    from lt_lightning.lottery.start import Start as Start
 
 _HOME = {
     "CRITERIA": "criteria",
@@ -28,7 +28,7 @@ _HOME = {
     "Mask": "mask",
     "Rewind": "settings",
     "Settings": "settings",
-    "Start": "start",
+    "Start": "rewinding",
     "derive_seed": "seeds",
     "prunable_parameters": "selection",
     "prune": "pruning",

@@ -14,18 +14,9 @@ from lt_lightning.lottery.settings import LotteryError
 # These keep a zero weight with a zero gradient and zero moments at zero, weight decay included. After a step of any
 # other optimizer (Muon mixes whole rows, for example) pruned weights are set to zero again.
 _KEEPS_ZEROS = frozenset(
-    {
-        optim.SGD,
-        optim.Adam,
-        optim.AdamW,
-        optim.Adamax,
-        optim.NAdam,
-        optim.RAdam,
-        optim.RMSprop,
-        optim.Adagrad,
-        optim.Adadelta,
-    }
-)
+    (optim.SGD, optim.Adam, optim.AdamW, optim.Adamax, optim.NAdam, optim.RAdam, optim.RMSprop, optim.Adagrad,
+     optim.Adadelta)
+)  # fmt: skip
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""Functions that users supply: load them by dotted path, and call them with the inputs that they name.
+"""Load functions of users by dotted path, and call them with the inputs that they name.
 
 Importing this file does not load torch.
 """

@@ -16,12 +16,8 @@ from lt_lightning.lottery.settings import LotteryError
 def begin_rounds(lotteries: Sequence[tuple[Lottery, nn.Module]], gradients: Gradients | None = None) -> None:
     """Begin the next round of lotteries that prune different parameters of one network.
 
-    All prune before any rewinds, as a rewound weight must not be ranked. Each parameter rewinds as the lottery that
-    prunes it says.
-
-    Args:
-        lotteries: each with its module.
-        gradients: as for `Lottery.begin_round`, of each module.
+    All prune before any rewinds, as a rewound weight must not be ranked. Each parameter rewinds with the lottery that
+    prunes it. `gradients` is as for `Lottery.begin_round`, of each module.
 
     Raises:
         LotteryError: as `Lottery.begin_round`, or if two lotteries prune the same parameter. Nothing is changed then.

@@ -1,4 +1,4 @@
-"""The mask: which entries of which parameters are alive."""
+"""Define the mask: which entries of which parameters are alive."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ from lt_lightning.lottery.settings import LotteryError
 
 
 class Mask(Mapping[str, Tensor]):
-    """For each prunable parameter a boolean tensor of its shape; True = alive.
+    """A boolean tensor for each prunable parameter by name, of its shape; True = alive.
 
     A mask is immutable; pruning returns a new one.
-
-    Args:
-        tensors: parameter name to boolean tensor.
 
     Raises:
         TypeError: if a tensor is not boolean, or a name no string.
@@ -46,11 +43,7 @@ class Mask(Mapping[str, Tensor]):
 
     @classmethod
     def ones(cls, params: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]]) -> Mask:
-        """Return a mask in which every entry is alive.
-
-        Args:
-            params: parameter name to tensor, or such pairs as `module.named_parameters()` gives.
-        """
+        """Return a mask in which every entry is alive; `module.named_parameters()` will do as `params`."""
         return cls({name: torch.ones_like(param, dtype=torch.bool) for name, param in dict(params).items()})
 
     def __getitem__(self, name: str) -> Tensor:
@@ -74,7 +67,7 @@ class Mask(Mapping[str, Tensor]):
 
     @cached_property
     def counts(self) -> Mapping[str, int]:
-        """Living entries by parameter name."""
+        """Return the number of living entries by parameter name."""
         if not self:
             return {}
         home = next(iter(self.values())).device
@@ -84,17 +77,17 @@ class Mask(Mapping[str, Tensor]):
 
     @property
     def alive(self) -> int:
-        """The number of living entries."""
+        """Return the number of living entries."""
         return sum(self.counts.values())
 
     @property
     def total(self) -> int:
-        """The number of prunable entries, living or pruned."""
+        """Return the number of prunable entries, living or pruned."""
         return sum(tensor.numel() for tensor in self.values())
 
     @property
     def sparsity(self) -> float:
-        """The share of the entries that is pruned, in [0, 1]; 0 for a mask of nothing."""
+        """Return the share of pruned entries, in [0, 1]; 0 for an empty mask."""
         return 1 - self.alive / self.total if self.total else 0.0
 
     def is_subset_of(self, other: Mask) -> bool:
@@ -103,10 +96,7 @@ class Mask(Mapping[str, Tensor]):
 
     @torch.no_grad()
     def apply_(self, params: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]]) -> None:
-        """Set the pruned entries of `params` to 0.0, in place.
-
-        Args:
-            params: parameter name to tensor; others are ignored.
+        """Set the pruned entries of `params` to 0.0, in place; other parameters are ignored.
 
         Raises:
             LotteryError: if a parameter that the mask names is missing or has another shape.

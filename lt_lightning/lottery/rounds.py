@@ -1,4 +1,4 @@
-"""The lottery: the state that one round passes to the next, for any training loop.
+"""Run a lottery with any training loop: keep the state that one round passes to the next.
 
     lottery = Lottery(Settings(rewind="init"))
     for _ in range(rounds):
@@ -22,13 +22,11 @@ from torch import Tensor, nn
 
 from lt_lightning.lottery.freezing import Freezer
 from lt_lightning.lottery.mask import Mask
-from lt_lightning.lottery.pruning import prune
-from lt_lightning.lottery.rewinding import named_state, reinitialize, restore, snapshot, unset_buffers
-from lt_lightning.lottery.scoring import compute_scores, load_functions
+from lt_lightning.lottery.pruning import compute_scores, load_functions, prune
+from lt_lightning.lottery.rewinding import Start, named_state, reinitialize, restore, snapshot, unset_buffers
 from lt_lightning.lottery.seeds import derive_seed
 from lt_lightning.lottery.selection import matching_parameters, prunable_parameters, require_finite, require_own_memory
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
-from lt_lightning.lottery.start import Start
 
 Gradients = Callable[[nn.Module], Mapping[str, Tensor]]
 OwnGradients = Callable[[], Mapping[str, Tensor]]
@@ -66,7 +64,7 @@ class Lottery:
 
     @property
     def writes_first(self) -> bool:
-        """Whether round 0 replaces the module's weights."""
+        """Return whether round 0 replaces the module's weights."""
         return self._start is not None
 
     def can_start(self, module: nn.Module) -> bool:

@@ -48,12 +48,9 @@ def prunable_parameters(
 
 
 def matching_parameters(module: nn.Module, key: str, patterns: Sequence[str]) -> dict[str, nn.Parameter]:
-    """Return the trainable parameters of `module` of which a name matches one of the patterns.
+    """Return the trainable parameters of `module` of which a name matches one of the fnmatch patterns.
 
-    Args:
-        module: any torch module.
-        key: the setting of the patterns, for the message.
-        patterns: fnmatch patterns over all names of a parameter; a shared one has several.
+    A shared parameter has several names. Errors name the setting `key`.
 
     Raises:
         LotteryError: if a pattern matches no parameter.
@@ -84,12 +81,7 @@ def matching_parameters(module: nn.Module, key: str, patterns: Sequence[str]) ->
 
 
 def require_own_memory(chosen: Mapping[str, Tensor], everyone: Iterable[tuple[str, Tensor]]) -> None:
-    """Raise LotteryError if entries of prunable parameters share memory, as the mask would count them twice.
-
-    Args:
-        chosen: the prunable parameters by name.
-        everyone: all parameters that must not share their memory, by name.
-    """
+    """Raise LotteryError if prunable parameters share memory with one of all, as the mask would count it twice."""
     by_storage: dict[tuple[torch.device, int], dict[Tensor, str]] = {}
     for name, param in (*chosen.items(), *everyone):
         if not is_lazy(param) and param.numel() and param.device.type != "meta":

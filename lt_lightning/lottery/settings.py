@@ -1,4 +1,4 @@
-"""The settings of a lottery, checked when they are created; does not load torch."""
+"""Define the settings of a lottery, checked when they are created. Imports no torch."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Rewind:
 
     @property
     def at_start(self) -> bool:
-        """Whether the rewinding point is the first weights."""
+        """Return whether the rewinding point is the first weights."""
         return self.point == "init" or self.at == 0
 
 

@@ -21,7 +21,7 @@ from lt_lightning.runs.records import (
     read_sound_records,
 )
 from lt_lightning.runs.rounds import find_changed_tables
-from lt_lightning.storage.regular import read_regular
+from lt_lightning.storage.atomic import read_regular
 
 _LARGEST = 2**26
 """Bytes of `run.json`, which has a few thousand."""

@@ -11,8 +11,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, get_type_hints
 
 from lt_lightning.errors import SettingError
-from lt_lightning.storage.atomic import write_whole
-from lt_lightning.storage.regular import read_regular
+from lt_lightning.storage.atomic import read_regular, write_whole
 
 _LOGGED = "logged"
 """The field of a record for values that have no field of their own."""

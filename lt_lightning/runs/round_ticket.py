@@ -22,8 +22,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
 from lt_lightning.runs.masks import FORMAT, MASK, VERSION
 from lt_lightning.runs.rounds import rewind_path
-from lt_lightning.storage.sealed import quoted
-from lt_lightning.storage.tensors import read_sealed, write_sealed
+from lt_lightning.storage.sealed import quoted, read_sealed, write_sealed
 
 _REWIND_FORMAT, _REWIND_VERSION = "lt-lightning rewind weights", "1"
 _DEEPEST = 16

@@ -28,9 +28,8 @@ from lt_lightning.runs.records import (
     render_records,
     write_records,
 )
-from lt_lightning.storage.atomic import write_whole
+from lt_lightning.storage.atomic import read_regular, write_whole
 from lt_lightning.storage.lock import STATE
-from lt_lightning.storage.regular import read_regular
 from lt_lightning.storage.sealed import read_seal
 
 _FORMAT, _VERSION = "lt-lightning round", "1"

@@ -1,4 +1,4 @@
-"""Tables in plain text, made by Rich: a letter of some scripts takes two columns of a terminal, and others none."""
+"""Format tables as plain text with Rich, which knows that characters may take two columns of a terminal, or none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def table(
     least: Sequence[int] = (),
     width: int | None = None,
 ) -> str:
-    """Return rows with their cells below each other, without control characters.
+    """Return rows with aligned cells, without control characters.
 
     Args:
         rows: the same number of cells in each, each in one line.
@@ -58,12 +58,12 @@ def table(
 
 
 def table_width(rows: Sequence[Sequence[str]]) -> int:
-    """Return how many columns of a terminal a table takes."""
+    """Return the width of a table, in columns of a terminal."""
     return sum(_widths(rows)) + _GAP * (len(rows[0]) - 1)
 
 
 def _blocks(widths: Sequence[int], width: int | None) -> list[list[int]]:
-    """Return which columns stand together: the first in each block, and at least one other."""
+    """Return the columns of each block: the first one, and at least one other."""
     blocks, taken = [[0]], widths[0]
     for place in range(1, len(widths)):
         if width is not None and len(blocks[-1]) > 1 and taken + _GAP + widths[place] > width:

@@ -27,7 +27,7 @@ def describe_cpu() -> dict[str, Any]:
 
 
 def compare_cpus(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return two descriptions in words if they are of different processors, or else None.
+    """Return two descriptions in words if the processors differ, or None.
 
     >>> old = {"model": "A 1", "type": "skylake", "features": ["avx2", "avx512f"]}
     >>> compare_cpus(old, {**old, "model": "B 2"})
@@ -45,7 +45,7 @@ def compare_cpus(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str
 
 
 def show_cpu(cpu: Mapping[str, Any]) -> str:
-    """Return a processor in words."""
+    """Return the description of a processor in words."""
     return f"{cpu.get('model')} ({cpu.get('type')})"
 
 

@@ -1,4 +1,4 @@
-"""Handle Ctrl-C, SIGTERM and SIGUSR1: stop at once, print how to resume, and return the usual exit code.
+"""Handle Ctrl-C, SIGTERM and SIGUSR1: stop immediately, print how to resume, and return the usual exit code.
 
 SLURM sends SIGUSR1 before a job's time is over (`sbatch --signal=USR1@90`). A run saves everything as it goes, so
 nothing needs saving here.
@@ -36,7 +36,7 @@ class Interruption(BaseException):
 
 
 class _Asked:
-    """The handler after the first signal: a second signal ends the process at once."""
+    """The handler after the first signal: a second signal ends the process immediately."""
 
     def __init__(self, signum: int) -> None:
         self.signum = signum

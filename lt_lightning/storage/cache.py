@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from math import prod
@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 
 from lt_lightning.kernels.owners import find_fault
-from lt_lightning.storage.atomic import open_whole
-from lt_lightning.storage.regular import open_regular
+from lt_lightning.storage.atomic import open_regular, open_whole
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,8 @@ def keep(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     Raises:
         OSError: the file cannot be written; the old one is intact.
     """
-    ordered = _ordered(arrays)
+    # In this order each starts at a multiple of its item size.
+    ordered = dict(sorted(arrays.items(), key=lambda item: -item[1].itemsize))
     digest = _digest(path.name, ordered)
     with open_whole(path, mode=0o600) as file:
         file.write(_head(path.name, ordered, digest))
@@ -147,11 +147,6 @@ def check_offsets(offsets: np.ndarray, end: int) -> None:
         raise DamagedError("its offsets are invalid")
 
 
-def _ordered(arrays: Mapping[str, np.ndarray]) -> Arrays:
-    """Return the arrays in file order, so that each starts at a multiple of its item size."""
-    return dict(sorted(arrays.items(), key=lambda item: -item[1].itemsize))
-
-
 def _head(name: str, arrays: Mapping[str, np.ndarray], digest: str) -> bytes:
     """Return the header. It holds the file's name, so that a renamed file is noticed."""
     codes = {np.dtype(kind): code for code, kind in _CODES.items()}
@@ -174,20 +169,16 @@ def _digest(name: str, arrays: Mapping[str, np.ndarray]) -> str:
         for content in [_bytes_of(array)]
         for piece in np.split(content, range(_PIECE, len(content), _PIECE))
     ]
-    for found in _digest_each(pieces):
-        digest.update(found)
+
+    def digest_one(piece: memoryview) -> bytes:
+        return blake2b(piece, digest_size=32).digest()
+
+    if len(pieces) < 8:  # starting threads costs more
+        digest.update(b"".join(map(digest_one, pieces)))
+    else:
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            digest.update(b"".join(threads.map(digest_one, pieces)))
     return digest.hexdigest()
-
-
-def _digest_each(pieces: list[memoryview]) -> Iterable[bytes]:
-    if len(pieces) < 8:
-        return [_digest_one(piece) for piece in pieces]
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        return list(threads.map(_digest_one, pieces))
-
-
-def _digest_one(piece: memoryview) -> bytes:
-    return blake2b(piece, digest_size=32).digest()
 
 
 def _array(content: np.ndarray, entry: Mapping[str, Any]) -> np.ndarray:

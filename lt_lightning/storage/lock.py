@@ -13,8 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lt_lightning.errors import SettingError
-from lt_lightning.storage.atomic import clear_temporaries, write_whole, writing_to
-from lt_lightning.storage.regular import read_regular
+from lt_lightning.storage.atomic import clear_temporaries, read_regular, write_whole, writing_to
 
 STATE = "state"
 """The folder within a run directory that holds what the run needs to go on."""

@@ -3,7 +3,7 @@
 The metadata has one entry, `lt_lightning`: JSON of the content, whose `format` and `version` identify it. Its first key
 is `sha256`, the seal: the digest of the whole file with zeros in place of the seal.
 
-Imports the standard library alone; `tensors` (torch) and `arrays` (NumPy) decode the tensors.
+Imports the standard library alone; `read_sealed` (torch) and `arrays.read_arrays` (NumPy) decode the tensors.
 Format: https://huggingface.co/docs/safetensors
 """
 
@@ -16,11 +16,13 @@ import struct
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lt_lightning.errors import SettingError
-from lt_lightning.storage.atomic import write_whole
-from lt_lightning.storage.regular import open_regular
+from lt_lightning.storage.atomic import open_regular, write_whole
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _ENTRY = "lt_lightning"
 # Every header starts with this, so that the seal has the same place in every file; its length is in 8 bytes before it.
@@ -179,3 +181,46 @@ def quoted(value: str | Exception) -> str:
 
 def _dump(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
+
+
+def write_sealed(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> str:
+    """Write tensors of any shape and device to a sealed file and return its seal; see `seal`."""
+    from safetensors.torch import save
+
+    return seal(path, save(_apart(tensors)), tensors, content)
+
+
+def read_sealed(path: Path, format: str, version: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors of a sealed file, on the CPU and in order, and its content; see `unseal`.
+
+    Raises:
+        SettingError: the file does not exist, is not a sealed file of this format and version, or is damaged.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    file = unseal(path, format, version)
+    try:
+        tensors = load(file.data)
+    # Sealed, but not by `write_sealed`: invalid types, sizes or offsets.
+    except (SafetensorError, AssertionError, KeyError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+        raise damaged(path, f"its tensors cannot be read, {quoted(error)}") from error
+    for name, tensor in tensors.items():
+        if tensor.dtype == torch.bool and (tensor.view(torch.uint8) > 1).any():
+            raise damaged(path, f"{quoted(name)} has values that are neither true nor false")
+    return {name: tensors[name] for name in file.header}, file.content  # safetensors returns them in a random order
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors on the CPU, each in its own memory as safetensors requires; copy only where needed."""
+    found, places = {}, set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        memory = tensor.untyped_storage()
+        if memory.data_ptr() in places or memory.nbytes() != tensor.numel() * tensor.element_size():
+            tensor = tensor.clone()
+            memory = tensor.untyped_storage()
+        places.add(memory.data_ptr())
+        found[name] = tensor
+    return found

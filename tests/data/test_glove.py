@@ -17,9 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lt_lightning.data import glove
-from lt_lightning.data.glove import found, load_vectors, recall_vectors
+from lt_lightning.data.glove import PACKAGE, found, load_vectors, recall_vectors
 from lt_lightning.data.sources import hub
-from lt_lightning.data.vector_files import PACKAGE
 
 WORDS = ["<unk>", "<pad>", "the", "naïve", "zebra"]
 LINES = "the 0.5 -1 2e-3\nof 1 1 1\nnaïve 3 4 5\n"
@@ -363,6 +362,6 @@ def test_the_package_s_width_is_the_package_s(embedding_config, refused):
 
 def test_a_package_that_is_not_installed_is_named_with_the_remedy(embedding_config, monkeypatch, refused):
     monkeypatch.delitem(sys.modules, PACKAGE, raising=False)
-    monkeypatch.setattr("lt_lightning.data.vector_files.PACKAGE", "no_such_package")
+    monkeypatch.setattr("lt_lightning.data.glove.PACKAGE", "no_such_package")
     with refused("embedding", "glove_50d is not installed", "lt-lightning[glove]"):
         load_vectors(embedding_config(name="glove_50d", dim=50), WORDS)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lt_lightning.data.alphabet import check_alphabet, is_surrogate, name_letter, show
 
 from lt_lightning.config.sources import Pairs, Reversal
-from lt_lightning.data.alphabet import check_alphabet, is_surrogate, name_letter, show
 from lt_lightning.data.sources.pairs import PairCorpus, check_equal_lengths, check_pairs, load_pairs
 
 strings = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)

@@ -10,7 +10,7 @@ from safetensors.torch import save
 
 from lt_lightning.lottery import Mask
 from lt_lightning.runs.round_ticket import RoundTicket
-from lt_lightning.storage.tensors import write_sealed
+from lt_lightning.storage.sealed import write_sealed
 
 WEIGHTS = {"w": torch.ones(2), "mask/w": torch.tensor([True, False])}
 SAYS = {"format": "lt-lightning ticket", "version": "2", "about": {}, "tokenizer": "{}"}

@@ -148,7 +148,7 @@ def test_a_plateau_is_one_of_the_validation_loss(configure: Callable[..., Config
     (("scheduler=cosin",), "scheduler: there is no 'cosin'; did you mean cosine?"),
     (("scheduler=cosine", "scheduler.warmup=1"), "scheduler.warmup: 1.0 is not between 0 (included) and 1"),
     (("scheduler=cosine", "scheduler.final=2"), "scheduler.final: 2.0 is not between 0 and 1"),
-    (("scheduler=onecycle", "scheduler.div_factor=0.5"), "scheduler.div_factor: 0.5 is no number from 1 on"),
+    (("scheduler=onecycle", "scheduler.div_factor=0.5"), "scheduler.div_factor: 0.5 is not a finite number"),
     (("scheduler=onecycle", "+scheduler.final=0.5"), "scheduler.final: scheduler=onecycle does not read it; it re"),
     (("scheduler.warmup=0.1",), "scheduler.warmup: scheduler=none does not read it; it reads none"),
 ])  # fmt: skip

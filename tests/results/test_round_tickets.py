@@ -14,7 +14,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
 from lt_lightning.runs.masks import FORMAT, VERSION
 from lt_lightning.runs.round_ticket import RoundTicket, check_nesting, check_parameters
-from lt_lightning.storage.tensors import write_sealed
+from lt_lightning.storage.sealed import write_sealed
 
 WEIGHTS = {"fc.weight": torch.tensor([[0.5, 0.0], [0.0, -1.0]]), "fc.bias": torch.tensor(0.25)}
 MASK = Mask({"fc.weight": WEIGHTS["fc.weight"] != 0})

@@ -17,8 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lt_lightning.errors import SettingError
-from lt_lightning.storage.sealed import read_seal
-from lt_lightning.storage.tensors import read_sealed, write_sealed
+from lt_lightning.storage.sealed import read_seal, read_sealed, write_sealed
 
 TENSORS = {
     "fc.weight": torch.tensor([[1.5, -0.0], [float("nan"), 2.0]]),

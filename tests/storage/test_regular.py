@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lt_lightning.storage.regular import open_regular, read_regular
+from lt_lightning.storage.atomic import open_regular, read_regular
 
 
 def test_a_file_is_read_also_through_a_link(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def _read_saved(folder: Path) -> dict[str, datasets.Dataset]:
         return {"train": datasets.Dataset.load_from_disk(str(folder))}
     except Exception as error:  # damaged folders raise many types
         raise SettingError(
-            f"data.path: {folder} cannot be read as a save_to_disk folder ({_say(error)}); save it again"
+            f"data.path: {folder} cannot be read as a save_to_disk folder ({first_line(error)}); save it again"
         ) from error
 
 
@@ -112,19 +112,14 @@ def _find(folder: Path, split: str) -> Path | None:
 
 
 def _what(path: Path) -> str:
-    """Return what is there instead of a file."""
+    """Return a description of a path that is not a file."""
     if path.is_symlink():
         return "a link that leads to no file"
     return "a folder" if path.is_dir() else "a pipe or a device"
 
 
 def read_file(path: Path, setting: str, form: CsvForm = DETECTED) -> datasets.Dataset:
-    """Read a file by its ending, one of `READERS`.
-
-    Args:
-        path: an existing file.
-        setting: the setting that names it, for errors.
-        form: how to read a .csv.
+    """Read a file by its ending, one of `READERS`; errors begin with `setting`.
 
     Raises:
         SettingError: it cannot be read.
@@ -142,8 +137,8 @@ def read_file(path: Path, setting: str, form: CsvForm = DETECTED) -> datasets.Da
     except MemoryError as error:
         raise SettingError(f"{setting}: {path} does not fit into memory; give a smaller file") from error
     except (OSError, ValueError, NotImplementedError, pa.ArrowException) as error:
-        remedy = "" if ";" in _say(error) else "; fix it"
-        raise SettingError(f"{setting}: {path} cannot be read as {path.suffix}: {_say(error)}{remedy}") from error
+        remedy = "" if ";" in first_line(error) else "; fix it"
+        raise SettingError(f"{setting}: {path} cannot be read as {path.suffix}: {first_line(error)}{remedy}") from error
 
 
 def _read_csv(path: Path, form: CsvForm) -> datasets.Dataset:
@@ -241,7 +236,8 @@ def _is_known(field: pa.Field) -> bool:
     return True
 
 
-def _say(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its type."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 

@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
 )
 
-from lt_lightning.data.sources.files import read_parquet
+from lt_lightning.data.sources.files import first_line, read_parquet
 from lt_lightning.errors import SettingError
 
 SPLITS = ("train", "test")
@@ -58,18 +58,12 @@ def fetch_dataset(repo: str, config: str | None = None) -> Mapping[str, datasets
     except Exception as error:  # damaged files raise many types
         parent = folder / files["train"][0].parent
         raise SettingError(
-            f"data: {repo} in the cache cannot be read ({_say(error)}); delete {parent}, or {remedy}"
+            f"data: {repo} in the cache cannot be read ({first_line(error)}); delete {parent}, or {remedy}"
         ) from error
 
 
 def fetch_file(repo: str, name: str, setting: str, remedy: str) -> Path:
-    """Return a file of a model repository on the Hub, from the cache if possible.
-
-    Args:
-        repo: such as `stanfordnlp/glove`.
-        name: the file's path in it.
-        setting: the setting that names it, for errors.
-        remedy: the alternative, for errors.
+    """Return a file of a model repository on the Hub, from the cache if possible; errors name `setting` and `remedy`.
 
     Raises:
         SettingError: it is neither cached nor reachable.
@@ -96,7 +90,7 @@ def _from_hub(download: Callable[..., str], repo: str, setting: str, remedy: str
         return Path(download())
     except Exception as error:  # HTTP libraries raise many types
         raise SettingError(
-            f"{setting}: the download of {repo} failed ({_say(error)}); start again, or {remedy}"
+            f"{setting}: the download of {repo} failed ({first_line(error)}); start again, or {remedy}"
         ) from error
 
 
@@ -180,11 +174,7 @@ def _check_reachable(repo: str, kind: str, setting: str, remedy: str) -> list[st
     except OfflineModeIsEnabled as error:
         raise SettingError(f"{missing} HF_HUB_OFFLINE is set; unset it, or {remedy}") from error
     except HfHubHTTPError as error:
-        raise SettingError(f"{missing} the Hub refuses it ({_say(error)}); {remedy}") from error
+        raise SettingError(f"{missing} the Hub refuses it ({first_line(error)}); {remedy}") from error
     except Exception as error:  # HTTP libraries raise many types
         raise SettingError(f"{missing} the Hub is out of reach; {remedy}") from error
     return files
-
-
-def _say(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

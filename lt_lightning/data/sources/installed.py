@@ -69,11 +69,7 @@ class Installed:
 
 
 def find_installed(library: str, data: str) -> Installed:
-    """Find a library's installed files.
-
-    Args:
-        library: the name of the distribution and of its top folder.
-        data: the name of the `data` choice, for errors.
+    """Find a library's installed files; errors name the `data` choice.
 
     Raises:
         SettingError: it is not installed, or installed as a working copy.

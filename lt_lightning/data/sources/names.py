@@ -45,13 +45,9 @@ def names_a_library(name: str) -> bool:
 
 
 def harvest(library: Installed, *, split: bool) -> list[Name]:
-    """Return the names of a library's functions, classes and methods, repeats included.
+    """Return the names of a library's functions, classes and methods, as words or as written, repeats included.
 
     Reserved names (`__init__`), names of underscores alone and those that contain a library's name are left out.
-
-    Args:
-        library: the library.
-        split: whether to show a name as its words with spaces, or as it is written.
 
     Raises:
         SettingError: a file was changed after installation.
@@ -79,11 +75,6 @@ def select(found: Iterable[Name]) -> dict[str, list[Name]]:
 
 
 def load_names(cache: Path, split: bool) -> Mapping[Any, datasets.Dataset]:
-    """Load the names from their cache, or build it; see `load_built_in`.
-
-    Args:
-        cache: the cache folder.
-        split: whether to show a name as its words (`read csv`), or as it is written (`read_csv`).
-    """
+    """Load the names, as words (`read csv`) or as written (`read_csv`), from their cache, or build it."""
     edition = f"v{FORMAT}-{'split' if split else 'written'}"
     return load_built_in(cache, "names", edition, lambda library: harvest(library, split=split), select)
