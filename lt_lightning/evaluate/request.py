@@ -81,9 +81,9 @@ def read_texts(request: Request, names: Sequence[str], about: Mapping[str, Any])
 
 
 def _groups() -> list[str]:
-    """Return the names of the `data` choices."""
+    """Return the names of the `data` choices that can be evaluated: not those with a LightningDataModule."""
     files = (Path(config_folder()) / "data").glob("*.yaml")
-    return sorted(path.stem for path in files if not path.name.startswith("_"))
+    return sorted(path.stem for path in files if not path.name.startswith("_") and path.stem != "custom")
 
 
 def _choices() -> str:
