@@ -24,7 +24,7 @@ from lt_lightning.models.tasks import Answers, Classification, Task, predicted_c
 
 
 class Learner(pl.LightningModule):
-    """Trains `network` with cross-entropy, and measures loss, accuracy and macro F1 of a task's answers.
+    """Train `network` with cross-entropy, and measure loss, accuracy and macro F1 of a task's answers.
 
     Logs `train_loss`, `valid_loss`, `valid_acc`, `valid_f1`, `test_loss`, `test_acc`, `test_f1`: means over answers
     (texts, or letters), over all processes; and where the task has them `test_perplexity`, exp(test_loss), and
@@ -76,14 +76,14 @@ class Learner(pl.LightningModule):
         self.test_added = MetricCollection(dict(metrics), prefix="test_", compute_groups=False).clone()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Note the hook that runs, which Lightning does some 50 times a step, without asking if it is a parameter."""
+        """Set the name of the running hook without torch's checks: Lightning sets it some 50 times per step."""
         if name == "_current_fx_name":
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """The network's logits."""
+        """Return the network's logits."""
         return self.network(*inputs)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -95,12 +95,12 @@ class Learner(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": self._make_scheduler(optimizer, steps)}
 
     def on_train_start(self) -> None:
-        """Let embeddings have sparse gradients, if whoever meets them can take them."""
+        """Give embeddings sparse gradients if everything that reads gradients can take them."""
         ours = all(isinstance(optimizer, LivingAdam) for optimizer in self.trainer.optimizers)
         self._make_gradients_sparse(ours and takes_sparse_gradients(self.trainer, self))
 
     def teardown(self, stage: str) -> None:
-        """Leave embeddings as any optimizer can train them."""
+        """Give embeddings dense gradients again."""
         self._make_gradients_sparse(False)
 
     def _make_gradients_sparse(self, sparse: bool) -> None:
@@ -109,11 +109,11 @@ class Learner(pl.LightningModule):
                 module.sparse = sparse
 
     def on_train_epoch_start(self) -> None:
-        """Forget the last epoch's loss."""
+        """Reset the mean loss."""
         self.train_loss.reset()
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """The loss of a batch."""
+        """Return the loss of a batch."""
         answers = self.task.answer(self.network, batch)
         loss = cross_entropy(answers.logits, answers.targets)
         count = len(answers.targets)
@@ -127,7 +127,7 @@ class Learner(pl.LightningModule):
         self.log("train_loss", self.train_loss.compute())
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Count a batch of the validation part."""
+        """Measure a batch of the validation part."""
         answers = self.task.answer(self.network, batch)
         count = len(answers.targets)
         self.valid_loss.add(cross_entropy(answers.logits, answers.targets) * count, count)
@@ -135,14 +135,14 @@ class Learner(pl.LightningModule):
             metrics.update(predicted_classes(answers.logits), answers.targets)
 
     def on_validation_epoch_end(self) -> None:
-        """Log what the validation part came to."""
+        """Log the metrics of the validation part."""
         measured = {"valid_loss": self.valid_loss.compute(), **self.valid_metrics.compute()}
         self.log_dict(measured | compute_numbers(self.valid_added))
         for metric in (self.valid_loss, self.valid_metrics, self.valid_added):
             metric.reset()
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Count a batch of the test split."""
+        """Measure a batch of the test part."""
         answers = self.task.answer(self.network, batch)
         predicted = self.task.predict(self.network, batch, answers)
         count = len(answers.targets)
@@ -155,7 +155,7 @@ class Learner(pl.LightningModule):
             self.test_exact.add(exact.sum(), len(exact))
 
     def on_test_epoch_end(self) -> None:
-        """Log what the test split came to."""
+        """Log the metrics of the test part."""
         loss = self.test_loss.compute()
         measured = {"test_loss": loss, **self.test_metrics.compute(), **compute_numbers(self.test_added)}
         if self.task.has_perplexity:
@@ -181,7 +181,7 @@ def compute_numbers(metrics: MetricCollection) -> dict[str, Tensor]:
 
 
 def takes_sparse_gradients(trainer: pl.Trainer, module: pl.LightningModule) -> bool:
-    """Return whether all that look at gradients in a fit can look at sparse ones.
+    """Return whether all readers of gradients in a fit can take sparse ones.
 
     Averaging and clipping cannot; third-party callbacks and modules may need dense gradients.
     """
@@ -200,14 +200,14 @@ _GRADIENT_HOOKS = ("on_after_backward", "on_before_optimizer_step", "on_before_z
 def cross_entropy(
     logits: Float[Tensor, "targets classes"] | Float[Tensor, " targets"], targets: Int64[Tensor, " targets"]
 ) -> Float[Tensor, ""]:
-    """The mean cross-entropy in nats; of a single logit, that of class 1, the binary one."""
+    """Return the mean cross-entropy in nats; the binary one for a single logit, that of class 1."""
     if logits.dim() == 1:
         return F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
     return F.cross_entropy(logits, targets)
 
 
 def exact_rows(predicted: Int64[Tensor, " targets"], answers: Answers) -> Tensor:
-    """For each row of a batch whether all its answers are right.
+    """Return for each row of a batch whether all its answers are right.
 
     >>> answers = Answers(torch.zeros(3, 2), torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 3)
     >>> exact_rows(torch.tensor([0, 0, 1]), answers).tolist()

@@ -1,11 +1,11 @@
-"""What a network is trained to do: which answers a batch asks of it, which are right, and what it says on its own.
+"""Tasks: classification, tagging, language modelling and sequence to sequence.
 
-A task turns a network and a batch into `Answers`: logits and targets, one a row for classification, one a letter for
-the others. Training, validation and the test's loss are of these. Where the right answer is fed to the network as it
-writes (teacher forcing), the test's accuracy is of what it writes without.
+A task turns a network and a batch into `Answers`: logits and targets, one per row for classification and one per
+letter for the others, from which the losses are computed. A decoder gets the right letters as it writes (teacher
+forcing), except for the test's accuracy.
 
-A task knows all that differs from task to task; nothing else asks which task it is. `runs.tasks` has the names and the
-metric of each for pages, without torch.
+All that differs between tasks is a method here; no other code asks for the task. `runs.tasks` has the names and the
+metric of each task for pages, without torch.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from lt_lightning.models.rnn.tagger import Tagger
 from lt_lightning.models.sampling import sample_letters
 
 DataModule = TextDataModule | PairDataModule | OwnData
-"""The module that hands out batches, and knows the words or letters in them."""
+"""The modules that make batches and know their words or letters."""
 
 
 class Answers(NamedTuple):
-    """What a network says of a batch, and what it should.
+    """A network's answers to a batch, and the right ones.
 
     Attributes:
         logits: `(targets, classes)`, or `(targets,)`: one logit, that of class 1 of two.
         targets: the right classes.
-        rows: which row of the batch each is of.
-        everywhere: the number of targets that all processes have in this step.
+        rows: the row of the batch that each belongs to.
+        everywhere: the number of targets in this step over all processes.
     """
 
     logits: Float[Tensor, "targets classes"] | Float[Tensor, " targets"]
@@ -51,7 +51,7 @@ class Answers(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A text that a network is given, the answer expected, and its own answer."""
+    """A text, the expected answer and the network's answer."""
 
     given: str
     expected: str
@@ -63,7 +63,7 @@ MOST = 8
 
 
 class RunTask(ABC):
-    """What records and the screen ask of a task.
+    """The part of a task that records and the screen need.
 
     Attributes:
         name: the name of the task in `run.json`, a key of `runs.tasks.TASKS`.
@@ -128,7 +128,7 @@ class Classification(Task):
     name: ClassVar[str] = "classification"
 
     def answer(self, network: nn.Module, batch: Batch) -> Answers:
-        """One answer a text."""
+        """Return one answer per text."""
         rows = torch.arange(len(batch.labels), device=batch.labels.device)
         return Answers(network(batch.ids, batch.lengths), batch.labels, rows, batch.global_rows)
 
@@ -142,7 +142,7 @@ class Tagging(Task):
     shows_epochs: ClassVar[bool] = True
 
     def answer(self, network: nn.Module, batch: PairBatch) -> Answers:
-        """One answer a letter."""
+        """Return one answer per letter."""
         logits = network(batch.sources, batch.source_lengths)
         return _letters(logits, batch.targets, batch.target_lengths, batch.global_letters)
 
@@ -168,7 +168,7 @@ class LanguageModel(Task):
     shows_rounds: ClassVar[bool] = True
 
     def answer(self, network: nn.Module, batch: Batch) -> Answers:
-        """One answer a letter, and one for the end; the letters before it are the right ones (teacher forcing)."""
+        """Return one answer per letter and one for the end, each from the right letters before it (teacher forcing)."""
         boundary = torch.full_like(batch.ids[:, :1], PADDING)
         logits = network(torch.cat([boundary, batch.ids], dim=1), batch.lengths + 1)
         targets = torch.cat([batch.ids, boundary], dim=1)  # rows are filled up with <pad>: it ends the short ones too
@@ -205,17 +205,17 @@ class SequenceToSequence(Task):
     has_exact: ClassVar[bool] = True
 
     end: int
-    """The id that ends a string, and that the decoder is given first."""
+    """The id that ends a string and starts the decoder."""
 
     def answer(self, network: nn.Module, batch: PairBatch) -> Answers:
-        """One answer a letter, and one for the end; the decoder is given the right letters (teacher forcing)."""
+        """Return one answer per letter and one for the end; the decoder gets the right letters (teacher forcing)."""
         boundary = torch.full_like(batch.targets[:, :1], self.end)
         logits = network(batch.sources, batch.source_lengths, torch.cat([boundary, batch.targets], dim=1))
         targets = torch.cat([batch.targets, boundary], dim=1)  # padding is the end's id: it ends the short ones too
         return _letters(logits, targets, batch.target_lengths + 1, batch.global_letters + batch.global_rows)
 
     def predict(self, network: nn.Module, batch: PairBatch, answers: Answers) -> Int64[Tensor, " targets"]:
-        """What the decoder writes on its own (greedy decoding)."""
+        """Return what the decoder writes by greedy decoding."""
         greedy: Any = network.greedy
         written = greedy(batch.sources, batch.source_lengths, batch.targets.shape[1] + 1)
         return written[_inside(written, batch.target_lengths + 1)]
@@ -255,12 +255,12 @@ def _spelled(data: PairDataModule, rows: Sequence[int], answers: Sequence[Sequen
 def predicted_classes(
     logits: Float[Tensor, "targets classes"] | Float[Tensor, " targets"],
 ) -> Int64[Tensor, " targets"]:
-    """The class of the highest logit; of a single one, class 1 where it is positive."""
+    """Return the class of the highest logit; for a single logit, class 1 if it is positive."""
     return (logits > 0).long() if logits.dim() == 1 else torch.argmax(logits, dim=1)
 
 
 def _letters(logits: Tensor, targets: Tensor, lengths: Tensor, everywhere: int) -> Answers:
-    """The answers within each row's length."""
+    """Return the answers within each row's length."""
     inside = _inside(targets, lengths)
     return Answers(logits[inside], targets[inside], inside.nonzero()[:, 0], everywhere)
 
