@@ -208,12 +208,12 @@ def time_steps(config: Config, scratch: Path, steps: int) -> dict[str, list[floa
     step = training_step(network, optimizer, freezer)
     display = RoundsDisplay("", 0, 1, Console(quiet=True))
     callbacks: list[pl.Callback] = [
-        FiniteLossCallback(0), PruningCallback(submodule="network"), AgreementCallback(), EpochSeeds(0, 0), History(0),
+        FiniteLossCallback(0), PruningCallback(submodule="network"), AgreementCallback(), EpochSeeds(0, 0),
         ProgressCallback(display, 0),
     ]  # fmt: skip
     config.trainer.max_epochs = 1
     trainer = make_trainer(config.trainer, callbacks, scratch)
-    trainer.callbacks.append(RoundCheckpoint(scratch, 0))  # pyright: ignore[reportAttributeAccessIssue]
+    trainer.callbacks += [History(0), RoundCheckpoint(scratch, 0)]  # pyright: ignore[reportAttributeAccessIssue]
     seconds: dict[str, list[float]] = {BARE: [], LIGHTNING: []}
     work = [batch] * (WARM_UP + steps + 1)  # the Trainer reads no piece after the last
     trainer.fit(learner, Loader(take_turns(work, {BARE: step}, LIGHTNING, seconds), len(work)))
