@@ -108,6 +108,47 @@ class Net(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 4)}
 
 
+class Seldom(Net):
+    """Logs its accuracy in the first epoch alone."""
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        if self.current_epoch == 0:
+            self.log("val/acc", (self.net(batch[0]).argmax(1) == batch[1]).float().mean())
+
+
+class Nameless(Net):
+    """Logs `acc` and `loss` without a part, in training and validation."""
+
+    def _log(self, part: str, batch: tuple[Tensor, Tensor]) -> Tensor:
+        logits = self.net(batch[0])
+        loss = nn.functional.cross_entropy(logits, batch[1])
+        named = f"{part}_" if part == "test" else ""
+        self.log_dict({f"{named}loss": loss, f"{named}acc": (logits.argmax(1) == batch[1]).float().mean()})
+        return loss
+
+
+class Twice(Net):
+    """Logs two values that belong to one column."""
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        super().validation_step(batch, batch_idx)
+        self.log("val_accuracy", 0.25)
+
+
+class Unvalidated(Net):
+    """Has no validation."""
+
+    validation_step = pl.LightningModule.validation_step
+
+
+class Odd(Rows):
+    """Has attributes of the names that are recorded, but of other kinds."""
+
+    rows = 240  # pyright: ignore
+    words = None
+    class_names = torch.tensor([3, 4])
+
+
 class Untested(Net):
     """Has no test, and logs its validation without the part's name."""
 
@@ -213,9 +254,21 @@ def test_a_module_without_a_test_is_reported_by_its_validation(play: Play) -> No
     results = pd.read_csv(run / "results.csv")
     assert results[["test_loss", "test_acc"]].isna().all(axis=None)
     found = read_run(run)
-    assert found.metric.read(found.records[1]) == results["accuracy_in_percent"][1] > 1
+    assert found.metric.read(found.records[1]) == results["valid_accuracy_in_percent"][1] > 1
     assert not found.metric.is_share
     assert "that of the validation part is reported" in (run / "report.html").read_text()
+
+
+def test_values_without_a_part_are_those_of_the_part_that_logs_them(play: Play) -> None:
+    odd = f"data._target_={__name__}.Odd"
+    run = play("metric=acc", f"model._target_={__name__}.Nameless", odd, "pruning.rounds=1", "tickets.keep=winners")
+    plain = play("metric=val/acc", "pruning.rounds=1", name="plain")
+    columns = ["valid_acc", "valid_loss", "test_acc"]
+    pd.testing.assert_frame_equal(
+        pd.read_csv(run / "results.csv")[columns], pd.read_csv(plain / "results.csv")[columns]
+    )
+    assert read_run(run).metric.judge(read_run(run).records[0]) > 0
+    assert read_run(run).description.corpus.class_names == ("3", "4")
 
 
 def test_networks_and_optimizers_nest_in_settings(play: Play) -> None:
@@ -234,6 +287,13 @@ def test_networks_and_optimizers_nest_in_settings(play: Play) -> None:
         (("metric=val/acc", "optimizer=sgd"), "optimizer: not read with data=custom"),
         (("metric=val/acc", "scheduler=cosine"), "scheduler: not read with data=custom"),
         (("metric=val/acc", "embedding.dim=7"), "embedding: not read with data=custom"),
+        (
+            ("metric=val/acc", f"model._target_={__name__}.Seldom"),
+            "metric: val/acc is not logged; validation logs nothing",
+        ),
+        (("metric=val/acc", f"model._target_={__name__}.Twice"), "another logged value belong to the column valid_acc"),
+        (("metric=val/acc", f"model._target_={__name__}.Unvalidated"), "metric: Unvalidated has no validation_step"),
+        (("metric=val/acc", "trainer.check_val_every_n_epoch=3"), "3 leaves the last of 4 epochs without a validation"),
         (("metric=val/acc", "model._target_=torch.nn.Identity"), "torch.nn.Identity is not a LightningModule"),
         (("metric=val/acc", "data._target_=torch.nn.Identity"), "torch.nn.Identity is not a LightningDataModule"),
         (("metric=val/acc", "+data.nope=3"), "takes no argument nope; its arguments: rows, num_workers"),

@@ -72,6 +72,12 @@ def _module_rules(config: Config) -> Iterator[str]:
             f"metric: {config.metric!r} is not of the validation part, by which winners are chosen; give a name that "
             "validation logs, such as val/acc"
         )
+    every = config.trainer.check_val_every_n_epoch or 1
+    if config.trainer.max_epochs % every:
+        yield (
+            f"trainer.check_val_every_n_epoch: {every} leaves the last of {config.trainer.max_epochs} epochs without a "
+            "validation, by which rounds are judged; give a divisor of trainer.max_epochs"
+        )
     yield from _mode_rules(config, logged.mode)
 
 

@@ -34,15 +34,15 @@ class OwnData:
         epoch: the first epoch of the next fit; not 0 in a resumed round, whose Trainer counts on only later.
     """
 
+    words: Sequence[str] = ()
     words_found = None
     vectors = None
     tokenizer = None
 
     def __init__(self, module: pl.LightningDataModule, corpus: OwnCorpus, seed: int) -> None:
         self.loaders = module
-        class_names = getattr(module, "class_names", None) or ()
-        self.corpus = OwnCorpus(corpus.name, corpus.source, corpus.fingerprints, tuple(map(str, class_names)))
-        self.words: Sequence[str] = tuple(getattr(module, "words", ()))
+        class_names = _strings(getattr(module, "class_names", None))
+        self.corpus = OwnCorpus(corpus.name, corpus.source, corpus.fingerprints, class_names)
         self.round = self.epoch = 0
         self._seed = seed
         self._generators: list[torch.Generator] = []
@@ -62,7 +62,8 @@ class OwnData:
     @property
     def rows(self) -> dict[str, int]:
         """Return the number of rows of each part that the module states."""
-        return dict(getattr(self.loaders, "rows", None) or {})
+        rows = getattr(self.loaders, "rows", None)  # a user's attribute of this name may be anything
+        return {str(part): size for part, size in rows.items() if type(size) is int} if isinstance(rows, dict) else {}
 
     def seed_epoch(self, epoch: int) -> None:
         """Seed the generators that draw the batches of an epoch."""
@@ -88,6 +89,12 @@ class BatchSeeds(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Seed before the epoch's first batch."""
         self._data.seed_epoch(trainer.current_epoch)
+
+
+def _strings(found: Any) -> tuple[str, ...]:
+    """Return the names in a list, a tuple or an array; none in anything else."""
+    found = found.tolist() if hasattr(found, "tolist") else found
+    return tuple(map(str, found)) if isinstance(found, (list, tuple)) else ()
 
 
 def _is_loader(one: Any) -> bool:

@@ -62,7 +62,7 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
     from lt_lightning.config.schema import register_schema
     from lt_lightning.experiment.resume.command import resumed_arguments
 
-    sys.argv[1:] = sweep_first(sys.argv[1:])
+    sys.argv[1:] = flags_first(sys.argv[1:])
     check_flags(sys.argv[1:])
     register_schema()
     OmegaConf.register_new_resolver("choices", list_choices, replace=True)  # for conf/hydra/help
@@ -131,13 +131,25 @@ def keeps_tracebacks() -> bool:
     return _tracebacks
 
 
-def sweep_first(words: Sequence[str]) -> list[str]:
-    """Return a command line with `-m` before the settings: Hydra's parser refuses settings on both sides of a flag.
+_WITH_VALUE = (
+    "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--package", "-p", "--cfg", "-c",
+    "--shell-completion", "-sc", "--experimental-rerun",
+)  # fmt: skip
 
-    >>> sweep_first(["seed=1", "-m", "pruning.rewind=init,random"])
-    ['-m', 'seed=1', 'pruning.rewind=init,random']
+
+def flags_first(words: Sequence[str]) -> list[str]:
+    """Return a command line with its flags before its settings: Hydra's parser refuses settings on both sides of one.
+
+    >>> flags_first(["seed=1", "-m", "--config-dir", "mine", "pruning.rewind=init,random"])
+    ['-m', '--config-dir', 'mine', 'seed=1', 'pruning.rewind=init,random']
     """
-    return sorted(words, key=lambda word: word not in ("-m", "--multirun"))
+    flags: list[str] = []
+    settings: list[str] = []
+    before = ""
+    for word in words:
+        (flags if word.startswith("-") or before in _WITH_VALUE else settings).append(word)
+        before = word
+    return [*flags, *settings]
 
 
 def check_flags(words: Sequence[str]) -> None:

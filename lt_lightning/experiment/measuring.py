@@ -44,25 +44,36 @@ class History(Checkpoint):
         self.round = round
         self.epochs: list[EpochRecord] = []
         self._judged = judged
-        self._validated = False
+        self._old: dict[str, Any] = {}  # logged in earlier epochs
+        self._before: dict[str, Any] = {}  # logged before the validation
+        self._valid: dict[str, Any] = {}  # logged by the epoch's validation
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the values of earlier epochs, which the Trainer keeps."""
+        self._old, self._valid = dict(trainer.callback_metrics), {}
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the values from before the validation."""
+        self._before = dict(trainer.callback_metrics)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check that the judged value is logged."""
+        """Collect the values of the validation, and check that the judged one is among them."""
         if trainer.sanity_checking:
             return
-        self._validated = True
-        if self._judged is not None and self._judged not in trainer.callback_metrics:
-            logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
+        self._valid = _logged_since(trainer, self._before)
+        if self._judged is not None and self._judged not in self._valid:
+            logged = ", ".join(sorted(self._valid)) or "nothing"
             raise SettingError(f"metric: {self._judged} is not logged; validation logs {logged}; choose one of these")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Append the epoch's record; validation has already run."""
-        values = sort_logged(trainer.callback_metrics, measured_columns(EpochRecord))
-        if not self._validated:
-            values = {name: value for name, value in values.items() if name == "train_loss"}
+        known, new = measured_columns(EpochRecord), _logged_since(trainer, self._old)
+        trained = {name: value for name, value in new.items() if value is not self._valid.get(name)}
+        of_training, of_validation = sort_logged(trained, known), sort_logged(self._valid, known, "valid")
+        logged = {**of_validation.pop("logged", {}), **of_training.pop("logged", {})}
         missing = dict.fromkeys(("train_loss", "valid_loss", "valid_acc"), math.nan)
-        self.epochs.append(EpochRecord(self.round, trainer.current_epoch + 1, **{**missing, **values}))
-        self._validated = False
+        values = {**missing, **of_training, **of_validation, "logged": logged}
+        self.epochs.append(EpochRecord(self.round, trainer.current_epoch + 1, **values))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epochs so far, as plain values."""
@@ -71,6 +82,11 @@ class History(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the epochs."""
         self.epochs = [EpochRecord(**epoch) for epoch in state_dict["epochs"]]
+
+
+def _logged_since(trainer: pl.Trainer, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are new: the Trainer keeps the same tensors of those that were not logged again."""
+    return {name: value for name, value in trainer.callback_metrics.items() if value is not before.get(name)}
 
 
 def watch(trainer: pl.Trainer, ours: Sequence[pl.Callback], submodule: str) -> MeasuredWeights | None:
@@ -113,15 +129,21 @@ def measure(
     if watching is not None:
         trainer.callbacks = list(ours)  # pyright: ignore[reportAttributeAccessIssue]
         kept = watching.digest(module)
-        if not math.isnan(epoch.valid_loss) and differs(trainer, watching.validated.get(epoch.epoch), kept):
-            validated = run("valid")
         # All processes take part in `differs`.
+        if _was_validated(epoch) and differs(trainer, watching.validated.get(epoch.epoch), kept):
+            validated = run("valid")
         if differs(trainer, watching.tested, kept) and subject.has_test:
             tested = run("test")
-    logged = {**validated.get("logged", {}), **tested.get("logged", {})}
+    logged = {**epoch.logged, **validated.get("logged", {}), **tested.get("logged", {})}
     missing = dict.fromkeys(("valid_loss", "valid_acc", "test_loss", "test_acc"), math.nan)
     values = {name: value for name, value in {**validated, **tested}.items() if name in _MEASURED}
     return {**missing, **values, "train_loss": epoch.train_loss, "logged": logged}
+
+
+def _was_validated(epoch: EpochRecord) -> bool:
+    values = {**vars(epoch), **epoch.logged}
+    names = (name for name, value in values.items() if isinstance(value, float) and not math.isnan(value))
+    return any(parse_name(name).part == "valid" for name in names)
 
 
 def sort_logged(metrics: Mapping[str, Any], known: tuple[str, ...], part: str = "") -> dict[str, Any]:
@@ -131,6 +153,9 @@ def sort_logged(metrics: Mapping[str, Any], known: tuple[str, ...], part: str = 
         metrics: the logged values by name. Of a value that is logged by step and by epoch, that of the epoch counts.
         known: the columns for values such as `valid_loss`; `val/loss` belongs there, too.
         part: the part to which values without a part in their name belong; empty if it is not known.
+
+    Raises:
+        SettingError: two values belong to one column.
 
     >>> sort_logged({"val/loss": 0.5, "val/auc": 0.75, "loss_step": 2.0, "loss_epoch": 1.0}, ("valid_loss",))
     {'valid_loss': 0.5, 'logged': {'val/auc': 0.75, 'loss': 1.0}}
@@ -143,6 +168,8 @@ def sort_logged(metrics: Mapping[str, Any], known: tuple[str, ...], part: str = 
         short = name.removesuffix("_epoch") if f"{name.removesuffix('_epoch')}_step" in metrics else name
         logged = parse_name(short)
         column = f"{logged.part or part}_{logged.quantity}"
+        if column in values:
+            raise SettingError(f"metric: {name} and another logged value belong to the column {column}; rename one")
         if column in known:
             values[column] = float(value)
         elif part and not logged.part:

@@ -17,6 +17,7 @@ from lt_lightning.data.own_corpus import OwnCorpus
 from lt_lightning.data.own_module import OwnData
 from lt_lightning.data.pair_module import PairDataModule
 from lt_lightning.data.sources.pairs import PairCorpus
+from lt_lightning.errors import SettingError
 from lt_lightning.models.build import build_learner, build_own
 from lt_lightning.models.tasks import DataModule, OwnTask, RunTask
 
@@ -54,6 +55,11 @@ def build_subject(config: Config, data: DataModule) -> Subject:
     if isinstance(data, OwnData):
         assert config.metric is not None
         module = build_own(config.model, pl.LightningModule)
+        for name, one in (("validation_step", module), ("val_dataloader", data.loaders)):
+            if not is_overridden(name, one):
+                raise SettingError(
+                    f"metric: {type(one).__name__} has no {name}, which would log {config.metric}; write one"
+                )
         mode = config.metric_mode or parse_name(config.metric).mode or "max"
         return Subject(module, module, "", OwnTask(), data, (config.metric, mode))
     learner = build_learner(

@@ -66,6 +66,11 @@ def build_learner(
     else:
         answers, task = classes if model.task == Classification.name else words, TASKS[model.task]()
     learner = Learner(network, answers, make_optimizer, task, make_scheduler)
+    if isinstance(optimizer, Custom) or isinstance(scheduler, Custom):
+        # Build them once before anything is on disk, so that a typing mistake leaves no folder.
+        made = make_optimizer(network.parameters())
+        if make_scheduler is not None:
+            make_scheduler(made, 2)
     learner.add_metrics({name: _build_metric(name, settings, answers) for name, settings in metrics.items()})
     return learner
 

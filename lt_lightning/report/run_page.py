@@ -63,6 +63,8 @@ def _tiles(run: Run) -> list[tuple[str, str, str]]:
     nothing = "no round has pruned" if facts.prunes_nothing(run.description) else "no round has pruned yet"
     full, last = records[0], records[-1]
     best, winner = best_ticket(records, metric), smallest_winner(records, metric)
+    if len(records) > 1:
+        nothing = f"no ticket has a {metric.valid.name}"
 
     def about(record: Record) -> str:
         return f"{metric.name} in round {record.round} with {percent(record.density)} of the weights"

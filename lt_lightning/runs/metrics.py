@@ -197,7 +197,11 @@ def logged_metric(name: str, mode: str, records: Sequence[Record] = ()) -> Metri
         )  # fmt: skip
     if any(abs(known.read(one)) > 1 or abs(known.judge(one)) > 1 for one in records):
         known = replace(
-            known, test=replace(known.test, is_share=False), valid=replace(known.valid, is_share=False), unit="points"
+            known,
+            room=100 * known.room,
+            test=replace(known.test, is_share=False),
+            valid=replace(known.valid, is_share=False),
+            unit="points",
         )
     if records and math.isnan(known.read(records[0])):
         note = "The module logs no such value of the test part: that of the validation part is reported."
