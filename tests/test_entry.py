@@ -34,7 +34,7 @@ def test_run_returns_what_the_run_directory_holds_and_works_twice(settings: list
 
 @pytest.mark.parametrize(("override", "said"), [
     ("pruning.amount=2", "pruning.amount"), ("-m", "write a loop|loop in Python"), ("modle=cnn", "modle"),
-    ("x", "key=value"),
+    ("x", "key=value"), ("+optimizer._target_=torch.optim.RMSPropp", "did you mean RMSprop"),
 ])  # fmt: skip
 def test_run_refuses_and_leaves_no_folder(settings: list[str], override: str, said: str) -> None:
     with pytest.raises(SettingError, match=said):
