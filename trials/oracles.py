@@ -142,7 +142,8 @@ def _agrees(found: Any, content: Any) -> bool:
         return all(_agrees(one, given.get(key)) for key, one in found.items())
     if isinstance(found, list) and isinstance(content, list) and len(found) == len(content):
         return all(map(_agrees, found, content))
-    return found is None or repr(found) in (repr(content), repr(float(content)) if type(content) is int else "")
+    is_same_number = type(content) is int and type(found) is float and found == content
+    return found is None or repr(found) == repr(content) or is_same_number
 
 
 def check_description(data: bytes, run: Any) -> None:

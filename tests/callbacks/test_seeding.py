@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from lt_lightning.experiment.history import History
 
 from lt_lightning import callbacks
 from lt_lightning.callbacks import EpochSeeds
 from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.experiment.examples import SpellingCallback
+from lt_lightning.experiment.measuring import History
 from lt_lightning.experiment.progress import ProgressCallback
 from lt_lightning.experiment.round_checkpoint import RoundCheckpoint
 

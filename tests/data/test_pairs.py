@@ -7,10 +7,18 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lt_lightning.data.alphabet import check_alphabet, is_surrogate, name_letter, show
 
 from lt_lightning.config.sources import Pairs, Reversal
-from lt_lightning.data.sources.pairs import PairCorpus, check_equal_lengths, check_pairs, load_pairs
+from lt_lightning.data.sources.pairs import (
+    PairCorpus,
+    check_alphabet,
+    check_equal_lengths,
+    check_pairs,
+    is_surrogate,
+    load_pairs,
+    name_letter,
+    show,
+)
 
 strings = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lt_lightning.export.dense import write_state_dict, write_tokenizer
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
@@ -16,6 +15,7 @@ from torch import Tensor
 from lt_lightning.config.enums import Splitter
 from lt_lightning.data.tokenizer import make_tokenizer
 from lt_lightning.errors import SettingError
+from lt_lightning.export.files import write_state_dict, write_tokenizer
 from lt_lightning.export.packing import pack_ticket
 from lt_lightning.lottery import Mask
 from lt_lightning.models import BinaryCNN, MultiCNN

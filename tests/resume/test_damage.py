@@ -37,7 +37,7 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-def cut(path: Path) -> None:
+def cut_off(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-7])
 
 
@@ -45,7 +45,7 @@ def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
-@pytest.mark.parametrize("harm", [flip, cut, empty, Path.unlink], ids=["flipped", "cut", "emptied", "removed"])
+@pytest.mark.parametrize("harm", [flip, cut_off, empty, Path.unlink], ids=["flipped", "cut", "emptied", "removed"])
 @pytest.mark.parametrize(("name", "rounds_left"), [
     ("tickets/round_02.safetensors", 2), ("state/round_01.json", 1), ("state/rewind.safetensors", 0),
     ("results.csv", 3), ("layers.csv", 3), ("confusion.csv", 3),
@@ -60,7 +60,7 @@ def test_damage_is_noticed_and_named(whole, tmp_path, name, rounds_left, harm):
     assert standing.damages[0].startswith(f"{run / name}: ")
 
 
-@pytest.mark.parametrize("harm", [flip, cut, empty], ids=["flipped", "cut", "emptied"])
+@pytest.mark.parametrize("harm", [flip, cut_off, empty], ids=["flipped", "cut", "emptied"])
 def test_an_old_ticket_may_be_missing_but_not_damaged(whole, tmp_path, harm):
     run = shutil.copytree(whole, tmp_path / "run")
     path = run / "tickets" / "round_00.safetensors"
@@ -85,9 +85,9 @@ def test_a_damaged_run_goes_on_from_the_last_sound_round_to_what_it_was(whole, p
     assert find_standing(run).damages == ()
 
 
-@pytest.mark.parametrize("harm", [flip, cut, empty], ids=["flipped", "cut", "emptied"])
+@pytest.mark.parametrize("harm", [flip, cut_off, empty], ids=["flipped", "cut", "emptied"])
 def test_a_damaged_checkpoint_is_named_and_its_round_played_from_the_beginning(
-    whole: Path, play: Play, tmp_path: Path, steps: list[int], caplog: Any, harm: Callable[[Path], None]
+    whole: Path, play: Play, cut: Play, tmp_path: Path, steps: list[int], caplog: Any, harm: Callable[[Path], None]
 ) -> None:
     run = tmp_path / "run"
     cut(run, at=(EPOCHS + 1) * STEPS + 1)
@@ -113,7 +113,7 @@ def test_a_ticket_of_another_run_is_no_ticket_of_this_one(whole: Path, play: Pla
     assert "round_02.safetensors: sound, but not the file that the run wrote" in find_standing(run).damages[0]
 
 
-@pytest.mark.parametrize("harm", [flip, cut, empty, Path.unlink], ids=["flipped", "cut", "emptied", "removed"])
+@pytest.mark.parametrize("harm", [flip, cut_off, empty, Path.unlink], ids=["flipped", "cut", "emptied", "removed"])
 def test_without_run_json_a_run_goes_on_with_what_hydra_noted(whole, corpus, configure, tmp_path, harm):
     run = shutil.copytree(whole, tmp_path / "run")
     overrides = ["data=files", f"data.path={corpus}", *SMALL]

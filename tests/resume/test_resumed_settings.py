@@ -11,13 +11,12 @@ import pytest
 from cutting import Play, age
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from lt_lightning.experiment.resume.earlier import earlier_defaults
 
 from lt_lightning.config.folder import config_folder
 from lt_lightning.config.schema import register_schema
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.folders import release
-from lt_lightning.experiment.resume.command import resumed_arguments, write_sweep
+from lt_lightning.experiment.resume.command import earlier_defaults, resumed_arguments, write_sweep
 from lt_lightning.experiment.resume.restore import resume_description
 from lt_lightning.experiment.start_check import CheckConfig
 from lt_lightning.runs.description import Description, Vocabulary
