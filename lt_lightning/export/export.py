@@ -117,8 +117,8 @@ def _load(run: Run, record: Record) -> RoundTicket:
     if not task.sorts_texts:
         raise SettingError(
             f"{run.folder}: {run.description.model or repr(task.name)} cannot be packed: a packed ticket needs a "
-            "tokenizer, words and class names, which only this package's classifiers of texts have; its weights and masks "
-            "are in tickets/"
+            "tokenizer, words and class names, which only this package's classifiers of texts have; its weights and "
+            "masks are in tickets/"
         )
     path = ticket_path(run.folder, record.round)
     if not path.exists():
