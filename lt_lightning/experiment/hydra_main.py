@@ -147,7 +147,8 @@ def flags_first(words: Sequence[str]) -> list[str]:
     settings: list[str] = []
     before = ""
     for word in words:
-        (flags if word.startswith("-") or before in _WITH_VALUE else settings).append(word)
+        is_value = before in _WITH_VALUE and ("=" not in word or before in ("--shell-completion", "-sc"))
+        (flags if word.startswith("-") or is_value else settings).append(word)
         before = word
     return [*flags, *settings]
 
