@@ -24,7 +24,9 @@ from lt_lightning.experiment.start_run import load
 from lt_lightning.export.__main__ import main as export
 from lt_lightning.models.build import build_network
 from lt_lightning.report.__main__ import main as report
+from lt_lightning.runs.metrics import logged_metric
 from lt_lightning.runs.reading import read_run
+from lt_lightning.runs.records import Record
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.runs.rounds import ticket_path
 from lt_lightning.runs.table import load_runs
@@ -269,6 +271,12 @@ def test_values_without_a_part_are_those_of_the_part_that_logs_them(play: Play) 
     )
     assert read_run(run).metric.judge(read_run(run).records[0]) > 0
     assert read_run(run).description.corpus.class_names == ("3", "4")
+
+
+def test_only_fractions_above_1_lose_their_unit() -> None:
+    record = Record(0, 0.0, 5, 5, 1, 2.0, 2.0, 90.0, 2.0, 91.0, 1.0)
+    assert logged_metric("val/loss", "min", [record]).unit == "nats"
+    assert logged_metric("val/acc", "max", [record]).unit == "points"
 
 
 def test_networks_and_optimizers_nest_in_settings(play: Play) -> None:

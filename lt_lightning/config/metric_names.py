@@ -7,11 +7,9 @@ from typing import NamedTuple
 
 _PART = re.compile(r"(train|training|val|valid|validation|test)[/_.-](.+)", re.DOTALL)
 _PARTS = {"training": "train", "val": "valid", "validation": "valid"}
-_HIGHER = frozenset(
-    {"acc", "accuracy", "f1", "precision", "recall", "auc", "auroc", "ap", "map", "iou", "dice", "mcc", "kappa", "r2"}
-)
 _LOWER = frozenset({"loss", "error", "err", "mse", "rmse", "mae", "perplexity", "ece", "nll", "wer", "cer"})
 _SHARES = frozenset({"acc", "accuracy", "f1", "precision", "recall", "auc", "auroc", "ap", "map", "iou", "dice"})
+_HIGHER = _SHARES | {"mcc", "kappa", "r2"}
 
 
 class LoggedName(NamedTuple):
@@ -28,13 +26,16 @@ class LoggedName(NamedTuple):
     @property
     def mode(self) -> str | None:
         """Return `max` or `min`, the values that are better; None for an unknown quantity."""
-        last = re.split(r"[/_.\-\s]", self.quantity.lower())[-1]
-        return "max" if last in _HIGHER else "min" if last in _LOWER else None
+        return "max" if self._last_word in _HIGHER else "min" if self._last_word in _LOWER else None
 
     @property
     def is_share(self) -> bool:
         """Return whether the quantity is a known fraction, which is shown in per cent."""
-        return re.split(r"[/_.\-\s]", self.quantity.lower())[-1] in _SHARES
+        return self._last_word in _SHARES
+
+    @property
+    def _last_word(self) -> str:
+        return re.split(r"[/_.\-\s]", self.quantity.lower())[-1]
 
 
 def parse_name(name: str) -> LoggedName:

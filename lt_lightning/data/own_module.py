@@ -52,7 +52,8 @@ class OwnData:
         @functools.wraps(make)
         def seeded() -> Any:
             loaders = make()
-            self._generators = [_own_generator(one) for one in CombinedLoader(loaders).flattened if _is_loader(one)]
+            flat = CombinedLoader(loaders).flattened
+            self._generators = [_own_generator(one) for one in flat if isinstance(one, DataLoader)]
             reloads = 0 if module.trainer is None else module.trainer.current_epoch
             self._seed_all(max(self.epoch, reloads))
             return loaders
@@ -95,10 +96,6 @@ def _strings(found: Any) -> tuple[str, ...]:
     """Return the names in a list, a tuple or an array; none in anything else."""
     found = found.tolist() if hasattr(found, "tolist") else found
     return tuple(map(str, found)) if isinstance(found, (list, tuple)) else ()
-
-
-def _is_loader(one: Any) -> bool:
-    return isinstance(one, DataLoader)
 
 
 def _own_generator(loader: DataLoader[Any]) -> torch.Generator:

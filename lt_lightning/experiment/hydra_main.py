@@ -150,8 +150,7 @@ def flags_first(words: Sequence[str]) -> list[str]:
         is_value = before in _WITH_VALUE and ("=" not in word or before in ("--shell-completion", "-sc"))
         (flags if word.startswith("-") or is_value else settings).append(word)
         before = word
-    lacks_value = before in _WITH_VALUE
-    return list(words) if lacks_value else [*flags, *settings]
+    return list(words) if before in _WITH_VALUE else [*flags, *settings]  # the last flag may lack its value
 
 
 def check_flags(words: Sequence[str]) -> None:

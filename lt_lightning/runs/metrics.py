@@ -195,7 +195,7 @@ def logged_metric(name: str, mode: str, records: Sequence[Record] = ()) -> Metri
             names=f"test {words}", key=re.sub(r"\W+", "_", quantity), unit=words, figure=re.sub(r"\W+", "_", quantity),
             bound="is at least" if mode == "max" else "is at most",
         )  # fmt: skip
-    if any(abs(known.read(one)) > 1 or abs(known.judge(one)) > 1 for one in records):
+    if known.is_share and any(abs(known.read(one)) > 1 or abs(known.judge(one)) > 1 for one in records):
         known = replace(
             known,
             room=100 * known.room,
@@ -210,11 +210,11 @@ def logged_metric(name: str, mode: str, records: Sequence[Record] = ()) -> Metri
 
 
 def _logged(part: str, quantity: str) -> Callable[[Record], float]:
-    """Return a reader of a logged value; validation may log it without a part in its name."""
+    """Return a reader of a logged value; records name the part of each value."""
 
     def read(record: Record) -> float:
-        found = {parse_name(name): value for name, value in record.logged.items()}
-        return found.get((part, quantity), found.get(("", quantity), math.nan) if part == "valid" else math.nan)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        found = (value for name, value in record.logged.items() if parse_name(name) == (part, quantity))
+        return next(found, math.nan)
 
     return read
 
