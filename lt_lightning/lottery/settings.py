@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from lt_lightning.lottery.criteria import CRITERIA, Criterion
 
-SCOPES = ("layerwise", "global")
+SCOPES = ("layerwise", "global", "erk")
 Scope = str | Callable[..., Mapping[str, int]]
 Threshold = Literal["count", "percentile"]
 
