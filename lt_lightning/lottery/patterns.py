@@ -6,16 +6,22 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-from lt_lightning.lottery.settings import LotteryError
+from lt_lightning.lottery.errors import LotteryError
 
 _CHOICES = "unstructured, n:m such as 2:4, block:RxC such as block:4x1, rows, rows:l2"
 
 
 @dataclass(frozen=True)
 class Unstructured:
-    """Each entry is pruned by itself."""
+    """Each entry is pruned by itself.
+
+    Attributes:
+        density: the density that a pattern alone determines; None for most.
+    """
+
+    density: ClassVar[float | None] = None
 
     def check(self, name: str, shape: Sequence[int]) -> None:
         """Accept every shape."""
@@ -36,6 +42,11 @@ class NOfM:
                 f"{tuple(shape)}; exclude this parameter, or choose another pattern"
             )
 
+    @property
+    def density(self) -> float:
+        """Return the share of a tensor's entries that the pattern leaves."""
+        return self.n / self.m
+
     def stay(self, density: float) -> int:
         """Return how many of each group stay at a density: at least `n`."""
         return min(self.m, max(self.n, math.ceil(density * self.m - 1e-9)))
@@ -45,6 +56,7 @@ class NOfM:
 class Block:
     """Blocks of `rows` × `columns` of a tensor seen as (axis 0) × (the rest). Tensors of one dimension by entry."""
 
+    density: ClassVar[float | None] = None
     rows: int
     columns: int
 
@@ -61,6 +73,7 @@ class Block:
 class Rows:
     """Rows, the slices along axis 0: filters, words, units. Tensors of one dimension by entry."""
 
+    density: ClassVar[float | None] = None
     norm: Literal["l1", "l2"] = "l1"
 
     def check(self, name: str, shape: Sequence[int]) -> None:

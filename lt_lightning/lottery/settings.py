@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from lt_lightning.lottery.criteria import CRITERIA, Criterion
 from lt_lightning.lottery.errors import LotteryError as LotteryError
+from lt_lightning.lottery.patterns import parse_pattern
 from lt_lightning.lottery.schedules import Rounds, Schedule, Time, make_schedule
 
 SCOPES = ("layerwise", "global", "erk")
@@ -147,7 +148,7 @@ class Settings:
             raise LotteryError('include: no pattern, so nothing could be pruned; ["*"] is every parameter')
         if not self.redraw:
             raise LotteryError('redraw: no pattern; ["*"] is every parameter, and rewind=none draws nothing again')
-        _check_pattern(self.pattern)
+        parse_pattern(self.pattern)
         _check_combination(self, Rewind.parse(self.rewind), self.plan)
 
     @property
@@ -157,7 +158,7 @@ class Settings:
         if self.schedule == "rounds":
             values["amount"] = self.amount
         elif self.density is None:
-            values["density"] = _pattern_density(self.pattern)
+            values["density"] = parse_pattern(self.pattern).density
         if self.schedule == "at_init" and self.iterations is None:
             values["iterations"] = 100 if self.criterion == "synflow" else 1
         return make_schedule(self.schedule, values)
@@ -237,20 +238,3 @@ def _shown(value: Any) -> str:
     """Return a value as one short line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}…"
-
-
-def _check_pattern(pattern: Any) -> None:
-    if not isinstance(pattern, str) or _PATTERN.fullmatch(pattern) is None:
-        raise LotteryError(
-            f"pattern: {_shown(pattern)} is none of unstructured, n:m (such as 2:4), block:RxC (such as block:4x1), "
-            "rows, rows:l2"
-        )
-
-
-_PATTERN = re.compile(r"unstructured|rows(:l2)?|block:[1-9]\d*x[1-9]\d*|([1-9]\d*):([1-9]\d*)")
-
-
-def _pattern_density(pattern: str) -> float | None:
-    """Return the density of an n:m pattern."""
-    match = _PATTERN.fullmatch(pattern)
-    return int(match[2]) / int(match[3]) if match is not None and match[2] else None
