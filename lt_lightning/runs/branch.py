@@ -161,13 +161,14 @@ def read_plan(run: Path) -> Plan:
 
 def _read_record(content: Any) -> Record:
     """Return a record from its JSON; raise an error if a value is missing or no finite number."""
-    values = {name: content[name] for name in columns(Record)}
+    values: dict[str, Any] = {name: content[name] for name in columns(Record)}
     values |= {name: content[name] for name in optional_columns(Record) if content.get(name) is not None}
     logged = dict(content.get("logged") or {})
     known = [value for value in (*values.values(), *logged.values()) if value is not None]
     if any(isinstance(value, bool) or not math.isfinite(value) for value in known):
         raise ValueError
-    return Record(**{name: math.nan if value is None else value for name, value in values.items()}, logged=logged)
+    values |= {name: math.nan for name, value in values.items() if value is None}
+    return Record(**values, logged=logged)
 
 
 def _is_nan(value: Any) -> bool:
