@@ -33,7 +33,7 @@ from lt_lightning.experiment.subject import build_subject, load_data
 from lt_lightning.experiment.summary import describe, summarize
 from lt_lightning.experiment.trainer import find_environment
 from lt_lightning.experiment.transfer.starting import find_start
-from lt_lightning.lottery import LayerCollapseWarning, Settings, Start, derive_seed, prunable_parameters
+from lt_lightning.lottery import LayerCollapseWarning, Mask, Settings, Start, derive_seed, prunable_parameters
 from lt_lightning.report.run import draw_report
 from lt_lightning.runs.description import Description, now, write_description
 from lt_lightning.runs.rounds import PlayedRound, find_standing, set_aside_rounds, write_round, write_tables
@@ -100,8 +100,8 @@ def run_experiment(
             log.warning(remark)
     if is_writer and not resuming:
         check_free(run)
-    counts = _alive(subject.network, settings, pruning, start)
-    check_rounds(counts, settings, first=max(1, len(played)), rounds=config.pruning.rounds)
+    mask = _mask(subject.network, settings, pruning, start)
+    check_rounds(mask, settings, first=max(1, len(played)), rounds=config.pruning.rounds)
     if is_writer:
         with writing_to(run):
             set_aside_rounds(run, first=len(played))
@@ -145,13 +145,12 @@ def _drop_tickets(run: Path, config: Config, played: Sequence[PlayedRound], desc
         drop_tickets(run, records, records[0], config.tickets.keep.value, description.metric_for(records))
 
 
-def _alive(network: nn.Module, settings: Settings, pruning: PruningCallback, start: Start | None) -> list[int]:
-    """Return the number of living entries of each prunable parameter before the next round prunes."""
+def _mask(network: nn.Module, settings: Settings, pruning: PruningCallback, start: Start | None) -> Mask:
+    """Return the mask before the next round prunes."""
     if pruning.round >= 0:
-        return list(pruning.mask.counts.values())
-    masks = {} if start is None else start.mask
-    params = prunable_parameters(network, settings.include, settings.exclude)
-    return [int(masks[name].count_nonzero()) if name in masks else param.numel() for name, param in params.items()]
+        return pruning.mask
+    whole = Mask.ones(prunable_parameters(network, settings.include, settings.exclude))
+    return whole if start is None else Mask({**whole, **start.mask})
 
 
 def _hush(*, deals_rows: bool) -> None:

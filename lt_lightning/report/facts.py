@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.formatting import DASH, count, say, visible
-from lt_lightning.runs.notes import measured_rows, partial_note, ticket_title, transfer_line
+from lt_lightning.runs.notes import measured_rows, partial_note, pruning_line, ticket_title, transfer_line
+from lt_lightning.runs.recorded import RecordedPruning
 
 
 class Fact(NamedTuple):
@@ -88,11 +89,16 @@ def subtitle(description: Description) -> str:
 def summary(description: Description) -> str:
     """Return a run in two sentences."""
     pruning, origin = description.config.pruning, description.ticket
-    rounds = (
-        f"Every round prunes {share(pruning.amount)} of the weights still alive "
-        f"({say(pruning.criterion)}, {say(pruning.scope)}), rewinds the others ({say(pruning.rewind)}) "
-        "and trains again."
-    )
+    chosen = f"({say(pruning.criterion)}, {say(pruning.scope)})"
+    if pruning.is_single:
+        rounds = f"It trains {pruning_line(pruning)} {chosen}."
+    elif isinstance(pruning.amount, (list, tuple)) or pruning.amount_of == "all" or pruning.amounts:
+        rounds = f"It trains {pruning_line(pruning)} {chosen}; survivors rewind ({say(pruning.rewind)})."
+    else:
+        rounds = (
+            f"Every round prunes {share(pruning.amount)} of the weights still alive {chosen}, rewinds the others "
+            f"({say(pruning.rewind)}) and trains again."
+        )
     if prunes_nothing(description):
         rounds = "It trains once, and prunes nothing."
     if note := partial_note(description):
@@ -106,8 +112,31 @@ def summary(description: Description) -> str:
 
 
 def prunes_nothing(description: Description) -> bool:
-    """Return whether a run has round 0 alone by its settings."""
-    return description.config.pruning.rounds == 0
+    """Return whether a run trains once and prunes nothing by its settings."""
+    return description.config.pruning.rounds == 0 and not description.config.pruning.is_single
+
+
+def _schedule(pruning: RecordedPruning) -> list[Fact]:
+    """Return when a run prunes, and how much."""
+    if not pruning.is_single:
+        amount, how = pruning.amount, (say if isinstance(pruning.amount, (list, tuple)) else share)
+        given = {"Amount of": pruning.amount_of, "Amounts": pruning.amounts}
+        return [
+            _fact("Rounds", pruning.rounds, count), _fact("Amount a round", amount, how),
+            *(_fact(key, value) for key, value in given.items() if value),
+        ]  # fmt: skip
+    keys = ("iterations", "initial", "begin", "end", "every", "drop_fraction", "grow_batches")
+    given = {key.replace("_", " ").capitalize(): getattr(pruning, key) for key in keys}
+    return [
+        _fact("Schedule", pruning.schedule), _fact("Density", pruning.density, share),
+        *(_fact(key, value) for key, value in given.items() if value is not None),
+    ]  # fmt: skip
+
+
+def _controls(pruning: RecordedPruning) -> dict[str, Any]:
+    """Return the settings of shape and control that are not the usual ones."""
+    usual = {"pattern": "unstructured", "mask": "pruned", "keep": ()}
+    return {key: value for key, then in usual.items() if (value := getattr(pruning, key)) not in (None, then)}
 
 
 def command(description: Description) -> str:
@@ -145,12 +174,12 @@ def groups(description: Description) -> dict[str, list[Fact]]:
             _fact("Tested on", f"{say(config.test_on)} epoch"),
         ],
         "Pruning": [
-            _fact("Rounds", pruning.rounds, count),
-            _fact("Amount a round", pruning.amount, share),
+            *_schedule(pruning),
             _fact("Criterion", pruning.criterion),
             _fact("Scope", pruning.scope),
             _fact("Threshold", pruning.threshold),
             _fact("Rewind", pruning.rewind),
+            *(_fact(key.capitalize(), value) for key, value in _controls(pruning).items()),
             *([_fact("Began with", transfer_line(about.ticket) or pruning.ticket)] if pruning.ticket else []),
             _fact("Parameters in", pruning.include),
             _fact("Parameters out", pruning.exclude),
