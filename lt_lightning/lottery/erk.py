@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from lt_lightning.lottery.settings import LotteryError
+from lt_lightning.lottery.errors import LotteryError
 
 
 def erk_shares(shapes: Mapping[str, Sequence[int]], caps: Mapping[str, int], total: float) -> dict[str, float]:

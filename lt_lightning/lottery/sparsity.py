@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lt_lightning.lottery.settings import LotteryError
+from lt_lightning.lottery.errors import LotteryError
 
 
 def cubic_sparsity(step: int, begin: int, end: int, every: int, initial: float, final: float) -> float:
