@@ -7,6 +7,8 @@ run things happen. Names are imported on first use, so `Settings` are checked wi
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lt_lightning.lottery.controls import control_mask as control_mask
+    from lt_lightning.lottery.controls import shuffle_weights as shuffle_weights
     from lt_lightning.lottery.criteria import CRITERIA as CRITERIA
     from lt_lightning.lottery.freezing import Freezer as Freezer
     from lt_lightning.lottery.mask import Mask as Mask
@@ -35,6 +37,7 @@ _HOME = {
     "Rewind": "settings",
     "Settings": "settings",
     "Start": "rewinding",
+    "control_mask": "controls",
     "counts_after": "scopes",
     "cubic_sparsity": "sparsity",
     "densities": "scopes",
@@ -45,6 +48,7 @@ _HOME = {
     "prune_to": "pruning",
     "regrow": "regrowing",
     "reinitialize": "rewinding",
+    "shuffle_weights": "controls",
 }
 
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -9,13 +9,19 @@ Times are steps of the optimizer, or shares of the round's steps: `end=300` is s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from numbers import Integral, Real
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lt_lightning.lottery.errors import LotteryError
+from lt_lightning.lottery.sparsity import cubic_sparsity
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lt_lightning.lottery.mask import Mask
 
 Time = int | float
 """A step (a whole number), or a share of the round's steps (a float up to 1)."""
@@ -45,24 +51,53 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """What a schedule prunes by.
+
+    Attributes:
+        score: returns the criterion's scores of the entries of a mask.
+        draw: returns uniform random scores of all entries.
+        settings: the keyword arguments of `prune_to`: `scope` and `pattern`.
+        weights: the weights by parameter name.
+        gradients: the dense gradients by parameter name, if the schedule asks for them.
+    """
+
+    score: Callable[[Mask], Mapping[str, Tensor]]
+    draw: Callable[[], Mapping[str, Tensor]]
+    settings: Mapping[str, Any]
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    gradients: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Schedule:
-    """What all schedules have.
+    """Train one round, and leave its mask as it is: the base of all schedules.
 
     Attributes:
         is_single: whether there is only round 0, which trains a pruned network.
-        keeps_criterion: whether the schedule prunes by the criterion of the settings.
+        uses_criterion: whether the schedule prunes by the criterion of the settings.
+        gradient_steps: the number of steps before a change whose dense gradients are summed for it. The last of these
+            steps is not taken: the change takes its place.
     """
 
     is_single: ClassVar[bool] = True
     uses_criterion: ClassVar[bool] = True
 
-    def first_density(self) -> float | None:
-        """Return the density at which round 0 starts; None for the whole network."""
-        return None
+    @property
+    def gradient_steps(self) -> int:
+        return 0
+
+    def first_mask(self, mask: Mask, inputs: Inputs) -> Mask:
+        """Return the mask of round 0, inside `mask`."""
+        return mask
 
     def time(self, steps: int | None) -> Timing | None:
         """Return when masks change in a fit of so many steps (None: not known); None if they do not."""
         return None
+
+    def next_mask(self, mask: Mask, step: int, timing: Timing, inputs: Inputs) -> Mask:
+        """Return the mask after the change at `step`."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -113,6 +148,14 @@ class AtInit(Schedule):
         [0.5, 0.25]
         """
         return [self.density ** (k / self.iterations) for k in range(1, self.iterations)] + [self.density]
+
+    def first_mask(self, mask: Mask, inputs: Inputs) -> Mask:
+        """Return the mask after all iterations; each scores what the one before has left."""
+        from lt_lightning.lottery.pruning import prune_to
+
+        for density in self.targets():
+            mask = prune_to(inputs.score(mask), mask, density, **inputs.settings)
+        return mask
 
 
 @dataclass(frozen=True)
@@ -167,9 +210,20 @@ class Gradual(_InFit):
         timing = super().time(steps)
         return replace(timing, end=timing.last)
 
-    def first_density(self) -> float | None:
-        """Return the density at which round 0 starts."""
-        return 1 - self.initial if self.initial else None
+    def first_mask(self, mask: Mask, inputs: Inputs) -> Mask:
+        """Return the mask of sparsity `initial`."""
+        return self._prune(mask, self.initial, inputs)
+
+    def next_mask(self, mask: Mask, step: int, timing: Timing, inputs: Inputs) -> Mask:
+        """Return the mask of the sparsity that the step should have."""
+        final = 1 - self.density
+        sparsity = cubic_sparsity(step, timing.begin, timing.end, timing.every, self.initial, final)
+        return self._prune(mask, sparsity, inputs)
+
+    def _prune(self, mask: Mask, sparsity: float, inputs: Inputs) -> Mask:
+        from lt_lightning.lottery.pruning import prune_to
+
+        return prune_to(inputs.score(mask), mask, 1 - sparsity, **inputs.settings) if sparsity else mask
 
 
 @dataclass(frozen=True)
@@ -182,13 +236,28 @@ class Set(_InFit):
     """
 
     uses_criterion: ClassVar[bool] = False
-    skips_step: ClassVar[bool] = False
 
     drop_fraction: float = 0.3
 
-    def first_density(self) -> float:
-        """Return the density at which round 0 starts."""
-        return self.density
+    def first_mask(self, mask: Mask, inputs: Inputs) -> Mask:
+        """Return a random mask of the density."""
+        from lt_lightning.lottery.pruning import prune_to
+
+        return prune_to(inputs.draw(), mask, self.density, **inputs.settings)
+
+    def next_mask(self, mask: Mask, step: int, timing: Timing, inputs: Inputs) -> Mask:
+        """Return the mask with the smallest weights of each tensor replaced; tensors without a choice stay."""
+        from lt_lightning.lottery.regrowing import regrow
+
+        counts = {
+            name: self.count(alive, step, timing.end) if alive < mask[name].numel() else 0
+            for name, alive in mask.counts.items()
+        }
+        return regrow(inputs.weights, mask, self.grow_scores(inputs), counts, pattern=inputs.settings["pattern"])
+
+    def grow_scores(self, inputs: Inputs) -> Mapping[str, Tensor]:
+        """Return the scores of entries; the highest grow."""
+        return inputs.draw()
 
     def count(self, alive: int, step: int, end: int) -> int:
         """Return how many of a tensor's living entries an update replaces.
@@ -210,9 +279,15 @@ class RigL(Set):
             no gradient.
     """
 
-    skips_step: ClassVar[bool] = True
-
     grow_batches: int = 4
+
+    @property
+    def gradient_steps(self) -> int:
+        return self.grow_batches
+
+    def grow_scores(self, inputs: Inputs) -> Mapping[str, Tensor]:
+        """Return the absolute values of the dense gradients."""
+        return {name: gradient.abs() for name, gradient in inputs.gradients.items()}
 
 
 SCHEDULES: Mapping[str, type[Schedule]] = MappingProxyType(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
@@ -152,7 +151,7 @@ class Settings:
         parse_pattern(self.pattern)
         _check_combination(self, Rewind.parse(self.rewind), self.plan)
 
-    @cached_property
+    @property
     def plan(self) -> Schedule:
         """Return the schedule with the settings that it reads."""
         values = {key: getattr(self, key) for key in _SCHEDULED}
