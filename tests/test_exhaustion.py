@@ -12,7 +12,8 @@ import torch
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.exhaustion import check_round, check_rounds
 from lt_lightning.lottery import LotteryError, Mask, Settings, prune
-from lt_lightning.runs.records import Record, read_records
+from lt_lightning.runs.csv_files import read_records
+from lt_lightning.runs.records import Record
 from lt_lightning.runs.round_ticket import RoundTicket, read_rewind_weights, write_rewind_weights
 from lt_lightning.runs.rounds import PlayedRound, find_standing, ticket_path, write_round
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor, nn
 
+from lt_lightning.callbacks.changing import warn_of_collapse
 from lt_lightning.callbacks.copies import KnownTensors, StaleCopies
 from lt_lightning.callbacks.evaluations import EvaluationGuard
-from lt_lightning.callbacks.gradients import mean_gradients
+from lt_lightning.callbacks.gradients import sources_for
 from lt_lightning.callbacks.holding import FitState, Hold, HoldingCallback
 from lt_lightning.callbacks.hooks import call_hook, callbacks_of
 from lt_lightning.callbacks.refusals import (
@@ -23,10 +24,11 @@ from lt_lightning.callbacks.refusals import (
     note_trained,
 )
 from lt_lightning.lottery import Lottery, LotteryError, Mask, Settings, Start
+from lt_lightning.lottery.choosing import Change
 from lt_lightning.lottery.criteria import Criterion
+from lt_lightning.lottery.during_training import Time
 from lt_lightning.lottery.joint import begin_rounds
 from lt_lightning.lottery.rewinding import digest, named_state, restore, snapshot, unset_buffers
-from lt_lightning.lottery.schedules import Time
 from lt_lightning.lottery.selection import require_own_memory
 from lt_lightning.lottery.settings import Scope, Threshold
 
@@ -139,6 +141,11 @@ class PruningCallback(HoldingCallback):
         """Return the mask of that round."""
         return self._lottery.mask
 
+    @property
+    def changes(self) -> Sequence[Change]:
+        """Return the changes of the mask in that round, with the step, what was dropped and grown, and densities."""
+        return tuple(self._lottery.changes)
+
     def module(self, pl_module: pl.LightningModule) -> nn.Module:
         """Return the pruned part of `pl_module`."""
         try:
@@ -200,6 +207,7 @@ class PruningCallback(HoldingCallback):
             _begin_rounds(trainer, pl_module, late)
         module = self.module(pl_module)
         self._lottery.continue_round(module)
+        warn_of_collapse(self.mask)
         require_own_memory(self._lottery.parameters(module), pl_module.named_parameters())
         if self._fit.is_first:
             self._lottery.observe_start(module)
@@ -253,7 +261,8 @@ class PruningCallback(HoldingCallback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the lottery."""
-        return {**self._lottery.state_dict(), "steps": self._fit.all_steps}
+        sums = self._fit.changes.state_dict() if self._fit.changes is not None else {}
+        return {**self._lottery.state_dict(), "steps": self._fit.all_steps, **({"sums": sums} if sums else {})}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the state of the lottery, unless an evaluation loads the checkpoint."""
@@ -262,6 +271,7 @@ class PruningCallback(HoldingCallback):
         self._lottery.load_state_dict(state_dict)
         self._begun = None
         self._fit.is_first, self._fit.is_resumed = False, True
+        self._fit.sums = state_dict.get("sums", {})
         self._fit.steps = state_dict.get("steps", int(state_dict["training"]))  # 0.4 did not count steps
 
     def __getstate__(self) -> dict[str, Any]:
@@ -319,4 +329,4 @@ def _lotteries(trainer: pl.Trainer) -> list[PruningCallback]:
 
 def _begin_rounds(trainer: pl.Trainer, pl_module: pl.LightningModule, begins: Sequence[PruningCallback]) -> None:
     lotteries = [(one._lottery, one.module(pl_module)) for one in begins]
-    begin_rounds(lotteries, partial(mean_gradients, trainer, pl_module))
+    begin_rounds(lotteries, partial(sources_for, trainer, pl_module))

@@ -33,7 +33,7 @@ from lt_lightning.experiment.subject import build_subject, load_data
 from lt_lightning.experiment.summary import describe, summarize
 from lt_lightning.experiment.trainer import find_environment
 from lt_lightning.experiment.transfer.starting import find_start
-from lt_lightning.lottery import Settings, Start, derive_seed, prunable_parameters
+from lt_lightning.lottery import LayerCollapseWarning, Settings, Start, derive_seed, prunable_parameters
 from lt_lightning.report.run import draw_report
 from lt_lightning.runs.description import Description, now, write_description
 from lt_lightning.runs.rounds import PlayedRound, find_standing, set_aside_rounds, write_round, write_tables
@@ -127,6 +127,9 @@ def run_experiment(
                     drop_checkpoints(run / STATE)
                     _drop_tickets(run, config, played, description)
             display.show_round(played[-1].record)
+            if played[-1].record.collapsed:
+                dead = ", ".join(one.parameter for one in played[-1].layers if not one.alive and len(one.shape) > 1)
+                display.say(f"  layer collapse: no entry of {dead} is alive, so that nothing passes through")
             if subject.task.shows_rounds:
                 display.say("\n".join(f"  sample: {one.given}{one.answer}" for one in played[-1].examples))
     if is_writer:
@@ -138,7 +141,8 @@ def run_experiment(
 
 def _drop_tickets(run: Path, config: Config, played: Sequence[PlayedRound], description: Description) -> None:
     records = [one.record for one in played]
-    drop_tickets(run, records, config.tickets.keep.value, description.metric_for(records))
+    if records:
+        drop_tickets(run, records, records[0], config.tickets.keep.value, description.metric_for(records))
 
 
 def _alive(network: nn.Module, settings: Settings, pruning: PruningCallback, start: Start | None) -> list[int]:
@@ -164,3 +168,4 @@ def _hush(*, deals_rows: bool) -> None:
         ]
     for one in advice:
         warnings.filterwarnings("ignore", message=one)
+    warnings.filterwarnings("ignore", category=LayerCollapseWarning)  # a line of the round says it

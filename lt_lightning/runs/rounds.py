@@ -6,7 +6,6 @@ copies of these files: a table that is damaged, or was not yet written when the 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,19 +17,14 @@ from types import MappingProxyType
 from typing import Any
 
 from lt_lightning.errors import SettingError
+from lt_lightning.runs.branch import read_plan
+from lt_lightning.runs.csv_files import render_records, write_records
 from lt_lightning.runs.masks import Masks, check_inside, read_masks
-from lt_lightning.runs.records import (
-    ConfusionRecord,
-    EpochRecord,
-    ExampleRecord,
-    LayerRecord,
-    Record,
-    render_records,
-    write_records,
-)
+from lt_lightning.runs.records import ConfusionRecord, EpochRecord, ExampleRecord, LayerRecord, MaskRecord, Record
 from lt_lightning.storage.atomic import read_regular, write_whole
 from lt_lightning.storage.lock import STATE
 from lt_lightning.storage.sealed import read_seal
+from lt_lightning.storage.sealed_json import seal_json
 
 _FORMAT, _VERSION = "lt-lightning round", "1"
 _LARGEST = 2**28
@@ -38,8 +32,8 @@ _LARGEST = 2**28
 
 _TABLES: Mapping[str, type[Any]] = MappingProxyType(
     {
-        "results": Record, "layers": LayerRecord, "epochs": EpochRecord, "confusion": ConfusionRecord,
-        "examples": ExampleRecord,
+        "results": Record, "layers": LayerRecord, "epochs": EpochRecord, "masks": MaskRecord,
+        "confusion": ConfusionRecord, "examples": ExampleRecord,
     }
 )  # fmt: skip
 
@@ -54,6 +48,7 @@ class PlayedRound:
         ticket: the seal of its ticket.
         rewind: the seal of the weights that later rounds rewind to, if any.
         settings: `config` and the corpus's `fingerprint`, as in `run.json`; None in older records.
+        masks: its rows of `masks.csv`, which older records lack.
     """
 
     results: tuple[Record]
@@ -64,6 +59,7 @@ class PlayedRound:
     ticket: str
     rewind: str | None
     settings: Mapping[str, Any] | None = None
+    masks: tuple[MaskRecord, ...] = ()
 
     @property
     def record(self) -> Record:
@@ -76,7 +72,7 @@ class Standing:
     """The state of a run directory.
 
     Attributes:
-        rounds: the rounds that are over and sound, from round 0 on without a gap.
+        rounds: the rounds that are over and sound, from the first of the run's plan on without a gap.
         damages: a line for each damaged file with its fault.
         stale: the tables that differ from the rounds, such as `results.csv`.
     """
@@ -119,15 +115,19 @@ def find_standing(run: Path) -> Standing:
     """Check every file of every round of a run against its seal.
 
     Tickets before the newest may be missing: they were not kept, and resuming needs none of them.
+
+    Raises:
+        SettingError: if the record of a branch's trunk is damaged.
     """
     rounds: list[PlayedRound] = []
     damages: list[str] = []
     masks: Masks | None = None
+    plan = read_plan(run)
     try:
         for played in _recorded(run):
             ticket = ticket_path(run, played.record.round)
             if ticket.exists():
-                masks = _check_ticket(ticket, played.ticket, masks)
+                masks = _check_ticket(ticket, played.ticket, masks if plan.is_nested else None)
             if played.rewind is not None:
                 with _without_remedy():
                     found = read_seal(rewind_path(run))
@@ -182,7 +182,7 @@ def set_aside_rounds(run: Path, first: int) -> None:
 
 def _recorded(run: Path) -> Iterator[PlayedRound]:
     """Yield the rounds on record; raise SettingError at the first that is missing or damaged."""
-    for number in range(max(_numbers(run), default=-1) + 1):
+    for number in read_plan(run).until(max(_numbers(run), default=-1)):
         yield read_round(_path(run, number), number)
 
 
@@ -250,16 +250,6 @@ def _without_remedy() -> Iterator[None]:
         raise SettingError(str(error).rpartition(";")[0]) from None
 
 
-def seal_json(content: Mapping[str, Any]) -> bytes:
-    """Return the text of a JSON object with its checksum as last value.
-
-    >>> seal_json({"round": 1}).decode().strip()
-    '{"round": 1, "sha256": "e4efddf83021d110e595718fe5deacd60f8c00e4a9597a2c4385e77b0ec18c59"}'
-    """
-    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    return json.dumps({**content, "sha256": digest}).encode() + b"\n"
-
-
 def read_round(path: Path, number: int) -> PlayedRound:
     """Read the record of round `number` from a file that `write_round` wrote.
 
@@ -274,7 +264,8 @@ def read_round(path: Path, number: int) -> PlayedRound:
         del content["sha256"]
         if seal_json(content) != text or (content["format"], content["version"]) != (_FORMAT, _VERSION):
             raise ValueError
-        rows = {name: tuple(map(_maker(kind), content[name])) for name, kind in _TABLES.items()}
+        given = {"masks": (), **content}
+        rows = {name: tuple(map(_maker(kind), given[name])) for name, kind in _TABLES.items()}
         settings = content.get("settings")
         if not isinstance(settings, (dict, type(None))):
             raise ValueError
