@@ -42,7 +42,7 @@ _FREE = frozenset(
 
 _TICKET = "pruning.ticket"
 
-_ONCE = {"model.kernel": "reference", "optimizer.kernel": "reference", "scheduler.name": "none"}
+EARLIER = {"model.kernel": "reference", "optimizer.kernel": "reference", "scheduler.name": "none"}
 """The values of settings that did not exist yet when a run was recorded."""
 
 
@@ -192,7 +192,7 @@ def _differences(before: Any, now: Mapping[str, Any]) -> list[str]:
         before: the recorded settings, nested.
         now: the settings of now by their full names.
     """
-    then = {key: value for key, value in _ONCE.items() if now.get(key) is not None} | flat_settings(before)
+    then = {key: value for key, value in EARLIER.items() if now.get(key) is not None} | flat_settings(before)
     if None not in (then.get(_TICKET), now[_TICKET]):
         # It may have moved: in round 0 its seal must agree, see `restore`; afterwards it is not read.
         then[_TICKET] = now[_TICKET]
