@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lt_lightning.callbacks.copies import KnownTensors, StaleCopies
 from lt_lightning.callbacks.evaluations import EvaluationGuard
-from lt_lightning.callbacks.gradients import mean_gradients
+from lt_lightning.callbacks.gradients import sources_for
 from lt_lightning.callbacks.holding import FitState, Hold, HoldingCallback
 from lt_lightning.callbacks.hooks import call_hook, callbacks_of
 from lt_lightning.callbacks.refusals import (
@@ -23,10 +23,11 @@ from lt_lightning.callbacks.refusals import (
     note_trained,
 )
 from lt_lightning.lottery import Lottery, LotteryError, Mask, Settings, Start
+from lt_lightning.lottery.choosing import Change
 from lt_lightning.lottery.criteria import Criterion
+from lt_lightning.lottery.during_training import Time
 from lt_lightning.lottery.joint import begin_rounds
 from lt_lightning.lottery.rewinding import digest, named_state, restore, snapshot, unset_buffers
-from lt_lightning.lottery.schedules import Time
 from lt_lightning.lottery.selection import require_own_memory
 from lt_lightning.lottery.settings import Scope, Threshold
 
@@ -138,6 +139,11 @@ class PruningCallback(HoldingCallback):
     def mask(self) -> Mask:
         """Return the mask of that round."""
         return self._lottery.mask
+
+    @property
+    def changes(self) -> Sequence[Change]:
+        """Return the changes of the mask in that round, with the step, what was dropped and grown, and densities."""
+        return tuple(self._lottery.changes)
 
     def module(self, pl_module: pl.LightningModule) -> nn.Module:
         """Return the pruned part of `pl_module`."""
@@ -253,7 +259,8 @@ class PruningCallback(HoldingCallback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the lottery."""
-        return {**self._lottery.state_dict(), "steps": self._fit.all_steps}
+        sums = self._fit.changes.state_dict() if self._fit.changes is not None else {}
+        return {**self._lottery.state_dict(), "steps": self._fit.all_steps, **({"sums": sums} if sums else {})}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the state of the lottery, unless an evaluation loads the checkpoint."""
@@ -262,6 +269,7 @@ class PruningCallback(HoldingCallback):
         self._lottery.load_state_dict(state_dict)
         self._begun = None
         self._fit.is_first, self._fit.is_resumed = False, True
+        self._fit.sums = state_dict.get("sums", {})
         self._fit.steps = state_dict.get("steps", int(state_dict["training"]))  # 0.4 did not count steps
 
     def __getstate__(self) -> dict[str, Any]:
@@ -319,4 +327,4 @@ def _lotteries(trainer: pl.Trainer) -> list[PruningCallback]:
 
 def _begin_rounds(trainer: pl.Trainer, pl_module: pl.LightningModule, begins: Sequence[PruningCallback]) -> None:
     lotteries = [(one._lottery, one.module(pl_module)) for one in begins]
-    begin_rounds(lotteries, partial(mean_gradients, trainer, pl_module))
+    begin_rounds(lotteries, partial(sources_for, trainer, pl_module))
