@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from torch import nn
 
 from lt_lightning.callbacks import PruningCallback
@@ -22,16 +23,21 @@ from lt_lightning.experiment.branch.trunk import Trunk, read_trunk
 from lt_lightning.experiment.exhaustion import check_rounds
 from lt_lightning.experiment.resume.restore import take_up
 from lt_lightning.experiment.subject import Subject
+from lt_lightning.experiment.trainer import make_trainer
 from lt_lightning.lottery import LotteryError, Settings, Start, prunable_parameters
 from lt_lightning.runs.branch import Branch, read_branch, write_branch
+from lt_lightning.runs.description import Description
 from lt_lightning.runs.rounds import PlayedRound
 
 
 class RunPlan(Protocol):
     """The rounds of a run in order, and what each begins from."""
 
-    branch: Branch | None
     rounds: Sequence[int]
+
+    def describe(self, description: Description) -> Description:
+        """Return the description of the run with what the plan adds."""
+        ...
 
     def prepare(self, played: Sequence[PlayedRound]) -> None:
         """Restore what the rounds after these begin from, and raise a `SettingError` if one of them cannot be run."""
@@ -64,13 +70,15 @@ class LotteryPlan:
         start: the mask and the weights of round 0; None for the whole network.
     """
 
-    branch = None
-
     def __init__(self, config: Config, run: Path, subject: Subject, start: Start | None) -> None:
-        self.rounds = range(config.pruning.rounds + 1)
+        self.rounds: Sequence[int] = range(config.pruning.rounds + 1)
         self._run, self._network, self._start = run, subject.network, start
         self._settings = lottery_settings(config)
         self._pruning = PruningCallback(submodule=subject.submodule, start=start, **vars(self._settings))
+
+    def describe(self, description: Description) -> Description:
+        """Return the description as it is."""
+        return description
 
     def prepare(self, played: Sequence[PlayedRound]) -> None:
         """Restore the network and the lottery as they were after these rounds, and check how far later rounds prune."""
@@ -109,31 +117,46 @@ class BranchPlan:
     Args:
         config: the settings.
         run: the run directory.
-        subject: what is trained; its network is in the precision of the fits.
+        subject: what is trained.
+        environment: describes the run's processes.
         branch: what the run takes over.
         trunk: the trunk; None for a run that resumes, which reads the trunk only if its own files are gone.
     """
 
-    def __init__(self, config: Config, run: Path, subject: Subject, branch: Branch, trunk: Trunk | None) -> None:
-        self.branch = branch
-        self.rounds = branch.rounds
-        self._config, self._run, self._subject = config, run, subject
+    def __init__(
+        self,
+        config: Config,
+        run: Path,
+        subject: Subject,
+        environment: ClusterEnvironment,
+        branch: Branch,
+        trunk: Trunk | None,
+    ) -> None:
+        self.rounds: Sequence[int] = branch.rounds
+        self._branch, self._trunk = branch, trunk
+        self._config, self._run, self._subject, self._environment = config, run, subject, environment
         self._settings = lottery_settings(config)
-        self._starts = None if trunk is None else Starts(trunk, self._settings, subject.network)
+
+    def describe(self, description: Description) -> Description:
+        """Return the description with the trunk, and the ticket that the trunk began with."""
+        ticket = None if self._trunk is None else self._trunk.description.ticket
+        return replace(description, branch=self._branch, ticket=ticket)
 
     def prepare(self, played: Sequence[PlayedRound]) -> None:
-        """Do nothing: no round depends on another."""
+        """Convert the network to the precision of the fits, as weights of that precision are written into it."""
+        trainer = make_trainer(self._config.trainer, [], self._run, self._environment)
+        trainer.precision_plugin.convert_module(self._subject.module)
 
     def write(self) -> None:
         """Write the record of the trunk and the starts of all rounds, so that resuming does not need the trunk."""
-        write_branch(self._run, self.branch)
+        write_branch(self._run, self._branch)
         for number in self.rounds:
-            write_start(self._run, number, self._read_trunk(number).compute(number))
+            write_start(self._run, number, self._starts(number).compute(number))
 
     def begin(self, number: int) -> PruningCallback:
         """Return a callback that begins with the round's mask and weights, and prunes nothing."""
         start = read_start(self._run, number)
-        start = self._read_trunk(number).compute(number) if start is None else start
+        start = self._starts(number).compute(number) if start is None else start
         plain = Settings(include=self._settings.include, exclude=self._settings.exclude, rewind="none")
         return PruningCallback(submodule=self._subject.submodule, start=start, **vars(plain))
 
@@ -145,9 +168,10 @@ class BranchPlan:
         """Remove the start of the round."""
         drop_start(self._run, number)
 
-    def _read_trunk(self, number: int) -> Starts:
-        if self._starts is not None:
-            return self._starts
+    def _starts(self, number: int) -> Starts:
+        """Return the starts that the trunk gives, which a run that resumes reads again."""
+        if self._trunk is not None:
+            return Starts(self._trunk, self._settings, self._subject.network)
         branch = replace(self._config.branch, rounds=[number])
         try:
             trunk = read_trunk(replace(self._config, branch=branch))
@@ -157,7 +181,7 @@ class BranchPlan:
             ) from error
         assert trunk is not None
         place = self.rounds.index(number)
-        if trunk.branch.tickets[0] != self.branch.tickets[place]:
+        if trunk.branch.tickets[0] != self._branch.tickets[place]:
             raise SettingError(
                 f"branch.of: round {number} of {trunk.folder} has another ticket than when {self._run} began; bring "
                 "that one back, or start another branch"
@@ -165,21 +189,36 @@ class BranchPlan:
         return Starts(trunk, self._settings, self._subject.network)
 
 
-def find_branch(config: Config, run: Path, *, resuming: bool) -> tuple[Branch | None, Trunk | None]:
-    """Return what a branch takes over, and its trunk unless the run resumes; None and None for any other run.
+def make_plan(
+    config: Config,
+    run: Path,
+    subject: Subject,
+    start: Start | None,
+    environment: ClusterEnvironment,
+    *,
+    resuming: bool,
+) -> RunPlan:
+    """Return the plan of a run.
+
+    Args:
+        config: the settings.
+        run: the run directory.
+        subject: what is trained.
+        start: the mask and the weights of round 0, from a packed ticket.
+        environment: describes the run's processes.
+        resuming: whether the directory holds the beginning of the run.
 
     Raises:
-        SettingError: the trunk does not fit, or a run that resumes has lost the record of it.
+        SettingError: the trunk of a branch does not fit, or a branch that resumes has lost the record of its trunk.
+        LotteryError: the pruning settings do not fit.
     """
     if config.branch.of is None:
-        return None, None
-    if not resuming:
-        trunk = read_trunk(config)
-        return None if trunk is None else trunk.branch, trunk
-    branch = read_branch(run)
+        return LotteryPlan(config, run, subject, start)
+    trunk = None if resuming else read_trunk(config)
+    branch = read_branch(run) if trunk is None else trunk.branch
     if branch is None:
         raise SettingError(
             f"resume: {run}: has no record of the run that it is a branch of, state/branch.json; restore it from a "
             "copy, or start another branch"
         )
-    return branch, None
+    return BranchPlan(config, run, subject, environment, branch, trunk)

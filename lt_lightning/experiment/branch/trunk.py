@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -89,6 +89,20 @@ def read_trunk(config: Config) -> Trunk | None:
         )
     branch = Branch(config.branch.of, chosen, tickets, str(then), full.record)
     return Trunk(folder, description, branch, source)
+
+
+def check_corpus(config: Config, fingerprints: Mapping[str, str]) -> None:
+    """Raise a SettingError if the corpus of a branch that begins is not its trunk's; do nothing for any other run."""
+    if config.branch.of is None:
+        return
+    folder = find_trunk(config.branch.of)
+    then = describe_before(folder)[0].corpus.fingerprint
+    if then is not None and dict(then) != dict(fingerprints):
+        parts = [part for part, mark in fingerprints.items() if then.get(part) != mark]
+        raise SettingError(
+            f"branch.of: {folder} is a run on other data ({', '.join(parts) or 'a part'} differs); give the data of "
+            "that run, or start a run of its own"
+        )
 
 
 def _check_same(folder: Path, description: Description, config: Config) -> None:
