@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.formatting import DASH, count, say, visible
-from lt_lightning.runs.notes import measured_rows, partial_note, pruning_line, ticket_title, transfer_line
+from lt_lightning.runs.notes import (
+    branch_line,
+    measured_rows,
+    partial_note,
+    pruning_line,
+    ticket_title,
+    transfer_line,
+)
 from lt_lightning.runs.recorded import RecordedPruning
 
 
@@ -78,10 +85,11 @@ def title(description: Description) -> str:
 
 def subtitle(description: Description) -> str:
     """Return a line under a figure's title: corpus, model, rewind and seed."""
-    rewind = say(description.config.pruning.rewind)
+    pruning, kind = description.config.pruning, "" if description.branch is None else "branch, "
+    rewind = say(pruning.rewind) if pruning.mask in (None, "pruned") else f"{say(pruning.rewind)}, mask {pruning.mask}"
     tested = measured_rows(description, "test")
     return (
-        f"{say(description.corpus.name)} · {say(description.model)} · rewind {rewind} · seed {seed(description)}"
+        f"{say(description.corpus.name)} · {say(description.model)} · {kind}rewind {rewind} · seed {seed(description)}"
         f"{tested and ' · tested on '}{tested}"
     )
 
@@ -99,7 +107,9 @@ def summary(description: Description) -> str:
             f"Every round prunes {share(pruning.amount)} of the weights still alive {chosen}, rewinds the others "
             f"({say(pruning.rewind)}) and trains again."
         )
-    if prunes_nothing(description):
+    if branch := branch_line(description):
+        rounds = f"A {branch}. It prunes nothing, and compares its tickets with the full network of its trunk."
+    elif prunes_nothing(description):
         rounds = "It trains once, and prunes nothing."
     if note := partial_note(description):
         rounds = f"{rounds} {note}"
@@ -113,7 +123,8 @@ def summary(description: Description) -> str:
 
 def prunes_nothing(description: Description) -> bool:
     """Return whether a run trains once and prunes nothing by its settings."""
-    return description.config.pruning.rounds == 0 and not description.config.pruning.is_single
+    pruning = description.config.pruning
+    return description.branch is None and pruning.rounds == 0 and not pruning.is_single
 
 
 def _schedule(pruning: RecordedPruning) -> list[Fact]:
@@ -180,6 +191,7 @@ def groups(description: Description) -> dict[str, list[Fact]]:
             _fact("Threshold", pruning.threshold),
             _fact("Rewind", pruning.rewind),
             *(_fact(key.capitalize(), value) for key, value in _controls(pruning).items()),
+            *([_fact("Branch of", about.branch.of)] if about.branch is not None else []),
             *([_fact("Began with", transfer_line(about.ticket) or pruning.ticket)] if pruning.ticket else []),
             _fact("Parameters in", pruning.include),
             _fact("Parameters out", pruning.exclude),

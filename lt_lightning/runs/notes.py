@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lt_lightning.runs.description import Description
-from lt_lightning.runs.formatting import count, percent, say
+from lt_lightning.runs.formatting import count, name_rounds, percent, say
 from lt_lightning.runs.recorded import Origin, RecordedPruning
 
 _LIMITS = {"test": "limit_test_batches", "valid": "limit_val_batches"}
@@ -58,6 +58,17 @@ def transfer_line(origin: Origin | None) -> str:
     if alive is not None and total and 0 <= alive <= total:
         parts.append(f"{percent(alive / total)} alive")
     return f"{ticket_title(origin.corpus, origin.round)}: {'; '.join(filter(None, parts))}"
+
+
+def branch_line(description: Description) -> str:
+    """Return a line about what a branch retrains; nothing for any other run."""
+    branch, pruning = description.branch, description.config.pruning
+    if branch is None:
+        return ""
+    tickets = "the ticket of round" if len(branch.rounds) == 1 else "the tickets of rounds"
+    rounds = f"{tickets} {name_rounds(branch.rounds)} of {say(branch.of)}"
+    mask = "" if pruning.mask in (None, "pruned") else f", mask {say(pruning.mask)}"
+    return f"branch: {rounds}{mask}, rewind {say(pruning.rewind)}"
 
 
 def _words(origin: Origin) -> str:

@@ -50,6 +50,7 @@ class RecordedPruning:
     include: tuple[str, ...] | None = None
     exclude: tuple[str, ...] | None = None
     redraw: tuple[str, ...] | None = None
+    mask: str | None = None
     ticket: str | None = None
     keep: tuple[str, ...] | None = None
     mask: str | None = None
