@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,9 +10,9 @@ from torch import Tensor, nn
 
 from lt_lightning.callbacks.copies import KnownTensors, StaleCopies
 from lt_lightning.callbacks.evaluations import EvaluationGuard
-from lt_lightning.callbacks.gradients import mean_gradients
 from lt_lightning.callbacks.holding import FitState, Hold, HoldingCallback
 from lt_lightning.callbacks.hooks import call_hook, callbacks_of
+from lt_lightning.callbacks.losses import TrainingLosses
 from lt_lightning.callbacks.refusals import (
     NoStepError,
     check_fresh,
@@ -294,5 +293,9 @@ def _lotteries(trainer: pl.Trainer) -> list[PruningCallback]:
 
 
 def _begin_rounds(trainer: pl.Trainer, pl_module: pl.LightningModule, begins: Sequence[PruningCallback]) -> None:
-    lotteries = [(one._lottery, one.module(pl_module)) for one in begins]
-    begin_rounds(lotteries, partial(mean_gradients, trainer, pl_module))
+    lotteries = []
+    for one in begins:
+        losses = TrainingLosses(trainer, pl_module, getattr(one._lottery.settings, "score_batches", None))
+        part = one.module(pl_module)
+        lotteries.append((one._lottery, part, losses.sources(part)))
+    begin_rounds(lotteries)

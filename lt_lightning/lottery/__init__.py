@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lt_lightning.lottery.rewinding import Start as Start
     from lt_lightning.lottery.rewinding import reinitialize as reinitialize
     from lt_lightning.lottery.rounds import Lottery as Lottery
+    from lt_lightning.lottery.scoring import score as score
     from lt_lightning.lottery.seeds import derive_seed as derive_seed
     from lt_lightning.lottery.selection import prunable_parameters as prunable_parameters
     from lt_lightning.lottery.settings import LotteryError as LotteryError
@@ -33,6 +34,7 @@ _HOME = {
     "prunable_parameters": "selection",
     "prune": "pruning",
     "reinitialize": "rewinding",
+    "score": "scoring",
 }
 
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

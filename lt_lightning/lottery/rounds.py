@@ -22,14 +22,12 @@ from torch import Tensor, nn
 
 from lt_lightning.lottery.freezing import Freezer
 from lt_lightning.lottery.mask import Mask
-from lt_lightning.lottery.pruning import compute_scores, load_functions, prune
+from lt_lightning.lottery.pruning import load_functions, prune
 from lt_lightning.lottery.rewinding import Start, named_state, reinitialize, restore, snapshot, unset_buffers
+from lt_lightning.lottery.scoring import Sources, compute_scores
 from lt_lightning.lottery.seeds import derive_seed
 from lt_lightning.lottery.selection import matching_parameters, prunable_parameters, require_finite, require_own_memory
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
-
-Gradients = Callable[[nn.Module], Mapping[str, Tensor]]
-OwnGradients = Callable[[], Mapping[str, Tensor]]
 
 
 class Lottery:
@@ -82,7 +80,7 @@ class Lottery:
         params = dict(module.named_parameters())
         return Freezer({name: params[name] for name in self.mask}, self.mask)
 
-    def begin_round(self, module: nn.Module, gradients: Gradients | None = None) -> None:
+    def begin_round(self, module: nn.Module, sources: Sources | None = None) -> None:
         """Begin the next round: the first trains `module` as it is, each later one prunes and rewinds it.
 
         A start's weights and mask are loaded in round 0; with `rewind=random` all other weights are drawn. A round that
@@ -90,7 +88,8 @@ class Lottery:
 
         Args:
             module: the module.
-            gradients: returns the gradients of the loss by parameter name, for criteria that ask for `gradients`.
+            sources: compute the inputs that some criteria ask for; `{"losses": lambda: losses}` serves all that need
+                losses.
 
         Raises:
             LotteryError: if the settings or the start do not fit `module`, it is another module than before, its
@@ -98,7 +97,7 @@ class Lottery:
         """
         from lt_lightning.lottery.joint import begin_rounds
 
-        begin_rounds([(self, module)], gradients)
+        begin_rounds([(self, module, sources)])
 
     def require_same(self, module: nn.Module) -> None:
         """Raise LotteryError if `module` has replaced parameters of the current or last round."""
@@ -195,7 +194,7 @@ class Lottery:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_trained": {}}  # a copy works on other parameters
 
-    def plan(self, module: nn.Module, gradients: OwnGradients | None) -> tuple[dict[str, nn.Parameter], Mask | None]:
+    def plan(self, module: nn.Module, sources: Sources | None = None) -> tuple[dict[str, nn.Parameter], Mask | None]:
         """Return the prunable parameters and mask of the next round (None for round 0), or raise LotteryError."""
         if self.training:
             self.require_same(module)
@@ -219,7 +218,7 @@ class Lottery:
         require_finite(params, f"the weights that round {self.round} left in")
         rewound = {name: value for name, value in (self._rewind_weights or {}).items() if name in mask}
         require_finite(rewound, f"rewind: the weights of {self.rewind} of")
-        return params, self._pruned(mask, params, gradients)
+        return params, self._pruned(mask, params, module, sources or {})
 
     def rewrite(self, module: nn.Module, params: dict[str, nn.Parameter], mask: Mask | None) -> Mask:
         """Write the first weights of the planned round, and return its mask."""
@@ -273,10 +272,12 @@ class Lottery:
                     "(requires_grad=True), and put a callback that freezes layers in its setup after this one"
                 )
 
-    def _pruned(self, mask: Mask, params: dict[str, nn.Parameter], gradients: OwnGradients | None) -> Mask:
+    def _pruned(self, mask: Mask, params: dict[str, nn.Parameter], module: nn.Module, sources: Sources) -> Mask:
         settings = self.settings
         generator = torch.Generator().manual_seed(derive_seed(settings.seed, "criterion", self.round + 1))
-        scores = compute_scores(settings.criterion, mask, gradients, parameters=params, generator=generator)
+        scores = compute_scores(
+            settings.criterion, mask, module=module, parameters=params, generator=generator, sources=sources
+        )
         return prune(scores, mask, settings.amount, scope=settings.scope, threshold=settings.threshold)
 
     def _rewind(self, module: nn.Module) -> None:

@@ -11,7 +11,7 @@ from pruning_helpers import Batches, Classifier, copy, make_trainer
 from torch import Tensor, nn
 
 from lt_lightning.callbacks import PruningCallback
-from lt_lightning.callbacks import gradients as of_callbacks
+from lt_lightning.callbacks import losses as of_callbacks
 from lt_lightning.lottery import Lottery, LotteryError, Mask, Settings
 
 
@@ -154,7 +154,7 @@ def test_a_loop_of_ones_own_gives_the_gradients() -> None:
     lottery.begin_round(module)
     lottery.end_round(module)
     gradients = {"weight": torch.tensor([[6.0, 1, 5], [2, 4, 3]]), "bias": torch.tensor([1.0, 0])}
-    lottery.begin_round(module, lambda part: gradients if part is module else {})
+    lottery.begin_round(module, {"gradients": lambda: gradients})
     assert lottery.mask == Mask(
         {"weight": torch.tensor([[True, False, True], [False, True, False]]), "bias": torch.tensor([True, False])}
     )
