@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -25,6 +25,7 @@ from lt_lightning.lottery import Lottery, LotteryError, Mask, Settings, Start
 from lt_lightning.lottery.criteria import Criterion
 from lt_lightning.lottery.joint import begin_rounds
 from lt_lightning.lottery.rewinding import digest, named_state, restore, snapshot, unset_buffers
+from lt_lightning.lottery.schedules import Time
 from lt_lightning.lottery.selection import require_own_memory
 from lt_lightning.lottery.settings import Scope, Threshold
 
@@ -46,15 +47,18 @@ class PruningCallback(HoldingCallback):
     has a method `before_pruning(trainer, pl_module)` or `after_pruning`, it is called then. See `docs/callback.md`.
 
     Args:
-        amount: the share of the living entries that a round prunes, in (0, 1).
-        criterion: `magnitude`, `random`, or a function that scores, or its path; see `lt_lightning.lottery.criteria`.
-        scope: `layerwise`, `global`, or a function that returns counts, or its path; see `lt_lightning.lottery.prune`.
+        amount: the share of the living entries that a round prunes, in (0, 1), or a list with one share per round.
+        criterion: the name of a criterion, a function that scores, or its path; see `lt_lightning.lottery.criteria`.
+        scope: `layerwise`, `global`, `erk`, or a function that returns counts, or its path; see
+            `lt_lightning.lottery.prune`.
         threshold: `count`: exactly round(amount × alive) entries go; `percentile`: see `lt_lightning.lottery.prune`.
-        rewind: `init`, `epoch:K`, `step:K`, `last`, `random` or `none`.
+        rewind: `init`, `epoch:K`, `step:K`, `last`, `random`, `shuffle` or `none`.
         include: fnmatch patterns of the parameters to prune.
         exclude: fnmatch patterns of parameters that are not pruned.
         redraw: fnmatch patterns of the parameters that `rewind="random"` draws again.
-        seed: seeds random criteria and `rewind="random"`.
+        seed: seeds random criteria, `rewind="random"` and all other draws.
+        keep, mask, pattern, schedule, amount_of, amounts, density, iterations, initial, begin, end, every,
+            drop_fraction, grow_batches, score_batches, temperature: see `lt_lightning.lottery.Settings`.
         submodule: the part of the module to prune and rewind; parameter names are relative to it.
         initialize: draws the weights again for `rewind="random"`; see `lt_lightning.lottery.reinitialize`.
         start: a mask and weights for the first fit, such as a ticket of another run.
@@ -66,7 +70,7 @@ class PruningCallback(HoldingCallback):
     def __init__(
         self,
         *,
-        amount: float = Settings.amount,
+        amount: float | Sequence[float] = Settings.amount,
         criterion: str | Criterion = Settings.criterion,
         scope: Scope = Settings.scope,
         threshold: Threshold = Settings.threshold,
@@ -75,11 +79,31 @@ class PruningCallback(HoldingCallback):
         exclude: Sequence[str] = Settings.exclude,
         redraw: Sequence[str] = Settings.redraw,
         seed: int = Settings.seed,
+        keep: Sequence[str] = Settings.keep,
+        mask: str = Settings.mask,
+        pattern: str = Settings.pattern,
+        schedule: str = Settings.schedule,
+        amount_of: str | None = None,
+        amounts: Mapping[str, float] | None = None,
+        density: float | None = None,
+        iterations: int | None = None,
+        initial: float | None = None,
+        begin: Time | None = None,
+        end: Time | None = None,
+        every: int | None = None,
+        drop_fraction: float | None = None,
+        grow_batches: int | None = None,
+        score_batches: int = Settings.score_batches,
+        temperature: float | None = None,
         submodule: str = "",
         initialize: Callable[[nn.Module], None] | None = None,
         start: Start | None = None,
     ) -> None:
-        settings = Settings(amount, criterion, scope, threshold, rewind, include, exclude, redraw, seed)
+        settings = Settings(
+            amount, criterion, scope, threshold, rewind, include, exclude, redraw, seed, keep, mask, pattern, schedule,
+            amount_of, amounts, density, iterations, initial, begin, end, every, drop_fraction, grow_batches,
+            score_batches, temperature,
+        )  # fmt: skip
         if not isinstance(submodule, str):
             raise LotteryError(f"submodule: {submodule!r} is not a name; give a string, such as 'encoder'")
         if initialize is not None and not callable(initialize):
@@ -295,7 +319,7 @@ def _lotteries(trainer: pl.Trainer) -> list[PruningCallback]:
 def _begin_rounds(trainer: pl.Trainer, pl_module: pl.LightningModule, begins: Sequence[PruningCallback]) -> None:
     lotteries = []
     for one in begins:
-        losses = TrainingLosses(trainer, pl_module, getattr(one._lottery.settings, "score_batches", None))
+        losses = TrainingLosses(trainer, pl_module, one._lottery.settings.score_batches)
         part = one.module(pl_module)
         lotteries.append((one._lottery, part, losses.sources(part)))
     begin_rounds(lotteries)

@@ -275,9 +275,11 @@ class Lottery:
     def _pruned(self, mask: Mask, params: dict[str, nn.Parameter], module: nn.Module, sources: Sources) -> Mask:
         settings = self.settings
         generator = torch.Generator().manual_seed(derive_seed(settings.seed, "criterion", self.round + 1))
+        options = {} if settings.temperature is None else {"temperature": settings.temperature}
         scores = compute_scores(
-            settings.criterion, mask, module=module, parameters=params, generator=generator, sources=sources
-        )
+            settings.criterion, mask, module=module, parameters=params, generator=generator, sources=sources,
+            options=options,
+        )  # fmt: skip
         return prune(scores, mask, settings.amount, scope=settings.scope, threshold=settings.threshold)
 
     def _rewind(self, module: nn.Module) -> None:

@@ -11,7 +11,6 @@ from pruning_helpers import Batches, Classifier, copy, make_trainer
 from torch import Tensor, nn
 
 from lt_lightning.callbacks import PruningCallback
-from lt_lightning.callbacks import losses as of_callbacks
 from lt_lightning.lottery import Lottery, LotteryError, Mask, Settings
 
 
@@ -98,15 +97,14 @@ def test_gradients_are_those_of_the_mean_loss_over_all_rows_and_computing_them_c
     assert module.steps == left["steps"] + 3  # of training alone
 
 
-def test_gradients_of_a_part_have_its_names_and_no_more_than_the_first_batches_count(monkeypatch) -> None:
-    monkeypatch.setattr(of_callbacks, "BATCHES", 1)
+def test_gradients_of_a_part_have_its_names_and_no_more_than_the_first_batches_count() -> None:
     seen: list[Mapping[str, Tensor]] = []
 
     def criterion(gradients: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         seen.append(gradients)
         return {name: gradients[name].abs() for name in parameters}
 
-    module, pruning = Classifier(), PruningCallback(criterion=criterion, submodule="head")
+    module, pruning = Classifier(), PruningCallback(criterion=criterion, submodule="head", score_batches=1)
     make_trainer(pruning).fit(module, Batches())
     left = copy(module)
     make_trainer(pruning).fit(module, Batches())

@@ -1,0 +1,96 @@
+"""Controls: masks and weights that keep a ticket's counts per tensor and nothing else of it.
+
+A ticket that does no better than its control owes its accuracy to the number of living entries in each tensor alone
+(Frankle et al. 2021, https://arxiv.org/abs/2009.08576). All draws are made on the CPU, with a seed per tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from lt_lightning.lottery.mask import Mask
+from lt_lightning.lottery.pruning import prune
+from lt_lightning.lottery.seeds import derive_seed
+from lt_lightning.lottery.settings import LotteryError
+
+Control = Literal["shuffle", "random", "invert"]
+
+
+@torch.no_grad()
+def control_mask(
+    kind: Control, mask: Mask, within: Mask, seed: int, scores: Mapping[str, Tensor] | None = None
+) -> Mask:
+    """Return a mask inside `within` that has as many living entries in each tensor as `mask`.
+
+    Args:
+        kind: `shuffle` permutes each tensor of `mask` among the entries alive in `within`; `random` draws as many new
+            positions among them; `invert` keeps those of the lowest scores, of equals the last.
+        mask: the mask of the ticket.
+        within: the entries to choose from: the mask of the round before, or `Mask.ones`.
+        seed: seeds `shuffle` and `random`; each tensor has a stream of its own, which its name determines.
+        scores: parameter name to score, for `invert`.
+
+    Returns:
+        The new mask, a subset of `within`, on the devices of `mask`.
+
+    Raises:
+        LotteryError: if the kind is unknown, the masks do not fit each other, or `invert` lacks scores.
+
+    Example:
+        >>> mask = Mask({"weight": torch.tensor([True, True, False, False])})
+        >>> scores = {"weight": torch.tensor([4.0, 3.0, 1.0, 2.0])}
+        >>> control_mask("invert", mask, Mask.ones(scores), 0, scores)["weight"]
+        tensor([False, False,  True,  True])
+    """
+    if kind not in get_args(Control):
+        raise LotteryError(f"mask: {kind!r} is none of {', '.join(get_args(Control))}")
+    _check_within(kind, mask, within)
+    if kind == "invert":
+        if scores is None:
+            raise LotteryError("mask: invert ranks entries by their scores; give scores")
+        gone = {name: within.counts[name] - mask.counts[name] for name in mask}
+        highest_first = {name: -score.detach() for name, score in scores.items()}
+        return prune(highest_first, within, 0.0, scope=lambda: gone)
+    return Mask(
+        {name: _redrawn(kind, mask[name], within[name], derive_seed(seed, "mask", kind, name)) for name in mask}
+    )
+
+
+def _redrawn(kind: Control, alive: Tensor, within: Tensor, seed: int) -> Tensor:
+    """Return a tensor's mask with its living entries at other places of `within`."""
+    places = within.cpu().reshape(-1).nonzero().squeeze(1)
+    order = torch.randperm(len(places), generator=torch.Generator().manual_seed(seed))
+    drawn = torch.zeros(alive.numel(), dtype=torch.bool)
+    if kind == "shuffle":
+        drawn[places] = alive.cpu().reshape(-1)[places][order]
+    else:
+        drawn[places[order[: int(alive.count_nonzero())]]] = True
+    return drawn.view(alive.shape).to(alive.device)
+
+
+def _check_within(kind: Control, mask: Mask, within: Mask) -> None:
+    """Raise LotteryError unless `within` has room for the living entries of `mask`."""
+    for name in dict.fromkeys([*mask, *within]):
+        if name not in mask or name not in within or mask[name].shape != within[name].shape:
+            raise LotteryError(f"mask: {kind} needs two masks of one module, but {name!r} differs")
+    outside = next((name for name in mask if (mask[name] & ~within[name].to(mask[name].device)).any()), None)
+    if outside is not None:
+        raise LotteryError(f"mask: {kind} needs a mask inside the one before, but that of {outside!r} is not")
+
+
+@torch.no_grad()
+def shuffle_weights(params: Mapping[str, Tensor], seed: int) -> None:
+    """Permute the values of each tensor within the tensor, in place.
+
+    Args:
+        params: parameter name to tensor, of any shape and device.
+        seed: the seed; each tensor has a stream of its own, which its name determines.
+    """
+    for name, param in params.items():
+        generator = torch.Generator().manual_seed(derive_seed(seed, "weights", name))
+        order = torch.randperm(param.numel(), generator=generator).to(param.device)
+        param.copy_(param.reshape(-1)[order].view(param.shape))
