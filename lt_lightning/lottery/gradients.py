@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor
@@ -60,7 +60,7 @@ def hessian_gradient_product(
     with ExitStack() as stack:
         stack.enter_context(DividedLogits(temperature))
         # Neither oneDNN's recurrent layers nor fused attention have second derivatives.
-        stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+        stack.enter_context(_without_onednn())
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         first = mean_gradient(losses, parameters)
         along = {name: value.masked_fill(~mask[name].to(value.device), 0) for name, value in first.items()}
@@ -87,6 +87,16 @@ def mean_squared_gradient(losses: Losses, parameters: Mapping[str, Tensor]) -> d
     if not rows:
         raise LotteryError("losses: no batch has rows")
     return losses.reduce({name: value / rows for name, value in total.items()})
+
+
+@contextmanager
+def _without_onednn() -> Iterator[None]:
+    # `torch.backends.mkldnn.flags` also sets a flag of other devices, and warns.
+    was_enabled = torch.backends.mkldnn.set_flags(False, None, None, None)[0]
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.set_flags(was_enabled, None, None, None)
 
 
 class _Mean:
@@ -138,20 +148,42 @@ def _second_gradients(loss: Tensor, parameters: Mapping[str, Tensor], along: Map
         return {}
     try:
         first = torch.autograd.grad(loss, list(parameters.values()), create_graph=True, allow_unused=True)
-        products = [
-            (gradient * along[name].to(gradient.dtype).conj()).sum().real
-            for name, gradient in zip(parameters, first, strict=True)
-            if gradient is not None and gradient.requires_grad
-        ]
+        known = [(name, one) for name, one in zip(parameters, first, strict=True) if one is not None]
+        if _has_gaps([gradient for _, gradient in known]):
+            raise _no_second_derivative("once_differentiable")
+        # The real part: of complex numbers, autograd gives the conjugate.
+        products = [(gradient * along[name].to(gradient.dtype).conj()).sum().real for name, gradient in known]
         return _gradients(products, parameters)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        if not any(words in reason for words in ("differentiate", "derivative", "not implemented", "double backward")):
-            raise
-        raise LotteryError(
-            f"criterion: grasp needs second derivatives, which an operation of the network lacks ({reason[:120]}); "
-            "use snip, or another criterion"
-        ) from error
+        if any(words in reason for words in ("differentiate", "derivative", "not implemented", "double backward")):
+            raise _no_second_derivative(reason) from error
+        raise
+
+
+def _has_gaps(gradients: Iterable[Tensor]) -> bool:
+    """Return whether autograd would leave out a part of the gradients' own gradients.
+
+    Functions marked as once differentiable put a node into the graph that raises an error, but `torch.autograd.grad`
+    only visits the nodes between its arguments, and this one is not between them.
+    """
+    waiting, seen = [gradient.grad_fn for gradient in gradients], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        if node.name() == "torch::autograd::Error":
+            return True
+        seen.add(node)
+        waiting.extend(following for following, _ in node.next_functions)
+    return False
+
+
+def _no_second_derivative(reason: str) -> LotteryError:
+    return LotteryError(
+        f"criterion: grasp needs second derivatives, which an operation of the network lacks ({reason[:120]}); use "
+        "snip, or another criterion"
+    )
 
 
 def _squared(gradient: Tensor) -> Tensor:
