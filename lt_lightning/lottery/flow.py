@@ -51,8 +51,12 @@ def synaptic_flow(parameters: Mapping[str, Tensor], mask: Mask, module: nn.Modul
     copies: dict[int, Tensor] = {}
     with torch.no_grad():
         state: dict[str, Tensor] = {}
-        for name, value in (*module.named_parameters(), *module.named_buffers()):
-            copies[id(value)] = state[name] = _absolute(value, alive.get(id(value)))
+        for name, value in module.named_parameters():
+            # A Parameter again: `get_parameter`, for one, insists on it.
+            copy = nn.Parameter(_absolute(value, alive.get(id(value))), requires_grad=False)
+            copies[id(value)] = state[name] = copy
+        for name, buffer in module.named_buffers():
+            state[name] = _absolute(buffer, None)
     wanted = {name: copies[id(p)].requires_grad_() for name, p in parameters.items() if id(p) in copies}
     args, kwargs = _arguments(example)
     with _Flow():
