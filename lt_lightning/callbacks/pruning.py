@@ -22,10 +22,11 @@ from lt_lightning.callbacks.refusals import (
     note_trained,
 )
 from lt_lightning.lottery import Lottery, LotteryError, Mask, Settings, Start
+from lt_lightning.lottery.choosing import Change
 from lt_lightning.lottery.criteria import Criterion
+from lt_lightning.lottery.during_training import Time
 from lt_lightning.lottery.joint import begin_rounds
 from lt_lightning.lottery.rewinding import digest, named_state, restore, snapshot, unset_buffers
-from lt_lightning.lottery.schedules import Time
 from lt_lightning.lottery.selection import require_own_memory
 from lt_lightning.lottery.settings import Scope, Threshold
 
@@ -137,6 +138,11 @@ class PruningCallback(HoldingCallback):
     def mask(self) -> Mask:
         """Return the mask of that round."""
         return self._lottery.mask
+
+    @property
+    def changes(self) -> Sequence[Change]:
+        """Return the changes of the mask in that round, with the step, what was dropped and grown, and densities."""
+        return tuple(self._lottery.changes)
 
     def module(self, pl_module: pl.LightningModule) -> nn.Module:
         """Return the pruned part of `pl_module`."""
@@ -252,7 +258,8 @@ class PruningCallback(HoldingCallback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the lottery."""
-        return {**self._lottery.state_dict(), "steps": self._fit.all_steps}
+        sums = self._fit.changes.state_dict() if self._fit.changes is not None else {}
+        return {**self._lottery.state_dict(), "steps": self._fit.all_steps, **({"sums": sums} if sums else {})}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the state of the lottery, unless an evaluation loads the checkpoint."""
@@ -261,6 +268,7 @@ class PruningCallback(HoldingCallback):
         self._lottery.load_state_dict(state_dict)
         self._begun = None
         self._fit.is_first, self._fit.is_resumed = False, True
+        self._fit.sums = state_dict.get("sums", {})
         self._fit.steps = state_dict.get("steps", int(state_dict["training"]))  # 0.4 did not count steps
 
     def __getstate__(self) -> dict[str, Any]:
@@ -317,9 +325,6 @@ def _lotteries(trainer: pl.Trainer) -> list[PruningCallback]:
 
 
 def _begin_rounds(trainer: pl.Trainer, pl_module: pl.LightningModule, begins: Sequence[PruningCallback]) -> None:
-    lotteries = []
-    for one in begins:
-        losses = TrainingLosses(trainer, pl_module, one._lottery.settings.score_batches)
-        part = one.module(pl_module)
-        lotteries.append((one._lottery, part, losses.sources(part)))
-    begin_rounds(lotteries)
+    lotteries = [(one._lottery, one.module(pl_module)) for one in begins]
+    batches = max((one._lottery.settings.score_batches for one in begins), default=1)
+    begin_rounds(lotteries, TrainingLosses(trainer, pl_module, batches).sources)

@@ -12,8 +12,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from lt_lightning.lottery import units
 from lt_lightning.lottery.mask import Mask
-from lt_lightning.lottery.pruning import prune
+from lt_lightning.lottery.patterns import NOfM, Pattern, Unstructured, parse_pattern
 from lt_lightning.lottery.seeds import derive_seed
 from lt_lightning.lottery.settings import LotteryError
 
@@ -22,7 +23,12 @@ Control = Literal["shuffle", "random", "invert"]
 
 @torch.no_grad()
 def control_mask(
-    kind: Control, mask: Mask, within: Mask, seed: int, scores: Mapping[str, Tensor] | None = None
+    kind: Control,
+    mask: Mask,
+    within: Mask,
+    seed: int,
+    scores: Mapping[str, Tensor] | None = None,
+    pattern: str | Pattern = "unstructured",
 ) -> Mask:
     """Return a mask inside `within` that has as many living entries in each tensor as `mask`.
 
@@ -33,12 +39,14 @@ def control_mask(
         within: the entries to choose from: the mask of the round before, or `Mask.ones`.
         seed: seeds `shuffle` and `random`; each tensor has a stream of its own, which its name determines.
         scores: parameter name to score, for `invert`.
+        pattern: the shape of what was pruned: blocks and rows change places as a whole, and each group of `n:m` keeps
+            its number of living entries.
 
     Returns:
         The new mask, a subset of `within`, on the devices of `mask`.
 
     Raises:
-        LotteryError: if the kind is unknown, the masks do not fit each other, or `invert` lacks scores.
+        LotteryError: if the kind is unknown, the masks do not fit each other or the pattern, or `invert` lacks scores.
 
     Example:
         >>> mask = Mask({"weight": torch.tensor([True, True, False, False])})
@@ -49,27 +57,64 @@ def control_mask(
     if kind not in get_args(Control):
         raise LotteryError(f"mask: {kind!r} is none of {', '.join(get_args(Control))}")
     _check_within(kind, mask, within)
-    if kind == "invert":
-        if scores is None:
-            raise LotteryError("mask: invert ranks entries by their scores; give scores")
-        gone = {name: within.counts[name] - mask.counts[name] for name in mask}
-        highest_first = {name: -score.detach() for name, score in scores.items()}
-        return prune(highest_first, within, 0.0, scope=lambda: gone)
-    return Mask(
-        {name: _redrawn(kind, mask[name], within[name], derive_seed(seed, "mask", kind, name)) for name in mask}
-    )
+    if kind == "invert" and scores is None:
+        raise LotteryError("mask: invert ranks entries by their scores; give scores")
+    parsed, drawn = parse_pattern(pattern), {}
+    for name, alive in mask.items():
+        places = within[name].to(alive.device)
+        score = None if kind != "invert" else _score(name, scores, alive)
+        stream = derive_seed(seed, "mask", kind, name)
+        if isinstance(parsed, NOfM) and alive.ndim > 1:
+            parsed.check(name, alive.shape)
+            drawn[name] = _in_groups(parsed.m, alive, places, stream, score)
+        else:
+            drawn[name] = _of_units(kind, parsed, name, alive, places, stream, score)
+    return Mask(drawn)
+
+
+def _score(name: str, scores: Mapping[str, Tensor] | None, alive: Tensor) -> Tensor:
+    if scores is None or name not in scores or scores[name].shape != alive.shape:
+        raise LotteryError(f"the scores of {name!r} are missing or not of its shape {tuple(alive.shape)}")
+    return scores[name].detach().to(alive.device)
+
+
+def _of_units(
+    kind: Control, pattern: Pattern, name: str, alive: Tensor, within: Tensor, seed: int, scores: Tensor | None
+) -> Tensor:
+    """Return a tensor's mask with as many living units at other places of `within`."""
+    # A tensor of one dimension is pruned entry by entry, whatever the pattern.
+    shape = Unstructured() if isinstance(pattern, NOfM) else pattern
+    divided = units.Units.of(shape, name, alive.shape)
+    living, places = (divided.living(one) > 0 for one in (alive, within))
+    if scores is None:
+        drawn = _redrawn(kind, living, places, seed)
+    else:
+        highest_first, too_many = -divided.score(shape, scores, within), int(places.sum()) - int(living.sum())
+        drawn = places & ~units.within(highest_first, places.long(), too_many)
+    return within & divided.join(drawn)
 
 
 def _redrawn(kind: Control, alive: Tensor, within: Tensor, seed: int) -> Tensor:
-    """Return a tensor's mask with its living entries at other places of `within`."""
-    places = within.cpu().reshape(-1).nonzero().squeeze(1)
+    """Return the mask of units, (units,), with as many living ones at other places of `within`."""
+    places = within.cpu().nonzero().squeeze(1)
     order = torch.randperm(len(places), generator=torch.Generator().manual_seed(seed))
     drawn = torch.zeros(alive.numel(), dtype=torch.bool)
     if kind == "shuffle":
-        drawn[places] = alive.cpu().reshape(-1)[places][order]
+        drawn[places] = alive.cpu()[places][order]
     else:
         drawn[places[order[: int(alive.count_nonzero())]]] = True
-    return drawn.view(alive.shape).to(alive.device)
+    return drawn.to(alive.device)
+
+
+def _in_groups(m: int, alive: Tensor, within: Tensor, seed: int, scores: Tensor | None) -> Tensor:
+    """Return a tensor's mask with as many living entries in each group of `m` at other places of `within`."""
+    grouped, places = units.to_groups(alive, m), units.to_groups(within, m)
+    if scores is None:
+        keys = torch.rand(grouped.shape, generator=torch.Generator().manual_seed(seed)).to(alive.device)
+    else:
+        keys = -units.to_groups(scores, m)
+    rank = units.rank_in_groups(keys, places)
+    return units.from_groups(places & (rank >= m - grouped.sum(dim=1, keepdim=True)), alive.shape)
 
 
 def _check_within(kind: Control, mask: Mask, within: Mask) -> None:

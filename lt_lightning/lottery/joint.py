@@ -8,44 +8,41 @@ import torch
 from torch import nn
 
 from lt_lightning.lottery.rewinding import restore, snapshot, unset_buffers
-from lt_lightning.lottery.rounds import Lottery
-from lt_lightning.lottery.scoring import Sources
+from lt_lightning.lottery.rounds import Lottery, SourcesOf
 from lt_lightning.lottery.settings import LotteryError
 
 
-def begin_rounds(lotteries: Sequence[tuple[Lottery, nn.Module, Sources | None]]) -> None:
+def begin_rounds(lotteries: Sequence[tuple[Lottery, nn.Module]], sources: SourcesOf | None = None) -> None:
     """Begin the next round of lotteries that prune different parameters of one network.
 
     All prune before any rewinds, as a rewound weight must not be ranked. Each parameter rewinds with the lottery that
-    prunes it.
-
-    Args:
-        lotteries: each with its module and what `Lottery.begin_round` takes as `sources`.
+    prunes it. `sources` is as for `Lottery.begin_round`.
 
     Raises:
         LotteryError: as `Lottery.begin_round`, or if two lotteries prune the same parameter. Nothing is changed then.
     """
     owners: dict[nn.Parameter, int] = {}
-    for number, (lottery, module, _) in enumerate(lotteries):
+    for number, (lottery, module) in enumerate(lotteries):
         for name, param in lottery.parameters(module).items():
             if owners.setdefault(param, number) != number:
                 raise LotteryError(
                     f"include: two callbacks prune the parameter {name!r}; give them include and exclude patterns "
                     "that do not overlap"
                 )
-    plans = [lottery.plan(module, sources) for lottery, module, sources in lotteries]
-    before = [(snapshot(module), unset_buffers(module)) for _, module, _ in lotteries]
+    inputs = [sources(module) if sources is not None else {} for _, module in lotteries]
+    plans = [lottery.plan(module, given) for (lottery, module), given in zip(lotteries, inputs, strict=True)]
+    before = [(snapshot(module), unset_buffers(module)) for _, module in lotteries]
     masks = []
     try:
-        for (lottery, module, _), (params, mask) in zip(lotteries, plans, strict=True):
+        for (lottery, module), (params, mask), given in zip(lotteries, plans, inputs, strict=True):
             others = {param: param.detach().clone() for param in set(owners).difference(params.values())}
-            masks.append(lottery.rewrite(module, params, mask))
+            masks.append(lottery.rewrite(module, params, mask, given))
             with torch.no_grad():
                 for param, value in others.items():
                     param.copy_(value)
     except BaseException:
-        for (_, module, _), (weights, unset) in zip(lotteries, before, strict=True):
+        for (_, module), (weights, unset) in zip(lotteries, before, strict=True):
             restore(module, weights, unset)
         raise
-    for (lottery, module, _), (params, _), mask in zip(lotteries, plans, masks, strict=True):
+    for (lottery, module), (params, _), mask in zip(lotteries, plans, masks, strict=True):
         lottery.enter(module, params, mask)

@@ -109,3 +109,45 @@ def test_a_tensor_of_one_entry_or_none_can_be_shuffled():
     assert params["scalar"] == 2
     full = Mask.ones(params)
     assert control_mask("shuffle", full, full, 0) == control_mask("random", full, full, 0) == full
+
+
+PATTERNED = {
+    "2:4": (torch.tensor([[1, 1, 0, 0, 0, 1, 1, 0], [0, 0, 1, 1, 1, 0, 0, 1]]).bool(), (1, 4)),
+    "block:2x2": (torch.tensor([*[[1, 1, 0, 0, 1, 1]] * 2, *[[0, 0, 1, 1, 0, 0]] * 2]).bool(), (2, 2)),
+    "rows": (torch.tensor([[1] * 3, [0] * 3, [1] * 3, [0] * 3, [0] * 3]).bool(), (1, 3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", PATTERNED)
+@pytest.mark.parametrize("kind", KINDS)
+def test_units_of_a_pattern_change_places_as_a_whole(kind, pattern):
+    tensor, (rows, columns) = PATTERNED[pattern]
+    mask, within = Mask({"w": tensor}), Mask({"w": torch.ones_like(tensor)})
+    scores = {"w": torch.randn(tensor.shape, generator=torch.Generator().manual_seed(1))}
+    controls = [control_mask(kind, mask, within, seed, scores, pattern)["w"] for seed in range(8)]
+    assert any(not torch.equal(control, tensor) for control in controls)
+    for control in controls:
+        groups = control.unfold(0, rows, rows).unfold(1, columns, columns).reshape(-1, rows * columns).sum(dim=1)
+        expected = {2} if pattern == "2:4" else {0, rows * columns}
+        assert set(groups.tolist()) <= expected
+        assert control.sum() == tensor.sum()
+
+
+def test_the_inverse_of_a_pattern_keeps_the_lowest_units():
+    scores = {"w": torch.tensor([[4.0, 1.0, 3.0, 2.0], [0.1, 0.2, 0.3, 0.4]])}
+    two = Mask({"w": torch.tensor([[1, 0, 1, 0], [0, 0, 1, 1]]).bool()})
+    inverse = control_mask("invert", two, Mask.ones(scores), 0, scores, "2:4")["w"]
+    assert inverse.tolist() == [[False, True, False, True], [True, True, False, False]]
+    rows = Mask({"w": torch.tensor([[1] * 4, [0] * 4]).bool()})
+    assert control_mask("invert", rows, Mask.ones(scores), 0, scores, "rows:l2")["w"].tolist() == [
+        [False] * 4,
+        [True] * 4,
+    ]
+
+
+def test_a_bias_is_permuted_entry_by_entry_whatever_the_pattern():
+    mask, within = Mask({"b": torch.arange(30) < 15}), Mask({"b": torch.ones(30, dtype=torch.bool)})
+    for pattern in ("2:4", "rows", "block:4x1"):
+        control = control_mask("shuffle", mask, within, 0, pattern=pattern)
+        assert control.alive == 15
+        assert control != mask
