@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lt_lightning.lottery.rounds import Lottery as Lottery
     from lt_lightning.lottery.scopes import counts_after as counts_after
     from lt_lightning.lottery.scopes import densities as densities
+    from lt_lightning.lottery.scoring import score as score
     from lt_lightning.lottery.seeds import derive_seed as derive_seed
     from lt_lightning.lottery.selection import prunable_parameters as prunable_parameters
     from lt_lightning.lottery.settings import Rewind as Rewind
@@ -50,6 +51,7 @@ _HOME = {
     "prune_to": "pruning",
     "regrow": "regrowing",
     "reinitialize": "rewinding",
+    "score": "scoring",
     "shuffle_weights": "controls",
 }
 
