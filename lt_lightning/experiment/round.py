@@ -74,7 +74,7 @@ def run_round(
         ExhaustionCallback(pruning, before, how_to_go_on(run)),
         AgreementCallback(),
         *([BatchSeeds(data)] if isinstance(data, OwnData) else []),
-        EpochSeeds(config.seed, round),
+        EpochSeeds(config.order_seed, round),
         ProgressCallback(display, round),
     ]
     if (patience := config.early_stopping.patience) is not None:
