@@ -161,8 +161,8 @@ def test_every_key_has_a_comment() -> None:
 
 
 @pytest.mark.parametrize(("override", "said"), [
-    ("pruning.amount=0", "pruning.amount: 0.0 is not between 0 and 1"),
-    ("pruning.amount=1", "pruning.amount: 1.0 is not between 0 and 1"),
+    ("pruning.amount=0", "pruning.amount: 0 is not between 0 and 1"),
+    ("pruning.amount=1", "pruning.amount: 1 is not between 0 and 1"),
     ("pruning.amount=-0.2", "pruning.amount: -0.2 is not between 0 and 1"),
     ("pruning.rounds=-1", "pruning.rounds: -1 is too small: it must be at least 0"),
     (
@@ -174,7 +174,7 @@ def test_every_key_has_a_comment() -> None:
     ("+metrics={k: 3}", "metrics.k: 3 is not an object; give metrics.NAME._target_=CLASS"),
     ("metric=test_kappa", "metric: 'test_kappa' is none of test_acc, "),
     ("pruning.scope=net", "pruning.scope: 'net' is none of layerwise, global"),
-    ("pruning.rewind=epoch", "pruning.rewind: 'epoch' is none of init, epoch:K, step:K, last, random, none"),
+    ("pruning.rewind=epoch", "pruning.rewind: 'epoch' is none of init, epoch:K, step:K, last, random, shuffle, none"),
     ("pruning.rewind=epoch:11", "pruning.rewind: epoch:11 lies beyond the 10 epochs of round 0"),
     ("pruning.include=[]", "pruning.include: no pattern"),
     ("pruning.redraw=[]", "pruning.redraw: no pattern"),

@@ -13,7 +13,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Any
 
-from lt_lightning.runs.rounds import seal_json
+from lt_lightning.storage.sealed_json import seal_json
 
 Mutation = Callable[[bytes, Random], bytes]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -15,9 +16,15 @@ from pytorch_lightning.utilities.signature_utils import is_param_in_hook_signatu
 from torch import Tensor, nn
 
 from lt_lightning.lottery import LotteryError
+from lt_lightning.lottery.choosing import Sources
 
 BATCHES = 40
 """The number of training batches: of AG News, 40 batches of 64 contain four fifths of the words, one a ninth."""
+
+
+def sources_for(trainer: pl.Trainer, pl_module: pl.LightningModule, part: nn.Module) -> Sources:
+    """Return what criteria may ask for, for a part of a module; see `mean_gradients`."""
+    return {"gradients": partial(mean_gradients, trainer, pl_module, part)}
 
 
 def mean_gradients(trainer: pl.Trainer, pl_module: pl.LightningModule, part: nn.Module) -> dict[str, Tensor]:

@@ -2,59 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lt_lightning.callbacks.changing import MaskChanges
+from lt_lightning.callbacks.gradients import sources_for
 from lt_lightning.callbacks.refusals import check_reachable
-from lt_lightning.lottery import Freezer, Lottery
-from lt_lightning.lottery.freezing import Handle
-
-
-class Hold:
-    """A freezer and the hooks by which it follows the optimizers of a fit."""
-
-    def __init__(self, freezer: Freezer, module: nn.Module) -> None:
-        self._freezer = freezer
-        self._module = module
-        self._optimizers: list[int] = []
-        self._handles: list[Handle] = []
-
-    @property
-    def steps(self) -> int:
-        """Return the number of optimizer steps of this fit."""
-        return self._freezer.steps
-
-    def watch(self, trainer: pl.Trainer) -> None:
-        """Hook the optimizers, and new ones if the module replaces them."""
-        optimizers = [id(optimizer) for optimizer in trainer.optimizers]
-        if optimizers == self._optimizers:
-            return
-        self.release()
-        self._optimizers = optimizers
-        self._handles = self._freezer.watch(trainer.optimizers)
-        if not trainer.lightning_module.automatic_optimization:
-            self._handles += self._freezer.watch_gradients()
-        self._freezer.tell(self._module)
-
-    def freeze(self, *, written: bool = False) -> None:
-        """Set the pruned entries to zero; see `Freezer.freeze_weights`."""
-        self._freezer.freeze_weights(written=written)
-
-    def freeze_gradients(self) -> None:
-        """Set the gradients of pruned entries to zero."""
-        self._freezer.freeze_gradients()
-
-    def release(self) -> None:
-        """Remove all hooks."""
-        for handle in self._handles:
-            handle.remove()
-        if self._optimizers:
-            self._freezer.tell(self._module, over=True)
-        self._handles, self._optimizers = [], []
+from lt_lightning.callbacks.zeros import Hold
+from lt_lightning.lottery import Lottery
 
 
 @dataclass
@@ -71,6 +31,8 @@ class FitState:
         step: the step to rewind to if it was the last one, else -1.
         seen: the last global step equal to the step to rewind to.
         hold: keeps pruned entries at zero.
+        changes: changes masks during the fit, if the schedule does.
+        sums: its state in the checkpoint from which the fit resumes.
         before: weights, unset buffers and lotteries before the fit, until it starts.
     """
 
@@ -83,6 +45,8 @@ class FitState:
     step: int = -1
     seen: int = -1
     hold: Hold | None = None
+    changes: MaskChanges | None = None
+    sums: dict[str, Tensor] = field(default_factory=dict)
     before: tuple[dict[str, Tensor], list[str], list[dict[str, Any]]] | None = None
 
     @property
@@ -109,6 +73,10 @@ class HoldingCallback(pl.Callback):
         if self._fit.hold is not None:
             self._fit.hold.watch(trainer)
         self._freeze()
+        if self._lottery.schedule.in_fit:
+            sources = partial(sources_for, trainer, pl_module)
+            self._fit.changes = MaskChanges(self._lottery, self.module(pl_module), trainer, sources)
+            self._fit.changes.load_state_dict(self._fit.sums)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Set pruned entries to zero; save the weights to rewind to again, as hooks may have changed them."""
@@ -121,6 +89,8 @@ class HoldingCallback(pl.Callback):
         """Set pruned entries to zero that were written since the last batch."""
         if self._fit.hold is not None:
             self._fit.hold.watch(trainer)
+            if self._fit.changes is not None:
+                self._fit.changes.before_batch(trainer.global_step, self._fit.hold)
             # The pre-step hook repeats this before the loss is computed, except in these cases.
             late = trainer.accumulate_grad_batches > 1 or "mixed" in str(trainer.precision)
             if late or not pl_module.automatic_optimization or self._fit.step == trainer.global_step:
@@ -143,7 +113,9 @@ class HoldingCallback(pl.Callback):
         """
         self._lottery.observe(self.module(pl_module), steps=trainer.global_step)
         if self._fit.hold is not None:
-            self._fit.hold.freeze_gradients()
+            changes = self._fit.changes
+            if changes is None or not changes.before_step(trainer.global_step, self._fit.hold, trainer, optimizer):
+                self._fit.hold.freeze_gradients()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -155,12 +127,20 @@ class HoldingCallback(pl.Callback):
             self._fit.step = trainer.global_step if self._fit.seen < trainer.global_step else -1
             self._fit.seen = trainer.global_step
         self._lottery.observe(self.module(pl_module), steps=trainer.global_step)
+        if self._fit.changes is not None and self._fit.hold is not None:
+            self._fit.changes.after_batch(trainer.global_step, self._fit.hold, trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Set pruned entries to zero."""
         self._freeze()
 
-    on_validation_end = on_train_end = on_validation_start
+    on_validation_end = on_validation_start
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Set pruned entries to zero; raise if a schedule has not reached its density."""
+        self._freeze()
+        if self._fit.changes is not None:
+            self._fit.changes.require_complete(trainer.global_step)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Set pruned entries to zero; save the weights if this is the epoch to rewind to."""
@@ -175,4 +155,4 @@ class HoldingCallback(pl.Callback):
         self._fit.steps = self._fit.all_steps
         if self._fit.hold is not None:
             self._fit.hold.release()
-            self._fit.hold = None
+            self._fit.hold = self._fit.changes = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lt_lightning.callbacks.copies import KnownTensors, StaleCopies
 from lt_lightning.callbacks.evaluations import EvaluationGuard
-from lt_lightning.callbacks.gradients import mean_gradients
+from lt_lightning.callbacks.gradients import sources_for
 from lt_lightning.callbacks.holding import FitState, Hold, HoldingCallback
 from lt_lightning.callbacks.hooks import call_hook, callbacks_of
 from lt_lightning.callbacks.refusals import (
@@ -23,7 +23,9 @@ from lt_lightning.callbacks.refusals import (
     note_trained,
 )
 from lt_lightning.lottery import Lottery, LotteryError, Mask, Settings, Start
+from lt_lightning.lottery.choosing import Change
 from lt_lightning.lottery.criteria import Criterion
+from lt_lightning.lottery.during_training import Time
 from lt_lightning.lottery.joint import begin_rounds
 from lt_lightning.lottery.rewinding import digest, named_state, restore, snapshot, unset_buffers
 from lt_lightning.lottery.selection import require_own_memory
@@ -47,15 +49,18 @@ class PruningCallback(HoldingCallback):
     has a method `before_pruning(trainer, pl_module)` or `after_pruning`, it is called then. See `docs/callback.md`.
 
     Args:
-        amount: the share of the living entries that a round prunes, in (0, 1).
-        criterion: `magnitude`, `random`, or a function that scores, or its path; see `lt_lightning.lottery.criteria`.
-        scope: `layerwise`, `global`, or a function that returns counts, or its path; see `lt_lightning.lottery.prune`.
+        amount: the share of the living entries that a round prunes, in (0, 1), or a list with one share per round.
+        criterion: the name of a criterion, a function that scores, or its path; see `lt_lightning.lottery.criteria`.
+        scope: `layerwise`, `global`, `erk`, or a function that returns counts, or its path; see
+            `lt_lightning.lottery.prune`.
         threshold: `count`: exactly round(amount × alive) entries go; `percentile`: see `lt_lightning.lottery.prune`.
-        rewind: `init`, `epoch:K`, `step:K`, `last`, `random` or `none`.
+        rewind: `init`, `epoch:K`, `step:K`, `last`, `random`, `shuffle` or `none`.
         include: fnmatch patterns of the parameters to prune.
         exclude: fnmatch patterns of parameters that are not pruned.
         redraw: fnmatch patterns of the parameters that `rewind="random"` draws again.
-        seed: seeds random criteria and `rewind="random"`.
+        seed: seeds random criteria, `rewind="random"` and all other draws.
+        keep, mask, pattern, schedule, amount_of, amounts, density, iterations, initial, begin, end, every,
+            drop_fraction, grow_batches, score_batches, temperature: see `lt_lightning.lottery.Settings`.
         submodule: the part of the module to prune and rewind; parameter names are relative to it.
         initialize: draws the weights again for `rewind="random"`; see `lt_lightning.lottery.reinitialize`.
         start: a mask and weights for the first fit, such as a ticket of another run.
@@ -67,7 +72,7 @@ class PruningCallback(HoldingCallback):
     def __init__(
         self,
         *,
-        amount: float = Settings.amount,
+        amount: float | Sequence[float] = Settings.amount,
         criterion: str | Criterion = Settings.criterion,
         scope: Scope = Settings.scope,
         threshold: Threshold = Settings.threshold,
@@ -76,11 +81,31 @@ class PruningCallback(HoldingCallback):
         exclude: Sequence[str] = Settings.exclude,
         redraw: Sequence[str] = Settings.redraw,
         seed: int = Settings.seed,
+        keep: Sequence[str] = Settings.keep,
+        mask: str = Settings.mask,
+        pattern: str = Settings.pattern,
+        schedule: str = Settings.schedule,
+        amount_of: str | None = None,
+        amounts: Mapping[str, float] | None = None,
+        density: float | None = None,
+        iterations: int | None = None,
+        initial: float | None = None,
+        begin: Time | None = None,
+        end: Time | None = None,
+        every: int | None = None,
+        drop_fraction: float | None = None,
+        grow_batches: int | None = None,
+        score_batches: int = Settings.score_batches,
+        temperature: float | None = None,
         submodule: str = "",
         initialize: Callable[[nn.Module], None] | None = None,
         start: Start | None = None,
     ) -> None:
-        settings = Settings(amount, criterion, scope, threshold, rewind, include, exclude, redraw, seed)
+        settings = Settings(
+            amount, criterion, scope, threshold, rewind, include, exclude, redraw, seed, keep, mask, pattern, schedule,
+            amount_of, amounts, density, iterations, initial, begin, end, every, drop_fraction, grow_batches,
+            score_batches, temperature,
+        )  # fmt: skip
         if not isinstance(submodule, str):
             raise LotteryError(f"submodule: {submodule!r} is not a name; give a string, such as 'encoder'")
         if initialize is not None and not callable(initialize):
@@ -114,6 +139,11 @@ class PruningCallback(HoldingCallback):
     def mask(self) -> Mask:
         """Return the mask of that round."""
         return self._lottery.mask
+
+    @property
+    def changes(self) -> Sequence[Change]:
+        """Return the changes of the mask in that round, with the step, what was dropped and grown, and densities."""
+        return tuple(self._lottery.changes)
 
     def module(self, pl_module: pl.LightningModule) -> nn.Module:
         """Return the pruned part of `pl_module`."""
@@ -229,7 +259,8 @@ class PruningCallback(HoldingCallback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the lottery."""
-        return {**self._lottery.state_dict(), "steps": self._fit.all_steps}
+        sums = self._fit.changes.state_dict() if self._fit.changes is not None else {}
+        return {**self._lottery.state_dict(), "steps": self._fit.all_steps, **({"sums": sums} if sums else {})}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the state of the lottery, unless an evaluation loads the checkpoint."""
@@ -238,6 +269,7 @@ class PruningCallback(HoldingCallback):
         self._lottery.load_state_dict(state_dict)
         self._begun = None
         self._fit.is_first, self._fit.is_resumed = False, True
+        self._fit.sums = state_dict.get("sums", {})
         self._fit.steps = state_dict.get("steps", int(state_dict["training"]))  # 0.4 did not count steps
 
     def __getstate__(self) -> dict[str, Any]:
@@ -295,4 +327,4 @@ def _lotteries(trainer: pl.Trainer) -> list[PruningCallback]:
 
 def _begin_rounds(trainer: pl.Trainer, pl_module: pl.LightningModule, begins: Sequence[PruningCallback]) -> None:
     lotteries = [(one._lottery, one.module(pl_module)) for one in begins]
-    begin_rounds(lotteries, partial(mean_gradients, trainer, pl_module))
+    begin_rounds(lotteries, partial(sources_for, trainer, pl_module))

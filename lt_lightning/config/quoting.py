@@ -49,6 +49,9 @@ def quote(argument: str, *, in_sweep: bool = False) -> str:
         return argument
     plus, key, value = match.groups()
     readable, parsed = _parse(value)
+    if not readable and value[:1] == "{":  # Hydra knows no quotes around keys
+        value = re.sub(r"""(["'])([^"']*)\1(\s*:)""", r"\2\3", value)
+        readable, parsed = _parse(value)
     if key in _PATHS and not in_sweep and parsed != value and _exists(value):
         value = quoted(value)
     elif all(one[:1] == "[" and one[-1:] == "]" for one in map(str.strip, _split(value))):

@@ -38,7 +38,7 @@ class PruningConfig:
     """The `pruning` group: the number of rounds, the ticket to start from, and the fields of `lottery.Settings`."""
 
     rounds: int = limited(MISSING, least=0)
-    amount: float = MISSING
+    amount: Any = MISSING  # a number or a list
     criterion: str = MISSING
     scope: str = MISSING
     threshold: str = MISSING
@@ -46,6 +46,22 @@ class PruningConfig:
     include: List[str] = MISSING
     exclude: List[str] = MISSING
     redraw: List[str] = MISSING
+    keep: List[str] = field(default_factory=list)
+    mask: str = "pruned"
+    pattern: str = "unstructured"
+    schedule: str = "rounds"
+    amount_of: Optional[str] = None
+    amounts: Any = None  # shares by pattern
+    density: Optional[float] = None
+    iterations: Optional[int] = None
+    initial: Optional[float] = None
+    begin: Any = None  # a step or a share
+    end: Any = None
+    every: Optional[int] = None
+    drop_fraction: Optional[float] = None
+    grow_batches: Optional[int] = None
+    score_batches: int = 40
+    temperature: Optional[float] = None
     ticket: Optional[str] = None
 
 

@@ -61,9 +61,11 @@ def read_config(composed: DictConfig) -> Config:
     elif config.trainer.use_distributed_sampler is None:
         config.trainer.use_distributed_sampler = False
     try:
-        lottery_settings(config)
+        settings = lottery_settings(config)
     except LotteryError as error:
         raise SettingError(f"pruning.{error}") from error
+    if settings.plan.is_single:
+        config.pruning.rounds = 0  # not read
     return config
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
-from lt_lightning.runs.formatting import percent
+from lt_lightning.runs.formatting import name_rounds, percent
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.winners import best_ticket, kept_rounds, margin_for, smallest_winner, sparsest_within
@@ -49,7 +49,7 @@ def _export(given: argparse.Namespace) -> None:
 
 def _hint(run: Run, last: Record) -> list[str]:
     """Return lines that point to the smallest winning ticket, if the user chose no round."""
-    winner = smallest_winner(run.records, run.metric)
+    winner = smallest_winner(run.compared, run.metric)
     if winner is None or winner == last or run.description.ticket is not None:
         return []
     if winner.round not in kept_rounds(run.folder):
@@ -77,15 +77,15 @@ def choose_round(
     Raises:
         SettingError: no round fits; the message names those that exist.
     """
-    last = run.records[-1].round
     if number is not None:
-        if number > last:
-            raise SettingError(f"--round: {run.folder} has no round {number}; give one from 0 to {last}")
-        return run.records[number]
+        chosen, there = run.record(number), [record.round for record in run.records]
+        if chosen is None:
+            raise SettingError(f"--round: {run.folder} has no round {number}; give one from {name_rounds(there)}")
+        return chosen
     if sparsity is not None:
         found = sparsest_within(run.records, sparsity)
         if found is None:
-            least = percent(run.records[0].sparsity)
+            least = percent(min(record.sparsity for record in run.records))
             raise SettingError(f"--max-sparsity: every round of {run.folder} is sparser; the least sparse has {least}")
         return found
     if smallest and run.description.ticket is not None:
@@ -94,7 +94,7 @@ def choose_round(
             "give --round or --max-sparsity"
         )
     if smallest:
-        found = smallest_winner(run.records, run.metric, within)
+        found = smallest_winner(run.compared, run.metric, within)
         if found is None:
             raise SettingError(_no_winner(run, within))
         return found
@@ -103,8 +103,8 @@ def choose_round(
 
 def _no_winner(run: Run, within: float) -> str:
     """Return the message if no ticket wins: the nearest one, and how to export it."""
-    records, metric = run.records, run.metric
-    nearest, full = best_ticket(records, metric), metric.judge(records[0])
+    records, metric = run.compared, run.metric
+    nearest, full = best_ticket(records, metric), metric.judge(run.full)
     said = f"--smallest-winning: no ticket of {run.folder} is as good as the whole network"
     if nearest is None or not math.isfinite(full):
         return f"{said}; give --round or --max-sparsity"

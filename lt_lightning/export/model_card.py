@@ -34,11 +34,11 @@ def write_card(run: Run, packed: Packed, places: Places, whole: int, margin: flo
 
     about, metric = packed.about, run.metric
     figure = metric_figure(
-        run.records,
+        run.compared,
         f"{metric.title} against density",
         facts.subtitle(run.description),
         metric,
-        ticket=run.records[about["round"]],
+        ticket=run.record(about["round"]),
         words=run.description.words,
     )
     save(figure, places.picture)

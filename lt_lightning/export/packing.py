@@ -122,7 +122,8 @@ def find_first_weights(
         known = {name: weight for name, weight in kept.items() if name in ticket.weights}
         check_parameters(path, known, ticket.weights)
     # No seed gives vectors that were read, or weights of another ticket.
-    if run.description.config.pruning.ticket is None and embedding.name == "random":
+    began_whole = run.description.ticket is None and run.description.config.pruning.ticket is None
+    if began_whole and embedding.name == "random":
         load_lightning()
         from lt_lightning.experiment.transfer.starting import draw_first_weights
 
@@ -169,7 +170,7 @@ def describe_origin(run: Run, record: Record) -> dict[str, Any]:
         "pruning": None if set(pruning.values()) == {None} else pruning,
         "versions": {name: (about.versions or {}).get(name) for name in ("lt-lightning", "torch")},
         # A run that began with a ticket has no whole network.
-        "full_test_acc": run.records[0].test_acc if origin is None else None,
+        "full_test_acc": run.full.test_acc if origin is None else None,
         "ticket": None if origin is None else {key: getattr(origin, key) for key in _OF_ORIGIN},
         "density": record.density,
     }

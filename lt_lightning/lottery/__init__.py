@@ -7,18 +7,26 @@ run things happen. Names are imported on first use, so `Settings` are checked wi
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lt_lightning.lottery.controls import control_mask as control_mask
+    from lt_lightning.lottery.controls import shuffle_weights as shuffle_weights
     from lt_lightning.lottery.criteria import CRITERIA as CRITERIA
     from lt_lightning.lottery.freezing import Freezer as Freezer
     from lt_lightning.lottery.mask import Mask as Mask
+    from lt_lightning.lottery.patterns import parse_pattern as parse_pattern
     from lt_lightning.lottery.pruning import prune as prune
+    from lt_lightning.lottery.pruning import prune_to as prune_to
+    from lt_lightning.lottery.regrowing import regrow as regrow
     from lt_lightning.lottery.rewinding import Start as Start
     from lt_lightning.lottery.rewinding import reinitialize as reinitialize
     from lt_lightning.lottery.rounds import Lottery as Lottery
+    from lt_lightning.lottery.scopes import counts_after as counts_after
+    from lt_lightning.lottery.scopes import densities as densities
     from lt_lightning.lottery.seeds import derive_seed as derive_seed
     from lt_lightning.lottery.selection import prunable_parameters as prunable_parameters
     from lt_lightning.lottery.settings import LotteryError as LotteryError
     from lt_lightning.lottery.settings import Rewind as Rewind
     from lt_lightning.lottery.settings import Settings as Settings
+    from lt_lightning.lottery.sparsity import cubic_sparsity as cubic_sparsity
 
 _HOME = {
     "CRITERIA": "criteria",
@@ -29,10 +37,18 @@ _HOME = {
     "Rewind": "settings",
     "Settings": "settings",
     "Start": "rewinding",
+    "control_mask": "controls",
+    "counts_after": "scopes",
+    "cubic_sparsity": "sparsity",
+    "densities": "scopes",
     "derive_seed": "seeds",
+    "parse_pattern": "patterns",
     "prunable_parameters": "selection",
     "prune": "pruning",
+    "prune_to": "pruning",
+    "regrow": "regrowing",
     "reinitialize": "rewinding",
+    "shuffle_weights": "controls",
 }
 
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

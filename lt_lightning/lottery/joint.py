@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from torch import nn
 
 from lt_lightning.lottery.rewinding import restore, snapshot, unset_buffers
-from lt_lightning.lottery.rounds import Gradients, Lottery
+from lt_lightning.lottery.rounds import Lottery, SourcesOf
 from lt_lightning.lottery.settings import LotteryError
 
 
-def begin_rounds(lotteries: Sequence[tuple[Lottery, nn.Module]], gradients: Gradients | None = None) -> None:
+def begin_rounds(lotteries: Sequence[tuple[Lottery, nn.Module]], sources: SourcesOf | None = None) -> None:
     """Begin the next round of lotteries that prune different parameters of one network.
 
     All prune before any rewinds, as a rewound weight must not be ranked. Each parameter rewinds with the lottery that
-    prunes it. `gradients` is as for `Lottery.begin_round`, of each module.
+    prunes it. `sources` is as for `Lottery.begin_round`.
 
     Raises:
         LotteryError: as `Lottery.begin_round`, or if two lotteries prune the same parameter. Nothing is changed then.
@@ -30,13 +29,14 @@ def begin_rounds(lotteries: Sequence[tuple[Lottery, nn.Module]], gradients: Grad
                     f"include: two callbacks prune the parameter {name!r}; give them include and exclude patterns "
                     "that do not overlap"
                 )
-    plans = [lottery.plan(module, gradients and partial(gradients, module)) for lottery, module in lotteries]
+    inputs = [sources(module) if sources is not None else {} for _, module in lotteries]
+    plans = [lottery.plan(module, given) for (lottery, module), given in zip(lotteries, inputs, strict=True)]
     before = [(snapshot(module), unset_buffers(module)) for _, module in lotteries]
     masks = []
     try:
-        for (lottery, module), (params, mask) in zip(lotteries, plans, strict=True):
+        for (lottery, module), (params, mask), given in zip(lotteries, plans, inputs, strict=True):
             others = {param: param.detach().clone() for param in set(owners).difference(params.values())}
-            masks.append(lottery.rewrite(module, params, mask))
+            masks.append(lottery.rewrite(module, params, mask, given))
             with torch.no_grad():
                 for param, value in others.items():
                     param.copy_(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -11,9 +10,12 @@ from torch import Tensor
 
 from lt_lightning.lottery.criteria import CRITERIA, Criterion
 from lt_lightning.lottery.functions import call_with_inputs, function_name, load_function
+from lt_lightning.lottery.lowest import without_low_percentile, without_lowest
 from lt_lightning.lottery.mask import Mask
-from lt_lightning.lottery.ranks import values_of_ranks
-from lt_lightning.lottery.settings import SCOPES, LotteryError, Scope, Settings, Threshold
+from lt_lightning.lottery.patterns import Block, NOfM, Pattern, Rows, Unstructured, check_shapes, parse_pattern
+from lt_lightning.lottery.scopes import AmountOf, Density, Share, competitions, groups, load_scope
+from lt_lightning.lottery.settings import LotteryError, Scope, Settings, Threshold
+from lt_lightning.lottery.units import Units, keep_n_of_m, prune_count_of_units, prune_units
 
 
 def load_functions(settings: Settings) -> None:
@@ -76,140 +78,162 @@ def prune(
     *,
     scope: Scope = "layerwise",
     threshold: Threshold = "count",
+    amount_of: AmountOf = "alive",
+    amounts: Mapping[str, float] | None = None,
+    pattern: str | Pattern = "unstructured",
 ) -> Mask:
     """Prune the share `amount` of the entries that are still alive, the lowest scores first.
 
     `threshold="count"` prunes exactly `round(amount × alive)` entries, ties by position; NaN ranks above every number.
-    `scope="global"` concatenates the tensors in the order of the mask. A scope of your own is a function, or its dotted
-    path, that asks for `scores`, `mask` and `amount` by name, in any combination, and returns for each parameter how
-    many of its living entries to prune.
+    `scope="global"` concatenates the tensors in the order of the mask. `scope="erk"` leaves as many entries in all and
+    divides them as `densities("erk", …)` does, none having more than it had. A scope of your own is a function, or its
+    dotted path, that asks for `scores`, `mask` and `amount` by name, in any combination, and returns for each parameter
+    how many of its living entries to prune.
 
     `threshold="percentile"` prunes, per tensor, the entries strictly below the linearly interpolated percentile
     (`numpy.percentile`) of the non-zero scores, the rule of many notebooks. A tensor of zeros is not pruned.
+
+    Patterns: `block:RxC` and `rows` prune whole units, the share `amount` of those that have a living entry in each
+    tensor; where tensors compete, units go by their mean score while the entries pruned are at most those that would
+    go one by one. `n:m` leaves the n highest of each group of m consecutive inputs, whatever the amount and the scope.
 
     Args:
         scores: parameter name to score, each of its parameter's shape.
         mask: the entries alive so far.
         amount: the share of them to prune, in [0, 1].
-        scope: `layerwise`, each tensor gives up its own share, `global`, all entries compete, or a function.
+        scope: `layerwise`, each tensor gives up its own share, `global`, all entries compete, `erk`, or a function.
         threshold: `count` or `percentile`.
+        amount_of: `alive`, or `all`: the share is one of all entries, so a tenth goes in ten rounds.
+        amounts: shares by fnmatch pattern of parameter names, in place of `amount`; the first match counts, and 0
+            leaves the parameters as they are. Parameters of one pattern compete among themselves.
+        pattern: `unstructured`, `n:m`, `block:RxC`, `rows` or `rows:l2`; see `parse_pattern`.
 
     Returns:
         The new mask, a subset of `mask`; neither argument is changed.
 
     Raises:
-        LotteryError: if `amount` is out of range, a score is missing or of another shape, a choice is unknown, or a
-            scope returns a number that a parameter does not have.
+        LotteryError: if `amount` is out of range, a score is missing or of another shape, a choice is unknown, a scope
+            returns a number that a parameter does not have, `erk` leaves a tensor no entry, or a tensor does not divide
+            into the units of `pattern`.
 
     Example:
         >>> mask = Mask({"weight": torch.tensor([True, True, True, True, False])})
         >>> prune({"weight": torch.tensor([0.3, 0.1, 0.2, 0.4, 0.0])}, mask, 0.5)["weight"]
         tensor([ True, False, False,  True, False])
     """
-    if not 0 <= amount <= 1:
-        raise LotteryError(f"amount: {amount} is not between 0 and 1")
+    for key, share in {
+        "amount": amount,
+        **{f"amounts: {name}": share for name, share in (amounts or {}).items()},
+    }.items():
+        if not 0 <= share <= 1:
+            raise LotteryError(f"{key}: {share} is not between 0 and 1")
+    _check_scores(scores, mask)
+    parsed = parse_pattern(pattern)
+    parts = groups(mask, amount, amounts)
+    pruned = {name: alive.clone(memory_format=torch.contiguous_format) for name, alive in mask.items()}
+    if threshold == "percentile" and scope == "layerwise" and amount_of == "alive" and parsed == Unstructured():
+        for names, share in parts:
+            pruned.update({name: without_low_percentile(scores[name], mask[name], share) for name in names})
+        return Mask(pruned)
+    if threshold != "count":
+        raise LotteryError(
+            f"threshold {threshold!r} with scope {scope!r}, amount_of {amount_of!r} and pattern {pattern!r}: use "
+            "count, or percentile with layerwise, alive and unstructured"
+        )
+    for names, share in parts:
+        among = Mask({name: mask[name] for name in names})
+        pruned.update(_pruned(scores, among, Share(share, amount_of), scope, parsed))
+    return Mask(pruned)
+
+
+@torch.no_grad()
+def prune_to(
+    scores: Mapping[str, Tensor],
+    mask: Mask,
+    density: float,
+    *,
+    scope: Scope = "layerwise",
+    pattern: str | Pattern = "unstructured",
+) -> Mask:
+    """Prune the lowest scores until the share `density` of all entries is alive.
+
+    `layerwise` leaves round(density × size) entries of each tensor, `global` round(density × total) of all together,
+    and `erk` as many, divided by `densities("erk", …)` with the largest remainders rounded up. Patterns work as for
+    `prune`; `n:m` leaves max(n, ⌈density × m⌉) of each group, so that a rising sparsity removes one at a time.
+
+    Args:
+        scores: parameter name to score, each of its parameter's shape.
+        mask: the entries alive so far.
+        density: the share of all entries that stays, in (0, 1].
+        scope: as for `prune`; a function of your own gets the share of the living to prune as `amount`.
+        pattern: as for `prune`.
+
+    Returns:
+        The new mask, a subset of `mask`; no argument is changed.
+
+    Raises:
+        LotteryError: as `prune`, or if fewer entries are alive than `density` keeps.
+
+    Example:
+        >>> prune_to({"w": torch.tensor([0.3, 0.1, 0.2, 0.4])}, Mask.ones({"w": torch.empty(4)}), 0.25)["w"]
+        tensor([False, False, False,  True])
+    """
+    if not 0 < density <= 1:
+        raise LotteryError(f"density: {density} is not in (0, 1]; 0.05 keeps a twentieth of the entries")
+    _check_scores(scores, mask)
+    return Mask(_pruned(scores, mask, Density(density), scope, parse_pattern(pattern)))
+
+
+def _check_scores(scores: Mapping[str, Tensor], mask: Mask) -> None:
     for name, tensor in mask.items():
         if name not in scores or scores[name].shape != tensor.shape:
             raise LotteryError(f"the scores of {name!r} are missing or not of its shape {tuple(tensor.shape)}")
 
-    if threshold == "percentile" and scope == "layerwise":
-        return Mask({name: _without_low_percentile(scores[name], tensor, amount) for name, tensor in mask.items()})
-    if threshold != "count":
-        raise LotteryError(f"threshold {threshold!r} with scope {scope!r}: use count, or percentile with layerwise")
-    if scope == "layerwise":
-        counts = {name: round(amount * alive) for name, alive in mask.counts.items()}
-    elif scope == "global":
-        return _global(scores, mask, amount)
-    else:
-        counts = _counts(scope, scores, mask, amount)
-    return Mask({name: _without_lowest(scores[name], tensor, counts[name]) for name, tensor in mask.items()})
+
+def _pruned(
+    scores: Mapping[str, Tensor], mask: Mask, goal: Share | Density, scope: Scope, pattern: Pattern
+) -> dict[str, Tensor]:
+    """Return the pruned tensors of parameters that share a goal."""
+    shapes = {name: tuple(alive.shape) for name, alive in mask.items()}
+    check_shapes(pattern, shapes)
+    if isinstance(pattern, NOfM):
+        stay = pattern.stay(goal.density if isinstance(goal, Density) else 0.0)
+        return {name: keep_n_of_m(pattern.m, stay, scores[name], alive) for name, alive in mask.items()}
+    if scope == "layerwise" and not isinstance(pattern, Unstructured):
+        return _units_of_each(scores, mask, goal, pattern)
+    pruned: dict[str, Tensor] = {}
+    for competition in competitions(scope, goal, mask.counts, shapes, {"scores": scores, "mask": mask}):
+        among = {name: mask[name] for name in competition.names}
+        if isinstance(pattern, Unstructured):
+            pruned.update(_without_lowest_of_all(scores, among, competition.pruned))
+        else:
+            pruned.update(prune_units(pattern, scores, among, competition.pruned))
+    return pruned
 
 
-def load_scope(scope: Scope) -> Callable[..., Any] | None:
-    """Return the function that a checked setting names; None for a scope of this project.
-
-    Raises:
-        LotteryError: if a dotted path cannot be imported or does not lead to a function.
-    """
-    return load_function("scope", scope, dict.fromkeys(SCOPES))
-
-
-def _counts(scope: Scope, scores: Mapping[str, Tensor], mask: Mask, amount: float) -> dict[str, int]:
-    """Return how many entries of each parameter a user's scope prunes."""
-    if not callable(scope) and "." not in str(scope):
-        raise LotteryError(f"scope: {scope!r} is none of {', '.join(SCOPES)}, and not a function")
-    function, name = load_scope(scope), function_name(scope)
-    assert function is not None
-    returned = call_with_inputs("scope", function, name, {"scores": scores, "mask": mask, "amount": amount})
-    counts = {}
-    for key, alive in mask.counts.items():
-        count = returned.get(key) if isinstance(returned, Mapping) else returned
-        counts[key] = int(count) if isinstance(count, Integral) else -1
-        if not 0 <= counts[key] <= alive:
-            raise LotteryError(
-                f"scope: {name} returned {count!r} for {key!r}; return for each parameter a whole number of entries "
-                f"to prune, here from 0 to {alive}"
-            )
-    return counts
+def _units_of_each(
+    scores: Mapping[str, Tensor], mask: Mask, goal: Share | Density, pattern: Block | Rows
+) -> dict[str, Tensor]:
+    """Prune units of each parameter by its own count of units, not of entries."""
+    units = {name: Units.of(pattern, name, alive.shape) for name, alive in mask.items()}
+    living = {name: int(units[name].living(alive).count_nonzero()) for name, alive in mask.items()}
+    counts = competitions("layerwise", goal, living, {name: (unit.count,) for name, unit in units.items()})
+    return {
+        name: prune_count_of_units(pattern, name, scores[name], mask[name], competition.pruned)
+        for competition in counts
+        for name in competition.names
+    }
 
 
-def _global(scores: Mapping[str, Tensor], mask: Mask, amount: float) -> Mask:
+def _without_lowest_of_all(scores: Mapping[str, Tensor], mask: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
     """Prune the concatenation of all tensors, and split it again."""
-    if not mask:
-        return mask
+    if len(mask) == 1:
+        return {name: without_lowest(scores[name], alive, count) for name, alive in mask.items()}
     home = next(iter(mask.values())).device
     flat_scores = torch.cat([scores[name].reshape(-1).to(home) for name in mask])
-    flat_mask = torch.cat([tensor.reshape(-1).to(home) for tensor in mask.values()])
-    pieces = _without_lowest(flat_scores, flat_mask, round(amount * mask.alive)).split(
-        [tensor.numel() for tensor in mask.values()]
-    )
-    return Mask(
-        {name: piece.view(mask[name].shape).to(mask[name].device) for name, piece in zip(mask, pieces, strict=True)}
-    )
-
-
-def _without_lowest(scores: Tensor, alive: Tensor, count: int) -> Tensor:
-    """Return `alive` without the `count` lowest scores."""
-    if not count:
-        return alive.clone(memory_format=torch.contiguous_format)
-    if 8 * int(alive.count_nonzero()) < alive.numel():  # gathering few is faster than comparing all
-        positions = alive.reshape(-1).nonzero().squeeze(1)
-        among = scores.reshape(-1)[positions]
-        kept = torch.zeros(alive.numel(), dtype=torch.bool, device=alive.device)
-        kept[positions] = _without_lowest(among, torch.ones_like(among, dtype=torch.bool), count)
-        return kept.view(alive.shape)
-    # Selection, not a sort: find the highest score to prune.
-    limit = values_of_ranks(scores.reshape(-1), alive.reshape(-1), [count])[0]
-    gone = alive & (scores <= limit)
-    if limit.isnan() or int(gone.count_nonzero()) > count:
-        gone = _first_of_equals(scores, alive, limit, count)
-    return alive & ~gone
-
-
-def _first_of_equals(scores: Tensor, alive: Tensor, limit: Tensor, count: int) -> Tensor:
-    """Return the `count` entries to prune where several have the score `limit`: the first of these."""
-    below, ties = (~scores.isnan(), scores.isnan()) if limit.isnan() else (scores < limit, scores == limit)
-    gone = (alive & below).reshape(-1)
-    positions = (alive & ties).reshape(-1).nonzero().squeeze(1)
-    gone[positions[: count - int(gone.count_nonzero())]] = True
-    return gone.view(alive.shape)
-
-
-def _without_low_percentile(scores: Tensor, alive: Tensor, amount: float) -> Tensor:
-    """Return `alive` without the entries strictly below the percentile of the non-zero scores."""
-    nonzero = scores != 0
-    count = int(nonzero.count_nonzero())
-    if not count:
-        return alive.clone(memory_format=torch.contiguous_format)
-    # torch.quantile is limited to 2²⁴ entries; two order statistics are enough.
-    index = amount * (count - 1)
-    ranks = [int(index) + 1, min(int(index) + 2, count)]
-    low, high = (value.double() for value in values_of_ranks(scores.reshape(-1), nonzero.reshape(-1), ranks))
-    return alive & ~_below(scores, low + (high - low) * (index - int(index)))
-
-
-def _below(scores: Tensor, limit: Tensor) -> Tensor:
-    """Return which scores are below a double-precision limit, without converting them."""
-    near = limit.to(scores.dtype)
-    # Their type has no number between `limit` and `near`.
-    return scores <= near if near.double() < limit else scores < near
+    flat_mask = torch.cat([alive.reshape(-1).to(home) for alive in mask.values()])
+    pieces = without_lowest(flat_scores, flat_mask, count).split([alive.numel() for alive in mask.values()])
+    return {
+        name: piece.view(alive.shape).to(alive.device)
+        for (name, alive), piece in zip(mask.items(), pieces, strict=True)
+    }

@@ -118,7 +118,7 @@ def reinitialize(
         LotteryError: if a pattern matches no trainable parameter, or a parameter is not drawn.
     """
     drawn = matching_parameters(module, "redraw", redraw)
-    before, kept = snapshot(module), _kept_names(module, drawn)
+    before, kept = snapshot(module), kept_names(module, drawn)
     cuda = sorted({param.device.index for param in module.parameters() if param.device.type == "cuda"})
     try:
         with torch.random.fork_rng(devices=cuda):
@@ -160,9 +160,9 @@ def _reset(module: nn.Module) -> None:
         reset()
 
 
-def _kept_names(module: nn.Module, drawn: Mapping[str, nn.Parameter]) -> set[str]:
-    """Return the names of parameters that are not drawn, and of the buffers of parts without drawn parameters."""
-    ids = {id(param) for param in drawn.values()}
+def kept_names(module: nn.Module, changed: Mapping[str, nn.Parameter]) -> set[str]:
+    """Return the names of the other parameters, and of the buffers of parts without a parameter of `changed`."""
+    ids = {id(param) for param in changed.values()}
     names = {name for name, param in module.named_parameters(remove_duplicate=False) if id(param) not in ids}
     for path, part in module.named_modules():
         params = list(part.parameters())

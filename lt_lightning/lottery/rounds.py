@@ -15,24 +15,30 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from lt_lightning.lottery.beginning import Beginning, references
+from lt_lightning.lottery.choosing import Change, Chooser, Sources
 from lt_lightning.lottery.freezing import Freezer
 from lt_lightning.lottery.mask import Mask
-from lt_lightning.lottery.pruning import compute_scores, load_functions, prune
-from lt_lightning.lottery.rewinding import Start, named_state, reinitialize, restore, snapshot, unset_buffers
-from lt_lightning.lottery.seeds import derive_seed
-from lt_lightning.lottery.selection import matching_parameters, prunable_parameters, require_finite, require_own_memory
+from lt_lightning.lottery.pruning import load_functions
+from lt_lightning.lottery.rewinding import (
+    Start,
+    snapshot,
+    unset_buffers,
+)
+from lt_lightning.lottery.schedule_base import Timing
+from lt_lightning.lottery.selection import prunable_parameters, require_finite
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
 
-Gradients = Callable[[nn.Module], Mapping[str, Tensor]]
-OwnGradients = Callable[[], Mapping[str, Tensor]]
+SourcesOf = Callable[[nn.Module], Sources]
+"""Returns what criteria may ask for, for a part of a module."""
 
 
-class Lottery:
+class Lottery(Beginning):
     """Rounds of train, prune, rewind on one module.
 
     Args:
@@ -43,6 +49,7 @@ class Lottery:
     Attributes:
         round: the current or last round; -1 before the first.
         mask: the mask of that round.
+        changes: the changes of the mask in that round so far, the one as it began included.
         training: whether the round has begun and not ended.
     """
 
@@ -54,6 +61,10 @@ class Lottery:
         load_functions(settings)  # raises early
         self.round = -1
         self.mask = Mask({})
+        self.changes: list[Change] = []
+        self.schedule = settings.plan
+        self._chooser = Chooser(settings)
+        self._first_mask = self.mask  # of the round
         self.training = False
         self._initialize = initialize
         self._start = start
@@ -82,15 +93,17 @@ class Lottery:
         params = dict(module.named_parameters())
         return Freezer({name: params[name] for name in self.mask}, self.mask)
 
-    def begin_round(self, module: nn.Module, gradients: Gradients | None = None) -> None:
+    def begin_round(self, module: nn.Module, sources: SourcesOf | None = None) -> None:
         """Begin the next round: the first trains `module` as it is, each later one prunes and rewinds it.
+
+        With schedules other than `rounds` the first round prunes `module`, and is the only one.
 
         A start's weights and mask are loaded in round 0; with `rewind=random` all other weights are drawn. A round that
         did not end begins again with its mask and the current weights. New trainable parameters join the mask.
 
         Args:
             module: the module.
-            gradients: returns the gradients of the loss by parameter name, for criteria that ask for `gradients`.
+            sources: returns what criteria may ask for, by name, for a module.
 
         Raises:
             LotteryError: if the settings or the start do not fit `module`, it is another module than before, its
@@ -98,7 +111,7 @@ class Lottery:
         """
         from lt_lightning.lottery.joint import begin_rounds
 
-        begin_rounds([(self, module)], gradients)
+        begin_rounds([(self, module)], sources)
 
     def require_same(self, module: nn.Module) -> None:
         """Raise LotteryError if `module` has replaced parameters of the current or last round."""
@@ -121,16 +134,54 @@ class Lottery:
         params = dict(module.named_parameters())
         self.mask = self.mask.beside(params)
         self.mask.apply_(params)
-        self._trained = _references({name: params[name] for name in self.mask})
+        self._trained = references({name: params[name] for name in self.mask})
+
+    def change_mask(
+        self,
+        module: nn.Module,
+        step: int,
+        timing: Timing,
+        gradients: Mapping[str, Tensor] | None = None,
+        sources: SourcesOf | None = None,
+    ) -> Change | None:
+        """Change the mask during a round as the schedule asks, and set pruned entries to zero.
+
+        Entries that grow are zero. A new `freezer` must replace the one of the mask before.
+
+        Args:
+            module: the module.
+            step: the optimizer steps of the round so far.
+            timing: when masks change, from the schedule's `time`.
+            gradients: sums of dense gradients by parameter name, for schedules that grow by them.
+            sources: as for `begin_round`.
+
+        Returns:
+            The change, or None if the mask stays the same.
+
+        Raises:
+            LotteryError: if weights are not finite.
+        """
+        everyone = dict(module.named_parameters())
+        params = {name: everyone[name] for name in self.mask}
+        require_finite(params, f"step {step:,} of round {self.round}: the weights")
+        of = sources(module) if sources is not None else {}
+        mask = self._chooser.change(module, params, self.mask, self.round, step, timing, gradients or {}, of)
+        change = Change.between(step, self.mask, mask)
+        if change is not None:
+            self.mask = mask
+            self.changes.append(change)
+            mask.apply_(params)
+        return change
 
     def restart_round(self) -> None:
-        """Forget the weights observed in round 0, which is repeated from its first weights."""
+        """Return to the mask that the round began with; forget the weights observed in round 0."""
+        self.mask, self.changes = self._first_mask, [one for one in self.changes if not one.step]
         if self.round == 0 and not self.rewind.at_start:
             self._rewind_weights = None
 
     def forget(self) -> None:
         """Forget a round 0 that did not end; the next one begins with the module's current weights."""
-        self.round, self.training, self.mask = -1, False, Mask({})
+        self.round, self.training, self.mask, self.changes = -1, False, Mask({}), []
         self._rewind_weights, self._trained = None, {}
 
     def observe(
@@ -169,7 +220,7 @@ class Lottery:
             self.mask = self.mask.extended(self.parameters(module))
         params = dict(module.named_parameters())
         living = {name: params[name] for name in self.mask if name in params}
-        self._trained = _references(living)
+        self._trained = references(living)
         require_finite(living, f"the weights that round {self.round} left in")
 
     def state_dict(self) -> dict[str, Any]:
@@ -181,6 +232,7 @@ class Lottery:
             "mask": {name: tensor.cpu() for name, tensor in self.mask.items()},
             "rewind_weights": None if weights is None else {name: tensor.cpu() for name, tensor in weights.items()},
             "rewind_unset": list(self._rewind_unset),
+            **({"changes": [asdict(one) for one in self.changes]} if self.changes else {}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -188,6 +240,7 @@ class Lottery:
         self.round = state["round"]
         self.training = state["training"]
         self.mask = Mask(state["mask"])
+        self.changes = [Change(**one) for one in state.get("changes", ())]
         self._rewind_weights = state.get("rewind_weights", self._rewind_weights)
         self._rewind_unset = state.get("rewind_unset", self._rewind_unset)
         self._trained, self._frozen = {}, set()
@@ -195,103 +248,5 @@ class Lottery:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_trained": {}}  # a copy works on other parameters
 
-    def plan(self, module: nn.Module, gradients: OwnGradients | None) -> tuple[dict[str, nn.Parameter], Mask | None]:
-        """Return the prunable parameters and mask of the next round (None for round 0), or raise LotteryError."""
-        if self.training:
-            self.require_same(module)
-            params = dict(module.named_parameters())
-            mask = self.mask.beside(params)
-            return {name: params[name] for name in mask}, mask
-        params = self.parameters(module)
-        require_own_memory(params, module.named_parameters())
-        if self.round < 0:
-            if self._start is not None:
-                self._start.check(module, params)
-            if self.rewind.point == "random":
-                self._check_draw(module)
-            return params, None
-        self.require_same(module)
-        self._require_rewinding_point()
-        everyone = dict(module.named_parameters())
-        self._require_trainable(everyone)
-        mask = self.mask.beside(everyone).extended(params)
-        params = {name: everyone[name] for name in mask}
-        require_finite(params, f"the weights that round {self.round} left in")
-        rewound = {name: value for name, value in (self._rewind_weights or {}).items() if name in mask}
-        require_finite(rewound, f"rewind: the weights of {self.rewind} of")
-        return params, self._pruned(mask, params, gradients)
-
-    def rewrite(self, module: nn.Module, params: dict[str, nn.Parameter], mask: Mask | None) -> Mask:
-        """Write the first weights of the planned round, and return its mask."""
-        if mask is None:
-            if self._start is None:
-                return Mask.ones(params)
-            if self.rewind.point == "random":
-                # The module may have been built from the seed of the run that found the mask.
-                self._draw(module, round=0)
-            return self._start.begin_(module, params)
-        if not self.training:
-            self._rewind(module)
-        return mask
-
-    def enter(self, module: nn.Module, params: dict[str, nn.Parameter], mask: Mask) -> None:
-        """Enter the planned round and set pruned entries to zero."""
-        if not self.training:
-            self.round += 1
-            for name, value in named_state(module):
-                if self._rewind_weights is not None and name not in self._rewind_weights:
-                    self._rewind_weights[name] = value.detach().clone()  # new: rewind to this
-        mask.apply_(params)
-        if not self.training:
-            self.observe_start(module)
-        self.mask = mask
-        self._trained = _references(params)
-        self.training = True
-
-    def _check_draw(self, module: nn.Module) -> None:
-        """Raise before training if later rounds cannot draw weights again."""
-        matching_parameters(module, "redraw", self.settings.redraw)
-        if self._start is None:
-            first = snapshot(module)
-            reinitialize(module, 0, self._initialize, self.settings.redraw)
-            restore(module, first)
-
-    def _require_rewinding_point(self) -> None:
-        if self._rewind_weights is not None or self.rewind.point in ("random", "none"):
-            return
-        raise LotteryError(
-            f"rewind: {self.rewind} was never reached: round 0 ended before it; choose an earlier "
-            f"{self.rewind.point}, or train round 0 for longer"
-        )
-
-    def _require_trainable(self, params: Mapping[str, Tensor]) -> None:
-        """Raise LotteryError if a parameter was frozen since the last round."""
-        for name in self.mask:
-            if name in params and not params[name].requires_grad and name not in self._frozen:
-                raise LotteryError(
-                    f"the parameter {name!r} is frozen since round {self.round} ended; let it train "
-                    "(requires_grad=True), and put a callback that freezes layers in its setup after this one"
-                )
-
-    def _pruned(self, mask: Mask, params: dict[str, nn.Parameter], gradients: OwnGradients | None) -> Mask:
-        settings = self.settings
-        generator = torch.Generator().manual_seed(derive_seed(settings.seed, "criterion", self.round + 1))
-        scores = compute_scores(settings.criterion, mask, gradients, parameters=params, generator=generator)
-        return prune(scores, mask, settings.amount, scope=settings.scope, threshold=settings.threshold)
-
-    def _rewind(self, module: nn.Module) -> None:
-        if self.rewind.point == "random":
-            self._draw(module, self.round + 1)
-        elif self._rewind_weights is not None:
-            restore(module, self._rewind_weights, self._rewind_unset)
-
     def _remember(self, module: nn.Module) -> None:
         self._rewind_weights, self._rewind_unset = snapshot(module), unset_buffers(module)
-
-    def _draw(self, module: nn.Module, round: int) -> None:
-        seed = derive_seed(self.settings.seed, "rewind", round)
-        reinitialize(module, seed, self._initialize, self.settings.redraw)
-
-
-def _references(params: Mapping[str, nn.Parameter]) -> dict[str, weakref.ref[nn.Parameter]]:
-    return {name: weakref.ref(param) for name, param in params.items()}

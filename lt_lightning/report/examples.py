@@ -41,13 +41,15 @@ class Section(NamedTuple):
 
 def example_sections(run: Run) -> list[Section]:
     """Return the examples of the full network, of the ticket to look at and of the last round."""
-    rounds = telling_rounds(run.records, run.metric, run.description.words)
+    rounds = telling_rounds(run.compared, run.metric, run.description.words)
     rounds.setdefault(run.records[-1].round, "last round")
     sections = []
     for round_, title in rounds.items():
-        rows = [row for row in run.examples if row.round == round_][:_EACH]
+        rows, record = [row for row in run.examples if row.round == round_][:_EACH], run.record(round_)
+        if record is None:  # a branch may have no full network of its own
+            continue
         is_judged = any(row.expected for row in rows)
-        heading = f"{title.capitalize()}, round {round_}: {percent(run.records[round_].density)} alive"
+        heading = f"{title.capitalize()}, round {round_}: {percent(record.density)} alive"
         shown = [
             [letters(row.given), *([letters(row.expected)] if is_judged else []), letters(row.answer, row.expected)]
             for row in rows

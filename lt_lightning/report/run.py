@@ -17,7 +17,7 @@ from lt_lightning.report.latex import run_latex
 from lt_lightning.report.pages import Picture
 from lt_lightning.report.run_page import render_page, shown_rounds
 from lt_lightning.runs.confusion import MOST_CLASSES, classes_of, count_confusion
-from lt_lightning.runs.formatting import percent
+from lt_lightning.runs.formatting import name_rounds, percent
 from lt_lightning.runs.metrics import Baseline, Metric
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.runs.tasks import Wording
@@ -82,7 +82,7 @@ def choose_rounds(wanted: Sequence[int] | None, trained: Collection[int], most: 
     if wanted is None:
         return spread(sorted(trained), most)
     if lacking := [round_ for round_ in wanted if round_ not in trained]:
-        there = f"rounds 0 to {max(trained)}" if trained else "no learning curves"
+        there = f"rounds {name_rounds(sorted(trained))}" if trained else "no learning curves"
         raise SettingError(f"--rounds: there is no round {lacking[0]}; there are {there}")
     return list(wanted)
 
@@ -113,7 +113,7 @@ def _draw_figures(
         return keep(figure, run.folder / "figures" / name, f"{title}: {subtitle}", caption)
 
     title, about = f"{metric.title} against density", _about_metric(run, baseline)
-    pictures = [draw(metric.figure, metric_figure, run.records, title, about, metric, baseline, None, words)]
+    pictures = [draw(metric.figure, metric_figure, run.compared, title, about, metric, baseline, None, words)]
     if run.layers:
         pictures.append(draw("layers", layers_figure, run.layers, "Density of each parameter (% alive)", ABOUT_LAYERS))
     if run.epochs:
@@ -125,8 +125,9 @@ def _draw_figures(
     classes = classes_of(run.description, *counts)
     if rounds and len(classes) <= MOST_CLASSES:
         panels = [
-            Panel(f"{title}\n{percent(run.records[round_].density)} alive", of_round)
+            Panel(f"{title}\n{percent(record.density)} alive", of_round)
             for (round_, title), of_round in zip(rounds.items(), counts, strict=True)
+            if (record := run.record(round_)) is not None
         ]
         title, about = "What is taken for what", about_confusion(words)
         pictures.append(draw("confusion", confusion_figure, panels, title, about, classes, words))
@@ -137,11 +138,12 @@ def _draw_figures(
 
 
 def _about_metric(run: Run, baseline: Baseline | None) -> str:
-    metric, winner = run.metric, smallest_winner(run.records, run.metric)
+    metric, winner = run.metric, smallest_winner(run.compared, run.metric)
     words = run.description.words
+    trunk = "" if run.description.branch is None else ", as the trunk of this branch measured it"
     caption = (
         f"{metric.title} after each round against the share of weights still alive, on a logarithmic axis: sparser to "
-        f"the right. The dashed line is the {metric.short} of the {words.full}, {metric.test.cell(run.records[0])}. "
+        f"the right. The dashed line is the {metric.short} of the {words.full}, {metric.test.cell(run.full)}{trunk}. "
     )
     if winner is not None:
         caption += (

@@ -33,7 +33,7 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
         tiles=_tiles(run),
         pictures=pictures,
         metric=run.metric,
-        metric_note=run.description.metric_note(run.records),
+        metric_note=run.description.metric_note(run.compared),
         words=run.description.words,
         origin=origin and ticket_title(origin.corpus, origin.round),
         columns=[*(column.heading for column in round_columns(run.metric)), "ticket"],
@@ -48,20 +48,20 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
 
 
 def _progress(run: Run) -> str:
-    planned, device = run.description.config.pruning.rounds, run.description.device
+    plan, device = run.description.plan, run.description.device
     trained = facts.duration(sum(record.seconds for record in run.records))
-    done = (
-        f"Seed {facts.seed(run.description)} · round {run.records[-1].round} of {facts.count(planned)} · "
-        f"{trained} on {facts.say(device)}"
-    )
+    title = plan.title(run.records[-1].round)
+    if plan.chosen is None:
+        title = f"{title} of {facts.count(run.description.config.pruning.rounds)}"
+    done = f"Seed {facts.seed(run.description)} · {title} · {trained} on {facts.say(device)}"
     return done if run.description.finished else f"{done} · not finished: the run is still going, or was stopped"
 
 
 def _tiles(run: Run) -> list[tuple[str, str, str]]:
     """Return the label, the value and the explanation of each headline."""
-    records, metric, words = run.records, run.metric, run.description.words
+    records, metric, words = run.compared, run.metric, run.description.words
     nothing = "no round has pruned" if facts.prunes_nothing(run.description) else "no round has pruned yet"
-    full, last = records[0], records[-1]
+    full, last = run.full, run.records[-1]
     best, winner = best_ticket(records, metric), smallest_winner(records, metric)
     if len(records) > 1:
         nothing = f"no ticket has a {metric.valid.name}"
@@ -92,8 +92,8 @@ def _rounds(run: Run) -> list[tuple[list[str], str, bool]]:
     """Return of each round the cells of its row, a word about its ticket, and whether it is the smallest winner."""
     records, metric, wording = run.records, run.metric, run.description.words
     words = {0: wording.full}
-    words |= {record.round: wording.wins for record in records if is_winner(record, records[0], metric)}
-    best, winner = best_ticket(records, metric), smallest_winner(records, metric)
+    words |= {record.round: wording.wins for record in records if is_winner(record, run.full, metric)}
+    best, winner = best_ticket(records, metric), smallest_winner(run.compared, metric)
     if best is not None:
         words[best.round] = "best"
     if winner is not None:
@@ -122,11 +122,13 @@ def _classes(run: Run) -> Section:
 def shown_rounds(run: Run) -> dict[int, str]:
     """Return the rounds whose confusions are shown, and their titles; none if `confusion.csv` lacks round 0.
 
-    They are the full network and its smallest winner or, if no ticket wins, the best one.
+    They are the full network and its smallest winner or, if no ticket wins, the best one. A branch may have no full
+    network of its own.
     """
     tested = {row.round for row in run.confusion}
-    rounds = telling_rounds(run.records, run.metric, run.description.words)
-    return {round_: title for round_, title in rounds.items() if round_ in tested} if 0 in tested else {}
+    rounds = telling_rounds(run.compared, run.metric, run.description.words)
+    is_there = 0 in tested or run.description.branch is not None
+    return {round_: title for round_, title in rounds.items() if round_ in tested} if is_there else {}
 
 
 def _parameters(layers: Sequence[LayerRecord]) -> Section:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lt_lightning.config.metric_names import parse_name
+from lt_lightning.runs.branch import Branch, Plan, plan_of
 from lt_lightning.runs.metrics import ACCURACY, BY_NAME, LETTERS_RIGHT, Baseline, Metric, logged_metric
 from lt_lightning.runs.recorded import Origin, RecordedConfig, parse, plain
 from lt_lightning.runs.records import Record
@@ -107,6 +108,7 @@ class Description:
         started: the time at which the run began (ISO 8601).
         finished: the time at which it ended; None while it is going.
         ticket: the ticket that the run started from; None if it began with the whole network.
+        branch: the trunk whose tickets the run retrains; None for any other run.
         resumed: a value for each time that the run was resumed.
         is_as_written: whether the file's seal fits its content; older files have none.
     """
@@ -130,6 +132,7 @@ class Description:
     started: str | None = None
     finished: str | None = None
     ticket: Origin | None = None
+    branch: Branch | None = None
     resumed: tuple[Resumption, ...] | None = None
     is_as_written: bool = True
 
@@ -186,6 +189,11 @@ class Description:
             return logged_metric(name, self.config.metric_mode or logged.mode or "max", records)
         metric = BY_NAME.get(logged.quantity)
         return LETTERS_RIGHT if metric is ACCURACY and not self.task.sorts_texts else metric
+
+    @property
+    def plan(self) -> Plan:
+        """The numbers of the run's rounds."""
+        return plan_of(self.branch)
 
     @property
     def words(self) -> Wording:

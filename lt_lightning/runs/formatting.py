@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 DASH = "–"
@@ -88,6 +88,16 @@ def decimal(value: float, digits: int = 3) -> str:
 def loss(value: float) -> str:
     """Return a loss with four decimals, or in powers of ten from 1,000 on."""
     return decimal(value, 4)
+
+
+def name_rounds(rounds: Sequence[int]) -> str:
+    """Return some rounds in words, in their order.
+
+    >>> name_rounds([0, 1, 2, 3]), name_rounds([2, 4, 6]), name_rounds([0])
+    ('0 to 3', '2, 4, 6', '0')
+    """
+    is_gapless = len(rounds) > 1 and list(rounds) == [*range(rounds[0], rounds[-1] + 1)]
+    return f"{rounds[0]} to {rounds[-1]}" if is_gapless else ", ".join(map(str, rounds))
 
 
 def compression(alive: int, total: int) -> str:

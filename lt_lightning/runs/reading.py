@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lt_lightning.errors import SettingError
+from lt_lightning.runs.branch import Plan
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.records import (
@@ -44,7 +45,7 @@ class Run:
     Attributes:
         folder: the run directory.
         description: `run.json`; any value of it may be missing.
-        records: the rounds 0, 1, 2, … without a gap; at least one.
+        records: the rounds 0, 1, 2, …, or those of a branch, without a gap; at least one.
         layers: the parameters of those rounds.
         epochs: the epochs of those rounds; none if the run kept no `epochs.csv`.
         confusion: the confusions of those rounds; none if the run kept no `confusion.csv`.
@@ -64,7 +65,22 @@ class Run:
     @property
     def metric(self) -> Metric:
         """The metric that judges the rounds."""
-        return self.description.metric_for(self.records)
+        return self.description.metric_for(self.compared)
+
+    @property
+    def full(self) -> Record:
+        """The full network that tickets are compared with: round 0, of a branch its trunk's."""
+        branch = self.description.branch
+        return self.records[0] if branch is None else branch.full
+
+    @property
+    def compared(self) -> tuple[Record, ...]:
+        """The full network, and behind it the run's other rounds."""
+        return self.records if self.description.branch is None else (self.full, *self.records)
+
+    def record(self, round: int) -> Record | None:
+        """Return the record of a round; None if the run has no such round."""
+        return next((record for record in self.records if record.round == round), None)
 
 
 def is_run(folder: Path) -> bool:
@@ -132,30 +148,32 @@ def read_run(folder: Path) -> Run:
         raise SettingError(f"{folder}: not a run directory, it has no run.json; {suggest_run(folder)}")
     described = read_description(folder / "run.json")
     changed = [] if described.is_as_written else [f"{folder / 'run.json'}: {CHANGED}; restore it from a copy"]
-    records, damages = _read_rounds(folder / "results.csv", bool(described.finished))
-    tables = []
+    records, damages = _read_rounds(folder / "results.csv", bool(described.finished), described.plan)
+    there, tables = {record.round for record in records}, []
     for name, kind in _BESIDE.items():
         rows, damage = _read_beside(folder / f"{name}.csv", kind)
         # A run that is still going writes its tables one after the other: one of them may be a round ahead.
-        tables.append(tuple(row for row in rows if row.round < len(records)))
+        tables.append(tuple(row for row in rows if row.round in there))
         damages += [damage] if damage else []
     if not damages:
         damages += find_changed_tables(folder)
     return Run(folder, described, tuple(records), *tables, damages=(*changed, *damages))
 
 
-def _read_rounds(path: Path, finished: bool) -> tuple[list[Record], list[str]]:
+def _read_rounds(path: Path, finished: bool, plan: Plan) -> tuple[list[Record], list[str]]:
     """Return the sound rounds, at least one, and a line about those after them if they are damaged."""
     if not path.exists() and finished:
         raise SettingError(f"{path}: no such file, but the run has finished; restore it from a copy")
     if not path.exists():
         raise SettingError(f"{path.parent}: no rounds yet; wait until results.csv has its first row")
     records, damage = read_sound_records(path, Record)
-    for expected, record in enumerate(records):
+    for place, record in enumerate(records):
+        expected = plan.number(place)
         if record.round != expected:
-            records = records[:expected]
+            records = records[:place]
+            belongs = "no round" if expected is None else f"round {expected}"
             damage = (
-                f"{path}: line {expected + 2}: round {record.round} where round {expected} belongs; "
+                f"{path}: line {place + 2}: round {record.round} where {belongs} belongs; "
                 "put the rows in order, or delete that line and all lines after it"
             )
             break
@@ -176,9 +194,9 @@ def _read_beside(path: Path, kind: type[Any]) -> tuple[list[Any], str | None]:
     if damage is None or kind in (EpochRecord, ExampleRecord):
         return rows, damage
     # Sums over a round that lacks some of its rows would be wrong, and look right.
-    last = max((row.round for row in rows), default=0)
-    sizes = [sum(getattr(row, "count", 1) for row in rows if row.round == round_) for round_ in (0, last)]
-    return rows if last and sizes[0] == sizes[1] else [row for row in rows if row.round != last], damage
+    first, last = (end((row.round for row in rows), default=0) for end in (min, max))
+    sizes = [sum(getattr(row, "count", 1) for row in rows if row.round == round_) for round_ in (first, last)]
+    return rows if last > first and sizes[0] == sizes[1] else [row for row in rows if row.round != last], damage
 
 
 def read_description(path: Path) -> Description:

@@ -6,7 +6,6 @@ copies of these files: a table that is damaged, or was not yet written when the 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lt_lightning.errors import SettingError
+from lt_lightning.runs.branch import read_plan
 from lt_lightning.runs.masks import Masks, check_inside, read_masks
 from lt_lightning.runs.records import (
     ConfusionRecord,
@@ -31,6 +31,7 @@ from lt_lightning.runs.records import (
 from lt_lightning.storage.atomic import read_regular, write_whole
 from lt_lightning.storage.lock import STATE
 from lt_lightning.storage.sealed import read_seal
+from lt_lightning.storage.sealed_json import seal_json
 
 _FORMAT, _VERSION = "lt-lightning round", "1"
 _LARGEST = 2**28
@@ -76,7 +77,7 @@ class Standing:
     """The state of a run directory.
 
     Attributes:
-        rounds: the rounds that are over and sound, from round 0 on without a gap.
+        rounds: the rounds that are over and sound, from the first of the run's plan on without a gap.
         damages: a line for each damaged file with its fault.
         stale: the tables that differ from the rounds, such as `results.csv`.
     """
@@ -119,15 +120,19 @@ def find_standing(run: Path) -> Standing:
     """Check every file of every round of a run against its seal.
 
     Tickets before the newest may be missing: they were not kept, and resuming needs none of them.
+
+    Raises:
+        SettingError: if the record of a branch's trunk is damaged.
     """
     rounds: list[PlayedRound] = []
     damages: list[str] = []
     masks: Masks | None = None
+    plan = read_plan(run)
     try:
         for played in _recorded(run):
             ticket = ticket_path(run, played.record.round)
             if ticket.exists():
-                masks = _check_ticket(ticket, played.ticket, masks)
+                masks = _check_ticket(ticket, played.ticket, masks if plan.is_nested else None)
             if played.rewind is not None:
                 with _without_remedy():
                     found = read_seal(rewind_path(run))
@@ -182,7 +187,7 @@ def set_aside_rounds(run: Path, first: int) -> None:
 
 def _recorded(run: Path) -> Iterator[PlayedRound]:
     """Yield the rounds on record; raise SettingError at the first that is missing or damaged."""
-    for number in range(max(_numbers(run), default=-1) + 1):
+    for number in read_plan(run).until(max(_numbers(run), default=-1)):
         yield read_round(_path(run, number), number)
 
 
@@ -248,16 +253,6 @@ def _without_remedy() -> Iterator[None]:
         yield
     except SettingError as error:
         raise SettingError(str(error).rpartition(";")[0]) from None
-
-
-def seal_json(content: Mapping[str, Any]) -> bytes:
-    """Return the text of a JSON object with its checksum as last value.
-
-    >>> seal_json({"round": 1}).decode().strip()
-    '{"round": 1, "sha256": "e4efddf83021d110e595718fe5deacd60f8c00e4a9597a2c4385e77b0ec18c59"}'
-    """
-    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    return json.dumps({**content, "sha256": digest}).encode() + b"\n"
 
 
 def read_round(path: Path, number: int) -> PlayedRound:

@@ -70,7 +70,7 @@ def tabulate_runs(runs: Sequence[Run], base: Path) -> pandas.DataFrame:
     rows = [
         {
             **_about(run, base), "rounds": run.records[-1].round, "density": run.records[-1].density,
-            "metric": run.metric.name, "full": run.metric.read(run.records[0]),
+            "metric": run.metric.name, "full": run.metric.read(run.full),
             "last": run.metric.read(run.records[-1]), "seconds": sum(record.seconds for record in run.records),
         }
         for run in runs

@@ -40,7 +40,7 @@ def is_winner(record: Record, full: Record, metric: Metric = ACCURACY, within: f
 def smallest_winner(records: Sequence[Record], metric: Metric = ACCURACY, within: float = 0.0) -> Record | None:
     """Return the sparsest winning ticket, or None if no ticket wins; arguments as for `is_winner`.
 
-    The full network is the first record.
+    The full network is the first record; see `Run.compared`.
     """
     winners = [record for record in records if is_winner(record, records[0], metric, within)]
     return min(winners, key=lambda record: record.density, default=None)
@@ -72,13 +72,14 @@ def telling_rounds(records: Sequence[Record], metric: Metric = ACCURACY, words: 
     return rounds
 
 
-def drop_tickets(run: Path, records: Sequence[Record], keep: str, metric: Metric) -> None:
+def drop_tickets(run: Path, records: Sequence[Record], full: Record, keep: str, metric: Metric) -> None:
     """Remove the tickets that are not to be kept. The newest always stays, as a run is resumed from it.
 
     Args:
         run: the run directory.
-        records: the rounds that are on record, from round 0 on.
-        keep: `all`, `last`, or `winners`: those that are on the validation part at least as good as round 0.
+        records: the rounds that are on record.
+        full: the full network.
+        keep: `all`, `last`, or `winners`: those that are on the validation part at least as good as the full network.
         metric: the metric of the run.
 
     Raises:
@@ -87,7 +88,7 @@ def drop_tickets(run: Path, records: Sequence[Record], keep: str, metric: Metric
     if keep == "all":
         return
     for record in records[:-1]:
-        if keep == "last" or not is_winner(record, records[0], metric):
+        if keep == "last" or not is_winner(record, full, metric):
             ticket_path(run, record.round).unlink(missing_ok=True)
 
 
@@ -97,12 +98,21 @@ def kept_rounds(run: Path) -> list[int]:
     return sorted(int(match[1]) for match in found if match)
 
 
-def explain_missing(run: Path, description: Description, number: int) -> str:
-    """Return an error message for a round whose ticket is not on disk."""
+def explain_missing(run: Path, description: Description, number: int, choice: str = "--round {}") -> str:
+    """Return an error message for a round whose ticket is not on disk.
+
+    Args:
+        run: the run directory.
+        description: its `run.json`.
+        number: the round.
+        choice: the option that chooses a round, with its number in braces.
+    """
     path, keep = ticket_path(run, number), description.config.tickets.keep
     why = f": tickets.keep={keep} did not keep it" if keep in ("last", "winners") else ""
     there = kept_rounds(run)
     if not there:
         return f"{path}: no such file{why}, and no other round's ticket is there; restore it from a copy"
     rounds = f"round {there[0]} is" if len(there) == 1 else f"rounds {', '.join(map(str, there))} are"
-    return f"{path}: no such file{why}; {rounds} there: give --round {there[-1]}, or restore the file from a copy"
+    return (
+        f"{path}: no such file{why}; {rounds} there: give {choice.format(there[-1])}, or restore the file from a copy"
+    )

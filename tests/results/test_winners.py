@@ -81,7 +81,7 @@ def test_tickets_that_win_on_the_validation_part_are_kept(make_run):
     ticket_path(run.folder, 0).parent.mkdir()
     for record in run.records:
         ticket_path(run.folder, record.round).touch()
-    drop_tickets(run.folder, run.records, "winners", run.metric)
+    drop_tickets(run.folder, run.records, run.full, "winners", run.metric)
     assert kept_rounds(run.folder) == [1, 3, 4]
 
 

@@ -1,0 +1,128 @@
+"""Change masks during a fit: count steps, sum the gradients that a schedule asks for, and replace what holds zeros."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lt_lightning.callbacks.zeros import Hold
+from lt_lightning.lottery import Lottery, LotteryError
+from lt_lightning.lottery.rounds import SourcesOf
+
+
+class MaskChanges:
+    """The changes of a lottery's mask during one fit.
+
+    A change that needs no gradient comes after an optimizer step, one that needs gradients in place of a step.
+
+    Args:
+        lottery: in a round whose schedule changes masks.
+        module: the pruned part.
+        trainer: the Trainer of the fit, as training starts.
+        sources: computes what criteria ask for.
+
+    Raises:
+        LotteryError: if the schedule does not fit the number of steps or of optimizers.
+    """
+
+    def __init__(self, lottery: Lottery, module: nn.Module, trainer: pl.Trainer, sources: SourcesOf) -> None:
+        name = lottery.settings.schedule
+        if len(trainer.optimizers) != 1:
+            raise LotteryError(
+                f"schedule: {name} counts the steps of one optimizer, and the module has {len(trainer.optimizers)}; "
+                "use one, or schedule=rounds or at_init"
+            )
+        timing = lottery.schedule.time(planned_steps(trainer))
+        self._lottery, self._module, self._sources, self._timing = lottery, module, sources, timing
+        self._window = lottery.schedule.gradient_steps
+        self._done = trainer.global_step
+        self._is_dense = False
+        self._sums: dict[str, Tensor] = {}
+
+    def before_batch(self, step: int, hold: Hold) -> None:
+        """Let the module compute dense gradients if the next change sums them."""
+        dense = self._sums_at(step)
+        if dense != self._is_dense:
+            hold.skip_pruned(not dense)
+            self._is_dense = dense
+
+    def before_step(self, step: int, hold: Hold, trainer: pl.Trainer, optimizer: Optimizer) -> bool:
+        """Sum the gradients of a step, and change the mask in its place if it is time.
+
+        Returns:
+            Whether the change took the place of the step; the gradients are None then.
+        """
+        if not self._sums_at(step):
+            return False
+        self._sum_gradients()
+        if not self._timing.is_due(step):
+            return False
+        self._change(step, hold, trainer)
+        self._sums = {}
+        for group in optimizer.param_groups:
+            for param in group["params"]:
+                param.grad = None
+        return True
+
+    def after_batch(self, step: int, hold: Hold, trainer: pl.Trainer) -> None:
+        """Change the mask after a step if it is time."""
+        if step != self._done and not self._window and self._timing.is_due(step):
+            self._change(step, hold, trainer)
+        self._done = step
+
+    def require_complete(self, step: int) -> None:
+        """Raise LotteryError if the fit ended before a change without which the density is not the one asked for."""
+        if self._lottery.schedule.is_gradual and step < self._timing.last:
+            raise LotteryError(
+                f"schedule: the round ended after step {step:,}, before the last pruning at step "
+                f"{self._timing.last:,}, at a density of {1 - self._lottery.mask.sparsity:.4g}; let it train to the "
+                "end, or give an earlier end"
+            )
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the sums of gradients so far, on the CPU."""
+        return {name: total.cpu() for name, total in self._sums.items()}
+
+    def load_state_dict(self, sums: Mapping[str, Tensor]) -> None:
+        """Restore the sums."""
+        params = dict(self._module.named_parameters())
+        self._sums = {name: total.to(params[name].device) for name, total in sums.items()}
+
+    def _sums_at(self, step: int) -> bool:
+        return 0 <= self._timing.until_next(step) < self._window
+
+    @torch.no_grad()
+    def _sum_gradients(self) -> None:
+        params = dict(self._module.named_parameters())
+        pruned = [name for name, alive in self._lottery.mask.counts.items() if alive < params[name].numel()]
+        grads = {name: grad for name in pruned if (grad := params[name].grad) is not None}
+        if not all(_values(grad).isfinite().all() for grad in grads.values()):
+            return  # the gradient scaler skips such a step, too
+        for name in pruned:
+            total = self._sums.setdefault(name, torch.zeros_like(params[name]))
+            if name in grads:
+                total.add_(grads[name])
+
+    def _change(self, step: int, hold: Hold, trainer: pl.Trainer) -> None:
+        sums = {name: self._sums.get(name, torch.zeros_like(alive, dtype=torch.float32))
+                for name, alive in self._lottery.mask.items()} if self._window else {}  # fmt: skip
+        if self._lottery.change_mask(self._module, step, self._timing, sums, self._sources) is not None:
+            hold.renew(self._lottery.freezer(self._module), trainer)
+            self._is_dense = False
+
+
+def planned_steps(trainer: pl.Trainer) -> int | None:
+    """Return the number of optimizer steps of a fit; None if it is not known."""
+    if not trainer.lightning_module.automatic_optimization:
+        return None  # only the module knows
+    steps = trainer.estimated_stepping_batches
+    return None if math.isinf(steps) else int(steps)
+
+
+def _values(grad: Tensor) -> Tensor:
+    return grad.coalesce().values() if grad.is_sparse else grad
