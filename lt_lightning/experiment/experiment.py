@@ -78,7 +78,7 @@ def run_experiment(
     data = load_data(config, corpus)
     pl.seed_everything(derive_seed(config.seed, "network"), verbose=False)
     subject = build_subject(config, data)
-    _hush(deals_rows=subject.judged is None)
+    hush(deals_rows=subject.judged is None)
     check_prompt(config.model, data)
     played: list[PlayedRound] = list(find_standing(run).rounds) if resuming else []
     # Once round 0 is over, the run's own tickets have all that is needed.
@@ -152,7 +152,7 @@ def _compared(played: Sequence[PlayedRound], description: Description) -> list[R
     return [*([] if branch is None else [branch.full]), *(one.record for one in played)]
 
 
-def _hush(*, deals_rows: bool) -> None:
+def hush(*, deals_rows: bool) -> None:
     """Silence Lightning's advice that does not apply; with `deals_rows`, this package deals rows among processes."""
     advice = [
         ".*LeafSpec.* is deprecated.*",  # between Lightning and torch

@@ -96,7 +96,8 @@ def summarize(config: Config, data: DataModule, description: Description) -> str
     lines = [
         f"{data.corpus.name}: {_size(config, data, description)}",
         *data.corpus.notes,
-        f"{description.network}: {description.parameters:,} parameters; {rounds}, seed {config.seed}",
+        f"{description.network}: {description.parameters:,} parameters; {rounds}, seed {config.seed}"
+        f"{'' if config.seed_order is None else f', order {config.seed_order}'}",
         transfer_line(description.ticket),
         f"to be beaten: {baseline.name}, {baseline.value:.4f} {description.metric_for().name}" if baseline else "",
         note,

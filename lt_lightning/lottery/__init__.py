@@ -7,6 +7,8 @@ run things happen. Names are imported on first use, so `Settings` are checked wi
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lt_lightning.lottery.connectivity import instability as instability
+    from lt_lightning.lottery.connectivity import interpolate as interpolate
     from lt_lightning.lottery.controls import control_mask as control_mask
     from lt_lightning.lottery.controls import shuffle_weights as shuffle_weights
     from lt_lightning.lottery.criteria import CRITERIA as CRITERIA
@@ -45,6 +47,8 @@ _HOME = {
     "cubic_sparsity": "sparsity",
     "densities": "scopes",
     "derive_seed": "seeds",
+    "instability": "connectivity",
+    "interpolate": "connectivity",
     "parse_pattern": "patterns",
     "prunable_parameters": "selection",
     "prune": "pruning",

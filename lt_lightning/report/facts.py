@@ -237,5 +237,7 @@ def _sizes(parts: Mapping[str, int] | None) -> str:
 
 
 def seed(description: Description) -> str:
-    """Return the seed of a run."""
-    return say(description.config.seed if description.seed is None else description.seed)
+    """Return the seed of a run, with that of its data order and dropout if it is given."""
+    config = description.config
+    seed = say(config.seed if description.seed is None else description.seed)
+    return seed if config.seed_order is None else f"{seed}, order {config.seed_order}"

@@ -97,6 +97,7 @@ class RecordedConfig:
     Attributes:
         values: all settings, nested as in the file, to compare or to show; None if there are none.
         seed: the seed.
+        seed_order: the seed of data order and dropout, if it is another one.
         metric: the metric asked for, such as `test_f1`; None for the task's own.
         metric_mode: `max` or `min`, if the settings name it.
         test_on: the epoch whose weights are tested, `last` or `best`.
@@ -104,6 +105,7 @@ class RecordedConfig:
 
     values: Mapping[str, Any] | None = None
     seed: int | None = None
+    seed_order: int | None = None
     metric: str | None = None
     metric_mode: str | None = None
     test_on: str | None = None
