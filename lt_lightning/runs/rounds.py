@@ -55,6 +55,7 @@ class PlayedRound:
         ticket: the seal of its ticket.
         rewind: the seal of the weights that later rounds rewind to, if any.
         settings: `config` and the corpus's `fingerprint`, as in `run.json`; None in older records.
+        memory: the seal of what the criterion needs to know of the weights so far, if it asks for any.
     """
 
     results: tuple[Record]
@@ -65,6 +66,7 @@ class PlayedRound:
     ticket: str
     rewind: str | None
     settings: Mapping[str, Any] | None = None
+    memory: str | None = None
 
     @property
     def record(self) -> Record:
@@ -95,6 +97,11 @@ def ticket_path(run: Path, number: int) -> Path:
 def rewind_path(run: Path) -> Path:
     """Return the path of the weights that rounds rewind to."""
     return run / STATE / "rewind.safetensors"
+
+
+def memory_path(run: Path, number: int) -> Path:
+    """Return the path of what a criterion needs to know after a round, besides its ticket."""
+    return run / STATE / f"memory_{number:02}.safetensors"
 
 
 def write_round(run: Path, played: PlayedRound) -> None:
@@ -137,6 +144,11 @@ def find_standing(run: Path) -> Standing:
                 with _without_remedy():
                     found = read_seal(rewind_path(run))
                 _compare_seals(rewind_path(run), found, played.rewind)
+            if played.memory is not None:
+                memory = memory_path(run, played.record.round)
+                with _without_remedy():
+                    found = read_seal(memory)
+                _compare_seals(memory, found, played.memory)
             rounds.append(played)
     except SettingError as error:
         damages.append(str(error))
@@ -273,7 +285,8 @@ def read_round(path: Path, number: int) -> PlayedRound:
         settings = content.get("settings")
         if not isinstance(settings, (dict, type(None))):
             raise ValueError
-        played = PlayedRound(**rows, ticket=content["ticket"], rewind=content["rewind"], settings=settings)
+        seals = {"ticket": content["ticket"], "rewind": content["rewind"], "memory": content.get("memory")}
+        played = PlayedRound(**rows, **seals, settings=settings)
         if played.record.round != number:
             raise ValueError
         _render([played])
