@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor, nn
 
+from lt_lightning.callbacks.changing import warn_of_collapse
 from lt_lightning.callbacks.copies import KnownTensors, StaleCopies
 from lt_lightning.callbacks.evaluations import EvaluationGuard
 from lt_lightning.callbacks.holding import FitState, Hold, HoldingCallback
@@ -205,6 +206,7 @@ class PruningCallback(HoldingCallback):
             _begin_rounds(trainer, pl_module, late)
         module = self.module(pl_module)
         self._lottery.continue_round(module)
+        warn_of_collapse(self.mask)
         require_own_memory(self._lottery.parameters(module), pl_module.named_parameters())
         if self._fit.is_first:
             self._lottery.observe_start(module)

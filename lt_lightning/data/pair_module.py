@@ -92,8 +92,8 @@ class PairDataModule(RoundData):
         pairs: the ids of each part: `train`, `valid`, `test`.
     """
 
-    def __init__(self, corpus: PairCorpus, data: DataConfig, seed: int) -> None:
-        super().__init__(data, seed)
+    def __init__(self, corpus: PairCorpus, data: DataConfig, order_seed: int) -> None:
+        super().__init__(data, order_seed)
         self.corpus = corpus
         self.words = list(corpus.alphabet)
         self.tokenizer = Tokenizer(models.WordLevel({letter: number for number, letter in enumerate(self.words)}))

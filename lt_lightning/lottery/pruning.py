@@ -12,7 +12,7 @@ from lt_lightning.lottery.functions import load_function
 from lt_lightning.lottery.lowest import without_low_percentile, without_lowest
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.patterns import Block, NOfM, Pattern, Rows, Unstructured, check_shapes, parse_pattern
-from lt_lightning.lottery.scopes import AmountOf, Density, Share, competitions, groups, load_scope
+from lt_lightning.lottery.scopes import Density, Share, competitions, groups, load_scope
 from lt_lightning.lottery.settings import LotteryError, Scope, Settings, Threshold
 from lt_lightning.lottery.units import Units, keep_n_of_m, prune_count_of_units, prune_units
 
@@ -31,7 +31,7 @@ def prune(
     *,
     scope: Scope = "layerwise",
     threshold: Threshold = "count",
-    amount_of: AmountOf = "alive",
+    amount_of: str = "alive",
     amounts: Mapping[str, float] | None = None,
     pattern: str | Pattern = "unstructured",
 ) -> Mask:
