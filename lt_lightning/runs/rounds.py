@@ -135,15 +135,14 @@ def find_standing(run: Path) -> Standing:
             ticket = ticket_path(run, played.record.round)
             if ticket.exists():
                 masks = _check_ticket(ticket, played.ticket, masks if plan.is_nested else None)
-            if played.rewind is not None:
-                with _without_remedy():
-                    found = read_seal(rewind_path(run))
-                _compare_seals(rewind_path(run), found, played.rewind)
-            if played.memory is not None:
-                memory = memory_path(run, played.record.round)
-                with _without_remedy():
-                    found = read_seal(memory)
-                _compare_seals(memory, found, played.memory)
+            for path, seal in (
+                (rewind_path(run), played.rewind),
+                (memory_path(run, played.record.round), played.memory),
+            ):
+                if seal is not None:
+                    with _without_remedy():
+                        found = read_seal(path)
+                    _compare_seals(path, found, seal)
             rounds.append(played)
     except SettingError as error:
         damages.append(str(error))
@@ -287,7 +286,7 @@ def read_round(path: Path, number: int) -> PlayedRound:
         settings = content.get("settings")
         if not isinstance(settings, (dict, type(None))):
             raise ValueError
-        seals = {"ticket": content["ticket"], "rewind": content["rewind"], "memory": content.get("memory")}
+        seals = {key: content.get(key) if key == "memory" else content[key] for key in ("ticket", "rewind", "memory")}
         played = PlayedRound(**rows, **seals, settings=settings)
         if played.record.round != number:
             raise ValueError
