@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,11 +18,11 @@ from typing import Any
 from lt_lightning.errors import SettingError
 from lt_lightning.runs.branch import read_plan
 from lt_lightning.runs.csv_files import render_records, write_records
-from lt_lightning.runs.masks import Masks, check_inside, read_masks
+from lt_lightning.runs.masks import Masks
 from lt_lightning.runs.records import ConfusionRecord, EpochRecord, ExampleRecord, LayerRecord, MaskRecord, Record
+from lt_lightning.runs.seals import check_seal, check_ticket
 from lt_lightning.storage.atomic import read_regular, write_whole
 from lt_lightning.storage.lock import STATE
-from lt_lightning.storage.sealed import read_seal
 from lt_lightning.storage.sealed_json import seal_json
 
 _FORMAT, _VERSION = "lt-lightning round", "1"
@@ -134,15 +133,13 @@ def find_standing(run: Path) -> Standing:
         for played in _recorded(run):
             ticket = ticket_path(run, played.record.round)
             if ticket.exists():
-                masks = _check_ticket(ticket, played.ticket, masks if plan.is_nested else None)
+                masks = check_ticket(ticket, played.ticket, masks if plan.is_nested else None)
             for path, seal in (
                 (rewind_path(run), played.rewind),
                 (memory_path(run, played.record.round), played.memory),
             ):
                 if seal is not None:
-                    with _without_remedy():
-                        found = read_seal(path)
-                    _compare_seals(path, found, seal)
+                    check_seal(path, seal)
             rounds.append(played)
     except SettingError as error:
         damages.append(str(error))
@@ -241,30 +238,6 @@ def _render(rounds: Sequence[PlayedRound]) -> dict[str, bytes | None]:
 
 def _rows(rounds: Sequence[PlayedRound], name: str) -> list[Any]:
     return [row for played in rounds for row in getattr(played, name)]
-
-
-def _check_ticket(path: Path, seal: str, before: Masks | None) -> Masks:
-    """Check that a ticket is the file that the run wrote, and prunes further than the one before; return its masks."""
-    with _without_remedy():
-        found, masks = read_masks(path)
-        if before is not None:
-            check_inside(path, masks, before)
-    _compare_seals(path, found, seal)
-    return masks
-
-
-def _compare_seals(path: Path, found: str, seal: str) -> None:
-    if found != seal:
-        raise SettingError(f"{path}: sound, but not the file that the run wrote there")
-
-
-@contextmanager
-def _without_remedy() -> Iterator[None]:
-    """Cut the remedy off an error: resuming the run is the remedy."""
-    try:
-        yield
-    except SettingError as error:
-        raise SettingError(str(error).rpartition(";")[0]) from None
 
 
 def read_round(path: Path, number: int) -> PlayedRound:
