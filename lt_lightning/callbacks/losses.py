@@ -121,9 +121,7 @@ class _Twin:
         module, precision = self._module, self._trainer.precision_plugin
         moved = precision.convert_input(self._trainer.strategy.batch_to_device(batch))
         takes_number = is_param_in_hook_signature(module.training_step, "batch_idx", min_args=2)  # as Lightning asks
-        # cuDNN cannot differentiate recurrent layers in evaluation mode.
-        usable = not any(isinstance(one, nn.RNNBase) for one in module.modules())
-        with torch.backends.cudnn.flags(enabled=usable), precision.train_step_context():
+        with precision.train_step_context():
             output = module.training_step(*(moved, number)[: 1 + takes_number])
         loss = output.get("loss") if isinstance(output, Mapping) else output
         return (torch.zeros(()), 0) if loss is None else loss
