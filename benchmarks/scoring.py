@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import Any
 
 import pytorch_lightning as pl
+
 from benchmarks.measuring import check_options, keep, spread
 from benchmarks.peers import Start, begin
 from benchmarks.step import AG_NEWS, PACKAGES, set_up, settings
