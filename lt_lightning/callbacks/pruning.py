@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,9 +11,9 @@ from torch import Tensor, nn
 from lt_lightning.callbacks.changing import warn_of_collapse
 from lt_lightning.callbacks.copies import KnownTensors, StaleCopies
 from lt_lightning.callbacks.evaluations import EvaluationGuard
-from lt_lightning.callbacks.gradients import sources_for
 from lt_lightning.callbacks.holding import FitState, Hold, HoldingCallback
 from lt_lightning.callbacks.hooks import call_hook, callbacks_of
+from lt_lightning.callbacks.losses import TrainingLosses
 from lt_lightning.callbacks.refusals import (
     NoStepError,
     check_fresh,
@@ -329,4 +328,5 @@ def _lotteries(trainer: pl.Trainer) -> list[PruningCallback]:
 
 def _begin_rounds(trainer: pl.Trainer, pl_module: pl.LightningModule, begins: Sequence[PruningCallback]) -> None:
     lotteries = [(one._lottery, one.module(pl_module)) for one in begins]
-    begin_rounds(lotteries, partial(sources_for, trainer, pl_module))
+    batches = max((one._lottery.settings.score_batches for one in begins), default=1)
+    begin_rounds(lotteries, TrainingLosses(trainer, pl_module, batches).sources)

@@ -13,11 +13,12 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, List, Optional, get_type_hints  # noqa: UP035 (the types that the configuration uses)
 
+from lt_lightning.config.aliases import stored_override
 from lt_lightning.config.typed_paths import typed_path
 
 _OVERRIDE = re.compile(r"(\+{0,2})([A-Za-z_][A-Za-z0-9_./@-]*)=(.*)", re.DOTALL)
 _FUNCTION = re.compile(r"(choice|range|interval|glob|sort|shuffle|tag|extend_list|int|float|str|bool|json_str)\(.*\)")
-_PATHS = frozenset({"data.path", "embedding.path", "pruning.ticket", "hydra.run.dir", "hydra.sweep.dir"})
+_PATHS = frozenset({"data.path", "embedding.path", "pruning.ticket", "branch.of", "hydra.run.dir", "hydra.sweep.dir"})
 
 
 def quote_arguments(arguments: Sequence[str]) -> list[str]:
@@ -42,6 +43,7 @@ def quote_arguments(arguments: Sequence[str]) -> list[str]:
 
 def quote(argument: str, *, in_sweep: bool = False) -> str:
     """Return one override as Hydra reads it; see `quote_arguments`."""
+    argument = stored_override(argument)
     match = _OVERRIDE.fullmatch(argument)
     if match is None or match[2] == "resume":
         return argument

@@ -73,6 +73,14 @@ class TicketsConfig:
 
 
 @dataclass
+class BranchConfig:
+    """The `branch` group: the run whose tickets are trained again, and the rounds of these tickets."""
+
+    of: Optional[str] = None
+    rounds: Optional[List[int]] = None
+
+
+@dataclass
 class EarlyStoppingConfig:
     """When a round ends before its last epoch."""
 
@@ -141,6 +149,7 @@ class Config:
 
     name: str = MISSING
     seed: int = limited(MISSING, least=0, most=2**32 - 1)
+    seed_order: Optional[int] = limited(None, least=0, most=2**32 - 1)  # typed seed.order, see `config.aliases`
     test_on: TestOn = MISSING
     metric: Optional[str] = None
     metric_mode: Optional[str] = None
@@ -154,8 +163,14 @@ class Config:
     scheduler: Any = MISSING
     pruning: PruningConfig = field(default_factory=PruningConfig)
     tickets: TicketsConfig = field(default_factory=TicketsConfig)
+    branch: BranchConfig = field(default_factory=BranchConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+    @property
+    def order_seed(self) -> int:
+        """Return the seed of data order and dropout."""
+        return self.seed if self.seed_order is None else self.seed_order
 
 
 def register_schema() -> None:

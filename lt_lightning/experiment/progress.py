@@ -7,14 +7,16 @@ import logging
 import os
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from lt_lightning.callbacks.hooks import only_its_own_hooks
+from lt_lightning.runs.branch import Plan
 from lt_lightning.runs.columns import Column
+from lt_lightning.runs.formatting import name_rounds
 from lt_lightning.runs.metrics import ACCURACY, Metric
 from lt_lightning.runs.records import LayerRecord, Record
 from lt_lightning.runs.terminal import (
@@ -41,6 +43,33 @@ class Screen(Console):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
+class FitDisplay(Protocol):
+    """Shows how far a fit is, and prints lines."""
+
+    def show_progress(self, round: int, epoch: int, done: float) -> None:
+        """Show that a share `done`, in [0, 1], of a round is over; `epoch` counts from 1."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Print and log lines."""
+        ...
+
+
+def make_bar(console: Console) -> Progress:
+    """Return a progress bar, hidden unless the console is a terminal; its tasks have the field `left`."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[left]}"),
+        console=console,
+        refresh_per_second=1 / REFRESH_SECONDS,
+        transient=True,
+        disable=not console.is_terminal,
+        expand=True,
+    )
+
+
 class NotebookLine:
     """A line below a notebook's cell that is replaced as a run goes on."""
 
@@ -63,28 +92,28 @@ class RoundsDisplay:
         epochs: the maximum number of epochs per round.
         console: the terminal by default; a quiet one for a process that should be silent.
         metric: judges the rounds.
+        plan: the numbers of the rounds; None for 0, 1, 2, ….
     """
 
     def __init__(
-        self, title: str, rounds: int, epochs: int, console: Console | None = None, *, metric: Metric = ACCURACY
+        self,
+        title: str,
+        rounds: int,
+        epochs: int,
+        console: Console | None = None,
+        *,
+        metric: Metric = ACCURACY,
+        plan: Plan | None = None,
     ) -> None:
         self.console = console or Screen(highlight=False)
         self._metric = metric
         self._title, self._rounds, self._epochs = title, rounds, epochs
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[left]}"),
-            console=self.console,
-            refresh_per_second=1 / REFRESH_SECONDS,
-            transient=True,
-            disable=not self.console.is_terminal,
-            expand=True,
-        )
+        self._plan = plan or Plan()
+        self._numbers = self._plan.until(rounds)
+        self._progress = make_bar(self.console)
         self._has_table = self.console.is_terminal or self.console.is_jupyter
         self._notebook: NotebookLine | None = None
-        self._task = self._progress.add_task(self._label(0, 0), total=float(rounds + 1), left="")
+        self._task = self._progress.add_task(self._label(self._numbers[0], 0), total=float(len(self._numbers)), left="")
         self._durations: list[float] = []
         self._began = time.monotonic()
         self._columns: tuple[Column, ...] = ()
@@ -115,8 +144,8 @@ class RoundsDisplay:
         if self._has_table:
             self._print_rows(*records)
         else:
-            last = records[-1].round
-            self._print(f"rounds 0 to {last} are done" if last else "round 0 is done")
+            named = name_rounds([record.round for record in records])
+            self._print(f"rounds {named} are done" if len(records) > 1 else f"round {named} is done")
         self.show_progress(records[-1].round, records[-1].epochs, 1.0)
 
     def begin_round(self) -> None:
@@ -125,10 +154,11 @@ class RoundsDisplay:
 
     def show_progress(self, round: int, epoch: int, done: float) -> None:
         """Move the bar to an epoch (from 1) of a round, of which a share in [0, 1] is done."""
-        label, left = self._label(round, epoch), self._left(round, done)
-        self._progress.update(self._task, completed=round + done, description=label, left=left)
+        place = self._numbers.index(round)
+        label, left = self._label(round, epoch), self._left(place, done)
+        self._progress.update(self._task, completed=place + done, description=label, left=left)
         if self._notebook is not None:
-            share = (round + done) / (self._rounds + 1)
+            share = (place + done) / len(self._numbers)
             self._notebook.show(" · ".join(filter(None, (label, f"{share:.0%}", left))))
 
     def show_round(self, record: Record) -> None:
@@ -168,24 +198,25 @@ class RoundsDisplay:
         self.console.print(escape(text, keep="\n"), soft_wrap=not wrap, markup=False, highlight=False)
 
     def _label(self, round: int, epoch: int) -> str:
-        return f"round {round} of {self._rounds} · epoch {epoch} of {self._epochs}"
+        title = f"round {round} of {self._rounds}" if self._plan.chosen is None else self._plan.title(round)
+        return f"{title} · epoch {epoch} of {self._epochs}"
 
-    def _left(self, round: int, done: float) -> str:
+    def _left(self, place: int, done: float) -> str:
         """Estimate the time left for the whole experiment from the rounds so far."""
         spent = time.monotonic() - self._began
         if not self._durations and done < 0.02:
             return ""
         a_round = sum(self._durations) / len(self._durations) if self._durations else spent / done
-        left = a_round * (self._rounds - round) + max(0.0, a_round * (1 - done))
+        left = a_round * (len(self._numbers) - 1 - place) + max(0.0, a_round * (1 - done))
         minutes, seconds = divmod(int(left), 60)
         return f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left"
 
 
 @only_its_own_hooks
 class ProgressCallback(pl.Callback):
-    """Show the progress of a round's fit in a `RoundsDisplay`."""
+    """Show the progress of a round's fit."""
 
-    def __init__(self, display: RoundsDisplay, round: int) -> None:
+    def __init__(self, display: FitDisplay, round: int) -> None:
         self._display = display
         self._round = round
         self._shown = 0.0

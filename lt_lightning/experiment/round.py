@@ -22,7 +22,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.experiment.examples import SpellingCallback, show_examples
 from lt_lightning.experiment.exhaustion import ExhaustionCallback
 from lt_lightning.experiment.measuring import History, measure, watch
-from lt_lightning.experiment.progress import ProgressCallback, RoundsDisplay
+from lt_lightning.experiment.progress import FitDisplay, ProgressCallback
 from lt_lightning.experiment.resume.compare import how_to_go_on
 from lt_lightning.experiment.round_checkpoint import RoundCheckpoint, find_checkpoint
 from lt_lightning.experiment.subject import Subject
@@ -44,7 +44,7 @@ def run_round(
     round: int,
     subject: Subject,
     pruning: PruningCallback,
-    display: RoundsDisplay,
+    display: FitDisplay,
     environment: ClusterEnvironment,
     before: int | None,
 ) -> PlayedRound:
@@ -74,7 +74,7 @@ def run_round(
         ExhaustionCallback(pruning, before, how_to_go_on(run)),
         AgreementCallback(),
         *([BatchSeeds(data)] if isinstance(data, OwnData) else []),
-        EpochSeeds(config.seed, round),
+        EpochSeeds(config.order_seed, round),
         ProgressCallback(display, round),
     ]
     if (patience := config.early_stopping.patience) is not None:

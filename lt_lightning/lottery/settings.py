@@ -156,7 +156,7 @@ class Settings:
     @property
     def plan(self) -> Schedule:
         """Return the schedule with the settings that it reads."""
-        values = {key: getattr(self, key) for key in _SCHEDULED}
+        values = {key: getattr(self, key) for key in SCHEDULED}
         if self.schedule == "rounds":
             values["amount"] = self.amount
         elif self.density is None:
@@ -166,7 +166,7 @@ class Settings:
         return make_schedule(self.schedule, values)
 
 
-_SCHEDULED = (
+SCHEDULED = (
     "amount_of", "amounts", "density", "iterations", "initial", "begin", "end", "every", "drop_fraction",
     "grow_batches",
 )  # fmt: skip

@@ -160,7 +160,12 @@ def find_changed_tables(run: Path) -> list[str]:
 
 def has_records(run: Path) -> bool:
     """Return whether a round is on record, sound or not."""
-    return bool(_numbers(run))
+    return bool(recorded_numbers(run))
+
+
+def read_record(run: Path, number: int) -> PlayedRound:
+    """Read the record of a round of a run; raise SettingError if it is missing or damaged."""
+    return read_round(_path(run, number), number)
 
 
 def set_aside_rounds(run: Path, first: int) -> None:
@@ -168,7 +173,7 @@ def set_aside_rounds(run: Path, first: int) -> None:
 
     The tables with their rows are copied there, too.
     """
-    later = [number for number in _numbers(run) if number >= first]
+    later = [number for number in recorded_numbers(run) if number >= first]
     if not later:
         return
     folder = run / STATE / f"before_{datetime.now(timezone.utc):%Y-%m-%d_%H-%M-%S-%f}"
@@ -182,13 +187,14 @@ def set_aside_rounds(run: Path, first: int) -> None:
 
 def _recorded(run: Path) -> Iterator[PlayedRound]:
     """Yield the rounds on record; raise SettingError at the first that is missing or damaged."""
-    for number in read_plan(run).until(max(_numbers(run), default=-1)):
+    for number in read_plan(run).until(max(recorded_numbers(run), default=-1)):
         yield read_round(_path(run, number), number)
 
 
-def _numbers(run: Path) -> list[int]:
+def recorded_numbers(run: Path) -> list[int]:
+    """Return the rounds that are on record, sound or not, in their order."""
     names = [path.stem.removeprefix("round_") for path in (run / STATE).glob("round_*.json")]
-    return [int(name) for name in names if re.fullmatch("[0-9]{2,6}", name)]
+    return sorted(int(name) for name in names if re.fullmatch("[0-9]{2,6}", name))
 
 
 def _path(run: Path, number: int) -> Path:
