@@ -19,7 +19,7 @@ from lt_lightning.config.enums import Splitter
 from lt_lightning.data.tokenizer import PADDING, make_tokenizer
 from lt_lightning.export.__main__ import main
 from lt_lightning.export.packing import pack_ticket
-from lt_lightning.export.shrinking import shrink
+from lt_lightning.export.shrinking import count_dead_words, shrink
 from lt_lightning.lottery import Mask
 from lt_lightning.models import BinaryCNN, MultiCNN, RecurrentClassifier
 from lt_lightning.runs.round_ticket import RoundTicket
@@ -211,6 +211,7 @@ def test_words_stay_while_the_unknown_word_has_a_vector():
     ticket.mask["embedding.weight"][0] = True
     smaller = assert_same_logits(network, ticket)
     assert smaller.vocabulary == ticket.vocabulary
+    assert count_dead_words(smaller) == int((~ticket.mask["embedding.weight"][2:].any(dim=1)).sum()) > 0
 
 
 def test_a_ticket_without_a_dead_part_is_not_changed():
