@@ -15,11 +15,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from lt_lightning.config.aliases import typed_names
 from lt_lightning.config.quoting import text_settings
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.settings import LotteryError, Settings
 
 _REASONS: tuple[tuple[str, str], ...] = (
+    (r"Value '\{\}' of type 'dict'", "it is one value, with no settings below it; --help lists all settings"),
     (r"While dereferencing interpolation '(.*?)'", "the value of {0} is not allowed; give another"),
     (
         r"Value '(.*)' of type '\w+' could not be converted to Integer",
@@ -43,6 +45,10 @@ _WRITE = "write key=value without blanks, and quotes around odd characters"
 
 def explain(error: BaseException) -> str:
     """Return the one-line message for an error of Hydra or OmegaConf."""
+    return typed_names(_explain(error))
+
+
+def _explain(error: BaseException) -> str:
     from hydra.errors import InstantiationException, OverrideParseException  # waits for Hydra
 
     if isinstance(error, InstantiationException):

@@ -13,6 +13,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, List, Optional, get_type_hints  # noqa: UP035 (the types that the configuration uses)
 
+from lt_lightning.config.aliases import stored_override
 from lt_lightning.config.typed_paths import typed_path
 
 _OVERRIDE = re.compile(r"(\+{0,2})([A-Za-z_][A-Za-z0-9_./@-]*)=(.*)", re.DOTALL)
@@ -42,6 +43,7 @@ def quote_arguments(arguments: Sequence[str]) -> list[str]:
 
 def quote(argument: str, *, in_sweep: bool = False) -> str:
     """Return one override as Hydra reads it; see `quote_arguments`."""
+    argument = stored_override(argument)
     match = _OVERRIDE.fullmatch(argument)
     if match is None or match[2] == "resume":
         return argument

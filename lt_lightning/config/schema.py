@@ -149,6 +149,7 @@ class Config:
 
     name: str = MISSING
     seed: int = limited(MISSING, least=0, most=2**32 - 1)
+    seed_order: Optional[int] = limited(None, least=0, most=2**32 - 1)  # typed seed.order, see `config.aliases`
     test_on: TestOn = MISSING
     metric: Optional[str] = None
     metric_mode: Optional[str] = None
@@ -165,6 +166,11 @@ class Config:
     branch: BranchConfig = field(default_factory=BranchConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+    @property
+    def order_seed(self) -> int:
+        """Return the seed of data order and dropout."""
+        return self.seed if self.seed_order is None else self.seed_order
 
 
 def register_schema() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lt_lightning.config.aliases import typed_names
 from lt_lightning.config.choice import CHOICES, Custom, find_faults, keys_of
 from lt_lightning.config.messages import explain
 from lt_lightning.config.models import CustomModel
@@ -43,7 +44,9 @@ def read_config(composed: DictConfig) -> Config:
             node = settings[group] if group in CHOICES else None
             # `+key=value` adds keys that the types do not have.
             if key not in _fields(OmegaConf.get_type(node)) if node is not None else name not in setting_names():
-                raise SettingError(no_such_setting(name, OmegaConf.get_type(node) if node is not None else None))
+                raise SettingError(
+                    typed_names(no_such_setting(name, OmegaConf.get_type(node) if node is not None else None))
+                )
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), settings))
     except OmegaConfBaseException as error:
         raise SettingError(explain(error)) from error
@@ -52,7 +55,7 @@ def read_config(composed: DictConfig) -> Config:
         if chosen:
             setattr(config, group, chosen)
     for fault in chain(find_faults(config), broken_rules(config)):
-        raise SettingError(fault)
+        raise SettingError(typed_names(fault))
     if isinstance(config.data, CustomData):
         config.optimizer = config.scheduler = config.embedding = None  # its LightningModule makes its own
     elif config.trainer.use_distributed_sampler is None:

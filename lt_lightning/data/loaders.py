@@ -90,6 +90,7 @@ class RoundData(pl.LightningDataModule):
         words_found: the number of words with a vector, or None.
         round: the round that the training loader shuffles for; set it before each fit.
         epoch: the first epoch of the next fit; not 0 in a resumed round.
+        order_seed: the seed of the training loader's shuffling.
     """
 
     tokenizer: Tokenizer
@@ -97,10 +98,10 @@ class RoundData(pl.LightningDataModule):
     vectors: Float[Tensor, "words dim"] | None = None
     words_found: int | None = None
 
-    def __init__(self, data: DataConfig, seed: int) -> None:
+    def __init__(self, data: DataConfig, order_seed: int) -> None:
         super().__init__()
         self._config = data
-        self._seed = seed
+        self.order_seed = order_seed
         self.round = self.epoch = 0
 
     @property
@@ -113,8 +114,8 @@ class RoundData(pl.LightningDataModule):
         raise NotImplementedError
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Return a loader of the training part, shuffled by `(seed, round, epoch)`."""
-        shuffle = (self._seed, self.round)
+        """Return a loader of the training part, shuffled by `(order_seed, round, epoch)`."""
+        shuffle = (self.order_seed, self.round)
         return load_batches(self.part("train"), self._config, self.trainer, shuffle, self.epoch)
 
     def val_dataloader(self) -> DataLoader[Any]:

@@ -35,12 +35,21 @@ class TextDataModule(RoundData):
         corpus: the texts.
         texts: the ids of each part: `train`, `valid`, `test`.
 
+    Args:
+        corpus: the texts.
+        data: the `data` group.
+        embedding: the `embedding` group.
+        seed: draws the training and validation rows.
+        order_seed: shuffles the training rows; `seed` if it is None.
+
     Raises:
         SettingError: the corpus is too small to split, or the vectors cannot be read.
     """
 
-    def __init__(self, corpus: Corpus, data: TextConfig, embedding: EmbeddingConfig, seed: int) -> None:
-        super().__init__(data, seed)
+    def __init__(
+        self, corpus: Corpus, data: TextConfig, embedding: EmbeddingConfig, seed: int, order_seed: int | None = None
+    ) -> None:
+        super().__init__(data, seed if order_seed is None else order_seed)
         self.corpus = corpus
         cache = cache_folder()
         splits = corpus.splits

@@ -19,19 +19,20 @@ from lt_lightning.lottery import derive_seed
 class OwnData:
     """The facts about a LightningDataModule that a run records, and seeds for its training loaders.
 
-    A loader's shuffling depends on seed, round and epoch alone, so that a resumed round gives the same batches: global
-    generators and those of the loaders are seeded before each epoch's first batch is drawn.
+    A loader's shuffling depends on `order_seed`, round and epoch alone, so that a resumed round gives the same batches:
+    global generators and those of the loaders are seeded before each epoch's first batch is drawn.
 
     Args:
         module: the LightningDataModule. Its attributes `rows` (part to number), `class_names` and `words` are recorded,
             if it has them.
         corpus: its description.
-        seed: the run's seed.
+        order_seed: the seed of the order of batches.
 
     Attributes:
         loaders: the LightningDataModule.
         round: the round that the training loader shuffles for; set it before each fit.
         epoch: the first epoch of the next fit; not 0 in a resumed round, whose Trainer counts on only later.
+        order_seed: the seed of the order of batches.
     """
 
     words: Sequence[str] = ()
@@ -39,12 +40,12 @@ class OwnData:
     vectors = None
     tokenizer = None
 
-    def __init__(self, module: pl.LightningDataModule, corpus: OwnCorpus, seed: int) -> None:
+    def __init__(self, module: pl.LightningDataModule, corpus: OwnCorpus, order_seed: int) -> None:
         self.loaders = module
         class_names = _strings(getattr(module, "class_names", None))
         self.corpus = OwnCorpus(corpus.name, corpus.source, corpus.fingerprints, class_names)
         self.round = self.epoch = 0
-        self._seed = seed
+        self.order_seed = order_seed
         self._generators: list[torch.Generator] = []
         self._seeded: tuple[int, int] | None = None
         make = module.train_dataloader
@@ -72,10 +73,10 @@ class OwnData:
 
     def _seed_all(self, epoch: int, *, loaders: bool = True) -> None:
         # The first epoch's loader has drawn a number by the time that the epoch starts: its own generator goes on.
-        seed = derive_seed(self._seed, "round", self.round, "batches", epoch)
+        seed = derive_seed(self.order_seed, "round", self.round, "batches", epoch)
         pl.seed_everything(seed, verbose=False)
         # Lightning's DistributedSampler takes it for all epochs, and it must be the same in every process.
-        os.environ["PL_GLOBAL_SEED"] = str(derive_seed(self._seed, "round", self.round, "sampler"))
+        os.environ["PL_GLOBAL_SEED"] = str(derive_seed(self.order_seed, "round", self.round, "sampler"))
         for generator in self._generators if loaders else ():
             generator.manual_seed(seed)
         self._seeded = (self.round, epoch)

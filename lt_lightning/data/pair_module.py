@@ -40,6 +40,12 @@ class PairBatch(NamedTuple):
     global_rows: int
     global_letters: int
 
+    def row(self, row: int, processes: int = 1) -> PairBatch:
+        """Return the batch in which each of the processes has the one pair `row`."""
+        one, letters = slice(row, row + 1), int(self.target_lengths[row])
+        sources, targets = (self.sources[one], self.source_lengths[one]), (self.targets[one], self.target_lengths[one])
+        return PairBatch(*sources, *targets, processes, letters * processes)
+
 
 class BatchedPairs(Dataset[PairBatch]):
     """Encoded pairs as a dataset of batches: `pairs[share]` is a batch."""
@@ -86,8 +92,8 @@ class PairDataModule(RoundData):
         pairs: the ids of each part: `train`, `valid`, `test`.
     """
 
-    def __init__(self, corpus: PairCorpus, data: DataConfig, seed: int) -> None:
-        super().__init__(data, seed)
+    def __init__(self, corpus: PairCorpus, data: DataConfig, order_seed: int) -> None:
+        super().__init__(data, order_seed)
         self.corpus = corpus
         self.words = list(corpus.alphabet)
         self.tokenizer = Tokenizer(models.WordLevel({letter: number for number, letter in enumerate(self.words)}))

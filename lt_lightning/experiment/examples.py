@@ -13,7 +13,7 @@ from lt_lightning.config.models import CharLM, ModelChoice
 from lt_lightning.data.tokenizer import SPECIAL_WORDS
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.measuring import History
-from lt_lightning.experiment.progress import RoundsDisplay
+from lt_lightning.experiment.progress import FitDisplay
 from lt_lightning.experiment.subject import Subject
 from lt_lightning.models.tasks import DataModule
 from lt_lightning.runs.formatting import loss
@@ -52,9 +52,7 @@ class SpellingCallback(Checkpoint):
     Put it after `history`, which holds the loss: both are Checkpoints, and run after the module's own hooks.
     """
 
-    def __init__(
-        self, display: RoundsDisplay, history: History, examples: Callable[[], Sequence[ExampleRecord]]
-    ) -> None:
+    def __init__(self, display: FitDisplay, history: History, examples: Callable[[], Sequence[ExampleRecord]]) -> None:
         self._display = display
         self._history = history
         self._examples = examples

@@ -30,7 +30,7 @@ from lt_lightning.experiment.subject import build_subject, load_data
 from lt_lightning.experiment.summary import describe, summarize
 from lt_lightning.experiment.trainer import find_environment
 from lt_lightning.experiment.transfer.starting import find_start
-from lt_lightning.lottery import derive_seed
+from lt_lightning.lottery import LayerCollapseWarning, derive_seed
 from lt_lightning.report.run import draw_report
 from lt_lightning.runs.description import Description, now, write_description
 from lt_lightning.runs.records import Record
@@ -78,7 +78,7 @@ def run_experiment(
     data = load_data(config, corpus)
     pl.seed_everything(derive_seed(config.seed, "network"), verbose=False)
     subject = build_subject(config, data)
-    _hush(deals_rows=subject.judged is None)
+    hush(deals_rows=subject.judged is None)
     check_prompt(config.model, data)
     played: list[PlayedRound] = list(find_standing(run).rounds) if resuming else []
     # Once round 0 is over, the run's own tickets have all that is needed.
@@ -127,6 +127,9 @@ def run_experiment(
                     plan.finish(round)
                     _drop_tickets(run, config, played, description)
             display.show_round(played[-1].record)
+            if played[-1].record.collapsed:
+                dead = ", ".join(one.parameter for one in played[-1].layers if not one.alive and len(one.shape) > 1)
+                display.say(f"  layer collapse: no entry of {dead} is alive, so that nothing passes through")
             if subject.task.shows_rounds:
                 display.say("\n".join(f"  sample: {one.given}{one.answer}" for one in played[-1].examples))
     if is_writer:
@@ -149,7 +152,7 @@ def _compared(played: Sequence[PlayedRound], description: Description) -> list[R
     return [*([] if branch is None else [branch.full]), *(one.record for one in played)]
 
 
-def _hush(*, deals_rows: bool) -> None:
+def hush(*, deals_rows: bool) -> None:
     """Silence Lightning's advice that does not apply; with `deals_rows`, this package deals rows among processes."""
     advice = [
         ".*LeafSpec.* is deprecated.*",  # between Lightning and torch
@@ -163,3 +166,4 @@ def _hush(*, deals_rows: bool) -> None:
         ]
     for one in advice:
         warnings.filterwarnings("ignore", message=one)
+    warnings.filterwarnings("ignore", category=LayerCollapseWarning)  # a line of the round says it

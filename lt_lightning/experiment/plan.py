@@ -24,7 +24,7 @@ from lt_lightning.experiment.exhaustion import check_rounds
 from lt_lightning.experiment.resume.restore import take_up
 from lt_lightning.experiment.subject import Subject
 from lt_lightning.experiment.trainer import make_trainer
-from lt_lightning.lottery import LotteryError, Settings, Start, prunable_parameters
+from lt_lightning.lottery import LotteryError, Mask, Settings, Start, prunable_parameters
 from lt_lightning.runs.branch import Branch, read_branch, write_branch
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.rounds import PlayedRound
@@ -83,8 +83,8 @@ class LotteryPlan:
     def prepare(self, played: Sequence[PlayedRound]) -> None:
         """Restore the network and the lottery as they were after these rounds, and check how far later rounds prune."""
         take_up(self._run, played, self._network, self._pruning)
-        counts = _alive(self._network, self._settings, self._pruning, self._start)
-        check_rounds(counts, self._settings, first=max(1, len(played)), rounds=self.rounds[-1])
+        mask = _mask(self._network, self._settings, self._pruning, self._start)
+        check_rounds(mask, self._settings, first=max(1, len(played)), rounds=self.rounds[-1])
 
     def write(self) -> None:
         """Remove the record of a branch that a start in this directory left before it began."""
@@ -102,13 +102,12 @@ class LotteryPlan:
         """Do nothing."""
 
 
-def _alive(network: nn.Module, settings: Settings, pruning: PruningCallback, start: Start | None) -> list[int]:
-    """Return the number of living entries of each prunable parameter before the next round prunes."""
+def _mask(network: nn.Module, settings: Settings, pruning: PruningCallback, start: Start | None) -> Mask:
+    """Return the mask before the next round prunes."""
     if pruning.round >= 0:
-        return list(pruning.mask.counts.values())
-    masks = {} if start is None else start.mask
-    params = prunable_parameters(network, settings.include, settings.exclude)
-    return [int(masks[name].count_nonzero()) if name in masks else param.numel() for name, param in params.items()]
+        return pruning.mask
+    whole = Mask.ones(prunable_parameters(network, settings.include, settings.exclude))
+    return whole if start is None else Mask({**whole, **start.mask})
 
 
 class BranchPlan:

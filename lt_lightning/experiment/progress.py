@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import pytorch_lightning as pl
 from rich.console import Console
@@ -41,6 +41,33 @@ class Screen(Console):
     def on_broken_pipe(self) -> None:
         """Raise a BrokenPipeError."""
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+class FitDisplay(Protocol):
+    """Shows how far a fit is, and prints lines."""
+
+    def show_progress(self, round: int, epoch: int, done: float) -> None:
+        """Show that a share `done`, in [0, 1], of a round is over; `epoch` counts from 1."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Print and log lines."""
+        ...
+
+
+def make_bar(console: Console) -> Progress:
+    """Return a progress bar, hidden unless the console is a terminal; its tasks have the field `left`."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[left]}"),
+        console=console,
+        refresh_per_second=1 / REFRESH_SECONDS,
+        transient=True,
+        disable=not console.is_terminal,
+        expand=True,
+    )
 
 
 class NotebookLine:
@@ -83,17 +110,7 @@ class RoundsDisplay:
         self._title, self._rounds, self._epochs = title, rounds, epochs
         self._plan = plan or Plan()
         self._numbers = self._plan.until(rounds)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[left]}"),
-            console=self.console,
-            refresh_per_second=1 / REFRESH_SECONDS,
-            transient=True,
-            disable=not self.console.is_terminal,
-            expand=True,
-        )
+        self._progress = make_bar(self.console)
         self._has_table = self.console.is_terminal or self.console.is_jupyter
         self._notebook: NotebookLine | None = None
         self._task = self._progress.add_task(self._label(self._numbers[0], 0), total=float(len(self._numbers)), left="")
@@ -197,9 +214,9 @@ class RoundsDisplay:
 
 @only_its_own_hooks
 class ProgressCallback(pl.Callback):
-    """Show the progress of a round's fit in a `RoundsDisplay`."""
+    """Show the progress of a round's fit."""
 
-    def __init__(self, display: RoundsDisplay, round: int) -> None:
+    def __init__(self, display: FitDisplay, round: int) -> None:
         self._display = display
         self._round = round
         self._shown = 0.0

@@ -84,7 +84,7 @@ def load_data(config: Config, corpus: Corpus | PairCorpus | OwnCorpus) -> DataMo
     if isinstance(corpus, OwnCorpus):
         assert isinstance(config.data, CustomData)
         pl.seed_everything(config.seed, verbose=False)
-        return OwnData(build_own(config.data, pl.LightningDataModule), corpus, config.seed)
+        return OwnData(build_own(config.data, pl.LightningDataModule), corpus, config.order_seed)
     if isinstance(corpus, PairCorpus):
-        return PairDataModule(corpus, config.data, config.seed)
-    return TextDataModule(corpus, config.data, config.embedding, config.seed)
+        return PairDataModule(corpus, config.data, config.order_seed)
+    return TextDataModule(corpus, config.data, config.embedding, config.seed, config.order_seed)

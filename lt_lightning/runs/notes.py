@@ -1,4 +1,4 @@
-"""Sentences about a run that several programs print: the ticket that it started from, and partly measured numbers.
+"""Sentences about a run that several programs print: how it prunes, its ticket, and partly measured numbers.
 
 With `trainer.limit_test_batches`, numbers are of some rows of a part alone. Batches are tested from short rows to long
 ones: a limit keeps the shortest, which are no fair sample.
@@ -10,10 +10,34 @@ from collections.abc import Sequence
 
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.formatting import count, name_rounds, percent, say
-from lt_lightning.runs.recorded import Origin
+from lt_lightning.runs.recorded import Origin, RecordedPruning
 
 _LIMITS = {"test": "limit_test_batches", "valid": "limit_val_batches"}
 _WEIGHTS = {"first": "the first weights of its run", "trained": "its trained weights", "own": "new weights"}
+
+
+def pruning_line(pruning: RecordedPruning) -> str:
+    """Return when and how much a run prunes.
+
+    >>> pruning_line(RecordedPruning(rounds=6, amount=0.5)), pruning_line(RecordedPruning(rounds=2, amount=[0.5, 0.2]))
+    ('6 rounds of pruning by 0.5', '2 rounds of pruning by 0.5, 0.2')
+    >>> pruning_line(RecordedPruning(rounds=0, schedule="rigl", density=0.05, pattern="2:4"))
+    'one round at a density of 0.05 (rigl), pattern 2:4'
+    """
+    if pruning.is_single:
+        density = "the density of the pattern" if pruning.density is None else f"a density of {pruning.density:g}"
+        parts = [f"one round at {density} ({say(pruning.schedule)})"]
+    else:
+        rounds = pruning.rounds
+        amounts = pruning.amount if isinstance(pruning.amount, (list, tuple)) else [pruning.amount]
+        shown = ", ".join(f"{one:g}" if isinstance(one, (int, float)) else say(one) for one in amounts)
+        whole = " of all entries" if pruning.amount_of == "all" else ""
+        parts = [f"{count(rounds)} round{'' if rounds == 1 else 's'} of pruning by {shown}{whole}"]
+    if pruning.pattern not in (None, "unstructured"):
+        parts.append(f"pattern {say(pruning.pattern)}")
+    if pruning.mask not in (None, "pruned"):
+        parts.append(f"mask {say(pruning.mask)}")
+    return ", ".join(parts)
 
 
 def ticket_title(corpus: str | None, number: int | None) -> str:

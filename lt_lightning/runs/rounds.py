@@ -18,16 +18,9 @@ from typing import Any
 
 from lt_lightning.errors import SettingError
 from lt_lightning.runs.branch import read_plan
+from lt_lightning.runs.csv_files import render_records, write_records
 from lt_lightning.runs.masks import Masks, check_inside, read_masks
-from lt_lightning.runs.records import (
-    ConfusionRecord,
-    EpochRecord,
-    ExampleRecord,
-    LayerRecord,
-    Record,
-    render_records,
-    write_records,
-)
+from lt_lightning.runs.records import ConfusionRecord, EpochRecord, ExampleRecord, LayerRecord, MaskRecord, Record
 from lt_lightning.storage.atomic import read_regular, write_whole
 from lt_lightning.storage.lock import STATE
 from lt_lightning.storage.sealed import read_seal
@@ -39,8 +32,8 @@ _LARGEST = 2**28
 
 _TABLES: Mapping[str, type[Any]] = MappingProxyType(
     {
-        "results": Record, "layers": LayerRecord, "epochs": EpochRecord, "confusion": ConfusionRecord,
-        "examples": ExampleRecord,
+        "results": Record, "layers": LayerRecord, "epochs": EpochRecord, "masks": MaskRecord,
+        "confusion": ConfusionRecord, "examples": ExampleRecord,
     }
 )  # fmt: skip
 
@@ -55,6 +48,7 @@ class PlayedRound:
         ticket: the seal of its ticket.
         rewind: the seal of the weights that later rounds rewind to, if any.
         settings: `config` and the corpus's `fingerprint`, as in `run.json`; None in older records.
+        masks: its rows of `masks.csv`, which older records lack.
     """
 
     results: tuple[Record]
@@ -65,6 +59,7 @@ class PlayedRound:
     ticket: str
     rewind: str | None
     settings: Mapping[str, Any] | None = None
+    masks: tuple[MaskRecord, ...] = ()
 
     @property
     def record(self) -> Record:
@@ -275,7 +270,8 @@ def read_round(path: Path, number: int) -> PlayedRound:
         del content["sha256"]
         if seal_json(content) != text or (content["format"], content["version"]) != (_FORMAT, _VERSION):
             raise ValueError
-        rows = {name: tuple(map(_maker(kind), content[name])) for name, kind in _TABLES.items()}
+        given = {"masks": (), **content}
+        rows = {name: tuple(map(_maker(kind), given[name])) for name, kind in _TABLES.items()}
         settings = content.get("settings")
         if not isinstance(settings, (dict, type(None))):
             raise ValueError

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lt_lightning.config.aliases import typed_names
 from lt_lightning.config.quoting import quoted
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.folders import NAME_KEY, SUBDIR
@@ -162,13 +163,13 @@ def _check_jobs(sweep: Path, before: Sequence[str], now: Sequence[str]) -> None:
             continue
         if not is_free(key):
             raise SettingError(
-                f"{key}: the sweep {sweep} resumes with the settings that it began with; leave it out, or start "
-                "another sweep"
+                f"{typed_names(key)}: the sweep {sweep} resumes with the settings that it began with; leave it out, or "
+                "start another sweep"
             )
         if _is_swept(argument) or _is_swept(then.get(key, "")):
             raise SettingError(
-                f"{key}: the sweep {sweep} resumes with the jobs that it began with; give a value that is the same in "
-                "all of them, or start another sweep"
+                f"{typed_names(key)}: the sweep {sweep} resumes with the jobs that it began with; give a value that is "
+                "the same in all of them, or start another sweep"
             )
 
 

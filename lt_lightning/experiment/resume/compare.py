@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lt_lightning.config.aliases import typed_names
 from lt_lightning.config.choice import values_of
 from lt_lightning.config.messages import describe_error
 from lt_lightning.errors import ResumableError, SettingError
@@ -204,7 +205,7 @@ def _differences(before: Any, now: Mapping[str, Any]) -> list[str]:
         # It may have moved: in round 0 its seal must agree, see `restore`; afterwards it is not read.
         then[_TICKET] = now[_TICKET]
     return [
-        f"{key} was {show_setting(then.get(key))}, not {show_setting(now.get(key))}"
+        f"{typed_names(key)} was {show_setting(then.get(key))}, not {show_setting(now.get(key))}"
         for key in dict.fromkeys([*now, *then])
         if then.get(key) != now.get(key) and not is_free(key)
     ]

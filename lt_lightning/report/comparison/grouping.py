@@ -23,8 +23,8 @@ BRANCH = "branch"
 _SAME_EXPERIMENT = frozenset(
     {
         "branch.of", "branch.rounds",
-        "seed", "name", "metric", "metric_mode", "pruning.rounds", "tickets.keep", "data.path", "data.delimiter",
-        "data.hub_config", "data.test_fraction", "data.num_workers", "data.kind",
+        "seed", "seed_order", "name", "metric", "metric_mode", "pruning.rounds", "tickets.keep", "data.path",
+        "data.delimiter", "data.hub_config", "data.test_fraction", "data.num_workers", "data.kind",
         "model.prompt", "model.temperature", "model.sample_length",
         *(
             f"trainer.{key}"
@@ -47,7 +47,7 @@ _MUST_AGREE = ("task", "metric", "corpus.name", "corpus.class_names", "corpus.fi
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in their seed alone.
+    """Runs that differ in their seeds alone.
 
     Attributes:
         label: the name that tells it from the other groups, e.g. `rewind init`.
