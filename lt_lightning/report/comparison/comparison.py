@@ -153,7 +153,12 @@ def full_networks(groups: Sequence[Group]) -> Estimate:
 
 
 def paired(first: Group, second: Group) -> tuple[Difference, ...]:
-    """Return the first's values minus the second's, seed by seed, at each density that both have trained."""
+    """Return the first's values minus the second's, seed by seed, at each density that both have trained.
+
+    A branch counts for the seed of its trunk; several branches of one trunk, such as of other data orders, count once,
+    by their mean.
+    """
+    trunks = _trunk_seeds(first, second)
     ours, theirs, name = curve(first), curve(second), f"test_{first.metric.key}"
     differences, own = [], [point for point in theirs if point.is_own]
     for point in [one for one in ours if one.is_own] if own else []:
@@ -163,6 +168,9 @@ def paired(first: Group, second: Group) -> tuple[Difference, ...]:
         of_first, of_second = (
             group.rounds[group.rounds["place"] == at.place] for group, at in ((first, point), (second, near))
         )
+        if trunks:
+            of_second = of_second.assign(seed=of_second["seed"].map(trunks))
+            of_second = of_second.groupby("seed", as_index=False)[name].mean()
         both = of_first.merge(of_second, on="seed")
         values = estimate(both[f"{name}_x"] - both[f"{name}_y"])
         if values.n:
@@ -212,8 +220,17 @@ def _pair_label(first: Group, second: Group) -> str | None:
 
 def _is_trunk(first: Group, second: Group) -> bool:
     """Return whether the runs of the second group are branches of runs of the first."""
-    trunks = [run.records[0] for run in first.runs if run.description.branch is None]
-    return second.is_branch and any(run.full in trunks for run in second.runs)
+    return bool(_trunk_seeds(first, second))
+
+
+def _trunk_seeds(first: Group, second: Group) -> dict[str, str]:
+    """Return the seeds of the trunks in the first group by those of their branches in the second."""
+    trunks = {repr(run.records[0]): seed for seed, run in zip(first.seeds, first.runs, strict=True)}
+    if first.is_branch or not second.is_branch:
+        return {}
+    # A record has the round's duration, so that those of two runs differ.
+    found = {seed: trunks.get(repr(run.full)) for seed, run in zip(second.seeds, second.runs, strict=True)}
+    return {seed: trunk for seed, trunk in found.items() if trunk is not None}
 
 
 def _rewind(group: Group) -> str:
