@@ -46,13 +46,17 @@ def rows(run: Path, name: str, kind, rounds=(1, 2)):
 @pytest.mark.parametrize(
     "settings",
     [
-        ("pruning.rewind=init",),
-        ("pruning.rewind=epoch:1", "model=cnn", "trainer.precision=64-true"),
-        ("pruning.rewind=last", "pruning.scope=global", "scheduler=cosine"),
-        ("pruning.rewind=random", "optimizer=sgd", "test_on=best"),
-        ("pruning.rewind=shuffle", "early_stopping.patience=1"),
+        pytest.param(("pruning.rewind=init", "scheduler=cosine"), id="init"),
+        *(
+            pytest.param(settings, id=settings[0].partition("=")[2], marks=pytest.mark.slow)
+            for settings in (
+                ("pruning.rewind=epoch:1", "model=cnn", "trainer.precision=64-true"),
+                ("pruning.rewind=last", "pruning.scope=global"),
+                ("pruning.rewind=random", "optimizer=sgd", "test_on=best"),
+                ("pruning.rewind=shuffle", "early_stopping.patience=1"),
+            )
+        ),
     ],
-    ids=lambda settings: settings[0].partition("=")[2],
 )
 def test_a_branch_with_its_trunks_settings_has_its_trunks_numbers(play_small, branch, tmp_path, settings):
     trunk = play_small(tmp_path / "trunk", *TRUNK, *settings)
@@ -96,7 +100,7 @@ def test_the_trunk_is_only_read(trunk, branch):
     assert files() == before
 
 
-@pytest.mark.parametrize("kind", ["shuffle", "random", "invert"])
+@pytest.mark.parametrize("kind", ["shuffle", pytest.param("random", marks=pytest.mark.slow), "invert"])
 def test_a_control_mask_has_the_counts_of_the_ticket_and_other_places(trunk, branch, starts, kind):
     run = branch(trunk, f"pruning.mask={kind}")
     first = read_rewind_weights(trunk)
@@ -121,6 +125,7 @@ def test_with_none_a_round_begins_with_the_tickets_trained_weights(trunk, branch
         assert equal(begun, dict(ticket(trunk, number).weights))
 
 
+@pytest.mark.slow
 def test_with_last_a_round_begins_with_the_weights_of_round_0_times_its_mask(trunk, branch, starts):
     branch(trunk, "pruning.rewind=last")
     for begun, number in zip(starts, (1, 2), strict=True):
@@ -155,6 +160,7 @@ def test_what_is_kept_stays_as_the_ticket_has_trained_it(trunk, branch, starts):
         assert torch.equal(begun, source[name] * trained.mask[name])
 
 
+@pytest.mark.slow
 def test_round_0_trains_the_whole_network_again(trunk, branch, starts):
     same = branch(trunk, "branch.rounds=[0,2]")
     assert results(same, (0, 2)) == results(trunk, (0, 2))
@@ -165,6 +171,7 @@ def test_round_0_trains_the_whole_network_again(trunk, branch, starts):
     assert found.record(0) != found.full == read_run(trunk).records[0]
 
 
+@pytest.mark.slow
 def test_other_settings_train_the_same_ticket_otherwise(trunk, branch, starts):
     masks = {}
     for setting in ("optimizer.lr=0.001", "trainer.max_epochs=1", "optimizer=sgd", "seed_order=1"):
@@ -175,12 +182,14 @@ def test_other_settings_train_the_same_ticket_otherwise(trunk, branch, starts):
     assert all(mask == ticket(trunk, 2).mask for mask in masks.values())
 
 
+@pytest.mark.slow
 def test_all_pruned_rounds_with_tickets_are_trained_without_a_choice(trunk, branch, tmp_path):
     fewer = shutil.copytree(trunk, tmp_path / "fewer")
     ticket_path(fewer, 1).unlink()
     assert [row.round for row in results(branch(fewer), range(9))] == [2]
 
 
+@pytest.mark.slow
 def test_a_branch_of_a_pruned_network_begins_with_its_mask(play_small, branch, tmp_path, starts):
     once = ("pruning.schedule=at_init", "pruning.density=0.3")
     trunk = play_small(tmp_path / "trunk", *TRUNK, *once)
