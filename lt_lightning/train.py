@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lt_lightning.config.typed_paths import typed_in
 from lt_lightning.errors import ResumableError, SettingError
+from lt_lightning.experiment.branch.trunk import read_trunk
 from lt_lightning.experiment.hydra_main import fail, hide_progress_bars_in_pipes, keeps_tracebacks, run_hydra
 from lt_lightning.experiment.resume.compare import describe_stop, how_to_go_on, near
 from lt_lightning.experiment.start_run import filled_in, find_launch, goes_on, start_run
@@ -54,7 +55,9 @@ def task(composed: DictConfig) -> None:
         }
         job = Job(config, run, filled_in(hydra.overrides.task), logs)
         if (in_sweep or config.resume is not None) and not goes_on(job):
-            read_ticket(config)  # refuse at once; `prepare_run` does so for a single new run
+            # Refuse at once; `prepare_run` does so for a single new run.
+            read_ticket(config)
+            read_trunk(config)
         start_run(job, launch)
     except BaseException as error:
         if (stopped := interruption(error)) is not None:

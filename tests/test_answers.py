@@ -12,7 +12,8 @@ import pytest
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
 from lt_lightning.models.ngram import fit_ngram
-from lt_lightning.runs.records import EpochRecord, ExampleRecord, read_records
+from lt_lightning.runs.csv_files import read_records
+from lt_lightning.runs.records import EpochRecord, ExampleRecord
 
 Play = Callable[..., Path]
 LM = ["+experiment=char_lm", "model.hidden=8", "embedding.dim=4", "trainer.max_epochs=1", "pruning.rounds=0"]

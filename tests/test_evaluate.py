@@ -18,10 +18,11 @@ from lt_lightning.export import __main__ as export
 from lt_lightning.report import facts
 from lt_lightning.report.pages import Picture
 from lt_lightning.report.run_page import render_page
+from lt_lightning.runs.csv_files import read_records
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.reading import read_run
-from lt_lightning.runs.records import ConfusionRecord, Record, read_records
+from lt_lightning.runs.records import ConfusionRecord, Record
 from trials.kills import write_corpus
 
 LAST = 2

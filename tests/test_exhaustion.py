@@ -12,7 +12,8 @@ import torch
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.exhaustion import check_round, check_rounds
 from lt_lightning.lottery import LotteryError, Mask, Settings, prune
-from lt_lightning.runs.records import Record, read_records
+from lt_lightning.runs.csv_files import read_records
+from lt_lightning.runs.records import Record
 from lt_lightning.runs.round_ticket import RoundTicket, read_rewind_weights, write_rewind_weights
 from lt_lightning.runs.rounds import PlayedRound, find_standing, ticket_path, write_round
 
@@ -30,29 +31,40 @@ def possible_rounds(sizes: Sequence[int], settings: Settings) -> int:
     scores = {str(size): torch.rand(size, generator=generator) for size in sizes}
     mask, rounds = Mask.ones(scores), 0
     while True:
-        pruned = prune(scores, mask, settings.amount, scope=settings.scope)
+        pruned = prune(scores, mask, settings.amount, scope=settings.scope, amount_of=settings.amount_of or "alive")
         if pruned.alive in (0, mask.alive):
             return rounds
         mask, rounds = pruned, rounds + 1
 
 
+def whole(sizes: Sequence[int]) -> Mask:
+    return Mask.ones({str(size): torch.empty(size) for size in sizes})
+
+
 @pytest.mark.parametrize("scope", ["layerwise", "global"])
+@pytest.mark.parametrize("amount_of", ["alive", "all"])
 @pytest.mark.parametrize("amount", [0.1, 0.2, 0.5, 0.9, 0.9999])
 @pytest.mark.parametrize("sizes", [(1000, 30, 4), (7, 3), (1,), (2, 1)])
-def test_as_many_rounds_are_possible_as_prune_and_leave_something(sizes, amount, scope):
-    settings = Settings(amount=amount, scope=scope)
+def test_as_many_rounds_are_possible_as_prune_and_leave_something(sizes, amount, amount_of, scope):
+    settings = Settings(amount=amount, amount_of=amount_of, scope=scope)
     possible = possible_rounds(sizes, settings)
-    check_rounds(sizes, settings, first=1, rounds=possible)
+    check_rounds(whole(sizes), settings, first=1, rounds=possible)
     with pytest.raises(
         SettingError, match=rf"in round {possible + 1};|round {possible + 1} would prune nothing"
     ) as said:
-        check_rounds(sizes, settings, first=1, rounds=possible + 50)
+        check_rounds(whole(sizes), settings, first=1, rounds=possible + 50)
     assert f"pruning.rounds={possible} at most" in str(said.value)
+
+
+def test_a_list_has_a_share_for_each_round() -> None:
+    check_rounds(whole([100]), Settings(amount=[0.5, 0.2]), first=1, rounds=2)
+    with pytest.raises(SettingError, match=r"^pruning\.amount: 2 shares are given for 3 rounds; .*pruning\.rounds=2"):
+        check_rounds(whole([100]), Settings(amount=[0.5, 0.2]), first=1, rounds=3)
 
 
 def test_a_share_keeps_its_digits_in_the_message() -> None:
     with pytest.raises(SettingError, match=r"^pruning\.amount: 0\.999999 would leave none of 320,000 parameters alive"):
-        check_rounds([320_000], Settings(amount=0.999999), first=1, rounds=1)
+        check_rounds(whole([320_000]), Settings(amount=0.999999), first=1, rounds=1)
 
 
 @pytest.mark.parametrize(("setting", "said"), [

@@ -23,7 +23,8 @@ from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.experiment import run_experiment
 from lt_lightning.experiment.trainer import Unprofiled, make_trainer
-from lt_lightning.runs.records import ConfusionRecord, EpochRecord, LayerRecord, Record, read_records
+from lt_lightning.runs.csv_files import read_records
+from lt_lightning.runs.records import ConfusionRecord, EpochRecord, LayerRecord, Record
 from lt_lightning.runs.round_ticket import RoundTicket
 from trials.kills import THEMES, write_corpus
 

@@ -21,7 +21,8 @@ from lt_lightning.export.__main__ import main
 from lt_lightning.lottery import derive_seed
 from lt_lightning.models import build_learner
 from lt_lightning.predict import main as predict
-from lt_lightning.runs.records import Record, read_records
+from lt_lightning.runs.csv_files import read_records
+from lt_lightning.runs.records import Record
 from lt_lightning.runs.round_ticket import RoundTicket, read_rewind_weights
 from lt_lightning.runs.rounds import ticket_path
 from lt_lightning.tickets.file import Packed

@@ -13,7 +13,8 @@ from lt_lightning.config.schema import Config
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.experiment.experiment import load_data
 from lt_lightning.models import build_learner
-from lt_lightning.runs.records import EpochRecord, Record, read_records
+from lt_lightning.runs.csv_files import read_records
+from lt_lightning.runs.records import EpochRecord, Record
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.runs.rounds import ticket_path
 from trials.kills import SMALL, outcome

@@ -19,7 +19,8 @@ from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.experiment import run_experiment
 from lt_lightning.experiment.start_run import find_launch
-from lt_lightning.runs.records import Record, read_records
+from lt_lightning.runs.csv_files import read_records
+from lt_lightning.runs.records import Record
 from lt_lightning.runtime.job import Job, Launch
 from lt_lightning.runtime.launcher import supervise
 from trials.kills import outcome, write_corpus

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from lt_lightning.runs.csv_files import read_records
 from lt_lightning.runs.reading import read_description
-from lt_lightning.runs.records import EpochRecord, ExampleRecord, Record, read_records
+from lt_lightning.runs.records import EpochRecord, ExampleRecord, Record
 from lt_lightning.runs.round_ticket import RoundTicket
 
 Play = Callable[..., Path]

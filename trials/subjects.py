@@ -15,15 +15,9 @@ from lt_lightning.errors import SettingError
 from lt_lightning.experiment.round_checkpoint import find_checkpoint
 from lt_lightning.report.run import draw_run
 from lt_lightning.report.run_page import render_page
+from lt_lightning.runs.csv_files import read_records
 from lt_lightning.runs.reading import Run, read_run
-from lt_lightning.runs.records import (
-    ConfusionRecord,
-    EpochRecord,
-    ExampleRecord,
-    LayerRecord,
-    Record,
-    read_records,
-)
+from lt_lightning.runs.records import ConfusionRecord, EpochRecord, ExampleRecord, LayerRecord, Record
 from lt_lightning.runs.round_ticket import RoundTicket, read_rewind_weights
 from lt_lightning.runs.rounds import PlayedRound, read_round
 from lt_lightning.storage.sealed import read_seal

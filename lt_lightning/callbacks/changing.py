@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lt_lightning.callbacks.zeros import Hold
-from lt_lightning.lottery import Lottery, LotteryError
+from lt_lightning.lottery import LayerCollapseWarning, Lottery, LotteryError, Mask
 from lt_lightning.lottery.rounds import SourcesOf
 
 
@@ -114,6 +115,17 @@ class MaskChanges:
         if self._lottery.change_mask(self._module, step, self._timing, sums, self._sources) is not None:
             hold.renew(self._lottery.freezer(self._module), trainer)
             self._is_dense = False
+            warn_of_collapse(self._lottery.mask)
+
+
+def warn_of_collapse(mask: Mask) -> None:
+    """Warn if a tensor of two or more dimensions has no living entry."""
+    if names := mask.collapsed:
+        rank_zero_warn(
+            f"layer collapse: no entry of {', '.join(names)} is alive, so that nothing passes through; prune less, or "
+            "use scope=layerwise or erk",
+            category=LayerCollapseWarning,
+        )
 
 
 def planned_steps(trainer: pl.Trainer) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lt_lightning.callbacks.changing import MaskChanges
-from lt_lightning.callbacks.gradients import sources_for
+from lt_lightning.callbacks.losses import TrainingLosses
 from lt_lightning.callbacks.refusals import check_reachable
 from lt_lightning.callbacks.zeros import Hold
 from lt_lightning.lottery import Lottery
@@ -74,7 +73,7 @@ class HoldingCallback(pl.Callback):
             self._fit.hold.watch(trainer)
         self._freeze()
         if self._lottery.schedule.in_fit:
-            sources = partial(sources_for, trainer, pl_module)
+            sources = TrainingLosses(trainer, pl_module, self._lottery.settings.score_batches).sources
             self._fit.changes = MaskChanges(self._lottery, self.module(pl_module), trainer, sources)
             self._fit.changes.load_state_dict(self._fit.sums)
 

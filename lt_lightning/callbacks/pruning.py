@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
 from torch import Tensor, nn
 
+from lt_lightning.callbacks.changing import warn_of_collapse
 from lt_lightning.callbacks.copies import KnownTensors, StaleCopies
 from lt_lightning.callbacks.evaluations import EvaluationGuard
-from lt_lightning.callbacks.gradients import sources_for
 from lt_lightning.callbacks.holding import FitState, Hold, HoldingCallback
 from lt_lightning.callbacks.hooks import call_hook, callbacks_of
+from lt_lightning.callbacks.losses import TrainingLosses
 from lt_lightning.callbacks.refusals import (
     NoStepError,
     check_fresh,
@@ -206,6 +206,7 @@ class PruningCallback(HoldingCallback):
             _begin_rounds(trainer, pl_module, late)
         module = self.module(pl_module)
         self._lottery.continue_round(module)
+        warn_of_collapse(self.mask)
         require_own_memory(self._lottery.parameters(module), pl_module.named_parameters())
         if self._fit.is_first:
             self._lottery.observe_start(module)
@@ -327,4 +328,5 @@ def _lotteries(trainer: pl.Trainer) -> list[PruningCallback]:
 
 def _begin_rounds(trainer: pl.Trainer, pl_module: pl.LightningModule, begins: Sequence[PruningCallback]) -> None:
     lotteries = [(one._lottery, one.module(pl_module)) for one in begins]
-    begin_rounds(lotteries, partial(sources_for, trainer, pl_module))
+    batches = max((one._lottery.settings.score_batches for one in begins), default=1)
+    begin_rounds(lotteries, TrainingLosses(trainer, pl_module, batches).sources)

@@ -18,7 +18,7 @@ from lt_lightning.config.typed_paths import typed_path
 
 _OVERRIDE = re.compile(r"(\+{0,2})([A-Za-z_][A-Za-z0-9_./@-]*)=(.*)", re.DOTALL)
 _FUNCTION = re.compile(r"(choice|range|interval|glob|sort|shuffle|tag|extend_list|int|float|str|bool|json_str)\(.*\)")
-_PATHS = frozenset({"data.path", "embedding.path", "pruning.ticket", "hydra.run.dir", "hydra.sweep.dir"})
+_PATHS = frozenset({"data.path", "embedding.path", "pruning.ticket", "branch.of", "hydra.run.dir", "hydra.sweep.dir"})
 
 
 def quote_arguments(arguments: Sequence[str]) -> list[str]:

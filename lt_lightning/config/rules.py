@@ -27,8 +27,10 @@ def broken_rules(config: Config) -> Iterator[str]:
     model, trainer = config.model, config.trainer
     if {"", ".", ".."} & {*config.name.split("/")}:
         yield f"name: {config.name!r} is not the name of a folder below outputs/; give one"
-    if config.trust:  # with `resume` it is read before the configuration is composed, and is not part of it
-        yield "trust: only goes with resume=FOLDER; leave it out"
+    if (
+        config.trust
+    ):  # with `resume` or `branch.of` it is read before the configuration is composed, and is not part of it
+        yield "trust: only goes with resume=FOLDER or branch.of=RUN; leave it out"
     if isinstance(model, Recurrent | Tagger):
         if model.cell == "gru_chung" and model.backend == "torch":
             yield "model.backend: torch is without gru_chung; use model.backend=equations"
@@ -41,12 +43,32 @@ def broken_rules(config: Config) -> Iterator[str]:
         yield from _metric_rules(config)
     if config.pruning.ticket == "":
         yield NO_TICKET
+    yield from _branch_rules(config)
     if config.pruning.ticket is not None and model.packs is None:
         yield f"pruning.ticket: only classifiers of texts have tickets, not model={model.name}; leave it out"
     unscaled = trainer.gradient_clip_val and trainer.precision in (16, "16", "16-mixed", "bf16-mixed")
     if unscaled and not isinstance(config.optimizer, Custom) and config.optimizer.fused:
         yield "optimizer.fused: true does not go with clipping and mixed precision; use optimizer.fused=false"
     yield from _trainer_rules(trainer, isinstance(config.data, CustomData))
+
+
+def _branch_rules(config: Config) -> Iterator[str]:
+    """Yield what is wrong with the settings of a branch."""
+    branch, pruning = config.branch, config.pruning
+    if branch.of is None:
+        if branch.rounds is not None:
+            yield "branch.rounds: only read with branch.of=RUN; leave it out"
+        return
+    if branch.of == "":
+        yield "branch.of: empty; give the directory of the run whose tickets are trained again"
+    if branch.rounds is not None and (not branch.rounds or min(branch.rounds) < 0):
+        yield f"branch.rounds: {branch.rounds} are no rounds; give some, such as [2,4], or null for all"
+    if branch.rounds and len({*branch.rounds}) < len(branch.rounds):
+        yield f"branch.rounds: {branch.rounds} has a round twice; give each once"
+    if pruning.ticket is not None:
+        yield "pruning.ticket: not read by a branch, which starts from the tickets of branch.of; leave it out"
+    if pruning.schedule != "rounds":
+        yield f"pruning.schedule: a branch prunes nothing, so there is no use for {pruning.schedule}; leave it out"
 
 
 def _module_rules(config: Config) -> Iterator[str]:

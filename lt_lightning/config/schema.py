@@ -73,6 +73,14 @@ class TicketsConfig:
 
 
 @dataclass
+class BranchConfig:
+    """The `branch` group: the run whose tickets are trained again, and the rounds of these tickets."""
+
+    of: Optional[str] = None
+    rounds: Optional[List[int]] = None
+
+
+@dataclass
 class EarlyStoppingConfig:
     """When a round ends before its last epoch."""
 
@@ -155,6 +163,7 @@ class Config:
     scheduler: Any = MISSING
     pruning: PruningConfig = field(default_factory=PruningConfig)
     tickets: TicketsConfig = field(default_factory=TicketsConfig)
+    branch: BranchConfig = field(default_factory=BranchConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lt_lightning.config.schema import Config
 
-PATHS = {"data": ("path",), "embedding": ("path",), "pruning": ("ticket",), "trainer": ("default_root_dir",)}
+PATHS = {
+    "data": ("path",), "embedding": ("path",), "pruning": ("ticket",), "branch": ("of",),
+    "trainer": ("default_root_dir",),
+}  # fmt: skip
 """The settings of each group that are paths."""
 
 

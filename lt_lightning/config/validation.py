@@ -141,7 +141,8 @@ def lottery_settings(config: Config) -> Settings:
     pruning = {key: value for key, value in vars(config.pruning).items() if key not in ("rounds", "ticket")}
     settings = Settings(**pruning, seed=config.seed)
     rewind = Rewind.parse(settings.rewind)
-    if rewind.point == "epoch" and rewind.at and rewind.at > config.trainer.max_epochs:
+    is_branch = config.branch.of is not None  # its trunk has reached the rewinding point
+    if rewind.point == "epoch" and rewind.at and rewind.at > config.trainer.max_epochs and not is_branch:
         raise LotteryError(
             f"rewind: {rewind} lies beyond the {config.trainer.max_epochs} epochs of round 0; "
             f"choose K ≤ {config.trainer.max_epochs}, or a larger trainer.max_epochs"

@@ -42,6 +42,13 @@ class Batch(NamedTuple):
     global_rows: int
     global_words: int
 
+    def row(self, row: int, processes: int = 1) -> Batch:
+        """Return the batch in which each of the processes has the one row `row`, without padding."""
+        length = int(self.lengths[row])
+        one = slice(row, row + 1)
+        ids = self.ids[one, : max(1, length)]
+        return Batch(ids, self.lengths[one], self.labels[one], processes, length * processes)
+
 
 class Share(NamedTuple):
     """The rows of one global batch that a process takes, and the total numbers of rows and words."""

@@ -40,6 +40,12 @@ class PairBatch(NamedTuple):
     global_rows: int
     global_letters: int
 
+    def row(self, row: int, processes: int = 1) -> PairBatch:
+        """Return the batch in which each of the processes has the one pair `row`."""
+        one, letters = slice(row, row + 1), int(self.target_lengths[row])
+        sources, targets = (self.sources[one], self.source_lengths[one]), (self.targets[one], self.target_lengths[one])
+        return PairBatch(*sources, *targets, processes, letters * processes)
+
 
 class BatchedPairs(Dataset[PairBatch]):
     """Encoded pairs as a dataset of batches: `pairs[share]` is a batch."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lt_lightning.config.quoting import quote
 from lt_lightning.errors import SettingError
+from lt_lightning.experiment.branch.command import branched_arguments
 from lt_lightning.experiment.folders import release
 from lt_lightning.experiment.hydra_main import compose_config
 from lt_lightning.experiment.resume.command import resumed_arguments
@@ -84,7 +85,9 @@ def run(*overrides: str) -> Result:
         for one in overrides:
             if one.startswith("-") or "=" not in one:
                 raise SettingError(f"{one}: not a setting; write key=value, and loop in Python instead of -m")
-        composed = compose_config(resumed_arguments([quote(one) for one in overrides]), with_hydra=True)
+        composed = compose_config(
+            branched_arguments(resumed_arguments([quote(one) for one in overrides])), with_hydra=True
+        )
         config = prepare_run(composed)
         folder = Path(composed.hydra.run.dir)
         task: Any = OmegaConf.to_container(composed.hydra.overrides.task, resolve=True)

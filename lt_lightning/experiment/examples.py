@@ -52,9 +52,7 @@ class SpellingCallback(Checkpoint):
     Put it after `history`, which holds the loss: both are Checkpoints, and run after the module's own hooks.
     """
 
-    def __init__(
-        self, display: FitDisplay, history: History, examples: Callable[[], Sequence[ExampleRecord]]
-    ) -> None:
+    def __init__(self, display: FitDisplay, history: History, examples: Callable[[], Sequence[ExampleRecord]]) -> None:
         self._display = display
         self._history = history
         self._examples = examples

@@ -6,44 +6,58 @@ determine it (`pruning.threshold=percentile`) or a user's scope, `ExhaustionCall
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import pytorch_lightning as pl
 
 from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.callbacks.pruning import PruningCallback
 from lt_lightning.errors import SettingError
-from lt_lightning.lottery.settings import SCOPES, Settings
+from lt_lightning.lottery import Mask, Settings, counts_after
+from lt_lightning.lottery.schedules import Rounds
 
 
-def check_rounds(counts: Sequence[int], settings: Settings, *, first: int, rounds: int) -> None:
+def check_rounds(mask: Mask, settings: Settings, *, first: int, rounds: int) -> None:
     """Raise a `SettingError` if a round would prune nothing or leave nothing alive.
 
     Args:
-        counts: how many entries of each parameter are alive before the round `first`.
+        mask: the mask before the round `first`.
         settings: how each round prunes.
         first: the next round that prunes.
         rounds: the last round.
 
-    >>> check_rounds([8, 3], Settings(amount=0.5), first=1, rounds=4)
+    >>> check_rounds(Mask({"weight": torch.ones(8) > 0}), Settings(amount=0.5), first=1, rounds=5)
     Traceback (most recent call last):
-    lt_lightning.errors.SettingError: pruning.rounds: 4 is too many: ...
+    lt_lightning.errors.SettingError: pruning.rounds: 5 is too many: ...
     """
-    if settings.threshold != "count" or settings.scope not in SCOPES:
+    plan = settings.plan
+    if settings.threshold != "count" or not isinstance(plan, Rounds):
         return
-    alive = [sum(counts)] if settings.scope == "global" else list(counts)
+    if not isinstance(plan.amount, (int, float)) and len(plan.amount) < rounds:
+        raise SettingError(
+            f"pruning.amount: {len(plan.amount)} shares are given for {rounds} rounds; give one per round, or "
+            f"pruning.rounds={len(plan.amount)}"
+        )
+    shapes = {name: tuple(alive.shape) for name, alive in mask.items()}
+    counts: Mapping[str, int] | None = mask.counts
     for number in range(first, rounds + 1):
-        left = [count - round(settings.amount * count) for count in alive]  # as `lottery.prune` computes it
+        amount, alive = plan.amount_in(number), sum(counts.values())
+        counts = counts_after(
+            counts, shapes, amount, scope=settings.scope, amount_of=plan.amount_of, amounts=plan.amounts,
+            pattern=settings.pattern,
+        )  # fmt: skip
+        if counts is None:
+            return  # the scores decide
+        left = sum(counts.values())
         if left == alive:
             raise SettingError(
                 f"pruning.rounds: {rounds} is too many: round {number} would prune nothing, as a share of "
-                f"{settings.amount:g} of the {sum(alive):,} parameters alive by then rounds to none; "
+                f"{amount:g} of the {alive:,} parameters alive by then rounds to none; "
                 f"give pruning.rounds={number - 1} at most, or a larger pruning.amount"
             )
-        alive = left
-        if not any(alive):
+        if not left:
             raise SettingError(
-                f"pruning.amount: {settings.amount!r} would leave none of {sum(counts):,} parameters alive in round "
+                f"pruning.amount: {amount!r} would leave none of {mask.alive:,} parameters alive in round "
                 f"{number}; give a smaller share, or pruning.rounds={number - 1} at most"
             )
 

@@ -12,20 +12,17 @@ from pathlib import Path
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from pytorch_lightning.utilities import rank_zero_only
-from torch import nn
 
-from lt_lightning.callbacks import PruningCallback
 from lt_lightning.config.schema import Config
-from lt_lightning.config.validation import lottery_settings
 from lt_lightning.data.batches import check_rows
 from lt_lightning.data.corpus import Corpus
 from lt_lightning.data.own_corpus import OwnCorpus
 from lt_lightning.data.sources.pairs import PairCorpus
 from lt_lightning.experiment.examples import check_prompt
-from lt_lightning.experiment.exhaustion import check_rounds
+from lt_lightning.experiment.plan import make_plan
 from lt_lightning.experiment.progress import RoundsDisplay, Screen
 from lt_lightning.experiment.resume.compare import check_free, describe_before
-from lt_lightning.experiment.resume.restore import require_origin, resume_description, take_up
+from lt_lightning.experiment.resume.restore import require_origin, resume_description
 from lt_lightning.experiment.round import run_round
 from lt_lightning.experiment.round_checkpoint import drop_checkpoints
 from lt_lightning.experiment.start_run import find_launch
@@ -33,9 +30,10 @@ from lt_lightning.experiment.subject import build_subject, load_data
 from lt_lightning.experiment.summary import describe, summarize
 from lt_lightning.experiment.trainer import find_environment
 from lt_lightning.experiment.transfer.starting import find_start
-from lt_lightning.lottery import Settings, Start, derive_seed, prunable_parameters
+from lt_lightning.lottery import LayerCollapseWarning, derive_seed
 from lt_lightning.report.run import draw_report
 from lt_lightning.runs.description import Description, now, write_description
+from lt_lightning.runs.records import Record
 from lt_lightning.runs.rounds import PlayedRound, find_standing, set_aside_rounds, write_round, write_tables
 from lt_lightning.runs.winners import drop_tickets
 from lt_lightning.runtime.terminal import write
@@ -85,9 +83,8 @@ def run_experiment(
     played: list[PlayedRound] = list(find_standing(run).rounds) if resuming else []
     # Once round 0 is over, the run's own tickets have all that is needed.
     start, origin = (None, None) if played else find_start(config, subject.network, data.words)
-    settings = lottery_settings(config)
-    pruning = PruningCallback(submodule=subject.submodule, start=start, **vars(settings))
-    description = describe(config, subject, command, run, environment, origin)
+    plan = make_plan(config, run, subject, start, environment, resuming=resuming)
+    description = plan.describe(describe(config, subject, command, run, environment, origin))
     made_by = {"config": description.config.values, "fingerprint": description.corpus.fingerprint}
     check_rows(data.rows, description.processes or 1)
     if resuming:
@@ -95,29 +92,31 @@ def run_experiment(
         if origin is not None:
             require_origin(run, before)
         description, remarks = resume_description(before, description)
-        take_up(run, played, subject.network, pruning)
         for remark in remarks if is_writer else ():
             log.warning(remark)
     if is_writer and not resuming:
         check_free(run)
-    counts = _alive(subject.network, settings, pruning, start)
-    check_rounds(counts, settings, first=max(1, len(played)), rounds=config.pruning.rounds)
+    plan.prepare(played)
+    upcoming = plan.rounds[len(played) :]
     if is_writer:
         with writing_to(run):
-            set_aside_rounds(run, first=len(played))
-            drop_checkpoints(run / STATE, keep=len(played) if resuming else None)
+            following = upcoming[0] if upcoming else plan.rounds[-1] + 1
+            set_aside_rounds(run, first=following)
+            drop_checkpoints(run / STATE, keep=following if resuming else None)
+            if not resuming:
+                plan.write()
             (run / "report.html").unlink(missing_ok=True)  # it shows fewer rounds; `is_complete` looks for it
             write_description(run, description)
             write_tables(run, played)
             _drop_tickets(run, config, played, description)
     console = Screen(highlight=False, quiet=not is_writer)
-    rounds, metric = config.pruning.rounds, description.metric_for([one.record for one in played])
-    title = summarize(config, data, description)
-    with RoundsDisplay(title, rounds, config.trainer.max_epochs, console, metric=metric) as display:
+    metric = description.metric_for(_compared(played, description))
+    title, epochs = summarize(config, data, description), config.trainer.max_epochs
+    with RoundsDisplay(title, plan.rounds[-1], epochs, console, metric=metric, plan=description.plan) as display:
         display.show_earlier([one.record for one in played])
-        for round in range(len(played), rounds + 1):
+        for round in upcoming:
             display.begin_round()
-            alive = played[-1].record.alive if played else None
+            pruning, alive = plan.begin(round), plan.before(played)
             one = run_round(config, run, round, subject, pruning, display, environment, alive)
             played.append(replace(one, settings=made_by))
             if is_writer:
@@ -125,8 +124,12 @@ def run_experiment(
                     write_round(run, played[-1])
                     write_tables(run, played)
                     drop_checkpoints(run / STATE)
+                    plan.finish(round)
                     _drop_tickets(run, config, played, description)
             display.show_round(played[-1].record)
+            if played[-1].record.collapsed:
+                dead = ", ".join(one.parameter for one in played[-1].layers if not one.alive and len(one.shape) > 1)
+                display.say(f"  layer collapse: no entry of {dead} is alive, so that nothing passes through")
             if subject.task.shows_rounds:
                 display.say("\n".join(f"  sample: {one.given}{one.answer}" for one in played[-1].examples))
     if is_writer:
@@ -137,17 +140,16 @@ def run_experiment(
 
 
 def _drop_tickets(run: Path, config: Config, played: Sequence[PlayedRound], description: Description) -> None:
-    records = [one.record for one in played]
-    drop_tickets(run, records, config.tickets.keep.value, description.metric_for(records))
+    compared = _compared(played, description)
+    if compared:
+        records, keep = [one.record for one in played], config.tickets.keep.value
+        drop_tickets(run, records, compared[0], keep, description.metric_for(compared))
 
 
-def _alive(network: nn.Module, settings: Settings, pruning: PruningCallback, start: Start | None) -> list[int]:
-    """Return the number of living entries of each prunable parameter before the next round prunes."""
-    if pruning.round >= 0:
-        return list(pruning.mask.counts.values())
-    masks = {} if start is None else start.mask
-    params = prunable_parameters(network, settings.include, settings.exclude)
-    return [int(masks[name].count_nonzero()) if name in masks else param.numel() for name, param in params.items()]
+def _compared(played: Sequence[PlayedRound], description: Description) -> list[Record]:
+    """Return the full network that tickets are compared with, if it is known, and behind it the other rounds."""
+    branch = description.branch
+    return [*([] if branch is None else [branch.full]), *(one.record for one in played)]
 
 
 def hush(*, deals_rows: bool) -> None:
@@ -164,3 +166,4 @@ def hush(*, deals_rows: bool) -> None:
         ]
     for one in advice:
         warnings.filterwarnings("ignore", message=one)
+    warnings.filterwarnings("ignore", category=LayerCollapseWarning)  # a line of the round says it

@@ -60,6 +60,7 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
     from lt_lightning.config.messages import explain
     from lt_lightning.config.quoting import quote_arguments
     from lt_lightning.config.schema import register_schema
+    from lt_lightning.experiment.branch.command import branched_arguments
     from lt_lightning.experiment.resume.command import resumed_arguments
 
     sys.argv[1:] = flags_first(sys.argv[1:])
@@ -67,7 +68,7 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
     register_schema()
     OmegaConf.register_new_resolver("choices", list_choices, replace=True)  # for conf/hydra/help
     try:
-        sys.argv[1:] = resumed_arguments(quote_arguments(sys.argv[1:]))
+        sys.argv[1:] = branched_arguments(resumed_arguments(quote_arguments(sys.argv[1:])))
     except SettingError as error:
         fail(str(error))
     main = hydra.main(version_base="1.3", config_path=config_folder(), config_name="config")(task)

@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from lt_lightning.callbacks.hooks import only_its_own_hooks
+from lt_lightning.runs.branch import Plan
 from lt_lightning.runs.columns import Column
+from lt_lightning.runs.formatting import name_rounds
 from lt_lightning.runs.metrics import ACCURACY, Metric
 from lt_lightning.runs.records import LayerRecord, Record
 from lt_lightning.runs.terminal import (
@@ -90,18 +92,28 @@ class RoundsDisplay:
         epochs: the maximum number of epochs per round.
         console: the terminal by default; a quiet one for a process that should be silent.
         metric: judges the rounds.
+        plan: the numbers of the rounds; None for 0, 1, 2, ….
     """
 
     def __init__(
-        self, title: str, rounds: int, epochs: int, console: Console | None = None, *, metric: Metric = ACCURACY
+        self,
+        title: str,
+        rounds: int,
+        epochs: int,
+        console: Console | None = None,
+        *,
+        metric: Metric = ACCURACY,
+        plan: Plan | None = None,
     ) -> None:
         self.console = console or Screen(highlight=False)
         self._metric = metric
         self._title, self._rounds, self._epochs = title, rounds, epochs
+        self._plan = plan or Plan()
+        self._numbers = self._plan.until(rounds)
         self._progress = make_bar(self.console)
         self._has_table = self.console.is_terminal or self.console.is_jupyter
         self._notebook: NotebookLine | None = None
-        self._task = self._progress.add_task(self._label(0, 0), total=float(rounds + 1), left="")
+        self._task = self._progress.add_task(self._label(self._numbers[0], 0), total=float(len(self._numbers)), left="")
         self._durations: list[float] = []
         self._began = time.monotonic()
         self._columns: tuple[Column, ...] = ()
@@ -132,8 +144,8 @@ class RoundsDisplay:
         if self._has_table:
             self._print_rows(*records)
         else:
-            last = records[-1].round
-            self._print(f"rounds 0 to {last} are done" if last else "round 0 is done")
+            named = name_rounds([record.round for record in records])
+            self._print(f"rounds {named} are done" if len(records) > 1 else f"round {named} is done")
         self.show_progress(records[-1].round, records[-1].epochs, 1.0)
 
     def begin_round(self) -> None:
@@ -142,10 +154,11 @@ class RoundsDisplay:
 
     def show_progress(self, round: int, epoch: int, done: float) -> None:
         """Move the bar to an epoch (from 1) of a round, of which a share in [0, 1] is done."""
-        label, left = self._label(round, epoch), self._left(round, done)
-        self._progress.update(self._task, completed=round + done, description=label, left=left)
+        place = self._numbers.index(round)
+        label, left = self._label(round, epoch), self._left(place, done)
+        self._progress.update(self._task, completed=place + done, description=label, left=left)
         if self._notebook is not None:
-            share = (round + done) / (self._rounds + 1)
+            share = (place + done) / len(self._numbers)
             self._notebook.show(" · ".join(filter(None, (label, f"{share:.0%}", left))))
 
     def show_round(self, record: Record) -> None:
@@ -185,15 +198,16 @@ class RoundsDisplay:
         self.console.print(escape(text, keep="\n"), soft_wrap=not wrap, markup=False, highlight=False)
 
     def _label(self, round: int, epoch: int) -> str:
-        return f"round {round} of {self._rounds} · epoch {epoch} of {self._epochs}"
+        title = f"round {round} of {self._rounds}" if self._plan.chosen is None else self._plan.title(round)
+        return f"{title} · epoch {epoch} of {self._epochs}"
 
-    def _left(self, round: int, done: float) -> str:
+    def _left(self, place: int, done: float) -> str:
         """Estimate the time left for the whole experiment from the rounds so far."""
         spent = time.monotonic() - self._began
         if not self._durations and done < 0.02:
             return ""
         a_round = sum(self._durations) / len(self._durations) if self._durations else spent / done
-        left = a_round * (self._rounds - round) + max(0.0, a_round * (1 - done))
+        left = a_round * (len(self._numbers) - 1 - place) + max(0.0, a_round * (1 - done))
         minutes, seconds = divmod(int(left), 60)
         return f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left"
 

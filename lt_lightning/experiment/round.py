@@ -29,7 +29,7 @@ from lt_lightning.experiment.subject import Subject
 from lt_lightning.experiment.summary import measured_rows
 from lt_lightning.experiment.trainer import make_trainer
 from lt_lightning.lottery import Mask
-from lt_lightning.runs.records import ConfusionRecord, LayerRecord, Record
+from lt_lightning.runs.records import ConfusionRecord, LayerRecord, MaskRecord, Record
 from lt_lightning.runs.round_ticket import RoundTicket, write_rewind_weights
 from lt_lightning.runs.rounds import PlayedRound, ticket_path
 from lt_lightning.storage.atomic import writing_to
@@ -115,6 +115,7 @@ def run_round(
             f"(trainer.gradient_clip_val=1){'; the tickets of the rounds before are kept' if round else ''}"
         )
     mask = pruning.mask
+    collapsed = mask.collapsed
     tested = measured_rows(config, data, trainer).get("test")
     record = Record(
         round=round,
@@ -124,9 +125,13 @@ def run_round(
         epochs=len(history.epochs),
         **measured,
         seconds=saver.seconds,
+        collapsed=len(collapsed) or None,
         tested_rows=tested if tested is not None and tested < data.rows["test"] else None,
     )
     layers = [LayerRecord(round, name, mask.counts[name], one.numel(), tuple(one.shape)) for name, one in mask.items()]
+    masks = [
+        MaskRecord(round, one.step, one.sparsity, one.dropped, one.grown, one.densities) for one in pruning.changes
+    ]
     counts = subject.confusion
     pairs = [] if counts is None else counts.nonzero().tolist()
     ticket, rewind = "", None
@@ -143,6 +148,7 @@ def run_round(
         examples=tuple(examples()),
         ticket=ticket,
         rewind=rewind,
+        masks=tuple(masks),
     )
 
 

@@ -94,6 +94,7 @@ def prepare_run(config: Any) -> Config:
         SettingError: a value is refused, or the directory holds a run already or cannot be written.
     """
     from lt_lightning.config.validation import read_config
+    from lt_lightning.experiment.branch.trunk import read_trunk
     from lt_lightning.experiment.transfer.fitting import read_ticket
 
     checked = read_config(config)
@@ -105,6 +106,7 @@ def prepare_run(config: Any) -> Config:
         if not stamped:
             check_free(folder)
         read_ticket(checked)
+        read_trunk(checked)
     if find_launch(checked.trainer, os.environ).rank == 0:
         reserved = reserve(folder, stamped=stamped)
         if reserved != folder:

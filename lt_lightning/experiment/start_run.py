@@ -14,8 +14,10 @@ from lt_lightning.config.schema import Config, TrainerConfig
 from lt_lightning.config.sources import CustomData, DataKind
 from lt_lightning.data.own_corpus import OwnCorpus, describe_own
 from lt_lightning.errors import SettingError
+from lt_lightning.experiment.branch.trunk import check_corpus
 from lt_lightning.experiment.resume.compare import check_same, describe_before, is_begun, is_complete
 from lt_lightning.experiment.transfer.fitting import read_ticket
+from lt_lightning.runs.formatting import name_rounds
 from lt_lightning.runs.rounds import find_standing
 from lt_lightning.runtime.fast_import import load_lightning
 from lt_lightning.runtime.job import Job, Launch, Place, find_launcher, find_rank
@@ -48,7 +50,9 @@ def start_run(job: Job, launch: Launch) -> None:
         find_vectors(job.config.embedding)  # downloads, or raises before torch is loaded
     is_writer = launch.rank == 0
     with hold(job.run) if is_writer else nullcontext():
-        if goes_on(job):
+        if not goes_on(job):
+            check_corpus(job.config, corpus.fingerprints)
+        else:
             if _is_over(job, corpus, is_writer):
                 return
             job = replace(job, resuming=True)
@@ -80,10 +84,11 @@ def _is_over(job: Job, corpus: Corpus | PairCorpus | OwnCorpus, is_writer: bool)
         read_ticket(job.config)
     if not is_complete(job.run, job.config, standing):
         return False
-    last = job.config.pruning.rounds
-    done = f"rounds 0 to {last} are" if last else "round 0 is"
+    numbers = [one.record.round for one in standing.rounds]
+    done = f"round{'s' * (len(numbers) > 1)} {name_rounds(numbers)} {'are' if len(numbers) > 1 else 'is'} done"
+    more = "" if job.config.branch.of is not None else "; to go on, give more pruning.rounds"
     if is_writer:
-        write(f"{job.run}: nothing to do, {done} done; to go on, give more pruning.rounds")
+        write(f"{job.run}: nothing to do, {done}{more}")
     return True
 
 

@@ -23,7 +23,7 @@ from lt_lightning.experiment.trainer import make_trainer
 from lt_lightning.models.tasks import DataModule
 from lt_lightning.runs.description import FORMAT, Corpus, Description, Vocabulary, now
 from lt_lightning.runs.metrics import Baseline
-from lt_lightning.runs.notes import partial_note, transfer_line
+from lt_lightning.runs.notes import branch_line, partial_note, pruning_line, transfer_line
 from lt_lightning.runs.recorded import Origin, RecordedConfig
 from lt_lightning.runs.tasks import CLASSIFICATION, OWN, TASKS
 from lt_lightning.runtime.machine import describe_cpu
@@ -91,13 +91,13 @@ def measured_rows(config: Config, data: DataModule, trainer: pl.Trainer) -> dict
 def summarize(config: Config, data: DataModule, description: Description) -> str:
     """Return lines on the data, the network and the rounds to come."""
     pruning = config.pruning
-    rounds = f"{pruning.rounds} round{'' if pruning.rounds == 1 else 's'} of pruning by {pruning.amount:g}"
+    rounds = branch_line(description) or f"{pruning_line(description.config.pruning)}, rewind {pruning.rewind}"
     baseline, note = description.shown_baseline, partial_note(description)
     lines = [
         f"{data.corpus.name}: {_size(config, data, description)}",
         *data.corpus.notes,
-        f"{description.network}: {description.parameters:,} parameters; {rounds}, rewind {pruning.rewind}, "
-        f"seed {config.seed}{'' if config.seed_order is None else f', order {config.seed_order}'}",
+        f"{description.network}: {description.parameters:,} parameters; {rounds}, seed {config.seed}"
+        f"{'' if config.seed_order is None else f', order {config.seed_order}'}",
         transfer_line(description.ticket),
         f"to be beaten: {baseline.name}, {baseline.value:.4f} {description.metric_for().name}" if baseline else "",
         note,

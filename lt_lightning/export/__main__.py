@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("argument --data: it needs --half, which measures on the run's corpus")
     if given.within is not None and not given.smallest_winning:
         parser.error("argument --within: it needs --smallest-winning")
+    if given.shrink and given.first_weights:
+        parser.error("argument --shrink: not with --first-weights, which are those of the whole network")
     return exit_code(lambda: _export(given))
 
 
@@ -37,10 +39,10 @@ def _export(given: argparse.Namespace) -> None:
     record = choose_round(run, given.round, given.max_sparsity, smallest=given.smallest_winning, within=within)
     from lt_lightning.export.export import Wishes, export
 
-    name = f"round_{record.round:02}" + ("_half" if given.half else "")
+    name = f"round_{record.round:02}" + ("_shrunk" if given.shrink else "") + ("_half" if given.half else "")
     path = given.output or run.folder / "export" / name / "ticket.safetensors"
     margin = within if given.smallest_winning else None
-    wishes = Wishes(given.half, given.first_weights, given.onnx, given.state_dict, given.data, margin)
+    wishes = Wishes(given.half, given.first_weights, given.onnx, given.state_dict, given.data, given.shrink, margin)
     lines = export(run, record, path, wishes)
     if given.round is None and given.max_sparsity is None and not given.smallest_winning:
         lines += _hint(run, record)
@@ -140,6 +142,8 @@ def _parser() -> Parser:
         ("--half", "round weights to float16, and measure their test accuracy"),
         ("--first-weights", "keep the survivors' first weights in the file too, for pruning.ticket with "
             "pruning.rewind=init on machines that draw others from the same seed"),
+        ("--shrink", "cut the network smaller: leave out the filters, hidden units, dimensions and words that change "
+            "no answer, such as those that pruning.pattern=rows pruned; the answers stay"),
         ("--onnx", "write the network as a dense ONNX graph, too (needs the extra onnx), and a tokenizer.json"),
         ("--state-dict", "write a dense safetensors file of plain weights, too, and a tokenizer.json"),
     ):  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from lt_lightning.export.files import (
 )
 from lt_lightning.export.model_card import shell_name, write_card
 from lt_lightning.export.packing import describe_origin, find_first_weights, pack_ticket, rounded
+from lt_lightning.export.shrinking import Cut, check_shrinkable, shrink
 from lt_lightning.report.facts import DASH
 from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.masks import check_inside, read_masks
@@ -52,6 +53,7 @@ class Wishes:
     onnx: bool = False  # write an ONNX graph beside it
     state_dict: bool = False  # write dense weights beside it
     data: Path | None = None  # the folder of the run's corpus, if it was moved
+    shrink: bool = False  # cut the network smaller
     margin: float | None = None  # of the smallest winning ticket, in percentage points; None for other choices
 
     @property
@@ -68,9 +70,12 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
             cannot be written.
     """
     places = _places(path, wishes)
+    if wishes.shrink:
+        check_shrinkable(run)
     ticket = _load(run, record)
     check_finite(ticket, ticket_path(run.folder, record.round))
-    packed = _pack(run, record, ticket, wishes)
+    whole = sum(4 * weight.numel() for weight in ticket.weights.values())
+    packed, ticket, cuts = _pack(run, record, ticket, wishes)
     check_answers(packed)
     if wishes.onnx:
         from lt_lightning.tickets.onnx import check_onnx
@@ -81,11 +86,11 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
         with written_and_checked(path) as unchecked:
             packed.save(unchecked)
             check_packed(unchecked, ticket, packed)
-        whole = sum(4 * weight.numel() for weight in ticket.weights.values())
         write_card(run, packed, places, whole, wishes.margin)
         others = [*_write_others(ticket, packed, places, wishes)]
     return [
         *_describe(packed, places, whole),
+        *(_describe_cuts(cuts) if wishes.shrink else ()),
         *others,
         f'try      python -m lt_lightning.predict {shell_name(str(path))} "a text"',
     ]
@@ -132,10 +137,15 @@ def _load(run: Run, record: Record) -> RoundTicket:
     return ticket
 
 
-def _pack(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> Packed:
+def _pack(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> tuple[Packed, RoundTicket, Sequence[Cut]]:
+    """Return a packed ticket, the ticket that it packs, which may be smaller than the round's, and what was cut."""
+    recipe, weights, cuts = None, None, []
     try:
         _check(ticket, record)
-        recipe, weights = find_first_weights(run, ticket, keep=wishes.first_weights)
+        if wishes.shrink:  # its first weights are of another shape
+            ticket, cuts = shrink(ticket)
+        if not cuts:
+            recipe, weights = find_first_weights(run, ticket, keep=wishes.first_weights)
         packed = pack_ticket(ticket, {**describe_origin(run, record), "first": recipe}, first=weights, half=wishes.half)
     except SettingError:
         raise
@@ -144,7 +154,7 @@ def _pack(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> Pack
         raise SettingError(f"{said}; restore it from a copy, or give a run of a classifier of texts") from error
     if wishes.half:
         packed = replace(packed, about={**packed.about, "half_test_acc": _measure(packed, run, wishes.data)})
-    return packed
+    return packed, ticket, cuts
 
 
 def _check(ticket: RoundTicket, record: Record) -> None:
@@ -213,6 +223,16 @@ def _write_others(ticket: RoundTicket, packed: Packed, places: Places, wishes: W
     if wishes.tokenizer:
         write_tokenizer(ticket, places.tokenizer)
         yield f"words    {places.tokenizer}"
+
+
+def _describe_cuts(cuts: Sequence[Cut]) -> Iterator[str]:
+    """Yield lines about what was cut, the last of them about the parameters."""
+    if not cuts:
+        yield "shrunk   nothing to cut: every filter or hidden unit, dimension and word can change an answer"
+        return
+    for number, cut in enumerate(cuts):
+        yield f"{'' if number else 'shrunk':9}{cut}"
+    yield f"         bytes of dense float32 weights {4 * cuts[-1].before:,} → {4 * cuts[-1].after:,}"
 
 
 def _describe(packed: Packed, places: Places, whole: int) -> Iterator[str]:

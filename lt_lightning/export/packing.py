@@ -157,7 +157,9 @@ def describe_origin(run: Run, record: Record) -> dict[str, Any]:
     about, origin = run.description, run.description.ticket
     folder = run.folder.resolve()
     kept = ("amount", "criterion", "scope", "threshold", "rewind")
+    added = ("schedule", "density", "pattern", "mask")
     pruning = {key: getattr(about.config.pruning, key) for key in kept}
+    pruning |= {key: value for key in added if (value := getattr(about.config.pruning, key)) is not None}
     return {
         "run": f"{folder.parent.name}/{folder.name}" if folder.name.isdigit() else folder.name,  # a job of a sweep
         "started": about.started,

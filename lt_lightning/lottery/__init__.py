@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from lt_lightning.lottery.controls import control_mask as control_mask
     from lt_lightning.lottery.controls import shuffle_weights as shuffle_weights
     from lt_lightning.lottery.criteria import CRITERIA as CRITERIA
+    from lt_lightning.lottery.errors import LayerCollapseWarning as LayerCollapseWarning
+    from lt_lightning.lottery.errors import LotteryError as LotteryError
     from lt_lightning.lottery.freezing import Freezer as Freezer
     from lt_lightning.lottery.mask import Mask as Mask
     from lt_lightning.lottery.patterns import parse_pattern as parse_pattern
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
     from lt_lightning.lottery.rounds import Lottery as Lottery
     from lt_lightning.lottery.scopes import counts_after as counts_after
     from lt_lightning.lottery.scopes import densities as densities
+    from lt_lightning.lottery.scoring import score as score
     from lt_lightning.lottery.seeds import derive_seed as derive_seed
     from lt_lightning.lottery.selection import prunable_parameters as prunable_parameters
-    from lt_lightning.lottery.settings import LotteryError as LotteryError
     from lt_lightning.lottery.settings import Rewind as Rewind
     from lt_lightning.lottery.settings import Settings as Settings
     from lt_lightning.lottery.sparsity import cubic_sparsity as cubic_sparsity
@@ -33,8 +35,9 @@ if TYPE_CHECKING:
 _HOME = {
     "CRITERIA": "criteria",
     "Freezer": "freezing",
+    "LayerCollapseWarning": "errors",
     "Lottery": "rounds",
-    "LotteryError": "settings",
+    "LotteryError": "errors",
     "Mask": "mask",
     "Rewind": "settings",
     "Settings": "settings",
@@ -52,6 +55,7 @@ _HOME = {
     "prune_to": "pruning",
     "regrow": "regrowing",
     "reinitialize": "rewinding",
+    "score": "scoring",
     "shuffle_weights": "controls",
 }
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +12,13 @@ from lt_lightning.lottery.controls import control_mask
 from lt_lightning.lottery.criteria import random
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.patterns import check_shapes
-from lt_lightning.lottery.pruning import compute_scores, prune
+from lt_lightning.lottery.pruning import prune
 from lt_lightning.lottery.schedule_base import Inputs, Timing
 from lt_lightning.lottery.schedules import Rounds
 from lt_lightning.lottery.scopes import check_amounts
+from lt_lightning.lottery.scoring import Sources, compute_scores
 from lt_lightning.lottery.seeds import derive_seed
 from lt_lightning.lottery.settings import Settings
-
-Sources = Mapping[str, Callable[[], Any]]
-"""What criteria may ask for, such as `losses`, by name; computed on demand."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +113,11 @@ class Chooser:
 
         def score(mask: Mask) -> Mapping[str, Tensor]:
             generator = torch.Generator().manual_seed(derive_seed(settings.seed, "criterion", round))
+            options = {} if settings.temperature is None else {"temperature": settings.temperature}
             return compute_scores(
-                settings.criterion, mask, sources.get("gradients"), parameters=params, generator=generator
-            )
+                settings.criterion, mask, module=module, parameters=params, generator=generator, sources=sources,
+                options=options,
+            )  # fmt: skip
 
         def draw() -> Mapping[str, Tensor]:
             return random(params, torch.Generator().manual_seed(derive_seed(settings.seed, "draw", round, step)))

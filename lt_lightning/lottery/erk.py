@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from lt_lightning.lottery.settings import LotteryError
+from lt_lightning.lottery.errors import LotteryError
 
 
 def erk_shares(shapes: Mapping[str, Sequence[int]], caps: Mapping[str, int], total: float) -> dict[str, float]:
@@ -39,11 +39,10 @@ def whole_numbers(shares: Mapping[str, float], caps: Mapping[str, int], total: i
     return counts
 
 
-def check_some_left(left: Mapping[str, int], before: Mapping[str, int], total: int) -> None:
-    """Raise LotteryError if a parameter with entries `before` has none `left`; `total`: the number of all entries."""
+def check_some_left(left: Mapping[str, int], before: Mapping[str, int], density: float) -> None:
+    """Raise LotteryError if a parameter with entries `before` has none `left` at a density."""
     for name, count in left.items():
         if before[name] and not count:
-            density = sum(left.values()) / total
             raise LotteryError(
                 f"scope: erk at density {density:.3g} leaves none of the {before[name]:,} entries of {name!r}; give a "
                 "larger density (a smaller amount), or exclude the parameter"

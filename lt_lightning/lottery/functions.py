@@ -53,6 +53,23 @@ def function_name(function: str | Callable[..., Any]) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
+def arguments_of(function: Callable[..., Any]) -> dict[str, bool]:
+    """Return the arguments of a function, and whether each is needed; "**" stands for arguments of any name.
+
+    >>> arguments_of(lambda parameters, mask, temperature=200.0: None)
+    {'parameters': True, 'mask': True, 'temperature': False}
+    """
+    try:
+        arguments = inspect.signature(function).parameters.values()
+    except ValueError:  # some functions written in C have none
+        return {}
+    return {
+        "**" if one.kind is one.VAR_KEYWORD else one.name: one.default is one.empty
+        for one in arguments
+        if one.kind is not one.VAR_POSITIONAL
+    }
+
+
 def call_with_inputs(
     setting: str,
     function: Callable[..., Any],

@@ -90,6 +90,13 @@ class Mask(Mapping[str, Tensor]):
         """Return the share of pruned entries, in [0, 1]; 0 for an empty mask."""
         return 1 - self.alive / self.total if self.total else 0.0
 
+    @property
+    def collapsed(self) -> list[str]:
+        """Return the names of the tensors of two or more dimensions that have entries, and none alive."""
+        return [
+            name for name, alive in self.counts.items() if not alive and self[name].dim() > 1 and self[name].numel()
+        ]
+
     def is_subset_of(self, other: Mask) -> bool:
         """Return whether every living entry is alive in `other`."""
         return self.keys() == other.keys() and all(not (self[name] & ~other[name]).any() for name in self)

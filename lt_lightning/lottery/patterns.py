@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 from lt_lightning.lottery.errors import LotteryError
 
@@ -14,25 +14,34 @@ _CHOICES = "unstructured, n:m such as 2:4, block:RxC such as block:4x1, rows, ro
 
 
 @dataclass(frozen=True)
-class Unstructured:
-    """Each entry is pruned by itself.
+class _Pattern:
+    """Attributes that all patterns have."""
 
-    Attributes:
-        density: the density that a pattern alone determines; None for most.
-    """
-
-    density: ClassVar[float | None] = None
+    @property
+    def density(self) -> float | None:
+        """Return the density that the pattern itself gives a tensor; None where a setting decides."""
+        return None
 
     def check(self, name: str, shape: Sequence[int]) -> None:
-        """Accept every shape."""
+        """Raise LotteryError if the shape of a parameter does not divide into the pattern's units."""
 
 
 @dataclass(frozen=True)
-class NOfM:
+class Unstructured(_Pattern):
+    """Each entry is pruned by itself."""
+
+
+@dataclass(frozen=True)
+class NOfM(_Pattern):
     """In each group of `m` consecutive inputs (axis 1) at least `n` stay. Tensors of one dimension are not pruned."""
 
     n: int
     m: int
+
+    @property
+    def density(self) -> float:
+        """Return n / m."""
+        return self.n / self.m
 
     def check(self, name: str, shape: Sequence[int]) -> None:
         """Raise LotteryError if the inputs of a parameter do not divide into groups."""
@@ -42,21 +51,15 @@ class NOfM:
                 f"{tuple(shape)}; exclude this parameter, or choose another pattern"
             )
 
-    @property
-    def density(self) -> float:
-        """Return the share of a tensor's entries that the pattern leaves."""
-        return self.n / self.m
-
     def stay(self, density: float) -> int:
         """Return how many of each group stay at a density: at least `n`."""
         return min(self.m, max(self.n, math.ceil(density * self.m - 1e-9)))
 
 
 @dataclass(frozen=True)
-class Block:
+class Block(_Pattern):
     """Blocks of `rows` × `columns` of a tensor seen as (axis 0) × (the rest). Tensors of one dimension by entry."""
 
-    density: ClassVar[float | None] = None
     rows: int
     columns: int
 
@@ -70,14 +73,10 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Rows:
+class Rows(_Pattern):
     """Rows, the slices along axis 0: filters, words, units. Tensors of one dimension by entry."""
 
-    density: ClassVar[float | None] = None
     norm: Literal["l1", "l2"] = "l1"
-
-    def check(self, name: str, shape: Sequence[int]) -> None:
-        """Accept every shape."""
 
 
 Pattern = Unstructured | NOfM | Block | Rows

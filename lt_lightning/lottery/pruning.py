@@ -1,19 +1,18 @@
-"""Score entries by a criterion, and prune: scores and a mask in, a smaller mask out."""
+"""Prune: scores and a mask in, a smaller mask out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from lt_lightning.lottery.criteria import CRITERIA, Criterion
-from lt_lightning.lottery.functions import call_with_inputs, function_name, load_function
+from lt_lightning.lottery.criteria import CRITERIA
+from lt_lightning.lottery.functions import load_function
 from lt_lightning.lottery.lowest import without_low_percentile, without_lowest
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.patterns import Block, NOfM, Pattern, Rows, Unstructured, check_shapes, parse_pattern
-from lt_lightning.lottery.scopes import AmountOf, Density, Share, competitions, groups, load_scope
+from lt_lightning.lottery.scopes import Density, Share, competitions, groups, load_scope
 from lt_lightning.lottery.settings import LotteryError, Scope, Settings, Threshold
 from lt_lightning.lottery.units import Units, keep_n_of_m, prune_count_of_units, prune_units
 
@@ -24,52 +23,6 @@ def load_functions(settings: Settings) -> None:
     load_scope(settings.scope)
 
 
-def compute_scores(
-    criterion: str | Criterion, mask: Mask, gradients: Callable[[], Mapping[str, Tensor]] | None = None, **inputs: Any
-) -> dict[str, Tensor]:
-    """Call a criterion with the inputs that it asks for, and check its scores.
-
-    Args:
-        criterion: a key of `CRITERIA`, a dotted path or a function.
-        mask: the entries alive so far; scores of pruned entries become 0 where the criterion is not a built-in one.
-        gradients: computes the gradients of the loss, for criteria that have an argument `gradients`.
-        inputs: `parameters` and further inputs, by name.
-
-    Returns:
-        For each parameter of `mask` the scores, of its shape and on its device.
-
-    Raises:
-        LotteryError: if the criterion cannot be loaded, asks for an unknown input, or returns scores that are
-            missing, of another shape, not real or not finite.
-    """
-    function, name = load_function("criterion", criterion, CRITERIA), function_name(criterion)
-    computed = {} if gradients is None else {"gradients": gradients}
-    returned = call_with_inputs("criterion", function, name, {**inputs, "mask": mask}, computed)
-    if function in CRITERIA.values():
-        return dict(returned)
-    if not isinstance(returned, Mapping):
-        raise LotteryError(
-            f"criterion: {name} returned a {type(returned).__name__}; return a dictionary of tensors by parameter name"
-        )
-    return {key: _checked(returned.get(key), alive, f"{name} returned for {key!r}") for key, alive in mask.items()}
-
-
-def _checked(scores: Any, alive: Tensor, what: str) -> Tensor:
-    """Return scores on the mask's device with 0 at pruned entries; raise LotteryError if they cannot be ranked."""
-    if not isinstance(scores, Tensor):
-        raise LotteryError(f"criterion: {what} a {type(scores).__name__}; return a tensor of scores")
-    if scores.shape != alive.shape:
-        raise LotteryError(
-            f"criterion: {what} scores of shape {tuple(scores.shape)}; return one score per entry, {tuple(alive.shape)}"
-        )
-    if scores.is_complex() or scores.dtype == torch.bool:
-        raise LotteryError(f"criterion: {what} scores of type {scores.dtype}; return real numbers")
-    scores = scores.detach().to(alive.device).masked_fill(~alive, 0)
-    if not scores.isfinite().all():
-        raise LotteryError(f"criterion: {what} scores that are not finite; return finite numbers")
-    return scores
-
-
 @torch.no_grad()
 def prune(
     scores: Mapping[str, Tensor],
@@ -78,7 +31,7 @@ def prune(
     *,
     scope: Scope = "layerwise",
     threshold: Threshold = "count",
-    amount_of: AmountOf = "alive",
+    amount_of: str = "alive",
     amounts: Mapping[str, float] | None = None,
     pattern: str | Pattern = "unstructured",
 ) -> Mask:

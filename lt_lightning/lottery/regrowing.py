@@ -8,10 +8,10 @@ from typing import overload
 import torch
 from torch import Tensor
 
+from lt_lightning.lottery.errors import LotteryError
 from lt_lightning.lottery.lowest import without_lowest
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.patterns import NOfM, Pattern, Unstructured, parse_pattern
-from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.lottery.units import Units, from_groups, rank_in_groups, to_groups
 
 

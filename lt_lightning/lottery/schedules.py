@@ -6,6 +6,7 @@ subclass of `Schedule` and list it in `SCHEDULES`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
@@ -18,6 +19,7 @@ from lt_lightning.lottery.schedule_base import Inputs, Schedule
 
 if TYPE_CHECKING:
     from lt_lightning.lottery.mask import Mask
+    from lt_lightning.lottery.scopes import AmountOf
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Rounds(Schedule):
     is_single: ClassVar[bool] = False
 
     amount: float | Sequence[float] = 0.2
-    amount_of: str = "alive"
+    amount_of: AmountOf = "alive"
     amounts: Mapping[str, float] = field(default_factory=dict)
 
     def amount_in(self, round: int) -> float:
@@ -42,7 +44,7 @@ class Rounds(Schedule):
         Raises:
             LotteryError: if the list of amounts is too short.
         """
-        if isinstance(self.amount, Real):
+        if not isinstance(self.amount, Sequence):
             return float(self.amount)
         if round > len(self.amount):
             raise LotteryError(
@@ -111,15 +113,15 @@ def make_schedule(name: str, given: Mapping[str, Any]) -> Schedule:
 
 def _check(key: str, value: Any) -> None:
     """Raise LotteryError if a setting of a schedule is out of its range."""
-    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if key in ("iterations", "every", "grow_batches") and not (is_whole and value >= 1):
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    is_whole = isinstance(value, Integral)
+    if key in ("iterations", "every", "grow_batches") and not (is_whole and number >= 1):
         raise LotteryError(f"{key}: {value!r} is not a whole number from 1 on; give one")
-    if key in ("density", "drop_fraction") and not (is_number and 0 < value <= 1):
+    if key in ("density", "drop_fraction") and not 0 < number <= 1:
         raise LotteryError(f"{key}: {value!r} is not a share above 0 and up to 1; give one, such as 0.1")
-    if key == "initial" and not (is_number and 0 <= value < 1):
+    if key == "initial" and not 0 <= number < 1:
         raise LotteryError(f"{key}: {value!r} is not a share from 0 to below 1; give one, such as 0.5")
-    if key in ("begin", "end") and not ((is_whole and value >= 0) or (is_number and 0 <= value <= 1)):
+    if key in ("begin", "end") and not (number >= 0 and (is_whole or number <= 1)):
         raise LotteryError(
             f"{key}: {value!r} is neither a step (0, 1, 2, …) nor a share of the round's steps (0.0 to 1.0); give one"
         )

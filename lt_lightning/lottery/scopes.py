@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any
 
 from lt_lightning.lottery.erk import check_some_left, erk_shares, whole_numbers
 from lt_lightning.lottery.functions import call_with_inputs, function_name, load_function
 from lt_lightning.lottery.settings import SCOPES, LotteryError, Scope
 
 Shape = Sequence[int]
-AmountOf = Literal["alive", "all"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,11 @@ class Share:
     """A share of the entries to prune, in [0, 1]: of those alive, or of all."""
 
     amount: float
-    of: AmountOf = "alive"
+    of: str = "alive"
+
+    def __post_init__(self) -> None:
+        if self.of not in ("alive", "all"):
+            raise LotteryError(f"amount_of: {self.of!r} is none of alive, all")
 
     def left(self, names: Sequence[str], alive: int, size: int) -> int:
         """Return how many entries stay of `size`, of which `alive` are alive."""
@@ -93,8 +96,8 @@ def densities(scope: str, shapes: Mapping[str, Shape], density: float) -> dict[s
     if scope == "layerwise":
         return dict.fromkeys(sizes, density)
     total = density * sum(sizes.values())
-    check_some_left(whole_numbers(erk_shares(shapes, sizes, total), sizes, round(total)), sizes, sum(sizes.values()))
     shares = erk_shares(shapes, sizes, total)
+    check_some_left(whole_numbers(shares, sizes, round(total)), sizes, density)
     return {name: shares[name] / size if size else 1.0 for name, size in sizes.items()}
 
 
@@ -141,7 +144,7 @@ def counts_after(
     amount: float,
     *,
     scope: Scope = "layerwise",
-    amount_of: AmountOf = "alive",
+    amount_of: str = "alive",
     amounts: Mapping[str, float] | None = None,
     pattern: str = "unstructured",
 ) -> dict[str, int] | None:
@@ -241,13 +244,13 @@ def _erk_counts(
 ) -> dict[str, int]:
     """Return how many entries of each parameter stay under `erk`."""
     total = goal.left(list(alive), sum(alive.values()), sum(sizes.values()))
-    if isinstance(goal, Density):
+    if isinstance(goal, Density):  # a parameter that has lost more than its density allows is an error
         left = whole_numbers(erk_shares(shapes, sizes, goal.density * sum(sizes.values())), sizes, total)
         for name, count in left.items():
             _check_reached([name], count, alive[name], sizes[name], goal.density)
     else:  # no parameter can keep more than it has
         left = whole_numbers(erk_shares(shapes, alive, total), alive, total)
-    check_some_left(left, alive, sum(sizes.values()))
+    check_some_left(left, alive, goal.density if isinstance(goal, Density) else total / max(1, sum(sizes.values())))
     return left
 
 
@@ -260,6 +263,6 @@ def _check_reached(names: Sequence[str], left: int, alive: int, size: int, densi
     if left > alive:
         of = repr(names[0]) if len(names) == 1 else "all parameters"
         raise LotteryError(
-            f"density: {density:g} keeps {left:,} of the {size:,} entries of {of}, but only {alive:,} are alive; give "
-            "a smaller density"
+            f"density: {density:g} keeps {left:,} of the {size:,} entries of {of}, of which {alive:,} "
+            f"{'is' if alive == 1 else 'are'} alive; give a smaller density"
         )

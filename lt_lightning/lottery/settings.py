@@ -156,7 +156,7 @@ class Settings:
     @property
     def plan(self) -> Schedule:
         """Return the schedule with the settings that it reads."""
-        values = {key: getattr(self, key) for key in _SCHEDULED}
+        values = {key: getattr(self, key) for key in SCHEDULED}
         if self.schedule == "rounds":
             values["amount"] = self.amount
         elif self.density is None:
@@ -166,7 +166,7 @@ class Settings:
         return make_schedule(self.schedule, values)
 
 
-_SCHEDULED = (
+SCHEDULED = (
     "amount_of", "amounts", "density", "iterations", "initial", "begin", "end", "every", "drop_fraction",
     "grow_batches",
 )  # fmt: skip
@@ -181,14 +181,14 @@ def _check_amounts(amount: Any, amount_of: Any, amounts: Any) -> None:
     for one in amount if several else [amount]:
         if not isinstance(one, Real) or isinstance(one, bool):
             raise LotteryError(f"amount: {_shown(one)} is not a number; give one, such as 0.2")
-        if not 0 < one < 1:
+        if not 0 < float(one) < 1:
             raise LotteryError(f"amount: {one} is not between 0 and 1 (both excluded): 0.2 prunes a fifth a round")
     if amount_of not in (None, "alive", "all"):
         raise LotteryError(f"amount_of: {_shown(amount_of)} is none of alive, all")
     if amounts is not None and not isinstance(amounts, Mapping):
         raise LotteryError(f"amounts: {_shown(amounts)} is not a mapping of patterns to shares; give {{fc.*: 0.1}}")
     for pattern, one in (amounts or {}).items():
-        if not isinstance(one, Real) or isinstance(one, bool) or not 0 <= one < 1:
+        if not isinstance(one, Real) or isinstance(one, bool) or not 0 <= float(one) < 1:
             raise LotteryError(f"amounts: {_shown(one)} of {pattern!r} is not a share from 0 to below 1; give one")
 
 

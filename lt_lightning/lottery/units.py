@@ -69,15 +69,24 @@ class Units:
         """
         if self.size == 1:
             return scores.reshape(-1)
-        split = self.split(scores.masked_fill(~alive, 0)).double()
-        if isinstance(pattern, Rows) and pattern.norm == "l2":
-            return split.square().sum(dim=1).sqrt()
-        return split.sum(dim=1)
+        sums = self._sums(pattern, scores, alive)
+        return sums.sqrt() if _is_l2(pattern) else sums
 
     def mean_score(self, pattern: Unstructured | Block | Rows, scores: Tensor, alive: Tensor) -> Tensor:
         """Return the score of each unit per entry (`rows:l2`: the root of the mean square), in double precision."""
-        total = self.score(pattern, scores, alive).double()
-        return total / (math.sqrt(self.size) if isinstance(pattern, Rows) and pattern.norm == "l2" else self.size)
+        if self.size == 1:
+            return scores.reshape(-1).double()
+        means = self._sums(pattern, scores, alive) / self.size
+        return means.sqrt() if _is_l2(pattern) else means
+
+    def _sums(self, pattern: Unstructured | Block | Rows, scores: Tensor, alive: Tensor) -> Tensor:
+        """Return the sum of each unit's living scores, or of their squares."""
+        split = self.split(scores.masked_fill(~alive, 0)).double()
+        return (split.square() if _is_l2(pattern) else split).sum(dim=1)
+
+
+def _is_l2(pattern: Unstructured | Block | Rows) -> bool:
+    return isinstance(pattern, Rows) and pattern.norm == "l2"
 
 
 def within(scores: Tensor, cost: Tensor, limit: int) -> Tensor:

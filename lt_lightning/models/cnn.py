@@ -28,7 +28,7 @@ class MultiCNN(nn.Module):
     Args:
         words, classes: the size of the vocabulary, and the number of classes.
         dim, vectors, embedding_std: see `WordEmbedding`.
-        filters, widths: the number of filters of each width, and their widths in words.
+        filters, widths: the number of filters of each width, or a list of these, and their widths in words.
         dropout: the share of the features dropped in training.
         initializer: `xavier`, Xavier-normal with a window's fans; `xavier_2d`, with the fans of the same filters
             written as Conv2d over an image of one channel, whose fan-out is `dim` times as large: with 100 dimensions
@@ -47,7 +47,7 @@ class MultiCNN(nn.Module):
         classes: int,
         *,
         dim: int = 100,
-        filters: int = 100,
+        filters: int | Sequence[int] = 100,
         widths: Sequence[int] = WIDTHS,
         dropout: float = 0.5,
         vectors: Float[Tensor, "words dim"] | None = None,
@@ -60,9 +60,10 @@ class MultiCNN(nn.Module):
         self._kernel: Kernel = kernel
         self._living: Living | None = None
         self.embedding = WordEmbedding(words, dim, vectors, embedding_std)
-        self.convs = nn.ModuleList(nn.Conv1d(dim, filters, width) for width in widths)
+        counts = [filters] * len(widths) if isinstance(filters, int) else list(filters)
+        self.convs = nn.ModuleList(nn.Conv1d(dim, *one) for one in zip(counts, widths, strict=True))
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(filters * len(widths), classes)
+        self.fc = nn.Linear(sum(counts), classes)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

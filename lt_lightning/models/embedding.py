@@ -47,6 +47,7 @@ class WordEmbedding(nn.Embedding):
     def forward(self, input: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape dim"]:
         """Return the words' vectors; with `sparse=True` the gradient of `weight` is a sparse tensor of their rows."""
         trains = self.sparse and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        trains = trains and not torch.overrides.has_torch_function((self.weight,))
         if trains and self.weight.device.type == "cpu" and input.numel():
             vectors = _SparseLookUp.apply(input, self.padding_idx, self.weight)
             assert isinstance(vectors, Tensor)

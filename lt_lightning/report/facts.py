@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.formatting import DASH, count, say, visible
-from lt_lightning.runs.notes import measured_rows, partial_note, ticket_title, transfer_line
+from lt_lightning.runs.notes import (
+    branch_line,
+    measured_rows,
+    partial_note,
+    pruning_line,
+    ticket_title,
+    transfer_line,
+)
+from lt_lightning.runs.recorded import RecordedPruning
 
 
 class Fact(NamedTuple):
@@ -77,10 +85,11 @@ def title(description: Description) -> str:
 
 def subtitle(description: Description) -> str:
     """Return a line under a figure's title: corpus, model, rewind and seed."""
-    rewind = say(description.config.pruning.rewind)
+    pruning, kind = description.config.pruning, "" if description.branch is None else "branch, "
+    rewind = say(pruning.rewind) if pruning.mask in (None, "pruned") else f"{say(pruning.rewind)}, mask {pruning.mask}"
     tested = measured_rows(description, "test")
     return (
-        f"{say(description.corpus.name)} · {say(description.model)} · rewind {rewind} · seed {seed(description)}"
+        f"{say(description.corpus.name)} · {say(description.model)} · {kind}rewind {rewind} · seed {seed(description)}"
         f"{tested and ' · tested on '}{tested}"
     )
 
@@ -88,12 +97,19 @@ def subtitle(description: Description) -> str:
 def summary(description: Description) -> str:
     """Return a run in two sentences."""
     pruning, origin = description.config.pruning, description.ticket
-    rounds = (
-        f"Every round prunes {share(pruning.amount)} of the weights still alive "
-        f"({say(pruning.criterion)}, {say(pruning.scope)}), rewinds the others ({say(pruning.rewind)}) "
-        "and trains again."
-    )
-    if prunes_nothing(description):
+    chosen = f"({say(pruning.criterion)}, {say(pruning.scope)})"
+    if pruning.is_single:
+        rounds = f"It trains {pruning_line(pruning)} {chosen}."
+    elif isinstance(pruning.amount, (list, tuple)) or pruning.amount_of == "all" or pruning.amounts:
+        rounds = f"It trains {pruning_line(pruning)} {chosen}; survivors rewind ({say(pruning.rewind)})."
+    else:
+        rounds = (
+            f"Every round prunes {share(pruning.amount)} of the weights still alive {chosen}, rewinds the others "
+            f"({say(pruning.rewind)}) and trains again."
+        )
+    if branch := branch_line(description):
+        rounds = f"A {branch}. It prunes nothing, and compares its tickets with the full network of its trunk."
+    elif prunes_nothing(description):
         rounds = "It trains once, and prunes nothing."
     if note := partial_note(description):
         rounds = f"{rounds} {note}"
@@ -106,8 +122,32 @@ def summary(description: Description) -> str:
 
 
 def prunes_nothing(description: Description) -> bool:
-    """Return whether a run has round 0 alone by its settings."""
-    return description.config.pruning.rounds == 0
+    """Return whether a run trains once and prunes nothing by its settings."""
+    pruning = description.config.pruning
+    return description.branch is None and pruning.rounds == 0 and not pruning.is_single
+
+
+def _schedule(pruning: RecordedPruning) -> list[Fact]:
+    """Return when a run prunes, and how much."""
+    if not pruning.is_single:
+        amount, how = pruning.amount, (say if isinstance(pruning.amount, (list, tuple)) else share)
+        given = {"Amount of": pruning.amount_of, "Amounts": pruning.amounts}
+        return [
+            _fact("Rounds", pruning.rounds, count), _fact("Amount a round", amount, how),
+            *(_fact(key, value) for key, value in given.items() if value),
+        ]  # fmt: skip
+    keys = ("iterations", "initial", "begin", "end", "every", "drop_fraction", "grow_batches")
+    given = {key.replace("_", " ").capitalize(): getattr(pruning, key) for key in keys}
+    return [
+        _fact("Schedule", pruning.schedule), _fact("Density", pruning.density, share),
+        *(_fact(key, value) for key, value in given.items() if value is not None),
+    ]  # fmt: skip
+
+
+def _controls(pruning: RecordedPruning) -> dict[str, Any]:
+    """Return the settings of shape and control that are not the usual ones."""
+    usual = {"pattern": "unstructured", "mask": "pruned", "keep": ()}
+    return {key: value for key, then in usual.items() if (value := getattr(pruning, key)) not in (None, then)}
 
 
 def command(description: Description) -> str:
@@ -145,12 +185,13 @@ def groups(description: Description) -> dict[str, list[Fact]]:
             _fact("Tested on", f"{say(config.test_on)} epoch"),
         ],
         "Pruning": [
-            _fact("Rounds", pruning.rounds, count),
-            _fact("Amount a round", pruning.amount, share),
+            *_schedule(pruning),
             _fact("Criterion", pruning.criterion),
             _fact("Scope", pruning.scope),
             _fact("Threshold", pruning.threshold),
             _fact("Rewind", pruning.rewind),
+            *(_fact(key.capitalize(), value) for key, value in _controls(pruning).items()),
+            *([_fact("Branch of", about.branch.of)] if about.branch is not None else []),
             *([_fact("Began with", transfer_line(about.ticket) or pruning.ticket)] if pruning.ticket else []),
             _fact("Parameters in", pruning.include),
             _fact("Parameters out", pruning.exclude),

@@ -1,4 +1,4 @@
-"""Sentences about a run that several programs print: the ticket that it started from, and partly measured numbers.
+"""Sentences about a run that several programs print: how it prunes, its ticket, and partly measured numbers.
 
 With `trainer.limit_test_batches`, numbers are of some rows of a part alone. Batches are tested from short rows to long
 ones: a limit keeps the shortest, which are no fair sample.
@@ -9,11 +9,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lt_lightning.runs.description import Description
-from lt_lightning.runs.formatting import count, percent, say
-from lt_lightning.runs.recorded import Origin
+from lt_lightning.runs.formatting import count, name_rounds, percent, say
+from lt_lightning.runs.recorded import Origin, RecordedPruning
 
 _LIMITS = {"test": "limit_test_batches", "valid": "limit_val_batches"}
 _WEIGHTS = {"first": "the first weights of its run", "trained": "its trained weights", "own": "new weights"}
+
+
+def pruning_line(pruning: RecordedPruning) -> str:
+    """Return when and how much a run prunes.
+
+    >>> pruning_line(RecordedPruning(rounds=6, amount=0.5)), pruning_line(RecordedPruning(rounds=2, amount=[0.5, 0.2]))
+    ('6 rounds of pruning by 0.5', '2 rounds of pruning by 0.5, 0.2')
+    >>> pruning_line(RecordedPruning(rounds=0, schedule="rigl", density=0.05, pattern="2:4"))
+    'one round at a density of 0.05 (rigl), pattern 2:4'
+    """
+    if pruning.is_single:
+        density = "the density of the pattern" if pruning.density is None else f"a density of {pruning.density:g}"
+        parts = [f"one round at {density} ({say(pruning.schedule)})"]
+    else:
+        rounds = pruning.rounds
+        amounts = pruning.amount if isinstance(pruning.amount, (list, tuple)) else [pruning.amount]
+        shown = ", ".join(f"{one:g}" if isinstance(one, (int, float)) else say(one) for one in amounts)
+        whole = " of all entries" if pruning.amount_of == "all" else ""
+        parts = [f"{count(rounds)} round{'' if rounds == 1 else 's'} of pruning by {shown}{whole}"]
+    if pruning.pattern not in (None, "unstructured"):
+        parts.append(f"pattern {say(pruning.pattern)}")
+    if pruning.mask not in (None, "pruned"):
+        parts.append(f"mask {say(pruning.mask)}")
+    return ", ".join(parts)
 
 
 def ticket_title(corpus: str | None, number: int | None) -> str:
@@ -34,6 +58,17 @@ def transfer_line(origin: Origin | None) -> str:
     if alive is not None and total and 0 <= alive <= total:
         parts.append(f"{percent(alive / total)} alive")
     return f"{ticket_title(origin.corpus, origin.round)}: {'; '.join(filter(None, parts))}"
+
+
+def branch_line(description: Description) -> str:
+    """Return a line about what a branch retrains; nothing for any other run."""
+    branch, pruning = description.branch, description.config.pruning
+    if branch is None:
+        return ""
+    tickets = "the ticket of round" if len(branch.rounds) == 1 else "the tickets of rounds"
+    rounds = f"{tickets} {name_rounds(branch.rounds)} of {say(branch.of)}"
+    mask = "" if pruning.mask in (None, "pruned") else f", mask {say(pruning.mask)}"
+    return f"branch: {rounds}{mask}, rewind {say(pruning.rewind)}"
 
 
 def _words(origin: Origin) -> str:

@@ -11,16 +11,10 @@ from typing import Any
 
 from lt_lightning.errors import SettingError
 from lt_lightning.runs.branch import Plan
+from lt_lightning.runs.csv_files import read_sound_records
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.metrics import Metric
-from lt_lightning.runs.records import (
-    ConfusionRecord,
-    EpochRecord,
-    ExampleRecord,
-    LayerRecord,
-    Record,
-    read_sound_records,
-)
+from lt_lightning.runs.records import ConfusionRecord, EpochRecord, ExampleRecord, LayerRecord, Record
 from lt_lightning.runs.rounds import find_changed_tables
 from lt_lightning.storage.atomic import read_regular
 

@@ -42,7 +42,7 @@ class RecordedPruning:
     """The `pruning` group."""
 
     rounds: int | None = None
-    amount: float | None = None
+    amount: Any = None  # a number or a list
     criterion: str | None = None
     scope: str | None = None
     threshold: str | None = None
@@ -50,7 +50,27 @@ class RecordedPruning:
     include: tuple[str, ...] | None = None
     exclude: tuple[str, ...] | None = None
     redraw: tuple[str, ...] | None = None
+    mask: str | None = None
     ticket: str | None = None
+    keep: tuple[str, ...] | None = None
+    mask: str | None = None
+    pattern: str | None = None
+    schedule: str | None = None
+    amount_of: str | None = None
+    amounts: Any = None
+    density: float | None = None
+    iterations: int | None = None
+    initial: float | None = None
+    begin: Any = None
+    end: Any = None
+    every: int | None = None
+    drop_fraction: float | None = None
+    grow_batches: int | None = None
+
+    @property
+    def is_single(self) -> bool:
+        """Return whether the schedule trains one round, which is pruned from the start or during training."""
+        return self.schedule not in (None, "rounds")
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,9 @@ from typing import Any
 
 from lt_lightning.errors import SettingError
 from lt_lightning.runs.branch import read_plan
+from lt_lightning.runs.csv_files import render_records, write_records
 from lt_lightning.runs.masks import Masks, check_inside, read_masks
-from lt_lightning.runs.records import (
-    ConfusionRecord,
-    EpochRecord,
-    ExampleRecord,
-    LayerRecord,
-    Record,
-    render_records,
-    write_records,
-)
+from lt_lightning.runs.records import ConfusionRecord, EpochRecord, ExampleRecord, LayerRecord, MaskRecord, Record
 from lt_lightning.storage.atomic import read_regular, write_whole
 from lt_lightning.storage.lock import STATE
 from lt_lightning.storage.sealed import read_seal
@@ -39,8 +32,8 @@ _LARGEST = 2**28
 
 _TABLES: Mapping[str, type[Any]] = MappingProxyType(
     {
-        "results": Record, "layers": LayerRecord, "epochs": EpochRecord, "confusion": ConfusionRecord,
-        "examples": ExampleRecord,
+        "results": Record, "layers": LayerRecord, "epochs": EpochRecord, "masks": MaskRecord,
+        "confusion": ConfusionRecord, "examples": ExampleRecord,
     }
 )  # fmt: skip
 
@@ -55,6 +48,7 @@ class PlayedRound:
         ticket: the seal of its ticket.
         rewind: the seal of the weights that later rounds rewind to, if any.
         settings: `config` and the corpus's `fingerprint`, as in `run.json`; None in older records.
+        masks: its rows of `masks.csv`, which older records lack.
     """
 
     results: tuple[Record]
@@ -65,6 +59,7 @@ class PlayedRound:
     ticket: str
     rewind: str | None
     settings: Mapping[str, Any] | None = None
+    masks: tuple[MaskRecord, ...] = ()
 
     @property
     def record(self) -> Record:
@@ -165,7 +160,12 @@ def find_changed_tables(run: Path) -> list[str]:
 
 def has_records(run: Path) -> bool:
     """Return whether a round is on record, sound or not."""
-    return bool(_numbers(run))
+    return bool(recorded_numbers(run))
+
+
+def read_record(run: Path, number: int) -> PlayedRound:
+    """Read the record of a round of a run; raise SettingError if it is missing or damaged."""
+    return read_round(_path(run, number), number)
 
 
 def set_aside_rounds(run: Path, first: int) -> None:
@@ -173,7 +173,7 @@ def set_aside_rounds(run: Path, first: int) -> None:
 
     The tables with their rows are copied there, too.
     """
-    later = [number for number in _numbers(run) if number >= first]
+    later = [number for number in recorded_numbers(run) if number >= first]
     if not later:
         return
     folder = run / STATE / f"before_{datetime.now(timezone.utc):%Y-%m-%d_%H-%M-%S-%f}"
@@ -187,13 +187,14 @@ def set_aside_rounds(run: Path, first: int) -> None:
 
 def _recorded(run: Path) -> Iterator[PlayedRound]:
     """Yield the rounds on record; raise SettingError at the first that is missing or damaged."""
-    for number in read_plan(run).until(max(_numbers(run), default=-1)):
+    for number in read_plan(run).until(max(recorded_numbers(run), default=-1)):
         yield read_round(_path(run, number), number)
 
 
-def _numbers(run: Path) -> list[int]:
+def recorded_numbers(run: Path) -> list[int]:
+    """Return the rounds that are on record, sound or not, in their order."""
     names = [path.stem.removeprefix("round_") for path in (run / STATE).glob("round_*.json")]
-    return [int(name) for name in names if re.fullmatch("[0-9]{2,6}", name)]
+    return sorted(int(name) for name in names if re.fullmatch("[0-9]{2,6}", name))
 
 
 def _path(run: Path, number: int) -> Path:
@@ -269,7 +270,8 @@ def read_round(path: Path, number: int) -> PlayedRound:
         del content["sha256"]
         if seal_json(content) != text or (content["format"], content["version"]) != (_FORMAT, _VERSION):
             raise ValueError
-        rows = {name: tuple(map(_maker(kind), content[name])) for name, kind in _TABLES.items()}
+        given = {"masks": (), **content}
+        rows = {name: tuple(map(_maker(kind), given[name])) for name, kind in _TABLES.items()}
         settings = content.get("settings")
         if not isinstance(settings, (dict, type(None))):
             raise ValueError

@@ -90,8 +90,11 @@ def _about(run: Run, base: Path) -> dict[str, Any]:
     described = {
         "experiment": about.experiment, "corpus": about.corpus.name, "network": about.network,
         "model": config.model.name, "optimizer": config.optimizer.name, "scheduler": config.scheduler.name,
-        "criterion": pruning.criterion,
-        "scope": pruning.scope, "amount": pruning.amount, "rewind": pruning.rewind,
+        "schedule": pruning.schedule or "rounds", "criterion": pruning.criterion, "scope": pruning.scope,
+        "amount": say(pruning.amount) if isinstance(pruning.amount, (list, tuple)) else pruning.amount,
+        "target_density": pruning.density, "pattern": pruning.pattern or "unstructured",
+        "mask": pruning.mask or "pruned",
+        "rewind": pruning.rewind,
         "seed": config.seed if about.seed is None else about.seed,  # older runs have it in their settings alone
         "started": about.started, "finished": about.finished,
     }  # fmt: skip

@@ -108,13 +108,14 @@ def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
                 shapes[f"rnn.weight_hh_l{layer}{way}"] = (rows, hidden)
                 shapes[f"rnn.bias_ih_l{layer}{way}"] = shapes[f"rnn.bias_hh_l{layer}{way}"] = (rows,)
     else:
-        filters, widths = _size(model, "filters"), model.get("widths")
+        widths = model.get("widths")
         if not isinstance(widths, list) or not widths:
             raise ValueError("its widths are not a list")
-        for place in range(len(widths)):
-            shapes[f"convs.{place}.weight"] = (filters, dim, _size({"width": widths[place]}, "width"))
-            shapes[f"convs.{place}.bias"] = (filters,)
-        features = filters * len(widths)
+        filters = _filters(model, len(widths))
+        for place, count in enumerate(filters):
+            shapes[f"convs.{place}.weight"] = (count, dim, _size({"width": widths[place]}, "width"))
+            shapes[f"convs.{place}.bias"] = (count,)
+        features = sum(filters)
     classes = len(about["class_names"])
     logits = 1 if classes == 2 else classes
     shapes |= {"fc.weight": (logits, features), "fc.bias": (logits,)}
@@ -122,6 +123,16 @@ def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     if total > _MOST_ENTRIES:
         raise ValueError(f"its settings need {total:,} weights, more than any network has")
     return shapes
+
+
+def _filters(model: Mapping[str, Any], widths: int) -> list[int]:
+    """Return the number of filters of each width: one number for all, or a list, in networks that were cut smaller."""
+    filters = model.get("filters")
+    if not isinstance(filters, list):
+        return [_size(model, "filters")] * widths
+    if len(filters) != widths:
+        raise ValueError(f"its filters are {len(filters)} numbers for {widths} widths")
+    return [_size({"filters": count}, "filters") for count in filters]
 
 
 def check_recipe(about: Mapping[str, Any], parameters: Iterable[str]) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from observing import Case, Kind, report
 
-from lt_lightning.runs.records import ConfusionRecord, EpochRecord, LayerRecord, Record, write_records
+from lt_lightning.runs.csv_files import write_records
+from lt_lightning.runs.records import ConfusionRecord, EpochRecord, LayerRecord, Record
 
 Damage = Callable[[Path], object]
 

@@ -16,14 +16,14 @@ def params() -> dict[str, nn.Parameter]:
     return {"w": nn.Parameter(torch.tensor([[-3.0, 0.5], [0.0, -0.25]])), "b": nn.Parameter(torch.tensor(-2.0))}
 
 
-@pytest.mark.parametrize("name", CRITERIA)
+@pytest.mark.parametrize("name", ["magnitude", "random"])
 def test_scores_have_the_parameters_shapes_and_no_gradient(name):
     scores = CRITERIA[name](params(), torch.Generator())
     assert {key: tuple(score.shape) for key, score in scores.items()} == {"w": (2, 2), "b": ()}
     assert not any(score.requires_grad for score in scores.values())
 
 
-@pytest.mark.parametrize("name", CRITERIA)
+@pytest.mark.parametrize("name", ["magnitude", "random"])
 def test_scoring_changes_no_parameter(name):
     parameters = params()
     for score in CRITERIA[name](parameters, torch.Generator()).values():
@@ -99,7 +99,7 @@ def test_a_criterion_of_ones_own_prunes_what_a_sorted_list_of_its_scores_begins_
     (lambda parameters: {name: p[:1] for name, p in parameters.items()}, r"scores of shape \(1, 3\).*\(2, 3\)"),
     (lambda parameters: {name: p * math.nan for name, p in parameters.items()}, "that are not finite"),
     (lambda parameters: {name: p > 0 for name, p in parameters.items()}, "of type torch.bool"),
-    (lambda parameters, losses: {}, "asks for 'losses', which is none of parameters, generator, mask"),
+    (lambda parameters, losses: {}, "needs losses, one function per batch"),
 ])  # fmt: skip
 def test_scores_that_cannot_be_ranked_name_the_criterion_and_change_nothing(criterion, words):
     module, lottery = nn.Linear(3, 2), Lottery(Settings(criterion=criterion))

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lt_lightning.runs.records import ConfusionRecord, EpochRecord, ExampleRecord, LayerRecord, Record, write_records
+from lt_lightning.runs.csv_files import write_records
+from lt_lightning.runs.records import ConfusionRecord, EpochRecord, ExampleRecord, LayerRecord, Record
 
 PARAMETERS = {"embedding.weight": (50, 10), "fc.weight": (4, 10), "fc.bias": (4,)}
 

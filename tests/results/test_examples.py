@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from lt_lightning.report.examples import example_sections, letters
 from lt_lightning.report.pages import environment
 from lt_lightning.report.run_page import render_page
+from lt_lightning.runs.csv_files import write_records
 from lt_lightning.runs.reading import Run, read_run
-from lt_lightning.runs.records import ExampleRecord, write_records
+from lt_lightning.runs.records import ExampleRecord
 
 MakeRun = Callable[..., Path]
 HELLO = ("hihell", "ihello", "ihelll")

@@ -16,17 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lt_lightning.errors import SettingError
-from lt_lightning.runs.records import (
-    ConfusionRecord,
-    EpochRecord,
-    ExampleRecord,
-    LayerRecord,
-    Record,
-    columns,
-    read_records,
-    read_sound_records,
-    write_records,
-)
+from lt_lightning.runs.csv_files import read_records, read_sound_records, write_records
+from lt_lightning.runs.records import ConfusionRecord, EpochRecord, ExampleRecord, LayerRecord, Record, columns
 from lt_lightning.runs.winners import best_ticket, smallest_winner
 
 FIRST = Record(0, 0.0, 500, 500, 10, 0.1, 0.2, 0.9, 0.25, 0.89, 12.5)

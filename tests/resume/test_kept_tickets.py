@@ -9,7 +9,8 @@ from cutting import EPOCHS, STEPS, Play
 
 from lt_lightning.export import __main__ as export
 from lt_lightning.report import __main__ as report
-from lt_lightning.runs.records import Record, read_records
+from lt_lightning.runs.csv_files import read_records
+from lt_lightning.runs.records import Record
 from lt_lightning.runs.rounds import find_standing, ticket_path
 from lt_lightning.runs.winners import kept_rounds
 from trials.kills import outcome

@@ -13,7 +13,8 @@ from cutting import packed, train
 
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.resume.compare import how_to_go_on
-from lt_lightning.runs.records import EpochRecord, Record, read_records
+from lt_lightning.runs.csv_files import read_records
+from lt_lightning.runs.records import EpochRecord, Record
 from lt_lightning.storage.lock import hold
 from trials.kills import SMALL, outcome
 

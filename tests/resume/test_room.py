@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from cutting import Play, train
 
-from lt_lightning.runs.records import Record, read_records
+from lt_lightning.runs.csv_files import read_records
+from lt_lightning.runs.records import Record
 from lt_lightning.runs.rounds import find_standing
 from lt_lightning.storage.atomic import WriteError
 from trials.kills import SMALL, outcome

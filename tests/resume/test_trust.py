@@ -113,7 +113,7 @@ def test_a_recorded_configuration_adds_nothing_but_numbers_to_its_command(tmp_pa
 
 
 def test_trust_without_resume_is_refused(configure: Callable[..., Config]) -> None:
-    with pytest.raises(SettingError, match=r"^trust: only goes with resume=FOLDER; leave it out$"):
+    with pytest.raises(SettingError, match=r"^trust: only goes with resume=FOLDER or branch.of=RUN; leave it out$"):
         configure("trust=true")
 
 

@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 
 from lt_lightning.lottery import Mask
+from lt_lightning.runs.csv_files import read_records
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.notes import transfer_line
-from lt_lightning.runs.records import Record, read_records
+from lt_lightning.runs.records import Record
 
 Weights = dict[str, Tensor]
 

@@ -15,7 +15,8 @@ import torch
 
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
-from lt_lightning.runs.records import ExampleRecord, read_records, write_records
+from lt_lightning.runs.csv_files import read_records, write_records
+from lt_lightning.runs.records import ExampleRecord
 from lt_lightning.runs.round_ticket import RoundTicket, write_rewind_weights
 from lt_lightning.runs.rounds import PlayedRound, write_round
 from lt_lightning.storage.sealed import read_seal

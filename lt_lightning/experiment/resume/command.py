@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
         raise SettingError(
             f"resume: {folder}: no such folder; give a run directory, outputs/<experiment>/<date>_<time>"
         )
-    now = _overrides(rest)
+    now = settings_among(rest)
     flags = [argument for argument in rest if argument not in now]
     is_sweep = any((folder / name).is_file() for name in (SWEEP, "multirun.yaml"))
     if not is_sweep and {"-m", "--multirun"} & set(flags):
@@ -64,15 +64,15 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
         with suppress(SettingError):
             configs.append(describe_before(run)[0].config.values)
     before = [*earlier_defaults(before, [config for config in configs if config is not None]), *before]
-    now, trusted = _read_trust(now)
+    now, trusted = read_trust(now)
     if not trusted:
-        _check_trust(folder, before, {_key(argument) for argument in now})
+        require_trusted("resume", folder, before, {override_key(argument) for argument in now})
     if is_sweep:
         _check_jobs(folder, before, now)
-    by_key = {_key(argument): argument for argument in now}
+    by_key = {override_key(argument): argument for argument in now}
     mode, place = ("MULTIRUN", "hydra.sweep.dir") if is_sweep else ("RUN", "hydra.run.dir")
     # In their places, as the order of swept settings is the order of the jobs; and together, behind the flags.
-    merged = dict.fromkeys([*(by_key.get(_key(argument), argument) for argument in before), *now])
+    merged = dict.fromkeys([*(by_key.get(override_key(argument), argument) for argument in before), *now])
     return [
         *flags,
         *merged,
@@ -90,7 +90,7 @@ def write_sweep(folder: Path, task: Sequence[str], hydra: Sequence[str]) -> None
     write_whole(folder / SWEEP, json.dumps(record, indent=2) + "\n")
 
 
-def _read_trust(overrides: Sequence[str]) -> tuple[list[str], bool]:
+def read_trust(overrides: Sequence[str]) -> tuple[list[str], bool]:
     """Return the overrides without `trust=`, and its value."""
     given = [match[1].lower() for one in overrides if (match := TRUST.fullmatch(one))]
     if not set(given) <= {"true", "false"}:
@@ -98,12 +98,19 @@ def _read_trust(overrides: Sequence[str]) -> tuple[list[str], bool]:
     return [one for one in overrides if not TRUST.fullmatch(one)], given[-1:] == ["true"]
 
 
-def _check_trust(folder: Path, recorded: Sequence[str], typed: set[str]) -> None:
-    """Raise for recorded settings that could run code, unless today's command gives them."""
-    untrusted = find_untrusted([argument for argument in recorded if _key(argument) not in typed])
+def require_trusted(setting: str, folder: Path, recorded: Sequence[str], typed: Collection[str]) -> None:
+    """Raise for recorded settings that could run code, unless today's command gives them.
+
+    Args:
+        setting: the setting that names the folder, for the message.
+        folder: the run, or the sweep.
+        recorded: the overrides on its record.
+        typed: the settings that are given now.
+    """
+    untrusted = find_untrusted([argument for argument in recorded if override_key(argument) not in typed])
     if untrusted:
         raise SettingError(
-            f"resume: {folder} was started with {' and '.join(map(shlex.quote, untrusted))}; a folder may come from "
+            f"{setting}: {folder} was started with {' and '.join(map(shlex.quote, untrusted))}; a folder may come from "
             "elsewhere, so objects and settings of Hydra count only if they are given again: repeat them, or add "
             "trust=true if you know where the folder comes from"
         )
@@ -131,14 +138,16 @@ def _sweep_command(folder: Path) -> list[str]:
         raise SettingError(f"{path}: does not say what command started the sweep; restore it from a copy")
     ours = ("hydra.mode", "hydra.sweep.dir", "hydra.output_subdir")
     of_hydra = [str(argument) for argument in overrides.get("hydra") or [] if str(argument) != SUBDIR]
-    kept = [argument for argument in of_hydra if _key(argument) not in ours]
+    kept = [argument for argument in of_hydra if override_key(argument) not in ours]
     # Hydra's own record has the folders' name as `folders` changed it.
-    names = [f"hydra.sweep.subdir={argument.partition('=')[2]}" for argument in kept if _key(argument) == NAME_KEY]
-    kept = [argument for argument in kept if not (names and _key(argument) in (NAME_KEY, "hydra.sweep.subdir"))]
+    names = [
+        f"hydra.sweep.subdir={argument.partition('=')[2]}" for argument in kept if override_key(argument) == NAME_KEY
+    ]
+    kept = [argument for argument in kept if not (names and override_key(argument) in (NAME_KEY, "hydra.sweep.subdir"))]
     return [*map(str, swept), *kept, *names]
 
 
-def _overrides(arguments: Sequence[str]) -> list[str]:
+def settings_among(arguments: Sequence[str]) -> list[str]:
     """Return the settings on a command line, without flags such as `--config-dir FOLDER`."""
     from hydra._internal.utils import get_args_parser
 
@@ -147,9 +156,9 @@ def _overrides(arguments: Sequence[str]) -> list[str]:
 
 def _check_jobs(sweep: Path, before: Sequence[str], now: Sequence[str]) -> None:
     """Raise for settings that would change the jobs of a sweep; `check_same` compares those of one run later."""
-    then = {_key(argument): argument for argument in before}
+    then = {override_key(argument): argument for argument in before}
     for argument in now:
-        key = _key(argument)
+        key = override_key(argument)
         if argument in before:
             continue
         if not is_free(key):
@@ -174,7 +183,8 @@ def _is_swept(argument: str) -> bool:
         return False  # Hydra refuses it later
 
 
-def _key(argument: str) -> str:
+def override_key(argument: str) -> str:
+    """Return the setting that an override changes."""
     return re.split("[=@]", argument.lstrip("+~"), maxsplit=1)[0]
 
 

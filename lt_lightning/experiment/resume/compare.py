@@ -14,6 +14,7 @@ from lt_lightning.config.choice import values_of
 from lt_lightning.config.messages import describe_error
 from lt_lightning.errors import ResumableError, SettingError
 from lt_lightning.lottery.settings import LotteryError
+from lt_lightning.runs.branch import read_branch
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.formatting import flat_settings, show_setting
 from lt_lightning.runs.reading import CHANGED, read_description
@@ -43,7 +44,7 @@ _FREE = frozenset(
 
 _TICKET = "pruning.ticket"
 
-_ONCE = {"model.kernel": "reference", "optimizer.kernel": "reference", "scheduler.name": "none"}
+EARLIER = {"model.kernel": "reference", "optimizer.kernel": "reference", "scheduler.name": "none"}
 """The values of settings that did not exist yet when a run was recorded."""
 
 
@@ -137,11 +138,17 @@ def describe_before(run: Path) -> tuple[Description, str | None]:
         return Description.from_json({"command": command, "config": config}), damage
 
 
+def count_rounds(run: Path, config: Config) -> int:
+    """Return how many rounds a run has when it is over; raise SettingError if a branch's record is damaged."""
+    branch = None if config.branch.of is None else read_branch(run)
+    return config.pruning.rounds + 1 if branch is None else len(branch.rounds)
+
+
 def is_complete(run: Path, config: Config, standing: Standing) -> bool:
     """Return whether all rounds are run, all files are sound, and the report is drawn."""
     finished = describe_before(run)[0].finished
     whole = not standing.damages and not standing.stale and (run / "report.html").exists()
-    return bool(finished) and whole and len(standing.rounds) == config.pruning.rounds + 1
+    return bool(finished) and whole and len(standing.rounds) == count_rounds(run, config)
 
 
 def check_same(run: Path, config: Config, fingerprints: Mapping[str, str], standing: Standing) -> None:
@@ -174,7 +181,7 @@ def check_same(run: Path, config: Config, fingerprints: Mapping[str, str], stand
             f"resume: {run}: the corpus is not the one that the run began with ({', '.join(changed) or 'a part'} "
             "differs); bring its data back, or start another run"
         )
-    if len(standing.rounds) > config.pruning.rounds + 1:
+    if len(standing.rounds) > count_rounds(run, config):
         raise SettingError(
             f"pruning.rounds: {config.pruning.rounds} is less than the {len(standing.rounds) - 1} rounds that {run} "
             "has already; give at least as many"
@@ -193,7 +200,7 @@ def _differences(before: Any, now: Mapping[str, Any]) -> list[str]:
         before: the recorded settings, nested.
         now: the settings of now by their full names.
     """
-    then = {key: value for key, value in _ONCE.items() if now.get(key) is not None} | flat_settings(before)
+    then = {key: value for key, value in EARLIER.items() if now.get(key) is not None} | flat_settings(before)
     if None not in (then.get(_TICKET), now[_TICKET]):
         # It may have moved: in round 0 its seal must agree, see `restore`; afterwards it is not read.
         then[_TICKET] = now[_TICKET]

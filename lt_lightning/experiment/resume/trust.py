@@ -17,6 +17,9 @@ from lt_lightning.config.quoting import _texts, find_targets
 _HARMLESS = frozenset({"hydra.sweep.subdir"})
 """Settings of Hydra that name folders within the sweep's own; `folders` refuses others."""
 
+NO_SWEEP = "hydra.sweeper.params=null"
+"""The override by which a branch leaves out the sweep that its trunk's experiment defines."""
+
 _INSTALLED = frozenset({"hydra/launcher", "hydra/sweeper"})
 """Groups of Hydra whose choices are installed plugins: the record names one and brings none."""
 
@@ -48,6 +51,8 @@ def _is_plain(argument: str) -> bool:
 
     from lt_lightning.config.validation import setting_names
 
+    if argument == NO_SWEEP:
+        return True
     if argument.startswith("-"):  # a flag, such as --config-dir
         return False
     try:

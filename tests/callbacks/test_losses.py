@@ -11,7 +11,6 @@ from pruning_helpers import Batches, Classifier, copy, make_trainer
 from torch import Tensor, nn
 
 from lt_lightning.callbacks import PruningCallback
-from lt_lightning.callbacks import gradients as of_callbacks
 from lt_lightning.lottery import Lottery, LotteryError, Mask, Settings
 
 
@@ -98,15 +97,14 @@ def test_gradients_are_those_of_the_mean_loss_over_all_rows_and_computing_them_c
     assert module.steps == left["steps"] + 3  # of training alone
 
 
-def test_gradients_of_a_part_have_its_names_and_no_more_than_the_first_batches_count(monkeypatch) -> None:
-    monkeypatch.setattr(of_callbacks, "BATCHES", 1)
+def test_gradients_of_a_part_have_its_names_and_no_more_than_the_first_batches_count() -> None:
     seen: list[Mapping[str, Tensor]] = []
 
     def criterion(gradients: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         seen.append(gradients)
         return {name: gradients[name].abs() for name in parameters}
 
-    module, pruning = Classifier(), PruningCallback(criterion=criterion, submodule="head")
+    module, pruning = Classifier(), PruningCallback(criterion=criterion, submodule="head", score_batches=1)
     make_trainer(pruning).fit(module, Batches())
     left = copy(module)
     make_trainer(pruning).fit(module, Batches())
@@ -154,7 +152,7 @@ def test_a_loop_of_ones_own_gives_the_gradients() -> None:
     lottery.begin_round(module)
     lottery.end_round(module)
     gradients = {"weight": torch.tensor([[6.0, 1, 5], [2, 4, 3]]), "bias": torch.tensor([1.0, 0])}
-    lottery.begin_round(module, lambda part: gradients if part is module else {})
+    lottery.begin_round(module, lambda part: {"gradients": lambda: gradients} if part is module else {})
     assert lottery.mask == Mask(
         {"weight": torch.tensor([[True, False, True], [False, True, False]]), "bias": torch.tensor([True, False])}
     )

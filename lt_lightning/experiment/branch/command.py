@@ -1,0 +1,98 @@
+"""Complete the command line of a branch: its trunk's recorded one, changed by what is given now. Imports no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lt_lightning.config.typed_paths import typed_path
+from lt_lightning.errors import SettingError
+from lt_lightning.experiment.resume.command import (
+    earlier_defaults,
+    override_key,
+    read_trust,
+    require_trusted,
+    settings_among,
+)
+from lt_lightning.experiment.resume.compare import RESUME, describe_before, without_resume
+from lt_lightning.experiment.resume.trust import NO_SWEEP
+from lt_lightning.lottery.settings import SCHEDULED
+from lt_lightning.runs.reading import is_run, suggest_run
+
+_OF = re.compile(r"\+{0,2}branch\.of=(.*)", re.DOTALL)
+_GIVE_RUN = "give a run directory, outputs/<experiment>/<date>_<time>"
+
+
+def branched_arguments(arguments: Sequence[str]) -> list[str]:
+    """Return the command line of the branch that `branch.of=RUN` asks for; what is given now takes precedence.
+
+    Settings of Hydra on the trunk's record do not count: a branch has a folder of its own. A group that is chosen now,
+    such as `optimizer=sgd`, begins with its own defaults.
+
+    Args:
+        arguments: a command line without the program's name; returned as it is without `branch.of=`, and if it resumes
+            a run, whose recorded command is complete.
+
+    Raises:
+        SettingError: the folder is no run, its command cannot be read, or the command holds settings that need
+            `trust=true`; see `resume.trust`.
+    """
+    given = [match[1] for argument in arguments if (match := _OF.fullmatch(argument))]
+    if not given or given[-1] in ("", "null") or any(RESUME.fullmatch(argument) for argument in arguments):
+        return list(arguments)
+    now = settings_among(arguments)
+    flags = [argument for argument in arguments if argument not in now]
+    trunk = find_trunk(given[-1])
+    now, trusted = read_trust(now)
+    before = describe_before(trunk)[0]
+    config = before.config.values or {}
+    recorded = without_resume(before.command or ())
+    typed = {override_key(argument): argument for argument in now}
+    kept = [
+        argument
+        for argument in [*earlier_defaults(recorded, [config]), *recorded]
+        if _is_kept(override_key(argument), typed)
+    ]
+    if not trusted:
+        require_trusted("branch.of", trunk, kept, typed)
+    kept += [f"{key}={value}" for key, value in _resets(config).items() if key not in typed]
+    merged = dict.fromkeys([*(typed.get(override_key(argument), argument) for argument in kept), *now])
+    is_sweep = bool({"-m", "--multirun"} & {*flags})
+    # The trunk may have been a job of a sweep that its experiment defines.
+    mode = NO_SWEEP if is_sweep else "hydra.mode=RUN"
+    return [*flags, *merged, *([] if override_key(mode) in typed else [mode])]
+
+
+def find_trunk(typed: str) -> Path:
+    """Return the folder of the run that `branch.of` names.
+
+    Raises:
+        SettingError: it is no run directory.
+    """
+    trunk = typed_path(re.sub(r"^(['\"])(.*)\1$", r"\2", typed, flags=re.DOTALL))
+    if not trunk.is_dir() and "," in typed:
+        raise SettingError(f"branch.of: {typed}: give one run; of several, start a branch each")
+    if not trunk.is_dir():
+        raise SettingError(f"branch.of: {trunk}: no such folder; {_GIVE_RUN}")
+    if not is_run(trunk):
+        raise SettingError(f"branch.of: {trunk} is no run directory, it has no run.json; {suggest_run(trunk)}")
+    return trunk
+
+
+def _is_kept(key: str, typed: Mapping[str, str]) -> bool:
+    """Return whether a setting on a trunk's record counts for its branch."""
+    group, _, name = key.partition(".")
+    return key.split("/")[0] != "hydra" and group != "hydra" and (not name or group not in typed or key in typed)
+
+
+def _resets(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return settings by which a branch does not prune and start as its trunk did."""
+    pruning = config.get("pruning")
+    pruning = pruning if isinstance(pruning, Mapping) else {}
+    resets = {} if pruning.get("ticket") is None else {"pruning.ticket": "null"}
+    if pruning.get("schedule") in (None, "rounds"):
+        return resets
+    given = [key for key in SCHEDULED if pruning.get(key) is not None]
+    return {**resets, "pruning.schedule": "rounds", **{f"pruning.{key}": "null" for key in given}}
