@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -96,7 +97,8 @@ class Meter:
         pl.seed_everything(derive_seed(self._config.seed, "connectivity"), verbose=False)
         loop: Callable[..., Any] = trainer.test if subject.judged is None else trainer.validate
         into = "test_dataloader" if subject.judged is None else "val_dataloader"
-        with _lent(data.loaders, into, part):
+        with _lent(data.loaders, into, part), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*sampler has shuffling enabled.*")  # as the training part has
             try:
                 return loop(subject.module, datamodule=data.loaders, verbose=False)
             except (SettingError, MemoryError):

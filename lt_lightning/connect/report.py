@@ -17,9 +17,9 @@ from lt_lightning.runs.reading import Run
 from lt_lightning.storage.atomic import write_whole, writing_to
 
 _ABOUT_CURVES = (
-    "The {error} of (1 − α) · one copy + α · the other, which lies under the mask of both. A bump between the ends is "
-    "a barrier: the copies have ended in different valleys. Statistics of BatchNorm are estimated again between the "
-    "ends."
+    "The error, {error}, of (1 − α) · one copy + α · the other, which lies under the mask of both. A bump between the "
+    "ends is a barrier: the copies have ended in different valleys. Statistics of BatchNorm are estimated again "
+    "between the ends."
 )
 _ABOUT_INSTABILITY = (
     "The highest error on the line between two copies minus the mean error of the two{mean}, against the share of "
@@ -116,7 +116,6 @@ def _table(rounds: Sequence[RoundCurves], wording: Wording) -> Section:
             row |= {
                 f"instability_{name}": wording.cell(one.instability(part)),
                 f"error_{name}": wording.show(one.ends(part)),
-                f"highest_{name}": wording.show(one.highest(part)),
             }
         rows.append({**row, "verdict": wording.verdict(one)})
     judged = rounds[0].part
@@ -124,9 +123,9 @@ def _table(rounds: Sequence[RoundCurves], wording: Wording) -> Section:
     for name, part in (("judged", judged), ("train", "train")):
         columns += [
             Shown(f"instability, {part}", f"instability_{name}"),
-            Shown(f"error of the copies, {part}", f"error_{name}"),
-            Shown(f"highest, {part}", f"highest_{name}"),
+            Shown(f"error, {part}", f"error_{name}"),
         ]
     columns.append(Shown("", "verdict", is_text=True))
-    note = "Instability in percentage points; errors are means over pairs." if wording.is_share else ""
-    return Section("Rounds", rows, columns, f"{note} The error is {wording.error}.".strip())
+    unit = " in percentage points" if wording.is_share else ""
+    note = f"Instability{unit}, and the mean error of the copies themselves, {wording.error}; means over pairs."
+    return Section("Rounds", rows, columns, note)
