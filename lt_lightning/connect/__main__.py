@@ -61,9 +61,7 @@ def _connect(
     require_working_directory()
     try:
         from lt_lightning.connect.request import read_request
-        from lt_lightning.experiment.hydra_main import hide_progress_bars_in_pipes
 
-        hide_progress_bars_in_pipes()
         request = read_request(folder, settings, rounds, points, orders)
         from lt_lightning.runtime.fast_import import load_lightning
 

@@ -12,7 +12,7 @@ from lt_lightning.config.quoting import quote
 from lt_lightning.config.schema import Config
 from lt_lightning.config.validation import lottery_settings, read_config
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.hydra_main import compose_config
+from lt_lightning.experiment.hydra_main import compose_config, hide_progress_bars_in_pipes
 from lt_lightning.experiment.resume.command import resumed_arguments
 from lt_lightning.experiment.resume.compare import check_same
 from lt_lightning.experiment.start_run import find_launch, load
@@ -88,6 +88,7 @@ def read_request(
     standing = find_standing(folder)
     played = {one.record.round: one for one in standing.rounds}
     chosen = _choose_rounds(run, config, played, rounds, standing.damages)
+    hide_progress_bars_in_pipes()
     corpus = load(config)
     check_same(folder, config, dict(corpus.fingerprints), standing)
     return Request(run, config, corpus, played, chosen, points, tuple(orders))
