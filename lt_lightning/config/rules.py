@@ -12,8 +12,9 @@ from lt_lightning.config.metric_names import parse_name
 from lt_lightning.config.models import CustomModel, RandomVectors, Recurrent, Tagger
 from lt_lightning.config.optimizers import Adam, SchedulerConfig
 from lt_lightning.config.quoting import find_interpolations
-from lt_lightning.config.schema import Config, TrainerConfig
+from lt_lightning.config.schema import Config, TestOn, TrainerConfig
 from lt_lightning.config.sources import CustomData, DataKind, Texts
+from lt_lightning.lottery.schedules import SCHEDULES
 
 NO_TICKET = (
     "pruning.ticket: missing; make a ticket of a run's round, python -m lt_lightning.export RUN --round N -o FILE, and "
@@ -29,7 +30,7 @@ def broken_rules(config: Config) -> Iterator[str]:
         yield f"name: {config.name!r} is not the name of a folder below outputs/; give one"
     if (
         config.trust
-    ):  # with `resume` or `branch.of` it is read before the configuration is composed, and is not part of it
+    ):  # with `resume` or `branch.of` it is read before the configuration is composed, not as a part of it
         yield "trust: only goes with resume=FOLDER or branch.of=RUN; leave it out"
     if isinstance(model, Recurrent | Tagger):
         if model.cell == "gru_chung" and model.backend == "torch":
@@ -44,12 +45,27 @@ def broken_rules(config: Config) -> Iterator[str]:
     if config.pruning.ticket == "":
         yield NO_TICKET
     yield from _branch_rules(config)
+    yield from _schedule_rules(config)
     if config.pruning.ticket is not None and model.packs is None:
         yield f"pruning.ticket: only classifiers of texts have tickets, not model={model.name}; leave it out"
     unscaled = trainer.gradient_clip_val and trainer.precision in (16, "16", "16-mixed", "bf16-mixed")
     if unscaled and not isinstance(config.optimizer, Custom) and config.optimizer.fused:
         yield "optimizer.fused: true does not go with clipping and mixed precision; use optimizer.fused=false"
     yield from _trainer_rules(trainer, isinstance(config.data, CustomData))
+
+
+def _schedule_rules(config: Config) -> Iterator[str]:
+    """Yield what does not go with a schedule that changes masks during a fit."""
+    name = config.pruning.schedule
+    if name not in SCHEDULES or not SCHEDULES[name].in_fit:
+        return
+    if config.test_on == TestOn.best:
+        yield f"test_on: best is not possible with pruning.schedule={name}, as each epoch has its own mask; use last"
+    if config.early_stopping.patience is not None and SCHEDULES[name].is_gradual:
+        yield (
+            f"early_stopping.patience: not possible with pruning.schedule={name}, as a round that ends early does not "
+            "reach its density; leave it null"
+        )
 
 
 def _branch_rules(config: Config) -> Iterator[str]:

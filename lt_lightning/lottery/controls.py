@@ -12,11 +12,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from lt_lightning.lottery import units
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.patterns import NOfM, Pattern, Unstructured, parse_pattern
 from lt_lightning.lottery.seeds import derive_seed
 from lt_lightning.lottery.settings import LotteryError
+from lt_lightning.lottery.units import Units, from_groups, rank_in_groups, to_groups
+from lt_lightning.lottery.units import within as lowest_within
 
 Control = Literal["shuffle", "random", "invert"]
 
@@ -84,13 +85,13 @@ def _of_units(
     """Return a tensor's mask with as many living units at other places of `within`."""
     # A tensor of one dimension is pruned entry by entry, whatever the pattern.
     shape = Unstructured() if isinstance(pattern, NOfM) else pattern
-    divided = units.Units.of(shape, name, alive.shape)
+    divided = Units.of(shape, name, alive.shape)
     living, places = (divided.living(one) > 0 for one in (alive, within))
     if scores is None:
         drawn = _redrawn(kind, living, places, seed)
     else:
         highest_first, too_many = -divided.score(shape, scores, within), int(places.sum()) - int(living.sum())
-        drawn = places & ~units.within(highest_first, places.long(), too_many)
+        drawn = places & ~lowest_within(highest_first, places.long(), too_many)
     return within & divided.join(drawn)
 
 
@@ -108,13 +109,13 @@ def _redrawn(kind: Control, alive: Tensor, within: Tensor, seed: int) -> Tensor:
 
 def _in_groups(m: int, alive: Tensor, within: Tensor, seed: int, scores: Tensor | None) -> Tensor:
     """Return a tensor's mask with as many living entries in each group of `m` at other places of `within`."""
-    grouped, places = units.to_groups(alive, m), units.to_groups(within, m)
+    grouped, places = to_groups(alive, m), to_groups(within, m)
     if scores is None:
         keys = torch.rand(grouped.shape, generator=torch.Generator().manual_seed(seed)).to(alive.device)
     else:
-        keys = -units.to_groups(scores, m)
-    rank = units.rank_in_groups(keys, places)
-    return units.from_groups(places & (rank >= m - grouped.sum(dim=1, keepdim=True)), alive.shape)
+        keys = -to_groups(scores, m)
+    rank = rank_in_groups(keys, places)
+    return from_groups(places & (rank >= m - grouped.sum(dim=1, keepdim=True)), alive.shape)
 
 
 def _check_within(kind: Control, mask: Mask, within: Mask) -> None:

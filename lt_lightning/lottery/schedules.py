@@ -19,7 +19,6 @@ from lt_lightning.lottery.schedule_base import Inputs, Schedule
 
 if TYPE_CHECKING:
     from lt_lightning.lottery.mask import Mask
-    from lt_lightning.lottery.scopes import AmountOf
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Rounds(Schedule):
     is_single: ClassVar[bool] = False
 
     amount: float | Sequence[float] = 0.2
-    amount_of: AmountOf = "alive"
+    amount_of: str = "alive"
     amounts: Mapping[str, float] = field(default_factory=dict)
 
     def amount_in(self, round: int) -> float:
