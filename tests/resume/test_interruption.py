@@ -53,8 +53,7 @@ SETTINGS = {
     "set": ["pruning.schedule=set", "pruning.density=0.2", "pruning.every=4", "pruning.scope=erk", "optimizer=sgd"],
     "gradual": ["pruning.schedule=gradual", "pruning.density=0.1", "pruning.every=3", "pruning.criterion=movement"],
     "at_init": ["pruning.schedule=at_init", "pruning.density=0.1", "pruning.criterion=snip", "pruning.scope=global"],
-    "movement": ["pruning.criterion=movement", "pruning.pattern=rows"],
-    "magnitude_increase": ["pruning.criterion=magnitude_increase", "pruning.rewind=none", "pruning.mask=shuffle"],
+    "rows": ["pruning.criterion=movement", "pruning.pattern=rows", "pruning.mask=shuffle"],
     "shuffle": ["pruning.rewind=shuffle", "pruning.keep=[fc.*]", "pruning.criterion=taylor"],
 }  # fmt: skip
 
