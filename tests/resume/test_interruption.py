@@ -48,10 +48,17 @@ SETTINGS = {
         "scheduler=custom", "scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau", "+scheduler.patience=0",
         "+scheduler.threshold=0.5", "trainer.max_epochs=6",
     ],
+    # RigL's sums of gradients reach over the end of an epoch.
+    "rigl": ["pruning.schedule=rigl", "pruning.density=0.2", "pruning.every=7", "pruning.grow_batches=5"],
+    "set": ["pruning.schedule=set", "pruning.density=0.2", "pruning.every=4", "pruning.scope=erk", "optimizer=sgd"],
+    "gradual": ["pruning.schedule=gradual", "pruning.density=0.1", "pruning.every=3", "pruning.criterion=movement"],
+    "at_init": ["pruning.schedule=at_init", "pruning.density=0.1", "pruning.criterion=snip", "pruning.scope=global"],
+    "rows": ["pruning.criterion=movement", "pruning.pattern=rows", "pruning.mask=shuffle"],
+    "shuffle": ["pruning.rewind=shuffle", "pruning.keep=[fc.*]", "pruning.criterion=taylor"],
 }  # fmt: skip
 
 
-QUICK = ("early_stopping", "workers", "cosine", "movement")
+QUICK = ("early_stopping", "workers", "cosine", "rigl", "movement")
 
 
 @pytest.mark.parametrize(
