@@ -19,7 +19,7 @@ from lt_lightning.config.enums import Splitter
 from lt_lightning.data.tokenizer import PADDING, make_tokenizer
 from lt_lightning.export.__main__ import main
 from lt_lightning.export.packing import pack_ticket
-from lt_lightning.export.shrinking import shrink
+from lt_lightning.export.shrinking import count_dead_words, shrink
 from lt_lightning.lottery import Mask
 from lt_lightning.models import BinaryCNN, MultiCNN, RecurrentClassifier
 from lt_lightning.runs.round_ticket import RoundTicket
@@ -211,6 +211,7 @@ def test_words_stay_while_the_unknown_word_has_a_vector():
     ticket.mask["embedding.weight"][0] = True
     smaller = assert_same_logits(network, ticket)
     assert smaller.vocabulary == ticket.vocabulary
+    assert count_dead_words(smaller) == int((~ticket.mask["embedding.weight"][2:].any(dim=1)).sum()) > 0
 
 
 def test_a_ticket_without_a_dead_part_is_not_changed():
@@ -222,26 +223,29 @@ def test_a_ticket_without_a_dead_part_is_not_changed():
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, run_settings: Any) -> Path:
-    """A run that pruned rows at init of a CNN."""
+    """A run that pruned rows of a CNN."""
     from trials.kills import write_corpus
 
     corpus = write_corpus(tmp_path_factory.mktemp("data") / "corpus", train=90, test=41, classes=2, shortest=1)
     return run_settings(
         ["data=files", f"data.path={corpus}", "trainer=cpu", "embedding.dim=6", "trainer.max_epochs=1"],
-        "model=cnn", "model.filters=6", "pruning.rounds=1", "pruning.amount=0.6", "pruning.pattern=rows", "seed=3",
+        "model=cnn", "model.filters=6", "pruning.rounds=1", "pruning.amount=0.6", "pruning.pattern=rows",
+        "pruning.exclude=[fc.*]", "seed=3",
     )  # fmt: skip
 
 
 def test_the_command_prints_what_was_cut_and_every_file_gives_the_same_answers(run, tmp_path, capsys):
     onnxruntime = pytest.importorskip("onnxruntime")
-    whole, small = tmp_path / "whole.safetensors", tmp_path / "small.safetensors"
+    whole, small = tmp_path / "whole/whole.safetensors", tmp_path / "small.safetensors"
     assert main([str(run), "-o", str(whole)]) == 0
     capsys.readouterr()
     assert main([str(run), "--shrink", "--onnx", "--state-dict", "-o", str(small)]) == 0
     out = capsys.readouterr().out
-    assert "shrunk   filters 18 → 6" in out or "filters 18 → 7" in out
-    assert "parameters" in out
-    assert "bytes of dense float32 weights" in out
+    assert "shrunk   filters 18 → 6\n" in out  # of 6 each, round(0.6 · 6) = 4 go
+    assert f" → {4 * cut_size(out):,}\n" in next(line + "\n" for line in out.splitlines() if "bytes of dense" in line)
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "| cut smaller | filters 18 → 6, words " in card
+    assert "pruning.ticket" not in card
     texts = ["", "cat", "bread cat dog cheese soup", *[f"the {word} is good" for word in NAMES]]
     uncut, cut = Ticket.load(whole), Ticket.load(small)
     np.testing.assert_allclose(cut.logits(texts), uncut.logits(texts), rtol=0, atol=1e-5)

@@ -60,12 +60,24 @@ _LOTTERY = (
     fault("seeds do not depend on the round", "lt_lightning/lottery/seeds.py",
         "map(repr, parts)", "map(repr, parts[:2])",
         "tests/lottery/test_lottery_seeds.py::test_seeds_are_the_same_for_ever"),
-    fault("random scores are the same in every round", "lt_lightning/lottery/rounds.py",
-        "\"criterion\", self.round + 1)", "\"criterion\")",
+    fault("random scores are the same in every round", "lt_lightning/lottery/choosing.py",
+        "\"criterion\", round)", "\"criterion\")",
         "tests/lottery/test_lottery_rounds.py::test_chance_draws_anew_each_round"),
     fault("buffers are not rewound", "lt_lightning/lottery/rewinding.py",
         "            yield name, buffer", "            continue",
         "tests/callbacks/test_pruning_writes.py::test_parameters_and_buffers_rewind_whatever_state_dict_returns"),
+    fault("erk densities are not capped", "lt_lightning/lottery/erk.py",
+        "if scale * weights[name] >= caps[name]]", "if caps[name] < 0]",
+        "tests/lottery/test_lottery_scopes.py::test_erk_is_the_authors_loop_and_keeps_the_density_of_the_whole"),
+    fault("groups of inputs are taken along the outputs", "lt_lightning/lottery/units.py",
+        "return tensor.movedim(1, -1).reshape(-1, m)", "return tensor.reshape(-1, m)",
+        "tests/lottery/test_lottery_patterns.py::test_the_inputs_of_a_convolution_lie_on_axis_1"),
+    fault("units that are too large are skipped", "lt_lightning/lottery/units.py",
+        "gone[order[cost[order].cumsum(0) <= limit]] = True", "gone[order[cost[order] <= limit]] = True",
+        "tests/lottery/test_lottery_patterns.py::test_units_of_several_tensors_go_by_mean_score_within_the_entries_to_prune"),
+    fault("dropped entries cannot grow at once", "lt_lightning/lottery/regrowing.py",
+        "_highest(scores, ~kept, k)\n    units", "_highest(scores, ~alive, k)\n    units",
+        "tests/lottery/test_lottery_regrow.py::test_an_entry_is_dropped_and_grown_at_once_if_it_has_the_highest_score"),
 )  # fmt: skip
 
 _CALLBACK = (
@@ -166,6 +178,12 @@ _FILES = (
     fault("NaN is a class", "lt_lightning/data/labels.py",
         "for value in (\"\", \"nan\")", "for value in (\"\",)",
         "tests/data/test_labels.py::test_nan_is_missing_in_text_as_in_numbers"),
+    fault("the constant output of a filter that is cut is lost", "lt_lightning/export/shrinking.py",
+        "parts.add_to_bias(\"fc.bias\", constant)", "pass",
+        "tests/test_shrinking.py::test_the_constant_output_of_a_dead_filter_moves_into_the_next_bias"),
+    fault("a hidden unit that reads a living one is cut", "lt_lightning/export/shrinking.py",
+        "more = units | of_units[:, units].any(dim=1)", "more = units",
+        "tests/test_shrinking.py::test_a_recurrent_network_keeps_the_units_that_can_leave_zero"),
 )  # fmt: skip
 
 _RESUMING = (

@@ -24,7 +24,7 @@ from lt_lightning.export.files import (
 )
 from lt_lightning.export.model_card import shell_name, write_card
 from lt_lightning.export.packing import describe_origin, find_first_weights, pack_ticket, rounded
-from lt_lightning.export.shrinking import Cut, check_shrinkable, shrink
+from lt_lightning.export.shrinking import Cut, check_shrinkable, count_dead_words, shrink
 from lt_lightning.report.facts import DASH
 from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.masks import check_inside, read_masks
@@ -90,7 +90,7 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
         others = [*_write_others(ticket, packed, places, wishes)]
     return [
         *_describe(packed, places, whole),
-        *(_describe_cuts(cuts) if wishes.shrink else ()),
+        *(_describe_cuts(ticket, cuts) if wishes.shrink else ()),
         *others,
         f'try      python -m lt_lightning.predict {shell_name(str(path))} "a text"',
     ]
@@ -225,14 +225,20 @@ def _write_others(ticket: RoundTicket, packed: Packed, places: Places, wishes: W
         yield f"words    {places.tokenizer}"
 
 
-def _describe_cuts(cuts: Sequence[Cut]) -> Iterator[str]:
-    """Yield lines about what was cut, the last of them about the parameters."""
-    if not cuts:
-        yield "shrunk   nothing to cut: every filter or hidden unit, dimension and word can change an answer"
-        return
-    for number, cut in enumerate(cuts):
-        yield f"{'' if number else 'shrunk':9}{cut}"
-    yield f"         bytes of dense float32 weights {4 * cuts[-1].before:,} → {4 * cuts[-1].after:,}"
+def _describe_cuts(ticket: RoundTicket, cuts: Sequence[Cut]) -> Iterator[str]:
+    """Yield lines about what was cut, the last of the cuts being that of the parameters."""
+    dead = count_dead_words(ticket)
+    if cuts:
+        parts = [f"{cut}" for cut in cuts]
+        parts.append(f"bytes of dense float32 weights {4 * cuts[-1].before:,} → {4 * cuts[-1].after:,}")
+    elif dead:
+        parts = ["nothing to cut"]
+    else:
+        parts = ["nothing to cut: every filter or hidden unit, dimension and word can change an answer"]
+    if dead:
+        parts.append(f"{dead:,} dead words stay: <unk>, as which they would be read, has a vector")
+    for number, part in enumerate(parts):
+        yield f"{'' if number else 'shrunk':9}{part}"
 
 
 def _describe(packed: Packed, places: Places, whole: int) -> Iterator[str]:

@@ -133,6 +133,12 @@ def shrink(ticket: RoundTicket) -> tuple[RoundTicket, list[Cut]]:
     return RoundTicket(weights, Mask(parts.masks), smaller, tokenizer), parts.cuts
 
 
+def count_dead_words(ticket: RoundTicket) -> int:
+    """Return how many words have a vector of zeros while `<unk>` has another, so that they cannot become `<unk>`."""
+    living = (ticket.weights[_WORDS] != 0).any(dim=1)
+    return int((~living[len(SPECIAL_WORDS) :]).sum()) if living[UNKNOWN] else 0
+
+
 def _cut_filters(parts: _Parts) -> list[tuple[str, int]]:
     """Cut filters, and return the parameters that read words' vectors, each with the axis of their dimensions."""
     fc, widths = parts.weights["fc.weight"], parts.model["widths"]

@@ -131,7 +131,7 @@ def _filters(model: Mapping[str, Any], widths: int) -> list[int]:
     if not isinstance(filters, list):
         return [_size(model, "filters")] * widths
     if len(filters) != widths:
-        raise ValueError(f"its filters are {len(filters)} numbers for {widths} widths")
+        raise ValueError(f"its filters are {len(filters):,} numbers for {widths} widths")
     return [_size({"filters": count}, "filters") for count in filters]
 
 

@@ -61,6 +61,8 @@ CASES = (
     _case("a metric of another task", ["metric=test_exact"], "metric", "multi_cnn", "test_acc"),
     _case("a metric the wrong way round", ["metric=test_f1", "metric_mode=min"], "metric_mode", "metric=test_f1"),
     _case("a metric without its class", ["+metrics.mcc=3"], "metrics.mcc", "_target_"),
+    _case("a pattern of pruning that there is not", ["pruning.pattern=columns"], "pruning.pattern", "columns", "rows"),
+    _case("a pattern that keeps all", ["pruning.pattern=4:4"], "pruning.pattern", "4:4", "2:4"),
     _case("a rewind that there is not", ["pruning.rewind=start"], "pruning.rewind", "start", "init"),
     _case("a rewind to before the start", ["pruning.rewind=epoch:-1"], "pruning.rewind", "epoch:-1"),
     _case("a rewind beyond the end", ["pruning.rewind=epoch:9"], "pruning.rewind", "epoch:9", "trainer.max_epochs"),

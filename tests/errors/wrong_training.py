@@ -107,6 +107,22 @@ CASES = (
         leaves=BEGUN,
     ),
     corpus_case(
+        "groups that do not divide the inputs: `pruning.pattern=3:7`",
+        CSV,
+        ["pruning.pattern", "3:7", "'network.", "exclude"],
+        "pruning.pattern=3:7",
+        leaves=BEGUN,
+    ),
+    corpus_case(
+        "a density that leaves a tensor nothing: `pruning.scope=erk pruning.schedule=at_init pruning.density=0.001`",
+        CSV,
+        ["pruning.scope", "erk", "leaves none", "larger density"],
+        "pruning.scope=erk",
+        "pruning.schedule=at_init",
+        "pruning.density=0.001",
+        leaves=BEGUN,
+    ),
+    corpus_case(
         "more rounds than there is to prune: `pruning.rounds=99`",
         CSV,
         ["pruning.rounds", "prune nothing", "pruning.amount"],

@@ -75,6 +75,8 @@ CASES = (
     _case("a ticket of other cells", ["model.cell: lstm", "has gru"], GIVEN, *RNN, "model.cell=lstm",
           about={"model": RECURRENT}),
     _case("a ticket of letters", ["data.tokenizer: words", "has letters"], GIVEN, about={"splitter": "letters"}),
+    _case("a ticket that was cut smaller", ["pruning.ticket", "ticket.safetensors", "--shrink"], GIVEN,
+          about={"shrunk": {"filters": [100, 2]}}),
     _case("a network that has no tickets", ["pruning.ticket", "model=char_lm"], GIVEN, "model=char_lm",
           "data.tokenizer=letters"),
     _case("first weights that the ticket does not tell", ["pruning.ticket", "--first-weights", "pruning.rewind=random"],

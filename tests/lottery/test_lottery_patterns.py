@@ -7,6 +7,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
+from torch.nn.utils import prune as torch_prune
 
 from lt_lightning.lottery import LotteryError, Mask, parse_pattern, prune, prune_to
 from lt_lightning.lottery.patterns import Block, NOfM, Rows, Unstructured, check_shapes
@@ -255,3 +257,27 @@ def test_scores_of_any_type_are_ranked(dtype):
     mask = Mask.ones({"w": scores})
     assert prune({"w": scores}, mask, 0.5, pattern="rows")["w"].sum(dim=1).tolist() == [0] * 4 + [8] * 4
     assert prune({"w": scores}, mask, 0.5, pattern="1:4")["w"].nonzero()[:, 1].unique().tolist() == [3, 7]
+
+
+@pytest.mark.parametrize(("pattern", "norm"), [("rows", 1), ("rows:l2", 2)])
+def test_rows_agree_with_torch(pattern, norm):
+    torch.manual_seed(4)
+    layers = {"a": nn.Linear(7, 12), "b": nn.Conv1d(3, 10, 4), "c": nn.Embedding(30, 5)}
+    mask = Mask.ones({name: layer.weight for name, layer in layers.items()})
+    scores = {name: layer.weight.detach().abs() for name, layer in layers.items()}
+    pruned = prune(scores, mask, 0.3, pattern=pattern)
+    for name, layer in layers.items():
+        torch_prune.ln_structured(layer, "weight", amount=0.3, n=norm, dim=0)
+        assert torch.equal(pruned[name], layer.weight_mask.bool())
+
+
+def test_two_of_four_agrees_with_torchs_sparsifier():
+    pruning = pytest.importorskip("torch.ao.pruning")
+    torch.manual_seed(5)
+    network = nn.Sequential(nn.Linear(16, 6))
+    scores = {"0.weight": network[0].weight.detach().square()}
+    sparsifier = pruning.WeightNormSparsifier(sparsity_level=1.0, sparse_block_shape=(1, 4), zeros_per_block=2)
+    sparsifier.prepare(network, [{"tensor_fqn": "0.weight"}])
+    sparsifier.step()
+    theirs = network[0].parametrizations.weight[0].mask.bool()
+    assert torch.equal(prune(scores, Mask.ones(scores), 0.5, pattern="2:4")["0.weight"], theirs)

@@ -264,7 +264,7 @@ def test_a_small_file_does_not_ask_for_a_lot_of_work(model, dim, of, tmp_path):
 @pytest.mark.parametrize(("said", "message"), [
     ({"class_names": [f"class {number}" for number in range(70_000)]}, "70,000 classes, more than 65,536"),
     ({"splitter": "b" * 10_000}, "its splitter 'bbb"),
-    ({"model": {**CNN, "filters": [1] * 10_000}}, "its filters is "),
+    ({"model": {**CNN, "filters": [1] * 10_000}}, "its filters are 10,000 numbers for 2 widths"),
 ], ids=["classes", "splitter", "filters"])  # fmt: skip
 def test_what_a_large_header_holds_is_not_repeated(said, message, tmp_path):
     path = rewritten(tmp_path / "ticket.safetensors", **said)

@@ -47,6 +47,11 @@ def read_ticket(config: Config) -> Packed | None:
         packed = Packed.load(path)
     except SettingError as error:
         raise SettingError(f"pruning.ticket: {error}") from error
+    if packed.about.get("shrunk"):
+        raise SettingError(
+            f"pruning.ticket: the network of {path} was cut smaller, so its weights have other places; export the "
+            "round again without --shrink"
+        )
     _check_network(path, packed.about, config)
     if Rewind.parse(config.pruning.rewind).at_start and packed.first is None:
         _check_first(path, packed)
