@@ -11,7 +11,6 @@ import pytest
 from lt_lightning.runs.reading import read_run
 from trials.kills import SMALL, outcome
 
-
 Train = Callable[..., subprocess.CompletedProcess[str]]
 
 
