@@ -9,9 +9,14 @@ from pathlib import Path
 from observing import Case, Kind, train
 from samples import CSV, make_corpus
 
+from lt_lightning.runs.branch import Branch
 from lt_lightning.runs.description import write_content
+from lt_lightning.runs.records import Record
 
 Change = Callable[[Path], object]
+
+FULL = Record(0, 0.0, 10, 10, 1, *[0.5] * 6)
+"""A full network of ten weights."""
 
 
 def connect(arguments: Sequence[str]) -> int:
@@ -92,6 +97,8 @@ CASES = (
           "run", "--rounds", "1", change=_gone(0), settings=["pruning.rewind=none"]),
     _case("a run whose masks change while it trains", ["pruning.schedule=gradual", "rounds or at_init"], "run",
           settings=["pruning.rounds=0", "pruning.schedule=gradual", "pruning.density=0.5"]),
+    _case("a branch, which keeps no first weights", ["branch", "trunk, ../trunk"], "run",
+          change=_described(branch=Branch("../trunk", (0, 1), ("0" * 64, "1" * 64), "init", FULL).to_json())),
     _case("a run of several processes", ["2 processes", "one process"], "run", change=_described(processes=2)),
     _case("a run with an object on its record", ["trainer.callbacks", "trust=true"], "run",
           change=_asks("trainer.callbacks=[{_target_: mine.Callback}]")),

@@ -169,7 +169,7 @@ def paired(first: Group, second: Group) -> tuple[Difference, ...]:
             group.rounds[group.rounds["place"] == at.place] for group, at in ((first, point), (second, near))
         )
         if trunks:
-            of_second = of_second.assign(seed=of_second["seed"].map(trunks))
+            of_second = of_second.assign(seed=[trunks.get(seed) for seed in of_second["seed"]])
             of_second = of_second.groupby("seed", as_index=False)[name].mean()
         both = of_first.merge(of_second, on="seed")
         values = estimate(both[f"{name}_x"] - both[f"{name}_y"])
