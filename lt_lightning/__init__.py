@@ -3,8 +3,8 @@
 A folder is a layer, and imports run one way, from top to bottom (`make lint` checks it):
 
     console    __main__.py
-    commands   train.py  predict.py  report/__main__.py  export/__main__.py  evaluate/__main__.py
-    features   experiment/  export/  evaluate/
+    commands   train.py  predict.py  the __main__.py of report/  export/  evaluate/  connect/
+    features   experiment/  export/  evaluate/  connect/
     pages      report/
     parts      runs/  tickets/  models/  callbacks/
     ground     data/  runtime/

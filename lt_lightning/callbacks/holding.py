@@ -115,6 +115,7 @@ class HoldingCallback(pl.Callback):
             changes = self._fit.changes
             if changes is None or not changes.before_step(trainer.global_step, self._fit.hold, trainer, optimizer):
                 self._fit.hold.freeze_gradients()
+                self._lottery.observe_gradients(self.module(pl_module), optimizer)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

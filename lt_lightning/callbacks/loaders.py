@@ -10,28 +10,47 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader, Sampler
 
 _PARTS = ("sampler", "batch_sampler", "dataset", "generator", "data_source")
 
 
 @contextmanager
-def kept_loader(loaders: Any) -> Iterator[None]:
-    """Restore the random generators of loaders, their samplers and datasets, and the counters of samplers.
+def untouched(loaders: Any) -> Iterator[Any]:
+    """Yield loaders to read from, and restore the generators and counters that reading advances.
+
+    Restored are the random generators of loaders, their samplers and datasets, and numbers in attributes of samplers.
 
     Args:
         loaders: a loader, or a list, tuple or mapping of loaders.
     """
     found = _reachable(loaders)
     states = [(one, _state(one)) for one in found if _is_generator(one)]
-    counters = [(one, {key: copy.copy(value) for key, value in vars(one).items() if _is_counter(value)})
-                for one in found if isinstance(one, torch.utils.data.Sampler)]  # fmt: skip
+    counters = [
+        (one, {key: value for key, value in vars(one).items() if isinstance(value, (int, float, str, type(None)))})
+        for one in found
+        if isinstance(one, Sampler)
+    ]
     try:
-        yield
+        yield _own(loaders)
     finally:
         for one, state in states:
             _set_state(one, state)
         for one, values in counters:
             vars(one).update(values)
+
+
+def _own(loaders: Any) -> Any:
+    """Return the loaders, with copies of those whose persistent workers serve one reader at a time."""
+    if isinstance(loaders, Mapping):
+        return {key: _own(one) for key, one in loaders.items()}
+    if isinstance(loaders, (list, tuple)):
+        return [_own(one) for one in loaders]
+    if not isinstance(loaders, DataLoader) or not loaders.persistent_workers:
+        return loaders
+    own = copy.copy(loaders)
+    own.num_workers = own.timeout = 0
+    return own
 
 
 def _reachable(loaders: Any) -> list[Any]:
@@ -55,10 +74,6 @@ def _reachable(loaders: Any) -> list[Any]:
 
 def _is_generator(one: Any) -> bool:
     return isinstance(one, (torch.Generator, np.random.Generator, np.random.RandomState, random.Random))
-
-
-def _is_counter(value: Any) -> bool:
-    return isinstance(value, (int, float, str, bool, type(None)))
 
 
 def _state(one: Any) -> Any:

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import CombinedLoader
-from pytorch_lightning.utilities.rank_zero import rank_zero_info
+from pytorch_lightning.utilities import CombinedLoader, rank_zero_info
+from pytorch_lightning.utilities.seed import isolate_rng
 from pytorch_lightning.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor, nn
 
-from lt_lightning.callbacks.loaders import kept_loader
+from lt_lightning.callbacks.loaders import untouched
 from lt_lightning.callbacks.rows import count_rows, take_row
 from lt_lightning.lottery import LotteryError
 from lt_lightning.lottery.losses import Losses
@@ -59,10 +59,11 @@ class TrainingLosses:
 
     def _load(self) -> list[Any]:
         # Private: nothing else gives a loader that is passed to `fit`; a test passes loaders in all three ways.
-        loaders = self._trainer.fit_loop._data_source.dataloader()
-        with kept_loader(loaders):
-            combined = CombinedLoader(loaders, "max_size_cycle")
-            return [batch for batch, _, _ in islice(iter(combined), self._count)]
+        with isolate_rng():
+            loaders = self._trainer.fit_loop._data_source.dataloader()
+            with untouched(loaders) as usable:
+                combined = CombinedLoader(usable, "max_size_cycle")
+                return [batch for batch, _, _ in islice(iter(combined), self._count)]
 
 
 class _Twin:
@@ -119,9 +120,7 @@ class _Twin:
         module, precision = self._module, self._trainer.precision_plugin
         moved = precision.convert_input(self._trainer.strategy.batch_to_device(batch))
         takes_number = is_param_in_hook_signature(module.training_step, "batch_idx", min_args=2)  # as Lightning asks
-        # cuDNN cannot differentiate recurrent layers in evaluation mode.
-        usable = not any(isinstance(one, nn.RNNBase) for one in module.modules())
-        with torch.backends.cudnn.flags(enabled=usable), precision.train_step_context():
+        with precision.train_step_context():
             output = module.training_step(*(moved, number)[: 1 + takes_number])
         loss = output.get("loss") if isinstance(output, Mapping) else output
         return (torch.zeros(()), 0) if loss is None else loss

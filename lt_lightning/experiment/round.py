@@ -30,7 +30,7 @@ from lt_lightning.experiment.summary import measured_rows
 from lt_lightning.experiment.trainer import make_trainer
 from lt_lightning.lottery import Mask
 from lt_lightning.runs.records import ConfusionRecord, LayerRecord, MaskRecord, Record
-from lt_lightning.runs.round_ticket import RoundTicket, write_rewind_weights
+from lt_lightning.runs.round_ticket import RoundTicket, write_memory, write_rewind_weights
 from lt_lightning.runs.rounds import PlayedRound, ticket_path
 from lt_lightning.storage.atomic import writing_to
 from lt_lightning.storage.lock import STATE
@@ -134,12 +134,15 @@ def run_round(
     ]
     counts = subject.confusion
     pairs = [] if counts is None else counts.nonzero().tolist()
-    ticket, rewind = "", None
+    ticket, rewind, memory = "", None, None
     if trainer.is_global_zero:
         with writing_to(run):
             ticket = _ticket(config, subject, mask, record).save(ticket_path(run, round))
-            if round == 0 and (weights := pruning.state_dict()["rewind_weights"]) is not None:
+            state = pruning.state_dict()
+            if round == 0 and (weights := state["rewind_weights"]) is not None:
                 rewind = write_rewind_weights(run, weights)
+            if "memory" in state:
+                memory = write_memory(run, round, state["memory"])
     return PlayedRound(
         results=(record,),
         layers=tuple(layers),
@@ -149,6 +152,7 @@ def run_round(
         ticket=ticket,
         rewind=rewind,
         masks=tuple(masks),
+        memory=memory,
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lt_lightning.lottery.choosing import Change, Chooser, Sources
 from lt_lightning.lottery.controls import shuffle_weights
 from lt_lightning.lottery.mask import Mask
+from lt_lightning.lottery.memory import Memory
 from lt_lightning.lottery.rewinding import Start, kept_names, named_state, reinitialize, restore, snapshot
 from lt_lightning.lottery.schedule_base import Schedule
 from lt_lightning.lottery.seeds import derive_seed
@@ -31,6 +32,7 @@ class Beginning:
         training: bool
         _chooser: Chooser
         _first_mask: Mask
+        _memory: Memory
         _initialize: Callable[[nn.Module], None] | None
         _start: Start | None
         _rewind_weights: dict[str, Tensor] | None
@@ -59,6 +61,7 @@ class Beginning:
                 self._start.check(module, params)
             if self.rewind.point == "random":
                 self._check_draw(module)
+            self._chooser.check_criterion(module, params, sources)
             return params, None
         if self.schedule.is_single:
             raise LotteryError(
@@ -74,7 +77,8 @@ class Beginning:
         require_finite(params, f"the weights that round {self.round} left in")
         rewound = {name: value for name, value in (self._rewind_weights or {}).items() if name in mask}
         require_finite(rewound, f"rewind: the weights of {self.rewind} of")
-        return params, self._chooser.next_round(module, params, mask, self.round + 1, sources)
+        known = {**sources, **self._memory.sources(params)}
+        return params, self._chooser.next_round(module, params, mask, self.round + 1, known)
 
     def rewrite(self, module: nn.Module, params: dict[str, nn.Parameter], mask: Mask | None, sources: Sources) -> Mask:
         """Write the first weights of the planned round, and return its mask."""
@@ -103,6 +107,7 @@ class Beginning:
         """Enter the planned round and set pruned entries to zero."""
         if not self.training:
             self.round += 1
+            self._memory = self._memory.renewed(params)
             for name, value in named_state(module):
                 if self._rewind_weights is not None and name not in self._rewind_weights:
                     self._rewind_weights[name] = value.detach().clone()  # new: rewind to this

@@ -16,7 +16,7 @@ from lt_lightning.lottery.pruning import prune
 from lt_lightning.lottery.schedule_base import Inputs, Timing
 from lt_lightning.lottery.schedules import Rounds
 from lt_lightning.lottery.scopes import check_amounts
-from lt_lightning.lottery.scoring import Sources, compute_scores
+from lt_lightning.lottery.scoring import Sources, asks_for, compute_scores
 from lt_lightning.lottery.seeds import derive_seed
 from lt_lightning.lottery.settings import Settings
 
@@ -66,6 +66,11 @@ class Chooser:
         check_shapes(self._settings.pattern, {name: tuple(param.shape) for name, param in params.items()})
         if isinstance(self._plan, Rounds):
             check_amounts(self._plan.amounts, params)
+
+    def check_criterion(self, module: nn.Module, params: Mapping[str, Tensor], sources: Sources) -> None:
+        """Raise LotteryError if the criterion runs the network on an example, and the network does not fit."""
+        if "example" in sources and asks_for(self._settings.criterion, "example"):
+            self._inputs(module, params, 0, 0, sources).score(Mask.ones(params))
 
     def first(self, module: nn.Module, params: Mapping[str, Tensor], mask: Mask, sources: Sources) -> Mask:
         """Return the mask of round 0, inside `mask`, for the module's current weights."""

@@ -89,7 +89,8 @@ class Losses:
 
 
 def _as_loss(given: Any) -> Loss:
-    return Loss(*given) if isinstance(given, tuple) and len(given) == 2 else Loss(given)
+    is_pair = isinstance(given, tuple) and len(given) == 2
+    return Loss(*given) if is_pair else Loss(given)
 
 
 def _checked_rows(rows: Any) -> int | None:

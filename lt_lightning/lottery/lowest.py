@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import isqrt
+
 import torch
 from torch import Tensor
 
-from lt_lightning.lottery.ranks import values_of_ranks
+from lt_lightning.lottery.ranks import SAMPLE, values_of_ranks
 
 
 def without_lowest(scores: Tensor, alive: Tensor, count: int) -> Tensor:
@@ -33,6 +36,40 @@ def without_lowest(scores: Tensor, alive: Tensor, count: int) -> Tensor:
     if limit.isnan() or int(gone.count_nonzero()) > count:
         gone = _first_of_equals(scores, alive, limit, count)
     return alive & ~gone
+
+
+def without_lowest_of_all(scores: Sequence[Tensor], alive: Sequence[Tensor], count: int) -> list[Tensor]:
+    """Return what `without_lowest` leaves of the concatenation of all tensors, for each tensor.
+
+    Only entries that may go are concatenated where these are few.
+    """
+    home, living = alive[0].device, sum(int(one.count_nonzero()) for one in alive)
+    chosen = list(alive)
+    if 4 * count < living and (limit := _limit(scores, alive, count, living)) is not None:
+        low = [one & (score <= limit.to(score.device)) for score, one in zip(scores, alive, strict=True)]
+        chosen = low if sum(int(one.count_nonzero()) for one in low) >= count else chosen
+    elif 8 * living >= sum(one.numel() for one in alive):
+        whole = torch.cat([score.reshape(-1).to(home) for score in scores])
+        kept = without_lowest(whole, torch.cat([one.reshape(-1).to(home) for one in alive]), count)
+        pieces = kept.split([one.numel() for one in alive])
+        return [piece.view(one.shape).to(one.device) for piece, one in zip(pieces, alive, strict=True)]
+    places = [one.reshape(-1).nonzero().squeeze(1) for one in chosen]
+    among = torch.cat([score.reshape(-1)[place].to(home) for score, place in zip(scores, places, strict=True)])
+    kept = without_lowest(among, torch.ones_like(among, dtype=torch.bool), count)
+    left = []
+    for one, place, piece in zip(alive, places, kept.split([len(place) for place in places]), strict=True):
+        flat = one.clone(memory_format=torch.contiguous_format).view(-1)
+        left.append(flat.index_copy_(0, place, piece.to(one.device)).view(one.shape))
+    return left
+
+
+def _limit(scores: Sequence[Tensor], alive: Sequence[Tensor], count: int, living: int) -> Tensor | None:
+    """Return a score that the `count` lowest hardly exceed, from a sample; None if there is none."""
+    stride = sum(one.numel() for one in alive) // SAMPLE | 1  # odd: not a few columns of a matrix of even width
+    flat = [(score.reshape(-1)[::stride], one.reshape(-1)[::stride]) for score, one in zip(scores, alive, strict=True)]
+    sample = torch.cat([score[one].to(alive[0].device) for score, one in flat]).sort().values
+    rank = count * len(sample) // living + 2 * isqrt(len(sample)) + 1
+    return sample[rank] if rank < len(sample) and not sample[rank].isnan() else None
 
 
 def _first_of_equals(scores: Tensor, alive: Tensor, limit: Tensor, count: int) -> Tensor:

@@ -15,40 +15,35 @@ from lt_lightning.lottery.mask import Mask
 
 
 @contextmanager
-def preserved(module: nn.Module, parameters: Mapping[str, Tensor], mask: Mask | None = None) -> Iterator[None]:
-    """Run `module` in evaluation mode with gradients enabled, and restore everything afterwards, also after an error.
+def evaluating(module: nn.Module, others: Iterable[Tensor] = ()) -> Iterator[None]:
+    """Run `module` in evaluation mode with gradients enabled, and restore all but its parameters, also after an error.
 
-    Restored are parameters, buffers, `.grad`, `requires_grad`, the training flag of each part, and the random states of
-    torch (CPU and CUDA), NumPy and Python. Gradients are None meanwhile.
-
-    Args:
-        module: the module to run.
-        parameters: parameters that need gradients meanwhile.
-        mask: entries of `parameters` that are set to zero meanwhile, where it is False.
+    Restored are buffers, the training flag of each part, `.grad` and `requires_grad` of its parameters and of `others`,
+    and the random states of torch (CPU and CUDA), NumPy and Python. Gradients are None meanwhile.
     """
     flags = [(part, part.training) for part in module.modules()]
     sparse = [(part, part.sparse) for part in module.modules() if isinstance(part, (nn.Embedding, nn.EmbeddingBag))]
-    buffers = [
-        (part, name, buffer) for part in module.modules() for name, buffer in part._buffers.items()
-    ]  # `named_buffers` leaves out those that are None
-    everyone = _distinct((*module.parameters(), *parameters.values()))
-    before = [(tensor, tensor.detach().clone()) for tensor in everyone]
+    # `named_buffers` leaves out those that are None.
+    buffers = [(part, name, buffer) for part in module.modules() for name, buffer in part._buffers.items()]
     kept = {id(buffer): buffer.detach().clone() for _, _, buffer in buffers if buffer is not None and _is_plain(buffer)}
-    gradients = [(tensor, tensor.grad, tensor.requires_grad) for tensor in everyone if tensor.is_leaf]
+    leaves = [tensor for tensor in _distinct((*module.parameters(), *others)) if tensor.is_leaf]
+    gradients = [(tensor, tensor.grad, tensor.requires_grad) for tensor in leaves]
     numpy = sys.modules.get("numpy")  # not imported here: `lottery` needs torch alone
     states = random.getstate(), numpy and numpy.random.get_state()  # torch's are restored by fork_rng
     cuda = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    # cuDNN cannot differentiate recurrent layers in evaluation mode.
+    usable = not any(isinstance(part, nn.RNNBase) for part in module.modules())
     try:
-        with torch.random.fork_rng(devices=cuda), torch.inference_mode(False), torch.enable_grad():
+        with (
+            torch.random.fork_rng(devices=cuda),
+            torch.backends.cudnn.flags(enabled=usable and torch.backends.cudnn.enabled),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+        ):
             for part, _ in flags:
                 part.training = False  # not `eval()`, which some modules override to write weights
             for tensor, _, _ in gradients:
                 tensor.grad = None
-            for tensor in parameters.values():
-                if tensor.is_leaf and (tensor.is_floating_point() or tensor.is_complex()):
-                    tensor.requires_grad_(True)
-            if mask is not None:
-                mask.apply_(parameters)
             yield
     finally:
         for part, flag in flags:
@@ -58,8 +53,6 @@ def preserved(module: nn.Module, parameters: Mapping[str, Tensor], mask: Mask | 
         for tensor, gradient, needed in gradients:
             tensor.grad = gradient
             tensor.requires_grad_(needed)
-        for tensor, value in before:
-            _write_back(tensor, value)
         for part, name, buffer in buffers:
             part._buffers[name] = buffer
             if buffer is not None and id(buffer) in kept:
@@ -67,6 +60,25 @@ def preserved(module: nn.Module, parameters: Mapping[str, Tensor], mask: Mask | 
         random.setstate(states[0])
         if numpy is not None:
             numpy.random.set_state(states[1])
+
+
+@contextmanager
+def pruned(module: nn.Module, parameters: Mapping[str, Tensor], mask: Mask) -> Iterator[None]:
+    """Set pruned entries to zero and let `parameters` need gradients; restore all parameters afterwards.
+
+    Use it inside of `evaluating`, which restores `requires_grad`.
+    """
+    everyone = _distinct((*module.parameters(), *parameters.values()))
+    before = [(tensor, tensor.detach().clone()) for tensor in everyone]
+    try:
+        for tensor in parameters.values():
+            if tensor.is_leaf and (tensor.is_floating_point() or tensor.is_complex()):
+                tensor.requires_grad_(True)
+        mask.apply_(parameters)
+        yield
+    finally:
+        for tensor, value in before:
+            _write_back(tensor, value)
 
 
 def set_sparse(module: nn.Module, sparse: bool) -> None:

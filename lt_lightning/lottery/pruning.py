@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lt_lightning.lottery.criteria import CRITERIA
 from lt_lightning.lottery.functions import load_function
-from lt_lightning.lottery.lowest import without_low_percentile, without_lowest
+from lt_lightning.lottery.lowest import without_low_percentile, without_lowest, without_lowest_of_all
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.patterns import Block, NOfM, Pattern, Rows, Unstructured, check_shapes, parse_pattern
 from lt_lightning.lottery.scopes import Density, Share, competitions, groups, load_scope
@@ -179,14 +179,8 @@ def _units_of_each(
 
 
 def _without_lowest_of_all(scores: Mapping[str, Tensor], mask: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
-    """Prune the concatenation of all tensors, and split it again."""
+    """Prune all tensors as one."""
     if len(mask) == 1:
         return {name: without_lowest(scores[name], alive, count) for name, alive in mask.items()}
-    home = next(iter(mask.values())).device
-    flat_scores = torch.cat([scores[name].reshape(-1).to(home) for name in mask])
-    flat_mask = torch.cat([alive.reshape(-1).to(home) for alive in mask.values()])
-    pieces = without_lowest(flat_scores, flat_mask, count).split([alive.numel() for alive in mask.values()])
-    return {
-        name: piece.view(alive.shape).to(alive.device)
-        for (name, alive), piece in zip(mask.items(), pieces, strict=True)
-    }
+    pruned = without_lowest_of_all([scores[name] for name in mask], [*mask.values()], count)
+    return dict(zip(mask, pruned, strict=True))

@@ -18,12 +18,13 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
 
 from lt_lightning.lottery.beginning import Beginning, references
 from lt_lightning.lottery.choosing import Change, Chooser, Sources
 from lt_lightning.lottery.freezing import Freezer
 from lt_lightning.lottery.mask import Mask
+from lt_lightning.lottery.memory import Memory
 from lt_lightning.lottery.pruning import load_functions
 from lt_lightning.lottery.rewinding import (
     Start,
@@ -64,6 +65,7 @@ class Lottery(Beginning):
         self.changes: list[Change] = []
         self.schedule = settings.plan
         self._chooser = Chooser(settings)
+        self._memory = Memory(settings.criterion)
         self._first_mask = self.mask  # of the round
         self.training = False
         self._initialize = initialize
@@ -133,6 +135,7 @@ class Lottery(Beginning):
         self.require_same(module)
         params = dict(module.named_parameters())
         self.mask = self.mask.beside(params)
+        self._memory.move_beside(params)
         self.mask.apply_(params)
         self._trained = references({name: params[name] for name in self.mask})
 
@@ -164,7 +167,7 @@ class Lottery(Beginning):
         everyone = dict(module.named_parameters())
         params = {name: everyone[name] for name in self.mask}
         require_finite(params, f"step {step:,} of round {self.round}: the weights")
-        of = sources(module) if sources is not None else {}
+        of = {**(sources(module) if sources is not None else {}), **self._memory.sources(params)}
         mask = self._chooser.change(module, params, self.mask, self.round, step, timing, gradients or {}, of)
         change = Change.between(step, self.mask, mask)
         if change is not None:
@@ -176,6 +179,7 @@ class Lottery(Beginning):
     def restart_round(self) -> None:
         """Return to the mask that the round began with; forget the weights observed in round 0."""
         self.mask, self.changes = self._first_mask, [one for one in self.changes if not one.step]
+        self._memory = self._memory.renewed({})
         if self.round == 0 and not self.rewind.at_start:
             self._rewind_weights = None
 
@@ -183,6 +187,7 @@ class Lottery(Beginning):
         """Forget a round 0 that did not end; the next one begins with the module's current weights."""
         self.round, self.training, self.mask, self.changes = -1, False, Mask({}), []
         self._rewind_weights, self._trained = None, {}
+        self._memory = Memory(self.settings.criterion)
 
     def observe(
         self, module: nn.Module, *, epochs: int | None = None, steps: int | None = None, again: bool = False
@@ -200,8 +205,23 @@ class Lottery(Beginning):
         if self.round == 0 and is_new and self.rewind.at and self.rewind.at == reached:
             self._remember(module)
 
+    def observe_gradients(self, module: nn.Module, optimizer: optim.Optimizer | None = None) -> None:
+        """Add the gradients of an optimizer step that is about to be taken to what the criterion `movement` asks for.
+
+        Args:
+            module: the module.
+            optimizer: the optimizer; None if it steps all parameters.
+        """
+        if self._memory.has_movement:
+            params = dict(module.named_parameters())
+            groups = [] if optimizer is None else optimizer.param_groups
+            stepping = None if optimizer is None else [param for group in groups for param in group["params"]]
+            self._memory.add_step({name: params[name] for name in self.mask}, stepping)
+
     def observe_start(self, module: nn.Module) -> None:
         """Save the first weights of round 0 again, as processes may have synchronised them."""
+        if self.round == 0:
+            self._memory.start(dict(module.named_parameters()))
         if self.round == 0 and self.rewind.at_start:
             self._remember(module)
 
@@ -233,6 +253,7 @@ class Lottery(Beginning):
             "rewind_weights": None if weights is None else {name: tensor.cpu() for name, tensor in weights.items()},
             "rewind_unset": list(self._rewind_unset),
             **({"changes": [asdict(one) for one in self.changes]} if self.changes else {}),
+            **({"memory": memory} if (memory := self._memory.state_dict()) else {}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -241,6 +262,8 @@ class Lottery(Beginning):
         self.training = state["training"]
         self.mask = Mask(state["mask"])
         self.changes = [Change(**one) for one in state.get("changes", ())]
+        self._memory = Memory(self.settings.criterion)
+        self._memory.load_state_dict(state.get("memory", {}))
         self._rewind_weights = state.get("rewind_weights", self._rewind_weights)
         self._rewind_unset = state.get("rewind_unset", self._rewind_unset)
         self._trained, self._frozen = {}, set()

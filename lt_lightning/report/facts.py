@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from lt_lightning.runs.description import Description
-from lt_lightning.runs.formatting import DASH, count, say, visible
+from lt_lightning.runs.formatting import DASH, count, name_rounds, say, visible
 from lt_lightning.runs.notes import (
     branch_line,
     measured_rows,
@@ -191,7 +191,11 @@ def groups(description: Description) -> dict[str, list[Fact]]:
             _fact("Threshold", pruning.threshold),
             _fact("Rewind", pruning.rewind),
             *(_fact(key.capitalize(), value) for key, value in _controls(pruning).items()),
-            *([_fact("Branch of", about.branch.of)] if about.branch is not None else []),
+            *(
+                [_fact("Branch of", f"{about.branch.of}, rounds {name_rounds(about.branch.rounds)}")]
+                if about.branch is not None
+                else []
+            ),
             *([_fact("Began with", transfer_line(about.ticket) or pruning.ticket)] if pruning.ticket else []),
             _fact("Parameters in", pruning.include),
             _fact("Parameters out", pruning.exclude),

@@ -47,6 +47,9 @@ def estimate(values: Iterable[float]) -> Estimate:
     return Estimate(mean, mean - half, mean + half, n)
 
 
+NO_VALUES = estimate([])
+
+
 def scaled(one: Estimate, factor: float) -> Estimate:
     """Return an estimate in another unit or, for a factor below zero, of the opposite.
 

@@ -149,8 +149,9 @@ class Description:
         """Return the content of `run.json`, without its seal."""
         content = {one.name: plain(getattr(self, one.name)) for one in fields(self)}
         del content["is_as_written"]
-        if self.resumed is None:
-            del content["resumed"]
+        for name in ("branch", "resumed"):
+            if content[name] is None:
+                del content[name]
         return content
 
     def metric_for(self, records: Sequence[Record] = ()) -> Metric:

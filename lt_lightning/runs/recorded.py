@@ -50,7 +50,6 @@ class RecordedPruning:
     include: tuple[str, ...] | None = None
     exclude: tuple[str, ...] | None = None
     redraw: tuple[str, ...] | None = None
-    mask: str | None = None
     ticket: str | None = None
     keep: tuple[str, ...] | None = None
     mask: str | None = None

@@ -21,10 +21,11 @@ from lt_lightning.data.tokenizer import SPECIAL_WORDS
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
 from lt_lightning.runs.masks import FORMAT, MASK, VERSION
-from lt_lightning.runs.rounds import rewind_path
+from lt_lightning.runs.rounds import memory_path, rewind_path
 from lt_lightning.storage.sealed import quoted, read_sealed, write_sealed
 
 _REWIND_FORMAT, _REWIND_VERSION = "lt-lightning rewind weights", "1"
+_MEMORY_FORMAT, _MEMORY_VERSION = "lt-lightning criterion memory", "1"
 _DEEPEST = 16
 """The deepest nesting of lists and objects; tickets have four."""
 
@@ -148,3 +149,31 @@ def read_rewind_weights(run: Path) -> dict[str, Tensor]:
         SettingError: if there are none, or their file is damaged.
     """
     return read_sealed(rewind_path(run), _REWIND_FORMAT, _REWIND_VERSION)[0]
+
+
+def write_memory(run: Path, round: int, memory: Mapping[str, Mapping[str, Tensor]]) -> str:
+    """Write what a criterion needs to know after a round, and return the seal of its file.
+
+    Args:
+        run: the run directory.
+        round: the round.
+        memory: tensors by parameter name, by kind; see `lottery.memory.Memory.state_dict`.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    flat = {f"{kind}/{name}": tensor for kind, tensors in memory.items() for name, tensor in tensors.items()}
+    return write_sealed(memory_path(run, round), flat, {"format": _MEMORY_FORMAT, "version": _MEMORY_VERSION})
+
+
+def read_memory(run: Path, round: int) -> dict[str, dict[str, Tensor]]:
+    """Read what `write_memory` wrote.
+
+    Raises:
+        SettingError: if it is not there, or damaged.
+    """
+    memory: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in read_sealed(memory_path(run, round), _MEMORY_FORMAT, _MEMORY_VERSION)[0].items():
+        kind, _, parameter = name.partition("/")
+        memory.setdefault(kind, {})[parameter] = tensor
+    return memory

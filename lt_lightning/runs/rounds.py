@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,11 +18,11 @@ from typing import Any
 from lt_lightning.errors import SettingError
 from lt_lightning.runs.branch import read_plan
 from lt_lightning.runs.csv_files import render_records, write_records
-from lt_lightning.runs.masks import Masks, check_inside, read_masks
+from lt_lightning.runs.masks import Masks
 from lt_lightning.runs.records import ConfusionRecord, EpochRecord, ExampleRecord, LayerRecord, MaskRecord, Record
+from lt_lightning.runs.seals import check_seal, check_ticket
 from lt_lightning.storage.atomic import read_regular, write_whole
 from lt_lightning.storage.lock import STATE
-from lt_lightning.storage.sealed import read_seal
 from lt_lightning.storage.sealed_json import seal_json
 
 _FORMAT, _VERSION = "lt-lightning round", "1"
@@ -49,6 +48,7 @@ class PlayedRound:
         rewind: the seal of the weights that later rounds rewind to, if any.
         settings: `config` and the corpus's `fingerprint`, as in `run.json`; None in older records.
         masks: its rows of `masks.csv`, which older records lack.
+        memory: the seal of what the criterion needs to know of the weights so far, if it asks for any.
     """
 
     results: tuple[Record]
@@ -60,6 +60,7 @@ class PlayedRound:
     rewind: str | None
     settings: Mapping[str, Any] | None = None
     masks: tuple[MaskRecord, ...] = ()
+    memory: str | None = None
 
     @property
     def record(self) -> Record:
@@ -90,6 +91,11 @@ def ticket_path(run: Path, number: int) -> Path:
 def rewind_path(run: Path) -> Path:
     """Return the path of the weights that rounds rewind to."""
     return run / STATE / "rewind.safetensors"
+
+
+def memory_path(run: Path, number: int) -> Path:
+    """Return the path of what a criterion needs to know after a round, besides its ticket."""
+    return run / STATE / f"memory_{number:02}.safetensors"
 
 
 def write_round(run: Path, played: PlayedRound) -> None:
@@ -127,11 +133,13 @@ def find_standing(run: Path) -> Standing:
         for played in _recorded(run):
             ticket = ticket_path(run, played.record.round)
             if ticket.exists():
-                masks = _check_ticket(ticket, played.ticket, masks if plan.is_nested else None)
-            if played.rewind is not None:
-                with _without_remedy():
-                    found = read_seal(rewind_path(run))
-                _compare_seals(rewind_path(run), found, played.rewind)
+                masks = check_ticket(ticket, played.ticket, masks if plan.is_nested else None)
+            for path, seal in (
+                (rewind_path(run), played.rewind),
+                (memory_path(run, played.record.round), played.memory),
+            ):
+                if seal is not None:
+                    check_seal(path, seal)
             rounds.append(played)
     except SettingError as error:
         damages.append(str(error))
@@ -232,30 +240,6 @@ def _rows(rounds: Sequence[PlayedRound], name: str) -> list[Any]:
     return [row for played in rounds for row in getattr(played, name)]
 
 
-def _check_ticket(path: Path, seal: str, before: Masks | None) -> Masks:
-    """Check that a ticket is the file that the run wrote, and prunes further than the one before; return its masks."""
-    with _without_remedy():
-        found, masks = read_masks(path)
-        if before is not None:
-            check_inside(path, masks, before)
-    _compare_seals(path, found, seal)
-    return masks
-
-
-def _compare_seals(path: Path, found: str, seal: str) -> None:
-    if found != seal:
-        raise SettingError(f"{path}: sound, but not the file that the run wrote there")
-
-
-@contextmanager
-def _without_remedy() -> Iterator[None]:
-    """Cut the remedy off an error: resuming the run is the remedy."""
-    try:
-        yield
-    except SettingError as error:
-        raise SettingError(str(error).rpartition(";")[0]) from None
-
-
 def read_round(path: Path, number: int) -> PlayedRound:
     """Read the record of round `number` from a file that `write_round` wrote.
 
@@ -275,7 +259,8 @@ def read_round(path: Path, number: int) -> PlayedRound:
         settings = content.get("settings")
         if not isinstance(settings, (dict, type(None))):
             raise ValueError
-        played = PlayedRound(**rows, ticket=content["ticket"], rewind=content["rewind"], settings=settings)
+        seals = {key: content.get(key) if key == "memory" else content[key] for key in ("ticket", "rewind", "memory")}
+        played = PlayedRound(**rows, **seals, settings=settings)
         if played.record.round != number:
             raise ValueError
         _render([played])

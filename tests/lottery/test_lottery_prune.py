@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils import prune as torch_prune
 
-from lt_lightning.lottery import LotteryError, Mask, prune
+from lt_lightning.lottery import LotteryError, Mask, lowest, prune
 
 # Few distinct values make many ties; all are exact in every floating type.
 VALUES = (0.0, -0.0, 0.25, 0.5, 1.0, 3.0, -2.0, math.inf, -math.inf, math.nan)
@@ -252,3 +252,21 @@ def test_percentile_works_beyond_the_size_that_torch_quantile_takes():
 def test_what_does_not_fit_is_refused_by_name(scores, settings, words):
     with pytest.raises(LotteryError, match=words):
         prune(scores, Mask.ones({"w": torch.empty(3)}), **{"amount": 0.5, **settings})
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_tensors_that_compete_are_pruned_as_their_concatenation(seed):
+    generator = torch.Generator().manual_seed(seed)
+    sizes = [(3, 1000, 60_000, 90_000)[int(one)] for one in torch.randint(4, (3,), generator=generator)]
+    scores = [torch.randn(size, generator=generator, dtype=torch.float64) for size in sizes]
+    if seed % 3 == 0:  # ties
+        scores = [score.mul(3).round() for score in scores]
+    if seed % 5 == 0:
+        scores = [score.masked_fill(torch.rand(len(score), generator=generator) < 0.1, torch.nan) for score in scores]
+    share = (0.05, 0.3, 0.9)[seed % 3]
+    alive = [torch.rand(size, generator=generator) < share for size in sizes]
+    living = sum(int(one.count_nonzero()) for one in alive)
+    for count in (0, 1, living // 20, living // 3, living // 2, living):
+        pruned = torch.cat(lowest.without_lowest_of_all(scores, alive, count))
+        assert torch.equal(pruned, lowest.without_lowest(torch.cat(scores), torch.cat(alive), count))
+        assert int(pruned.count_nonzero()) == living - count

@@ -30,7 +30,7 @@ def test_a_comparison_draws_the_chosen_rounds_that_all_groups_have(make_run: Mak
     make_run(5, name="runs/a", settings={"pruning.rewind": "init"})
     make_run(4, name="runs/b", settings={"pruning.rewind": "random"})
     study = gather([tmp_path / "runs"])
-    assert shared_rounds(study) == range(4)
+    assert shared_rounds(study) == [0, 1, 2, 3]
     (figure,) = [figure for name, figure, *_ in compose(study, [1, 3]) if name == "learning"]
     assert [axes.get_title(loc="left").split(":")[0] for axes in figure.axes[:2]] == ["round 1", "round 3"]
 

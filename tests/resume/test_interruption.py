@@ -34,6 +34,8 @@ SETTINGS = {
     "recurrent": ["model=birnn", "model.hidden=5", "pruning.rewind=last"],
     "bf16": ["trainer.precision=bf16-mixed", "pruning.rewind=step:20"],
     "double_precision": ["trainer.precision=64-true", "pruning.rewind=none"],
+    "movement": ["pruning.criterion=movement"],
+    "magnitude_increase": ["pruning.criterion=magnitude_increase", "pruning.rewind=last"],
     "workers": ["data.num_workers=1", "trainer.max_epochs=2"],
     "cosine": [
         "optimizer=custom", "optimizer._target_=torch.optim.RMSprop", "scheduler=cosine", "scheduler.warmup=0.2",
@@ -46,10 +48,17 @@ SETTINGS = {
         "scheduler=custom", "scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau", "+scheduler.patience=0",
         "+scheduler.threshold=0.5", "trainer.max_epochs=6",
     ],
+    # RigL's sums of gradients reach over the end of an epoch.
+    "rigl": ["pruning.schedule=rigl", "pruning.density=0.2", "pruning.every=7", "pruning.grow_batches=5"],
+    "set": ["pruning.schedule=set", "pruning.density=0.2", "pruning.every=4", "pruning.scope=erk", "optimizer=sgd"],
+    "gradual": ["pruning.schedule=gradual", "pruning.density=0.1", "pruning.every=3", "pruning.criterion=movement"],
+    "at_init": ["pruning.schedule=at_init", "pruning.density=0.1", "pruning.criterion=snip", "pruning.scope=global"],
+    "rows": ["pruning.criterion=movement", "pruning.pattern=rows", "pruning.mask=shuffle"],
+    "shuffle": ["pruning.rewind=shuffle", "pruning.keep=[fc.*]", "pruning.criterion=taylor"],
 }  # fmt: skip
 
 
-QUICK = ("early_stopping", "workers", "cosine")
+QUICK = ("early_stopping", "workers", "cosine", "rigl", "movement")
 
 
 @pytest.mark.parametrize(
@@ -70,6 +79,18 @@ def test_more_rounds_go_on_to_what_a_longer_run_gives(whole: Path, play: Play, t
     play(tmp_path / "run", "pruning.rounds=1")
     play(tmp_path / "run", "pruning.rounds=2", resuming=True)
     assert outcome(tmp_path / "run") == outcome(whole)
+
+
+@pytest.mark.parametrize("criterion", ["movement", pytest.param("magnitude_increase", marks=pytest.mark.slow)])
+def test_more_rounds_know_what_the_criterion_needs_of_earlier_ones(play: Play, tmp_path: Path, criterion: str) -> None:
+    settings = [f"pruning.criterion={criterion}", "pruning.rewind=last"]
+    whole = play(tmp_path / "whole", *settings, "pruning.rounds=2")
+    run = play(tmp_path / "run", *settings, "pruning.rounds=1")
+    play(run, *settings, "pruning.rounds=2", resuming=True)
+    assert outcome(run) == outcome(whole)
+    assert [path.name for path in sorted((run / "state").glob("memory*"))] == [
+        f"memory_{number:02}.safetensors" for number in range(3)
+    ]
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.experiment.round_checkpoint import find_checkpoint
 from lt_lightning.runs.description import Description, Resumption, Vocabulary, now
 from lt_lightning.runs.recorded import RecordedConfig
-from lt_lightning.runs.round_ticket import RoundTicket, check_parameters, read_rewind_weights
+from lt_lightning.runs.round_ticket import RoundTicket, check_parameters, read_memory, read_rewind_weights
 from lt_lightning.runs.rounds import PlayedRound, rewind_path, ticket_path
 from lt_lightning.runtime.machine import compare_cpus
 from lt_lightning.storage.lock import STATE
@@ -45,7 +45,10 @@ def take_up(run: Path, played: Sequence[PlayedRound], network: nn.Module, prunin
         check_parameters(rewind_path(run), {name: weights[name] for name in weights if name in shared}, shared)
     # In the order of the parameters, which decides among equal scores; a file has another order.
     mask = {name: ticket.mask[name] for name, _ in network.named_parameters() if name in ticket.mask}
-    pruning.load_state_dict({"round": last, "training": False, "mask": mask, "rewind_weights": weights})
+    state = {"round": last, "training": False, "mask": mask, "rewind_weights": weights}
+    if played[-1].memory is not None:
+        state["memory"] = read_memory(run, last)
+    pruning.load_state_dict(state)
 
 
 def _require_finite(path: Path, weights: Mapping[str, Tensor]) -> None:

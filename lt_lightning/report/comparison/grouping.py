@@ -14,12 +14,15 @@ from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.reading import Run, natural
 from lt_lightning.runs.recorded import Origin
 
-REWIND, TICKET = "pruning.rewind", "pruning.ticket"
+REWIND, TICKET, MASK = "pruning.rewind", "pruning.ticket", "pruning.mask"
+BRANCH = "branch"
+"""Whether runs retrain tickets of other runs, where nothing else tells them from these."""
 
 # Settings that do not make another experiment: paths, the number of rounds, the device. The number of processes does
 # make one, as each process takes a batch of its own; `run.json` has it.
 _SAME_EXPERIMENT = frozenset(
     {
+        "branch.of", "branch.rounds",
         "seed", "seed_order", "name", "metric", "metric_mode", "pruning.rounds", "tickets.keep", "data.path",
         "data.delimiter", "data.hub_config", "data.test_fraction", "data.num_workers", "data.kind",
         "model.prompt", "model.temperature", "model.sample_length",
@@ -34,7 +37,11 @@ _SAME_EXPERIMENT = frozenset(
 )  # fmt: skip
 
 _ORIGIN = ("corpus", "experiment", "rewind", "round")
-_REWINDS = ("init", "epoch", "step", "last", "none", "random")
+_ORDERS = {
+    REWIND: ("init", "epoch", "step", "last", "none", "shuffle", "random"),
+    MASK: ("pruned", "shuffle", "random", "invert"),
+    BRANCH: ("no", "yes"),
+}
 _MUST_AGREE = ("task", "metric", "corpus.name", "corpus.class_names", "corpus.fingerprint")
 
 
@@ -62,17 +69,27 @@ class Group:
         """The seeds, in the order of the runs."""
         return tuple(facts.seed(run.description) for run in self.runs)
 
+    @property
+    def is_branch(self) -> bool:
+        """Whether the runs retrain tickets of other runs, so that their full networks are those of their trunks."""
+        return all(run.description.branch is not None for run in self.runs)
+
     @cached_property
     def rounds(self) -> DataFrame:
-        """A row per seed and round: `seed`, `round`, `density`, the `compared_columns`, and `judged`."""
+        """A row per seed and round: `seed`, `place`, `round`, `density`, the `compared_columns`, and `judged`.
+
+        The full networks have the place 0, of branches those of their trunks; each other round has one place more than
+        its number.
+        """
         columns = {**compared_columns(self.metric), "judged": self.metric.valid}
         return DataFrame(
             {
-                "seed": seed, "round": record.round, "density": record.density,
+                "seed": seed, "place": 0 if record is run.full else record.round + 1, "round": record.round,
+                "density": record.density,
                 **{name: column.read(record) for name, column in columns.items()},
             }
             for seed, run in zip(self.seeds, self.runs, strict=True)
-            for record in run.records
+            for record in run.compared
         )  # fmt: skip
 
 
@@ -117,6 +134,11 @@ def _seen(run: Run, path: str) -> Any:
 def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
     """Return the groups, in an order that readers expect, and a line for each run that repeats another's seed."""
     settings = [_settings(run) for run in runs]
+    are_branches = [run.description.branch is not None for run in runs]
+    if any(len({are_branches[position] for position in positions}) > 1 for positions in _members(settings)[1]):
+        settings = [
+            {**one, BRANCH: "yes" if is_one else "no"} for one, is_one in zip(settings, are_branches, strict=True)
+        ]
     for positions in _members(settings)[1]:
         if _seeds_share_tickets([runs[position] for position in positions]):
             for position in positions:
@@ -199,9 +221,9 @@ def _told_apart(groups: Sequence[Group]) -> list[Group]:
 
 def _order(key: str, value: Any) -> tuple[Any, ...]:
     text = show_setting(value)
-    if key == REWIND:
-        kind = text.partition(":")[0]
-        return (_REWINDS.index(kind) if kind in _REWINDS else len(_REWINDS), natural(text))
+    if key in _ORDERS:
+        kind, kinds = text.partition(":")[0], _ORDERS[key]
+        return (kinds.index(kind) if kind in kinds else len(kinds), natural(text))
     if value is None:
         return (-1, 0, ())
     if isinstance(value, (int, float)):

@@ -21,6 +21,8 @@ from lt_lightning.runs.formatting import exact, percent, show_setting
 from lt_lightning.runs.metrics import Metric
 
 _TILES = 3
+_MOST_COLUMNS = 9
+"""The number of groups and pairs that fit side by side on the page; the CSV table has all."""
 
 
 def render_comparison(study: Study, pictures: Sequence[Picture], base: Path) -> str:
@@ -63,6 +65,11 @@ def _sections(study: Study, base: Path) -> list[Section]:
         )
     ]
     difference = f"difference_{key}"
+    labels, pairs = list(study.curves), [pair.label for pair in study.pairs]
+    side_by_side = [
+        *(Shown(label, f"{label}_{key}", partial(plus_minus, metric=metric)) for label in labels),
+        *(Shown(label, f"difference: {label}_{key}", partial(_signed, column=metric.test)) for label in pairs),
+    ]
     return [
         Section("Groups", rows["groups"], (
             group, Shown("seeds", "seeds", is_text=True),
@@ -70,6 +77,13 @@ def _sections(study: Study, base: Path) -> list[Section]:
             Shown("best ticket", f"best_{key}", metric.show), Shown("its sparsity", "best_sparsity", percent),
             Shown(words.smallest, f"winner_{key}", metric.show), Shown("its sparsity", "winner_sparsity", percent),
         ), f"{metric.names.removeprefix('test ').capitalize()} are mean {metric.names}."),
+        Section(
+            "By density", rows["densities"] if len(side_by_side) <= _MOST_COLUMNS else [],
+            (Shown("round", "round"), density, number, *side_by_side),
+            f"Mean {metric.names} of tickets of one density, ± half the width of the 95 % interval where there are "
+            f"several seeds, and behind them the paired differences in {metric.unit}. Round and n are those of the "
+            "first group and of the group with most seeds.",
+        ),
         Section("Paired differences", rows["paired"], (
             Shown("pair", "pair", is_text=True), density, sparsity,
             Shown("difference", difference, lambda one: _number(one.mean, metric.test, "+")),
@@ -95,8 +109,15 @@ def _rows(table: DataFrame) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
     for row in rows:
         for name in [name.removesuffix("_low") for name in row if name.endswith("_low")]:
-            row[name] = Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"], row["n"])
+            if row[name] is not None:
+                row[name] = Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"], row["n"])
     return rows
+
+
+def _signed(one: Estimate, column: Column) -> str:
+    """Return a difference with half the width of its interval."""
+    half = "" if one.half is None else f" ± {_number(one.half, column)}"
+    return f"{_number(one.mean, column, '+')}{half}"
 
 
 def _interval(one: Estimate, column: Column) -> str:

@@ -9,10 +9,17 @@ from typing import Any
 
 from pandas import DataFrame
 
-from lt_lightning.report.comparison.comparison import Point, best_point, shown_ticket, winning_point
+from lt_lightning.report.comparison.comparison import (
+    Point,
+    best_point,
+    densities_alike,
+    shared_densities,
+    shown_ticket,
+    winning_point,
+)
 from lt_lightning.report.comparison.grouping import Group, compared_columns
 from lt_lightning.report.comparison.study import Study
-from lt_lightning.report.statistics import Estimate, scaled, verdict
+from lt_lightning.report.statistics import NO_VALUES, Estimate, scaled, verdict
 from lt_lightning.runs.confusion import Counts, class_accuracies, classes_of, count_confusion
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.table import name_run
@@ -26,8 +33,8 @@ def all_tables(study: Study, base: Path) -> dict[str, DataFrame]:
         base: the folder that runs are named from, if they lie below it.
     """
     return {
-        "groups": groups_table(study), "rounds": rounds_table(study), "paired": paired_table(study),
-        "runs": runs_table(study, base), "classes": classes_table(study),
+        "groups": groups_table(study), "rounds": rounds_table(study), "densities": densities_table(study),
+        "paired": paired_table(study), "runs": runs_table(study, base), "classes": classes_table(study),
     }  # fmt: skip
 
 
@@ -75,6 +82,27 @@ def rounds_table(study: Study) -> DataFrame:
     return _table(rows)
 
 
+def densities_table(study: Study) -> DataFrame:
+    """Return a row per density at which several groups have trained, with a value of each group side by side.
+
+    `n` is the number of seeds of the group that has most.
+    """
+    key, rows = study.metric.key, []
+    for points in shared_densities(study.curves):
+        first = next(iter(points.values()))
+        row = {"round": first.round, "density": first.density, "sparsity": 1 - first.density}
+        row["n"] = max(point.test.n for point in points.values())
+        for label in study.curves:
+            one = points[label].test if label in points else None
+            row |= _estimate(f"{label}_{key}", one) if one else dict.fromkeys(_estimate(f"{label}_{key}", NO_VALUES))
+        for pair in study.pairs:
+            found = [one.value for one in pair.differences if densities_alike(one.density, first.density)]
+            name = f"difference: {pair.label}_{key}"
+            row |= _estimate(name, found[0]) if found else dict.fromkeys(_estimate(name, NO_VALUES))
+        rows.append(row)
+    return _table(rows, *([] if rows else ["round", "density", "sparsity", "n"]))
+
+
 def paired_table(study: Study) -> DataFrame:
     """Return a row per pair and density: the difference of what runs are judged by, of shares in fractions."""
     sign, name = study.metric.gain(1, 0), f"difference_{study.metric.key}"
@@ -96,7 +124,7 @@ def runs_table(study: Study, base: Path) -> DataFrame:
         [
             {
                 "folder": name_run(run.folder, base), "group": group.label, "seed": seed,
-                "rounds": run.records[-1].round, f"full_{metric.key}": metric.read(run.records[0]),
+                "rounds": run.records[-1].round, f"full_{metric.key}": metric.read(run.full),
                 f"last_{metric.key}": metric.read(run.records[-1]),
             }
             for group in study.groups
@@ -142,4 +170,5 @@ def confusion_runs(group: Group, study: Study) -> list[Run]:
 
 def _shown_rounds(group: Group, study: Study) -> dict[str, int]:
     ticket = shown_ticket(study.curves[group.label], study.words)
-    return {study.words.full: 0} | ({ticket[1]: ticket[0].round} if ticket else {})
+    full = {} if group.is_branch and not all(run.record(0) for run in group.runs) else {study.words.full: 0}
+    return full | ({ticket[1]: ticket[0].round} if ticket else {})

@@ -68,7 +68,7 @@ def mean_epochs(runs: Sequence[Sequence[EpochRecord]], round_: int) -> tuple[lis
 
 
 def _round_title(round_: int, curves: Sequence[Sequence[Point]]) -> str:
-    points = [points[round_] for points in curves if round_ < len(points)]
+    points = [point for points in curves for point in points if point.round == round_ and point.is_own]
     if not points or not densities_agree(points):
         return f"round {round_}"
     return f"round {round_}: {percent(points[0].density)} alive"

@@ -93,6 +93,8 @@ def _metric(study: Study) -> Drawn:
         caption += f" The dashed grey line is the {study.words.fulls}' mean, {metric.show(full)}"
         alike = len({group.seeds for group in study.groups}) == 1
         caption += "." if alike else ", over all seeds; a group's own is where its line begins."
+    if any(group.is_branch for group in study.groups):
+        caption += " The line of a branch begins at the full network of its trunk."
     if baseline is not None:
         caption += f" {about_baseline(baseline, metric)}"
     return name, figure, shows, caption + _of_many(len(study.groups), MOST_GROUPS, "groups")
@@ -145,14 +147,10 @@ def _in_unit(pair: Pair, metric: Metric) -> Pair:
     return replace(pair, differences=tuple(differences))
 
 
-def shared_rounds(study: Study) -> range:
+def shared_rounds(study: Study) -> list[int]:
     """Return the rounds that have a learning curve in every group that has learning curves."""
-    lasts = [
-        max(epoch.round for run in group.runs for epoch in run.epochs)
-        for group in study.groups
-        if any(run.epochs for run in group.runs)
-    ]
-    return range(min(lasts, default=-1) + 1)
+    rounds = [{epoch.round for run in group.runs for epoch in run.epochs} for group in study.groups]
+    return sorted(set.intersection(*filter(None, rounds))) if any(rounds) else []
 
 
 def _learning(study: Study, rounds: Sequence[int]) -> Drawn:
@@ -219,10 +217,10 @@ def _confusions(study: Study) -> Iterator[Drawn]:
         if len(classes) > MOST_CLASSES:
             continue
         ticket = shown_ticket(study.curves[label])
-        densities = [study.curves[label][0].density, ticket[0].density if ticket else 1.0]
+        sparse, dense = ticket[0].density if ticket else 1.0, study.curves[label][0].density
         panels = [
-            Panel(f"{what}\n{percent(density)} alive", of)
-            for (what, of), density in zip(counts.items(), densities, strict=False)
+            Panel(f"{what}\n{percent(dense if what == study.words.full else sparse)} alive", of)
+            for what, of in counts.items()
         ]
         group = next(group for group in study.groups if group.label == label)
         below = f"{label} · {corpus_and_model(study)} · summed over {_of_seeds(group, study)}"
