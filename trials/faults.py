@@ -186,6 +186,30 @@ _FILES = (
         "tests/test_shrinking.py::test_a_recurrent_network_keeps_the_units_that_can_leave_zero"),
 )  # fmt: skip
 
+_SCHEDULES = (
+    fault("an update of RigL takes a step, too", "lt_lightning/callbacks/changing.py",
+        "                param.grad = None\n        return True", "                pass\n        return True",
+        "tests/callbacks/test_pruning_schedules.py::test_rigl_is_the_loop_of_evci_et_al"),
+    fault("gradients of pruned entries are left out of RigL's sums", "lt_lightning/callbacks/changing.py",
+        "            hold.skip_pruned(not dense)\n", "            hold.freeze_gradients()\n",
+        "tests/models/test_learner_schedules.py::test_rigl_on_this_projects_networks_is_the_plain_loop"),
+    fault("the sums of gradients are not resumed", "lt_lightning/callbacks/holding.py",
+        "            self._fit.changes.load_state_dict(self._fit.sums)\n", "",
+        "tests/callbacks/test_pruning_schedules.py::test_a_fit_that_resumes_ends_with_the_same_bits"),
+    fault("what holds zeros follows the mask before", "lt_lightning/callbacks/changing.py",
+        "            hold.renew(self._lottery.freezer(self._module), trainer)\n", "",
+        "tests/callbacks/test_pruning_schedules.py::test_pruned_entries_are_zero_under_every_schedule"),
+    fault("a failed round keeps the mask of its middle", "lt_lightning/lottery/rounds.py",
+        "self.mask, self.changes = self._first_mask,", "self.changes =",
+        "tests/callbacks/test_pruning_schedules.py::test_a_round_that_failed_begins_again_with_its_first_mask"),
+    fault("an update replaces no fewer entries towards the end", "lt_lightning/lottery/during_training.py",
+        "(1 + math.cos(math.pi * step / end))", "2",
+        "tests/callbacks/test_pruning_schedules.py::test_set_is_the_loop_of_mocanu_et_al"),
+    fault("what is kept rewinds", "lt_lightning/lottery/beginning.py",
+        "        kept = snapshot(module) if self.settings.keep else {}\n", "        kept = {}\n",
+        "tests/callbacks/test_pruning_schedules.py::test_what_is_kept_trains_on_while_the_rest_rewinds"),
+)  # fmt: skip
+
 _RESUMING = (
     fault("the environment decides which process writes", "lt_lightning/experiment/start_run.py",
         "if launcher is None or max(count, 1) * nodes == 1:", "if launcher is None:",
@@ -238,5 +262,7 @@ _TRIALS = (
         "tests/trials/test_planted.py::test_a_fault_that_no_test_sees_is_reported"),
 )  # fmt: skip
 
-FAULTS = (*_LOTTERY, *_CALLBACK, *_TRAINING, *_RESULTS, *_FILES, *_RESUMING, *_STARTING, *_TRIALS)
+FAULTS = (
+    *_LOTTERY, *_CALLBACK, *_TRAINING, *_RESULTS, *_FILES, *_SCHEDULES, *_RESUMING, *_STARTING, *_TRIALS,
+)  # fmt: skip
 """All faults."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -89,14 +90,18 @@ def mean_squared_gradient(losses: Losses, parameters: Mapping[str, Tensor]) -> d
     return losses.reduce({name: value / rows for name, value in total.items()})
 
 
+_SAME: Any = None
+"""Leaves a flag as it is; torch's annotation omits it."""
+
+
 @contextmanager
 def _without_onednn() -> Iterator[None]:
     # `torch.backends.mkldnn.flags` also sets a flag of other devices, and warns.
-    was_enabled = torch.backends.mkldnn.set_flags(False, None, None, None)[0]
+    was_enabled = torch.backends.mkldnn.set_flags(False, _fp32_precision=_SAME)[0]
     try:
         yield
     finally:
-        torch.backends.mkldnn.set_flags(was_enabled, None, None, None)
+        torch.backends.mkldnn.set_flags(was_enabled, _fp32_precision=_SAME)
 
 
 class _Mean:

@@ -89,7 +89,11 @@ class Losses:
 
 
 def _as_loss(given: Any) -> Loss:
-    return Loss(*given) if isinstance(given, tuple) and len(given) == 2 else Loss(given)
+    function: Any = given
+    rows = None
+    if isinstance(given, tuple) and len(given) == 2:
+        function, rows = given
+    return Loss(function, rows)
 
 
 def _checked_rows(rows: Any) -> int | None:

@@ -23,7 +23,9 @@ def record(tmp_path: Path) -> Record:
     def record(*command: str, **pruning: Any) -> Path:
         run = tmp_path / "trunk"
         run.mkdir()
-        write_content(run, {"format": 2, "command": command, "config": {"pruning": pruning, "data": {"name": "x"}}})
+        write_content(
+            run, {"format": 2, "command": command, "config": {"pruning": pruning, "optimizer": {"name": "adam"}}}
+        )
         return run
 
     return record
@@ -43,10 +45,14 @@ def test_other_command_lines_stay_as_they_are(record):
         assert branched_arguments(arguments) == arguments
 
 
-def test_a_group_that_is_chosen_now_begins_with_its_own_defaults(record):
-    run = record("optimizer=adam", "optimizer.fused=true", "optimizer.lr=0.02", "model.filters=4")
-    given = branched_arguments([f"branch.of={run}", "optimizer=sgd", "optimizer.lr=0.5"])
-    assert given == ["optimizer=sgd", "optimizer.lr=0.5", "model.filters=4", f"branch.of={run}", "hydra.mode=RUN"]
+def test_another_optimizer_begins_with_its_own_defaults(record):
+    run = record("optimizer=adam", "optimizer.fused=true", "optimizer.lr=0.02", "trainer.max_epochs=4")
+    given = branched_arguments([f"branch.of={run}", "optimizer=sgd", "optimizer.lr=0.5", "trainer=gpu"])
+    assert given == [
+        "optimizer=sgd", "optimizer.lr=0.5", "trainer.max_epochs=4", f"branch.of={run}", "trainer=gpu",
+        "hydra.mode=RUN",
+    ]  # fmt: skip
+    assert "optimizer.fused=true" in branched_arguments([f"branch.of={run}", "optimizer=adam"])
 
 
 def test_the_trunks_folder_and_other_settings_of_hydra_do_not_count(record):

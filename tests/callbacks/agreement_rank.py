@@ -43,15 +43,17 @@ def play(
     *callbacks: pl.Callback,
     before: Callable[[pl.LightningModule, int], None] = leave,
     between: Callable[[pl.LightningModule, int], None] = leave,
+    rounds: int = 2,
+    epochs: int = 1,
     **settings: Any,
 ) -> str:
     pruning, module = PruningCallback(**{"seed": 3, **settings}), Classifier()
     before(module, place.rank)
     try:
-        for _ in range(2):
+        for _ in range(rounds):
             trainer = make_trainer(
                 *(pruning, *callbacks, AgreementCallback()),
-                max_epochs=1,
+                max_epochs=epochs,
                 plugins=[StartedProcesses(place)],
                 strategy="ddp",
                 devices=2,
@@ -65,6 +67,16 @@ def play(
     return f"round {pruning.round} is done"
 
 
+SINGLE: dict[str, dict[str, Any]] = {
+    "rigl": {"schedule": "rigl", "density": 0.4, "every": 3, "grow_batches": 2},
+    "set": {"schedule": "set", "density": 0.4, "every": 3},
+    "gradual": {"schedule": "gradual", "density": 0.4, "every": 3, "criterion": "movement"},
+    "snip": {"schedule": "at_init", "density": 0.4, "criterion": "snip", "scope": "global"},
+    "grasp": {"schedule": "at_init", "density": 0.4, "criterion": "grasp", "scope": "global", "rewind": "random"},
+}
+"""Schedules of one round, on data that differ from rank to rank."""
+
+
 def main(rank: int, port: int) -> None:
     warnings.simplefilter("error")
     warnings.filterwarnings("ignore", ".*LeafSpec")  # between Lightning and torch
@@ -72,6 +84,7 @@ def main(rank: int, port: int) -> None:
     said = {
         "none": play(place, rewind="random"), "first weights": play(place, before=spoil),
         "masks": play(place, criterion="random", seed=rank), "rewinding": play(place, rewind="random", seed=rank),
+        **{name: play(place, rounds=1, epochs=3, **settings) for name, settings in SINGLE.items()},
         "training": play(place, SpoilAtTheEnd(rank)), "between": play(place, between=spoil),
     }  # fmt: skip
     print(json.dumps(said))

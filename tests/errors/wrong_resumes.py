@@ -26,10 +26,10 @@ def _case(wrong: str, change: Change, names: Sequence[str], *arguments: str, lea
         change(folder)
         return [] if arguments[0] == "again" else list(arguments)
 
-    return Case(wrong, make, tuple(names), _resume if arguments[0] != "again" else _start, tuple(leaves))
+    return Case(wrong, make, tuple(names), resume if arguments[0] != "again" else _start, tuple(leaves))
 
 
-def _resume(arguments: Sequence[str]) -> None:
+def resume(arguments: Sequence[str]) -> None:
     """`python -m lt_lightning.train` with these arguments alone."""
     import sys
     from unittest.mock import patch

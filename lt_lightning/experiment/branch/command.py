@@ -22,14 +22,16 @@ from lt_lightning.lottery.settings import SCHEDULED
 from lt_lightning.runs.reading import is_run, suggest_run
 
 _OF = re.compile(r"\+{0,2}branch\.of=(.*)", re.DOTALL)
+_OWN_DEFAULTS = ("optimizer", "scheduler")
+"""The groups whose choices have settings of their own, none of which another choice takes over."""
 _GIVE_RUN = "give a run directory, outputs/<experiment>/<date>_<time>"
 
 
 def branched_arguments(arguments: Sequence[str]) -> list[str]:
     """Return the command line of the branch that `branch.of=RUN` asks for; what is given now takes precedence.
 
-    Settings of Hydra on the trunk's record do not count: a branch has a folder of its own. A group that is chosen now,
-    such as `optimizer=sgd`, begins with its own defaults.
+    Settings of Hydra on the trunk's record do not count: a branch has a folder of its own. Another optimizer, or
+    another scheduler, begins with its own defaults.
 
     Args:
         arguments: a command line without the program's name; returned as it is without `branch.of=`, and if it resumes
@@ -50,19 +52,20 @@ def branched_arguments(arguments: Sequence[str]) -> list[str]:
     config = before.config.values or {}
     recorded = without_resume(before.command or ())
     typed = {override_key(argument): argument for argument in now}
+    left = {"hydra", *(group for group in _OWN_DEFAULTS if _is_other(group, typed, config))}
     kept = [
         argument
         for argument in [*earlier_defaults(recorded, [config]), *recorded]
-        if _is_kept(override_key(argument), typed)
+        if (key := override_key(argument)) in typed or re.split("[./]", key)[0] not in left or key in _OWN_DEFAULTS
     ]
     if not trusted:
         require_trusted("branch.of", trunk, kept, typed)
     kept += [f"{key}={value}" for key, value in _resets(config).items() if key not in typed]
     merged = dict.fromkeys([*(typed.get(override_key(argument), argument) for argument in kept), *now])
     is_sweep = bool({"-m", "--multirun"} & {*flags})
-    # The trunk may have been a job of a sweep that its experiment defines.
+    # The trunk may have been a job of a sweep that its experiment defines. An experiment that is given now counts.
     mode = NO_SWEEP if is_sweep else "hydra.mode=RUN"
-    return [*flags, *merged, *([] if override_key(mode) in typed else [mode])]
+    return [*flags, *merged, *([] if {override_key(mode), "experiment"} & typed.keys() else [mode])]
 
 
 def find_trunk(typed: str) -> Path:
@@ -81,10 +84,11 @@ def find_trunk(typed: str) -> Path:
     return trunk
 
 
-def _is_kept(key: str, typed: Mapping[str, str]) -> bool:
-    """Return whether a setting on a trunk's record counts for its branch."""
-    group, _, name = key.partition(".")
-    return key.split("/")[0] != "hydra" and group != "hydra" and (not name or group not in typed or key in typed)
+def _is_other(group: str, typed: Mapping[str, str], config: Mapping[str, Any]) -> bool:
+    """Return whether another choice of a group is given than the one in a recorded configuration."""
+    before = config.get(group)
+    name = before.get("name") if isinstance(before, Mapping) else None
+    return group in typed and typed[group].partition("=")[2] != name
 
 
 def _resets(config: Mapping[str, Any]) -> dict[str, str]:
