@@ -28,6 +28,9 @@ _OF_ROWS = frozenset(
 
 _MEANS = frozenset((torch.mean, Tensor.mean))
 
+_LINEAR = frozenset(("MulBackward0", "DivBackward0", "NegBackward0", "AddBackward0", "SubBackward0", "RsubBackward1"))
+"""Names of autograd's nodes through which a loss may follow from a mean, if nothing else varies."""
+
 
 class DividedLogits(TorchFunctionMode):
     """Divide the logits that loss functions get by a temperature."""
@@ -80,8 +83,12 @@ class SeparateRows(TorchFunctionMode):
         return self._means[-1][0]
 
     def rows_of(self, loss: Tensor) -> Tensor | None:
-        """Return the losses of the rows whose mean `loss` is, shape `(rows,)`; None if it was computed otherwise."""
-        return next((rows for mean, rows in self._means if mean is loss), None)
+        """Return the losses of the rows whose mean `loss` is, shape `(rows,)`; None if it was computed otherwise.
+
+        The loss may be a mean of several rows times a constant.
+        """
+        found = ((rows, _factor(loss, mean)) for mean, rows in self._means)
+        return next((rows * factor for rows, factor in found if factor is not None), None)
 
     @staticmethod
     def _entries(func: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> Tensor | None:
@@ -96,3 +103,17 @@ class SeparateRows(TorchFunctionMode):
         if ignored and bool((target == named.get("ignore_index", -100)).any()):
             return None
         return func(*args, **{**named, "reduction": "none"})
+
+
+def _factor(loss: Tensor, mean: Tensor) -> Tensor | float | None:
+    """Return the factor by which a loss follows from a mean; None if it does otherwise."""
+    if loss is mean:
+        return 1.0
+    node, goal = loss.grad_fn, mean.grad_fn
+    while node is not goal:
+        varying = [place for place, (one, _) in enumerate(node.next_functions) if one is not None] if node else []
+        # A quotient is linear in its numerator alone.
+        if node is None or node.name() not in _LINEAR or len(varying) != 1 or ("Div" in node.name() and varying[0]):
+            return None
+        node = node.next_functions[varying[0]][0]
+    return None if goal is None else torch.autograd.grad(loss, mean, retain_graph=True)[0]

@@ -214,9 +214,17 @@ def test_fisher_of_four_texts_is_not_that_of_their_mean():
     assert score("fisher", module, losses=[(lambda: module(inputs).mean(), 4)])["weight"].item() == 0.03125
 
 
+@pytest.mark.parametrize("change", [lambda loss: loss / 2 + 1, lambda loss: 1 - loss * torch.tensor(0.5)])
+def test_fisher_takes_a_scaled_mean_apart(net, change):
+    scores = score("fisher", net, losses=[(lambda: change(F.cross_entropy(net(IDS), TARGETS)), 7)])
+    check(scores, {name: one / 4 for name, one in fisher_by_hand(net).items()})
+
+
 def test_a_mean_that_cannot_be_taken_apart_is_refused_by_fisher(net):
     for loss in (
-        lambda: F.cross_entropy(net(IDS), TARGETS) * 2,
+        lambda: F.cross_entropy(net(IDS), TARGETS) ** 2,
+        lambda: 1 / F.cross_entropy(net(IDS), TARGETS),
+        lambda: F.cross_entropy(net(IDS), TARGETS) + net.fc.weight.square().sum(),
         lambda: F.cross_entropy(net(IDS), TARGETS, weight=torch.ones(3).double()),
         lambda: F.cross_entropy(net(IDS), TARGETS.clone().index_fill(0, torch.tensor([0]), -100)),
     ):
