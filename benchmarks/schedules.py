@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -114,7 +115,7 @@ class Clock(pl.Callback):
         self.seconds = perf_counter() - self._began
 
 
-def _common(options: argparse.Namespace) -> dict[str, object]:
+def _common(options: argparse.Namespace) -> dict[str, Any]:
     return {"density": options.density, "submodule": "network"}
 
 

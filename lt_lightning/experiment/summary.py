@@ -91,7 +91,9 @@ def measured_rows(config: Config, data: DataModule, trainer: pl.Trainer) -> dict
 def summarize(config: Config, data: DataModule, description: Description) -> str:
     """Return lines on the data, the network and the rounds to come."""
     pruning = config.pruning
-    rounds = branch_line(description) or f"{pruning_line(description.config.pruning)}, rewind {pruning.rewind}"
+    recorded = description.config.pruning
+    rewind = "" if recorded.is_single and pruning.rewind == "init" else f", rewind {pruning.rewind}"
+    rounds = branch_line(description) or f"{pruning_line(recorded)}{rewind}"
     baseline, note = description.shown_baseline, partial_note(description)
     lines = [
         f"{data.corpus.name}: {_size(config, data, description)}",

@@ -10,7 +10,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lt_lightning.lottery.settings import LotteryError
+from lt_lightning.lottery.errors import LotteryError
 
 
 def load_function(setting: str, function: str | Callable[..., Any], known: Mapping[str, Any]) -> Any:

@@ -89,8 +89,11 @@ class Losses:
 
 
 def _as_loss(given: Any) -> Loss:
-    is_pair = isinstance(given, tuple) and len(given) == 2
-    return Loss(*given) if is_pair else Loss(given)
+    function: Any = given
+    rows = None
+    if isinstance(given, tuple) and len(given) == 2:
+        function, rows = given
+    return Loss(function, rows)
 
 
 def _checked_rows(rows: Any) -> int | None:

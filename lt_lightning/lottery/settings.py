@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from lt_lightning.lottery.criteria import CRITERIA, Criterion
 from lt_lightning.lottery.during_training import Time
 from lt_lightning.lottery.errors import LotteryError as LotteryError
+from lt_lightning.lottery.functions import arguments_of
 from lt_lightning.lottery.patterns import parse_pattern
 from lt_lightning.lottery.schedule_base import Schedule
 from lt_lightning.lottery.schedules import Rounds, make_schedule
@@ -195,6 +196,7 @@ def _check_amounts(amount: Any, amount_of: Any, amounts: Any) -> None:
 def _check_combination(settings: Settings, rewind: Rewind, plan: Schedule) -> None:
     """Raise LotteryError if settings do not go together."""
     name = settings.schedule
+    _check_criterion(settings)
     if settings.threshold == "percentile":
         if settings.scope != "layerwise":
             raise LotteryError("threshold: percentile works tensor by tensor; use scope=layerwise, or threshold=count")
@@ -214,6 +216,27 @@ def _check_combination(settings: Settings, rewind: Rewind, plan: Schedule) -> No
         raise LotteryError(f"keep: schedule={name} trains once, so that nothing rewinds; leave it out")
     if plan.is_single and callable(settings.scope):
         raise LotteryError(f"scope: schedule={name} needs a density for each tensor; use one of {', '.join(SCOPES)}")
+
+
+def _check_criterion(settings: Settings) -> None:
+    """Raise LotteryError if a criterion does not read `temperature`, or cannot prune before training."""
+    known = {key: arguments_of(function) for key, function in CRITERIA.items()}
+    arguments = known.get(settings.criterion) if isinstance(settings.criterion, str) else None
+    temperature = settings.temperature
+    if temperature is not None:
+        is_number = isinstance(temperature, Real) and not isinstance(temperature, bool)
+        if not is_number or not 0 < temperature < float("inf"):  # pyright: ignore[reportOperatorIssue]
+            raise LotteryError(f"temperature: {_shown(temperature)} is not a number above 0; give one, such as 200")
+        if arguments is not None and "temperature" not in arguments:
+            readers = ", ".join(key for key, names in known.items() if "temperature" in names)
+            raise LotteryError(
+                f"temperature: criterion={settings.criterion} does not read it, only {readers}; leave it out"
+            )
+    if settings.schedule == "at_init" and arguments is not None and "initial" in arguments:
+        raise LotteryError(
+            f"criterion: {settings.criterion} compares weights with the first ones, and schedule=at_init prunes these; "
+            "use magnitude, or schedule=rounds"
+        )
 
 
 _CONTROLS = {("at_init", "random"), ("at_init", "shuffle")}

@@ -66,6 +66,17 @@ CASES = (
     _case("a rewind that there is not", ["pruning.rewind=start"], "pruning.rewind", "start", "init"),
     _case("a rewind to before the start", ["pruning.rewind=epoch:-1"], "pruning.rewind", "epoch:-1"),
     _case("a rewind beyond the end", ["pruning.rewind=epoch:9"], "pruning.rewind", "epoch:9", "trainer.max_epochs"),
+    _case("a temperature of 0", ["pruning.criterion=grasp", "pruning.temperature=0"], "pruning.temperature", "above 0"),
+    _case(
+        "a temperature for `snip`", ["pruning.criterion=snip", "pruning.temperature=1"], "pruning.temperature", "grasp"
+    ),
+    _case(
+        "first weights that do not differ yet",
+        ["pruning.criterion=magnitude_increase", "pruning.schedule=at_init", "pruning.density=0.1"],
+        "pruning.criterion",
+        "magnitude_increase",
+        "at_init",
+    ),
     _case("a mistyped setting", ["pruning.amont=0.3"], "pruning.amont", "pruning.amount"),
     _case("a setting without its group", ["amount=0.3"], "pruning.amount"),
     _case("a setting in capitals", ["Pruning.amount=0.3"], "Pruning.amount", "pruning.amount"),

@@ -1,7 +1,7 @@
 """Settings that only the data, the network or the machine can refuse."""
 
-from observing import Kind
-from samples import CSV, LOG, corpus_case
+from observing import Case, Kind, train
+from samples import CSV, LOG, corpus_case, make_corpus
 
 BEGUN = (*LOG, "run/run.json")
 """What a run leaves that stopped in its first round."""
@@ -91,6 +91,18 @@ CASES = (
         ["pruning.criterion", "no_such_package", "PYTHONPATH"],
         "pruning.criterion=no_such_package.f",
         leaves=BEGUN,
+    ),
+    Case(
+        "a criterion that does not suit the network: `model=birnn pruning.criterion=synflow`",
+        lambda folder: [
+            *make_corpus(folder, {"train.csv": CSV, "test.csv": CSV})[:2],  # without the model
+            "model=birnn",
+            "model.hidden=3",
+            "pruning.criterion=synflow",
+        ],
+        ("pruning.criterion", "synflow", "GRU 'rnn'", "snip"),
+        train,
+        BEGUN,
     ),
     corpus_case(
         "a scope that cannot be imported: `pruning.scope=no_such_package.f`",

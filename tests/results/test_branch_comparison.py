@@ -181,3 +181,12 @@ def test_one_branch_alone_is_compared_with_its_trunks_full_network(make_run, mak
     assert [row["n"] for row in csv.DictReader((tmp_path / "runs/comparison/densities.csv").read_text().splitlines())]
     runs = (tmp_path / "runs/runs.csv").read_text()
     assert json.dumps("full")[1:-1] in runs
+
+
+def test_shuffled_weights_are_a_control(make_run, make_branch):
+    trunk = make_trunk(make_run)
+    runs = [
+        make_branch(trunk, one, settings={"pruning.mask": "pruned", "pruning.rewind": one})
+        for one in ("shuffle", "random")
+    ]
+    assert [pair.label for pair in gather([trunk, *runs]).pairs] == ["rewind init − shuffle", "rewind init − random"]

@@ -134,6 +134,17 @@ def test_a_run_older_than_schedules_is_one_with_a_constant_rate(make_run: MakeRu
     assert sorted(len(group.runs) for group in groups) == [1, 2]
 
 
+def test_a_run_older_than_masks_and_schedules_of_pruning_is_one_with_their_defaults(make_run, description) -> None:
+    config = description["config"]
+    now = {"mask": "pruned", "pattern": "unstructured", "schedule": "rounds", "keep": [], "score_batches": 40}
+    changes = [config["pruning"], config["pruning"] | now, config["pruning"] | now | {"mask": "shuffle"}]
+    runs = [
+        read_run(make_run(1, name=f"run_{seed}", changes={"config": config | {"pruning": pruning}}, seed=seed))
+        for seed, pruning in enumerate(changes)
+    ]
+    assert sorted(len(group.runs) for group in group_runs(runs)[0]) == [1, 2]
+
+
 @pytest.mark.parametrize("config", [None, 3, [], {}, {"a": {}}, {"": {"": [{"\ud800": None}]}}, "\ud800"])
 def test_a_configuration_of_any_shape_is_grouped(make_run: MakeRun, config: Any) -> None:
     runs = [read_run(make_run(1, name="odd", changes={"config": config})), read_run(make_run(1, name="plain"))]

@@ -63,9 +63,9 @@ def branched_arguments(arguments: Sequence[str]) -> list[str]:
     kept += [f"{key}={value}" for key, value in _resets(config).items() if key not in typed]
     merged = dict.fromkeys([*(typed.get(override_key(argument), argument) for argument in kept), *now])
     is_sweep = bool({"-m", "--multirun"} & {*flags})
-    # The trunk may have been a job of a sweep that its experiment defines.
+    # The trunk may have been a job of a sweep that its experiment defines. An experiment that is given now counts.
     mode = NO_SWEEP if is_sweep else "hydra.mode=RUN"
-    return [*flags, *merged, *([] if override_key(mode) in typed else [mode])]
+    return [*flags, *merged, *([] if {override_key(mode), "experiment"} & typed.keys() else [mode])]
 
 
 def find_trunk(typed: str) -> Path:

@@ -16,6 +16,7 @@ from lt_lightning.errors import ResumableError, SettingError
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.runs.branch import read_branch
 from lt_lightning.runs.description import Description
+from lt_lightning.runs.earlier import PRUNING
 from lt_lightning.runs.formatting import flat_settings, show_setting
 from lt_lightning.runs.reading import CHANGED, read_description
 from lt_lightning.runs.rounds import has_records
@@ -44,7 +45,12 @@ _FREE = frozenset(
 
 _TICKET = "pruning.ticket"
 
-EARLIER = {"model.kernel": "reference", "optimizer.kernel": "reference", "scheduler.name": "none"}
+EARLIER: dict[str, Any] = {
+    "model.kernel": "reference",
+    "optimizer.kernel": "reference",
+    "scheduler.name": "none",
+    **PRUNING,
+}
 """The values of settings that did not exist yet when a run was recorded."""
 
 

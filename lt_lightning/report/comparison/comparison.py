@@ -14,6 +14,8 @@ from lt_lightning.runs.formatting import exact, show_setting
 from lt_lightning.runs.metrics import ACCURACY, Metric
 from lt_lightning.runs.tasks import OF_TEXTS, Wording
 
+_CONTROLS = ("random", "shuffle")
+"""The rewinds that are controls of all others."""
 _ALIKE = 0.02  # densities that differ by no more, relatively, are one density
 
 
@@ -169,7 +171,7 @@ def paired(first: Group, second: Group) -> tuple[Difference, ...]:
             group.rounds[group.rounds["place"] == at.place] for group, at in ((first, point), (second, near))
         )
         if trunks:
-            of_second = of_second.assign(seed=of_second["seed"].map(trunks))
+            of_second = of_second.assign(seed=[trunks.get(seed) for seed in of_second["seed"]])
             of_second = of_second.groupby("seed", as_index=False)[name].mean()
         both = of_first.merge(of_second, on="seed")
         values = estimate(both[f"{name}_x"] - both[f"{name}_y"])
@@ -182,8 +184,8 @@ def paired(first: Group, second: Group) -> tuple[Difference, ...]:
 def pairs(groups: Sequence[Group]) -> list[Pair]:
     """Return the pairs to look at.
 
-    They are rewinds against the random control and against `init`, masks against their controls, all else equal, and
-    trunks against their branches. If there are none, every group is paired with the first.
+    They are rewinds against their controls and against `init`, masks against their controls, all else equal, and trunks
+    against their branches. If there are none, every group is paired with the first.
     """
     chosen = [
         Pair(label, first, second, paired(first, second))
@@ -201,7 +203,7 @@ def pairs(groups: Sequence[Group]) -> list[Pair]:
 
 
 def _is_control(group: Group) -> bool:
-    return _rewind(group) == "random" or show_setting(group.settings.get(MASK)) in ("shuffle", "random", "invert")
+    return _rewind(group) in _CONTROLS or show_setting(group.settings.get(MASK)) in ("shuffle", "random", "invert")
 
 
 def _pair_label(first: Group, second: Group) -> str | None:
@@ -245,7 +247,9 @@ def _rewind_pair(first: Group, second: Group) -> bool:
     if REWIND not in first.settings or exact(_others(first, REWIND)) != exact(_others(second, REWIND)):
         return False
     learned = _rewind(first).partition(":")[0] in ("last", "epoch", "step")
-    return _rewind(second) == "random" or (_rewind(second) == "init" and learned)
+    if _rewind(second) in _CONTROLS:
+        return _rewind(first) not in _CONTROLS
+    return _rewind(second) == "init" and learned
 
 
 def _label(setting: str, first: Group, second: Group) -> str:

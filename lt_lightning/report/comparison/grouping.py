@@ -9,6 +9,7 @@ from pandas import DataFrame
 
 from lt_lightning.report import facts
 from lt_lightning.runs.columns import VALID_ACC, VALID_LOSS, Column
+from lt_lightning.runs.earlier import PRUNING
 from lt_lightning.runs.formatting import exact, flat_settings, percent, show_setting
 from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.reading import Run, natural
@@ -180,6 +181,7 @@ def _settings(run: Run) -> dict[str, Any]:
     origin = run.description.ticket
     return {
         "scheduler.name": "none",  # older runs had no others
+        **PRUNING,
         **flat_settings(run.description.config.values),
         TICKET: "none" if origin is None else _kind_of_ticket(origin),
         "processes": run.description.processes or 1,
