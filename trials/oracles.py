@@ -118,9 +118,9 @@ def check_round(data: bytes, played: Any) -> None:
 
 
 def _given(value: Any) -> Any:
-    """Return a value of JSON without keys that hold null, which older files lack."""
+    """Return a value of JSON without keys that hold null or an empty object, which older files lack."""
     if isinstance(value, dict):
-        return {key: _given(one) for key, one in value.items() if one is not None}
+        return {key: _given(one) for key, one in value.items() if one is not None and one != {}}
     return [_given(one) for one in value] if isinstance(value, list) else value
 
 

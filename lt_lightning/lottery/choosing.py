@@ -137,4 +137,4 @@ class Chooser:
             return pruned
         scores = inputs.score(within) if kind == "invert" else None
         seed = derive_seed(self._settings.seed, "mask", round)
-        return control_mask(kind, pruned, within, seed, scores)  # pyright: ignore[reportArgumentType]
+        return control_mask(kind, pruned, within, seed, scores, pattern=self._settings.pattern)  # pyright: ignore[reportArgumentType]

@@ -304,6 +304,15 @@ def test_control_masks_keep_the_counts_of_each_tensor(schedule: str, mask: str) 
     assert all(later.is_subset_of(earlier) for earlier, later in zip(masks[half:], masks[half + 1 :], strict=False))
 
 
+@pytest.mark.parametrize("mask", ["shuffle", "random", "invert"])
+def test_control_masks_keep_the_pattern(mask: str) -> None:
+    pruning = PruningCallback(schedule="at_init", density=0.5, pattern="rows", mask=mask, include=["*.weight"])
+    make_trainer(pruning, max_epochs=1).fit(Classifier(), Batches())
+    assert pruning.mask.counts["body.0.weight"] == 4 * 5
+    rows = pruning.mask["body.0.weight"].sum(1)
+    assert set(rows.tolist()) == {0, 5}
+
+
 def test_what_is_kept_trains_on_while_the_rest_rewinds() -> None:
     pruning, module = PruningCallback(amount=0.5, keep=["body.1.*"], include=["*.weight"]), Classifier()
     first = copy(module)
