@@ -43,6 +43,7 @@ class TrainingLosses:
         self._module = pl_module
         self._count = batches
         self._batches = cache(self._load)  # on first use
+        self._logged: set[str] = set()
 
     def sources(self, part: nn.Module) -> Sources:
         """Return functions that compute `module`, `losses` and `example` for a part of the module as it is now.
@@ -53,9 +54,15 @@ class TrainingLosses:
         twin = cache(lambda: _Twin(self._trainer, self._module, path, list(enumerate(self._batches()))))
         return {
             "module": lambda: twin().part,
-            "losses": cache(lambda: twin().losses()),
+            "losses": cache(lambda: self._losses(twin(), path)),
             "example": cache(lambda: twin().example()),
         }
+
+    def _losses(self, twin: _Twin, path: str) -> Losses:
+        if path not in self._logged:  # once in a fit
+            self._logged.add(path)
+            twin.log_seen_rows()
+        return twin.losses()
 
     def _load(self) -> list[Any]:
         # Private: nothing else gives a loader that is passed to `fit`; a test passes loaders in all three ways.
@@ -85,8 +92,7 @@ class _Twin:
         self.part = self._module.get_submodule(path)
 
     def losses(self) -> Losses:
-        """Return the losses of the batches, and log the share of words that they have if it is low."""
-        self._log_seen_rows()
+        """Return the losses of the batches."""
         functions = [(partial(self._step, batch, number), count_rows(batch) or 1) for number, batch in self._batches]
         return Losses(functions, self._by_row, self._reduce)
 
@@ -125,7 +131,7 @@ class _Twin:
         loss = output.get("loss") if isinstance(output, Mapping) else output
         return (torch.zeros(()), 0) if loss is None else loss
 
-    def _log_seen_rows(self) -> None:
+    def log_seen_rows(self) -> None:
         """Log the share of embedding rows that the batches contain, if it is low."""
         embeddings = {name: one for name, one in self.part.named_modules() if isinstance(one, nn.Embedding)}
         seen = {name: torch.zeros(one.num_embeddings, device=one.weight.device) for name, one in embeddings.items()}
