@@ -82,7 +82,7 @@ def files(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("settings", [
     ("pruning.rewind=init", "model.dropout=0.3"),
-    ("pruning.rewind=epoch:1", "pruning.criterion=random"),
+    pytest.param(("pruning.rewind=epoch:1", "pruning.criterion=random"), marks=pytest.mark.slow),
     pytest.param(("pruning.rewind=last", "trainer.precision=64-true"), marks=pytest.mark.slow),
     ("pruning.rewind=random", "pruning.redraw=[fc.*]"),
     pytest.param(("pruning.rewind=none", "optimizer=sgd", "optimizer.momentum=0.9"), marks=pytest.mark.slow),
@@ -203,6 +203,7 @@ def test_a_copy_goes_on_from_its_last_epoch_to_the_same_weights(make: Make, smal
     assert not list((folder / "connectivity").rglob("*.ckpt"))
 
 
+@pytest.mark.slow
 def test_a_damaged_copy_and_damaged_curves_are_made_again(make: Make) -> None:
     folder = make()
     main([str(folder), "--rounds", "0", "--points", "3"])

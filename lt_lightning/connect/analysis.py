@@ -43,17 +43,25 @@ class Work:
 
     Attributes:
         round: the round.
-        start: the mask and the weights that its copies train from.
-        ticket: the run's own ticket of the round.
+        start: the mark of the mask and the weights that its copies train from.
         slots: the places of all its copies.
         missing: those of copies that are not trained yet.
     """
 
     round: int
-    start: Start
-    ticket: RoundTicket
+    start: str
     slots: tuple[Slot, ...]
     missing: tuple[Slot, ...]
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return the labels of all pairs of copies."""
+        return list(combinations([slot.label for slot in self.slots], 2))
+
+    @property
+    def tickets(self) -> dict[str, str | None]:
+        """Return the seals of the copies by their labels, None for those that are not trained yet."""
+        return {slot.label: find_copy(slot, self.start) for slot in self.slots}
 
 
 def analyse(request: Request) -> Path:
@@ -100,18 +108,23 @@ class _Analysis:
         return draw(request.run, request.folder, rounds, self._wording)
 
     def _plan(self, number: int) -> Work:
-        run = self._request.run.folder
+        start, places = mark(self._start(number)), slots(self._request.folder, number, self._request.orders)
+        return Work(number, start, tuple(places), tuple(slot for slot in places if find_copy(slot, start) is None))
+
+    def _start(self, number: int) -> Start:
+        """Return the mask and the weights that a round trained from; computed anew, as all of them may not fit."""
         network = build_fresh(self._config, self._data).network
-        start = find_round_start(run, self._config, network, self._data, number)
-        places, seal = slots(self._request.folder, number, self._request.orders), mark(start)
-        missing = tuple(slot for slot in places if find_copy(slot, seal) is None)
-        return Work(number, start, RoundTicket.load(ticket_path(run, number)), tuple(places), missing)
+        return find_round_start(self._request.run.folder, self._config, network, self._data, number)
+
+    def _ticket(self, number: int) -> RoundTicket:
+        return RoundTicket.load(ticket_path(self._request.run.folder, number))
 
     def _is_measured(self, work: Work) -> bool:
         """Return whether the lines between these very copies are on disk, with as many points."""
-        found, seal = read_curves(self._request.folder, work.round), mark(work.start)
-        tickets = {slot.label: find_copy(slot, seal) for slot in work.slots}
-        return found is not None and found.tickets == tickets and len(found.curves[0].alphas) == self._request.points
+        found = read_curves(self._request.folder, work.round)
+        return (
+            found is not None and found.tickets == work.tickets and len(found.curves[0].alphas) == self._request.points
+        )
 
     def _announce(self, works: list[Work]) -> float:
         """Print what will be done and how long it takes; return the seconds."""
@@ -119,17 +132,16 @@ class _Analysis:
         if not works:
             write(f"{request.run.folder}: these rounds are measured already")
             return 0.0
-        first = works[0]
-        meter = self._meter(first)
-        norms = batch_norms(self._subject.network)
+        ticket = self._ticket(works[0].round)
+        meter, norms = self._meter(works[0].round, ticket), batch_norms(self._subject.network)
         for _ in range(2):
             began = time.monotonic()
-            meter.errors(first.ticket.weights, norms)
+            meter.errors(ticket.weights, norms)
             self._point_seconds = time.monotonic() - began
             if self._point_seconds > _SLOW:
                 break  # the first pass of a small network takes several times as long as the others
         trains = sum(request.played[work.round].record.seconds * len(work.missing) for work in works)
-        copies, lines = sum(len(work.missing) for work in works), len(works) * len(_pairs(first))
+        copies, lines = sum(len(work.missing) for work in works), sum(len(work.pairs) for work in works)
         points = lines * (request.points - 2) + sum(len(work.slots) for work in works)
         seconds = trains + points * self._point_seconds
         write(
@@ -140,35 +152,41 @@ class _Analysis:
         return seconds
 
     def _train(self, work: Work, display: ConnectDisplay) -> None:
+        if not work.missing:
+            return
+        start, ticket = self._start(work.round), self._ticket(work.round)
         for slot in work.missing:
             display.begin(f"round {work.round} · order {slot.label}", self._request.played[work.round].record.seconds)
-            train_copy(self._config, self._data, slot, work.start, work.ticket, display, self._environment)
+            train_copy(self._config, self._data, slot, start, ticket, display, self._environment)
             display.end()
 
     def _measure(self, work: Work, display: ConnectDisplay) -> RoundCurves:
         """Return the errors on the lines between all pairs of a round's copies."""
-        meter, norms, seal = self._meter(work), batch_norms(self._subject.network), mark(work.start)
         copies = {slot.label: RoundTicket.load(slot.ticket) for slot in work.slots}
-        tickets = {slot.label: find_copy(slot, seal) or "" for slot in work.slots}
+        mask = self._ticket(work.round).mask
+        meter = self._meter(work.round, copies[work.slots[0].label])
+        norms = batch_norms(self._subject.network)
+        display.begin(f"round {work.round} · the copies", len(copies) * self._point_seconds)
         ends = {label: meter.errors(copy.weights) for label, copy in copies.items()}
+        display.end()
         curves, alphas = [], line(self._request.points)
-        for one, other in _pairs(work):
+        for one, other in work.pairs:
             display.begin(f"round {work.round} · {one}-{other}", (len(alphas) - 2) * self._point_seconds)
             errors = [ends[one]]
             for number, alpha in enumerate(alphas[1:-1], 1):
-                weights, renewed = between(copies[one].weights, copies[other].weights, alpha, work.start.mask, norms)
+                weights, renewed = between(copies[one].weights, copies[other].weights, alpha, mask, norms)
                 errors.append(meter.errors(weights, renewed))
                 stop_if_asked()
                 display.show_point(number, len(alphas) - 2)
             errors.append(ends[other])
             display.end()
             curves.append(Curve((one, other), {part: tuple(at[part] for at in errors) for part in meter.parts}))
-        mask = work.start.mask
+        tickets = {label: seal or "" for label, seal in work.tickets.items()}
         return RoundCurves(work.round, mask.alive, mask.total, tickets, meter.parts[0], tuple(curves))
 
-    def _meter(self, work: Work) -> Meter:
-        set_type(self._subject.network, work.ticket)
-        return Meter(self._config, self._subject, work.round, self._request.folder, self._environment)
+    def _meter(self, number: int, ticket: RoundTicket) -> Meter:
+        set_type(self._subject.network, ticket)
+        return Meter(self._config, self._subject, number, self._request.folder, self._environment)
 
     def _line(self, number: int) -> str:
         found = read_curves(self._request.folder, number)
@@ -176,7 +194,3 @@ class _Analysis:
         said = " and ".join(f"{self._wording.points(found.instability(part))} on {part}" for part in found.parts)
         verdict = f": {self._wording.verdict(found)}" if self._wording.is_share else ""
         return f"round {number}  density {percent(found.density)}  instability {said}{verdict}"
-
-
-def _pairs(work: Work) -> list[tuple[str, str]]:
-    return list(combinations([slot.label for slot in work.slots], 2))
