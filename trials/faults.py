@@ -131,7 +131,7 @@ _RESULTS = (
         "test_winners_of_a_branch_are_as_good_as_the_trunks_full_network"),
     fault("a control trains the mask of the ticket", "lt_lightning/experiment/branch/starts.py",
         "if kind == \"pruned\":", "if kind:",
-        "tests/branches/test_branch_rounds.py::"
+        "tests/retraining/test_branch_rounds.py::"
         "test_a_control_mask_has_the_counts_of_the_ticket_and_other_places"),
     fault("the largest winning ticket is called the smallest", "lt_lightning/runs/winners.py",
         "return min(winners", "return max(winners",
