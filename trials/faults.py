@@ -125,6 +125,14 @@ _RESULTS = (
     fault("an interval is of 90 per cent", "lt_lightning/report/statistics.py",
         "stdtrit(n - 1, 0.975)", "stdtrit(n - 1, 0.95)",
         "tests/results/test_statistics.py::test_the_interval_is_the_tables"),
+    fault("a branch is compared with its own first round", "lt_lightning/runs/reading.py",
+        "return self.records[0] if branch is None else branch.full", "return self.records[0]",
+        "tests/results/test_branch_comparison.py::"
+        "test_winners_of_a_branch_are_as_good_as_the_trunks_full_network"),
+    fault("a control trains the mask of the ticket", "lt_lightning/experiment/branch/starts.py",
+        "if kind == \"pruned\":", "if kind:",
+        "tests/retraining/test_branch_rounds.py::"
+        "test_a_control_mask_has_the_counts_of_the_ticket_and_other_places"),
     fault("the largest winning ticket is called the smallest", "lt_lightning/runs/winners.py",
         "return min(winners", "return max(winners",
         "tests/results/test_records.py::test_best_and_smallest_winning_ticket"),

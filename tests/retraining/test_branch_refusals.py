@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TRUNK
+from trunks import TRUNK
 
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError

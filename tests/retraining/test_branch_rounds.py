@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TRUNK
+from trunks import TRUNK
 
 from lt_lightning.callbacks import PruningCallback
 from lt_lightning.errors import SettingError

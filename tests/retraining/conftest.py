@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 from torch import Tensor
+from trunks import TRUNK
 
 from lt_lightning.models import Learner
-
-TRUNK = ("pruning.rounds=2", "pruning.amount=0.4", "trainer.max_epochs=2", "seed=3")
 
 Play = Callable[..., Path]
 
