@@ -1,6 +1,7 @@
 """A ticket that is cut smaller gives the uncut network's logits, in torch, in NumPy and in ONNX."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ from lt_lightning import Ticket
 from lt_lightning.config.enums import Splitter
 from lt_lightning.data.tokenizer import PADDING, make_tokenizer
 from lt_lightning.export.__main__ import main
+from lt_lightning.export.files import write_tokenizer
 from lt_lightning.export.packing import pack_ticket
-from lt_lightning.export.shrinking import count_dead_words, shrink
+from lt_lightning.export.shrinking import shrink
 from lt_lightning.lottery import Mask
 from lt_lightning.models import BinaryCNN, MultiCNN, RecurrentClassifier
 from lt_lightning.runs.round_ticket import RoundTicket
-from lt_lightning.tickets.numpy import build_network
 
 WORDS, DIM, CLASSES = 40, 6, 3
 NAMES = [f"w{number}" for number in range(2, WORDS)]
@@ -108,8 +109,8 @@ def draw(lengths: Sequence[int] = LENGTHS) -> list[list[str]]:
     return [[names[number] for number in rng.integers(2, WORDS, length)] for length in lengths]
 
 
-def ids_of(ticket: RoundTicket, texts: Sequence[Sequence[str]]) -> list[list[int]]:
-    numbers = {word: number for number, word in enumerate(ticket.vocabulary)}
+def ids_of(ticket: RoundTicket, texts: Sequence[Sequence[str]], zero_words: Sequence[str] = ()) -> list[list[int]]:
+    numbers = {word: number for number, word in enumerate(ticket.vocabulary)} | dict.fromkeys(zero_words, PADDING)
     return [[numbers.get(word, 0) for word in text] for text in texts]
 
 
@@ -124,13 +125,14 @@ def answer(network: nn.Module, texts: Sequence[Sequence[int]]) -> Tensor:
 
 def assert_same_logits(network: nn.Module, ticket: RoundTicket) -> RoundTicket:
     """Check the smaller network's logits, by torch and by NumPy, and return its ticket."""
-    smaller, cuts = shrink(ticket)
-    texts = draw()
+    shrunk, texts = shrink(ticket), [*draw(), ["a", "word", "w2", "unknown"]]
+    smaller, cuts = shrunk.ticket, shrunk.cuts
     expected = answer(network, ids_of(ticket, texts)).numpy()
-    np.testing.assert_allclose(answer(rebuilt(smaller), ids_of(smaller, texts)).numpy(), expected, rtol=0, atol=1e-5)
-    packed = pack_ticket(smaller, {})
-    ids = [np.array(text, np.int32) for text in ids_of(smaller, texts)]
-    np.testing.assert_allclose(build_network(packed).logits(ids), expected, rtol=0, atol=1e-5)
+    found = answer(rebuilt(smaller), ids_of(smaller, texts, shrunk.zero_words)).numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    packed = replace(pack_ticket(smaller, {}), zero_words=shrunk.zero_words)
+    found = Ticket(packed).logits([" ".join(text) for text in texts]).reshape(expected.shape)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     for name, weight in smaller.weights.items():
         np.testing.assert_array_equal(packed.parameters[name].dense(), weight.numpy())
     size = sum(weight.numel() for weight in smaller.weights.values())
@@ -161,8 +163,7 @@ def test_a_convolutional_network_without_its_dead_rows_gives_the_same_logits(cla
 @hypothesis_settings(max_examples=12)
 def test_a_recurrent_network_without_its_zero_units_gives_the_same_logits(cell, layers, both, density, seed):
     network, ticket = recurrent(cell, density, layers, both=both, seed=seed)
-    smaller = assert_same_logits(network, ticket)
-    assert density < 1 or smaller.about["model"]["hidden"] == 7
+    assert_same_logits(network, ticket)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "gru_chung", "lstm"])
@@ -204,21 +205,43 @@ def test_the_constant_output_of_a_dead_filter_moves_into_the_next_bias():
     assert smaller.weights["embedding.weight"].shape == (WORDS, 1)  # the one dimension that the filter reads
 
 
-def test_words_stay_while_the_unknown_word_has_a_vector():
+def test_dead_words_become_padding_where_the_unknown_word_has_a_vector(tmp_path):
     network, ticket = cnn(0.3)
     with torch.no_grad():
         network.embedding.weight[0] = 1.0  # pyright: ignore
     ticket.mask["embedding.weight"][0] = True
     smaller = assert_same_logits(network, ticket)
-    assert smaller.vocabulary == ticket.vocabulary
-    assert count_dead_words(smaller) == int((~ticket.mask["embedding.weight"][2:].any(dim=1)).sum()) > 0
+    alive = ticket.mask["embedding.weight"].any(dim=1).tolist()
+    dead = tuple(word for word, lives in zip(ticket.vocabulary[2:], alive[2:], strict=True) if not lives)
+    shrunk = shrink(ticket)
+    assert shrunk.zero_words == dead
+    assert len(smaller.vocabulary) == WORDS - len(dead)
+    packed = replace(pack_ticket(smaller, {}), zero_words=dead)
+    packed.save(tmp_path / "ticket.safetensors")
+    read = Ticket.load(tmp_path / "ticket.safetensors")
+    assert read.packed.zero_words == dead
+    texts = ["an unknown word", " ".join(dead[:3]), f"w2 {dead[0]} unknown", ""]
+    np.testing.assert_array_equal(read.logits(texts), Ticket(packed).logits(texts))
+    assert read.ids([f"{dead[0]} unknown"])[0].tolist() == [PADDING, 0]
+    write_tokenizer(smaller, dead, tmp_path / "tokenizer.json")
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    for text in texts[:3]:
+        assert tokenizer.encode(text).ids == read.ids([text])[0].tolist()
+
+
+def test_words_stay_where_neither_the_unknown_word_nor_padding_is_zero():
+    network, ticket = cnn(0.3)
+    with torch.no_grad():
+        network.embedding.weight[:2] = 1.0  # pyright: ignore
+    ticket.mask["embedding.weight"][:2] = True
+    assert assert_same_logits(network, ticket).vocabulary == ticket.vocabulary
 
 
 def test_a_ticket_without_a_dead_part_is_not_changed():
     _, ticket = cnn(1.0)
-    smaller, cuts = shrink(ticket)
-    assert cuts == []
-    assert smaller is ticket
+    shrunk = shrink(ticket)
+    assert shrunk.cuts == ()
+    assert shrunk.ticket is ticket
 
 
 @pytest.fixture(scope="module")

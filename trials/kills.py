@@ -37,6 +37,8 @@ SMALL = (
     "model.filters=4", "embedding.dim=6", "data.batch_size=8", "trainer=cpu", "optimizer.lr=0.02",
     "trainer.max_epochs=3", "pruning.rounds=2",
 )  # fmt: skip
+TRUNK = "trunk"
+"""The folder of the run that the branch starts from, beside its own."""
 RUNS = {
     "init": ("pruning.rewind=init",),
     "epoch": ("pruning.rewind=epoch:2",),
@@ -47,6 +49,7 @@ RUNS = {
     "early_stopping": ("trainer.max_epochs=12", "early_stopping.patience=1", "test_on=best", "optimizer.lr=0.05"),
     "recurrent": ("model=birnn", "model.hidden=6", "optimizer=adamw"),
     "workers": ("data.num_workers=1", "trainer.precision=64-true"),
+    "branch": (f"branch.of={TRUNK}", "pruning.mask=shuffle", "pruning.rewind=shuffle"),
 }
 TELLING = {
     # A torn ticket; a round's record before its ticket; a table that lags behind the rounds.
@@ -62,6 +65,8 @@ TELLING = {
     "early_stopping": ("after rename state/round_01_epoch_002, 1", "after rename state/round_02_epoch_001, 2"),
     "recurrent": ("after rename state/round_01.json, 1", "within write results.csv, 2"),
     "workers": ("within write state/round_02.json, 2", "within write run.json, 3"),
+    # What it takes over from its trunk is on disk in part; a round is over, and its start still there.
+    "branch": ("after rename state/branch.json, 0", "after rename state/round_01.json, 0"),
 }
 """The most telling kills of each run: moments as `str` returns them, without their last words."""
 
@@ -201,7 +206,12 @@ def try_run(name: str, settings: Sequence[str], kills: int, folder: Path, rng: r
     Returns:
         A line for each fault.
     """
-    log, common = folder / f"{name}.log", ("data=files", f"data.path={folder / 'corpus'}", *small_run(*settings))
+    log, data = folder / f"{name}.log", ("data=files", f"data.path={folder / 'corpus'}")
+    common = (*data, *small_run(*(one.replace(f"={TRUNK}", f"={folder / TRUNK}") for one in settings)))
+    if f"branch.of={TRUNK}" in settings:
+        trunk = folder / TRUNK
+        if code := finish(start([*data, *SMALL, f"hydra.run.dir={trunk}"], trunk, log, folder / f"{TRUNK}.done")):
+            return [f"{name}: exit code {code} of its trunk; see {log}"]
     whole, run, done = folder / name / "whole", folder / name / "killed", folder / f"{name}.done"
     if code := finish(start([*common, f"hydra.run.dir={whole}"], whole, log, done)):
         return [f"{name}: exit code {code} without a kill; see {log}"]

@@ -41,7 +41,7 @@ def write_specimens(folder: Path) -> None:
 
 
 def write_packed(path: Path) -> None:
-    """Write a packed ticket of a small convolution at 12 % density, with first weights."""
+    """Write a packed ticket of a small convolution at 12 % density, with all that a ticket may have."""
     rng = np.random.default_rng(0)
     words, dim, filters, widths, classes = 30, 6, 4, (2, 3), 3
     shapes = {"embedding.weight": (words, dim)}
@@ -61,13 +61,14 @@ def write_packed(path: Path) -> None:
     ids = np.unique(places // dim)
     alive, total = sum(len(one.values) for one in parameters.values()), sum(map(np.prod, shapes.values()))
     about = {
-        "model": {"name": "cnn", "filters": filters, "widths": list(widths), "dropout": 0.5},
+        "model": {"name": "cnn", "filters": [filters] * len(widths), "widths": list(widths), "dropout": 0.5},
         "embedding_dim": dim, "words": words, "class_names": ["animals", "food", "tools"], "splitter": "words",
         "max_length": None, "values": "float32", "round": 1, "corpus": "a trial", "test_acc": 0.75,
         "full_test_acc": 0.8, "alive": alive, "total": int(total), "sparsity": float(1 - alive / total),
     }  # fmt: skip
     first = {name: one.values + 1 for name, one in parameters.items()}
-    Packed(parameters, tuple(f"word{number}" for number in ids), ids, first, about).save(path)
+    packed = Packed(parameters, tuple(f"word{number}" for number in ids), ids, first, about, zero_words=("is", "the"))
+    packed.save(path)
 
 
 def write_checkpoint(state: Path) -> None:

@@ -105,6 +105,8 @@ def run_experiment(
             drop_checkpoints(run / STATE, keep=following if resuming else None)
             if not resuming:
                 plan.write()
+            for one in played:
+                plan.finish(one.record.round)
             (run / "report.html").unlink(missing_ok=True)  # it shows fewer rounds; `is_complete` looks for it
             write_description(run, description)
             write_tables(run, played)

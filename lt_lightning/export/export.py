@@ -24,7 +24,7 @@ from lt_lightning.export.files import (
 )
 from lt_lightning.export.model_card import shell_name, write_card
 from lt_lightning.export.packing import describe_origin, find_first_weights, pack_ticket, rounded
-from lt_lightning.export.shrinking import Cut, check_shrinkable, count_dead_words, shrink
+from lt_lightning.export.shrinking import Cut, Shrunk, check_shrinkable, shrink
 from lt_lightning.report.facts import DASH
 from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.masks import check_inside, read_masks
@@ -75,7 +75,7 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
     ticket = _load(run, record)
     check_finite(ticket, ticket_path(run.folder, record.round))
     whole = sum(4 * weight.numel() for weight in ticket.weights.values())
-    packed, ticket, cuts = _pack(run, record, ticket, wishes)
+    packed, shrunk = _pack(run, record, ticket, wishes)
     check_answers(packed)
     if wishes.onnx:
         from lt_lightning.tickets.onnx import check_onnx
@@ -85,12 +85,12 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_and_checked(path) as unchecked:
             packed.save(unchecked)
-            check_packed(unchecked, ticket, packed)
+            check_packed(unchecked, shrunk.ticket, packed)
         write_card(run, packed, places, whole, wishes.margin)
-        others = [*_write_others(ticket, packed, places, wishes)]
+        others = [*_write_others(shrunk.ticket, packed, places, wishes)]
     return [
         *_describe(packed, places, whole),
-        *(_describe_cuts(ticket, cuts) if wishes.shrink else ()),
+        *(_describe_cuts(shrunk.cuts) if wishes.shrink else ()),
         *others,
         f'try      python -m lt_lightning.predict {shell_name(str(path))} "a text"',
     ]
@@ -137,16 +137,17 @@ def _load(run: Run, record: Record) -> RoundTicket:
     return ticket
 
 
-def _pack(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> tuple[Packed, RoundTicket, Sequence[Cut]]:
-    """Return a packed ticket, the ticket that it packs, which may be smaller than the round's, and what was cut."""
-    recipe, weights, cuts = None, None, []
+def _pack(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> tuple[Packed, Shrunk]:
+    """Return a packed ticket, and the ticket that it packs, which may be smaller than the round's."""
+    recipe, weights = None, None
     try:
         _check(ticket, record)
-        if wishes.shrink:  # its first weights are of another shape
-            ticket, cuts = shrink(ticket)
-        if not cuts:
+        shrunk = shrink(ticket) if wishes.shrink else Shrunk(ticket)
+        if not shrunk.cuts:  # a smaller network's first weights have other shapes
             recipe, weights = find_first_weights(run, ticket, keep=wishes.first_weights)
-        packed = pack_ticket(ticket, {**describe_origin(run, record), "first": recipe}, first=weights, half=wishes.half)
+        about = {**describe_origin(run, record), "first": recipe}
+        packed = pack_ticket(shrunk.ticket, about, first=weights, half=wishes.half)
+        packed = replace(packed, zero_words=shrunk.zero_words)
     except SettingError:
         raise
     except ValueError as error:
@@ -154,7 +155,7 @@ def _pack(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> tupl
         raise SettingError(f"{said}; restore it from a copy, or give a run of a classifier of texts") from error
     if wishes.half:
         packed = replace(packed, about={**packed.about, "half_test_acc": _measure(packed, run, wishes.data)})
-    return packed, ticket, cuts
+    return packed, shrunk
 
 
 def _check(ticket: RoundTicket, record: Record) -> None:
@@ -221,24 +222,18 @@ def _write_others(ticket: RoundTicket, packed: Packed, places: Places, wishes: W
             check_dense(unchecked, dense)
         yield f"dense    {places.dense}"
     if wishes.tokenizer:
-        write_tokenizer(ticket, places.tokenizer)
+        write_tokenizer(ticket, packed.zero_words, places.tokenizer)
         yield f"words    {places.tokenizer}"
 
 
-def _describe_cuts(ticket: RoundTicket, cuts: Sequence[Cut]) -> Iterator[str]:
+def _describe_cuts(cuts: Sequence[Cut]) -> Iterator[str]:
     """Yield lines about what was cut, the last of the cuts being that of the parameters."""
-    dead = count_dead_words(ticket)
-    if cuts:
-        parts = [f"{cut}" for cut in cuts]
-        parts.append(f"bytes of dense float32 weights {4 * cuts[-1].before:,} → {4 * cuts[-1].after:,}")
-    elif dead:
-        parts = ["nothing to cut"]
-    else:
-        parts = ["nothing to cut: every filter or hidden unit, dimension and word can change an answer"]
-    if dead:
-        parts.append(f"{dead:,} dead words stay: <unk>, as which they would be read, has a vector")
-    for number, part in enumerate(parts):
-        yield f"{'' if number else 'shrunk':9}{part}"
+    if not cuts:
+        yield "shrunk   nothing to cut: every filter or hidden unit, dimension and word can change an answer"
+        return
+    for number, cut in enumerate(cuts):
+        yield f"{'' if number else 'shrunk':9}{cut}"
+    yield f"         bytes of dense float32 weights {4 * cuts[-1].before:,} → {4 * cuts[-1].after:,}"
 
 
 def _describe(packed: Packed, places: Places, whole: int) -> Iterator[str]:

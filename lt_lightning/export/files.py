@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from lt_lightning.errors import SettingError
+from lt_lightning.export.shrinking import renumbered
 from lt_lightning.runs.formatting import exact
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.storage.atomic import WriteError, read_regular, write_whole, writing_to
@@ -65,6 +66,8 @@ def check_packed(path: Path, ticket: RoundTicket, packed: Packed) -> None:
         expected = weight.half().float() if half else weight.float()
         if not np.array_equal(found.parameters[name].dense(), expected.cpu().numpy()):
             raise ValueError(f"the weights of {name} differ")
+    if found.zero_words != packed.zero_words:
+        raise ValueError("its zero_words differ")
     if exact(found.about) != exact(packed.about):
         raise ValueError("its header differs")
     _check_words(found, ticket.vocabulary)
@@ -115,10 +118,14 @@ def write_state_dict(ticket: RoundTicket, path: Path) -> None:
         write_whole(path, save(weights, {"format": "pt"}))  # names and layout are torch's
 
 
-def write_tokenizer(ticket: RoundTicket, path: Path) -> None:
-    """Write the tokenizer for `Tokenizer.from_file`; with `data.tokenizer=spacy`, it expects spaCy's words."""
+def write_tokenizer(ticket: RoundTicket, zero_words: Sequence[str], path: Path) -> None:
+    """Write the tokenizer for `Tokenizer.from_file`; with `data.tokenizer=spacy`, it expects spaCy's words.
+
+    `zero_words` are read as `<pad>`. The library reads several words of one id, but would save one of them alone.
+    """
+    words = renumbered(ticket.tokenizer, ticket.vocabulary, zero_words) if zero_words else ticket.tokenizer
     with writing_to(path.parent):
-        write_whole(path, ticket.tokenizer)
+        write_whole(path, words)
 
 
 _ENDING = ".safetensors"

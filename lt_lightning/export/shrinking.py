@@ -16,11 +16,12 @@ from torch import Tensor
 
 from lt_lightning.config.choice import CHOICES
 from lt_lightning.config.models import BiRNN, packed_kind
-from lt_lightning.data.tokenizer import SPECIAL_WORDS, UNKNOWN
+from lt_lightning.data.tokenizer import PADDING, SPECIAL_WORDS, UNKNOWN
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.round_ticket import RoundTicket
+from lt_lightning.tickets.header import expected_shapes
 
 _WORDS = "embedding.weight"
 _CANDIDATE = {"rnn": 0, "gru": 2, "gru_chung": 2, "lstm": 2}
@@ -37,6 +38,21 @@ class Cut:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.before:,} → {self.after:,}"
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """A ticket that was cut smaller.
+
+    Attributes:
+        ticket: its `about` has the new sizes, and `shrunk`: [before, after] by kind of part.
+        cuts: what was cut, the parameters last; empty if there was nothing to cut.
+        zero_words: words that the ticket lacks, and that are read as `<pad>`; all others are read as `<unk>`.
+    """
+
+    ticket: RoundTicket
+    cuts: Sequence[Cut] = ()
+    zero_words: tuple[str, ...] = ()
 
 
 @dataclass
@@ -94,7 +110,7 @@ def check_shrinkable(run: Run) -> None:
 
 
 @torch.no_grad()
-def shrink(ticket: RoundTicket) -> tuple[RoundTicket, list[Cut]]:
+def shrink(ticket: RoundTicket) -> Shrunk:
     """Return a smaller ticket with the same logits up to rounding, and what was cut.
 
     - Filters whose weights all meet zeros have a constant output, which is added to `fc.bias`; filters that `fc.weight`
@@ -102,7 +118,7 @@ def shrink(ticket: RoundTicket) -> tuple[RoundTicket, list[Cut]]:
     - Hidden units whose state stays zero go with the rows and columns of all gates. All layers and directions have the
       same number of units, as in torch: that of the one with the most.
     - Dimensions of the words' vectors that are zero, or that no filter or gate reads, go.
-    - Words without a living entry become `<unk>`, whose vector must be zero too.
+    - Words whose vector is zero share that of `<unk>` if it is zero, else that of `<pad>`.
 
     At least one part of each kind stays.
 
@@ -110,17 +126,23 @@ def shrink(ticket: RoundTicket) -> tuple[RoundTicket, list[Cut]]:
         ticket: a round's ticket of `cnn`, `binary_cnn`, `multi_cnn` or `birnn`.
 
     Returns:
-        The ticket, whose `about` has the new sizes and `shrunk`, an object of [before, after] by kind; the ticket
-        unchanged if there is nothing to cut. The last of the cuts counts the parameters.
+        The smaller ticket, or the ticket unchanged if there is nothing to cut.
+
+    Raises:
+        ValueError: the weights do not fit the settings.
     """
-    about = ticket.about
+    about, vocabulary = ticket.about, ticket.vocabulary
+    if {name: tuple(weight.shape) for name, weight in ticket.weights.items()} != expected_shapes(
+        {**about, "words": len(vocabulary)}
+    ):
+        raise ValueError("its weights are not those of its settings")
     parts = _Parts(dict(ticket.weights), dict(ticket.mask), dict(about["model"]))
     before = parts.size
     readers = (_cut_units if packed_kind(parts.model["name"]) == BiRNN.packs else _cut_filters)(parts)
     _cut_dims(parts, readers)
-    kept, vocabulary = _cut_words(parts), ticket.vocabulary
+    kept, zero = _cut_words(parts)
     if not parts.cuts:
-        return ticket, []
+        return Shrunk(ticket)
     parts.count("parameters", before, parts.size)
     smaller = {
         **about,
@@ -128,15 +150,10 @@ def shrink(ticket: RoundTicket) -> tuple[RoundTicket, list[Cut]]:
         "embedding_dim": parts.weights[_WORDS].shape[1],
         "shrunk": {cut.kind: [cut.before, cut.after] for cut in parts.cuts},
     }
-    tokenizer = _with_words(ticket.tokenizer, [vocabulary[word] for word in kept])
+    tokenizer = renumbered(ticket.tokenizer, [vocabulary[word] for word in kept])
     weights = {name: weight.contiguous() for name, weight in parts.weights.items()}
-    return RoundTicket(weights, Mask(parts.masks), smaller, tokenizer), parts.cuts
-
-
-def count_dead_words(ticket: RoundTicket) -> int:
-    """Return how many words have a vector of zeros while `<unk>` has another, so that they cannot become `<unk>`."""
-    living = (ticket.weights[_WORDS] != 0).any(dim=1)
-    return int((~living[len(SPECIAL_WORDS) :]).sum()) if living[UNKNOWN] else 0
+    zero_words = tuple(vocabulary[word] for word in zero)
+    return Shrunk(RoundTicket(weights, Mask(parts.masks), smaller, tokenizer), tuple(parts.cuts), zero_words)
 
 
 def _cut_filters(parts: _Parts) -> list[tuple[str, int]]:
@@ -248,21 +265,26 @@ def _cut_dims(parts: _Parts, readers: Sequence[tuple[str, int]]) -> None:
         parts.take(name, axis, kept)
 
 
-def _cut_words(parts: _Parts) -> list[int]:
-    """Cut words whose vectors are zero, as that of `<unk>` is, and return the ids of those that stay."""
+def _cut_words(parts: _Parts) -> tuple[list[int], list[int]]:
+    """Cut words whose vectors are zero, and return the ids of those that stay, and of those to read as `<pad>`.
+
+    All others are read as `<unk>`. If neither `<unk>` nor `<pad>` has a vector of zeros, all words stay.
+    """
     embedding = parts.weights[_WORDS]
     living = (embedding != 0).any(dim=1)
-    if living[UNKNOWN]:
-        return [*range(len(embedding))]
+    if living[UNKNOWN] and living[PADDING]:
+        living[:] = True
+    to_padding = bool(living[UNKNOWN])
     living[: len(SPECIAL_WORDS)] = True
-    kept = living.nonzero().squeeze(1)
+    kept, dead = living.nonzero().squeeze(1), (~living).nonzero().squeeze(1)
     parts.count("words", len(embedding), len(kept))
     parts.take(_WORDS, 0, kept)
-    return kept.tolist()
+    return kept.tolist(), dead.tolist() if to_padding else []
 
 
-def _with_words(tokenizer: str, words: Sequence[str]) -> str:
-    """Return a tokenizer, as JSON, with the given words alone, numbered in their order."""
+def renumbered(tokenizer: str, words: Sequence[str], zero_words: Sequence[str] = ()) -> str:
+    """Return a tokenizer, as JSON, of the given words, numbered in their order, and of words that become `<pad>`."""
     content = json.loads(tokenizer)
-    content["model"]["vocab"] = {word: number for number, word in enumerate(words)}
+    numbers = {word: number for number, word in enumerate(words)}
+    content["model"]["vocab"] = numbers | dict.fromkeys(zero_words, PADDING)
     return json.dumps(content, ensure_ascii=False)

@@ -15,7 +15,7 @@ returns a tensor of real numbers per parameter, of its shape, and asks for its i
 - `movement`: the sum of weight times negative gradient over the steps of the round, by name.
 
 Other arguments are options and need defaults. The weights are those that the last round left, before they rewind; while
-a criterion that asks for `losses`, `gradients` or `example` runs, pruned entries are zero.
+a criterion that asks for `module`, `losses`, `gradients` or `example` runs, pruned entries are zero.
 
     def large_first(parameters, generator):
         return {name: -p.detach().abs() for name, p in parameters.items()}

@@ -35,8 +35,8 @@ _NEEDED = {
 }
 """The inputs that may be missing, and their descriptions."""
 
-_RUNNING = ("losses", "gradients", "example")
-"""The inputs for which the network runs."""
+_RUNNING = ("losses", "gradients", "example", "module")
+"""The inputs for which the network is in evaluation mode, with zeros for pruned entries."""
 
 _ZERO_WITH_WEIGHTS = (snip, taylor, fisher, synflow)
 """Criteria whose scores are zero where weights are."""
@@ -66,7 +66,7 @@ def compute_scores(
 
     Args:
         criterion: a key of `CRITERIA`, a dotted path or a function.
-        mask: the entries alive so far. Pruned entries are zero while a network runs; their scores mean nothing.
+        mask: the entries alive so far. Pruned entries are zero while a network runs, and get the score 0.
         module: the network.
         parameters: its prunable parameters by name.
         generator: for criteria that draw numbers.
@@ -85,7 +85,7 @@ def compute_scores(
     _check_options(name, arguments, options)
     _check_inputs(name, arguments, {*sources, *options})
     runs = not arguments.keys().isdisjoint(_RUNNING) or _derives_movement(arguments, {*sources, *options})
-    if (runs or "module" in arguments) and "module" in sources:
+    if runs and "module" in sources:
         module = sources["module"]()
         everyone = dict(module.named_parameters())
         parameters = {key: everyone[key] for key in parameters}
@@ -98,10 +98,9 @@ def compute_scores(
             stack.enter_context(pruned(module, parameters, mask))
         returned = call_with_inputs("criterion", function, name, inputs, _computed(sources, module, parameters))
     if function in CRITERIA.values():
-        if function not in _FINITE:
-            for key, scores in returned.items():
-                _require_finite(scores, f"{name} returned for {key!r}")
-        return dict(returned)
+        for key, scores in returned.items() if function not in _FINITE else ():
+            _require_finite(scores, f"{name} returned for {key!r}")
+        return dict(returned) if function in _ZERO_WITH_WEIGHTS else _masked(returned, mask)
     if not isinstance(returned, Mapping):
         raise LotteryError(
             f"criterion: {name} returned a {type(returned).__name__}; return a dictionary of tensors by parameter name"
@@ -166,13 +165,10 @@ def score(
         sources["losses"] = lambda: given
     if example is not None:
         sources["example"] = lambda: example
-    scores = compute_scores(
+    return compute_scores(
         criterion, whole, module=module, parameters=parameters, generator=torch.Generator().manual_seed(seed),
         sources=sources, options=options,
     )  # fmt: skip
-    if mask is None or load_function("criterion", criterion, CRITERIA) in _ZERO_WITH_WEIGHTS:
-        return scores
-    return {name: one.masked_fill(~whole[name], 0) for name, one in scores.items()}
 
 
 def _chosen(module: nn.Module, params: Mapping[str, Tensor] | Iterable[str] | None) -> dict[str, Tensor]:
@@ -243,6 +239,14 @@ def _checked(scores: Any, alive: Tensor, what: str) -> Tensor:
     scores = scores.detach().to(alive.device).masked_fill(~alive, 0)
     _require_finite(scores, what)
     return scores
+
+
+def _masked(scores: Mapping[str, Tensor], mask: Mask) -> dict[str, Tensor]:
+    """Return scores with 0 at pruned entries."""
+    whole = {name for name, alive in mask.counts.items() if alive == mask[name].numel()}
+    return {
+        name: one if name in whole else one.masked_fill(~mask[name].to(one.device), 0) for name, one in scores.items()
+    }
 
 
 def _require_finite(scores: Tensor, what: str) -> None:

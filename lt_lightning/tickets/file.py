@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lt_lightning.data.tokenizer import SPECIAL_WORDS
+from lt_lightning.data.tokenizer import PADDING, SPECIAL_WORDS
 from lt_lightning.errors import SettingError, shown
 from lt_lightning.storage.arrays import read_arrays
 from lt_lightning.storage.sealed import OtherFormatError, damaged, quoted, seal, unseal
@@ -23,12 +23,15 @@ from lt_lightning.tickets.header import check_about, check_plain, expected_shape
 from lt_lightning.tickets.places import Form, pack, unpack
 
 FORMAT, VERSION = "lt-lightning packed ticket", "1"
+WITH_ZERO_WORDS = "1.1"
+"""The version of tickets with `zero_words`, which programs that read version 1 alone must not read."""
 _ROUND_FORMAT = "lt-lightning ticket"
 _FORMS: tuple[Form, ...] = ("gaps", "bits")
-_WORDS, _FIRST = "words", "first/"
+_WORDS, _ZERO_WORDS, _FIRST = "words", "zero_words", "first/"
 _OF_FILE = ("format", "version", "parameters")
 # Limits against small files that need much memory or time: a constant, and a multiple of the words or living weights.
 _ROOM = 1 << 22, 256  # bytes of words
+_ZERO_ROOM = 1 << 24  # bytes of zero_words
 _NUMBERS = 1 << 26, 5000  # weights in memory
 _OF_A_TEXT = 1 << 22, 16  # additions for the shortest text, as long as the widest filter
 _OF_A_WORD = 1 << 24, 500  # multiplications for each distinct word
@@ -67,6 +70,7 @@ class Packed:
             drawn again (see `experiment.transfer`).
         about: plain values: `model`, `class_names`, `splitter`, `run`, `round`, `test_acc`, …; see `header`.
         seal: the checksum of the file; "" if it was not read from one.
+        zero_words: words that are read as `<pad>`, whose vector is zero, in networks that were cut smaller.
     """
 
     parameters: Mapping[str, Parameter]
@@ -75,6 +79,7 @@ class Packed:
     first: Mapping[str, np.ndarray] | None
     about: Mapping[str, Any]
     seal: str = ""
+    zero_words: tuple[str, ...] = ()
 
     def save(self, path: Path) -> str:
         """Write the ticket atomically, and return its seal.
@@ -93,15 +98,17 @@ class Packed:
                 arrays |= {name: parameter.values, f"{name}/{form}": packed}
         for name, values in (self.first or {}).items():
             arrays[_FIRST + name] = values
-        words = json.dumps(self.words, ensure_ascii=False, separators=(",", ":")).encode()
-        arrays[_WORDS] = np.frombuffer(zlib.compress(words, 9), np.uint8)
+        arrays[_WORDS] = _packed_words(self.words)
+        if self.zero_words:
+            arrays[_ZERO_WORDS] = _packed_words(self.zero_words)
         form, packed = pack(self.word_ids - len(SPECIAL_WORDS), self.about["words"] - len(SPECIAL_WORDS))
         arrays[f"{_WORDS}/{form}"] = packed
         parameters = {
             name: {"shape": list(parameter.shape), "prunable": parameter.prunable}
             for name, parameter in self.parameters.items()
         }
-        content = {"format": FORMAT, "version": VERSION, **self.about, "parameters": parameters}
+        version = WITH_ZERO_WORDS if self.zero_words else VERSION
+        content = {"format": FORMAT, "version": version, **self.about, "parameters": parameters}
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         return seal(path, save(arrays), arrays, content)
 
@@ -115,7 +122,9 @@ class Packed:
         try:
             file = unseal(path, FORMAT, VERSION)
         except OtherFormatError as error:
-            raise _other(path, error) from None
+            if (error.kind, error.version) != (FORMAT, WITH_ZERO_WORDS):
+                raise _other(path, error) from None
+            file = unseal(path, FORMAT, WITH_ZERO_WORDS)
         about = {key: value for key, value in file.content.items() if key not in _OF_FILE}
         try:
             check_plain(file.content)
@@ -127,10 +136,12 @@ class Packed:
             parameters = {name: _parameter(name, shapes[name], stated[name], arrays) for name in shapes}
             _check_limits(parameters)
             words, word_ids = _words(arrays, about["words"])
+            with_zero_words = file.content["version"] == WITH_ZERO_WORDS
+            zero_words = _zero_words(arrays, parameters, words) if with_zero_words else ()
             first = _first(parameters, arrays)
         except ValueError as error:
             raise damaged(path, f"a ticket whose parts do not agree: {error}") from error
-        return cls(parameters, words, word_ids, first, about, file.seal)
+        return cls(parameters, words, word_ids, first, about, file.seal, zero_words)
 
 
 def _parameter(name: str, shape: tuple[int, ...], stated: Any, arrays: Mapping[str, np.ndarray]) -> Parameter:
@@ -183,20 +194,46 @@ def _words(arrays: Mapping[str, np.ndarray], total: int) -> tuple[tuple[str, ...
     ids = _places(_WORDS, total - len(SPECIAL_WORDS), arrays)
     if ids is None or _WORDS not in arrays:
         raise ValueError("it has no words")
-    longest = _ROOM[0] + _ROOM[1] * len(ids)
-    try:
-        unzipped = zlib.decompressobj().decompress(arrays[_WORDS].tobytes(), longest + 1)
-        words = None if len(unzipped) > longest else json.loads(unzipped)
-    except (zlib.error, ValueError, RecursionError):
-        raise ValueError("its words cannot be read") from None
-    if len(unzipped) > longest:
-        raise ValueError(f"its {len(ids):,} words take more than {longest:,} bytes")
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise ValueError("its words are not a list of words")
-    check_plain(words)
+    words = _unpacked_words(arrays[_WORDS], f"its {len(ids):,} words", _ROOM[0] + _ROOM[1] * len(ids))
     if len(words) != len(ids) or len({*words}) != len(words):
         raise ValueError(f"it has {len({*words}):,} different words for {len(ids):,} ids")
     return tuple(words), ids + len(SPECIAL_WORDS)
+
+
+def _packed_words(words: Sequence[str]) -> np.ndarray:
+    text = json.dumps(words, ensure_ascii=False, separators=(",", ":")).encode()
+    return np.frombuffer(zlib.compress(text, 9), np.uint8)
+
+
+def _unpacked_words(packed: np.ndarray, what: str, longest: int) -> list[str]:
+    """Return a list of words that takes at most `longest` bytes; messages begin with `what`."""
+    try:
+        unzipped = zlib.decompressobj().decompress(packed.tobytes(), longest + 1)
+        words = None if len(unzipped) > longest else json.loads(unzipped)
+    except (zlib.error, ValueError, RecursionError):
+        raise ValueError(f"{what} cannot be read") from None
+    if len(unzipped) > longest:
+        raise ValueError(f"{what} take more than {longest:,} bytes")
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"{what} are not a list of words")
+    check_plain(words)
+    return words
+
+
+def _zero_words(
+    arrays: Mapping[str, np.ndarray], parameters: Mapping[str, Parameter], known: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the words that are read as `<pad>`."""
+    if _ZERO_WORDS not in arrays:
+        raise ValueError("it has no zero_words")
+    words = _unpacked_words(arrays[_ZERO_WORDS], "its zero_words", _ZERO_ROOM)
+    if len({*words, *known}) < len(words) + len(known):
+        raise ValueError("two of its words are the same")
+    embedding = parameters["embedding.weight"]
+    places = np.arange(len(embedding.values)) if embedding.places is None else embedding.places
+    if embedding.values.reshape(-1)[places // embedding.shape[1] == PADDING].any():
+        raise ValueError("its zero_words have a vector")
+    return tuple(words)
 
 
 def _first(parameters: Mapping[str, Parameter], arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:

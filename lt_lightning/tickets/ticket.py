@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lt_lightning.config.enums import Splitter
+from lt_lightning.data.tokenizer import PADDING
 from lt_lightning.errors import SettingError
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.numpy import build_network
@@ -46,7 +47,9 @@ class Ticket:
         self.packed = packed
         self._network = build_network(packed)
         about = packed.about
-        self._reader = Reader(packed.words, packed.word_ids, Splitter(about["splitter"]), about["max_length"])
+        words = packed.words + packed.zero_words
+        ids = np.concatenate([packed.word_ids, np.full(len(packed.zero_words), PADDING)])
+        self._reader = Reader(words, ids, Splitter(about["splitter"]), about["max_length"])
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Ticket:

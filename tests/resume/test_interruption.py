@@ -8,6 +8,7 @@ import torch
 from cutting import EPOCHS, STEPS, Play
 
 from lt_lightning.experiment.round_checkpoint import drop_checkpoints, find_checkpoint, kept_checkpoints
+from lt_lightning.runs.rounds import find_standing
 from trials.kills import outcome
 
 
@@ -91,6 +92,11 @@ def test_more_rounds_know_what_the_criterion_needs_of_earlier_ones(play: Play, t
     assert [path.name for path in sorted((run / "state").glob("memory*"))] == [
         f"memory_{number:02}.safetensors" for number in range(3)
     ]
+    (run / "state/memory_01.safetensors").write_bytes(b"")
+    standing = find_standing(run)
+    assert (len(standing.rounds), [line.partition(":")[0] for line in standing.damages]) == (
+        1, [str(run / "state/memory_01.safetensors")]
+    )  # fmt: skip
 
 
 @pytest.mark.slow

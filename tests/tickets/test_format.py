@@ -69,8 +69,9 @@ def test_what_is_written_is_read(tmp_path, model, words, classes, density, unkno
 
 @pytest.mark.parametrize("unknown", [False, True])
 @pytest.mark.parametrize("density", [0.02, 0.4, 1.0])
-def test_the_document_s_program_reads_the_same(density, unknown, tmp_path):
-    packed = make_packed(RNN, words=300, density=density, unknown=unknown)
+@pytest.mark.parametrize("zero_words", [(), ("zero", "nought")])
+def test_the_document_s_program_reads_the_same(density, unknown, zero_words, tmp_path):
+    packed = replace(make_packed(RNN, words=300, density=density, unknown=unknown), zero_words=zero_words)
     path = tmp_path / "ticket.safetensors"
     packed.save(path)
     program = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[0]
@@ -78,7 +79,7 @@ def test_the_document_s_program_reads_the_same(density, unknown, tmp_path):
     exec(program.replace('open(path, "rb").read()', "__import__('pathlib').Path(path).read_bytes()"), names)
     about, weights, words = names["read"](path)
     assert about["class_names"] == packed.about["class_names"]
-    assert words == dict(zip(packed.words, packed.word_ids.tolist(), strict=True))
+    assert words == dict(zip(packed.words, packed.word_ids.tolist(), strict=True)) | dict.fromkeys(zero_words, 1)
     assert weights.keys() == packed.parameters.keys()
     for name, weight in weights.items():
         np.testing.assert_array_equal(weight, packed.parameters[name].dense())
@@ -179,6 +180,12 @@ def ones_with_nan() -> dict[str, np.ndarray]:
     ({}, {"parameters": nested(20)}, "more than 16 deep"),
     ({"first/" + name: values for name, values in ones_with_nan().items()}, {}, "not all finite"),
     ({}, {"parameters": None}, "parameters are not those"), ({}, {"parameters": {}}, "parameters are not those"),
+    ({}, {"version": "1.1"}, "it has no zero_words"),
+    ({"zero_words": words("a", 1)}, {"version": "1.1"}, "its zero_words are not a list of words"),
+    ({"zero_words": words("w2")}, {"version": "1.1"}, "two of its words are the same"),
+    ({"zero_words": words("a" * (20 << 20))}, {"version": "1.1"}, "its zero_words take more than 16,777,216 bytes"),
+    ({"zero_words": words("a"), "embedding.weight": np.ones((9, 5), np.float32), "embedding.weight/gaps": None,
+      "embedding.weight/bits": None}, {"version": "1.1"}, "its zero_words have a vector"),
 ], ids=str)  # fmt: skip
 def test_a_file_whose_parts_do_not_agree_is_refused_in_a_line(arrays, said, message, tmp_path):
     path = rewritten(tmp_path / "ticket.safetensors", arrays, **said)
