@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from lt_lightning import run
+from lt_lightning.callbacks import EpochSeeds
 from lt_lightning.config.quoting import quote_arguments
 from lt_lightning.config.schema import Config
 from lt_lightning.data.own_corpus import OwnCorpus
@@ -73,6 +74,21 @@ def test_a_run_begins_with_the_same_weights_and_pruning_and_trains_others(texts:
     assert [facts.seed(one.description) for one in runs] == ["0", "0, order 3"]
     groups, left_out = group_runs(runs)
     assert ([group.seeds for group in groups], left_out) == ([("0", "0, order 3")], [])
+
+
+def test_dropout_follows_the_order_in_every_round(texts: Path, tmp_path: Path, monkeypatch) -> None:
+    seeds: list[int] = []
+
+    class Noted(EpochSeeds):
+        def __init__(self, seed: int, round: int) -> None:
+            seeds.append(seed)
+            super().__init__(seed, round)
+
+    monkeypatch.setattr("lt_lightning.experiment.round.EpochSeeds", Noted)
+    settings = ["data=files", f"data.path={texts}", *SMALL, "trainer.max_epochs=1", "pruning.rounds=1", "seed=7"]
+    run(*settings, "seed.order=3", f"hydra.run.dir={tmp_path / 'ordered'}")
+    run(*settings, f"hydra.run.dir={tmp_path / 'plain'}")
+    assert seeds == [3, 3, 7, 7]
 
 
 def test_an_own_modules_batches_follow_the_order(configure: Callable[..., Config]) -> None:

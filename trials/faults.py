@@ -270,7 +270,28 @@ _TRIALS = (
         "tests/trials/test_planted.py::test_a_fault_that_no_test_sees_is_reported"),
 )  # fmt: skip
 
+_CONNECTIVITY = (
+    fault("instability is measured from the better end", "lt_lightning/lottery/connectivity.py",
+        "return max(errors) - (errors[0] + errors[-1]) / 2", "return max(errors) - min(errors[0], errors[-1])",
+        "tests/lottery/test_lottery_connectivity.py::"
+        "test_the_instability_of_two_losses_is_that_of_the_closed_form"),
+    fault("the average of equal weights is rounded", "lt_lightning/lottery/connectivity.py",
+        "return torch.lerp(one.detach(), other.detach().to(one.dtype), alpha)",
+        "return (1 - alpha) * one.detach() + alpha * other.detach()",
+        "tests/lottery/test_lottery_connectivity.py::test_ends_equal_entries_and_zeros_are_exact"),
+    fault("an average keeps the statistics of its copies", "lt_lightning/connect/points.py",
+        "inside = norms if 0 < alpha < 1 else ()", "inside = ()",
+        "tests/test_connect_own.py::test_statistics_are_renewed_between_the_ends_where_they_differ"),
+    fault("batches do not follow seed.order", "lt_lightning/data/loaders.py",
+        "shuffle = (self.order_seed, self.round)", "shuffle = (0, self.round)",
+        "tests/test_seed_order.py::test_two_orders_give_other_batches_and_the_same_parts_and_first_weights"),
+    fault("dropout does not follow seed.order", "lt_lightning/experiment/round.py",
+        "EpochSeeds(config.order_seed, round)", "EpochSeeds(config.seed, round)",
+        "tests/test_seed_order.py::test_dropout_follows_the_order_in_every_round"),
+)  # fmt: skip
+
 FAULTS = (
-    *_LOTTERY, *_CALLBACK, *_TRAINING, *_RESULTS, *_FILES, *_SCHEDULES, *_RESUMING, *_STARTING, *_TRIALS,
+    *_LOTTERY, *_CALLBACK, *_TRAINING, *_RESULTS, *_FILES, *_SCHEDULES, *_RESUMING, *_STARTING, *_CONNECTIVITY,
+    *_TRIALS,
 )  # fmt: skip
 """All faults."""
