@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from lt_lightning.callbacks.loaders import untouched
 from lt_lightning.callbacks.rows import count_rows, take_row
 from lt_lightning.lottery import LotteryError
-from lt_lightning.lottery.losses import Losses
-from lt_lightning.lottery.scoring import Sources
+from lt_lightning.lottery.scores.losses import Losses
+from lt_lightning.lottery.scores.scoring import Sources
 
 _FEW = 0.9
 """The share of an embedding's rows below which a line is logged."""

@@ -25,9 +25,9 @@ from lt_lightning.callbacks.refusals import (
 from lt_lightning.lottery import Lottery, LotteryError, Mask, Settings, Start
 from lt_lightning.lottery.choosing import Change
 from lt_lightning.lottery.criteria import Criterion
-from lt_lightning.lottery.during_training import Time
 from lt_lightning.lottery.joint import begin_rounds
 from lt_lightning.lottery.rewinding import digest, named_state, restore, snapshot, unset_buffers
+from lt_lightning.lottery.schedules.during_training import Time
 from lt_lightning.lottery.selection import require_own_memory
 from lt_lightning.lottery.settings import Scope, Threshold
 

@@ -14,7 +14,7 @@ from lt_lightning.config.optimizers import Adam, SchedulerConfig
 from lt_lightning.config.quoting import find_interpolations
 from lt_lightning.config.schema import Config, TestOn, TrainerConfig
 from lt_lightning.config.sources import CustomData, DataKind, Texts
-from lt_lightning.lottery.schedules import SCHEDULES
+from lt_lightning.lottery.schedules.registry import SCHEDULES
 
 NO_TICKET = (
     "pruning.ticket: missing; make a ticket of a run's round, python -m lt_lightning.export RUN --round N -o FILE, and "

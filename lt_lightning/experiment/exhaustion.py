@@ -14,7 +14,7 @@ from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.callbacks.pruning import PruningCallback
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask, Settings, counts_after
-from lt_lightning.lottery.schedules import Rounds
+from lt_lightning.lottery.schedules.registry import Rounds
 
 
 def check_rounds(mask: Mask, settings: Settings, *, first: int, rounds: int) -> None:

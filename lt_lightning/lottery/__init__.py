@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from lt_lightning.lottery.rewinding import Start as Start
     from lt_lightning.lottery.rewinding import reinitialize as reinitialize
     from lt_lightning.lottery.rounds import Lottery as Lottery
+    from lt_lightning.lottery.schedules.sparsity import cubic_sparsity as cubic_sparsity
     from lt_lightning.lottery.scopes import counts_after as counts_after
     from lt_lightning.lottery.scopes import densities as densities
-    from lt_lightning.lottery.scoring import score as score
+    from lt_lightning.lottery.scores.scoring import score as score
     from lt_lightning.lottery.seeds import derive_seed as derive_seed
     from lt_lightning.lottery.selection import prunable_parameters as prunable_parameters
     from lt_lightning.lottery.settings import Rewind as Rewind
     from lt_lightning.lottery.settings import Settings as Settings
-    from lt_lightning.lottery.sparsity import cubic_sparsity as cubic_sparsity
 
 _HOME = {
     "CRITERIA": "criteria",
@@ -44,7 +44,7 @@ _HOME = {
     "Start": "rewinding",
     "control_mask": "controls",
     "counts_after": "scopes",
-    "cubic_sparsity": "sparsity",
+    "cubic_sparsity": "schedules.sparsity",
     "densities": "scopes",
     "derive_seed": "seeds",
     "instability": "connectivity",
@@ -55,7 +55,7 @@ _HOME = {
     "prune_to": "pruning",
     "regrow": "regrowing",
     "reinitialize": "rewinding",
-    "score": "scoring",
+    "score": "scores.scoring",
     "shuffle_weights": "controls",
 }
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from lt_lightning.lottery.choosing import Change, Chooser, Sources
 from lt_lightning.lottery.controls import shuffle_weights
 from lt_lightning.lottery.mask import Mask
-from lt_lightning.lottery.memory import Memory
 from lt_lightning.lottery.rewinding import Start, kept_names, named_state, reinitialize, restore, snapshot
-from lt_lightning.lottery.schedule_base import Schedule
+from lt_lightning.lottery.schedules.base import Schedule
+from lt_lightning.lottery.scores.memory import Memory
 from lt_lightning.lottery.seeds import derive_seed
 from lt_lightning.lottery.selection import matching_parameters, require_finite, require_own_memory
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings

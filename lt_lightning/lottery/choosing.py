@@ -13,10 +13,10 @@ from lt_lightning.lottery.criteria import random
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.patterns import check_shapes
 from lt_lightning.lottery.pruning import prune
-from lt_lightning.lottery.schedule_base import Inputs, Timing
-from lt_lightning.lottery.schedules import Rounds
+from lt_lightning.lottery.schedules.base import Inputs, Timing
+from lt_lightning.lottery.schedules.registry import Rounds
 from lt_lightning.lottery.scopes import check_amounts
-from lt_lightning.lottery.scoring import Sources, asks_for, compute_scores
+from lt_lightning.lottery.scores.scoring import Sources, asks_for, compute_scores
 from lt_lightning.lottery.seeds import derive_seed
 from lt_lightning.lottery.settings import Settings
 

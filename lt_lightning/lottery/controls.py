@@ -14,10 +14,10 @@ from torch import Tensor
 
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.patterns import NOfM, Pattern, Unstructured, parse_pattern
+from lt_lightning.lottery.ranking.units import Units, from_groups, rank_in_groups, to_groups
+from lt_lightning.lottery.ranking.units import within as lowest_within
 from lt_lightning.lottery.seeds import derive_seed
 from lt_lightning.lottery.settings import LotteryError
-from lt_lightning.lottery.units import Units, from_groups, rank_in_groups, to_groups
-from lt_lightning.lottery.units import within as lowest_within
 
 Control = Literal["shuffle", "random", "invert"]
 

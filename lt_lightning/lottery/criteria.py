@@ -7,8 +7,8 @@ returns a tensor of real numbers per parameter, of its shape, and asks for its i
 - `mask`: the current `Mask`.
 - `generator`: a CPU `torch.Generator` seeded for the round.
 - `module`: the network, in evaluation mode.
-- `losses`: a `lt_lightning.lottery.losses.Losses`: iterate over it for functions that each compute the mean loss of a
-  batch of training data and return it with the batch's number of rows.
+- `losses`: a `lt_lightning.lottery.scores.losses.Losses`: iterate over it for functions that each compute the mean
+  loss of a batch of training data and return it with the batch's number of rows.
 - `gradients`: the gradient of the mean loss for each parameter, computed from `losses`.
 - `example`: the positional arguments of one call of the network.
 - `initial`: the first weights of the lottery by name.
@@ -33,8 +33,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
-    from lt_lightning.lottery.losses import Losses
     from lt_lightning.lottery.mask import Mask
+    from lt_lightning.lottery.scores.losses import Losses
 
 Criterion = Callable[..., "Mapping[str, Tensor]"]
 Tensors = Mapping[str, "Tensor"]
@@ -82,7 +82,7 @@ def grasp(parameters: Tensors, mask: Mask, losses: Losses, temperature: float = 
 
     See: Wang et al. 2020, https://arxiv.org/abs/2002.07376.
     """
-    from lt_lightning.lottery.gradients import hessian_gradient_product
+    from lt_lightning.lottery.scores.gradients import hessian_gradient_product
 
     product = hessian_gradient_product(losses, parameters, mask, temperature)
     return {name: parameter.detach() * product[name] for name, parameter in parameters.items()}
@@ -96,8 +96,8 @@ def fisher(parameters: Tensors, losses: Losses, module: nn.Module) -> dict[str, 
     See: LeCun et al. 1990, https://papers.nips.cc/paper/250-optimal-brain-damage; Theis et al. 2018,
     https://arxiv.org/abs/1801.05787.
     """
-    from lt_lightning.lottery.gradients import mean_squared_gradient
-    from lt_lightning.lottery.preserving import set_sparse
+    from lt_lightning.lottery.scores.gradients import mean_squared_gradient
+    from lt_lightning.lottery.scores.preserving import set_sparse
 
     set_sparse(module, True)  # a text has few of the words
     squares = mean_squared_gradient(losses, parameters)
@@ -113,7 +113,7 @@ def synflow(parameters: Tensors, mask: Mask, module: nn.Module, example: Any) ->
 
     See: Tanaka et al. 2020, https://arxiv.org/abs/2006.05467.
     """
-    from lt_lightning.lottery.flow import synaptic_flow
+    from lt_lightning.lottery.scores.flow import synaptic_flow
 
     return synaptic_flow(parameters, mask, module, example)
 

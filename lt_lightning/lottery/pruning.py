@@ -9,12 +9,12 @@ from torch import Tensor
 
 from lt_lightning.lottery.criteria import CRITERIA
 from lt_lightning.lottery.functions import load_function
-from lt_lightning.lottery.lowest import without_low_percentile, without_lowest, without_lowest_of_all
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.patterns import Block, NOfM, Pattern, Rows, Unstructured, check_shapes, parse_pattern
+from lt_lightning.lottery.ranking.lowest import without_low_percentile, without_lowest, without_lowest_of_all
+from lt_lightning.lottery.ranking.units import Units, keep_n_of_m, prune_count_of_units, prune_units
 from lt_lightning.lottery.scopes import Density, Share, competitions, groups, load_scope
 from lt_lightning.lottery.settings import LotteryError, Scope, Settings, Threshold
-from lt_lightning.lottery.units import Units, keep_n_of_m, prune_count_of_units, prune_units
 
 
 def load_functions(settings: Settings) -> None:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from lt_lightning.lottery.errors import LotteryError
-from lt_lightning.lottery.lowest import without_lowest
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.patterns import NOfM, Pattern, Unstructured, parse_pattern
-from lt_lightning.lottery.units import Units, from_groups, rank_in_groups, to_groups
+from lt_lightning.lottery.ranking.lowest import without_lowest
+from lt_lightning.lottery.ranking.units import Units, from_groups, rank_in_groups, to_groups
 
 
 @overload

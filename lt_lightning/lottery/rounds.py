@@ -24,14 +24,14 @@ from lt_lightning.lottery.beginning import Beginning, references
 from lt_lightning.lottery.choosing import Change, Chooser, Sources
 from lt_lightning.lottery.freezing import Freezer
 from lt_lightning.lottery.mask import Mask
-from lt_lightning.lottery.memory import Memory
 from lt_lightning.lottery.pruning import load_functions
 from lt_lightning.lottery.rewinding import (
     Start,
     snapshot,
     unset_buffers,
 )
-from lt_lightning.lottery.schedule_base import Timing
+from lt_lightning.lottery.schedules.base import Timing
+from lt_lightning.lottery.scores.memory import Memory
 from lt_lightning.lottery.selection import prunable_parameters, require_finite
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
 

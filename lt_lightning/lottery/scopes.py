@@ -12,8 +12,8 @@ from fnmatch import fnmatchcase
 from numbers import Integral
 from typing import Any
 
-from lt_lightning.lottery.erk import check_some_left, erk_shares, whole_numbers
 from lt_lightning.lottery.functions import call_with_inputs, function_name, load_function
+from lt_lightning.lottery.ranking.erk import check_some_left, erk_shares, whole_numbers
 from lt_lightning.lottery.settings import SCOPES, LotteryError, Scope
 
 Shape = Sequence[int]

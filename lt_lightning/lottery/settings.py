@@ -9,12 +9,12 @@ from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 from lt_lightning.lottery.criteria import CRITERIA, Criterion
-from lt_lightning.lottery.during_training import Time
 from lt_lightning.lottery.errors import LotteryError as LotteryError
 from lt_lightning.lottery.functions import arguments_of
 from lt_lightning.lottery.patterns import parse_pattern
-from lt_lightning.lottery.schedule_base import Schedule
-from lt_lightning.lottery.schedules import Rounds, make_schedule
+from lt_lightning.lottery.schedules.base import Schedule
+from lt_lightning.lottery.schedules.during_training import Time
+from lt_lightning.lottery.schedules.registry import Rounds, make_schedule
 
 SCOPES = ("layerwise", "global", "erk")
 MASKS = ("pruned", "shuffle", "random", "invert")

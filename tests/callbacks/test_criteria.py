@@ -16,7 +16,7 @@ from lt_lightning.callbacks.loaders import untouched
 from lt_lightning.callbacks.losses import TrainingLosses
 from lt_lightning.callbacks.rows import count_rows, take_row
 from lt_lightning.lottery import LotteryError, Mask, Settings, prune, score
-from lt_lightning.lottery.scoring import compute_scores
+from lt_lightning.lottery.scores.scoring import compute_scores
 
 
 def relu() -> nn.Module:

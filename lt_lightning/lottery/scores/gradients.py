@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from lt_lightning.lottery.loss_modes import DividedLogits, SeparateRows
-from lt_lightning.lottery.losses import Loss, Losses
 from lt_lightning.lottery.mask import Mask
+from lt_lightning.lottery.scores.loss_modes import DividedLogits, SeparateRows
+from lt_lightning.lottery.scores.losses import Loss, Losses
 from lt_lightning.lottery.settings import LotteryError
 
 

@@ -8,7 +8,7 @@ from math import isqrt
 import torch
 from torch import Tensor
 
-from lt_lightning.lottery.ranks import SAMPLE, values_of_ranks
+from lt_lightning.lottery.ranking.ranks import SAMPLE, values_of_ranks
 
 
 def without_lowest(scores: Tensor, alive: Tensor, count: int) -> Tensor:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from lt_lightning.lottery.criteria import CRITERIA, Criterion, fisher, magnitude, random, snip, synflow, taylor
 from lt_lightning.lottery.functions import arguments_of, call_with_inputs, function_name, load_function
-from lt_lightning.lottery.gradients import mean_gradient, movement_of
-from lt_lightning.lottery.losses import Losses
 from lt_lightning.lottery.mask import Mask
-from lt_lightning.lottery.preserving import evaluating, pruned, set_sparse
+from lt_lightning.lottery.scores.gradients import mean_gradient, movement_of
+from lt_lightning.lottery.scores.losses import Losses
+from lt_lightning.lottery.scores.preserving import evaluating, pruned, set_sparse
 from lt_lightning.lottery.selection import prunable_parameters
 from lt_lightning.lottery.settings import LotteryError
 

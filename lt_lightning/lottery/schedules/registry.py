@@ -13,9 +13,9 @@ from numbers import Integral, Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lt_lightning.lottery.during_training import Gradual, RigL, Set
 from lt_lightning.lottery.errors import LotteryError
-from lt_lightning.lottery.schedule_base import Inputs, Schedule
+from lt_lightning.lottery.schedules.base import Inputs, Schedule
+from lt_lightning.lottery.schedules.during_training import Gradual, RigL, Set
 
 if TYPE_CHECKING:
     from lt_lightning.lottery.mask import Mask

@@ -12,8 +12,8 @@ from numbers import Integral
 from typing import TYPE_CHECKING, ClassVar
 
 from lt_lightning.lottery.errors import LotteryError
-from lt_lightning.lottery.schedule_base import Inputs, Schedule, Timing
-from lt_lightning.lottery.sparsity import cubic_sparsity
+from lt_lightning.lottery.schedules.base import Inputs, Schedule, Timing
+from lt_lightning.lottery.schedules.sparsity import cubic_sparsity
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lt_lightning.lottery.criteria import Criterion
-from lt_lightning.lottery.scoring import asks_for
+from lt_lightning.lottery.scores.scoring import asks_for
 
 
 class Memory:
