@@ -79,7 +79,7 @@ class Living:
 
 
 def _is_below(alive: Tensor | None, density: float) -> TypeGuard[Tensor]:
-    return alive is not None and int(alive.sum()) < density * alive.numel()
+    return alive is not None and int(alive.count_nonzero()) < density * alive.numel()
 
 
 def _starts(counts: Array) -> Array:

@@ -68,12 +68,11 @@ class LivingAdam(optim.Optimizer):
         self._end_rests()
         for param, mask in alive.items():
             before, state = self._living.pop(param, None), self.state.get(param, {})
-            if int(mask.sum()) < PACKED * mask.numel():
+            if int(mask.count_nonzero()) < PACKED * mask.numel():  # `sum` takes ten times as long
                 self._living[param] = _Entries(mask, param.dtype)
             for name in ("exp_avg", "exp_avg_sq"):
                 if name in state:
-                    dense = _dense(state[name], param, before or self._living.get(param))
-                    state[name] = dense[mask] if param in self._living else dense.masked_fill_(~mask, 0)
+                    state[name] = _moved(state[name], param, before, self._living.get(param), mask)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state with up-to-date moments; below `PACKED` those of the living entries, in order."""
@@ -214,6 +213,24 @@ class _Rates(dict[tuple[int, torch.dtype], tuple[Any, ...]]):
         with np.errstate(over="ignore"):  # the loss shows that the learning rate is too large
             self[key] = tuple(map(kind, numbers))
         return self[key]
+
+
+def _moved(moments: Tensor, param: Tensor, before: _Entries | None, now: _Entries | None, mask: Tensor) -> Tensor:
+    """Return moments under another mask: those of entries that were pruned are zero.
+
+    Args:
+        moments: of all entries, or of those of `before`; of a state that was just loaded, of those of `now`.
+        param: their parameter.
+        before: the living entries so far; None if moments were not packed.
+        now: the living entries from now on; None if moments are not packed.
+        mask: the mask of the parameter from now on.
+    """
+    if before is not None and now is not None and len(moments) == len(before.entries) and len(before.entries):
+        places = np.searchsorted(before.entries, now.entries).clip(max=len(before.entries) - 1)
+        kept = torch.from_numpy(before.entries[places] == now.entries)
+        return moments[torch.from_numpy(places)].masked_fill_(~kept, 0)
+    dense = _dense(moments, param, before or now)
+    return dense[mask] if now is not None else dense.masked_fill_(~mask, 0)
 
 
 def _dense(moments: Tensor, param: Tensor, living: _Entries | None) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from lt_lightning.lottery.errors import LotteryError
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.patterns import NOfM, Pattern, Unstructured, parse_pattern
-from lt_lightning.lottery.ranking.lowest import without_lowest
+from lt_lightning.lottery.ranking.lowest import without_lowest, without_lowest_of_all
 from lt_lightning.lottery.ranking.units import Units, from_groups, rank_in_groups, to_groups
 
 
@@ -106,7 +106,7 @@ def _regrow(name: str, weights: Tensor, alive: Tensor, scores: Tensor, k: int, p
 
 def _highest(scores: Tensor, among: Tensor, k: int) -> Tensor:
     """Return the `k` highest scores of `among`, ties by position; NaN ranks below every number."""
-    return among & ~without_lowest(-scores, among, k)
+    return among & ~without_lowest_of_all([-scores], [among], k)[0]
 
 
 def _highest_of_groups(scores: Tensor, alive: Tensor, kept: Tensor, m: int) -> Tensor:

@@ -35,7 +35,7 @@ class InFit(Schedule):
     end: Time = 0.75
     every: int | None = None  # None: 100, or fewer for `UPDATES` updates
 
-    UPDATES: ClassVar[int] = 20
+    UPDATES: ClassVar[int] = 10
     """The smallest number of updates in a fit where `every` is not given."""
     STRICT: ClassVar[int] = 1
     """1 if the last update comes before `end`, 0 if it may come at `end`."""
@@ -70,6 +70,7 @@ class Gradual(InFit):
     """
 
     STRICT: ClassVar[int] = 0
+    UPDATES: ClassVar[int] = 20
     is_gradual: ClassVar[bool] = True
 
     initial: float = 0.0
