@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -82,11 +83,17 @@ def test_own_texts_come_with_a_model_that_fits_any_classes(configure, overrides,
     assert (config.model.name, config.embedding.name, config.embedding.std) == (model, embedding, std)
 
 
+BRANCHES = {"study_controls"}
+"""The experiments that retrain the tickets of another run, branch.of=RUN."""
+ALGORITHMS = {"study_criteria", "study_imp", "study_controls"}
+"""The studies of algorithms; the others are of rewinds."""
 PAIRS = {"hihello", "seq2seq", "study_hihello", "study_seq2seq"}
 """The experiments that answer strings with strings: other texts are nothing to them."""
 
 
-@pytest.mark.parametrize("experiment", sorted({path.stem for path in (CONF / "experiment").glob("*.yaml")} - PAIRS))
+@pytest.mark.parametrize(
+    "experiment", sorted({path.stem for path in (CONF / "experiment").glob("*.yaml")} - PAIRS - BRANCHES)
+)
 @pytest.mark.parametrize("data", ["pydocs", "agnews", "imdb"])
 def test_any_experiment_runs_on_other_data_with_one_more_word(configure, experiment, data):
     given = ["pruning.ticket=FILE"] if experiment.startswith("transfer") else []
@@ -124,7 +131,9 @@ def test_a_kernel_is_one_of_two(configure: Callable[..., Config]) -> None:
         configure("model=bilstm", "model.kernel=quick")
 
 
-@pytest.mark.parametrize("study", sorted(path.stem for path in (CONF / "experiment").glob("study_*.yaml")))
+@pytest.mark.parametrize(
+    "study", sorted({path.stem for path in (CONF / "experiment").glob("study_*.yaml")} - ALGORITHMS)
+)
 def test_a_study_sweeps_three_rewinds_and_at_least_three_seeds_without_a_flag(study: str) -> None:
     register_schema()
     with initialize_config_dir(config_folder(), version_base="1.3"):
@@ -132,6 +141,23 @@ def test_a_study_sweeps_three_rewinds_and_at_least_three_seeds_without_a_flag(st
     assert hydra.mode == RunMode.MULTIRUN
     assert hydra.sweeper.params["pruning.rewind"] == "init,last,random"
     assert len(set(hydra.sweeper.params.seed.split(","))) >= 3
+
+
+def test_the_studies_of_algorithms_meet_at_four_densities(configure: Callable[..., Config]) -> None:
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        hydra = {
+            name: compose("config", [f"+experiment={name}"], return_hydra_config=True).hydra for name in ALGORITHMS
+        }
+    assert {one.mode for one in hydra.values()} == {RunMode.MULTIRUN}
+    params = hydra["study_criteria"].sweeper.params
+    reached = math.prod(1 - share for share in configure("+experiment=study_imp").pruning.amount)
+    densities = sorted(map(float, params["pruning.density"].split(",")))
+    assert densities[0] == pytest.approx(reached, rel=1e-3)
+    assert (len(densities), params.seed, hydra["study_imp"].sweeper.params.seed) == (4, "0,1,2", "0,1,2")
+    for algorithm in params.pruning.split(","):
+        config = configure("+experiment=study_criteria", f"pruning={algorithm}", "pruning.density=0.05")
+        assert config.pruning.schedule != "rounds"
+    assert set(hydra["study_controls"].sweeper.params) == {"pruning.mask", "pruning.rewind"}
 
 
 @pytest.mark.parametrize(("experiment", "study"), [(f"transfer_{of}", f"study_{of}") for of in ("imdb", "agnews")])
