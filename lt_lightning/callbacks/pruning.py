@@ -11,17 +11,16 @@ from torch import Tensor, nn
 from lt_lightning.callbacks.changing import warn_of_collapse
 from lt_lightning.callbacks.copies import KnownTensors, StaleCopies
 from lt_lightning.callbacks.evaluations import EvaluationGuard
-from lt_lightning.callbacks.holding import FitState, Hold, HoldingCallback
+from lt_lightning.callbacks.holding import FitState, Hold
 from lt_lightning.callbacks.hooks import call_hook, callbacks_of
 from lt_lightning.callbacks.losses import TrainingLosses
 from lt_lightning.callbacks.refusals import (
     NoStepError,
-    check_fresh,
     check_trainer,
-    check_untrained,
     is_trained_by,
     note_trained,
 )
+from lt_lightning.callbacks.restarting import RestartingCallback
 from lt_lightning.lottery import Lottery, LotteryError, Mask, Settings, Start
 from lt_lightning.lottery.choosing import Change
 from lt_lightning.lottery.criteria import Criterion
@@ -32,7 +31,7 @@ from lt_lightning.lottery.selection import require_own_memory
 from lt_lightning.lottery.settings import Scope, Threshold
 
 
-class PruningCallback(HoldingCallback):
+class PruningCallback(RestartingCallback):
     """Run a lottery with any LightningModule: one `Trainer.fit` is one round.
 
     The first fit trains the whole network, or the ticket `start`. When a later fit starts, the callback prunes the
@@ -277,49 +276,6 @@ class PruningCallback(HoldingCallback):
         kept = {key: value for key, value in vars(self).items() if key not in ("log", "log_dict")}  # Lightning's
         new = {"_evaluations": EvaluationGuard(), "_known": KnownTensors(), "_begun": None, "_stopped": b""}
         return {**kept, **new, "_fit": FitState(steps=self._fit.all_steps)}
-
-    def _renew_fit(self) -> None:
-        steps = self._fit.all_steps if self._lottery.training else 0
-        self._fit = FitState(steps=steps, is_first=self.round < 0, ended=self.round - self._lottery.training)
-
-    def _restart(self, pl_module: pl.LightningModule, group: Sequence[PruningCallback]) -> None:
-        """Restore the first weights of a round that did not end, unless others were loaded since."""
-        if not any(one._lottery.training for one in group) or self._begun is None:
-            return
-        if self._stopped == digest(named_state(pl_module)):
-            restore(pl_module, self._begun)
-            for one in group:
-                one._lottery.restart_round()
-                one._fit.steps = 0
-        else:
-            for one in group:
-                if one.round == 0:  # it begins with the current weights
-                    one._lottery.forget()
-                    one._fit.is_first = True
-
-    def _begins_early(self, pl_module: pl.LightningModule) -> bool:
-        """Return whether the round can begin in `setup`: with all layers, and without a checkpoint to load first."""
-        if self._lottery.training:
-            return False
-        try:
-            if self.round < 0:
-                return self._lottery.can_start(self.module(pl_module))
-            self._lottery.require_same(self.module(pl_module))
-        except LotteryError:
-            return False
-        return True
-
-    def _check_late(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Raise LotteryError if the round cannot begin when the fit starts."""
-        if self._fit.is_resumed:
-            raise LotteryError(
-                f"the checkpoint was written after round {self.round} had ended, so there is nothing to resume; for "
-                "the next round load its weights and this callback's state yourself, and fit without ckpt_path"
-            )
-        if self.round < 0:
-            check_untrained(pl_module, self.state_key, self._token)
-            if self._lottery.writes_first:
-                check_fresh(trainer)
 
 
 def _lotteries(trainer: pl.Trainer) -> list[PruningCallback]:

@@ -12,6 +12,7 @@ from lt_lightning.lottery.errors import LotteryError
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.patterns import NOfM, Pattern, Unstructured, parse_pattern
 from lt_lightning.lottery.ranking.lowest import without_lowest, without_lowest_of_all
+from lt_lightning.lottery.ranking.ranks import SAMPLE
 from lt_lightning.lottery.ranking.units import Units, from_groups, rank_in_groups, to_groups
 
 
@@ -106,7 +107,23 @@ def _regrow(name: str, weights: Tensor, alive: Tensor, scores: Tensor, k: int, p
 
 def _highest(scores: Tensor, among: Tensor, k: int) -> Tensor:
     """Return the `k` highest scores of `among`, ties by position; NaN ranks below every number."""
+    rows = _rows_above_zero(scores)
+    if rows is not None:
+        there, candidates = scores[rows], among[rows]
+        if int((candidates & (there > 0)).count_nonzero()) >= k:
+            grown = torch.zeros_like(among)
+            grown[rows] = candidates & ~without_lowest_of_all([-there], [candidates], k)[0]
+            return grown
     return among & ~without_lowest_of_all([-scores], [among], k)[0]
+
+
+def _rows_above_zero(scores: Tensor) -> Tensor | None:
+    """Return which rows have a score above zero if they are few, as are the words of some batches; None otherwise."""
+    if scores.dim() < 2 or scores.numel() < SAMPLE:
+        return None
+    highest = scores.flatten(1).amax(dim=1)
+    rows = highest > 0
+    return rows if 4 * int(rows.count_nonzero()) < len(rows) and not highest.isnan().any() else None
 
 
 def _highest_of_groups(scores: Tensor, alive: Tensor, kept: Tensor, m: int) -> Tensor:

@@ -126,6 +126,17 @@ def test_among_equal_gradients_the_first_positions_grow():
     assert regrow(torch.ones(5), mask, torch.zeros(5), 2).tolist() == [True, True, False, False, True]
 
 
+@pytest.mark.parametrize("negative", [False, True])
+@pytest.mark.parametrize("k", [40, 900, 3000])
+def test_gradients_of_a_few_words_decide_as_in_a_sort_of_all(k, negative):
+    generator = torch.Generator().manual_seed(k)
+    weights, alive = torch.randn(1000, 64, generator=generator), torch.rand(1000, 64, generator=generator) < 0.1
+    scores = torch.full((1000, 64), -1.0 if negative else 0.0)
+    scores[torch.randperm(1000, generator=generator)[:30]] = torch.randint(3, (30, 64), generator=generator).float()
+    expected = drop_and_grow((weights * alive).numpy(), alive.numpy(), scores.numpy(), k)
+    assert np.array_equal(regrow(weights * alive, alive, scores, k).numpy(), expected)
+
+
 @pytest.mark.parametrize(("arguments", "words"), [
     ((torch.ones(3), torch.tensor([True, False, True]), torch.ones(3), 3), "k: 3 entries of 'weights' .* 2 are alive"),
     ((torch.ones(3), torch.tensor([True, False, True]), torch.ones(3), -1), "k: -1 entries"),
