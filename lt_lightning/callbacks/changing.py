@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import astuple
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -11,9 +13,11 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lt_lightning.callbacks.hooks import callbacks_of
 from lt_lightning.callbacks.zeros import Hold
 from lt_lightning.lottery import LayerCollapseWarning, Lottery, LotteryError, Mask
 from lt_lightning.lottery.rounds import SourcesOf
+from lt_lightning.lottery.schedules.base import Timing
 
 
 class MaskChanges:
@@ -26,24 +30,39 @@ class MaskChanges:
         module: the pruned part.
         trainer: the Trainer of the fit, as training starts.
         sources: computes what criteria ask for.
+        state: what `state_dict` returned, if the fit resumes from a checkpoint; its times count.
 
     Raises:
-        LotteryError: if the schedule does not fit the number of steps or of optimizers.
+        LotteryError: if the schedule does not fit the number of steps or of optimizers, or how the module optimizes.
     """
 
-    def __init__(self, lottery: Lottery, module: nn.Module, trainer: pl.Trainer, sources: SourcesOf) -> None:
+    def __init__(
+        self, lottery: Lottery, module: nn.Module, trainer: pl.Trainer, sources: SourcesOf, state: Mapping[str, Any]
+    ) -> None:
         name = lottery.settings.schedule
         if len(trainer.optimizers) != 1:
             raise LotteryError(
                 f"schedule: {name} counts the steps of one optimizer, and the module has {len(trainer.optimizers)}; "
                 "use one, or schedule=rounds or at_init"
             )
-        timing = lottery.schedule.time(planned_steps(trainer))
-        self._lottery, self._module, self._sources, self._timing = lottery, module, sources, timing
         self._window = lottery.schedule.gradient_steps
-        self._done = trainer.global_step
+        if self._window and not trainer.lightning_module.automatic_optimization:
+            raise LotteryError(
+                f"schedule: {name} takes the place of optimizer steps, which a module that optimizes manually takes "
+                "itself; use schedule=set or gradual"
+            )
+        lotteries = [
+            one for each in callbacks_of(trainer) if isinstance(one := getattr(each, "_lottery", None), Lottery)
+        ]
+        if self._window and sum(one.schedule.gradient_steps > 0 for one in lotteries) > 1:
+            raise LotteryError(f"schedule: two callbacks with {name} would take each other's steps; use one")
+        timing = Timing(*state["timing"]) if state else lottery.schedule.time(planned_steps(trainer))
+        self._lottery, self._module, self._sources, self._timing = lottery, module, sources, timing
+        self._done = state["done"] if state else trainer.global_step
         self._is_dense = False
-        self._sums: dict[str, Tensor] = {}
+        params = dict(module.named_parameters())
+        sums = state["sums"] if state else {}
+        self._sums: dict[str, Tensor] = {name: total.to(params[name].device) for name, total in sums.items()}
 
     def before_batch(self, step: int, hold: Hold) -> None:
         """Let the module compute dense gradients if the next change sums them."""
@@ -71,9 +90,10 @@ class MaskChanges:
         return True
 
     def after_batch(self, step: int, hold: Hold, trainer: pl.Trainer) -> None:
-        """Change the mask after a step if it is time."""
-        if step != self._done and not self._window and self._timing.is_due(step):
-            self._change(step, hold, trainer)
+        """Make the changes that are due after the steps since the last call; a batch may have several."""
+        for one in range(self._done + 1, step + 1) if not self._window else ():
+            if self._timing.is_due(one):
+                self._change(one, hold, trainer)
         self._done = step
 
     def require_complete(self, step: int) -> None:
@@ -85,14 +105,10 @@ class MaskChanges:
                 "end, or give an earlier end"
             )
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the sums of gradients so far, on the CPU."""
-        return {name: total.cpu() for name, total in self._sums.items()}
-
-    def load_state_dict(self, sums: Mapping[str, Tensor]) -> None:
-        """Restore the sums."""
-        params = dict(self._module.named_parameters())
-        self._sums = {name: total.to(params[name].device) for name, total in sums.items()}
+    def state_dict(self) -> dict[str, Any]:
+        """Return the times, the last step that was handled, and the sums of gradients so far, on the CPU."""
+        sums = {name: total.cpu() for name, total in self._sums.items()}
+        return {"timing": list(astuple(self._timing)), "done": self._done, "sums": sums}
 
     def _sums_at(self, step: int) -> bool:
         return 0 <= self._timing.until_next(step) < self._window
@@ -133,7 +149,7 @@ def planned_steps(trainer: pl.Trainer) -> int | None:
     if not trainer.lightning_module.automatic_optimization:
         return None  # only the module knows
     steps = trainer.estimated_stepping_batches
-    return None if math.isinf(steps) else int(steps)
+    return None if math.isinf(steps) or steps < 0 else int(steps)
 
 
 def _values(grad: Tensor) -> Tensor:

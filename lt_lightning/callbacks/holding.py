@@ -31,7 +31,7 @@ class FitState:
         seen: the last global step equal to the step to rewind to.
         hold: keeps pruned entries at zero.
         changes: changes masks during the fit, if the schedule does.
-        sums: its state in the checkpoint from which the fit resumes.
+        changing: its state in the checkpoint from which the fit resumes.
         before: weights, unset buffers and lotteries before the fit, until it starts.
     """
 
@@ -45,7 +45,7 @@ class FitState:
     seen: int = -1
     hold: Hold | None = None
     changes: MaskChanges | None = None
-    sums: dict[str, Tensor] = field(default_factory=dict)
+    changing: dict[str, Any] = field(default_factory=dict)
     before: tuple[dict[str, Tensor], list[str], list[dict[str, Any]]] | None = None
 
     @property
@@ -74,8 +74,10 @@ class HoldingCallback(pl.Callback):
         self._freeze()
         if self._lottery.schedule.in_fit:
             sources = TrainingLosses(trainer, pl_module, self._lottery.settings.score_batches).sources
-            self._fit.changes = MaskChanges(self._lottery, self.module(pl_module), trainer, sources)
-            self._fit.changes.load_state_dict(self._fit.sums)
+            module = self.module(pl_module)
+            self._fit.changes = MaskChanges(self._lottery, module, trainer, sources, self._fit.changing)
+            if self._fit.hold is not None:  # a checkpoint may have been written between a step and its change
+                self._fit.changes.after_batch(trainer.global_step, self._fit.hold, trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Set pruned entries to zero; save the weights to rewind to again, as hooks may have changed them."""

@@ -70,7 +70,16 @@ class TrainingLosses:
             loaders = self._trainer.fit_loop._data_source.dataloader()
             with untouched(loaders) as usable:
                 combined = CombinedLoader(usable, "max_size_cycle")
-                return [batch for batch, _, _ in islice(iter(combined), self._count)]
+                batches = iter(combined)
+                return [batch for batch, _, _ in islice(batches, self._limit(combined))]
+
+    def _limit(self, loader: CombinedLoader) -> int:
+        """Return the number of batches to load: no more than a fit trains."""
+        limit = self._trainer.limit_train_batches
+        if isinstance(limit, float):
+            total = len(loader)  # a number or infinity
+            limit = self._count if limit == 1 or total == float("inf") else max(1, int(limit * total))
+        return self._count if limit is None else min(self._count, limit)
 
 
 class _Twin:

@@ -259,8 +259,8 @@ class PruningCallback(RestartingCallback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the lottery."""
-        sums = self._fit.changes.state_dict() if self._fit.changes is not None else {}
-        return {**self._lottery.state_dict(), "steps": self._fit.all_steps, **({"sums": sums} if sums else {})}
+        changing = {} if self._fit.changes is None else {"changing": self._fit.changes.state_dict()}
+        return {**self._lottery.state_dict(), "steps": self._fit.all_steps, **changing}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the state of the lottery, unless an evaluation loads the checkpoint."""
@@ -269,7 +269,7 @@ class PruningCallback(RestartingCallback):
         self._lottery.load_state_dict(state_dict)
         self._begun = None
         self._fit.is_first, self._fit.is_resumed = False, True
-        self._fit.sums = state_dict.get("sums", {})
+        self._fit.changing = state_dict.get("changing", {})
         self._fit.steps = state_dict.get("steps", int(state_dict["training"]))  # 0.4 did not count steps
 
     def __getstate__(self) -> dict[str, Any]:

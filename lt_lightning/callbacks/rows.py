@@ -9,9 +9,13 @@ from torch import Tensor
 
 
 def count_rows(batch: Any) -> int:
-    """Return the number of rows of the first tensor in a batch; 0 if it has none."""
+    """Return the number of rows of the first tensor in a batch that has a dimension; 0 if there is none.
+
+    >>> count_rows((torch.tensor(1.0), torch.zeros(3, 2)))
+    3
+    """
     if isinstance(batch, Tensor):
-        return len(batch) if batch.dim() else 1
+        return len(batch) if batch.dim() else 0
     parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, (list, tuple)) else ()
     return next((rows for part in parts if (rows := count_rows(part))), 0)
 

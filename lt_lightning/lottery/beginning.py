@@ -111,9 +111,10 @@ class Beginning:
             for name, value in named_state(module):
                 if self._rewind_weights is not None and name not in self._rewind_weights:
                     self._rewind_weights[name] = value.detach().clone()  # new: rewind to this
+        if not self.training and self.round == 0:
+            self.observe_start(module)  # before pruned entries become zero: a branch may have another mask
         mask.apply_(params)
         if not self.training:
-            self.observe_start(module)
             whole = self.round == 0 and self._start is None and not self.schedule.is_single
             before = mask if whole else self.mask.extended(params) if self.round else Mask.ones(params)
             change = None if whole else Change.between(0, before, mask)

@@ -132,11 +132,15 @@ def _check_within(kind: Control, mask: Mask, within: Mask) -> None:
 def shuffle_weights(params: Mapping[str, Tensor], seed: int) -> None:
     """Permute the values of each tensor within the tensor, in place.
 
+    Zeros stay where they are: they may stand for entries whose values are not known, as in a ticket's weights.
+
     Args:
         params: parameter name to tensor, of any shape and device.
         seed: the seed; each tensor has a stream of its own, which its name determines.
     """
     for name, param in params.items():
         generator = torch.Generator().manual_seed(derive_seed(seed, "weights", name))
-        order = torch.randperm(param.numel(), generator=generator).to(param.device)
-        param.copy_(param.reshape(-1)[order].view(param.shape))
+        flat = param.detach().reshape(-1)
+        places = flat.nonzero().squeeze(1)
+        order = torch.randperm(len(places), generator=generator).to(param.device)
+        param.copy_(flat.index_copy(0, places, flat[places[order]]).view(param.shape))

@@ -110,7 +110,8 @@ def parse_pattern(text: str | Pattern) -> Pattern:
             raise LotteryError(f"pattern: {text} has no entry; give two sizes of at least 1, as in block:4x1")
         return Block(rows, columns)
     shown = text if len(text) <= 40 else f"{text[:39]}…"
-    raise LotteryError(f"pattern: {shown!r} is none of {_CHOICES}")
+    quotes = "; in a file write n:m in quotes" if text.isdigit() else ""  # YAML reads 2:4 as 124
+    raise LotteryError(f"pattern: {shown!r} is none of {_CHOICES}{quotes}")
 
 
 def check_shapes(pattern: str | Pattern, shapes: Mapping[str, Sequence[int]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import overload
 
 import torch
@@ -67,10 +68,10 @@ def regrow(
     """
     parsed = parse_pattern(pattern)
     if isinstance(mask, Tensor):
-        assert isinstance(weights, Tensor) and isinstance(grow_scores, Tensor) and isinstance(k, int)
+        assert isinstance(weights, Tensor) and isinstance(grow_scores, Tensor) and isinstance(k, Integral)
         return _regrow("weights", weights, mask, grow_scores, k, parsed)
     assert not isinstance(weights, Tensor) and not isinstance(grow_scores, Tensor)
-    counts = dict.fromkeys(mask, k) if isinstance(k, int) else k
+    counts = dict.fromkeys(mask, int(k)) if isinstance(k, Integral) else k
     missing = [name for name in mask if name not in weights or name not in grow_scores]
     if missing:
         raise LotteryError(f"the weights or scores of {missing[0]!r} are missing")

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+import torch
 from torch import Tensor, nn, optim
 
 from lt_lightning.lottery.beginning import Beginning, references
@@ -222,8 +223,17 @@ class Lottery(Beginning):
         """Save the first weights of round 0 again, as processes may have synchronised them."""
         if self.round == 0:
             self._memory.start(dict(module.named_parameters()))
-        if self.round == 0 and self.rewind.at_start:
-            self._remember(module)
+        if self.round != 0 or not self.rewind.at_start:
+            return
+        before = self._rewind_weights or {}
+        self._remember(module)
+        # Pruned entries are zero by now, not their first values. A shared parameter has several names.
+        everyone = dict(module.named_parameters(remove_duplicate=False))
+        masks = {id(everyone[name]): alive for name, alive in self.mask.items() if name in everyone}
+        weights = self._rewind_weights or {}
+        for name, kept in before.items():
+            if name in everyone and (alive := masks.get(id(everyone[name]))) is not None:
+                weights[name] = torch.where(alive.to(kept.device), weights[name].to(kept.device), kept)
 
     def end_round(self, module: nn.Module) -> None:
         """End the round. Parameters unfrozen during the round join the mask.
@@ -254,10 +264,18 @@ class Lottery(Beginning):
             "rewind_unset": list(self._rewind_unset),
             **({"changes": [asdict(one) for one in self.changes]} if self.changes else {}),
             **({"memory": memory} if (memory := self._memory.state_dict()) else {}),
+            **({"goal": self._goal} if self.schedule.is_single else {}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Load what `state_dict` returned; without `rewind_weights` the current ones are kept."""
+        """Load what `state_dict` returned; without `rewind_weights` the current ones are kept.
+
+        Raises:
+            LotteryError: if the state is of a round of another schedule or density.
+        """
+        goal, own = state.get("goal", "schedule=rounds"), self._goal if self.schedule.is_single else "schedule=rounds"
+        if state["training"] and goal != own:
+            raise LotteryError(f"schedule: the checkpoint is of a round with {goal}, not {own}; resume with the former")
         self.round = state["round"]
         self.training = state["training"]
         self.mask = Mask(state["mask"])
@@ -267,6 +285,12 @@ class Lottery(Beginning):
         self._rewind_weights = state.get("rewind_weights", self._rewind_weights)
         self._rewind_unset = state.get("rewind_unset", self._rewind_unset)
         self._trained, self._frozen = {}, set()
+
+    @property
+    def _goal(self) -> str:
+        """Return the schedule and what it aims at."""
+        settings = self.settings
+        return f"schedule={settings.schedule} density={settings.density} pattern={settings.pattern}"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_trained": {}}  # a copy works on other parameters

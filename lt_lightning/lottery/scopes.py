@@ -245,9 +245,11 @@ def _erk_counts(
     """Return how many entries of each parameter stay under `erk`."""
     total = goal.left(list(alive), sum(alive.values()), sum(sizes.values()))
     if isinstance(goal, Density):  # a parameter that has lost more than its density allows is an error
-        left = whole_numbers(erk_shares(shapes, sizes, goal.density * sum(sizes.values())), sizes, total)
-        for name, count in left.items():
-            _check_reached([name], count, alive[name], sizes[name], goal.density)
+        shares = erk_shares(shapes, sizes, goal.density * sum(sizes.values()))
+        for name, share in shares.items():
+            _check_reached([name], math.floor(share), alive[name], sizes[name], goal.density)
+        # As the total falls, a remainder may rise above another: no count may rise with it.
+        left = whole_numbers({name: min(share, alive[name]) for name, share in shares.items()}, alive, total)
     else:  # no parameter can keep more than it has
         left = whole_numbers(erk_shares(shapes, alive, total), alive, total)
     check_some_left(left, alive, goal.density if isinstance(goal, Density) else total / max(1, sum(sizes.values())))

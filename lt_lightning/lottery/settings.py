@@ -214,8 +214,12 @@ def _check_combination(settings: Settings, rewind: Rewind, plan: Schedule) -> No
         raise LotteryError(f"rewind: schedule={name} trains once, so that nothing rewinds to {rewind}; use rewind=init")
     if plan.is_single and settings.keep:
         raise LotteryError(f"keep: schedule={name} trains once, so that nothing rewinds; leave it out")
-    if plan.is_single and callable(settings.scope):
-        raise LotteryError(f"scope: schedule={name} needs a density for each tensor; use one of {', '.join(SCOPES)}")
+    left = parse_pattern(settings.pattern).density
+    if left is not None and settings.density not in (None, left):
+        raise LotteryError(
+            f"density: {settings.density} is not what pattern={settings.pattern} leaves, {left:g}; leave it out, or "
+            "choose another pattern"
+        )
 
 
 def _check_criterion(settings: Settings) -> None:

@@ -377,6 +377,97 @@ def test_a_schedule_that_does_not_fit_is_refused_before_a_step(settings: Any, ki
     assert all(torch.equal(value, before[name]) for name, value in copy(module).items() if "running" not in name)
 
 
+class Manual(Classifier):
+    """Two steps of one optimizer for each batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        for _ in range(2):
+            loss = super().training_step(batch, index)
+            self.optimizers().zero_grad()  # pyright: ignore
+            self.manual_backward(loss)
+            self.optimizers().step()  # pyright: ignore
+
+
+def test_a_batch_of_several_steps_skips_no_change() -> None:
+    pruning = PruningCallback(schedule="gradual", density=0.3, begin=0, end=27, every=9)
+    make_trainer(pruning, max_epochs=4).fit(Manual(), Batches())
+    assert [one.step for one in pruning.changes] == [9, 18, 27]
+    assert pruning.mask.counts == {name: round(0.3 * p.numel()) for name, p in Classifier().named_parameters()}
+
+
+def test_rigl_is_refused_where_it_cannot_take_the_place_of_a_step() -> None:
+    settings: dict[str, Any] = {"schedule": "rigl", "density": 0.4, "every": 2, "end": 6}
+    with pytest.raises(LotteryError, match=r"^schedule: rigl takes the place of optimizer steps"):
+        make_trainer(PruningCallback(**settings)).fit(Manual(), Batches())
+    two = [PruningCallback(**settings, include=[patterns]) for patterns in ("body.*", "head.*")]
+    with pytest.raises(LotteryError, match=r"^schedule: two callbacks with rigl"):
+        make_trainer(*two).fit(Classifier(), Batches())
+
+
+class SaveBetween(pl.Callback):
+    """Save a checkpoint after a step, before the PruningCallback has handled it, and stop."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path, self.step = path, step
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any) -> None:
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+            raise KeyboardInterrupt
+
+
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch")
+@pytest.mark.parametrize("schedule", ["gradual", "set"])
+def test_a_change_between_a_step_and_its_checkpoint_is_made_on_resuming(tmp_path: Path, schedule: str) -> None:
+    settings: dict[str, Any] = {"schedule": schedule, "density": 0.4, "every": 5, "end": 20}
+    whole, one, other = (PruningCallback(**settings) for _ in range(3))
+    make_trainer(whole, max_epochs=5).fit(Classifier(), Batches())
+    path = tmp_path / "kept.ckpt"
+    with pytest.raises(BaseException):  # noqa: B017, PT011
+        make_trainer(SaveBetween(path, 5), one, max_epochs=5).fit(Classifier(), Batches())
+    make_trainer(other, max_epochs=5).fit(Classifier(), Batches(), ckpt_path=path, weights_only=True)
+    assert other.changes == whole.changes
+
+
+def test_a_checkpoint_of_another_schedule_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "kept.ckpt"
+    with pytest.raises(BaseException):  # noqa: B017, PT011
+        make_trainer(PruningCallback(schedule="set", density=0.4, every=5), SaveAt(path, 1), max_epochs=5).fit(
+            Classifier(), Batches()
+        )
+    with pytest.raises(LotteryError, match=r"^schedule: the checkpoint is of a round with schedule=set density=0\.4"):
+        make_trainer(PruningCallback(schedule="gradual", density=0.4), max_epochs=5).fit(
+            Classifier(), Batches(), ckpt_path=path, weights_only=True
+        )
+
+
+def test_a_longer_fit_resumes_in_the_times_of_its_checkpoint(tmp_path: Path) -> None:
+    path, one, other = tmp_path / "kept.ckpt", *(PruningCallback(schedule="gradual", density=0.1) for _ in range(2))
+    with pytest.raises(BaseException):  # noqa: B017, PT011
+        make_trainer(one, SaveAt(path, 2), max_epochs=4).fit(Classifier(), Batches())
+    make_trainer(other, max_epochs=8).fit(Classifier(), Batches(), ckpt_path=path, weights_only=True)
+    assert max(change.step for change in other.changes) <= 12
+
+
+@pytest.mark.parametrize("density", [0.05, 0.15, 0.5, 0.7])
+def test_many_small_steps_of_erk_never_ask_for_a_pruned_entry(density: float) -> None:
+    pruning = PruningCallback(schedule="gradual", density=density, scope="erk", every=1, end=60, exclude=["*.bias"])
+    make_trainer(pruning, max_epochs=15).fit(Classifier(), Batches())
+    assert abs(1 - pruning.mask.sparsity - density) < 0.01
+
+
+def test_first_weights_of_pruned_entries_are_kept_for_branches() -> None:
+    pruning, module = PruningCallback(schedule="at_init", density=0.3), Classifier()
+    before = copy(module)
+    make_trainer(pruning, max_epochs=1).fit(module, Batches())
+    weights = pruning.state_dict()["rewind_weights"]
+    assert all(torch.equal(weights[name], before[name]) for name in pruning.mask)
+
+
 def test_a_round_that_ends_before_its_density_is_an_error() -> None:
     class Stops(pl.Callback):
         def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

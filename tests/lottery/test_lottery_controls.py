@@ -88,17 +88,18 @@ def test_controls_that_cannot_be_made_are_refused():
 
 
 def test_weights_are_permuted_within_their_tensor_and_in_place():
-    weight, bias = torch.nn.Parameter(torch.arange(6.0).view(2, 3).t()), torch.nn.Parameter(torch.arange(3.0))
+    weight, bias = torch.nn.Parameter(torch.arange(1.0, 7).view(2, 3).t()), torch.nn.Parameter(torch.arange(3.0))
     kept = weight.data_ptr(), bias.data_ptr()
     order = torch.randperm(6, generator=torch.Generator().manual_seed(derive_seed(5, "weights", "weight")))
     before = weight.detach().reshape(-1).tolist()
     shuffle_weights({"weight": weight, "bias": bias}, 5)
     assert weight.detach().reshape(-1).tolist() == [before[index] for index in order.tolist()]
     assert sorted(bias.tolist()) == [0, 1, 2]
+    assert bias[0] == 0  # a zero may stand for a value that is not known
     assert (weight.data_ptr(), bias.data_ptr()) == kept
     assert weight.requires_grad
     assert weight.grad is None
-    again = torch.nn.Parameter(torch.arange(6.0).view(2, 3).t())
+    again = torch.nn.Parameter(torch.arange(1.0, 7).view(2, 3).t())
     shuffle_weights({"weight": again}, 5)
     assert torch.equal(again, weight)
 

@@ -101,3 +101,35 @@ def test_frozen_parameters_never_come():
     assert list(prunable_parameters(module)) == ALL[1:]
     with pytest.raises(LotteryError, match=r"^include: "):
         prunable_parameters(module, ["embedding.*"])
+
+
+@pytest.mark.parametrize(("settings", "words"), [
+    ({"schedule": "rigl"}, r"^density: missing: schedule=rigl prunes to it"),
+    ({"schedule": "rigl", "density": 0}, r"^density: 0 is not a share above 0"),
+    ({"density": 0.1}, r"^density: schedule=rounds does not read it, only at_init, gradual, set, rigl"),
+    ({"schedule": "later"}, r"^schedule: 'later' is none of rounds, at_init"),
+    ({"schedule": "gradual", "density": 0.1, "drop_fraction": 0.3}, r"^drop_fraction: schedule=gradual does not"),
+    ({"schedule": "gradual", "density": 0.5, "initial": 0.6}, r"^initial: a sparsity of 0.6 leaves fewer entries"),
+    ({"schedule": "gradual", "density": 0.5, "begin": 0.8, "end": 0.5}, r"^begin: 0.8 is not before end"),
+    ({"schedule": "gradual", "density": 0.5, "end": 1}, r"^end: 1 is the first step; write 1.0"),
+    ({"schedule": "rigl", "density": 0.5, "every": 3, "grow_batches": 4}, r"^grow_batches: 4 are more than the 3 steps"),
+    ({"schedule": "set", "density": 0.5, "criterion": "snip"}, r"^criterion: schedule=set drops the smallest weights"),
+    ({"schedule": "set", "density": 0.5, "mask": "shuffle"}, r"^mask: schedule=set has no mask to control"),
+    ({"schedule": "set", "density": 0.5, "rewind": "last"}, r"^rewind: schedule=set trains once"),
+    ({"schedule": "at_init", "density": 0.5, "keep": ["fc.*"]}, r"^keep: schedule=at_init trains once"),
+    ({"schedule": "at_init", "density": 0.1, "pattern": "2:4"}, r"^density: 0.1 is not what pattern=2:4 leaves, 0.5"),
+    ({"pattern": 124}, r"^pattern: '124' is none of .*in a file write n:m in quotes"),
+    ({"amount": []}, r"^amount: an empty list"),
+    ({"amount": [0.5, 2]}, r"^amount: 2 is not between 0 and 1"),
+    ({"amounts": {"fc.*": 1}}, r"^amounts: 1 of 'fc\.\*' is not a share from 0 to below 1"),
+    ({"amount_of": "some"}, r"^amount_of: 'some' is none of alive, all"),
+    ({"threshold": "percentile", "amount": [0.5]}, None),
+    ({"threshold": "percentile", "pattern": "rows"}, r"^threshold: percentile goes with schedule=rounds"),
+    ({"mask": "odd"}, r"^mask: 'odd' is none of pruned, shuffle, random, invert"),
+])  # fmt: skip
+def test_settings_of_schedules_that_cannot_be_are_refused(settings, words):
+    if words is None:
+        Settings(**settings)
+        return
+    with pytest.raises(LotteryError, match=words):
+        Settings(**settings)

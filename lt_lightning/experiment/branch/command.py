@@ -24,6 +24,8 @@ from lt_lightning.runs.reading import is_run, suggest_run
 _OF = re.compile(r"\+{0,2}branch\.of=(.*)", re.DOTALL)
 _OWN_DEFAULTS = ("optimizer", "scheduler")
 """The groups whose choices have settings of their own, none of which another choice takes over."""
+_UNREAD = tuple(f"pruning.{key}" for key in ("amount", "amount_of", "amounts", "rounds", "scope", "threshold"))
+"""Settings of pruning that a branch has no use for."""
 _GIVE_RUN = "give a run directory, outputs/<experiment>/<date>_<time>"
 
 
@@ -52,6 +54,9 @@ def branched_arguments(arguments: Sequence[str]) -> list[str]:
     config = before.config.values or {}
     recorded = without_resume(before.command or ())
     typed = {override_key(argument): argument for argument in now}
+    for key in _UNREAD:
+        if key in typed:
+            raise SettingError(f"{key}: a branch prunes nothing, and does not read it; leave it out")
     left = {"hydra", *(group for group in _OWN_DEFAULTS if _is_other(group, typed, config))}
     kept = [
         argument

@@ -40,6 +40,13 @@ class InFit(Schedule):
     STRICT: ClassVar[int] = 1
     """1 if the last update comes before `end`, 0 if it may come at `end`."""
 
+    def __post_init__(self) -> None:
+        """Raise LotteryError if the times cannot be."""
+        if type(self.begin) is type(self.end) and self.begin >= self.end:
+            raise LotteryError(f"begin: {self.begin} is not before end, {self.end}; give an earlier one")
+        if isinstance(self.end, Integral) and self.end == 1:
+            raise LotteryError("end: 1 is the first step; write 1.0 for the end of the round, or a later step")
+
     def time(self, steps: int | None) -> Timing:
         """Return when masks change in a fit of so many steps (None: not known).
 
@@ -74,6 +81,15 @@ class Gradual(InFit):
     is_gradual: ClassVar[bool] = True
 
     initial: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise LotteryError if the first sparsity is above the last, or the times cannot be."""
+        super().__post_init__()
+        if self.initial > 1 - self.density:
+            raise LotteryError(
+                f"initial: a sparsity of {self.initial:g} leaves fewer entries than density={self.density:g}; give "
+                f"{1 - self.density:g} at most"
+            )
 
     def time(self, steps: int | None) -> Timing:
         """Return when masks change, see `InFit.time`; the last change reaches the density."""
@@ -145,16 +161,25 @@ class RigL(Set):
     An update takes the place of an optimizer step.
 
     Attributes:
-        grow_batches: the number of steps whose gradients are summed to choose what grows. Words that no batch has have
-            no gradient.
+        grow_batches: the number of steps whose gradients are summed to choose what grows; None: 4, or `every` if that
+            is less. Words that no batch has have gradient zero.
     """
 
-    grow_batches: int = 4
+    grow_batches: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise LotteryError if more steps are summed than lie between two changes, or the times cannot be."""
+        super().__post_init__()
+        if self.gradient_steps > (self.every or self.gradient_steps):
+            raise LotteryError(
+                f"grow_batches: {self.grow_batches} are more than the {self.every} steps between two changes; give "
+                "fewer, or a larger every"
+            )
 
     @property
     def gradient_steps(self) -> int:
-        """Return `grow_batches`."""
-        return self.grow_batches
+        """Return the number of steps whose gradients are summed."""
+        return self.grow_batches or min(4, self.every or 4)
 
     def grow_scores(self, inputs: Inputs) -> Mapping[str, Tensor]:
         """Return the absolute values of the dense gradients."""

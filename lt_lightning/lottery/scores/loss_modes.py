@@ -72,6 +72,8 @@ class SeparateRows(TorchFunctionMode):
         if func in _MEANS and len(args) == 1 and not named:
             values = args[0]
         elif func in _OF_ROWS:
+            first = args[0] if args else named.get("input")
+            self.seen |= isinstance(first, Tensor) and first.dim() > 0 and len(first) > 1
             values = self._entries(func, args, named)
         else:
             values = None

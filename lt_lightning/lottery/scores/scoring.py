@@ -155,6 +155,10 @@ def score(
     whole = Mask.ones(parameters)
     if mask is not None:
         for name, alive in mask.items():
+            if name not in dict(module.named_parameters(remove_duplicate=False)):
+                raise LotteryError(f"mask: it names {name!r}, which the module does not have; leave it out")
+            if not isinstance(alive, Tensor) or alive.dtype != torch.bool:
+                raise LotteryError(f"mask: that of {name!r} is no boolean tensor; True is alive")
             if name in whole and alive.shape != whole[name].shape:
                 shapes = f"{tuple(alive.shape)}, the parameter {tuple(whole[name].shape)}"
                 raise LotteryError(f"mask: that of {name!r} has shape {shapes}: they are of different models")
