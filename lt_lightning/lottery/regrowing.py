@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral
 from typing import overload
 
 import torch
@@ -68,10 +67,10 @@ def regrow(
     """
     parsed = parse_pattern(pattern)
     if isinstance(mask, Tensor):
-        assert isinstance(weights, Tensor) and isinstance(grow_scores, Tensor) and isinstance(k, Integral)
-        return _regrow("weights", weights, mask, grow_scores, k, parsed)
+        assert isinstance(weights, Tensor) and isinstance(grow_scores, Tensor) and not isinstance(k, Mapping)
+        return _regrow("weights", weights, mask, grow_scores, int(k), parsed)
     assert not isinstance(weights, Tensor) and not isinstance(grow_scores, Tensor)
-    counts = dict.fromkeys(mask, int(k)) if isinstance(k, Integral) else k
+    counts = k if isinstance(k, Mapping) else dict.fromkeys(mask, int(k))
     missing = [name for name in mask if name not in weights or name not in grow_scores]
     if missing:
         raise LotteryError(f"the weights or scores of {missing[0]!r} are missing")
