@@ -56,7 +56,8 @@ def prune(
         amount: the share of them to prune, in [0, 1].
         scope: `layerwise`, each tensor gives up its own share, `global`, all entries compete, `erk`, or a function.
         threshold: `count` or `percentile`.
-        amount_of: `alive`, or `all`: the share is one of all entries, so a tenth goes in ten rounds.
+        amount_of: `alive`, or `all`: the share is one of all entries, rounded each time: a tenth of 64 is 6 in each
+            round.
         amounts: shares by fnmatch pattern of parameter names, in place of `amount`; the first match counts, and 0
             leaves the parameters as they are. Parameters of one pattern compete among themselves.
         pattern: `unstructured`, `n:m`, `block:RxC`, `rows` or `rows:l2`; see `parse_pattern`.
