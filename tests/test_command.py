@@ -71,7 +71,7 @@ def test_a_mistake_is_said_whatever_a_launcher_has_left_in_the_environment(envir
         monkeypatch.setenv(name, value)
     result = train("pruning.amount=2", folder=tmp_path)
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
-    assert result.stderr.startswith("error: pruning.amount: 2.0 is not between 0 and 1")
+    assert result.stderr.startswith("error: pruning.amount: 2 is not between 0 and 1")
 
 
 def test_a_rejected_setting_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_run_leaves_the_files_of_the_design(run: Path) -> None:
     names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
     pictures = ("accuracy", "layers", "learning", "confusion")
     figures = {f"figures/{name}.{ending}" for name in pictures for ending in ("png", "svg")}
-    tables = {"results.csv", "layers.csv", "epochs.csv", "confusion.csv"}
+    tables = {"results.csv", "layers.csv", "epochs.csv", "masks.csv", "confusion.csv"}
     assert names == figures | tables | {"run.json", "report.html"} | {
         f"tickets/round_{round:02}.safetensors" for round in range(4)
     } | {"state/rewind.safetensors"} | {f"state/round_{round:02}.json" for round in range(4)}

@@ -223,7 +223,7 @@ def test_dead_words_become_padding_where_the_unknown_word_has_a_vector(tmp_path)
     texts = ["an unknown word", " ".join(dead[:3]), f"w2 {dead[0]} unknown", ""]
     np.testing.assert_array_equal(read.logits(texts), Ticket(packed).logits(texts))
     assert read.ids([f"{dead[0]} unknown"])[0].tolist() == [PADDING, 0]
-    write_tokenizer(smaller, dead, tmp_path / "tokenizer.json")
+    write_tokenizer(smaller, tmp_path / "tokenizer.json", dead)
     tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     for text in texts[:3]:
         assert tokenizer.encode(text).ids == read.ids([text])[0].tolist()

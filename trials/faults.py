@@ -93,7 +93,7 @@ _CALLBACK = (
         "if not self._fit.all_steps and not may_step_unseen:", "if False:",
         "tests/callbacks/test_pruning_rounds.py::test_a_fit_without_a_step_is_an_error_and_no_round"),
     fault("weights that are not finite are ranked", "lt_lightning/lottery/selection.py",
-        "if not tensor.detach().isfinite().all():", "if False:",
+        "if not tensor.detach().sum().isfinite() and", "if False and",
         "tests/callbacks/test_pruning_rounds.py::"
         "test_weights_that_are_not_finite_are_an_error_that_names_the_parameter"),
 )  # fmt: skip

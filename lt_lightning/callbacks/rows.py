@@ -11,6 +11,7 @@ from torch import Tensor
 def count_rows(batch: Any) -> int:
     """Return the number of rows of the first tensor in a batch that has a dimension; 0 if there is none.
 
+    >>> import torch
     >>> count_rows((torch.tensor(1.0), torch.zeros(3, 2)))
     3
     """
@@ -31,6 +32,7 @@ def take_row(batch: Any, row: int, rows: int, processes: int = 1) -> Any:
         processes: the number of processes of the run.
 
     Example:
+        >>> import torch
         >>> take_row({"ids": torch.tensor([[1, 2], [3, 4]]), "names": ["a", "b"], "scale": 2.0}, 1, 2)
         {'ids': tensor([[3, 4]]), 'names': ['b'], 'scale': 2.0}
     """

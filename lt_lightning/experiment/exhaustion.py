@@ -26,6 +26,7 @@ def check_rounds(mask: Mask, settings: Settings, *, first: int, rounds: int) -> 
         first: the next round that prunes.
         rounds: the last round.
 
+    >>> import torch
     >>> check_rounds(Mask({"weight": torch.ones(8) > 0}), Settings(amount=0.5), first=1, rounds=5)
     Traceback (most recent call last):
     lt_lightning.errors.SettingError: pruning.rounds: 5 is too many: ...

@@ -222,7 +222,7 @@ def _write_others(ticket: RoundTicket, packed: Packed, places: Places, wishes: W
             check_dense(unchecked, dense)
         yield f"dense    {places.dense}"
     if wishes.tokenizer:
-        write_tokenizer(ticket, packed.zero_words, places.tokenizer)
+        write_tokenizer(ticket, places.tokenizer, packed.zero_words)
         yield f"words    {places.tokenizer}"
 
 

@@ -118,7 +118,7 @@ def write_state_dict(ticket: RoundTicket, path: Path) -> None:
         write_whole(path, save(weights, {"format": "pt"}))  # names and layout are torch's
 
 
-def write_tokenizer(ticket: RoundTicket, zero_words: Sequence[str], path: Path) -> None:
+def write_tokenizer(ticket: RoundTicket, path: Path, zero_words: Sequence[str] = ()) -> None:
     """Write the tokenizer for `Tokenizer.from_file`; with `data.tokenizer=spacy`, it expects spaCy's words.
 
     `zero_words` are read as `<pad>`. The library reads several words of one id, but would save one of them alone.

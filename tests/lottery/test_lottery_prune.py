@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils import prune as torch_prune
 
-from lt_lightning.lottery import LotteryError, Mask, lowest, prune
+from lt_lightning.lottery import LotteryError, Mask, prune
+from lt_lightning.lottery.ranking import lowest
 
 # Few distinct values make many ties; all are exact in every floating type.
 VALUES = (0.0, -0.0, 0.25, 0.5, 1.0, 3.0, -2.0, math.inf, -math.inf, math.nan)

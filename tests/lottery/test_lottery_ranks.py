@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lt_lightning.lottery import Mask, prune, ranks
+from lt_lightning.lottery import Mask, prune
+from lt_lightning.lottery.ranking import ranks
 from lt_lightning.lottery.ranking.ranks import SAMPLE, values_of_ranks
 
 VALUES = (0.0, -0.0, 0.25, 0.5, 1.0, 3.0, -2.0, math.inf, -math.inf, math.nan)

@@ -160,7 +160,23 @@ def test_both_parts_of_a_metric_have_the_direction_that_the_settings_know(task, 
     assert metric.gain(1, 0) == (1 if METRIC_MODES[name] == "max" else -1)
     value = 0.25
     record = Record(
-        1, 0.5, 5, 10, 1, 0.1, value, value, value, value, 1.0, 2.0, value, None, value, value, {name: value}
+        1,
+        0.5,
+        5,
+        10,
+        1,
+        0.1,
+        value,
+        value,
+        value,
+        value,
+        1.0,
+        2.0,
+        value,
+        None,
+        value,
+        value,
+        logged={name: value},
     )
     assert metric.read(record) == (1.0 if name == "test_perplexity" and task != "custom" else value)
     assert json.dumps(metric.judge(record))
