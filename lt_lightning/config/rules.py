@@ -57,6 +57,8 @@ def broken_rules(config: Config) -> Iterator[str]:
 def _schedule_rules(config: Config) -> Iterator[str]:
     """Yield what does not go with when, and in which shape, a run prunes."""
     name, pattern = config.pruning.schedule, str(config.pruning.pattern)
+    if config.pruning.amount is None:
+        yield "pruning.amount: null is not allowed; give another value, or leave the setting out"
     if name == "rounds" and config.pruning.rounds > 1 and re.fullmatch(r"\d+:\d+", pattern):
         yield f"pruning.rounds: pruning.pattern={pattern} is reached in round 1; give pruning.rounds=1"
     if name not in SCHEDULES or not SCHEDULES[name].in_fit:

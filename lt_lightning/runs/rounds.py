@@ -255,6 +255,8 @@ def read_round(path: Path, number: int) -> PlayedRound:
         if seal_json(content) != text or (content["format"], content["version"]) != (_FORMAT, _VERSION):
             raise ValueError
         given = {"masks": (), **content}
+        if not all(isinstance(given[name], (list, tuple)) for name in _TABLES):
+            raise ValueError
         rows = {name: tuple(map(_maker(kind), given[name])) for name, kind in _TABLES.items()}
         settings = content.get("settings")
         if not isinstance(settings, (dict, type(None))):

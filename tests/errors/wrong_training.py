@@ -121,7 +121,7 @@ CASES = (
     corpus_case(
         "groups that do not divide the inputs: `pruning.pattern=3:7`",
         CSV,
-        ["pruning.pattern", "3:7", "'network.", "exclude"],
+        ["pruning.pattern", "3:7", "'embedding.", "exclude"],
         "pruning.pattern=3:7",
         leaves=BEGUN,
     ),

@@ -74,7 +74,7 @@ def test_a_comparison_is_a_page_figures_and_tables_beside_the_runs(study: Path, 
         f"{name}.{kind}" for name in names for kind in ("png", "svg")
     ]
     assert sorted(path.name for path in (study / "comparison").iterdir()) == [
-        f"{name}.csv" for name in ("classes", "groups", "paired", "rounds", "runs")
+        f"{name}.csv" for name in ("classes", "densities", "groups", "paired", "rounds", "runs")
     ]
     made = {study / "report.html", study / "runs.csv", study / "rounds.csv"}
     made |= {*(study / "figures").iterdir(), *(study / "comparison").iterdir()}

@@ -24,7 +24,7 @@ from lt_lightning.runs.reading import is_run, suggest_run
 _OF = re.compile(r"\+{0,2}branch\.of=(.*)", re.DOTALL)
 _OWN_DEFAULTS = ("optimizer", "scheduler")
 """The groups whose choices have settings of their own, none of which another choice takes over."""
-_UNREAD = tuple(f"pruning.{key}" for key in ("amount", "amount_of", "amounts", "rounds", "scope", "threshold"))
+_UNREAD = tuple(f"pruning.{key}" for key in ("amount", "amount_of", "amounts", "scope", "threshold"))
 """Settings of pruning that a branch has no use for."""
 _GIVE_RUN = "give a run directory, outputs/<experiment>/<date>_<time>"
 
