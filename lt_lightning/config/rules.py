@@ -59,7 +59,8 @@ def _schedule_rules(config: Config) -> Iterator[str]:
     name, pattern = config.pruning.schedule, str(config.pruning.pattern)
     if config.pruning.amount is None:
         yield "pruning.amount: null is not allowed; give another value, or leave the setting out"
-    if name == "rounds" and config.pruning.rounds > 1 and re.fullmatch(r"\d+:\d+", pattern):
+    n_of_m = re.fullmatch(r"(\d+):(\d+)", pattern)
+    if n_of_m and int(n_of_m[1]) < int(n_of_m[2]) and name == "rounds" and config.pruning.rounds > 1:
         yield f"pruning.rounds: pruning.pattern={pattern} is reached in round 1; give pruning.rounds=1"
     if name not in SCHEDULES or not SCHEDULES[name].in_fit:
         return
