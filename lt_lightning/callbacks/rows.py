@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def count_rows(batch: Any) -> int:
-    """Return the number of rows of the first tensor in a batch that has a dimension; 0 if there is none.
+    """Return the number of rows of the first tensor in a batch that has a dimension, or 0.
 
     >>> import torch
     >>> count_rows((torch.tensor(1.0), torch.zeros(3, 2)))

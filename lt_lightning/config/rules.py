@@ -55,13 +55,10 @@ def broken_rules(config: Config) -> Iterator[str]:
 
 
 def _schedule_rules(config: Config) -> Iterator[str]:
-    """Yield what does not go with when, and in which shape, a run prunes."""
-    name, pattern = config.pruning.schedule, str(config.pruning.pattern)
+    """Yield what does not go with a schedule, and a share that is missing."""
+    name = config.pruning.schedule
     if config.pruning.amount is None:
         yield "pruning.amount: null is not allowed; give another value, or leave the setting out"
-    n_of_m = re.fullmatch(r"(\d+):(\d+)", pattern)
-    if n_of_m and int(n_of_m[1]) < int(n_of_m[2]) and name == "rounds" and config.pruning.rounds > 1:
-        yield f"pruning.rounds: pruning.pattern={pattern} is reached in round 1; give pruning.rounds=1"
     if name not in SCHEDULES or not SCHEDULES[name].in_fit:
         return
     if config.test_on == TestOn.best:

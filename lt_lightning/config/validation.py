@@ -20,6 +20,7 @@ from lt_lightning.config.rules import broken_rules
 from lt_lightning.config.schema import Config
 from lt_lightning.config.sources import CustomData
 from lt_lightning.errors import SettingError
+from lt_lightning.lottery.patterns import parse_pattern
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
 
 _CHOOSERS = {"data": "kind", "embedding": "name", "model": "name", "optimizer": "name", "scheduler": "name"}
@@ -140,6 +141,12 @@ def lottery_settings(config: Config) -> Settings:
     """
     pruning = {key: value for key, value in vars(config.pruning).items() if key not in ("rounds", "ticket")}
     settings = Settings(**pruning, seed=config.seed)
+    if (
+        not settings.plan.is_single
+        and parse_pattern(settings.pattern).density is not None
+        and config.pruning.rounds > 1
+    ):
+        raise LotteryError(f"rounds: pruning.pattern={settings.pattern} is reached in round 1; give pruning.rounds=1")
     rewind = Rewind.parse(settings.rewind)
     is_branch = config.branch.of is not None  # its trunk has reached the rewinding point
     if rewind.point == "epoch" and rewind.at and rewind.at > config.trainer.max_epochs and not is_branch:

@@ -39,7 +39,7 @@ _SLOW = 5.0
 
 @dataclass(frozen=True)
 class Work:
-    """What is left to do for a round.
+    """The work left for a round.
 
     Attributes:
         round: the round.

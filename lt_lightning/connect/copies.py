@@ -149,7 +149,7 @@ def _path(slot: Slot) -> Path:
 
 
 def _read(slot: Slot) -> dict[str, Any] | None:
-    """Return the record of a copy; None if there is none, or a damaged one."""
+    """Return the record of a copy, or None if it is missing or damaged."""
     try:
         text = read_regular(_path(slot), _LARGEST)
         content = json.loads(text)

@@ -48,7 +48,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class RoundCurves:
-    """What was measured of a round.
+    """The measurements of a round.
 
     Attributes:
         round: the round.

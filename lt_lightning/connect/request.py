@@ -32,7 +32,7 @@ FOLDER = "connectivity"
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be measured.
+    """A request to measure rounds.
 
     Attributes:
         run: the run.

@@ -64,7 +64,7 @@ def without_lowest_of_all(scores: Sequence[Tensor], alive: Sequence[Tensor], cou
 
 
 def _limit(scores: Sequence[Tensor], alive: Sequence[Tensor], count: int, living: int) -> Tensor | None:
-    """Return a score that the `count` lowest hardly exceed, from a sample; None if there is none."""
+    """Return a score that the `count` lowest hardly exceed, from a sample, or None."""
     stride = sum(one.numel() for one in alive) // SAMPLE | 1  # odd: not a few columns of a matrix of even width
     flat = [(score.reshape(-1)[::stride], one.reshape(-1)[::stride]) for score, one in zip(scores, alive, strict=True)]
     sample = torch.cat([score[one].to(alive[0].device) for score, one in flat]).sort().values
