@@ -17,7 +17,7 @@ from lt_lightning.callbacks.hooks import callbacks_of
 from lt_lightning.callbacks.zeros import Hold
 from lt_lightning.lottery import LayerCollapseWarning, Lottery, LotteryError, Mask
 from lt_lightning.lottery.rounds import SourcesOf
-from lt_lightning.lottery.schedules.base import Timing
+from lt_lightning.lottery.schedules.base import NEVER, Timing
 
 
 class MaskChanges:
@@ -56,7 +56,11 @@ class MaskChanges:
         ]
         if self._window and sum(one.schedule.gradient_steps > 0 for one in lotteries) > 1:
             raise LotteryError(f"schedule: two callbacks with {name} would take each other's steps; use one")
-        timing = Timing(*state["timing"]) if state else lottery.schedule.time(planned_steps(trainer))
+        if state:
+            timing = Timing(*state["timing"])
+        else:  # a fast_dev_run is too short for any change
+            is_dev_run = bool(trainer.fast_dev_run)  # pyright: ignore[reportAttributeAccessIssue]
+            timing = NEVER if is_dev_run else lottery.schedule.time(planned_steps(trainer))
         self._lottery, self._module, self._sources, self._timing = lottery, module, sources, timing
         self._done = state["done"] if state else trainer.global_step
         self._is_dense = False

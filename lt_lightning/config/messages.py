@@ -10,10 +10,10 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from lt_lightning.config.aliases import typed_names
 from lt_lightning.config.quoting import text_settings
@@ -108,11 +108,27 @@ def _of_the_line(text: str) -> str | None:
         return f"--config-dir: {folder} does not exist; give a folder, or leave it out"
     if match := re.search(r"parsing override '(.*)'|LexerNoViableAltException: (.*)", text):
         return f"cannot read {match[1] or match[2]} on the command line; {_WRITE}"
-    if "Could not override ''" in text or "override must be a string" in text:
+    if "override must be a string" in text:
+        return (
+            "cannot read the command line: a group takes the name of a choice, not a number, and no word begins with "
+            "=; --help lists the choices"
+        )
+    if match := re.search(r"override (\S+?)=.*Invalid type assigned: \w+ is not a subclass of", text, re.DOTALL):
+        names = ", ".join(f"{match[1]}.{name}" for name in _names_below(match[1]))
+        return f"{match[1]}: it has settings of its own, and no value; give one of {names}"
+    if "Could not override ''" in text:
         return f"cannot read the command line: a word of it begins with =; {_WRITE}"
     if "--resolve" in text:
         return "--resolve: it says how --cfg prints; add --cfg job, or leave it out"
     return None
+
+
+def _names_below(key: str) -> list[str]:
+    """Return the names of the settings below one of the configuration."""
+    from lt_lightning.config.schema import Config
+
+    kind: Any = get_type_hints(Config).get(key)
+    return [field.name for field in fields(kind)] if is_dataclass(kind) else ["its settings"]
 
 
 def _reason(text: str) -> str | None:

@@ -377,6 +377,13 @@ def test_a_schedule_that_does_not_fit_is_refused_before_a_step(settings: Any, ki
     assert all(torch.equal(value, before[name]) for name, value in copy(module).items() if "running" not in name)
 
 
+@pytest.mark.parametrize("schedule", ["gradual", "set", "rigl"])
+def test_a_fast_dev_run_is_too_short_for_a_change_and_runs(schedule: str) -> None:
+    pruning = PruningCallback(schedule=schedule, density=0.1, end=300)
+    make_trainer(pruning, fast_dev_run=True).fit(Classifier(), Batches())
+    assert [one.step for one in pruning.changes] == ([] if schedule == "gradual" else [0])
+
+
 class Manual(Classifier):
     """Two steps of one optimizer for each batch."""
 

@@ -130,6 +130,24 @@ def test_synflow_refuses_functions_that_no_layer_shows(function):
         score("synflow", Hidden(3, 3), example=torch.zeros(1, 3))
 
 
+@pytest.mark.parametrize("function", [torch.square, lambda x: x.clamp(max=3), lambda x: x * x.mean(), torch.sqrt])
+def test_synflow_refuses_operations_whose_output_does_not_scale(function):
+    class Odd(nn.Linear):
+        def forward(self, input: Tensor) -> Tensor:
+            return function(super().forward(input))
+
+    with pytest.raises(LotteryError, match="but the network has operations that are no such layer, whose output"):
+        score("synflow", Odd(3, 3), example=torch.zeros(1, 3))
+
+
+def test_synflow_takes_biases_of_any_size_and_networks_that_nothing_passes_through():
+    net = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 2))
+    nn.init.constant_(net[0].bias, 1e3)
+    mask = {"0.weight": torch.zeros(3, 3, dtype=torch.bool)}
+    assert score("synflow", net, example=torch.zeros(1, 3))["0.weight"].all()
+    assert not score("synflow", net, example=torch.zeros(1, 3), mask=mask)["0.weight"].any()
+
+
 def test_an_example_that_does_not_fit_is_one_line():
     for example in (torch.zeros(1, 7), (torch.zeros(1, 3), 3)):
         with pytest.raises(LotteryError, match=r"^example: Linear cannot be called with it \(.*give the arguments"):

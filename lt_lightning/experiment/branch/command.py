@@ -54,9 +54,12 @@ def branched_arguments(arguments: Sequence[str]) -> list[str]:
     config = before.config.values or {}
     recorded = without_resume(before.command or ())
     typed = {override_key(argument): argument for argument in now}
-    for key in _UNREAD:
+    inverts = typed.get("pruning.mask", "").endswith("=invert")
+    for key in _UNREAD if inverts else (*_UNREAD, "pruning.criterion"):
         if key in typed:
             raise SettingError(f"{key}: a branch prunes nothing, and does not read it; leave it out")
+    if "pruning.rounds" in typed:
+        raise SettingError("pruning.rounds: a branch has the rounds of its trunk; choose among them by branch.rounds")
     left = {"hydra", *(group for group in _OWN_DEFAULTS if _is_other(group, typed, config))}
     kept = [
         argument

@@ -36,6 +36,9 @@ class Timing:
         return due - step if due <= self.last else -1
 
 
+NEVER = Timing(begin=0, end=1, every=1, last=0)
+
+
 @dataclass(frozen=True)
 class Inputs:
     """What a schedule prunes by.

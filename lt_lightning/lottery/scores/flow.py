@@ -21,6 +21,9 @@ _REFUSED_LAYERS = (
 )  # fmt: skip
 """Layers whose output does not scale with their input. (Instance normalization has no public base class.)"""
 
+_LARGE = 2.0**40
+"""A factor of the input beside which biases do not count; a power of two, so that it costs no digits."""
+
 _REFUSED_FUNCTIONS = frozenset((
     "softmax", "log_softmax", "gumbel_softmax", "softmin", "logsumexp", "tanh", "sigmoid", "expit", "logit",
     "logsigmoid", "log_sigmoid", "gelu", "silu", "mish", "elu", "celu", "selu", "glu", "softplus", "softsign",
@@ -58,20 +61,10 @@ def synaptic_flow(parameters: Mapping[str, Tensor], mask: Mask, module: nn.Modul
         for name, buffer in module.named_buffers():
             state[name] = _absolute(buffer, None)
     wanted = {name: copies[id(p)].requires_grad_() for name, p in parameters.items() if id(p) in copies}
-    args, kwargs = _arguments(example)
-    with _Flow():
-        try:
-            output = torch.func.functional_call(module, state, args, kwargs)
-        except LotteryError:
-            raise
-        except (TypeError, ValueError, IndexError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise LotteryError(
-                f"example: {type(module).__name__} cannot be called with it ({reason[:160]}); give the arguments of "
-                "its forward, as a tensor or a tuple"
-            ) from error
-    total = sum(one.sum() for one in _outputs(output))
-    if not isinstance(total, Tensor) or not wanted or not total.requires_grad:
+    with torch.no_grad():
+        _require_scaling(*(_total(module, state, example, scale) for scale in (1.0, _LARGE, 2 * _LARGE)))
+    total = _total(module, state, example)
+    if not wanted or not total.requires_grad:
         return {name: torch.zeros(p.shape, dtype=torch.float64, device=p.device) for name, p in parameters.items()}
     found = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
     flows = dict(zip(wanted, found, strict=True))
@@ -90,6 +83,38 @@ def require_homogeneous(module: nn.Module) -> None:
             _refuse(f"{type(part).__name__} {name!r}" if name else type(part).__name__)
 
 
+def _total(module: nn.Module, state: dict[str, Tensor], example: Any, scale: float = 1.0) -> Tensor:
+    """Return the sum of the outputs for an input of ones, or of the sums of all words, times `scale`."""
+    args, kwargs = _arguments(example, scale)
+    with _Flow(scale):
+        try:
+            output = torch.func.functional_call(module, state, args, kwargs)
+        except LotteryError:
+            raise
+        except (TypeError, ValueError, IndexError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise LotteryError(
+                f"example: {type(module).__name__} cannot be called with it ({reason[:160]}); give the arguments of "
+                "its forward, as a tensor or a tuple"
+            ) from error
+    return sum((one.sum() for one in _outputs(output)), torch.zeros((), dtype=torch.float64))
+
+
+def _require_scaling(small: Tensor, large: Tensor, double: Tensor) -> None:
+    """Raise LotteryError unless an output grows with its input, once biases no longer count.
+
+    Squares, clamps and the like may be written without any of the functions known by name.
+
+    Args:
+        small: the output for an input of ones.
+        large: that for a much larger input.
+        double: that for twice the larger input.
+    """
+    grows = large.isfinite() and large != small  # else nothing reaches the output
+    if grows and not torch.isclose(double, 2 * large, rtol=1e-3):
+        _refuse("operations that are no such layer")
+
+
 def _refuse(culprit: str) -> NoReturn:
     raise LotteryError(
         f"criterion: synflow needs linear layers, convolutions, ReLU and pooling alone, but the network has {culprit}, "
@@ -98,7 +123,11 @@ def _refuse(culprit: str) -> NoReturn:
 
 
 class _Flow(TorchFunctionMode):
-    """Let every position of an embedding receive all words, and refuse functions that do not scale."""
+    """Let every position of an embedding receive all words, times `scale`, and refuse functions that do not scale."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self._scale = scale
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
@@ -110,15 +139,18 @@ class _Flow(TorchFunctionMode):
             _refuse(f"the function {name}")
         if func is F.embedding:
             ids, weight = _first_two(args, named)
-            return weight.sum(0).expand(*ids.shape, -1)
+            return self._all_words(weight).expand(*ids.shape, -1)
         if func is F.embedding_bag:
             ids, weight = _first_two(args, named)
             offsets = args[2] if len(args) > 2 else named.get("offsets")
             bags = len(ids) if offsets is None else len(offsets) - bool(named.get("include_last_offset"))
-            return weight.sum(0).expand(bags, -1)
+            return self._all_words(weight).expand(bags, -1)
         if func is F.dropout:  # of a network that drops units in evaluation, too
             named["training"], args = False, args[:2]
         return func(*args, **named)
+
+    def _all_words(self, weight: Tensor) -> Tensor:
+        return weight.sum(0) * self._scale
 
 
 def _first_two(args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
@@ -135,8 +167,8 @@ def _absolute(value: Tensor, alive: Tensor | None) -> Tensor:
     return absolute.to(torch.float64, copy=True)
 
 
-def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return positional and named arguments of one row, of ones where they are floating."""
+def _arguments(example: Any, scale: float) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return positional and named arguments of one row, of `scale` where they are floating."""
     if isinstance(example, Mapping):
         names, values = list(example), list(example.values())
     else:
@@ -150,7 +182,7 @@ def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         for one in values
     ]  # fmt: skip
     ones = [
-        torch.ones_like(one, dtype=torch.float64) if isinstance(one, Tensor) and one.is_floating_point() else one
+        torch.full_like(one, scale, dtype=torch.float64) if isinstance(one, Tensor) and one.is_floating_point() else one
         for one in cut
     ]
     return ((), dict(zip(names, ones, strict=True))) if names else (tuple(ones), {})
