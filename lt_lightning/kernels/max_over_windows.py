@@ -3,7 +3,7 @@
 For each batch and width the cheapest of three ways is chosen; they give the same numbers up to rounding:
 
 - dense: a matrix product of the distinct words and the filters, then look-ups;
-- if few entries of the embedding live: a sparse product instead;
+- if few entries of these words live: a sparse product instead;
 - if few weights of the filters live too: no product; living entries are multiplied and added one by one.
 
 The loops are in `lt_lightning.kernels.windows`.
@@ -25,6 +25,8 @@ from lt_lightning.kernels.eligibility import can_replace
 from lt_lightning.kernels.living import Array, Living, LivingFilters, LivingRows
 
 Filters = Float[Tensor, "filters dim width"]
+SPARSE_WORDS = 0.09
+"""Density of a batch's words below which a sparse product is faster. Frequent words may be far denser than all."""
 EVENT = 12
 """Measured cost of adding one living product to its window, in entries of a table of answers."""
 
@@ -162,7 +164,7 @@ def _strongest(
             )  # fmt: skip
             return maxima, winners
     flat = weight.detach().permute(1, 2, 0).reshape(dim, width * filters)
-    if words.entries is not None:
+    if words.entries is not None and len(words.entries[1]) < SPARSE_WORDS * words.vectors.size:
         table = flat.new_empty(len(words.ids), width * filters)
         kernels.answer_living(*words.entries, flat.numpy(), table.numpy())
     else:

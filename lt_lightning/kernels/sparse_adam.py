@@ -70,9 +70,8 @@ class LivingAdam(optim.Optimizer):
             before, state = self._living.pop(param, None), self.state.get(param, {})
             if int(mask.count_nonzero()) < PACKED * mask.numel():  # `sum` takes ten times as long
                 self._living[param] = _Entries(mask, param.dtype)
-            for name in ("exp_avg", "exp_avg_sq"):
-                if name in state:
-                    state[name] = _moved(state[name], param, before, self._living.get(param), mask)
+            kept = {name: state[name] for name in ("exp_avg", "exp_avg_sq") if name in state}
+            state.update(_moved(kept, param, before, self._living.get(param), mask))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state with up-to-date moments; below `PACKED` those of the living entries, in order."""
@@ -215,7 +214,9 @@ class _Rates(dict[tuple[int, torch.dtype], tuple[Any, ...]]):
         return self[key]
 
 
-def _moved(moments: Tensor, param: Tensor, before: _Entries | None, now: _Entries | None, mask: Tensor) -> Tensor:
+def _moved(
+    moments: Mapping[str, Tensor], param: Tensor, before: _Entries | None, now: _Entries | None, mask: Tensor
+) -> dict[str, Tensor]:
     """Return moments under another mask: those of entries that were pruned are zero.
 
     Args:
@@ -225,12 +226,17 @@ def _moved(moments: Tensor, param: Tensor, before: _Entries | None, now: _Entrie
         now: the living entries from now on; None if moments are not packed.
         mask: the mask of the parameter from now on.
     """
-    if before is not None and now is not None and len(moments) == len(before.entries) and len(before.entries):
-        places = np.searchsorted(before.entries, now.entries).clip(max=len(before.entries) - 1)
-        kept = torch.from_numpy(before.entries[places] == now.entries)
-        return moments[torch.from_numpy(places)].masked_fill_(~kept, 0)
-    dense = _dense(moments, param, before or now)
-    return dense[mask] if now is not None else dense.masked_fill_(~mask, 0)
+    if (
+        before is not None
+        and now is not None
+        and len(before.entries)
+        and all(len(one) == len(before.entries) for one in moments.values())
+    ):
+        found = np.searchsorted(before.entries, now.entries).clip(max=len(before.entries) - 1)
+        places, is_new = torch.from_numpy(found), torch.from_numpy(before.entries[found] != now.entries)
+        return {name: one[places].masked_fill_(is_new, 0) for name, one in moments.items()}
+    dense = {name: _dense(one, param, before or now) for name, one in moments.items()}
+    return {name: one[mask] if now is not None else one.masked_fill_(~mask, 0) for name, one in dense.items()}
 
 
 def _dense(moments: Tensor, param: Tensor, living: _Entries | None) -> Tensor:

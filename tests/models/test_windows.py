@@ -235,7 +235,8 @@ def test_a_network_that_is_traced_is_traced_layer_by_layer() -> None:
 
 
 WAYS = {
-    "dense": {"SPARSE_ROWS": 0.0, "SPARSE_FILTERS": 0.0}, "sparse words": {"SPARSE_ROWS": 2.0, "SPARSE_FILTERS": 0.0},
+    "dense": {"SPARSE_ROWS": 0.0, "SPARSE_FILTERS": 0.0},
+    "sparse words": {"SPARSE_ROWS": 2.0, "SPARSE_WORDS": 2.0, "SPARSE_FILTERS": 0.0},
     "sparse filters": {"SPARSE_ROWS": 0.0, "SPARSE_FILTERS": 2.0},
     "sparse words and filters": {"SPARSE_ROWS": 2.0, "SPARSE_FILTERS": 2.0, "EVENT": 0}, "as it chooses": {},
 }  # fmt: skip
@@ -267,7 +268,7 @@ def test_whatever_is_pruned_and_whichever_way_the_living_have_the_layers_numbers
     batch = texts(*lengths, padding=seed % 3, seed=seed)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in WAYS[way].items():
-            patch.setattr(windows_module if name == "EVENT" else living_module, name, value)
+            patch.setattr(windows_module if name in ("EVENT", "SPARSE_WORDS") else living_module, name, value)
         living = pruned(embedding, convs, density, seed)
         theirs = learn(max_over_layers, embedding, convs, batch)
         embedding.sparse = sparse
@@ -285,7 +286,7 @@ def test_whatever_is_pruned_and_whichever_way_the_living_have_the_layers_numbers
 
 def test_a_living_entry_that_is_zero_gets_its_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in WAYS["sparse words and filters"].items():
-        monkeypatch.setattr(windows_module if name == "EVENT" else living_module, name, value)
+        monkeypatch.setattr(windows_module if name in ("EVENT", "SPARSE_WORDS") else living_module, name, value)
     embedding, convs = layers((3,))
     with torch.no_grad():
         convs[0].weight[0] = 0

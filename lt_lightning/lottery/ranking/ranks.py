@@ -49,6 +49,13 @@ def values_of_ranks(values: Tensor, among: Tensor, ranks: Sequence[int]) -> list
         # Each branch drops at least one value of the sample, so the loop ends.
         if skipped < ranks[0] and ranks[-1] <= reached:
             chosen = up_to_high.logical_xor_(up_to_low)
+            if 2 * (reached - skipped) > count:  # many are equal to the upper end, as are the zeros among gradients
+                below = _below(values, among, high)
+                if (lower := _count(below)) < ranks[0]:
+                    return [high for _ in ranks]
+                if lower < ranks[-1]:
+                    return _one_by_one(values, among, ranks)
+                chosen = below.logical_xor_(up_to_low)
         elif reached < ranks[0]:
             chosen, skipped = among & ~up_to_high, reached
         else:
@@ -56,12 +63,16 @@ def values_of_ranks(values: Tensor, among: Tensor, ranks: Sequence[int]) -> list
             below = _count(chosen)
             if below < ranks[0] and ranks[-1] <= _count(up_to_low):
                 return [low for _ in ranks]
-            if below < ranks[-1]:  # search them one by one
-                return [value for rank in ranks for value in values_of_ranks(values, among, [rank])]
+            if below < ranks[-1]:
+                return _one_by_one(values, among, ranks)
         values, ranks = values[chosen], [rank - skipped for rank in ranks]
         among, count = torch.ones_like(values, dtype=torch.bool), len(values)
     living = values[among]
     return [living.kthvalue(rank).values for rank in ranks]
+
+
+def _one_by_one(values: Tensor, among: Tensor, ranks: Sequence[int]) -> list[Tensor]:
+    return [value for rank in ranks for value in values_of_ranks(values, among, [rank])]
 
 
 def _at_most(values: Tensor, among: Tensor, limit: Tensor) -> Tensor:
