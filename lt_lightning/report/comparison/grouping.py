@@ -16,7 +16,7 @@ from lt_lightning.report.comparison.joining import (
     full_records,
     is_single,
     join,
-    single_settings,
+    unread_settings,
 )
 from lt_lightning.report.comparison.labels import MASK, REWIND, SCHEDULE, TICKET, label_keys, label_of, shorten
 from lt_lightning.runs.columns import VALID_ACC, VALID_LOSS, Column
@@ -219,7 +219,7 @@ def _settings(run: Run) -> dict[str, Any]:
         **flat_settings(run.description.config.values),
         TICKET: "none" if origin is None else _kind_of_ticket(origin),
         "processes": run.description.processes or 1,
-        **(single_settings(run) if is_single(run) else {}),
+        **unread_settings(run),
     }
 
 

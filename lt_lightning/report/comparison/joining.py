@@ -13,6 +13,7 @@ from lt_lightning.runs.records import Record
 UNREAD = "not read"
 """Stands for the value of a setting that the run's schedule does not read."""
 _OF_ROUNDS = ("amount", "amount_of", "amounts", "threshold")
+_OF_PRUNING = (*_OF_ROUNDS, "scope")
 
 
 def is_single(run: Run) -> bool:
@@ -20,12 +21,16 @@ def is_single(run: Run) -> bool:
     return run.description.config.pruning.is_single and run.description.branch is None
 
 
-def single_settings(run: Run) -> dict[str, Any]:
-    """Return the settings of such a run that do not tell it from others, by full name, with the value to give them."""
-    schedule = SCHEDULES.get(str(run.description.config.pruning.schedule))
-    names = [*_OF_ROUNDS, "density"]
-    if schedule is not None and not schedule.uses_criterion:
-        names.append("criterion")
+def unread_settings(run: Run) -> dict[str, Any]:
+    """Return the settings that a run does not read, or whose values are on the axis, with the value to give them."""
+    pruning = run.description.config.pruning
+    if run.description.branch is not None:
+        names = [*_OF_PRUNING, *(["criterion"] if pruning.mask != "invert" else [])]
+    elif is_single(run):
+        schedule = SCHEDULES.get(str(pruning.schedule))
+        names = [*_OF_ROUNDS, "density", *(["criterion"] if schedule and not schedule.uses_criterion else [])]
+    else:
+        names = []
     return {f"pruning.{name}": UNREAD for name in names}
 
 
