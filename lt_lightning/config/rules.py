@@ -86,7 +86,10 @@ def _branch_rules(config: Config) -> Iterator[str]:
     if pruning.ticket is not None:
         yield "pruning.ticket: not read by a branch, which starts from the tickets of branch.of; leave it out"
     if pruning.schedule != "rounds":
-        yield f"pruning.schedule: a branch prunes nothing, so there is no use for {pruning.schedule}; leave it out"
+        yield (
+            f"pruning.schedule: a branch prunes nothing, so there is no use for {pruning.schedule}; leave it out, or "
+            "the choice of pruning= that sets it"
+        )
 
 
 def _module_rules(config: Config) -> Iterator[str]:

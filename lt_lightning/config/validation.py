@@ -141,14 +141,15 @@ def lottery_settings(config: Config) -> Settings:
     """
     pruning = {key: value for key, value in vars(config.pruning).items() if key not in ("rounds", "ticket")}
     settings = Settings(**pruning, seed=config.seed)
+    is_branch = config.branch.of is not None  # which prunes nothing, and whose trunk has reached the rewinding point
     if (
         not settings.plan.is_single
+        and not is_branch
         and parse_pattern(settings.pattern).density is not None
         and config.pruning.rounds > 1
     ):
         raise LotteryError(f"rounds: pruning.pattern={settings.pattern} is reached in round 1; give pruning.rounds=1")
     rewind = Rewind.parse(settings.rewind)
-    is_branch = config.branch.of is not None  # its trunk has reached the rewinding point
     if rewind.point == "epoch" and rewind.at and rewind.at > config.trainer.max_epochs and not is_branch:
         raise LotteryError(
             f"rewind: {rewind} lies beyond the {config.trainer.max_epochs} epochs of round 0; "

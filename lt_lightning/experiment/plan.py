@@ -24,7 +24,7 @@ from lt_lightning.experiment.exhaustion import check_rounds
 from lt_lightning.experiment.resume.restore import take_up
 from lt_lightning.experiment.subject import Subject
 from lt_lightning.experiment.trainer import make_trainer
-from lt_lightning.lottery import LotteryError, Mask, Settings, Start, prunable_parameters
+from lt_lightning.lottery import Lottery, LotteryError, Mask, Settings, Start, prunable_parameters
 from lt_lightning.runs.branch import Branch, read_branch, write_branch
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.rounds import PlayedRound
@@ -84,6 +84,8 @@ class LotteryPlan:
         """Restore the network and the lottery as they were after these rounds, and check how far later rounds prune."""
         take_up(self._run, played, self._network, self._pruning)
         mask = _mask(self._network, self._settings, self._pruning, self._start)
+        params = prunable_parameters(self._network, self._settings.include, self._settings.exclude)
+        Lottery(self._settings).check(self._network, params)
         check_rounds(mask, self._settings, first=max(1, len(played)), rounds=self.rounds[-1])
 
     def write(self) -> None:

@@ -10,9 +10,12 @@ from torch import Tensor, nn
 
 from lt_lightning.lottery.choosing import Change, Chooser, Sources
 from lt_lightning.lottery.controls import shuffle_weights
+from lt_lightning.lottery.criteria import CRITERIA, synflow
+from lt_lightning.lottery.functions import load_function
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.rewinding import Start, kept_names, named_state, reinitialize, restore, snapshot
 from lt_lightning.lottery.schedules.base import Schedule
+from lt_lightning.lottery.scores.flow import require_homogeneous
 from lt_lightning.lottery.scores.memory import Memory
 from lt_lightning.lottery.seeds import derive_seed
 from lt_lightning.lottery.selection import matching_parameters, require_finite, require_own_memory
@@ -44,6 +47,14 @@ class Beginning:
         require_same: Callable[[nn.Module], None]
         observe_start: Callable[[nn.Module], None]
 
+    def check(self, module: nn.Module, params: Mapping[str, Tensor]) -> None:
+        """Raise LotteryError if the settings do not fit the module, or the shapes or names of its parameters."""
+        self._chooser.check(params)
+        if load_function("criterion", self.settings.criterion, CRITERIA) is synflow:
+            require_homogeneous(module)
+        if self.settings.keep:
+            matching_parameters(module, "keep", self.settings.keep)
+
     def plan(self, module: nn.Module, sources: Sources) -> tuple[dict[str, nn.Parameter], Mask | None]:
         """Return the prunable parameters and mask of the next round (None for round 0), or raise LotteryError."""
         if self.training:
@@ -53,9 +64,7 @@ class Beginning:
             return {name: params[name] for name in mask}, mask
         params = self.parameters(module)
         require_own_memory(params, module.named_parameters())
-        self._chooser.check(params)
-        if self.settings.keep:
-            matching_parameters(module, "keep", self.settings.keep)
+        self.check(module, params)
         if self.round < 0:
             if self._start is not None:
                 self._start.check(module, params)

@@ -15,7 +15,7 @@ from lt_lightning.lottery.patterns import check_shapes
 from lt_lightning.lottery.pruning import prune
 from lt_lightning.lottery.schedules.base import Inputs, Timing
 from lt_lightning.lottery.schedules.registry import Rounds
-from lt_lightning.lottery.scopes import check_amounts
+from lt_lightning.lottery.scopes import check_amounts, densities
 from lt_lightning.lottery.scores.scoring import Sources, asks_for, compute_scores
 from lt_lightning.lottery.seeds import derive_seed
 from lt_lightning.lottery.settings import Settings
@@ -63,7 +63,11 @@ class Chooser:
 
     def check(self, params: Mapping[str, Tensor]) -> None:
         """Raise LotteryError if the settings do not fit the shapes or names of the prunable parameters."""
-        check_shapes(self._settings.pattern, {name: tuple(param.shape) for name, param in params.items()})
+        shapes = {name: tuple(param.shape) for name, param in params.items()}
+        check_shapes(self._settings.pattern, shapes)
+        density = getattr(self._plan, "density", None)
+        if self._settings.scope == "erk" and self._settings.pattern == "unstructured" and density is not None:
+            densities("erk", shapes, density)
         if isinstance(self._plan, Rounds):
             check_amounts(self._plan.amounts, params)
 

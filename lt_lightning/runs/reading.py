@@ -71,12 +71,12 @@ class Run:
         if self.reference is not None:
             return self.reference
         branch = self.description.branch
-        return self.records[0] if branch is None else branch.full
+        return self.records[0] if branch is None or self.parts else branch.full
 
     @property
     def has_own_full(self) -> bool:
         """Whether the full network is the run's own round 0."""
-        return self.reference is None and self.description.branch is None
+        return self.reference is None and (self.description.branch is None or bool(self.parts))
 
     @property
     def compared(self) -> tuple[Record, ...]:

@@ -130,22 +130,55 @@ def test_synflow_refuses_functions_that_no_layer_shows(function):
         score("synflow", Hidden(3, 3), example=torch.zeros(1, 3))
 
 
-@pytest.mark.parametrize("function", [torch.square, lambda x: x.clamp(max=3), lambda x: x * x.mean(), torch.sqrt])
+@pytest.mark.parametrize("function", [
+    torch.square, torch.sqrt, lambda x: x * x.mean(), lambda x: x.clamp(max=3), lambda x: x.clamp(max=1e-3),
+    lambda x: torch.minimum(x, torch.ones(())), lambda x: x / (x.square().sum() + 1e-12).sqrt(), torch.sinh,
+    lambda x: 2**x, lambda x: 2**x / (2**x).sum(),
+])  # fmt: skip
 def test_synflow_refuses_operations_whose_output_does_not_scale(function):
     class Odd(nn.Linear):
         def forward(self, input: Tensor) -> Tensor:
             return function(super().forward(input))
 
     with pytest.raises(LotteryError, match="but the network has operations that are no such layer, whose output"):
-        score("synflow", Odd(3, 3), example=torch.zeros(1, 3))
+        score("synflow", Odd(3, 3, bias=False), example=torch.zeros(1, 3))
 
 
-def test_synflow_takes_biases_of_any_size_and_networks_that_nothing_passes_through():
-    net = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 2))
-    nn.init.constant_(net[0].bias, 1e3)
-    mask = {"0.weight": torch.zeros(3, 3, dtype=torch.bool)}
-    assert score("synflow", net, example=torch.zeros(1, 3))["0.weight"].all()
-    assert not score("synflow", net, example=torch.zeros(1, 3), mask=mask)["0.weight"].any()
+@pytest.mark.parametrize("depth", [1, 2, 8, 15, 30])
+@pytest.mark.parametrize("std", [1.0, 0.01, 0.001])
+@pytest.mark.parametrize("bias", [0.0, 0.1, 1e12])
+def test_synflow_takes_layers_whatever_their_weights_and_biases(depth, std, bias):
+    net = nn.Sequential(*[part for _ in range(depth) for part in (nn.Linear(8, 8), nn.ReLU())])
+    for name, param in net.named_parameters():
+        nn.init.constant_(param, bias) if name.endswith("bias") else nn.init.normal_(param, std=std)
+    assert all(flow.isfinite().all() for flow in score("synflow", net, example=torch.zeros(1, 8)).values())
+
+
+def test_synflow_takes_normalized_batches_pooling_and_networks_that_nothing_passes_through():
+    net = nn.Sequential(
+        nn.Conv1d(3, 4, 3, padding=1), nn.BatchNorm1d(4), nn.ReLU(), nn.MaxPool1d(2, padding=1), nn.Flatten(),
+        nn.Linear(12, 2),
+    ).eval()  # fmt: skip
+    net[1].running_mean.fill_(0.1)
+    net[1].running_var.fill_(1e6)
+    example = torch.zeros(1, 3, 5)
+    assert score("synflow", net, example=example)["5.weight"].any()
+    mask = {"0.weight": torch.zeros(4, 3, 3, dtype=torch.bool)}
+    assert not score("synflow", net, example=example, mask=mask)["0.weight"].any()
+
+
+def test_floating_inputs_beside_words_are_weights_of_these():
+    class Weighted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.out = nn.Embedding(5, 3), nn.Linear(3, 2)
+
+        def forward(self, ids: Tensor, weights: Tensor) -> Tensor:
+            assert weights.max() <= 1
+            return self.out((self.words(ids) * weights[..., None]).sum(1))
+
+    scores = score("synflow", Weighted(), example=(torch.tensor([[1, 2]]), torch.tensor([[0.5, 1.0]])))
+    assert scores["words.weight"].all()
 
 
 def test_an_example_that_does_not_fit_is_one_line():

@@ -11,7 +11,9 @@ from lt_lightning.report.__main__ import main
 from lt_lightning.report.comparison.comparison import full_networks, same_start
 from lt_lightning.report.comparison.study import gather
 from lt_lightning.report.comparison.tables import densities_table, runs_table
+from lt_lightning.runs.branch import Branch
 from lt_lightning.runs.csv_files import read_records, write_records
+from lt_lightning.runs.reading import read_run
 from lt_lightning.runs.records import LayerRecord, Record
 
 MakeRun = Callable[..., Path]
@@ -63,6 +65,38 @@ def test_densities_make_a_curve_that_begins_at_the_full_network_of_the_same_seed
     assert len(table) == len(study.runs) == 6
     assert table["full_acc"].tolist() == [0.80] * 6
     assert table["last_acc"].tolist() == pytest.approx([0.60, 0.60, 0.751, 0.701, 0.752, 0.702])
+
+
+def test_means_are_of_one_density_where_a_seed_lacks_some(make_single):
+    runs = [make_single("gradual", density, seed) for density, seed in ((0.64, 1), (0.4096, 1), (0.4096, 2))]
+    (points,) = gather(runs).curves.values()
+    assert [(round(point.density, 2), point.test.n) for point in points] == [(0.64, 1), (0.41, 2)]
+
+
+def test_branches_of_runs_of_one_round_are_paired_with_their_trunks(make_run, make_single):
+    full = make_run(5, name="imp")
+    trunks = [make_single("at_init", density, criterion="snip") for density in ACCURACY]
+    branches = []
+    for trunk in trunks:
+        record = replace(read_records(trunk / "results.csv", Record)[0], test_acc=0.5)
+        branch = Branch(str(trunk), (0,), ("0" * 64,), "init", read_run(trunk).records[0])
+        run = make_run(
+            1,
+            name=f"branches/{trunk.name}",
+            settings={"pruning.schedule": "rounds"},
+            changes={"branch": branch.to_json()},
+        )
+        write_records(run / "results.csv", [record])
+        branches.append(run)
+    study = gather([*trunks, *branches])
+    assert study.left_out == ()
+    assert [group.label for group in study.groups] == ["branch no", "branch yes"]
+    (pair,) = study.pairs
+    assert [one.value.mean for one in pair.differences] == pytest.approx([0.757 - 0.5, 0.707 - 0.5])
+    study = gather([full, *trunks, *branches])
+    assert study.left_out == ()
+    assert "schedule rounds" in study.groups[0].label
+    assert len([pair for pair in study.pairs if "branch yes" in pair.label]) == 1
 
 
 def test_settings_that_a_schedule_does_not_read_make_no_group(make_single):

@@ -54,7 +54,9 @@ def branched_arguments(arguments: Sequence[str]) -> list[str]:
     config = before.config.values or {}
     recorded = without_resume(before.command or ())
     typed = {override_key(argument): argument for argument in now}
-    inverts = typed.get("pruning.mask", "").endswith("=invert")
+    pruning = config.get("pruning")
+    masks = typed.get("pruning.mask", str(pruning.get("mask") if isinstance(pruning, Mapping) else None))
+    inverts = "invert" in masks.partition("=")[2].split(",") or masks == "invert"
     for key in _UNREAD if inverts else (*_UNREAD, "pruning.criterion"):
         if key in typed:
             raise SettingError(f"{key}: a branch prunes nothing, and does not read it; leave it out")

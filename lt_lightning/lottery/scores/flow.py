@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -21,16 +23,14 @@ _REFUSED_LAYERS = (
 )  # fmt: skip
 """Layers whose output does not scale with their input. (Instance normalization has no public base class.)"""
 
-_LARGE = 2.0**40
-"""A factor of the input beside which biases do not count; a power of two, so that it costs no digits."""
-
 _REFUSED_FUNCTIONS = frozenset((
     "softmax", "log_softmax", "gumbel_softmax", "softmin", "logsumexp", "tanh", "sigmoid", "expit", "logit",
     "logsigmoid", "log_sigmoid", "gelu", "silu", "mish", "elu", "celu", "selu", "glu", "softplus", "softsign",
     "hardtanh", "hardsigmoid", "hardswish", "relu6", "tanhshrink", "softshrink", "hardshrink", "exp", "exp2",
     "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "erf", "layer_norm", "group_norm", "rms_norm",
     "instance_norm", "local_response_norm", "normalize", "cosine_similarity", "scaled_dot_product_attention",
-    "multi_head_attention_forward", "lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell",
+    "sign", "sgn", "floor", "ceil", "round", "trunc", "heaviside", "multi_head_attention_forward",
+    "lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell",
     "rnn_relu_cell",
 ))  # fmt: skip
 """Names of functions whose output does not scale with their input."""
@@ -60,10 +60,11 @@ def synaptic_flow(parameters: Mapping[str, Tensor], mask: Mask, module: nn.Modul
             copies[id(value)] = state[name] = copy
         for name, buffer in module.named_buffers():
             state[name] = _absolute(buffer, None)
+    if module not in _MEASURED:
+        _require_scaling(module, state, example)
+        _MEASURED.add(module)
     wanted = {name: copies[id(p)].requires_grad_() for name, p in parameters.items() if id(p) in copies}
-    with torch.no_grad():
-        _require_scaling(*(_total(module, state, example, scale) for scale in (1.0, _LARGE, 2 * _LARGE)))
-    total = _total(module, state, example)
+    total = _total(_Flow(), module, state, _arguments(example))
     if not wanted or not total.requires_grad:
         return {name: torch.zeros(p.shape, dtype=torch.float64, device=p.device) for name, p in parameters.items()}
     found = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
@@ -83,12 +84,11 @@ def require_homogeneous(module: nn.Module) -> None:
             _refuse(f"{type(part).__name__} {name!r}" if name else type(part).__name__)
 
 
-def _total(module: nn.Module, state: dict[str, Tensor], example: Any, scale: float = 1.0) -> Tensor:
-    """Return the sum of the outputs for an input of ones, or of the sums of all words, times `scale`."""
-    args, kwargs = _arguments(example, scale)
-    with _Flow(scale):
+def _total(flow: _Flow, module: nn.Module, state: dict[str, Tensor], arguments: tuple[Any, Any]) -> Tensor:
+    """Return the sum of the outputs."""
+    with flow:
         try:
-            output = torch.func.functional_call(module, state, args, kwargs)
+            output = torch.func.functional_call(module, state, *arguments)
         except LotteryError:
             raise
         except (TypeError, ValueError, IndexError, RuntimeError) as error:
@@ -100,19 +100,58 @@ def _total(module: nn.Module, state: dict[str, Tensor], example: Any, scale: flo
     return sum((one.sum() for one in _outputs(output)), torch.zeros((), dtype=torch.float64))
 
 
-def _require_scaling(small: Tensor, large: Tensor, double: Tensor) -> None:
-    """Raise LotteryError unless an output grows with its input, once biases no longer count.
+_MEASURED: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+"""The modules whose outputs were found to scale with their inputs."""
+_SCALES = (2.0**-40, 2.0**-30, 2.0**-20, 2.0**-10, 1.0, 2.0**40, 2.0**41)
+_NEGLIGIBLE = 1e-9
+"""The share of an output below which the input counts for nothing beside biases."""
 
-    Squares, clamps and the like may be written without any of the functions known by name.
 
-    Args:
-        small: the output for an input of ones.
-        large: that for a much larger input.
-        double: that for twice the larger input.
+def _require_scaling(module: nn.Module, state: dict[str, Tensor], example: Any) -> None:
+    """Raise LotteryError unless the output is proportional to large inputs, up to biases.
+
+    Squares, clamps and the like may be written without any of the functions known by name. The slope of the output in
+    the size of the input is computed by autograd, so that biases do not hide it. If nothing passes through, as in a
+    network of zeros, the output must not depend on the input at all.
     """
-    grows = large.isfinite() and large != small  # else nothing reaches the output
-    if grows and not torch.isclose(double, 2 * large, rtol=1e-3):
+    flow = _Flow(sums={})
+    with torch.no_grad():
+        ones = _arguments(example)
+        _total(flow, module, state, ones)
+    has_words = bool(flow.sums)  # then floating inputs are weights or masks
+
+    def measure(scale: float) -> tuple[float, float]:
+        """Return the output, and its slope times the scale as a share of it."""
+        flow.scale = torch.tensor(scale, dtype=torch.float64, requires_grad=True)
+        with torch.enable_grad():
+            total = _total(flow, module, state, ones if has_words else _arguments(example, flow.scale))
+        slope = torch.autograd.grad(total, flow.scale, allow_unused=True)[0] if total.requires_grad else None
+        value = float(total.detach())
+        return value, 0.0 if slope is None or not value else abs(float(slope) * scale / value)
+
+    try:
+        *before, (one, at_one), (large, at_large), (double, at_double) = map(measure, _SCALES)
+        flow.scale = torch.zeros((), dtype=torch.float64)
+        with torch.no_grad():
+            zero = float(_total(flow, module, state, ones if has_words else _arguments(example, flow.scale)))
+    except (LotteryError, AssertionError) as error:
+        if isinstance(error, LotteryError) and error.args[0].startswith("criterion"):
+            raise
+        return  # the network does not take inputs of this size
+    if not math.isfinite(one) or (one > _HUGE and not math.isfinite(double)):
+        return  # the scores will not be finite: another error
+    if not math.isfinite(double):
+        scales = False
+    elif at_large > _NEGLIGIBLE:
+        scales = math.isclose(at_double * double, 2 * at_large * large, rel_tol=1e-6)
+    else:
+        scales = one == zero and max(at_one, *(share for _, share in before)) <= _NEGLIGIBLE
+    if not scales:
         _refuse("operations that are no such layer")
+
+
+_HUGE = 1e250
+"""An output that overflows with inputs of `_SCALES`."""
 
 
 def _refuse(culprit: str) -> NoReturn:
@@ -123,11 +162,17 @@ def _refuse(culprit: str) -> NoReturn:
 
 
 class _Flow(TorchFunctionMode):
-    """Let every position of an embedding receive all words, times `scale`, and refuse functions that do not scale."""
+    """Let every position of an embedding receive the sum of all words, and refuse functions that do not scale.
 
-    def __init__(self, scale: float) -> None:
+    Attributes:
+        scale: a factor of these sums.
+        sums: the sums by the weight's address, if they are to be kept.
+    """
+
+    def __init__(self, sums: dict[int, Tensor] | None = None) -> None:
         super().__init__()
-        self._scale = scale
+        self.scale: Tensor | float = 1.0
+        self.sums = sums
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
@@ -150,7 +195,11 @@ class _Flow(TorchFunctionMode):
         return func(*args, **named)
 
     def _all_words(self, weight: Tensor) -> Tensor:
-        return weight.sum(0) * self._scale
+        if self.sums is None:
+            return weight.sum(0)
+        if id(weight) not in self.sums:
+            self.sums[id(weight)] = weight.sum(0)
+        return self.sums[id(weight)] * self.scale
 
 
 def _first_two(args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
@@ -167,7 +216,7 @@ def _absolute(value: Tensor, alive: Tensor | None) -> Tensor:
     return absolute.to(torch.float64, copy=True)
 
 
-def _arguments(example: Any, scale: float) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _arguments(example: Any, scale: Tensor | float = 1.0) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return positional and named arguments of one row, of `scale` where they are floating."""
     if isinstance(example, Mapping):
         names, values = list(example), list(example.values())
@@ -182,7 +231,9 @@ def _arguments(example: Any, scale: float) -> tuple[tuple[Any, ...], dict[str, A
         for one in values
     ]  # fmt: skip
     ones = [
-        torch.full_like(one, scale, dtype=torch.float64) if isinstance(one, Tensor) and one.is_floating_point() else one
+        torch.ones_like(one, dtype=torch.float64) * scale
+        if isinstance(one, Tensor) and one.is_floating_point()
+        else one
         for one in cut
     ]
     return ((), dict(zip(names, ones, strict=True))) if names else (tuple(ones), {})

@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas
 
-from lt_lightning.report.comparison.grouping import BRANCH, MASK, REWIND, Group, compared_columns
+from lt_lightning.report.comparison.grouping import BRANCH, Group, compared_columns
+from lt_lightning.report.comparison.joining import parts_of
+from lt_lightning.report.comparison.labels import MASK, REWIND
 from lt_lightning.report.statistics import Estimate, estimate
 from lt_lightning.runs.formatting import exact, show_setting
 from lt_lightning.runs.metrics import ACCURACY, Metric
@@ -226,16 +228,22 @@ def _pair_label(first: Group, second: Group) -> str | None:
 
 def _is_trunk(first: Group, second: Group) -> bool:
     """Return whether the runs of the second group are branches of runs of the first."""
-    return bool(_trunk_seeds(first, second))
+    return first is not second and bool(_trunk_seeds(first, second))
 
 
 def _trunk_seeds(first: Group, second: Group) -> dict[str, str]:
     """Return the seeds of the trunks in the first group by those of their branches in the second."""
-    trunks = {repr(run.records[0]): seed for seed, run in zip(first.seeds, first.runs, strict=True)}
-    if first.is_branch or not second.is_branch:
-        return {}
     # A record has the round's duration, so that those of two runs differ.
-    found = {seed: trunks.get(repr(run.full)) for seed, run in zip(second.seeds, second.runs, strict=True)}
+    trunks = {
+        repr(part.records[0]): seed
+        for seed, run in zip(first.seeds, first.runs, strict=True)
+        for part in parts_of([run])
+    }
+    found = {
+        seed: trunks.get(repr(part.full if part.description.branch else run.reference))
+        for seed, run in zip(second.seeds, second.runs, strict=True)
+        for part in parts_of([run])
+    }
     return {seed: trunk for seed, trunk in found.items() if trunk is not None}
 
 

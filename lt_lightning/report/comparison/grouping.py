@@ -16,6 +16,7 @@ from lt_lightning.report.comparison.joining import (
     full_records,
     is_single,
     join,
+    target,
     unread_settings,
 )
 from lt_lightning.report.comparison.labels import MASK, REWIND, SCHEDULE, TICKET, label_keys, label_of, shorten
@@ -97,13 +98,14 @@ class Group:
     def rounds(self) -> DataFrame:
         """A row per seed and round: `seed`, `place`, `round`, `density`, the `compared_columns`, and `judged`.
 
-        The full networks have the place 0; each other round has one place more than its number.
+        The full networks have the place 0, if there are any; each other round has one place more than its number.
         """
         columns = {**compared_columns(self.metric), "judged": self.metric.valid}
+        has_full = self.has_full
         return DataFrame(
             {
-                "seed": seed, "place": 0 if record is run.full else record.round + 1, "round": record.round,
-                "density": record.density,
+                "seed": seed, "place": 0 if has_full and record is run.full else record.round + 1,
+                "round": record.round, "density": record.density,
                 **{name: column.read(record) for name, column in columns.items()},
             }
             for seed, run in zip(self.seeds, self.runs, strict=True)
@@ -153,7 +155,14 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
     """Return the groups, in an order that readers expect, and a line for each run that repeats another's seed."""
     settings = [_settings(run) for run in runs]
     are_branches = [run.description.branch is not None for run in runs]
-    if any(len({are_branches[position] for position in positions}) > 1 for positions in _members(settings)[1]):
+    keys, members = _members(settings)
+    are_mixed = any(len({are_branches[position] for position in positions}) > 1 for positions in members)
+    # A branch reads fewer settings than its trunk: perhaps none of those that differ.
+    have_no_name = any(
+        is_one and len(members) > 1 and all(settings[position].get(key) == UNREAD for key in keys)
+        for position, is_one in enumerate(are_branches)
+    )
+    if are_mixed or have_no_name:
         settings = [
             {**one, BRANCH: "yes" if is_one else "no"} for one, is_one in zip(settings, are_branches, strict=True)
         ]
@@ -184,8 +193,9 @@ def _joined(runs: Sequence[Run], fulls: Mapping[Path, Record | None]) -> list[Ru
     seeds: dict[str, list[Run]] = {}
     for run in runs:
         seeds.setdefault(facts.seed(run.description), []).append(run)
+    places = {density: place for place, density in enumerate(sorted({*map(target, runs)}, reverse=True))}
     has_all = all(full is not None for full in fulls.values())
-    return [join(of_seed, fulls[of_seed[0].folder] if has_all else None) for of_seed in seeds.values()]
+    return [join(of_seed, places, fulls[of_seed[0].folder] if has_all else None) for of_seed in seeds.values()]
 
 
 def _members(settings: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[int]]]:
@@ -265,7 +275,7 @@ def _one_a_seed(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     """
     seeds: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        density = exact(run.description.config.pruning.density) if is_single(run) else ""
+        density = exact(target(run)) if is_single(run) else ""
         seeds.setdefault((facts.seed(run.description), density), []).append(run)
     kept, left_out = [], []
     for seed, density in sorted(seeds, key=lambda one: (natural(one[0]), natural(one[1]))):

@@ -17,15 +17,25 @@ _OF_PRUNING = (*_OF_ROUNDS, "scope")
 
 
 def is_single(run: Run) -> bool:
-    """Return whether a run trains one pruned network, and so has no full network of its own."""
-    return run.description.config.pruning.is_single and run.description.branch is None
+    """Return whether a run trains one pruned network, and so has no full network of its own.
+
+    A branch of such a run is one, too.
+    """
+    branch = run.description.branch
+    return run.description.config.pruning.is_single if branch is None else branch.full.alive < branch.full.total
+
+
+def target(run: Run) -> float:
+    """Return the density that a run of one round aims at; of a branch, that of its trunk."""
+    branch, density = run.description.branch, run.description.config.pruning.density
+    return density if branch is None and density is not None else (branch.full if branch else run.records[0]).density
 
 
 def unread_settings(run: Run) -> dict[str, Any]:
     """Return the settings that a run does not read, or whose values are on the axis, with the value to give them."""
     pruning = run.description.config.pruning
     if run.description.branch is not None:
-        names = [*_OF_PRUNING, *(["criterion"] if pruning.mask != "invert" else [])]
+        names = [*_OF_PRUNING, "schedule", *(["criterion"] if pruning.mask != "invert" else [])]
     elif is_single(run):
         schedule = SCHEDULES.get(str(pruning.schedule))
         names = [*_OF_ROUNDS, "density", *(["criterion"] if schedule and not schedule.uses_criterion else [])]
@@ -51,20 +61,21 @@ def determinants(run: Run, settings: Mapping[str, Any]) -> str:
     return exact([facts.seed(run.description), sorted(kept.items())])
 
 
-def join(runs: Sequence[Run], full: Record | None) -> Run:
-    """Return one run, whose rounds 1, 2, … are the given ones from the densest to the sparsest.
+def join(runs: Sequence[Run], places: Mapping[float, int], full: Record | None) -> Run:
+    """Return one run, whose rounds are those of the given ones from the densest to the sparsest.
 
     Args:
         runs: runs of one seed, each with one round.
-        full: the full network to compare them with; None if no run has trained it.
+        places: the number of each target density, from 0 on; the same for all seeds.
+        full: the full network to compare them with; None if no run has trained it. If there is one, rounds begin at 1.
     """
-    ordered = sorted(runs, key=lambda run: -run.records[0].density)
+    ordered = sorted(runs, key=lambda run: places[target(run)])
     first = 0 if full is None else 1
 
     def renumbered(name: str) -> tuple[Any, ...]:
         return tuple(
-            _with_round(row, number)
-            for number, run in enumerate(ordered, first)
+            _with_round(row, places[target(run)] + first)
+            for run in ordered
             for row in getattr(run, name)
             if row.round == 0
         )

@@ -158,7 +158,8 @@ def seeds(study: Study) -> str:
 def _what_differs(study: Study) -> str:
     keys = list(study.groups[0].settings)
     if not keys:
-        return "All runs have the same settings; their seeds differ."
+        of_densities = any(run.parts for group in study.groups for run in group.runs)
+        return f"All runs have the same settings; their seeds {'and densities ' * of_densities}differ."
     values = {key: dict.fromkeys(show_setting(group.settings[key]) for group in study.groups) for key in keys}
     said = [f"{key} ({', '.join(of)})" for key, of in values.items()]
     return f"What differs: {'; '.join(said)}."

@@ -61,7 +61,7 @@ def groups_table(study: Study) -> DataFrame:
         [
             {
                 "group": group.label, "n": len(group.runs), "seeds": " ".join(group.seeds),
-                **_estimate(f"full_{key}", points[0].test),
+                **_estimate(f"full_{key}", points[0].test if group.has_full else NO_VALUES),
                 **ticket("best", best_point(points) if group.has_full else None),
                 **ticket("winner", winning_point(points) if group.has_full else None),
             }
