@@ -9,7 +9,8 @@ import argparse
 import logging
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
@@ -68,13 +69,26 @@ def _connect(
         load_lightning()
         from lt_lightning.connect.analysis import analyse
 
-        for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
-            logging.getLogger(name).setLevel(logging.WARNING)  # advice on each fit
-        write("", str(analyse(request)))
+        with _without_advice():
+            write("", str(analyse(request)))
     except LotteryError as error:
         from lt_lightning.config.messages import describe_error
 
         raise SettingError(describe_error(error)) from error
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Keep Lightning's advice on each fit off the screen."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _numbers(what: str, most: int) -> Callable[[str], tuple[int, ...]]:
