@@ -1,4 +1,4 @@
-"""Writes `docs/errors.md`: `python tests/errors/document.py` makes all cases, and sets down what came of each."""
+"""Writes `docs/errors.md`: `python tests/errors/document.py [TITLE …]` makes all cases, or those of some sections."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 
 from observing import Case, Kind, Outcome, observe
 
@@ -37,14 +39,25 @@ def kinds() -> list[Kind]:
     return sorted((import_module(path.stem).KIND for path in HERE.glob("wrong_*.py")), key=lambda kind: kind.place)
 
 
-def page(outcomes: dict[tuple[str, str], Outcome]) -> str:
-    """The page; outcomes by the kind's title and the case's words."""
+def page(outcomes: dict[tuple[str, str], Outcome], kept: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The page; outcomes by the kind's title and the case's words, and whole sections by the kind's title."""
     parts = [OPENING]
     for kind in kinds():
         heading = "| what is wrong | what is said |"
+        if kind.title in kept:
+            parts.append(kept[kind.title])
+            continue
         lines = [_row(case, outcomes[kind.title, case.wrong]) for case in kind.cases]
         parts.append("\n".join([f"## {kind.title}", "", kind.about, "", heading, "|---|---|", *lines, ""]))
     return "\n".join(parts)
+
+
+def sections() -> dict[str, str]:
+    """The sections of the page as it is, by their titles."""
+    found = re.split(r"^(?=## )", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    *others, last = found
+    texts = [*(one.removesuffix("\n") for one in others), last]
+    return {one.partition("\n")[0].removeprefix("## "): one for one in texts}
 
 
 def _row(case: Case, outcome: Outcome) -> str:
@@ -68,17 +81,18 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def main() -> None:
-    """Make all cases and write the page."""
+def main(titles: Sequence[str]) -> None:
+    """Make all cases, or those of some kinds, and write the page."""
+    kept = {title: text for title, text in sections().items() if titles and title not in titles}
     outcomes = {}
     for kind in kinds():
-        for case in kind.cases:
+        for case in kind.cases if kind.title not in kept else ():
             with tempfile.TemporaryDirectory() as folder:
                 outcomes[kind.title, case.wrong] = observe(case, Path(folder).resolve())
-    PAGE.write_text(page(outcomes), encoding="utf-8")
+    PAGE.write_text(page(outcomes, kept), encoding="utf-8")
     print(f"{len(outcomes)} cases: {PAGE}")
 
 
 if __name__ == "__main__":
     os.environ["HF_HUB_OFFLINE"] = "1"
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
