@@ -71,7 +71,7 @@ class Texts(TextConfig):
 
     name: str = "files"
     kind: DataKind = DataKind.texts
-    tokenizer: Splitter = Splitter.words
+    tokenizer: Optional[Splitter] = Splitter.words  # pyright: ignore[reportIncompatibleVariableOverride]
     path: Optional[str] = checked(  # pyright: ignore[reportIncompatibleVariableOverride]
         None, lambda path: None if path else "empty; give a file, or a folder with train and test files"
     )
