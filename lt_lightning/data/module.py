@@ -73,7 +73,7 @@ class TextDataModule(RoundData):
         if encoder is not None:
             self._read_pieces(encoder, parts, labels, cache)
             return
-        assert embedding is not None
+        assert embedding is not None and data.tokenizer is not None
         read = {split: read_words(splits[split], data.tokenizer, cache) for split in labels}
         # Words come from the training part, so that validation measures the cost of unknown words. Letters are few;
         # counted in all rows, they keep their numbers whichever rows the seed draws.
