@@ -187,7 +187,9 @@ def test_weights_of_another_network_are_refused(tmp_path):
     path = write_encoder(tmp_path)
     weights = load_file(path / "model.safetensors")
     gone = "encoder.layer.1.output.dense.weight"
-    save_file({name: one for name, one in weights.items() if name != gone}, path / "model.safetensors", {"format": "pt"})
+    save_file(
+        {name: one for name, one in weights.items() if name != gone}, path / "model.safetensors", {"format": "pt"}
+    )
     with pytest.raises(SettingError, match=rf"model\.path: .*model\.safetensors lacks '{gone}'"):
         build(path)
     weights[gone] = torch.zeros(32, 63)
