@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def test_a_tenth_of_all_entries_of_the_matrices_goes_each_round_and_nothing_else
         assert len(ticket.mask) == 12
         assert not any("LayerNorm" in name or "bias" in name or "embeddings" in name for name in ticket.mask)
         assert all(not ticket.weights[name][~alive].any() for name, alive in ticket.mask.items())
-    for before, after in zip(rounds, rounds[1:], strict=False):
+    for before, after in pairwise(rounds):
         assert all((after.mask[name] <= before.mask[name]).all() for name in after.mask)
 
 
