@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from lt_lightning.lottery.initializers import draw_parts, find_model
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.selection import matching_parameters
 from lt_lightning.lottery.settings import LotteryError
@@ -110,8 +111,9 @@ def reinitialize(
     Args:
         module: any torch module.
         seed: seeds the draw.
-        initialize: initialises `module` in place; by default `reset_parameters()` of every part, inner parts first. The
-            parameters are NaN when it is called, so that one that it omits is noticed.
+        initialize: initialises `module` in place; by default `initializers.draw_parts`: `reset_parameters()` of every
+            part, inner parts first, and of transformers' models their own `_init_weights`. The parameters are NaN when
+            it is called, so that one that it omits is noticed.
         redraw: fnmatch patterns of the parameters to draw.
 
     Raises:
@@ -126,7 +128,7 @@ def reinitialize(
             with torch.no_grad():
                 for param in drawn.values():
                     param.fill_(torch.nan)
-            (initialize or _reset)(module)
+            (initialize or draw_parts)(module)
         missed = next((name for name, param in drawn.items() if param.isnan().any()), None)
         if missed is not None:
             raise LotteryError(_not_drawn(module, missed, by_reset=initialize is None))
@@ -142,22 +144,17 @@ def _not_drawn(module: nn.Module, name: str, *, by_reset: bool) -> str:
             f"initialize: it does not draw {name!r}, or not all of it (transformers' _init_weights, for one, skips "
             "what was loaded); draw it, or leave it out with redraw"
         )
+    if (model := find_model(module, name)) is not None:
+        return (
+            f"rewind: random cannot draw {name!r} again, as _init_weights of {type(model).__name__} does not; pass "
+            "initialize=… to the callback, or leave it out with redraw"
+        )
     layer, _, parametrized = name.partition(".parametrizations.")
     owner = type(module.get_submodule(layer if parametrized else name.rpartition(".")[0])).__name__
     return (
         f"rewind: random cannot draw {name!r} again: give {owner} a method reset_parameters() that does, or pass "
         "initialize=… to the callback"
     )
-
-
-def _reset(module: nn.Module) -> None:
-    """Call `reset_parameters` of every part, inner parts first."""
-    for child in module.children():
-        _reset(child)
-    # nn.MultiheadAttention and nn.Transformer have it with an underscore.
-    reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
-    if callable(reset):
-        reset()
 
 
 def kept_names(module: nn.Module, changed: Mapping[str, nn.Parameter]) -> set[str]:
