@@ -23,7 +23,7 @@ from lt_lightning.experiment.trainer import make_trainer
 from lt_lightning.models.tasks import DataModule
 from lt_lightning.runs.description import FORMAT, Corpus, Description, Vocabulary, now
 from lt_lightning.runs.metrics import Baseline
-from lt_lightning.runs.notes import branch_line, partial_note, pruning_line, transfer_line
+from lt_lightning.runs.notes import branch_line, partial_note, pruning_line, rewind_line, transfer_line
 from lt_lightning.runs.recorded import Origin, RecordedConfig
 from lt_lightning.runs.tasks import CLASSIFICATION, OWN, TASKS
 from lt_lightning.runtime.machine import describe_cpu
@@ -92,7 +92,7 @@ def summarize(config: Config, data: DataModule, description: Description) -> str
     """Return lines on the data, the network and the rounds to come."""
     pruning = config.pruning
     recorded = description.config.pruning
-    rewind = "" if recorded.is_single and pruning.rewind == "init" else f", rewind {pruning.rewind}"
+    rewind = "" if recorded.is_single and pruning.rewind == "init" else f", rewind {rewind_line(recorded)}"
     rounds = branch_line(description) or f"{pruning_line(recorded)}{rewind}"
     baseline, note = description.shown_baseline, partial_note(description)
     lines = [

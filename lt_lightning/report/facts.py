@@ -13,6 +13,7 @@ from lt_lightning.runs.notes import (
     measured_rows,
     partial_note,
     pruning_line,
+    rewind_line,
     ticket_title,
     transfer_line,
 )
@@ -101,11 +102,11 @@ def summary(description: Description) -> str:
     if pruning.is_single:
         rounds = f"It trains {pruning_line(pruning)} {chosen}."
     elif isinstance(pruning.amount, (list, tuple)) or pruning.amount_of == "all" or pruning.amounts:
-        rounds = f"It trains {pruning_line(pruning)} {chosen}; survivors rewind ({say(pruning.rewind)})."
+        rounds = f"It trains {pruning_line(pruning)} {chosen}; survivors rewind ({rewind_line(pruning)})."
     else:
         rounds = (
             f"Every round prunes {share(pruning.amount)} of the weights still alive {chosen}, rewinds the others "
-            f"({say(pruning.rewind)}) and trains again."
+            f"({rewind_line(pruning)}) and trains again."
         )
     if branch := branch_line(description):
         rounds = f"A {branch}. It prunes nothing, and compares its tickets with the full network of its trunk."
@@ -146,7 +147,7 @@ def _schedule(pruning: RecordedPruning) -> list[Fact]:
 
 def _controls(pruning: RecordedPruning) -> dict[str, Any]:
     """Return the settings of shape and control that are not the usual ones."""
-    usual = {"pattern": "unstructured", "mask": "pruned", "keep": ()}
+    usual = {"pattern": "unstructured", "mask": "pruned", "keep": (), "renew": ()}
     return {key: value for key, then in usual.items() if (value := getattr(pruning, key)) not in (None, then)}
 
 
