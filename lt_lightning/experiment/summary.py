@@ -68,6 +68,7 @@ def describe(
         parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
         versions={package: _version(package) for package in PACKAGES},
         device=device,
+        precision=str(trainer.precision),
         cpu=describe_cpu(),
         processes=trainer.world_size,
         seed=config.seed,

@@ -205,6 +205,7 @@ def groups(description: Description) -> dict[str, list[Fact]]:
         "Run": [
             _fact("Seed", seed(about)),
             _fact("Device", about.device),
+            *([_fact("Precision", about.precision)] if about.precision is not None else []),
             *([_fact("Processor", cpu)] if (cpu := (about.cpu or {}).get("model")) else []),
             _fact("Processes", about.processes, count),
             _fact("Started", moment(about.started)),

@@ -98,7 +98,10 @@ def resume_description(before: Description, current: Description) -> tuple[Descr
         named = "; ".join(f"{name} was {was}, is {is_}" for name, (was, is_) in changes.items())
         remarks.append(f"resume: {named}: numbers may differ from those of a run that was not interrupted")
     resumed = Resumption(now(), changes and {name: list(pair) for name, pair in changes.items()})
-    kept = {key: getattr(before, key) or getattr(current, key) for key in ("started", "versions", "device", "cpu")}
+    kept = {
+        key: getattr(before, key) or getattr(current, key)
+        for key in ("started", "versions", "device", "precision", "cpu")
+    }
     return replace(current, **kept, ticket=ticket or origin, resumed=(*(before.resumed or ()), resumed)), remarks
 
 
