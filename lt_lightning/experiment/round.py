@@ -169,7 +169,7 @@ def _ticket(config: Config, subject: Subject, mask: Mask, record: Record) -> Rou
         "class_names": subject.task.class_names(data),
         "corpus": data.corpus.name,
         "splitter": config.data.tokenizer.value if data.words else None,
-        "max_length": getattr(config.data, "max_length", None),
+        "max_length": getattr(data, "max_length", None),
         "seed": config.seed,
     }
     tokenizer = "" if data.tokenizer is None else data.tokenizer.to_str()

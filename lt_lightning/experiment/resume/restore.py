@@ -102,7 +102,9 @@ def resume_description(before: Description, current: Description) -> tuple[Descr
         key: getattr(before, key) or getattr(current, key)
         for key in ("started", "versions", "device", "precision", "cpu")
     }
-    return replace(current, **kept, ticket=ticket or origin, resumed=(*(before.resumed or ()), resumed)), remarks
+    encoder = before.encoder or current.encoder  # of a source that is gone, the weights have no digest now
+    resumptions = (*(before.resumed or ()), resumed)
+    return replace(current, **kept, ticket=ticket or origin, encoder=encoder, resumed=resumptions), remarks
 
 
 def require_origin(run: Path, before: Description) -> None:
