@@ -69,6 +69,36 @@ def test_experiments_are_what_the_documents_say(
     assert (config.pruning.rounds, config.pruning.amount, config.pruning.rewind) == (20, 0.2, "init")
 
 
+@pytest.mark.parametrize(("experiment", "data", "model", "rounds", "amount", "lr", "pieces"), [
+    ("lt_agnews_bert", "AG News", "bert", 9, 0.1, 2e-5, 128),
+    ("lt_imdb_bert", "IMDB", "bert", 9, 0.1, 2e-5, 256),
+    ("bert_quickstart", "PyDocs", "minilm", 4, 0.15, 1e-4, 64),
+])  # fmt: skip
+def test_experiments_with_encoders_are_what_the_documents_say(
+    configure, experiment, data, model, rounds, amount, lr, pieces
+):
+    config = configure(f"+experiment={experiment}")
+    assert (config.name, config.data.name, config.model.name) == (experiment, data, model)
+    assert (config.data.tokenizer.value, config.data.max_length, config.embedding) == ("model", pieces, None)
+    assert (config.optimizer.name, config.optimizer.lr, config.scheduler.name) == ("adamw", lr, "linear_warmup")
+    pruning = config.pruning
+    assert (pruning.rounds, pruning.amount, pruning.amount_of, pruning.scope) == (rounds, amount, "all", "global")
+    assert (pruning.rewind, pruning.include) == ("init", ["encoder.*.layer.*.weight"])
+    assert pruning.exclude == ["*[Nn]orm.weight"]
+
+
+@pytest.mark.parametrize("overrides", [[], ["+experiment=lt_agnews"], ["data=files", "data.path=."]])
+def test_an_encoder_in_place_of_words_takes_one_setting(configure, overrides):
+    config = configure(*overrides, "model=minilm")
+    assert (config.model.name, config.data.tokenizer.value, config.embedding) == ("minilm", "model", None)
+
+
+def test_a_tokenizer_that_is_not_set_is_what_the_model_reads(configure):
+    assert configure().data.tokenizer.value == "words"
+    assert configure("data=names", "model=birnn").data.tokenizer.value == "letters"
+    assert configure("data=names", "data.tokenizer=model", "model=minilm").data.tokenizer.value == "model"
+
+
 @pytest.mark.parametrize(("overrides", "model", "embedding", "std"), [
     (["data=files"], "cnn", "random", 0.1),
     (["data=files", "model=multi_cnn", "embedding.std=1.0"], "multi_cnn", "random", 1.0),
@@ -101,7 +131,7 @@ def test_any_experiment_runs_on_other_data_with_one_more_word(configure, experim
     given = ["pruning.ticket=FILE"] if experiment.startswith("transfer") else []
     config = configure(f"+experiment={experiment}", f"data={data}", *given)
     assert config.data.name == {"pydocs": "PyDocs", "agnews": "AG News", "imdb": "IMDB"}[data]
-    assert config.model.name in ("cnn", "birnn", "char_lm", "minilm")  # these fit any number of classes
+    assert config.model.name in ("cnn", "birnn", "char_lm", "minilm", "bert")  # these fit any number of classes
 
 
 @pytest.mark.parametrize("data", ["pairs", "reversal"])

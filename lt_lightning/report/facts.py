@@ -171,6 +171,24 @@ def command(description: Description) -> str:
     return say(shlex.join(["python", "-m", "lt_lightning.train", *description.command]))
 
 
+def _words_or_encoder(about: Description) -> list[Fact]:
+    """Return the facts about the vectors of words, or about the pre-trained encoder in their place."""
+    encoder, vocabulary, words = about.encoder, about.vocabulary, about.words
+    if encoder is None:
+        return [
+            _fact("Embedding", about.config.group("embedding")),
+            _fact(f"{words.words.capitalize()} found in it", _part(vocabulary.embedding_found, vocabulary.words)),
+        ]
+    marks = {name: digest[:12] for name, digest in (encoder.digests or {}).items()}
+    return [
+        _fact("Encoder", encoder.name),
+        *([_fact("Encoder is", encoder.note)] if encoder.note else []),
+        _fact("Encoder from", encoder.source),
+        _fact("SHA-256 begins with", marks),
+        _fact("Pieces of a text, at most", encoder.pieces, count),
+    ]
+
+
 def groups(description: Description, records: Sequence[Record] = ()) -> dict[str, list[Fact]]:
     """Return all facts about a run and, if they are given, its rounds, below headings."""
     about, config, words = description, description.config, description.words
@@ -183,15 +201,14 @@ def groups(description: Description, records: Sequence[Record] = ()) -> dict[str
             *([_fact("Measured on", note)] if (note := partial_note(about)) else []),
             _fact("Dropped", corpus.dropped, _sizes),
             _fact(words.many.capitalize(), corpus.class_names, _names),
-            _fact("Vocabulary", f"{count(vocabulary.words)} {words.words}"),
+            _fact("Vocabulary", f"{count(vocabulary.words)} {'pieces' if about.encoder is not None else words.words}"),
             _fact("Fingerprint", corpus.fingerprint),
             *_baseline(about),
         ],
         "Network": [
             _fact("Model", about.model),
             _fact("Parameters", about.parameters, count),
-            _fact("Embedding", config.group("embedding")),
-            _fact(f"{words.words.capitalize()} found in it", _part(vocabulary.embedding_found, vocabulary.words)),
+            *_words_or_encoder(about),
             _fact("Optimizer", config.group("optimizer")),
             *([_fact("Schedule", config.group("scheduler"))] if config.scheduler.name not in (None, "none") else []),
             _fact("Batch size", config.data.batch_size, count),

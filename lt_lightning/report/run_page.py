@@ -6,6 +6,7 @@ from typing import Any
 from lt_lightning.report import facts
 from lt_lightning.report.examples import example_sections
 from lt_lightning.report.pages import Picture, Section, Shown, render
+from lt_lightning.runs.blocks import block_note, shown_parameters
 from lt_lightning.runs.confusion import class_accuracies, classes_of, count_confusion, too_many
 from lt_lightning.runs.formatting import compression, percent
 from lt_lightning.runs.notes import ticket_title
@@ -147,5 +148,6 @@ def _parameters(layers: Sequence[LayerRecord]) -> Section:
     foot = row(whole, "")
     columns = [Shown(name, name, is_text=name in ("parameter", "shape")) for name in foot]
     note = f"Compression rate {_times(whole.alive, whole.total)}, {percent(1 - whole.density)} pruned."
-    rows = [row(one, format_shape(one.shape)) for one in left] if whole.total else []
-    return Section(f"Parameters after round {last}", rows, columns, note, foot)
+    shown = shown_parameters(left) if whole.total else []
+    rows = [row(one, "" if one.parameter.endswith(".*") else format_shape(one.shape)) for one in shown]
+    return Section(f"Parameters after round {last}", rows, columns, f"{note} {block_note(left)}".rstrip(), foot)
