@@ -25,6 +25,7 @@ from lt_lightning.experiment.resume.compare import check_free, describe_before
 from lt_lightning.experiment.resume.restore import require_origin, resume_description
 from lt_lightning.experiment.round import run_round
 from lt_lightning.experiment.round_checkpoint import drop_checkpoints
+from lt_lightning.experiment.run_base import RunBase
 from lt_lightning.experiment.start_run import find_launch
 from lt_lightning.experiment.subject import build_subject, load_data
 from lt_lightning.experiment.summary import describe, summarize
@@ -111,6 +112,7 @@ def run_experiment(
             write_description(run, description)
             write_tables(run, played)
             _drop_tickets(run, config, played, description)
+    base = RunBase(run, subject.tokenizer, None if played else plan.rounds[0])
     console = Screen(highlight=False, quiet=not is_writer)
     metric = description.metric_for(_compared(played, description))
     title, epochs = summarize(config, data, description), config.trainer.max_epochs
@@ -119,7 +121,7 @@ def run_experiment(
         for round in upcoming:
             display.begin_round()
             pruning, alive = plan.begin(round), plan.before(played)
-            one = run_round(config, run, round, subject, pruning, display, environment, alive)
+            one = run_round(config, run, round, subject, pruning, display, environment, alive, base)
             played.append(replace(one, settings=made_by))
             if is_writer:
                 with writing_to(run):
