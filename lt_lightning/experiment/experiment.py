@@ -18,6 +18,7 @@ from lt_lightning.data.batches import check_rows
 from lt_lightning.data.corpus import Corpus
 from lt_lightning.data.own_corpus import OwnCorpus
 from lt_lightning.data.sources.pairs import PairCorpus
+from lt_lightning.experiment.disk_space import estimate, report_use
 from lt_lightning.experiment.examples import check_prompt
 from lt_lightning.experiment.plan import make_plan
 from lt_lightning.experiment.progress import RoundsDisplay, Screen
@@ -99,6 +100,11 @@ def run_experiment(
         check_free(run)
     plan.prepare(played)
     upcoming = plan.rounds[len(played) :]
+    if is_writer and upcoming:
+        use = estimate(
+            config, subject.network, plan.expect(played), subject.tokenizer, rewinds=plan.rewinds, is_begun=bool(played)
+        )
+        report_use(run, use)
     if is_writer:
         with writing_to(run):
             following = upcoming[0] if upcoming else plan.rounds[-1] + 1
