@@ -81,13 +81,61 @@ def check_tensors(data: bytes, found: Mapping[str, Any]) -> None:
         require(same, f"{name!a} was read with other values than the file has")
 
 
-def check_round_ticket(data: bytes, ticket: Any) -> None:
-    """Require that a `RoundTicket` equals its file, with zeros where its mask has them."""
-    masks = {f"mask/{name}": alive for name, alive in ticket.mask.items()}
-    check_tensors(data, {**ticket.weights, **masks})
+def check_round_ticket(data: bytes, ticket: Any, base: Mapping[str, np.ndarray]) -> None:
+    """Require that a `RoundTicket` equals its file to the bit, with zeros where its mask has them.
+
+    Args:
+        data: the bytes of the file.
+        ticket: the ticket that was read.
+        base: the tensors of the file that it refers to.
+    """
+    content, parts = read_content(data), decode(data)
+    if content["version"] == "2":
+        masks = {f"mask/{name}": alive for name, alive in ticket.mask.items()}
+        check_tensors(data, {**ticket.weights, **masks})
+    else:
+        require(ticket.weights.keys() == content["parameters"].keys(), "other parameters were read")
+        prunable = [name for name, one in content["parameters"].items() if one["prunable"]]
+        require([*ticket.mask] == prunable, "masks of other parameters were read")
+        for name, one in content["parameters"].items():
+            alive, weight = _join(name, one, parts, base)
+            found = ticket.weights[name].numpy()
+            same = found.shape == weight.shape and found.tobytes() == weight.tobytes()
+            require(same, f"{name!a} was read with other values than the file has")
+            masked = ticket.mask[name].numpy() if name in ticket.mask else np.ones_like(alive)
+            require(np.array_equal(masked, alive), f"{name!a} was read with another mask than the file has")
     for name, alive in ticket.mask.items():
         dead = ticket.weights[name].numpy()[~alive.numpy()]
         require(not dead.any(), f"{name!a} was read with pruned entries that are not zero")
+
+
+def _join(
+    name: str, about: Mapping[str, Any], parts: Mapping[str, np.ndarray], base: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mask of a parameter and its weights, entry by entry."""
+    shape, values, rows = about["shape"], parts.get(f"values/{name}"), parts.get(f"rows/{name}")
+    alive = np.ones(shape, bool)
+    for place, byte in enumerate(parts.get(f"mask/{name}", ())):
+        for bit in range(min(8, alive.size - 8 * place)):
+            alive.flat[8 * place + bit] = byte >> bit & 1
+    if values is not None and list(values.shape) == shape:
+        return alive, values
+    weight = base[name].copy() if about["base"] else np.zeros(shape, parts[f"values/{name}"].dtype)
+    stored = iter(() if values is None else values)
+    changed = set(range(shape[0] if shape else 1) if rows is None else rows.tolist()) if values is not None else set()
+    for place, lives in enumerate(alive.flat):
+        row = np.unravel_index(place, shape)[0] if shape else 0
+        if not lives:
+            weight.flat[place] = 0
+        elif row in changed:
+            weight.flat[place] = next(stored)
+    require(next(stored, None) is None, f"{name!a} was read, and has more values than entries")
+    return alive, weight
+
+
+def read_content(data: bytes) -> dict[str, Any]:
+    """Return the plain values of a sealed file."""
+    return json.loads(json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["lt_lightning"])
 
 
 def check_packed_ticket(data: bytes, packed: Any) -> None:

@@ -16,6 +16,7 @@ from lt_lightning.experiment.round_checkpoint import find_checkpoint
 from lt_lightning.report.run import draw_run
 from lt_lightning.report.run_page import render_page
 from lt_lightning.runs.csv_files import read_records
+from lt_lightning.runs.masks import read_masks
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.runs.records import ConfusionRecord, EpochRecord, ExampleRecord, LayerRecord, Record
 from lt_lightning.runs.round_ticket import RoundTicket, read_rewind_weights
@@ -79,7 +80,7 @@ class Subject:
 
 def subjects(folder: Path) -> list[Subject]:
     """Return the files to damage in a run with its specimens."""
-    found = [_ticket(min((folder / "tickets").iterdir()).relative_to(folder).as_posix())]
+    found = [_ticket(folder, min((folder / "tickets").iterdir()).relative_to(folder).as_posix())]
     found += [_description(folder)]
     found += [_table(folder, name) for name in TABLES if (folder / f"{name}.csv").exists()]
     found += [subject for subject in (_round(), _rewind(), _packed()) if (folder / subject.file).exists()]
@@ -93,12 +94,20 @@ def _sealed(**mutations: Mutation) -> dict[str, Mutation]:
     return {**every, **{f"{name}, sealed anew": sealed_anew(mutation) for name, mutation in every.items()}}
 
 
-def _ticket(file: str) -> Subject:
+def _ticket(folder: Path, file: str) -> Subject:
+    base = oracles.read_content((folder / file).read_bytes()).get("base")
+    beside = () if base is None else (base["file"],)
+    weights = {} if base is None else oracles.decode((folder / base["file"]).read_bytes())
+
     def read(folder: Path, drawn: bool) -> RoundTicket:
         read_seal(folder / file)
+        read_masks(folder / file)
         return RoundTicket.load(folder / file)
 
-    return Subject(file, read, oracles.check_round_ticket, oracles.has_right_seal, _sealed(), share=4)
+    def check(data: bytes, ticket: RoundTicket) -> None:
+        oracles.check_round_ticket(data, ticket, weights)
+
+    return Subject(file, read, check, oracles.has_right_seal, _sealed(), beside, share=4)
 
 
 def _packed() -> Subject:

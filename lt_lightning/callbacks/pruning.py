@@ -141,6 +141,11 @@ class PruningCallback(RestartingCallback):
         return self._lottery.mask
 
     @property
+    def keeps_weights(self) -> bool:
+        """Return whether later rounds rewind to weights of the first."""
+        return self._lottery.rewind.point not in ("random", "none")
+
+    @property
     def changes(self) -> Sequence[Change]:
         """Return the changes of the mask in that round, with the step, what was dropped and grown, and densities."""
         return tuple(self._lottery.changes)

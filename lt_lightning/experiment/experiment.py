@@ -18,6 +18,7 @@ from lt_lightning.data.batches import check_rows
 from lt_lightning.data.corpus import Corpus
 from lt_lightning.data.own_corpus import OwnCorpus
 from lt_lightning.data.sources.pairs import PairCorpus
+from lt_lightning.experiment.disk_space import estimate, report_use
 from lt_lightning.experiment.examples import check_prompt
 from lt_lightning.experiment.own_encoder import require_weights
 from lt_lightning.experiment.plan import make_plan
@@ -27,6 +28,7 @@ from lt_lightning.experiment.resume.compare import check_free, describe_before
 from lt_lightning.experiment.resume.restore import require_origin, resume_description
 from lt_lightning.experiment.round import run_round
 from lt_lightning.experiment.round_checkpoint import drop_checkpoints
+from lt_lightning.experiment.run_base import RunBase
 from lt_lightning.experiment.start_run import find_launch
 from lt_lightning.experiment.subject import build_subject, load_data
 from lt_lightning.experiment.summary import describe, summarize
@@ -104,6 +106,11 @@ def run_experiment(
         check_free(run)
     plan.prepare(played)
     upcoming = plan.rounds[len(played) :]
+    if is_writer and upcoming:
+        use = estimate(
+            config, subject.network, plan.expect(played), subject.tokenizer, rewinds=plan.rewinds, is_begun=bool(played)
+        )
+        report_use(run, use)
     if is_writer:
         with writing_to(run):
             following = upcoming[0] if upcoming else plan.rounds[-1] + 1
@@ -119,6 +126,7 @@ def run_experiment(
             write_description(run, description)
             write_tables(run, played)
             _drop_tickets(run, config, played, description)
+    base = RunBase(run, subject.tokenizer, None if played else plan.rounds[0])
     console = Screen(highlight=False, quiet=not is_writer)
     metric = description.metric_for(_compared(played, description))
     title, epochs = summarize(config, data, description), config.trainer.max_epochs
@@ -127,7 +135,7 @@ def run_experiment(
         for round in upcoming:
             display.begin_round()
             pruning, alive = plan.begin(round), plan.before(played)
-            one = run_round(precise, run, round, subject, pruning, display, environment, alive)
+            one = run_round(precise, run, round, subject, pruning, display, environment, alive, base)
             played.append(replace(one, settings=made_by))
             if is_writer:
                 with writing_to(run):

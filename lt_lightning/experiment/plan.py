@@ -6,7 +6,7 @@ trunk, and keep that ticket's number.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +20,7 @@ from lt_lightning.config.validation import lottery_settings
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.branch.starts import Starts, drop_start, read_start, write_start
 from lt_lightning.experiment.branch.trunk import Trunk, read_trunk
+from lt_lightning.experiment.disk_space import Counts, expected_counts
 from lt_lightning.experiment.exhaustion import check_rounds
 from lt_lightning.experiment.resume.restore import take_up
 from lt_lightning.experiment.subject import Subject
@@ -27,13 +28,16 @@ from lt_lightning.experiment.trainer import make_trainer
 from lt_lightning.lottery import Lottery, LotteryError, Mask, Settings, Start, prunable_parameters
 from lt_lightning.runs.branch import Branch, read_branch, write_branch
 from lt_lightning.runs.description import Description
-from lt_lightning.runs.rounds import PlayedRound
+from lt_lightning.runs.masks import read_masks
+from lt_lightning.runs.rounds import PlayedRound, ticket_path
 
 
 class RunPlan(Protocol):
     """The rounds of a run in order, and what each begins from."""
 
     rounds: Sequence[int]
+    rewinds: bool
+    """Whether rounds rewind to weights that the first of them keeps."""
 
     def describe(self, description: Description) -> Description:
         """Return the description of the run with what the plan adds."""
@@ -53,6 +57,10 @@ class RunPlan(Protocol):
 
     def before(self, played: Sequence[PlayedRound]) -> int | None:
         """Return how many entries the next round may leave at most, none of them pruned; None for any number."""
+        ...
+
+    def expect(self, played: Sequence[PlayedRound]) -> Mapping[int, Counts]:
+        """Return how many entries of each parameter the rounds after these are expected to leave alive."""
         ...
 
     def finish(self, number: int) -> None:
@@ -75,6 +83,7 @@ class LotteryPlan:
         self._run, self._network, self._start = run, subject.network, start
         self._settings = lottery_settings(config)
         self._pruning = PruningCallback(submodule=subject.submodule, start=start, **vars(self._settings))
+        self.rewinds = self._pruning.keeps_weights
 
     def describe(self, description: Description) -> Description:
         """Return the description as it is."""
@@ -99,6 +108,11 @@ class LotteryPlan:
     def before(self, played: Sequence[PlayedRound]) -> int | None:
         """Return the number of entries alive in the last of these rounds."""
         return played[-1].record.alive if played else None
+
+    def expect(self, played: Sequence[PlayedRound]) -> Mapping[int, Counts]:
+        """Return the counts that follow from the settings."""
+        mask = _mask(self._network, self._settings, self._pruning, self._start)
+        return expected_counts(mask, self._settings, len(played), self.rounds[-1])
 
     def finish(self, number: int) -> None:
         """Do nothing."""
@@ -134,6 +148,7 @@ class BranchPlan:
         trunk: Trunk | None,
     ) -> None:
         self.rounds: Sequence[int] = branch.rounds
+        self.rewinds = False
         self._branch, self._trunk = branch, trunk
         self._config, self._run, self._subject, self._environment = config, run, subject, environment
         self._settings = lottery_settings(config)
@@ -164,6 +179,18 @@ class BranchPlan:
     def before(self, played: Sequence[PlayedRound]) -> int | None:
         """Return None: a ticket is as sparse as it is."""
         return None
+
+    def expect(self, played: Sequence[PlayedRound]) -> Mapping[int, Counts]:
+        """Return the counts of the trunk's tickets, or of the starts on disk; none for a round that has neither."""
+        found: dict[int, Counts] = {}
+        for number in self.rounds[len(played) :]:
+            if self._trunk is not None:
+                masks = read_masks(ticket_path(self._trunk.folder, number)).masks
+                found[number] = {name: alive.count(1) for name, alive in masks.items()}
+            else:
+                start = read_start(self._run, number)
+                found[number] = {} if start is None else start.mask.counts
+        return found
 
     def finish(self, number: int) -> None:
         """Remove the start of the round."""

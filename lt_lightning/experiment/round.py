@@ -24,13 +24,15 @@ from lt_lightning.experiment.exhaustion import ExhaustionCallback
 from lt_lightning.experiment.measuring import History, measure, watch
 from lt_lightning.experiment.progress import FitDisplay, ProgressCallback
 from lt_lightning.experiment.resume.compare import how_to_go_on
-from lt_lightning.experiment.round_checkpoint import RoundCheckpoint, find_checkpoint
+from lt_lightning.experiment.round_checkpoint import RoundCheckpoint, Shortening, find_resumable
+from lt_lightning.experiment.run_base import RunBase
 from lt_lightning.experiment.subject import Subject
 from lt_lightning.experiment.summary import measured_rows
 from lt_lightning.experiment.trainer import make_trainer
 from lt_lightning.lottery import Mask
+from lt_lightning.runs.bases import REWIND
 from lt_lightning.runs.records import ConfusionRecord, LayerRecord, MaskRecord, Record
-from lt_lightning.runs.round_ticket import RoundTicket, write_memory, write_rewind_weights
+from lt_lightning.runs.round_ticket import RoundTicket, write_memory
 from lt_lightning.runs.rounds import PlayedRound, ticket_path
 from lt_lightning.storage.atomic import writing_to
 from lt_lightning.storage.lock import STATE
@@ -47,6 +49,7 @@ def run_round(
     display: FitDisplay,
     environment: ClusterEnvironment,
     before: int | None,
+    base: RunBase | None = None,
 ) -> PlayedRound:
     """Prune, rewind, train and test once, from the last epoch on disk, and write the round's ticket.
 
@@ -59,6 +62,7 @@ def run_round(
         display: the screen.
         environment: describes the run's processes.
         before: the number of entries alive in the round before; None for round 0.
+        base: the file that the run's tickets and checkpoints refer to; None if each stands alone.
 
     Raises:
         SettingError: the round trains nothing, or a loss or a weight is not finite.
@@ -83,13 +87,14 @@ def run_round(
     (run / STATE).mkdir(exist_ok=True)
     watching = watch(trainer, callbacks, subject.submodule)
     history = History(round, subject.judged and monitor)
-    # From round 1 on the weights to rewind to are on disk already; `take_up` reads them.
-    saver = RoundCheckpoint(run / STATE, round, without=pruning.state_key if round else None)
+    prefix = f"{subject.submodule}." if subject.submodule else ""
+    shortening = None if base is None else Shortening(base, pruning, subject.network, prefix)
+    saver = RoundCheckpoint(run / STATE, round, shortening)
     examples = partial(show_examples, subject, config.model, config.seed, round)
     spelling = [SpellingCallback(display, history, examples)] if subject.task.shows_epochs else []
     # A Trainer refuses these when it is made, as its own checkpoints are off; they run after the module's own hooks.
     trainer.callbacks += [history, *spelling, saver]  # pyright: ignore[reportAttributeAccessIssue]
-    kept, epochs, damages = find_checkpoint(run / STATE, round)
+    kept, epochs, damages = find_resumable(run / STATE, round)
     if trainer.is_global_zero:
         for damage in damages:
             log.warning("%s; the round starts anew", damage)
@@ -138,10 +143,11 @@ def run_round(
     ticket, rewind, memory = "", None, None
     if trainer.is_global_zero:
         with writing_to(run):
-            ticket = _ticket(config, subject, mask, record).save(ticket_path(run, round))
+            weights = None if base is None else base.find(round, pruning, subject.network)
+            if round == 0 and weights is not None and weights.file == REWIND:
+                rewind = weights.seal
+            ticket = _ticket(config, subject, mask, record).save(ticket_path(run, round), weights)
             state = pruning.state_dict()
-            if round == 0 and (weights := state["rewind_weights"]) is not None:
-                rewind = write_rewind_weights(run, weights)
             if "memory" in state:
                 memory = write_memory(run, round, state["memory"])
     return PlayedRound(
@@ -172,5 +178,4 @@ def _ticket(config: Config, subject: Subject, mask: Mask, record: Record) -> Rou
         "max_length": getattr(data, "max_length", None),
         "seed": config.seed,
     }
-    tokenizer = "" if data.tokenizer is None else data.tokenizer.to_str()
-    return RoundTicket(subject.network.state_dict(), mask, about, tokenizer)
+    return RoundTicket(subject.network.state_dict(), mask, about, subject.tokenizer)

@@ -8,17 +8,23 @@ import pickle
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins import TorchCheckpointIO
+from lightning_fabric.plugins import CheckpointIO, TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.utilities.types import LRSchedulerConfig
+from torch import nn
 
+from lt_lightning.callbacks import PruningCallback
 from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.errors import SettingError
+from lt_lightning.experiment.checkpoint_parts import find_reference, rebuild, shorten
+from lt_lightning.experiment.run_base import RunBase
+from lt_lightning.runs.bases import read_referred
 from lt_lightning.storage.atomic import open_regular, open_whole, writing_to
 
 _NAME = re.compile(r"round_(\d+)_epoch_(\d+)_([0-9a-f]{64})\.ckpt")
@@ -34,10 +40,10 @@ class RoundCheckpoint(Checkpoint):
     Args:
         folder: an existing folder.
         round: the round.
-        without: the `state_key` of a `PruningCallback` whose rewind weights are stored elsewhere and left out here.
+        shortening: what to leave out; None saves all.
     """
 
-    def __init__(self, folder: Path, round: int, without: str | None = None) -> None:
+    def __init__(self, folder: Path, round: int, shortening: Shortening | None = None) -> None:
         self._folder = folder
         self._round = round
         self._before = 0.0
@@ -45,7 +51,8 @@ class RoundCheckpoint(Checkpoint):
         self._should_stop = False
         self._awaited: dict[str, float] = {}
         self._max_steps = -1
-        self._files = _WholeFiles(without)
+        self._files = _WholeFiles(round, shortening)
+        self._usual: CheckpointIO | None = None
 
     @property
     def seconds(self) -> float:
@@ -61,6 +68,12 @@ class RoundCheckpoint(Checkpoint):
         self._before, self._should_stop = state_dict["seconds"], state_dict["should_stop"]
         self._awaited = state_dict.get("awaited", {})  # checkpoints of 0.4 have none
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Let a fit read its checkpoint, which Lightning does after this hook."""
+        if stage == "fit":
+            self._usual = trainer.strategy.checkpoint_io
+            trainer.strategy.checkpoint_io = self._files
+
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore `should_stop` (see `min_epochs`), and hide the limit of steps."""
         trainer.should_stop = trainer.should_stop or self._should_stop
@@ -71,6 +84,8 @@ class RoundCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore the limit of steps, and step the schedulers that had not stepped when the epoch was saved."""
+        if self._usual is not None:
+            trainer.strategy.checkpoint_io = self._usual  # for checkpoints that other callbacks save
         trainer.fit_loop.epoch_loop.max_steps = self._max_steps
         for config in _awaiting(trainer):
             if config.monitor in self._awaited and trainer.current_epoch % config.frequency == 0:
@@ -101,20 +116,38 @@ _HYPERPARAMETERS = frozenset(
 )
 
 
-class _WholeFiles(TorchCheckpointIO):
-    """Write a checkpoint atomically under a name with its checksum, replacing older ones."""
+@dataclass(frozen=True)
+class Shortening:
+    """What a round's checkpoints leave out.
 
-    def __init__(self, without: str | None) -> None:
-        self._without = without
+    Attributes:
+        base: the file that they refer to.
+        pruning: the lottery, whose rewind weights are in that file once the file is there.
+        network: the network.
+        prefix: what stands before the names of its parameters in a checkpoint.
+    """
+
+    base: RunBase
+    pruning: PruningCallback
+    network: nn.Module
+    prefix: str
+
+
+class _WholeFiles(TorchCheckpointIO):
+    """Write a checkpoint atomically under a name with its checksum, replacing older ones, and read it."""
+
+    def __init__(self, round: int, shortening: Shortening | None) -> None:
+        self._round, self._shortening = round, shortening
         self._is_plain = False
 
     def save_checkpoint(self, checkpoint: Mapping[str, Any], path: Any, storage_options: Any | None = None) -> None:
         path = Path(path)
         older = kept_checkpoints(path.parent)
         names: list[str] = []
+        shortened = self._shortened(checkpoint)
         with open_whole(path, lambda: names[0]) as file:
             stream = _Hashed(file)
-            torch.save(self._shortened(checkpoint), stream)  # pyright: ignore[reportArgumentType]  (it writes, no more)
+            torch.save(shortened, stream)  # pyright: ignore[reportArgumentType]  (it writes, no more)
             names.append(f"{path.name}_{stream.close()}.ckpt")
             if not self._is_plain:
                 _require_plain(Path(file.name), checkpoint)
@@ -123,15 +156,20 @@ class _WholeFiles(TorchCheckpointIO):
             if one.name not in names:
                 one.unlink()
 
+    def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        reference = find_reference(Path(path))
+        base = None if reference is None else read_referred(reference, Path(path))
+        return rebuild(super().load_checkpoint(path, *args, **kwargs), base)
+
     def _shortened(self, checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
         # Modules are built from the run's settings; their `save_hyperparameters` may hold functions.
         checkpoint = {key: value for key, value in checkpoint.items() if key not in _HYPERPARAMETERS}
-        if self._without is None:
-            return checkpoint
-        states = dict(checkpoint["callbacks"])
-        state = states[self._without]
-        states[self._without] = {key: value for key, value in state.items() if key != "rewind_weights"}
-        return {**checkpoint, "callbacks": states}
+        one = self._shortening
+        if one is None:
+            return shorten(checkpoint, None, None, "")
+        return shorten(
+            checkpoint, one.pruning.state_key, one.base.find(self._round, one.pruning, one.network), one.prefix
+        )
 
 
 class _Hashed:
@@ -217,6 +255,17 @@ def find_checkpoint(folder: Path, round: int) -> tuple[Path | None, int, list[st
         except OSError as error:
             damages.append(f"{path}: cannot be read ({error.strerror})")
     return None, 0, damages
+
+
+def find_resumable(folder: Path, round: int) -> tuple[Path | None, int, list[str]]:
+    """Return what `find_checkpoint` does, and no checkpoint if the file that it refers to is damaged or missing."""
+    path, epochs, damages = find_checkpoint(folder, round)
+    try:
+        if path is not None and (reference := find_reference(path)) is not None:
+            read_referred(reference, path)
+    except SettingError as error:
+        return None, 0, [*damages, str(error).rpartition(";")[0]]
+    return path, epochs, damages
 
 
 def _checksum(path: Path) -> str:

@@ -41,6 +41,11 @@ class Subject:
         return None if self.judged is not None else getattr(self.module, "confusion", None)
 
     @property
+    def tokenizer(self) -> str:
+        """Return the tokenizer of the data, as JSON; empty if there is none."""
+        return "" if self.data.tokenizer is None else self.data.tokenizer.to_str()
+
+    @property
     def has_test(self) -> bool:
         """Return whether there is a test part to measure."""
         return self.judged is None or (

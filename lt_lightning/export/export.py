@@ -133,7 +133,7 @@ def _load(run: Run, record: Record) -> RoundTicket:
         raise SettingError(f"{path}: the ticket of another round; restore it from a copy")
     before = ticket_path(run.folder, record.round - 1)
     if run.description.plan.is_nested and before.exists():  # old tickets may have been removed
-        check_inside(path, read_masks(path)[1], read_masks(before)[1])
+        check_inside(path, read_masks(path).masks, read_masks(before).masks)
     return ticket
 
 

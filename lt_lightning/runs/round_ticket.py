@@ -1,8 +1,9 @@
 """Read and write the weights of a run in sealed files: round tickets, and the weights that rounds rewind to.
 
-A round ticket holds each parameter and buffer of the network under its own name, with zeros for pruned entries, and
-each mask as booleans under `mask/NAME`. Its content is `about` (round, results, model settings, class names) and
-`tokenizer` (JSON of the `tokenizers` library, as text). It holds no pickle.
+A round ticket holds the masks and weights of the network as far as the file that it refers to (`runs.bases`) does not;
+`ticket_parts` describes its tensors. Its content is `about` (round, results, model settings, class names), `tokenizer`
+(JSON of the `tokenizers` library, as text; null if it is the one in that file), `base` (the reference) and
+`parameters`. It holds no pickle.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from torch import Tensor
 from lt_lightning.data.tokenizer import SPECIAL_WORDS
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
-from lt_lightning.runs.masks import FORMAT, MASK, VERSION
-from lt_lightning.runs.rounds import memory_path, rewind_path
-from lt_lightning.storage.sealed import quoted, read_sealed, write_sealed
+from lt_lightning.runs.bases import REWIND, Base, find_base_file, read_base, read_referred, write_base
+from lt_lightning.runs.masks import DENSE_VERSION, FORMAT, MASK, VERSION, unseal_ticket
+from lt_lightning.runs.rounds import memory_path
+from lt_lightning.runs.ticket_parts import lay_out, rebuild
+from lt_lightning.storage.sealed import quoted, read_sealed, read_tensors, write_sealed
 
-_REWIND_FORMAT, _REWIND_VERSION = "lt-lightning rewind weights", "1"
 _MEMORY_FORMAT, _MEMORY_VERSION = "lt-lightning criterion memory", "1"
 _DEEPEST = 16
 """The deepest nesting of lists and objects; tickets have four."""
@@ -64,36 +66,63 @@ class RoundTicket:
             raise ValueError("its tokenizer is no list of words with the ids 0, 1, 2, …")
         return words
 
-    def save(self, path: Path) -> str:
-        """Write the ticket, whole or not at all, and return its seal."""
-        tensors = {**self.weights, **{MASK + name: tensor for name, tensor in self.mask.items()}}
-        content = {"format": FORMAT, "version": VERSION, "about": dict(self.about), "tokenizer": self.tokenizer}
+    def save(self, path: Path, base: Base | None = None) -> str:
+        """Write the ticket, whole or not at all, and return its seal.
+
+        Args:
+            path: the file, in a folder of the run directory.
+            base: weights of the run, and its tokenizer, that the file refers to instead of repeating them; None for a
+                file that stands alone.
+        """
+        tensors, parameters = lay_out(self.weights, self.mask, {} if base is None else base.weights)
+        is_shared = base is not None and base.tokenizer == self.tokenizer
+        content = {
+            "format": FORMAT, "version": VERSION, "about": dict(self.about),
+            "tokenizer": None if is_shared else self.tokenizer,
+            "base": None if base is None else base.to_json(),
+            "parameters": parameters,
+        }  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
         return write_sealed(path, tensors, content)
 
     @classmethod
     def load(cls, path: Path) -> RoundTicket:
-        """Read a ticket.
+        """Read a ticket, with the file that it refers to in the run directory.
 
         Raises:
-            SettingError: if the file is not a ticket, or damaged.
+            SettingError: if the file is not a ticket, or damaged, or the file that it refers to is, or is missing.
         """
-        tensors, content = read_sealed(path, FORMAT, VERSION)
-        about, tokenizer = content.get("about"), content.get("tokenizer")
+        file = unseal_ticket(path)
+        about, tokenizer, tensors = file.content.get("about"), file.content.get("tokenizer"), read_tensors(path, file)
+        reference = find_base_file(path, file.content)
+        base = None if reference is None else read_referred(reference, path)
+        if tokenizer is None and base is not None:
+            tokenizer = base.tokenizer
         if not isinstance(about, dict) or not isinstance(tokenizer, str):
             raise SettingError(f"{path}: a ticket without its settings or its words; write it again")
-        masks = {name.removeprefix(MASK): tensor for name, tensor in tensors.items() if name.startswith(MASK)}
-        weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(MASK)}
-        for name, tensor in masks.items():
-            if tensor.dtype != torch.bool or name not in weights or weights[name].shape != tensor.shape:
-                raise SettingError(f"{path}: a ticket with a mask of {name!a} that fits no weight; write it again")
-            pruned = weights[name][~tensor]
-            # NaN counts. Some types can be counted only after a cast.
-            if (pruned if pruned.is_complex() else pruned.double()).count_nonzero():
-                raise SettingError(
-                    f"{path}: a ticket with pruned entries of {name!a} that are not zero; restore it from a copy"
-                )
+        if file.content["version"] == DENSE_VERSION:
+            masks = {name.removeprefix(MASK): tensor for name, tensor in tensors.items() if name.startswith(MASK)}
+            weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(MASK)}
+        else:
+            try:
+                weights, masks = rebuild(tensors, file.content.get("parameters"), {} if base is None else base.weights)
+            except ValueError as error:
+                raise SettingError(f"{path}: a ticket that is damaged: {error}; restore it from a copy") from None
+        _check_masks(path, weights, masks)
         return cls(weights, Mask(masks), about, tokenizer)
+
+
+def _check_masks(path: Path, weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
+    """Raise a SettingError unless each mask fits a weight that is zero wherever it is pruned."""
+    for name, tensor in masks.items():
+        if tensor.dtype != torch.bool or name not in weights or weights[name].shape != tensor.shape:
+            raise SettingError(f"{path}: a ticket with a mask of {name!a} that fits no weight; write it again")
+        pruned = weights[name][~tensor]
+        # NaN counts. Some types can be counted only after a cast.
+        if (pruned if pruned.is_complex() else pruned.double()).count_nonzero():
+            raise SettingError(
+                f"{path}: a ticket with pruned entries of {name!a} that are not zero; restore it from a copy"
+            )
 
 
 def check_nesting(content: Any) -> None:
@@ -133,13 +162,18 @@ def check_parameters(path: Path, found: Mapping[str, Tensor], expected: Mapping[
             raise SettingError(f"{path}: the weights of another network: of {name!a} it has {shapes}; restore it")
 
 
-def write_rewind_weights(run: Path, weights: Mapping[str, Tensor]) -> str:
+def write_rewind_weights(run: Path, weights: Mapping[str, Tensor], tokenizer: str | None = None) -> str:
     """Write the weights that rounds rewind to, by parameter name, and return the seal of their file.
+
+    Args:
+        run: the run directory.
+        weights: the weights.
+        tokenizer: the tokenizer of the run's tickets, which need not repeat it.
 
     Raises:
         OSError: if the file cannot be written.
     """
-    return write_sealed(rewind_path(run), weights, {"format": _REWIND_FORMAT, "version": _REWIND_VERSION})
+    return write_base(run, REWIND, weights, tokenizer)
 
 
 def read_rewind_weights(run: Path) -> dict[str, Tensor]:
@@ -148,7 +182,7 @@ def read_rewind_weights(run: Path) -> dict[str, Tensor]:
     Raises:
         SettingError: if there are none, or their file is damaged.
     """
-    return read_sealed(rewind_path(run), _REWIND_FORMAT, _REWIND_VERSION)[0]
+    return dict(read_base(run, REWIND).weights)
 
 
 def write_memory(run: Path, round: int, memory: Mapping[str, Mapping[str, Tensor]]) -> str:

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lt_lightning.errors import SettingError
+from lt_lightning.runs.bases import REWIND, BaseFile
 from lt_lightning.runs.branch import read_plan
 from lt_lightning.runs.csv_files import render_records, write_records
 from lt_lightning.runs.masks import Masks
@@ -90,7 +91,7 @@ def ticket_path(run: Path, number: int) -> Path:
 
 def rewind_path(run: Path) -> Path:
     """Return the path of the weights that rounds rewind to."""
-    return run / STATE / "rewind.safetensors"
+    return run / REWIND
 
 
 def memory_path(run: Path, number: int) -> Path:
@@ -129,17 +130,20 @@ def find_standing(run: Path) -> Standing:
     damages: list[str] = []
     masks: Masks | None = None
     plan = read_plan(run)
+    sound: set[BaseFile] = set()
     try:
         for played in _recorded(run):
-            ticket = ticket_path(run, played.record.round)
+            ticket, files = ticket_path(run, played.record.round), []
             if ticket.exists():
-                masks = check_ticket(ticket, played.ticket, masks if plan.is_nested else None)
-            for path, seal in (
-                (rewind_path(run), played.rewind),
-                (memory_path(run, played.record.round), played.memory),
-            ):
-                if seal is not None:
-                    check_seal(path, seal)
+                found = check_ticket(ticket, played.ticket, masks if plan.is_nested else None)
+                masks, files = found.masks, [] if found.base is None else [found.base]
+            if played.rewind is not None:
+                files.append(BaseFile(rewind_path(run), played.rewind))
+            for file in sorted({*files} - sound):
+                check_seal(*file)
+                sound.add(file)
+            if played.memory is not None:
+                check_seal(memory_path(run, played.record.round), played.memory)
             rounds.append(played)
     except SettingError as error:
         damages.append(str(error))

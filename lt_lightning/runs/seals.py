@@ -7,23 +7,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
-from lt_lightning.runs.masks import Masks, check_inside, read_masks
+from lt_lightning.runs.masks import Masks, TicketMasks, check_inside, read_masks
 from lt_lightning.storage.sealed import read_seal
 
 
-def check_ticket(path: Path, seal: str, before: Masks | None) -> Masks:
-    """Return a ticket's masks.
+def check_ticket(path: Path, seal: str, before: Masks | None) -> TicketMasks:
+    """Return a ticket's masks, and the file that it refers to, which is not checked.
 
     Raises:
         SettingError: if it is not the file that the run wrote, or does not prune further than the one before. The
             message names no remedy, as resuming the run is the remedy.
     """
     with _without_remedy():
-        found, masks = read_masks(path)
+        found = read_masks(path)
         if before is not None:
-            check_inside(path, masks, before)
-    _compare(path, found, seal)
-    return masks
+            check_inside(path, found.masks, before)
+    _compare(path, found.seal, seal)
+    return found
 
 
 def check_seal(path: Path, seal: str) -> None:

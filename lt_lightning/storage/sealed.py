@@ -196,11 +196,20 @@ def read_sealed(path: Path, format: str, version: str) -> tuple[dict[str, Tensor
     Raises:
         SettingError: the file does not exist, is not a sealed file of this format and version, or is damaged.
     """
+    file = unseal(path, format, version)
+    return read_tensors(path, file), file.content
+
+
+def read_tensors(path: Path, file: Sealed) -> dict[str, Tensor]:
+    """Return the tensors of a sealed file that `unseal` has read, on the CPU and in order.
+
+    Raises:
+        SettingError: they cannot be decoded; `path` names the file.
+    """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    file = unseal(path, format, version)
     try:
         tensors = load(file.data)
     # Sealed, but not by `write_sealed`: invalid types, sizes or offsets.
@@ -209,7 +218,7 @@ def read_sealed(path: Path, format: str, version: str) -> tuple[dict[str, Tensor
     for name, tensor in tensors.items():
         if tensor.dtype == torch.bool and (tensor.view(torch.uint8) > 1).any():
             raise damaged(path, f"{quoted(name)} has values that are neither true nor false")
-    return {name: tensors[name] for name in file.header}, file.content  # safetensors returns them in a random order
+    return {name: tensors[name] for name in file.header}  # safetensors returns them in a random order
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

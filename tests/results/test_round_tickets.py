@@ -3,23 +3,27 @@
 import json
 import os
 import pickle
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
-from lt_lightning.runs.masks import FORMAT, VERSION
-from lt_lightning.runs.round_ticket import RoundTicket, check_nesting, check_parameters
+from lt_lightning.runs.bases import REWIND, read_base
+from lt_lightning.runs.masks import DENSE_VERSION, FORMAT, VERSION, read_masks
+from lt_lightning.runs.round_ticket import RoundTicket, check_nesting, check_parameters, write_rewind_weights
+from lt_lightning.runs.rounds import ticket_path
 from lt_lightning.storage.sealed import write_sealed
 
 WEIGHTS = {"fc.weight": torch.tensor([[0.5, 0.0], [0.0, -1.0]]), "fc.bias": torch.tensor(0.25)}
 MASK = Mask({"fc.weight": WEIGHTS["fc.weight"] != 0})
 TICKET = RoundTicket(WEIGHTS, MASK, {"round": 3, "test_loss": float("inf"), "class_names": ["a", "b"]}, '{"model": {}}')
-CONTENT = {"format": FORMAT, "version": VERSION, "about": {}, "tokenizer": "{}"}
+CONTENT = {"format": FORMAT, "version": DENSE_VERSION, "about": {}, "tokenizer": "{}"}
 
 
 def test_a_ticket_comes_back_as_it_was_saved(tmp_path: Path) -> None:
@@ -28,6 +32,122 @@ def test_a_ticket_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     assert (loaded.mask, loaded.about, loaded.tokenizer) == (TICKET.mask, TICKET.about, TICKET.tokenizer)
     assert loaded.weights.keys() == WEIGHTS.keys()
     assert all(torch.equal(loaded.weights[name], weight) for name, weight in WEIGHTS.items())
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run with weights to rewind to, and a ticket that refers to them: one weight of each kind."""
+    torch.manual_seed(0)
+    first = {
+        "words": torch.randn(50, 4),
+        "fc.weight": torch.randn(3, 40),
+        "frozen": torch.randn(30),
+        "bn": torch.ones(3),
+    }
+    weights = {name: weight.clone() for name, weight in first.items()}
+    weights["words"][[2, 7]] += 1  # the words that batches had
+    weights["fc.weight"] -= 1
+    weights["bn"] = torch.tensor([torch.nan, -0.0, 1.0])
+    mask = Mask({"words": torch.rand(50, 4) < 0.4, "fc.weight": torch.rand(3, 40) < 0.1})
+    for name, alive in mask.items():
+        weights[name][~alive] = 0
+    (tmp_path / "state").mkdir()
+    write_rewind_weights(tmp_path, first, "{}" * 1000)
+    RoundTicket(weights, mask, {"round": 1}, "{}" * 1000).save(ticket_path(tmp_path, 1), read_base(tmp_path, REWIND))
+    RoundTicket(weights, mask, {"round": 1}, "{}" * 1000).save(tmp_path / "alone")
+    return tmp_path
+
+
+def test_a_ticket_that_refers_to_weights_of_its_run_is_the_one_that_stands_alone(run: Path) -> None:
+    found, alone = (RoundTicket.load(path) for path in (ticket_path(run, 1), run / "alone"))
+    assert (found.mask, found.about, found.tokenizer) == (alone.mask, alone.about, alone.tokenizer)
+    assert [*found.weights] == [*alone.weights]
+    for name, weight in found.weights.items():
+        assert weight.numpy().tobytes() == alone.weights[name].numpy().tobytes()
+
+
+def test_a_ticket_holds_what_its_run_does_not_have(run: Path) -> None:
+    file, mask = ticket_path(run, 1), RoundTicket.load(ticket_path(run, 1)).mask
+    sizes = {name: tensor.nbytes for name, tensor in load_file(file).items()}
+    rows = 4 * int(mask["words"][[2, 7]].sum())
+    assert sizes == {
+        "values/words": rows, "rows/words": 8, "mask/words": 25, "values/fc.weight": 4 * mask.counts["fc.weight"],
+        "mask/fc.weight": 15, "values/bn": 12,
+    }  # fmt: skip
+    assert file.stat().st_size < 2000 < (run / "alone").stat().st_size
+
+
+def test_a_ticket_moves_with_its_run(run: Path) -> None:
+    before = RoundTicket.load(ticket_path(run, 1))
+    moved = run.rename(run.with_name("elsewhere"))
+    after = RoundTicket.load(ticket_path(moved, 1))
+    assert all(bytes(after.weights[name].numpy()) == bytes(before.weights[name].numpy()) for name in before.weights)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (Path.unlink, r"no such file, and round_01\.safetensors refers to it"),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:-1]),
+            r"cut off or changed .*, and round_01\.\S* refers to it",
+        ),
+        (
+            lambda path: write_rewind_weights(path.parents[1], {"words": torch.ones(50, 4)}),
+            "not the file that round_01",
+        ),
+    ],
+    ids=["missing", "cut off", "another"],
+)
+def test_weights_that_a_ticket_refers_to_are_named_when_they_are_not_what_they_were(
+    run: Path, damage: Callable[[Path], object], said: str
+) -> None:
+    damage(run / REWIND)
+    with pytest.raises(SettingError, match=rf"^{run / REWIND}: {said}.*; restore it from a copy$"):
+        RoundTicket.load(ticket_path(run, 1))
+
+
+@pytest.mark.parametrize(
+    "base", [{"file": "../../secret", "sha256": "0" * 64}, {"file": "state/lock"}, {"file": ["state"]}, "state", 3]
+)
+def test_a_ticket_refers_to_no_other_file(tmp_path: Path, base: Any) -> None:
+    content = {**CONTENT, "version": VERSION, "parameters": {}, "base": base}
+    write_sealed(tmp_path / "odd", {}, content)
+    for read in (RoundTicket.load, read_masks):
+        with pytest.raises(SettingError, match="odd: it refers to no file of its run; "):
+            read(tmp_path / "odd")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        None, {}, {"w": None}, {"w": {"shape": [2]}}, {"w": {"shape": [3], "prunable": False, "base": False}},
+        {"w": {"shape": [2], "prunable": False, "base": True}}, {"w": {"shape": [-2], "prunable": True, "base": False}},
+        {"w": {"shape": [2.0], "prunable": True, "base": False}}, {"w": {"shape": [2], "prunable": 1, "base": False}},
+        {name: {"shape": [2], "prunable": True, "base": False} for name in ("w", "v")},
+    ],
+)  # fmt: skip
+def test_a_ticket_whose_parts_do_not_agree_is_refused(tmp_path: Path, parameters: Any) -> None:
+    write_sealed(
+        tmp_path / "odd", {"values/w": torch.ones(2)}, {**CONTENT, "version": VERSION, "parameters": parameters}
+    )
+    with pytest.raises(SettingError, match=r"odd: a ticket that is damaged: .*; restore it from a copy"):
+        RoundTicket.load(tmp_path / "odd")
+
+
+def test_the_documented_program_reads_a_ticket(run: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/runs.md").read_text(encoding="utf-8")
+    program = re.search(r"```python\n(.*?def read_ticket.*?)```", page, re.DOTALL)
+    assert program is not None
+    names: dict[str, Any] = {}
+    exec(program[1], names)
+    expected = RoundTicket.load(ticket_path(run, 1))
+    about, weights, masks = names["read_ticket"](run, 1)
+    assert about["about"] == expected.about
+    assert weights.keys() == expected.weights.keys()
+    for name, weight in weights.items():
+        assert weight.numpy().tobytes() == expected.weights[name].numpy().tobytes()
+        assert torch.equal(masks[name], expected.mask[name]) if name in expected.mask else masks[name].all()
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "other", "version 1"])
@@ -71,10 +191,9 @@ def test_a_ticket_holds_no_pickle(tmp_path: Path) -> None:
     TICKET.save(tmp_path / "ticket")
     data = (tmp_path / "ticket").read_bytes()
     end = 8 + int.from_bytes(data[:8], "little")
-    sizes = [tensor.numel() * tensor.element_size() for tensor in [*WEIGHTS.values(), *MASK.values()]]
-    # A JSON text, and behind it the numbers, byte for byte: there is no room for anything else.
+    # A JSON text, and behind it three weights of four bytes and a mask of four bits: there is no room for more.
     assert json.loads(data[8:end])["__metadata__"].keys() == {"lt_lightning"}
-    assert len(data) - end == sum(sizes)
+    assert len(data) - end == 3 * 4 + 1
 
 
 @pytest.mark.parametrize("wrong", [{"about": None}, {"about": [1]}, {"tokenizer": {}}, {"tokenizer": None}])

@@ -9,11 +9,11 @@ import torch
 
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
-from lt_lightning.runs.masks import check_inside, read_masks
+from lt_lightning.runs.masks import DENSE_VERSION, FORMAT, check_inside, read_masks
 from lt_lightning.runs.records import ConfusionRecord, EpochRecord, LayerRecord, Record
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.runs.rounds import PlayedRound, find_standing, read_round, ticket_path, write_round, write_tables
-from lt_lightning.storage.sealed import read_seal
+from lt_lightning.storage.sealed import read_seal, write_sealed
 
 
 def test_a_record_is_read_as_it_was_written_and_no_other_way(tmp_path: Path) -> None:
@@ -49,9 +49,21 @@ def save(path: Path, mask: torch.Tensor, **others: torch.Tensor) -> None:
 def test_masks_are_read_as_they_were_written(tmp_path: Path) -> None:
     mask = torch.tensor([[True, False, True], [False, False, True]])
     save(tmp_path / "ticket", mask, b=torch.tensor(True), none=torch.zeros(0, dtype=torch.bool))
-    seal, masks = read_masks(tmp_path / "ticket")
-    assert seal == read_seal(tmp_path / "ticket")
-    assert masks == {"w": bytes([1, 0, 1, 0, 0, 1]), "b": b"\1", "none": b""}
+    found = read_masks(tmp_path / "ticket")
+    assert (found.seal, found.base) == (read_seal(tmp_path / "ticket"), None)
+    assert found.masks == {"w": bytes([1, 0, 1, 0, 0, 1]), "b": b"\1", "none": b""}
+
+
+def test_masks_of_tickets_of_the_version_before_are_read_and_compared(tmp_path: Path) -> None:
+    mask = torch.tensor([[True, False, True], [False, False, True]])
+    content = {"format": FORMAT, "version": DENSE_VERSION, "about": {}, "tokenizer": "{}"}
+    write_sealed(tmp_path / "before", {"w": mask.float(), "mask/w": mask}, content)
+    save(tmp_path / "now", mask & torch.tensor([True, True, False]))
+    masks = [read_masks(tmp_path / name).masks for name in ("before", "now")]
+    assert masks == [{"w": bytes([1, 0, 1, 0, 0, 1])}, {"w": bytes([1, 0, 0, 0, 0, 0])}]
+    check_inside(tmp_path / "now", masks[1], masks[0])
+    with pytest.raises(SettingError, match="is not inside"):
+        check_inside(tmp_path / "now", masks[0], masks[1])
 
 
 def test_inside_is_what_torch_calls_a_subset(tmp_path: Path) -> None:

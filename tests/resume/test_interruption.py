@@ -105,21 +105,34 @@ def test_workers_and_the_log_interval_change_nothing(whole, play, tmp_path, over
     assert outcome(play(tmp_path / "run", *overrides)) == outcome(whole)
 
 
-@pytest.mark.parametrize(("round", "has_weights"), [(0, True), (1, False)])
-def test_weights_to_rewind_to_are_in_an_epochs_file_until_they_have_a_file_of_their_own(
-    play: Play, cut: Play, whole: Path, tmp_path: Path, round: int, has_weights: bool
+@pytest.mark.parametrize("round", [0, 1])
+@pytest.mark.parametrize("rewind", ["init", "epoch:1"])
+def test_weights_to_rewind_to_are_in_a_file_of_their_own_and_in_no_checkpoint(
+    play: Play, cut: Play, tmp_path: Path, round: int, rewind: str
+) -> None:
+    run, settings = tmp_path / "run", (f"pruning.rewind={rewind}", "pruning.rounds=1")
+    cut(run, *settings, at=(round * EPOCHS + 1) * STEPS + 3)  # in the second epoch of the round
+    (kept,) = kept_checkpoints(run / "state")
+    content = torch.load(kept, weights_only=True)
+    (state,) = (state for key, state in content["callbacks"].items() if "PruningCallback" in key)
+    assert (state["round"], "rewind_weights" in state) == (round, False)
+    assert (run / "state/rewind.safetensors").exists()
+    play(run, *settings, resuming=True)
+    assert outcome(run) == outcome(play(tmp_path / "whole", *settings))
+
+
+def test_a_checkpoint_whose_weights_to_rewind_to_are_gone_is_named_and_the_round_begins_anew(
+    whole: Path, play: Play, cut: Play, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = tmp_path / "run"
-    cut(run, at=(round * EPOCHS + 1) * STEPS + 3)  # in the second epoch of the round
+    cut(run, at=STEPS + 3)
     (kept,) = kept_checkpoints(run / "state")
-    (state,) = (
-        state for key, state in torch.load(kept, weights_only=True)["callbacks"].items() if "PruningCallback" in key
-    )
-    assert (state["round"], "rewind_weights" in state) == (round, has_weights)
-    assert (run / "state/rewind.safetensors").exists() != has_weights
+    (run / "state/rewind.safetensors").unlink()
     play(run, resuming=True)
-    for ticket in sorted((whole / "tickets").iterdir()):
-        assert (run / "tickets" / ticket.name).read_bytes() == ticket.read_bytes()
+    assert [line for line in caplog.messages if "the round starts anew" in line] == [
+        f"{run}/state/rewind.safetensors: no such file, and {kept.name} refers to it; the round starts anew"
+    ]
+    assert outcome(run) == outcome(whole)
 
 
 def write(folder: Path, round: int, epoch: int, content: bytes) -> Path:

@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from cutting import EPOCHS, STEPS, Play
 
 from lt_lightning.export import __main__ as export
 from lt_lightning.report import __main__ as report
 from lt_lightning.runs.csv_files import read_records
 from lt_lightning.runs.records import Record
+from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.runs.rounds import find_standing, ticket_path
 from lt_lightning.runs.winners import kept_rounds
 from trials.kills import outcome
@@ -41,6 +43,10 @@ def test_only_the_wanted_tickets_stay_and_no_number_changes(whole: Path, play: P
     assert outcome(run) == without_old_tickets(whole, run)
     standing = find_standing(run)
     assert (len(standing.rounds), standing.damages, standing.stale) == (3, (), ())
+    for number in kept_rounds(run):  # with what they refer to, which stays
+        found, before = (RoundTicket.load(ticket_path(one, number)) for one in (run, whole))
+        assert found.mask == before.mask
+        assert all(torch.equal(found.weights[name], weight) for name, weight in before.weights.items())
 
 
 def test_a_ticket_stays_until_the_next_round_is_on_record(play, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ import torch
 
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
+from lt_lightning.runs.bases import REWIND, read_base
 from lt_lightning.runs.csv_files import read_records, write_records
 from lt_lightning.runs.records import ExampleRecord
 from lt_lightning.runs.round_ticket import RoundTicket, write_rewind_weights
@@ -43,8 +44,9 @@ def run(tmp_path: Path) -> Path:
     weights = {"fc.weight": torch.randn(4, 3), "fc.bias": torch.zeros(4)}
     mask = Mask({"fc.weight": weights["fc.weight"] > 0})
     mask.apply_(weights)
-    RoundTicket(weights, mask, {"round": 0}, '{"model": {}}').save(run / TICKET)
-    write_rewind_weights(run, weights)
+    first = {"fc.weight": weights["fc.weight"] + torch.tensor([[1.0], [0.0], [0.0], [1.0]]), "fc.bias": torch.zeros(4)}
+    write_rewind_weights(run, first, '{"model": {}}')  # of its four rows two have changed, and no bias
+    RoundTicket(weights, mask, {"round": 0}, '{"model": {}}').save(run / TICKET, read_base(run, REWIND))
     there = {name: kind for name, kind in TABLES.items() if (run / f"{name}.csv").exists()}
     rows = {
         name: tuple(row for row in read_records(run / f"{name}.csv", there[name]) if not row.round) for name in there
@@ -90,11 +92,12 @@ def test_a_damaged_ticket_that_is_read_is_a_failure(run: Path, monkeypatch: pyte
     other = bytes([*data[:-1], data[-1] ^ 1])  # in the last tensor, which is whole in every other way
 
     def outcome(damaged: bytes) -> str:
-        return attempt(run, subjects(run)[0], {TICKET: data}, damaged)
+        return attempt(run, subjects(run)[0], {TICKET: data, REWIND: (run / REWIND).read_bytes()}, damaged)
 
     assert outcome(data) == "read"
     assert outcome(other) == "refused"
     monkeypatch.setattr("trials.subjects.read_seal", lambda path: path)
+    monkeypatch.setattr("trials.subjects.read_masks", lambda path: path)
     monkeypatch.setattr("trials.subjects.RoundTicket.load", lambda path: path)
     with pytest.raises(Failure, match="read as if it were whole"):
         outcome(other)

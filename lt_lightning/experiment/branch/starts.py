@@ -20,10 +20,11 @@ from lt_lightning.lottery.settings import Rewind
 from lt_lightning.runs.masks import MASK
 from lt_lightning.runs.round_ticket import RoundTicket, check_parameters, read_rewind_weights
 from lt_lightning.runs.rounds import rewind_path, ticket_path
+from lt_lightning.runs.ticket_parts import lay_out, rebuild
 from lt_lightning.storage.lock import STATE
-from lt_lightning.storage.sealed import read_sealed, write_sealed
+from lt_lightning.storage.sealed import OtherFormatError, read_sealed, write_sealed
 
-_FORMAT, _VERSION = "lt-lightning start", "1"
+_FORMAT, _VERSION, _DENSE_VERSION = "lt-lightning start", "2", "1"
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,9 @@ class Starts:
 
 def write_start(run: Path, number: int, start: Start) -> None:
     """Write the start of a round to `state/`; raise OSError if the file cannot be written."""
-    tensors = {**start.weights, **{MASK + name: alive for name, alive in start.mask.items()}}
-    write_sealed(_path(run, number), tensors, {"format": _FORMAT, "version": _VERSION, "round": number})
+    tensors, parameters = lay_out(start.weights, start.mask, {})
+    content = {"format": _FORMAT, "version": _VERSION, "round": number, "parameters": parameters}
+    write_sealed(_path(run, number), tensors, content)
 
 
 def read_start(run: Path, number: int) -> Start | None:
@@ -119,11 +121,27 @@ def read_start(run: Path, number: int) -> Start | None:
     path = _path(run, number)
     if not path.exists():
         return None
-    tensors, _ = read_sealed(path, _FORMAT, _VERSION)
+    try:
+        tensors, content = read_sealed(path, _FORMAT, _VERSION)
+    except OtherFormatError as error:
+        if (error.kind, error.version) != (_FORMAT, _DENSE_VERSION):
+            raise
+        weights, mask = _read_dense(path)
+        return Start(Mask(mask), weights)
+    try:
+        weights, mask = rebuild(tensors, content.get("parameters"), {})
+    except ValueError as error:
+        raise SettingError(f"{path}: {error}; remove it, and the start is read from the trunk again") from None
+    return Start(Mask(mask), weights)
+
+
+def _read_dense(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the weights and the masks of a start of the version before."""
+    tensors, _ = read_sealed(path, _FORMAT, _DENSE_VERSION)
     mask = {name.removeprefix(MASK): tensor for name, tensor in tensors.items() if name.startswith(MASK)}
     if any(tensor.dtype != torch.bool for tensor in mask.values()):
         raise SettingError(f"{path}: has a mask that is none; remove it, and the start is read from the trunk again")
-    return Start(Mask(mask), {name: tensor for name, tensor in tensors.items() if not name.startswith(MASK)})
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(MASK)}, mask
 
 
 def drop_start(run: Path, number: int) -> None:

@@ -16,6 +16,7 @@ from lt_lightning.lottery.settings import LotteryError, Rewind
 from lt_lightning.runs.branch import Branch
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.formatting import flat_settings, name_rounds, show_setting
+from lt_lightning.runs.masks import read_masks
 from lt_lightning.runs.rounds import PlayedRound, read_record, recorded_numbers, rewind_path, ticket_path
 from lt_lightning.runs.winners import explain_missing, kept_rounds
 from lt_lightning.storage.sealed import read_seal
@@ -175,7 +176,14 @@ def _check_ticket(folder: Path, description: Description, number: int) -> str:
     path = ticket_path(folder, number)
     if not path.exists():
         raise SettingError(f"branch.rounds: {explain_missing(folder, description, number, 'branch.rounds=[{}]')}")
-    return _check_seal(path, _read(folder, number).ticket)
+    seal = _check_seal(path, _read(folder, number).ticket)
+    try:
+        base = read_masks(path).base
+    except SettingError as error:
+        raise SettingError(f"branch.of: {error}") from error
+    if base is not None:
+        _check_seal(base.path, base.seal)
+    return seal
 
 
 def _check_seal(path: Path, recorded: str | None) -> str:

@@ -1,0 +1,148 @@
+"""Estimate the room that a run's files will take on disk, before it begins."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from lt_lightning.config.schema import Config, TestOn
+from lt_lightning.lottery import LotteryError, Mask, Settings, counts_after
+from lt_lightning.lottery.schedules.registry import Rounds
+from lt_lightning.lottery.scopes import SCOPES
+
+log = logging.getLogger(__name__)
+
+Counts = Mapping[str, int]
+"""Living entries by parameter name."""
+
+_MOMENTS = {"sgd": 1}
+"""Numbers that an optimizer keeps of each weight; Adam, and any other at most, keeps two."""
+
+
+@dataclass(frozen=True)
+class DiskUse:
+    """The bytes that a run will write at most, besides its tables and figures.
+
+    Attributes:
+        base: the file that tickets and checkpoints refer to; 0 if it is on disk.
+        tickets: the tickets that are on disk at once.
+        count: how many these are.
+        checkpoints: the checkpoints of a round that are on disk at once.
+    """
+
+    base: int
+    tickets: int
+    count: int
+    checkpoints: int
+
+    @property
+    def total(self) -> int:
+        """Return the sum."""
+        return self.base + self.tickets + self.checkpoints
+
+    def describe(self, free: int) -> str:
+        """Return a line that says where the bytes go, and how many are free."""
+        tickets = f"{self.count} tickets" if self.count > 1 else "a ticket"
+        parts = [
+            f"{show_bytes(self.base)} of weights that are kept once" if self.base else "",
+            f"{show_bytes(self.tickets)} of {tickets}",
+            f"{show_bytes(self.checkpoints)} of checkpoints while a round trains" if self.checkpoints else "",
+        ]
+        return f"disk: up to {show_bytes(self.total)}: {', '.join(filter(None, parts))}; {show_bytes(free)} are free"
+
+
+def show_bytes(count: int) -> str:
+    """Return a number of bytes in a unit to read.
+
+    >>> [show_bytes(count) for count in (400, 23_000, 4_711_640, 91_300_000, 2_400_000_000)]
+    ['400 bytes', '23 kB', '4.7 MB', '91.3 MB', '2.4 GB']
+    """
+    for unit, size, digits in (("GB", 10**9, 1), ("MB", 10**6, 1), ("kB", 10**3, 0)):
+        if count >= size:
+            return f"{count / size:.{digits}f} {unit}"
+    return f"{count} bytes"
+
+
+def expected_counts(mask: Mask, settings: Settings, first: int, rounds: int) -> dict[int, Counts]:
+    """Return how many entries of each parameter the rounds from `first` to `rounds` are expected to leave alive.
+
+    Args:
+        mask: the mask before the round `first`.
+        settings: how each round prunes.
+        first: the next round.
+        rounds: the last round.
+
+    >>> import torch
+    >>> expected_counts(Mask({"w": torch.ones(8) > 0}), Settings(amount=0.5), first=0, rounds=2)
+    {0: {'w': 8}, 1: {'w': 4}, 2: {'w': 2}}
+    """
+    plan, counts = settings.plan, dict(mask.counts)
+    if not isinstance(plan, Rounds):
+        return dict.fromkeys(range(first, rounds + 1), counts)  # pruned while they train: at most as many as now
+    shapes = {name: tuple(alive.shape) for name, alive in mask.items()}
+    scope = settings.scope if settings.scope in SCOPES else "global"
+    found = {}
+    for number in range(first, rounds + 1):
+        if number:
+            amount = plan.amount_in(number)
+            with suppress(LotteryError):  # the weights decide, and the round itself refuses it
+                left = counts_after(
+                    counts, shapes, amount, scope=scope, amount_of=plan.amount_of, amounts=plan.amounts
+                )  # fmt: skip
+                counts = left or counts
+        found[number] = counts
+    return found
+
+
+def estimate(
+    config: Config, network: nn.Module, rounds: Mapping[int, Counts], tokenizer: str, *, rewinds: bool, is_begun: bool
+) -> DiskUse:
+    """Return the room that the files of the rounds take at most: rows that do not change are not foreseen.
+
+    Args:
+        config: the settings.
+        network: the network.
+        rounds: the living entries of the prunable parameters, by round, of the rounds to train.
+        tokenizer: the tokenizer of the tickets.
+        rewinds: whether rounds rewind to weights that are kept.
+        is_begun: whether the file that tickets refer to is on disk.
+    """
+    state = network.state_dict()
+    frozen = {name for name, param in network.named_parameters() if not param.requires_grad}
+    kept = state if rewinds else {name: state[name] for name in frozen if name in state}
+    base = sum(tensor.nbytes for tensor in kept.values()) + len(json.dumps(json.dumps(tokenizer)))
+
+    def weights(counts: Counts, *, trained: bool = False) -> int:
+        size = 0
+        for name, tensor in state.items():
+            alive = counts.get(name, tensor.numel())
+            if name not in frozen and not (trained and not tensor.is_floating_point()):
+                bits = (tensor.numel() + 7) // 8 if alive < tensor.numel() else 0
+                size += alive * tensor.element_size() + bits
+        return size
+
+    tickets = [weights(counts) for counts in rounds.values()]
+    if config.tickets.keep.value == "last":
+        tickets = sorted(tickets)[-2:]  # the newest, and the one before until the newest is whole
+    largest = max(rounds.values(), key=lambda counts: sum(counts.values()), default={})
+    copies = 1 + (config.test_on == TestOn.best)
+    moments = _MOMENTS.get(config.optimizer.name, 2)
+    checkpoint = copies * weights(largest) + moments * weights(largest, trained=True)
+    at_once = min(2, config.trainer.max_epochs - 1)  # the older one goes once the newer one is whole
+    return DiskUse(0 if is_begun else base, sum(tickets), len(tickets), at_once * checkpoint)
+
+
+def report_use(run: Path, use: DiskUse) -> None:
+    """Log how much a run will write, as a warning if less is free on the disk of its directory."""
+    free = shutil.disk_usage(next(folder for folder in (run, *run.absolute().parents) if folder.is_dir())).free
+    if use.total <= free:
+        log.info(use.describe(free))
+    else:
+        log.warning("%s: free some space in %s, or give tickets.keep=last", use.describe(free), run)
