@@ -45,6 +45,7 @@ benchmark: $(VENV)/run.stamp
 	$(BIN)/python -m benchmarks.data
 	$(BIN)/python -m benchmarks.rounds
 	$(BIN)/python -m benchmarks.scoring
+	$(BIN)/python -m benchmarks.schedules
 	$(BIN)/python -m benchmarks.start
 	$(BIN)/python -m benchmarks.predict
 

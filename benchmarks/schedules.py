@@ -11,15 +11,14 @@ import logging
 import warnings
 from collections.abc import Callable, Sequence
 from itertools import cycle, islice
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
-from benchmarks.measuring import check_options, keep, spread
-from benchmarks.step import AG_NEWS, Loader, set_up, settings, wide_enough
+from benchmarks.measuring import keep, spread
+from benchmarks.step import PACKAGES, Loader, add_text_options, check_text_options, set_up, settings, wide_enough
 from lt_lightning.callbacks import PruningCallback
 from lt_lightning.config.schema import Config
 from lt_lightning.data.batches import Batch
@@ -32,7 +31,6 @@ from lt_lightning.models.build import build_learner
 
 FIXED = "fixed mask"
 SCHEDULES = ("set", "rigl", "gradual")
-PACKAGES = ("torch", "pytorch-lightning", "numpy")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -70,20 +68,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         SettingError: an option is out of range, or there is no text.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.schedules", description=__doc__)
-    parser.add_argument("--data", type=Path, default=AG_NEWS, help="a folder that data.path takes (%(default)s)")
-    parser.add_argument("--words", type=int, default=50_002, help="rows of the embedding (%(default)s)")
+    add_text_options(parser)
     parser.add_argument("--batch-size", type=int, default=64, help="texts per step (%(default)s)")
-    parser.add_argument("--threads", type=int, default=2, help="torch's threads (%(default)s)")
     parser.add_argument("--steps", type=int, default=1000, help="steps of each fit (%(default)s)")
     parser.add_argument("--turns", type=int, default=5, help="fits of each schedule that count (%(default)s)")
     parser.add_argument("--density", type=float, default=0.05, help="share of living entries (%(default)s)")
-    parser.add_argument("--json", type=Path, help="file for all numbers")
     options = parser.parse_args(arguments)
-    check_options(options, {"words": 3, "batch_size": 1, "threads": 1, "steps": 20, "turns": 2})
+    check_text_options(options, {"batch_size": 1, "steps": 20, "turns": 2})
     if not 0 < options.density < 1:
         raise SettingError(f"--density: {options.density} is not between 0 and 1")
-    if not options.data.is_dir():
-        raise SettingError(f"--data: there is no folder {options.data}; give one that data.path accepts")
     return options
 
 

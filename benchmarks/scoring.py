@@ -12,15 +12,14 @@ import copy
 from collections.abc import Sequence
 from functools import partial
 from itertools import cycle, islice
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import pytorch_lightning as pl
 
-from benchmarks.measuring import check_options, keep, spread
+from benchmarks.measuring import keep, spread
 from benchmarks.peers import Start, begin
-from benchmarks.step import AG_NEWS, PACKAGES, set_up, settings
+from benchmarks.step import PACKAGES, add_text_options, check_text_options, set_up, settings
 from lt_lightning.callbacks import PruningCallback
 from lt_lightning.data.batches import Batch
 from lt_lightning.data.corpus import load_corpus
@@ -68,18 +67,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         SettingError: an option is out of range, or there is no text.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scoring", description=__doc__)
-    parser.add_argument("--data", type=Path, default=AG_NEWS, help="a folder that data.path takes (%(default)s)")
-    parser.add_argument("--words", type=int, default=50_002, help="rows of the embedding (%(default)s)")
-    parser.add_argument("--threads", type=int, default=2, help="torch's threads (%(default)s)")
+    add_text_options(parser)
     parser.add_argument("--batches", type=int, default=40, help="batches that are scored, and trained (%(default)s)")
     parser.add_argument("--turns", type=int, default=5, help="rounds of each criterion that count (%(default)s)")
     parser.add_argument("--iterations", type=int, default=100, help="iterations of SynFlow (%(default)s)")
     parser.add_argument("--criteria", nargs="+", default=["magnitude", "snip"], help="criteria (%(default)s)")
-    parser.add_argument("--json", type=Path, help="file for all numbers")
     options = parser.parse_args(arguments)
-    check_options(options, {"words": 3, "threads": 1, "batches": 1, "turns": 2, "iterations": 1})
-    if not options.data.is_dir():
-        raise SettingError(f"--data: there is no folder {options.data}; give one that data.path accepts")
+    check_text_options(options, {"batches": 1, "turns": 2, "iterations": 1})
     return options
 
 

@@ -74,28 +74,34 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=__doc__)
     parser.add_argument("--model", choices=["cnn", "bilstm"], default="cnn", help="the network (%(default)s)")
-    parser.add_argument("--data", type=Path, help="a folder that data.path takes (default: ../shared/data/ag_news)")
-    parser.add_argument("--words", type=int, default=50_002, help="rows of the embedding (%(default)s)")
+    add_text_options(parser)
     parser.add_argument("--batch-size", type=int, default=64, help="texts per step (%(default)s)")
-    parser.add_argument("--threads", type=int, default=2, help="torch's threads (%(default)s)")
     parser.add_argument("--steps", type=int, default=100, help="steps of each peer that count (%(default)s)")
     parser.add_argument("--warm-up", type=int, default=8, help="steps before the first that counts (%(default)s)")
     parser.add_argument("--sparsity", type=float, nargs="+", default=[0.0, 0.9885], help="sparsities (%(default)s)")
-    parser.add_argument("--json", type=Path, help="file for all numbers")
     options = parser.parse_args(arguments)
-    check_options(options, {"words": 3, "batch_size": 1, "threads": 1, "steps": 2, "warm_up": 0})
+    check_text_options(options, {"batch_size": 1, "steps": 2, "warm_up": 0})
     for sparsity in options.sparsity:
         if not 0 <= sparsity <= 1:
             raise SettingError(f"--sparsity: {sparsity} is not between 0 and 1")
-    if options.data is None:
-        if not AG_NEWS.is_dir():
-            raise SettingError(
-                f"--data: {AG_NEWS} does not exist; give a folder with train and test as .parquet, .csv or .jsonl"
-            )
-        options.data = AG_NEWS
-    if not options.data.is_dir():
-        raise SettingError(f"--data: there is no folder {options.data}; give one that data.path accepts")
     return options
+
+
+def add_text_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a benchmark that trains on texts."""
+    parser.add_argument("--data", type=Path, default=AG_NEWS, help="a folder that data.path takes (%(default)s)")
+    parser.add_argument("--words", type=int, default=50_002, help="rows of the embedding (%(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="torch's threads (%(default)s)")
+    parser.add_argument("--json", type=Path, help="file for all numbers")
+
+
+def check_text_options(options: argparse.Namespace, leasts: Mapping[str, float]) -> None:
+    """Check options of `add_text_options`, and the least values of others; raise SettingError naming a wrong one."""
+    check_options(options, {"words": 3, "threads": 1, **leasts})
+    if not options.data.is_dir():
+        raise SettingError(
+            f"--data: there is no folder {options.data}; give one with train and test as .parquet, .csv or .jsonl"
+        )
 
 
 def settings(data: Path, words: int = 50_002, batch_size: int = 64, model: str = "cnn") -> Config:

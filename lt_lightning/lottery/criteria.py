@@ -77,8 +77,9 @@ def taylor(parameters: Tensors, gradients: Tensors) -> dict[str, Tensor]:
 def grasp(parameters: Tensors, mask: Mask, losses: Losses, temperature: float = 200.0) -> dict[str, Tensor]:
     """Return w ⊙ Hg: entries whose removal keeps most of the gradient's norm go first.
 
-    Logits are divided by `temperature` before the loss is computed, and H and g are those of the living entries. Scores
-    are not normalized. It takes two passes over the losses, the second with second derivatives.
+    Logits are divided by `temperature` before one of torch's functions computes the loss from them, such as
+    `cross_entropy` or `log_softmax`; other losses are taken as they are. H and g are those of the living entries.
+    Scores are not normalized. It takes two passes over the losses, the second with second derivatives.
 
     See: Wang et al. 2020, https://arxiv.org/abs/2002.07376.
     """

@@ -150,7 +150,7 @@ def _about_metric(run: Run, baseline: Baseline | None) -> str:
             f"The ring marks the {words.winner}, chosen by {metric.valid.name}: round {winner.round}, with "
             f"{percent(winner.density)} of the weights and {metric.test.cell(winner)} {metric.name}."
         )
-    else:
+    elif not run.description.config.pruning.is_single:
         caption += "Nothing is pruned." if facts.prunes_nothing(run.description) else "No ticket wins so far."
     return caption if baseline is None else f"{caption} {about_baseline(baseline, metric)}"
 

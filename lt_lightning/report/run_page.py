@@ -36,6 +36,7 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
         metric_note=run.description.metric_note(run.compared),
         words=run.description.words,
         origin=origin and ticket_title(origin.corpus, origin.round),
+        is_single=run.description.config.pruning.is_single,
         columns=[*(column.heading for column in round_columns(run.metric)), "ticket"],
         rounds=_rounds(run),
         examples=example_sections(run),
@@ -76,8 +77,11 @@ def _tiles(run: Run) -> list[tuple[str, str, str]]:
         density, times = percent(winner.density), _times(winner.alive, winner.total)
         value = metric.test.cell(winner)
         about_winner = f"of the weights, {times} smaller: {value} {metric.name} in round {winner.round}"
+    first = (words.full.capitalize(), metric.test.cell(full), f"{metric.name} with {weights}")
+    if run.description.config.pruning.is_single and run.has_own_full:  # there are no other rounds
+        return [first]
     return [
-        (words.full.capitalize(), metric.test.cell(full), f"{metric.name} with {weights}"),
+        first,
         ("Best ticket", metric.test.cell(best) if best else facts.DASH, about(best) if best else nothing),
         (words.winner.capitalize(), density, about_winner),
         ("Last round", metric.test.cell(last), about(last)),

@@ -16,7 +16,7 @@ from lt_lightning.runs.branch import Branch, Plan, plan_of
 from lt_lightning.runs.metrics import ACCURACY, BY_NAME, LETTERS_RIGHT, Baseline, Metric, logged_metric
 from lt_lightning.runs.recorded import Origin, RecordedConfig, parse, plain
 from lt_lightning.runs.records import Record
-from lt_lightning.runs.tasks import CLASSIFICATION, OWN, TaskFacts, Wording, from_ticket
+from lt_lightning.runs.tasks import CLASSIFICATION, OWN, TaskFacts, Wording, from_ticket, pruned_at_once
 from lt_lightning.storage.atomic import write_whole
 
 FORMAT = 2
@@ -222,7 +222,9 @@ class Description:
     @property
     def words(self) -> Wording:
         """The names of the run's things on pages and figures."""
-        return self.task.words if self.ticket is None else from_ticket(self.task.words)
+        if self.ticket is not None:
+            return from_ticket(self.task.words)
+        return pruned_at_once(self.task.words) if self.config.pruning.is_single else self.task.words
 
     @property
     def model(self) -> str | None:

@@ -45,6 +45,8 @@ class Run:
         confusion: the confusions of those rounds; none if the run kept no `confusion.csv`.
         examples: the answers of those rounds to some texts; none if the run kept no `examples.csv`.
         damages: a line for each file that is damaged: the fault and the remedy. The rows before the damage are above.
+        reference: the full network that another run has trained, if the run is compared with that.
+        parts: the runs that were joined into this one, if it is no run directory; see `report.comparison.joining`.
     """
 
     folder: Path
@@ -55,6 +57,8 @@ class Run:
     confusion: tuple[ConfusionRecord, ...]
     examples: tuple[ExampleRecord, ...] = ()
     damages: tuple[str, ...] = ()
+    reference: Record | None = None
+    parts: tuple["Run", ...] = ()
 
     @property
     def metric(self) -> Metric:
@@ -64,13 +68,20 @@ class Run:
     @property
     def full(self) -> Record:
         """The full network that tickets are compared with: round 0, of a branch its trunk's."""
+        if self.reference is not None:
+            return self.reference
         branch = self.description.branch
         return self.records[0] if branch is None else branch.full
 
     @property
+    def has_own_full(self) -> bool:
+        """Whether the full network is the run's own round 0."""
+        return self.reference is None and self.description.branch is None
+
+    @property
     def compared(self) -> tuple[Record, ...]:
         """The full network, and behind it the run's other rounds."""
-        return self.records if self.description.branch is None else (self.full, *self.records)
+        return self.records if self.has_own_full else (self.full, *self.records)
 
     def record(self, round: int) -> Record | None:
         """Return the record of a round; None if the run has no such round."""

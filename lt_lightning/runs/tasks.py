@@ -113,6 +113,15 @@ def from_ticket(words: Wording) -> Wording:
     return _as_good(words, "given ticket", "given tickets")
 
 
+def pruned_at_once(words: Wording) -> Wording:
+    """Return the names for a run of one round, whose network is pruned before or during training.
+
+    >>> pruned_at_once(OF_TEXTS).full
+    'pruned network'
+    """
+    return _as_good(words, "pruned network", "pruned networks")
+
+
 def shared_wording(all_words: Sequence[Wording]) -> Wording:
     """Return the names that fit several runs of one task, whatever each started from.
 

@@ -29,7 +29,7 @@ class Point:
         values: the mean of each of `compared_columns`, by its name.
         judged: the mean on the validation part, which chooses tickets.
         metric: the metric of the runs.
-        is_own: whether the group's runs trained it; branches have their full networks from their trunks.
+        is_own: whether the group's runs trained it; branches, for one, have their full networks from their trunks.
         place: its place in `Group.rounds`.
     """
 
@@ -107,7 +107,9 @@ def has_collapsed(point: Point, points: Sequence[Point]) -> bool:
 
 def _tickets(points: Sequence[Point]) -> list[Point]:
     # Means over some of the seeds and over all of them cannot be compared.
-    return [point for point in points[1:] if point.round and 0 < point.judged.n == points[0].judged.n]
+    return [
+        point for point in points[1:] if point.density < points[0].density and 0 < point.judged.n == points[0].judged.n
+    ]
 
 
 def best_point(points: Sequence[Point]) -> Point | None:
@@ -138,6 +140,8 @@ def same_start(groups: Sequence[Group]) -> bool:
     Branches have the full network of their trunk, whatever else differs.
     """
     if any(run.description.ticket for group in groups for run in group.runs):
+        return False
+    if not all(group.has_full for group in groups):
         return False
     if all(key.startswith("pruning.") or key == BRANCH for key in groups[0].settings):
         return True

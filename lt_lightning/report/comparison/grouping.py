@@ -3,19 +3,30 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from pandas import DataFrame
 
+from lt_lightning.lottery.schedules.registry import SCHEDULES
 from lt_lightning.report import facts
+from lt_lightning.report.comparison.joining import (
+    UNREAD,
+    determinants,
+    full_records,
+    is_single,
+    join,
+    single_settings,
+)
+from lt_lightning.report.comparison.labels import MASK, REWIND, SCHEDULE, TICKET, label_keys, label_of, shorten
 from lt_lightning.runs.columns import VALID_ACC, VALID_LOSS, Column
 from lt_lightning.runs.earlier import PRUNING
 from lt_lightning.runs.formatting import exact, flat_settings, percent, show_setting
 from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.reading import Run, natural
 from lt_lightning.runs.recorded import Origin
+from lt_lightning.runs.records import Record
 
-REWIND, TICKET, MASK = "pruning.rewind", "pruning.ticket", "pruning.mask"
 BRANCH = "branch"
 """Whether runs retrain tickets of other runs, where nothing else tells them from these."""
 
@@ -41,6 +52,7 @@ _ORIGIN = ("corpus", "experiment", "rewind", "round")
 _ORDERS = {
     REWIND: ("init", "epoch", "step", "last", "none", "shuffle", "random"),
     MASK: ("pruned", "shuffle", "random", "invert"),
+    SCHEDULE: ("rounds", *(name for name in SCHEDULES if name != "rounds")),
     BRANCH: ("no", "yes"),
 }
 _MUST_AGREE = ("task", "metric", "corpus.name", "corpus.class_names", "corpus.fingerprint")
@@ -53,7 +65,8 @@ class Group:
     Attributes:
         label: the name that tells it from the other groups, e.g. `rewind init`.
         settings: the settings that differ among the groups, by their full names, with this group's values.
-        runs: one per seed, in the order of the seeds.
+        runs: one per seed, in the order of the seeds. Runs of one round each are joined, so that their densities make
+            a curve.
     """
 
     label: str
@@ -72,15 +85,19 @@ class Group:
 
     @property
     def is_branch(self) -> bool:
-        """Whether the runs retrain tickets of other runs, so that their full networks are those of their trunks."""
-        return all(run.description.branch is not None for run in self.runs)
+        """Whether the full networks are those of other runs: of the trunks of branches, or of runs of the same seed."""
+        return not any(run.has_own_full for run in self.runs)
+
+    @property
+    def has_full(self) -> bool:
+        """Whether there is a full network to compare with; if not, the densest network takes its place."""
+        return not any(is_single(run) and run.reference is None for run in self.runs)
 
     @cached_property
     def rounds(self) -> DataFrame:
         """A row per seed and round: `seed`, `place`, `round`, `density`, the `compared_columns`, and `judged`.
 
-        The full networks have the place 0, of branches those of their trunks; each other round has one place more than
-        its number.
+        The full networks have the place 0; each other round has one place more than its number.
         """
         columns = {**compared_columns(self.metric), "judged": self.metric.valid}
         return DataFrame(
@@ -115,7 +132,7 @@ def comparable(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
             here, there = (_seen(one, path) for one in (run, usual))
             if here != there:
                 left_out.append(
-                    f"{run.folder}: {path} is {_short(here)}, but {_short(there)} in {usual.folder}; "
+                    f"{run.folder}: {path} is {shorten(here)}, but {shorten(there)} in {usual.folder}; "
                     f"compare runs of the same {path if path in ('task', 'metric') else 'data'}"
                 )
                 break
@@ -146,21 +163,38 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
                 file = runs[position].description.config.pruning.ticket
                 settings[position][TICKET] = f"{facts.say(file)}: {settings[position][TICKET]}"
     keys, members = _members(settings)
+    fulls = full_records(runs, settings)
     groups, left_out = [], []
     for positions in members:
         values = {key: settings[positions[0]].get(key) for key in keys}
         kept, repeated = _one_a_seed([runs[position] for position in positions])
-        groups.append(Group(_label(values), values, tuple(kept)))
+        if any(map(is_single, kept)):
+            texts = {runs[position].folder: determinants(runs[position], settings[position]) for position in positions}
+            kept = _joined(kept, {run.folder: fulls.get(texts[run.folder]) for run in kept})
+        groups.append(Group("", values, tuple(kept)))
         left_out += repeated
     groups.sort(key=lambda group: [_order(*setting) for setting in group.settings.items()])
+    named = label_keys(keys, [group.settings for group in groups])
+    groups = [replace(group, label=label_of({key: group.settings[key] for key in named})) for group in groups]
     return _told_apart(groups), left_out
+
+
+def _joined(runs: Sequence[Run], fulls: Mapping[Path, Record | None]) -> list[Run]:
+    """Return the runs of each seed as one; compare them with full networks only if there is one for every seed."""
+    seeds: dict[str, list[Run]] = {}
+    for run in runs:
+        seeds.setdefault(facts.seed(run.description), []).append(run)
+    has_all = all(full is not None for full in fulls.values())
+    return [join(of_seed, fulls[of_seed[0].folder] if has_all else None) for of_seed in seeds.values()]
 
 
 def _members(settings: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[int]]]:
     """Return the settings that differ, and the positions of the runs that have the same values of them."""
     # Texts that only equal values share; a setting that is missing is null.
     values = DataFrame([{key: exact(value) for key, value in of_run.items()} for of_run in settings]).fillna("null")
-    keys = [key for key in values if not _same_experiment(key) and values[key].nunique() > 1]
+    read = values.mask(values == exact(UNREAD))
+    keys = [key for key in values if not _same_experiment(key) and read[key].nunique() > 1]
+    keys.sort(key=lambda key: key != SCHEDULE)  # the first that readers look for
     if not keys:
         return [], [[*range(len(settings))]] if settings else []
     return keys, [list(rows.index) for _, rows in values.groupby(keys, sort=False)]
@@ -185,6 +219,7 @@ def _settings(run: Run) -> dict[str, Any]:
         **flat_settings(run.description.config.values),
         TICKET: "none" if origin is None else _kind_of_ticket(origin),
         "processes": run.description.processes or 1,
+        **(single_settings(run) if is_single(run) else {}),
     }
 
 
@@ -198,16 +233,6 @@ def _kind_of_ticket(origin: Origin) -> str:
 def _same_experiment(key: str) -> bool:
     # A logger or a strategy may be an object with settings of its own.
     return any(key == one or key.startswith(f"{one}.") for one in _SAME_EXPERIMENT)
-
-
-def _label(settings: Mapping[str, Any]) -> str:
-    short = [key.rpartition(".")[2] for key in settings]
-    named = [
-        (_short(name if short.count(name) == 1 else key, 40), _short(show_setting(value), 56))
-        for name, (key, value) in zip(short, settings.items(), strict=True)
-    ]
-    # JSON can hold half of a surrogate pair, which no file can.
-    return facts.say(", ".join(" ".join(words) for words in named)) if named else "all runs"
 
 
 def _told_apart(groups: Sequence[Group]) -> list[Group]:
@@ -234,14 +259,20 @@ def _order(key: str, value: Any) -> tuple[Any, ...]:
 
 
 def _one_a_seed(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
-    """Return the longest run of each seed, of equally long ones the latest, and a line for each of the others."""
-    seeds: dict[str, list[Run]] = {}
+    """Return the longest run of each seed, of equally long ones the latest, and a line for each of the others.
+
+    Of runs of one round each density counts.
+    """
+    seeds: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        seeds.setdefault(facts.seed(run.description), []).append(run)
+        density = exact(run.description.config.pruning.density) if is_single(run) else ""
+        seeds.setdefault((facts.seed(run.description), density), []).append(run)
     kept, left_out = [], []
-    for seed in sorted(seeds, key=natural):
+    for seed, density in sorted(seeds, key=lambda one: (natural(one[0]), natural(one[1]))):
         # The sort is stable: of runs that started at the same time, the one named last comes last.
-        *others, best = sorted(seeds[seed], key=lambda run: (len(run.records), facts.say(run.description.started)))
+        *others, best = sorted(
+            seeds[seed, density], key=lambda run: (len(run.records), facts.say(run.description.started))
+        )
         kept.append(best)
         left_out += [
             f"{run.folder}: seed {seed} again, as in {best.folder}, which has "
@@ -249,8 +280,3 @@ def _one_a_seed(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
             for run in others
         ]
     return kept, left_out
-
-
-def _short(value: Any, length: int = 80) -> str:
-    said = " ".join(facts.say(value).split())
-    return said if len(said) <= length else f"{said[: length - 1]}…"

@@ -172,8 +172,9 @@ def _tiles(study: Study) -> list[tuple[str, str, str]]:
         tiles.append(("Full network", metric.show(full.mean), f"mean {metric.name}, {width}n = {full.n}"))
     for group in study.groups[: _TILES + 1 - len(tiles)]:
         points = study.curves[group.label]
-        if len(points) == 1 and not same_start(study.groups):  # nothing is pruned further
-            about = f"mean {metric.name}, n = {points[0].test.n}"
+        if not group.has_full or (len(points) == 1 and not same_start(study.groups)):  # nothing is pruned further
+            at = "" if group.has_full else f" with {percent(points[0].density)} of the weights"
+            about = f"mean {metric.name}{at}, n = {points[0].test.n}"
             tiles.append((f"{study.words.full.capitalize()}, {group.label}", plus_minus(points[0].test, metric), about))
             continue
         winner, full = winning_point(points), points[0].test

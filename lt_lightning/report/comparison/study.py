@@ -8,6 +8,7 @@ from pathlib import Path
 from lt_lightning.errors import SettingError
 from lt_lightning.report.comparison.comparison import Pair, Point, curve, pairs
 from lt_lightning.report.comparison.grouping import Group, comparable, group_runs
+from lt_lightning.report.comparison.joining import parts_of
 from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.reading import Run, find_runs, read_run
 from lt_lightning.runs.tasks import Wording, shared_wording
@@ -39,12 +40,14 @@ class Study:
     @property
     def words(self) -> Wording:
         """The names of the things of the runs' task."""
-        return shared_wording([run.description.words for run in self.runs])
+        # A run that is compared with another's full network takes its word for it.
+        named = [run.description.words for group in self.groups for run in group.runs if run.reference is None]
+        return shared_wording(named or [run.description.words for run in self.runs])
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """The runs of all groups."""
-        return tuple(run for group in self.groups for run in group.runs)
+        """The runs of all groups, as they are on disk."""
+        return tuple(parts_of(run for group in self.groups for run in group.runs))
 
 
 def gather(folders: Sequence[Path]) -> Study:

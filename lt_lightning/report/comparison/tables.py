@@ -18,6 +18,7 @@ from lt_lightning.report.comparison.comparison import (
     winning_point,
 )
 from lt_lightning.report.comparison.grouping import Group, compared_columns
+from lt_lightning.report.comparison.joining import parts_of
 from lt_lightning.report.comparison.study import Study
 from lt_lightning.report.statistics import NO_VALUES, Estimate, scaled, verdict
 from lt_lightning.runs.confusion import Counts, class_accuracies, classes_of, count_confusion
@@ -61,7 +62,8 @@ def groups_table(study: Study) -> DataFrame:
             {
                 "group": group.label, "n": len(group.runs), "seeds": " ".join(group.seeds),
                 **_estimate(f"full_{key}", points[0].test),
-                **ticket("best", best_point(points)), **ticket("winner", winning_point(points)),
+                **ticket("best", best_point(points) if group.has_full else None),
+                **ticket("winner", winning_point(points) if group.has_full else None),
             }
             for group in study.groups
             for points in [study.curves[group.label]]
@@ -123,12 +125,14 @@ def runs_table(study: Study, base: Path) -> DataFrame:
     return _table(
         [
             {
-                "folder": name_run(run.folder, base), "group": group.label, "seed": seed,
-                "rounds": run.records[-1].round, f"full_{metric.key}": metric.read(run.full),
-                f"last_{metric.key}": metric.read(run.records[-1]),
+                "folder": name_run(part.folder, base), "group": group.label, "seed": seed,
+                "rounds": part.records[-1].round,
+                f"full_{metric.key}": metric.read(run.full if run.reference else part.full),
+                f"last_{metric.key}": metric.read(part.records[-1]),
             }
             for group in study.groups
             for seed, run in zip(group.seeds, group.runs, strict=True)
+            for part in parts_of([run])
         ]
     )  # fmt: skip
 

@@ -94,7 +94,7 @@ def _metric(study: Study) -> Drawn:
         alike = len({group.seeds for group in study.groups}) == 1
         caption += "." if alike else ", over all seeds; a group's own is where its line begins."
     if any(group.is_branch for group in study.groups):
-        caption += " The line of a branch begins at the full network of its trunk."
+        caption += " A line of runs that trained no full network begins at that of the runs they are compared with."
     if baseline is not None:
         caption += f" {about_baseline(baseline, metric)}"
     return name, figure, shows, caption + _of_many(len(study.groups), MOST_GROUPS, "groups")
@@ -149,13 +149,18 @@ def _in_unit(pair: Pair, metric: Metric) -> Pair:
 
 def shared_rounds(study: Study) -> list[int]:
     """Return the rounds that have a learning curve in every group that has learning curves."""
-    rounds = [{epoch.round for run in group.runs for epoch in run.epochs} for group in study.groups]
+    rounds = [{epoch.round for run in group.runs for epoch in run.epochs} for group in _of_rounds(study)]
     return sorted(set.intersection(*filter(None, rounds))) if any(rounds) else []
+
+
+def _of_rounds(study: Study) -> list[Group]:
+    """Return the groups of runs whose rounds are their own: of joined runs, the numbers stand for densities."""
+    return [group for group in study.groups if not any(run.parts for run in group.runs)]
 
 
 def _learning(study: Study, rounds: Sequence[int]) -> Drawn:
     title = "Learning curves"
-    groups = [group for group in study.groups if any(run.epochs for run in group.runs)][:MOST_GROUPS]
+    groups = [group for group in _of_rounds(study) if any(run.epochs for run in group.runs)][:MOST_GROUPS]
     epochs = {group.label: [run.epochs for run in group.runs] for group in groups}
     curves = {group.label: study.curves[group.label] for group in groups}
     caption = (
