@@ -49,9 +49,9 @@ def broken_rules(config: Config) -> Iterator[str]:
     yield from _schedule_rules(config)
     if config.pruning.ticket is not None and model.packs is None:
         yield f"pruning.ticket: a run of model={model.name} does not start from a packed ticket; leave it out"
-    unscaled = trainer.gradient_clip_val and trainer.precision in (16, "16", "16-mixed", "bf16-mixed")
+    unscaled = trainer.gradient_clip_val and trainer.precision in (16, "16", "16-mixed")
     if unscaled and not isinstance(config.optimizer, Custom) and config.optimizer.fused:
-        yield "optimizer.fused: true does not go with clipping and mixed precision; use optimizer.fused=false"
+        yield "optimizer.fused: true does not go with clipping and 16-mixed precision; use optimizer.fused=false"
     yield from _trainer_rules(trainer, isinstance(config.data, CustomData))
 
 

@@ -23,7 +23,7 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
         pictures: the figures, in their order on the page.
     """
     origin = run.description.ticket
-    groups: dict[str, list[Any]] = {**facts.groups(run.description)}
+    groups: dict[str, list[Any]] = {**facts.groups(run.description, run.records)}
     groups["Run"] = [*groups["Run"], ("Directory", facts.say(run.folder.resolve().name))]
     return render(
         "run.html.j2",
@@ -54,7 +54,8 @@ def _progress(run: Run) -> str:
     title = plan.title(run.records[-1].round)
     if plan.chosen is None:
         title = f"{title} of {facts.count(run.description.config.pruning.rounds)}"
-    done = f"Seed {facts.seed(run.description)} · {title} · {trained} on {facts.say(device)}"
+    steps = facts.steps_line(run.records)
+    done = f"Seed {facts.seed(run.description)} · {title} · {steps}{steps and ' · '}{trained} on {facts.say(device)}"
     return done if run.description.finished else f"{done} · not finished: the run is still going, or was stopped"
 
 
