@@ -83,10 +83,12 @@ def test_own_texts_come_with_a_model_that_fits_any_classes(configure, overrides,
     assert (config.model.name, config.embedding.name, config.embedding.std) == (model, embedding, std)
 
 
-BRANCHES = {"study_controls"}
+BRANCHES = {"study_controls", "study_bert_controls"}
 """The experiments that retrain the tickets of another run, branch.of=RUN."""
 ALGORITHMS = {"study_criteria", "study_imp", "study_controls"}
-"""The studies of algorithms; the others are of rewinds."""
+"""The studies of algorithms; the others are of rewinds, or of encoders."""
+ENCODERS = {"study_bert", "study_bert_controls", "study_bert_movement"}
+"""The studies of pre-trained encoders."""
 PAIRS = {"hihello", "seq2seq", "study_hihello", "study_seq2seq"}
 """The experiments that answer strings with strings: other texts are nothing to them."""
 
@@ -99,7 +101,7 @@ def test_any_experiment_runs_on_other_data_with_one_more_word(configure, experim
     given = ["pruning.ticket=FILE"] if experiment.startswith("transfer") else []
     config = configure(f"+experiment={experiment}", f"data={data}", *given)
     assert config.data.name == {"pydocs": "PyDocs", "agnews": "AG News", "imdb": "IMDB"}[data]
-    assert config.model.name in ("cnn", "birnn", "char_lm")  # these fit any number of classes
+    assert config.model.name in ("cnn", "birnn", "char_lm", "minilm")  # these fit any number of classes
 
 
 @pytest.mark.parametrize("data", ["pairs", "reversal"])
@@ -132,7 +134,7 @@ def test_a_kernel_is_one_of_two(configure: Callable[..., Config]) -> None:
 
 
 @pytest.mark.parametrize(
-    "study", sorted({path.stem for path in (CONF / "experiment").glob("study_*.yaml")} - ALGORITHMS)
+    "study", sorted({path.stem for path in (CONF / "experiment").glob("study_*.yaml")} - ALGORITHMS - ENCODERS)
 )
 def test_a_study_sweeps_three_rewinds_and_at_least_three_seeds_without_a_flag(study: str) -> None:
     register_schema()
@@ -158,6 +160,20 @@ def test_the_studies_of_algorithms_meet_at_four_densities(configure: Callable[..
         config = configure("+experiment=study_criteria", f"pruning={algorithm}", "pruning.density=0.05")
         assert config.pruning.schedule != "rounds"
     assert set(hydra["study_controls"].sweeper.params) == {"pruning.mask", "pruning.rewind"}
+
+
+def test_the_studies_of_encoders_have_controls_and_a_comparison_of_criteria() -> None:
+    register_schema()
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        hydra = {name: compose("config", [f"+experiment={name}"], return_hydra_config=True).hydra for name in ENCODERS}
+    assert {one.mode for one in hydra.values()} == {RunMode.MULTIRUN}
+    assert {name: dict(one.sweeper.params) for name, one in hydra.items()} == {
+        "study_bert": {"seed": "0,1,2"},
+        "study_bert_controls": {"pruning.mask": "shuffle,random"},
+        "study_bert_movement": {
+            "pruning.criterion": "magnitude,movement", "pruning.density": "0.15,0.1", "seed": "0,1,2",
+        },
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("experiment", "study"), [(f"transfer_{of}", f"study_{of}") for of in ("imdb", "agnews")])

@@ -74,7 +74,7 @@ def encoder_rules(config: Config, typed: Collection[str]) -> Iterator[str]:
         yield "model.hub: there is a model.path, too; give one of the two"
     unread = [key for key in sorted(typed) if key.partition(".")[0] == "embedding" or key == "data.max_vocab"]
     for key in unread:
-        yield f"{key}: not read with model={model.name}, whose encoder has vectors of its own; leave it out"
+        yield f"{key}: not read with model={model.name}, whose encoder brings words and vectors; leave it out"
 
 
 def _schedule_rules(config: Config) -> Iterator[str]:
