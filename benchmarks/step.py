@@ -98,9 +98,14 @@ def add_text_options(parser: argparse.ArgumentParser) -> None:
 def check_text_options(options: argparse.Namespace, leasts: Mapping[str, float]) -> None:
     """Check options of `add_text_options`, and the least values of others; raise SettingError naming a wrong one."""
     check_options(options, {"words": 3, "threads": 1, **leasts})
-    if not options.data.is_dir():
+    check_text_folder(options.data)
+
+
+def check_text_folder(folder: Path) -> None:
+    """Raise a SettingError unless there is a folder of texts."""
+    if not folder.is_dir():
         raise SettingError(
-            f"--data: there is no folder {options.data}; give one with train and test as .parquet, .csv or .jsonl"
+            f"--data: there is no folder {folder}; give one with train and test as .parquet, .csv or .jsonl"
         )
 
 

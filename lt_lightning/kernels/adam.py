@@ -41,24 +41,33 @@ def update_rows(weights, rows, slopes, means, squares, rates, step, rests, may_r
     step is too small to change any weight of a row, so are later ones: the row rests, and is not read until it has a
     gradient again. Then its moments decay by the steps in between.
 
+    A row whose moments are zero (`rests` is -2) only decays, and its moments are not read.
+
     Shapes: weights, means, squares (all rows, columns); rows (touched,) int64, ascending, those with a gradient; slopes
-    (touched, columns); rests (all rows,) int64, the step since which each row rests, or -1. `step` is this step's
+    (touched, columns); rests (all rows,) int64, the step since which each row rests, or -1 or -2. `step` is this step's
     number; `may_rest` is whether rows may begin to rest.
     """
     count, columns = weights.shape
     nothing = rates[0] * 0
+    epsilon, penalty, left = rates[6], rates[7], rates[8]
+    decays_alone = not may_rest and penalty == 0 and epsilon > 0
     following = 0
     for r in range(count):
         if following < len(rows) and rows[following] == r:
             if rests[r] >= 0:
                 catch_up(means, squares, r, rates, step - 1 - rests[r])
-                rests[r] = -1
+            rests[r] = -1
             for c in range(columns):
                 weights[r, c], means[r, c], squares[r, c] = updated(
                     weights[r, c], slopes[following, c], means[r, c], squares[r, c], rates
                 )
             following += 1
+        elif rests[r] == -2 and decays_alone:
+            for c in range(columns):
+                weights[r, c] *= left
         elif rests[r] < 0:
+            if penalty != 0:
+                rests[r] = -1
             moved = 0
             for c in range(columns):
                 before = weights[r, c]

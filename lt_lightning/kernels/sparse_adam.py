@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, nn, optim
 
 from lt_lightning.kernels import adam as kernels
 from lt_lightning.kernels.living import Array
+from lt_lightning.kernels.threads import Job, pieces, run_jobs
 
 PACKED = 0.4
 """Density below which moments are kept for living entries only, which saves memory and time."""
@@ -50,6 +52,7 @@ class LivingAdam(optim.Optimizer):
         settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "decoupled": decoupled}
         self._living: dict[Tensor, _Entries] = {}
         self._resting: dict[Tensor, _Resting] = {}
+        self._jobs: list[Job] = []  # of the step, not yet run
         super().__init__(params, settings)
 
     @staticmethod
@@ -85,7 +88,7 @@ class LivingAdam(optim.Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         self._end_rests()
-        return {**super().__getstate__(), "_living": self._living, "_resting": {}}
+        return {**super().__getstate__(), "_living": self._living, "_resting": {}, "_jobs": []}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -100,7 +103,12 @@ class LivingAdam(optim.Optimizer):
                 if param.grad is not None:
                     self._update(param, rates)
                     torch.autograd.graph.increment_version(param)  # autograd has not seen the change
+        self._run_jobs()
         return loss
+
+    def _run_jobs(self) -> None:
+        jobs, self._jobs = self._jobs, []
+        run_jobs(jobs)
 
     def _update(self, param: Tensor, all_rates: _Rates) -> None:
         living, state = self._living.get(param), self.state[param]
@@ -112,7 +120,7 @@ class LivingAdam(optim.Optimizer):
             self._end_rests()
         state["step"] += 1
         rates = all_rates[state["step"], param.dtype]
-        means, squares = self._moments(param)
+        means, squares = moments = self._moments(param)
         if param.grad.is_sparse:
             grad = param.grad.coalesce()
             rows, slopes = grad.indices()[0].numpy(), grad.values().contiguous().numpy()
@@ -120,18 +128,16 @@ class LivingAdam(optim.Optimizer):
                 self._update_rows(param, rows, slopes, all_rates)
                 return
             starts = living.starts(len(param))
-            kernels.gather_rows(rows, slopes, starts, living.entries, living.slopes)
-            living.update(param, means, squares, rates)
-            kernels.clear_rows(rows, starts, living.slopes)
+            self._jobs.append((len(means), partial(living.update_rows, param, rows, slopes, starts, moments, rates)))
             return
         slopes = param.grad.detach().contiguous().view(-1).numpy()
         if living is None:
-            weights = param.detach().view(-1).numpy()
-            kernels.update_all(weights, slopes, means.reshape(-1), squares.reshape(-1), rates)
+            arrays = (param.detach().view(-1).numpy(), slopes, means.reshape(-1), squares.reshape(-1))
+            for begin, end in pieces(len(slopes)):
+                parts = (array[begin:end] for array in arrays)
+                self._jobs.append((end - begin, partial(kernels.update_all, *parts, rates)))
         else:
-            kernels.gather(slopes, living.entries, living.slopes)
-            living.update(param, means, squares, rates)
-            living.slopes.fill(0)
+            self._jobs.append((len(means), partial(living.update_all, param, slopes, moments, rates)))
 
     def _update_rows(self, param: Tensor, rows: Array, slopes: Array, all_rates: _Rates) -> None:
         """Take a step with a gradient of some rows only."""
@@ -140,15 +146,29 @@ class LivingAdam(optim.Optimizer):
         others = {key: value for key, value in group.items() if key not in ("params", "lr")}
         resting = self._resting.get(param)
         if resting is None:
-            resting = self._resting[param] = _Resting(np.full(len(param), -1), group["lr"], others, rates)
+            resting = self._resting[param] = _Resting(_find_unmoved(*moments), group["lr"], others, rates)
         elif group["lr"] > resting.lr or others != resting.others:  # steps may be large enough to change weights again
             kernels.end_rests(*moments, resting.rates, step - 1, resting.since)
         resting.lr, resting.others, resting.rates = group["lr"], others, rates
         may_rest = group["betas"][0] <= group["betas"][1] and not group["weight_decay"]
-        kernels.update_rows(param.detach().numpy(), rows, slopes, *moments, rates, step, resting.since, may_rest)
+        weights = param.detach().numpy()
+        if may_rest:  # few rows are read
+            job = partial(kernels.update_rows, weights, rows, slopes, *moments, rates, step, resting.since, may_rest)
+            self._jobs.append((slopes.size, job))
+            return
+        for begin, end in pieces(*weights.shape):
+            first, last = np.searchsorted(rows, (begin, end))
+            few, their_slopes = rows[first:last] - begin, slopes[first:last]
+            arrays = (moment[begin:end] for moment in moments)
+            since = resting.since[begin:end]
+            job = partial(
+                kernels.update_rows, weights[begin:end], few, their_slopes, *arrays, rates, step, since, may_rest
+            )
+            self._jobs.append(((end - begin) * weights.shape[1], job))
 
     def _end_rests(self) -> None:
         """Bring all moments up to date."""
+        self._run_jobs()
         for param, resting in self._resting.items():
             kernels.end_rests(*self._moments(param), resting.rates, self.state[param]["step"], resting.since)
         self._resting.clear()
@@ -162,7 +182,7 @@ class LivingAdam(optim.Optimizer):
 class _Resting:
     """The resting rows of a parameter."""
 
-    since: Array  # the step after which each row rests, or -1
+    since: Array  # the step after which each row rests; -1, if it does not; -2, if besides its moments are zero
     lr: float  # the learning rate of the last step
     others: dict[str, Any]  # the other settings of the last step
     rates: tuple[Any, ...]  # the rates of the last step
@@ -190,9 +210,33 @@ class _Entries:
             self._starts = np.searchsorted(self.entries, ends.astype(self.entries.dtype))
         return self._starts
 
-    def update(self, param: Tensor, means: Array, squares: Array, rates: tuple[Any, ...]) -> None:
-        """Take a step with `slopes`."""
-        kernels.update_living(param.detach().view(-1).numpy(), self.entries, self.slopes, means, squares, rates)
+    def update_all(self, param: Tensor, slopes: Array, moments: tuple[Array, Array], rates: tuple[Any, ...]) -> None:
+        """Take a step with a gradient `(all entries,)`."""
+        kernels.gather(slopes, self.entries, self.slopes)
+        self._update(param, moments, rates)
+        self.slopes.fill(0)
+
+    def update_rows(
+        self,
+        param: Tensor,
+        rows: Array,
+        slopes: Array,
+        starts: Array,
+        moments: tuple[Array, Array],
+        rates: tuple[Any, ...],
+    ) -> None:
+        """Take a step with a gradient of some rows; `starts` is that of each row's living entries."""
+        kernels.gather_rows(rows, slopes, starts, self.entries, self.slopes)
+        self._update(param, moments, rates)
+        kernels.clear_rows(rows, starts, self.slopes)
+
+    def _update(self, param: Tensor, moments: tuple[Array, Array], rates: tuple[Any, ...]) -> None:
+        kernels.update_living(param.detach().view(-1).numpy(), self.entries, self.slopes, *moments, rates)
+
+
+def _find_unmoved(means: Array, squares: Array) -> Array:
+    """Return -2 for each row whose moments are all zero, and -1 for the others."""
+    return np.where(means.any(1) | squares.any(1), np.int64(-1), np.int64(-2))
 
 
 class _Rates(dict[tuple[int, torch.dtype], tuple[Any, ...]]):

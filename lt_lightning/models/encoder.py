@@ -53,6 +53,12 @@ class EncoderClassifier(nn.Module):
         self._padding = padding
         self._pool = _POOLS[pooling]
 
+    def make_gradients_sparse(self, sparse: bool) -> None:
+        """Choose whether the gradient of the word embeddings, the largest table, is a sparse tensor of their rows."""
+        table = self.encoder.get_input_embeddings()  # pyright: ignore[reportCallIssue]
+        if isinstance(table, nn.Embedding):
+            table.sparse = sparse
+
     def forward(
         self, ids: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]
     ) -> Float[Tensor, "batch classes"]:

@@ -18,7 +18,9 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 
 from lt_lightning.errors import SettingError
 from lt_lightning.kernels.sparse_adam import LivingAdam
+from lt_lightning.models.clipping import clip_gradients
 from lt_lightning.models.embedding import WordEmbedding
+from lt_lightning.models.encoder import EncoderClassifier
 from lt_lightning.models.mean import Mean
 from lt_lightning.models.tasks import Answers, Classification, Task, predicted_classes
 
@@ -97,16 +99,33 @@ class Learner(pl.LightningModule):
     def on_train_start(self) -> None:
         """Give embeddings sparse gradients if everything that reads gradients can take them."""
         ours = all(isinstance(optimizer, LivingAdam) for optimizer in self.trainer.optimizers)
-        self._make_gradients_sparse(ours and takes_sparse_gradients(self.trainer, self))
+        sparse = ours and takes_sparse_gradients(self.trainer, self)
+        # Clipping sums the squares of sparse gradients in another order: networks of words keep their numbers.
+        self._make_gradients_sparse(sparse and not self.trainer.gradient_clip_val, encoders=sparse)
 
     def teardown(self, stage: str) -> None:
         """Give embeddings dense gradients again."""
         self._make_gradients_sparse(False)
 
-    def _make_gradients_sparse(self, sparse: bool) -> None:
+    def _make_gradients_sparse(self, sparse: bool, *, encoders: bool = False) -> None:
         for module in self.network.modules():
             if isinstance(module, WordEmbedding):
                 module.sparse = sparse
+            elif isinstance(module, EncoderClassifier):
+                module.make_gradients_sparse(encoders)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip gradients, sparse ones too, which Lightning cannot."""
+        parameters = [param for group in optimizer.param_groups for param in group["params"]]
+        if gradient_clip_val and any(param.grad is not None and param.grad.is_sparse for param in parameters):
+            clip_gradients(parameters, gradient_clip_val, gradient_clip_algorithm)
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_train_epoch_start(self) -> None:
         """Reset the mean loss."""
@@ -181,17 +200,17 @@ def compute_numbers(metrics: MetricCollection) -> dict[str, Tensor]:
 
 
 def takes_sparse_gradients(trainer: pl.Trainer, module: pl.LightningModule) -> bool:
-    """Return whether all readers of gradients in a fit can take sparse ones.
+    """Return whether all readers of gradients in a fit, its clipping apart, can take sparse ones.
 
-    Averaging and clipping cannot; third-party callbacks and modules may need dense gradients.
+    Averaging cannot; third-party callbacks and modules may need dense gradients.
     """
     everyone: list[pl.Callback] = trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]
     others = [one for one in everyone if not type(one).__module__.startswith("lt_lightning.")]
     look = any(getattr(type(one), hook) is not getattr(pl.Callback, hook) for one in others for hook in _GRADIENT_HOOKS)
     hooks = (*_GRADIENT_HOOKS, "configure_gradient_clipping", "optimizer_step")
-    look |= any(getattr(type(module), hook) is not getattr(pl.LightningModule, hook) for hook in hooks)
+    look |= any(getattr(type(module), hook) is not getattr(Learner, hook) for hook in hooks)
     averages = isinstance(trainer.strategy, ParallelStrategy)  # of one process, too
-    return not averages and not trainer.gradient_clip_val and not look
+    return not averages and not look
 
 
 _GRADIENT_HOOKS = ("on_after_backward", "on_before_optimizer_step", "on_before_zero_grad")

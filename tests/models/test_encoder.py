@@ -8,18 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 pytest.importorskip("transformers")
 
 import transformers
 from safetensors.torch import load_file, save_file
+from torch.utils.data import DataLoader
 
 from lt_lightning.config.encoders import Bert, MiniLM
 from lt_lightning.config.optimizers import AdamW
+from lt_lightning.data.batches import Batch
 from lt_lightning.data.sources.encoders import EncoderFiles, find_encoder
 from lt_lightning.errors import SettingError
 from lt_lightning.models.build import build_learner
+from lt_lightning.models.clipping import clip_gradients
 from lt_lightning.models.encoder import EncoderClassifier
 from trials.encoders import KINDS, write_encoder
 
@@ -234,3 +238,68 @@ def test_minilm_is_found_without_an_import_and_answers_as_transformers_does():
         state = encoder(input_ids=torch.tensor([ids])).last_hidden_state.mean(1)
         found = network(torch.tensor([ids + [0] * 5]), torch.tensor([len(ids)]))
     torch.testing.assert_close(found, learner.network.head(state), atol=1e-5, rtol=0)
+
+
+class Witness(pl.Callback):
+    """Whether the gradient of the word embeddings is sparse, at each step."""
+
+    def __init__(self) -> None:
+        self.sparse: list[bool] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
+        weight = pl_module.network.encoder.get_input_embeddings().weight  # pyright: ignore
+        self.sparse.append(weight.grad.is_sparse)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"gradient_clip_val": 0.05, "accumulate_grad_batches": 2},
+        {"gradient_clip_val": 0.002, "gradient_clip_algorithm": "value"},
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*but have no `val_dataloader`")
+def test_sparse_gradients_of_the_word_embeddings_train_as_dense_ones(tmp_path, settings):
+    path = write_encoder(tmp_path, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    model = Bert(path=str(path), dropout=0.0)
+    files, trained = find_encoder(model), {}
+    texts = [batch([7, 3, 9, 9], seed) for seed in range(4)]
+    batches = [Batch(ids, lengths, torch.tensor([0, 1, 2, 1]), 4, 28) for ids, lengths in texts]
+    for kernel in ("fast", "reference"):
+        torch.manual_seed(0)
+        # Some gradients are zero but for rounding; with a small epsilon Adam would enlarge it.
+        optimizer = AdamW(lr=0.01, weight_decay=0.1, eps=1e-3, kernel=kernel)
+        learner = build_learner(model, None, optimizer, words=0, classes=CLASSES, encoder=files, max_length=20)
+        before = {name: value.clone() for name, value in learner.network.state_dict().items()}
+        witness = Witness()
+        fitted = pl.Trainer(
+            accelerator="cpu", max_epochs=2, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            enable_model_summary=False, callbacks=[witness], **settings,
+        )  # fmt: skip
+        fitted.fit(learner, DataLoader(batches, batch_size=None, collate_fn=lambda one: one))  # pyright: ignore
+        assert set(witness.sparse) == {kernel == "fast"}
+        trained[kernel] = learner.network.state_dict()
+        assert all(not torch.equal(value, before[name]) for name, value in trained[kernel].items() if "word" in name)
+        learner.network(*texts[0]).sum().backward()  # dense again once the fit is over
+        assert not learner.network.encoder.get_input_embeddings().weight.grad.is_sparse  # pyright: ignore
+    for name, value in trained["fast"].items():
+        torch.testing.assert_close(value, trained["reference"][name], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("limit", "algorithm"), [(0.3, None), (0.3, "norm"), (0.05, "value"), (1e3, "norm")])
+def test_clipping_sparse_gradients_gives_torchs_dense_ones(limit, algorithm):
+    table, other = torch.nn.Parameter(torch.zeros(6, 2)), torch.nn.Parameter(torch.zeros(3))
+    rows = torch.tensor([[4, 1, 4]])  # one twice: both count together
+    table.grad = torch.sparse_coo_tensor(rows, torch.randn(3, 2), (6, 2), check_invariants=True)
+    other.grad = torch.randn(3)
+    dense, same = torch.nn.Parameter(torch.zeros(6, 2)), torch.nn.Parameter(torch.zeros(3))
+    dense.grad, same.grad = table.grad.to_dense(), other.grad.clone()
+    clip_gradients([table, other, torch.nn.Parameter(torch.zeros(1))], limit, algorithm)
+    if algorithm == "value":
+        torch.nn.utils.clip_grad_value_([dense, same], limit)
+    else:
+        torch.nn.utils.clip_grad_norm_([dense, same], limit)
+    assert table.grad.is_sparse
+    torch.testing.assert_close(table.grad.to_dense(), dense.grad)
+    torch.testing.assert_close(other.grad, same.grad)

@@ -14,6 +14,7 @@ from torch import Tensor, nn, optim
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LambdaLR, LRScheduler, OneCycleLR
 
 from lt_lightning.kernels import adam as kernels
+from lt_lightning.kernels import threads
 from lt_lightning.kernels.sparse_adam import PACKED, LivingAdam
 from lt_lightning.lottery import Freezer, Mask
 from lt_lightning.models.schedules import cosine, linear_warmup, onecycle
@@ -338,3 +339,79 @@ def test_a_closure_is_asked_for_the_loss_with_gradients() -> None:
 
     losses = [optimizer.step(closure) for _ in range(20)]
     assert losses == sorted(losses, reverse=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rows_without_moments_decay_as_adamw_has_it(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = network(dtype)
+    reference = copy.deepcopy(params)
+    settings = {"lr": 0.05, "weight_decay": 0.3}
+    ours, theirs = (
+        LivingAdam(params.parameters(), **settings, decoupled=True),
+        optim.AdamW(reference.parameters(), **settings),
+    )
+    unmoved: list[int] = []
+    update_rows = kernels.update_rows
+
+    def update(*arguments: Any) -> None:
+        update_rows(*arguments)
+        unmoved.append(int((arguments[7] == -2).sum()))
+
+    monkeypatch.setattr(kernels, "update_rows", update)
+    for step in range(STEPS):
+        for optimizer, one, sparse in ((ours, params, True), (theirs, reference, False)):
+            for name, gradient in gradients(one, step % 3, sparse=sparse).items():
+                one[name].grad = gradient
+            optimizer.step()
+        if step == 3:
+            ours.load_state_dict(ours.state_dict())  # a checkpoint
+    for name, param in params.items():
+        torch.testing.assert_close(param, reference[name])
+    touched = {int(row) for step in range(3) for row in gradients(params, step)["table"].any(1).nonzero()}
+    assert unmoved[0] == ROWS - 3
+    assert unmoved[-3:] == [ROWS - len(touched)] * 3  # after the checkpoint, too
+
+
+def test_a_penalty_gives_rows_moments_that_count_when_it_is_gone() -> None:
+    params = network()
+    reference = copy.deepcopy(params)
+    settings = {"lr": 0.05, "weight_decay": 0.3, "betas": (0.9, 0.5)}  # rows never rest
+    ours, theirs = LivingAdam(params.parameters(), **settings), optim.Adam(reference.parameters(), **settings)
+    for step in range(STEPS):
+        for optimizer, one, sparse in ((ours, params, True), (theirs, reference, False)):
+            for name, gradient in gradients(one, 0, sparse=sparse).items():
+                one[name].grad = gradient
+            optimizer.param_groups[0]["weight_decay"] = 0.3 if step < 2 else 0.0
+            optimizer.step()
+    for name, param in params.items():
+        torch.testing.assert_close(param, reference[name])
+
+
+@pytest.mark.parametrize("density", [1.0, 0.2])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_the_number_of_threads_changes_no_bit(density: float, decay: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = []
+    for count in (1, 3):
+        monkeypatch.setattr(threads, "LEAST", 0)
+        monkeypatch.setattr(threads, "PIECE", 7)
+        monkeypatch.setattr(threads.torch, "get_num_threads", lambda count=count: count)
+        params = network(torch.float32)
+        optimizer = LivingAdam(params.parameters(), lr=0.05, weight_decay=decay, decoupled=True)
+        train(params, optimizer, random_mask(params, density), sparse=True)
+        trained.append((params, optimizer.state_dict()["state"]))
+    (one, of_one), (many, of_many) = trained
+    for number, (name, param) in enumerate(one.items()):
+        assert torch.equal(param, many[name])
+        assert all(
+            torch.equal(torch.as_tensor(of_one[number][key]), torch.as_tensor(of_many[number][key]))
+            for key in of_one[number]
+        )
+
+
+def test_an_error_on_another_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads.torch, "get_num_threads", lambda: 2)
+    ran: list[int] = []
+    jobs = [(threads.LEAST, lambda: ran.append(1)), (threads.LEAST, lambda: 1 / 0)]
+    with pytest.raises(ZeroDivisionError):
+        threads.run_jobs(jobs)
+    assert ran == [1]
