@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -154,7 +154,8 @@ def theirs(start: Start, batches: Sequence[Batch] | None) -> Fitted:
             disable_tqdm=True, seed=config.seed,
         )  # fmt: skip
         if batches is None:
-            trainer = transformers.Trainer(model, arguments, _collator(start), _rows(start.data), callbacks=[clock])
+            rows = cast("Any", _rows(start.data))
+            trainer = transformers.Trainer(model, arguments, _collator(start), rows, callbacks=[clock])
         else:
             trainer = _TrainerOfBatches(model, arguments, None, [*map(_as_theirs, batches)], callbacks=[clock])
         trainer.remove_callback(transformers.PrinterCallback)
@@ -226,7 +227,9 @@ class _OurClock(_Clock, pl.Callback):
         self.beginning = 0.0 if self._watch is None else self._watch.seconds
         self.began = perf_counter()
 
-    def on_train_batch_start(self, *arguments: Any) -> None:
+    def on_train_batch_start(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, *arguments: Any
+    ) -> None:
         """Begin a step."""
         self.times.append(perf_counter())
 

@@ -77,12 +77,14 @@ def rounds_table(study: Study) -> DataFrame:
     rows = []
     has_steps = any(record.steps is not None for run in study.runs for record in run.compared)
     for group, (label, points) in zip(study.groups, study.curves.items(), strict=True):
-        steps = group.rounds.groupby("place")["steps"].mean()
+        steps = {
+            rows["place"].iloc[0].item(): sum(rows["steps"]) / len(rows) for _, rows in group.rounds.groupby("place")
+        }
         for point in points:
             row = {"group": label, "round": point.round, "density": point.density, "sparsity": 1 - point.density}
             row["n"] = point.test.n
             if has_steps:
-                row["steps"] = None if math.isnan(steps[point.place]) else float(steps[point.place])
+                row["steps"] = None if math.isnan(steps[point.place]) else steps[point.place]
             for name in compared_columns(study.metric):
                 row |= _estimate(name, point.values[name])
             rows.append(row)
