@@ -207,8 +207,11 @@ def try_run(name: str, settings: Sequence[str], kills: int, folder: Path, rng: r
         A line for each fault.
     """
     log, data = folder / f"{name}.log", ("data=files", f"data.path={folder / 'corpus'}")
-    common = (*data, *small_run(*(one.replace(f"={TRUNK}", f"={folder / TRUNK}") for one in settings)))
-    if f"branch.of={TRUNK}" in settings:
+    is_branch = f"branch.of={TRUNK}" in settings
+    own = [one.replace(f"={TRUNK}", f"={folder / TRUNK}") for one in settings]
+    # A branch takes its trunk's settings, and refuses the number of rounds.
+    common = (*data, *own) if is_branch else (*data, *small_run(*own))
+    if is_branch:
         trunk = folder / TRUNK
         if code := finish(start([*data, *SMALL, f"hydra.run.dir={trunk}"], trunk, log, folder / f"{TRUNK}.done")):
             return [f"{name}: exit code {code} of its trunk; see {log}"]
