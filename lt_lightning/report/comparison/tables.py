@@ -20,7 +20,7 @@ from lt_lightning.report.comparison.comparison import (
 )
 from lt_lightning.report.comparison.grouping import Group, compared_columns
 from lt_lightning.report.comparison.study import Study
-from lt_lightning.report.statistics import NO_VALUES, Estimate, scaled, verdict
+from lt_lightning.report.statistics import NO_VALUES, Estimate, estimate, scaled, verdict
 from lt_lightning.runs.confusion import Counts, class_accuracies, classes_of, count_confusion
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.table import name_run
@@ -75,12 +75,12 @@ def rounds_table(study: Study) -> DataFrame:
     rows = []
     has_steps = any(record.steps is not None for run in study.runs for record in run.compared)
     for group, (label, points) in zip(study.groups, study.curves.items(), strict=True):
-        steps = group.rounds.groupby("place")["steps"].mean()
+        steps = {place: estimate(of_place["steps"]).mean for place, of_place in group.rounds.groupby("place")}
         for point in points:
             row = {"group": label, "round": point.round, "density": point.density, "sparsity": 1 - point.density}
             row["n"] = point.test.n
             if has_steps:
-                row["steps"] = None if math.isnan(steps[point.place]) else float(steps[point.place])
+                row["steps"] = None if math.isnan(steps[point.place]) else steps[point.place]
             for name in compared_columns(study.metric):
                 row |= _estimate(name, point.values[name])
             rows.append(row)
