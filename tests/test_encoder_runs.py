@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from lt_lightning.errors import SettingError
+from lt_lightning.experiment.resume.compare import is_free
 from lt_lightning.runs.round_ticket import RoundTicket, read_rewind_weights
 from lt_lightning.runs.rounds import ticket_path
 from trials.encoders import write_encoder
@@ -157,3 +158,8 @@ def test_roberta_with_its_own_tokenizer_trains(play, tmp_path):
     run = play(tmp_path / "run", write_encoder(tmp_path / "roberta", "roberta"), "pruning.rounds=1")
     assert about(run)["encoder"]["pieces"] == 62
     assert len(results(run)) == 2
+
+
+def test_only_a_folder_of_an_encoder_may_move_and_not_the_path_of_a_class_of_the_users_own():
+    assert is_free("model.path", {"model.name": "bert"})
+    assert not is_free("model.path", {"model._target_": "my.Net"})

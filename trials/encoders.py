@@ -74,7 +74,7 @@ def write_encoder(folder: Path, kind: str = "bert", *, seed: int = 0, pooler: bo
         torch.manual_seed(seed)
         config = transformers.AutoConfig.for_model(kind, **settings)
         more = {"add_pooling_layer": pooler} if kind in ("bert", "roberta") else {}
-        network: Any = transformers.MODEL_MAPPING[type(config)](config, **more)  # pyright: ignore[reportCallIssue]
+        network = transformers.MODEL_MAPPING[type(config)](config, **more)  # pyright: ignore[reportCallIssue]
     folder.mkdir(parents=True, exist_ok=True)
     bars = transformers.utils.logging.is_progress_bar_enabled()
     transformers.utils.logging.disable_progress_bar()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lt_lightning.config.choice import values_of
 from lt_lightning.errors import SettingError
@@ -118,7 +118,7 @@ def _check_same(folder: Path, description: Description, config: Config) -> None:
             f"and give seed.order={now['seed']} for another order of the batches"
         )
     for key in dict.fromkeys([*now, *then]):
-        if _must_agree(key) and now.get(key) != then.get(key):
+        if _must_agree(key, now) and now.get(key) != then.get(key):
             there, here = show_setting(then.get(key)), show_setting(now.get(key))
             what = "on other data" if key.startswith("data.") else "of another model"
             raise SettingError(
@@ -127,10 +127,14 @@ def _check_same(folder: Path, description: Description, config: Config) -> None:
             )
 
 
-def _must_agree(key: str) -> bool:
+def _must_agree(key: str, settings: Mapping[str, Any]) -> bool:
     if key in ("pruning.include", "pruning.exclude"):
         return True
-    return key.partition(".")[0] in ("model", "data", "embedding") and not is_free(key) and key not in _MAY_DIFFER
+    return (
+        key.partition(".")[0] in ("model", "data", "embedding")
+        and not is_free(key, settings)
+        and key not in _MAY_DIFFER
+    )
 
 
 def _choose(folder: Path, there: Sequence[int], wanted: Sequence[int] | None) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.config.aliases import typed_names
@@ -37,10 +38,9 @@ TRUST = re.compile(r"\+{0,2}trust=(.*)", re.DOTALL)
 _FREE = frozenset(
     {
         "pruning.rounds", "data.path", "data.delimiter", "data.hub_config", "data.test_fraction", "embedding.path",
-        "model.path",
-        "data.num_workers", "tickets.keep", "metric", "metric_mode", "trainer.logger", "trainer.log_every_n_steps",
-        "trainer.default_root_dir", "trainer.enable_progress_bar", "trainer.enable_model_summary",
-        "trainer.enable_checkpointing",
+        "model.path", "data.num_workers", "tickets.keep", "metric", "metric_mode", "trainer.logger",
+        "trainer.log_every_n_steps", "trainer.default_root_dir", "trainer.enable_progress_bar",
+        "trainer.enable_model_summary", "trainer.enable_checkpointing",
     }
 )  # fmt: skip
 
@@ -215,12 +215,19 @@ def _differences(before: Any, now: Mapping[str, Any]) -> list[str]:
     return [
         f"{typed_names(key)} was {show_setting(then.get(key))}, not {show_setting(now.get(key))}"
         for key in dict.fromkeys([*now, *then])
-        if then.get(key) != now.get(key) and not is_free(key)
+        if then.get(key) != now.get(key) and not is_free(key, now)
     ]
 
 
-def is_free(key: str) -> bool:
-    """Return whether a setting may change when a run resumes."""
+def is_free(key: str, settings: Mapping[str, Any] = MappingProxyType({})) -> bool:
+    """Return whether a setting may change when a run resumes.
+
+    Args:
+        key: its full name.
+        settings: all settings; what a class of the user's own takes as `path` says nothing about encoders.
+    """
+    if key == "model.path" and "model._target_" in settings:
+        return False
     # A logger may be an object, whose settings lie below it.
     return key in ("resume", "trust") or any(key == free or key.startswith(f"{free}.") for free in _FREE)
 

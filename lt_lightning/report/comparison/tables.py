@@ -21,7 +21,7 @@ from lt_lightning.report.comparison.comparison import (
 from lt_lightning.report.comparison.grouping import Group, compared_columns
 from lt_lightning.report.comparison.joining import parts_of
 from lt_lightning.report.comparison.study import Study
-from lt_lightning.report.statistics import NO_VALUES, Estimate, scaled, verdict
+from lt_lightning.report.statistics import NO_VALUES, Estimate, estimate, scaled, verdict
 from lt_lightning.runs.confusion import Counts, class_accuracies, classes_of, count_confusion
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.table import name_run
@@ -77,9 +77,7 @@ def rounds_table(study: Study) -> DataFrame:
     rows = []
     has_steps = any(record.steps is not None for run in study.runs for record in run.compared)
     for group, (label, points) in zip(study.groups, study.curves.items(), strict=True):
-        steps = {
-            rows["place"].iloc[0].item(): sum(rows["steps"]) / len(rows) for _, rows in group.rounds.groupby("place")
-        }
+        steps = {place: estimate(of_place["steps"]).mean for place, of_place in group.rounds.groupby("place")}
         for point in points:
             row = {"group": label, "round": point.round, "density": point.density, "sparsity": 1 - point.density}
             row["n"] = point.test.n
