@@ -6,11 +6,17 @@ from types import MappingProxyType
 
 
 class Splitter(str, Enum):
-    """The way to split texts into words; letters count as words."""
+    """The way to split texts into words; letters, and the pieces of the model's own tokenizer, count as words."""
 
     words = "words"
     spacy = "spacy"
     letters = "letters"
+    model = "model"
+
+    @property
+    def makes_words(self) -> bool:
+        """Return whether a vocabulary is chosen among the results; the pieces of an encoder have one already."""
+        return self is not Splitter.model
 
 
 METRIC_MODES: Mapping[str, str] = MappingProxyType(

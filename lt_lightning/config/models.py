@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, List, Optional
 
 from lt_lightning.config.choice import CHOICES, Custom, checked, choice, limited, one_of
+from lt_lightning.config.enums import Splitter
 from lt_lightning.errors import SettingError
 
 KERNELS = ("fast", "reference")
@@ -31,6 +32,7 @@ class ModelChoice:
         reads: the rows that it reads: `texts`, or `pairs` of strings.
         packs: the kind of network that a packed ticket knows it as; None if it cannot be packed.
         unbuilt: the settings that its target does not take.
+        splitter: the way to split texts if the data does not set one.
         shaping: the settings that determine its parameters, their shapes and the equations.
     """
 
@@ -41,6 +43,7 @@ class ModelChoice:
     packs: ClassVar[Optional[str]] = None
     unbuilt: ClassVar[tuple[str, ...]] = ("name",)
     shaping: ClassVar[tuple[str, ...]] = ()
+    splitter: ClassVar[Splitter] = Splitter.words
     name: str
 
     def check_sizes(self, classes: int, words: int) -> None:

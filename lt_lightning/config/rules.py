@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from lt_lightning.config.choice import Custom
+from lt_lightning.config.encoders import Bert, Encoder
 from lt_lightning.config.enums import METRIC_MODES, Splitter
 from lt_lightning.config.metric_names import parse_name
 from lt_lightning.config.models import CustomModel, RandomVectors, Recurrent, Tagger
@@ -47,11 +48,33 @@ def broken_rules(config: Config) -> Iterator[str]:
     yield from _branch_rules(config)
     yield from _schedule_rules(config)
     if config.pruning.ticket is not None and model.packs is None:
-        yield f"pruning.ticket: only classifiers of texts have tickets, not model={model.name}; leave it out"
-    unscaled = trainer.gradient_clip_val and trainer.precision in (16, "16", "16-mixed", "bf16-mixed")
+        yield f"pruning.ticket: a run of model={model.name} does not start from a packed ticket; leave it out"
+    unscaled = trainer.gradient_clip_val and trainer.precision in (16, "16", "16-mixed")
     if unscaled and not isinstance(config.optimizer, Custom) and config.optimizer.fused:
-        yield "optimizer.fused: true does not go with clipping and mixed precision; use optimizer.fused=false"
+        yield "optimizer.fused: true does not go with clipping and 16-mixed precision; use optimizer.fused=false"
     yield from _trainer_rules(trainer, isinstance(config.data, CustomData))
+
+
+def encoder_rules(config: Config, typed: Collection[str]) -> Iterator[str]:
+    """Yield what does not fit a model with a pre-trained encoder.
+
+    Args:
+        config: the settings.
+        typed: the settings and groups that the command line names; defaults and experiments may hold more than is read.
+    """
+    model = config.model
+    if not isinstance(model, Encoder):
+        return
+    if isinstance(model, Bert) and model.hub is None and model.path is None:
+        yield (
+            "model.path: missing: model=bert reads a folder with config.json, model.safetensors and tokenizer.json; "
+            "give model.path=FOLDER, or model.hub=OWNER/NAME"
+        )
+    if isinstance(model, Bert) and model.hub is not None and model.path is not None:
+        yield "model.hub: there is a model.path, too; give one of the two"
+    unread = [key for key in sorted(typed) if key.partition(".")[0] == "embedding" or key == "data.max_vocab"]
+    for key in unread:
+        yield f"{key}: not read with model={model.name}, whose encoder brings words and vectors; leave it out"
 
 
 def _schedule_rules(config: Config) -> Iterator[str]:
@@ -132,18 +155,26 @@ def _data_rules(data: Any, model: Any, embedding: Any) -> Iterator[str]:
             yield "data.path: missing: data=files reads a file, or a folder with train and test files"
         if data.name == "PyDocs" and data.hub is not None:
             yield f"data.hub: {data.hub} is not what data=pydocs reads; use data=files"
-    pairs = data.kind.is_pairs
+    pairs, splitter = data.kind.is_pairs, Splitter(data.tokenizer)
+    own_pieces = splitter is Splitter.model
     if pairs and model.reads != "pairs":
         yield f"model: {model.name} reads texts, the data is pairs of strings; use model=tagger or model=seq2seq"
     if not pairs and model.reads == "pairs":
         yield (f"model: {model.name} answers strings with strings, the data is texts; use data=pairs or data=reversal")
     if not pairs and data.label_column is None and model.task == "classification":
         yield f"data.label_column: missing: model={model.name} learns to tell labels apart"
-    letters = data.tokenizer is Splitter.letters
-    if not letters and (model.needs_letters or pairs or data.kind is DataKind.names):
+    letters = splitter is Splitter.letters
+    if own_pieces and not isinstance(model, Encoder):
+        yield f"data.tokenizer: model is for models with a tokenizer of their own, not model={model.name}; leave it out"
+    elif isinstance(model, Encoder) and not (own_pieces or pairs):
+        yield (
+            f"data.tokenizer: {splitter.value} is not what the encoder of model={model.name} was trained on; use "
+            "data.tokenizer=model"
+        )
+    elif not (letters or own_pieces) and (model.needs_letters or pairs or data.kind is DataKind.names):
         reader = f"model={model.name}" if model.needs_letters else f"data.kind={data.kind.value}"
-        yield f"data.tokenizer: {data.tokenizer.value} is not what {reader} reads; use data.tokenizer=letters"
-    if letters and embedding.name != "random":
+        yield f"data.tokenizer: {splitter.value} is not what {reader} reads; use data.tokenizer=letters"
+    if letters and not isinstance(model, Encoder) and embedding.name != "random":
         yield (
             f"embedding: {embedding.name} has vectors of words, the data is read letter by letter; use embedding=random"
         )

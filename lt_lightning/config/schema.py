@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Optional, Union
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from lt_lightning.config import models, optimizers, sources  # noqa: F401 (they register their choices)
+from lt_lightning.config import encoders, models, optimizers, sources  # noqa: F401 (they register their choices)
 from lt_lightning.config.choice import CHOICES, checked, limited
 
 
@@ -47,6 +47,7 @@ class PruningConfig:
     exclude: List[str] = MISSING
     redraw: List[str] = MISSING
     keep: List[str] = field(default_factory=list)
+    renew: List[str] = field(default_factory=list)
     mask: str = "pruned"
     pattern: str = "unstructured"
     schedule: str = "rounds"

@@ -51,6 +51,7 @@ class TextConfig(DataConfig):
     path: ClassVar[Optional[str]] = None
     delimiter: ClassVar[Optional[str]] = None
     test_fraction: ClassVar[Optional[float]] = None
+    tokenizer: Optional[Splitter] = Splitter.letters  # pyright: ignore[reportIncompatibleVariableOverride]
     text_column: str = "text"
     label_column: Optional[str] = "label"
     class_names: Optional[List[str]] = None
@@ -71,7 +72,7 @@ class Texts(TextConfig):
 
     name: str = "files"
     kind: DataKind = DataKind.texts
-    tokenizer: Splitter = Splitter.words
+    tokenizer: Optional[Splitter] = Splitter.words  # null in conf/: as the model reads, which `read_config` fills in
     path: Optional[str] = checked(  # pyright: ignore[reportIncompatibleVariableOverride]
         None, lambda path: None if path else "empty; give a file, or a folder with train and test files"
     )

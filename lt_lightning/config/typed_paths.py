@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PATHS = {
     "data": ("path",), "embedding": ("path",), "pruning": ("ticket",), "branch": ("of",),
-    "trainer": ("default_root_dir",),
+    "model": ("path",), "trainer": ("default_root_dir",),
 }  # fmt: skip
 """The settings of each group that are paths."""
 
@@ -42,7 +42,8 @@ def typed_in(folder: Path, config: Config) -> Config:
         return {key: str(folder / typed_path(path)) for key, path in paths.items() if path}
 
     changed = {group: absolute(getattr(config, group), keys) for group, keys in PATHS.items()}
-    return replace(config, **{group: replace(getattr(config, group), **changes) for group, changes in changed.items()})
+    named = {group: changes for group, changes in changed.items() if changes}
+    return replace(config, **{group: replace(getattr(config, group), **changes) for group, changes in named.items()})
 
 
 def parse_delimiter(setting: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from itertools import chain
@@ -13,12 +14,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lt_lightning.config.aliases import typed_names
 from lt_lightning.config.choice import CHOICES, Custom, find_faults, keys_of
+from lt_lightning.config.encoders import Encoder
 from lt_lightning.config.messages import explain
 from lt_lightning.config.models import CustomModel
 from lt_lightning.config.optimizers import CustomScheduler
-from lt_lightning.config.rules import broken_rules
+from lt_lightning.config.rules import broken_rules, encoder_rules
 from lt_lightning.config.schema import Config
-from lt_lightning.config.sources import CustomData
+from lt_lightning.config.sources import CustomData, TextConfig
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.patterns import parse_pattern
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
@@ -55,8 +57,13 @@ def read_config(composed: DictConfig) -> Config:
     for group, chosen in custom.items():
         if chosen:
             setattr(config, group, chosen)
-    for fault in chain(find_faults(config), broken_rules(config)):
+    if isinstance(config.data, TextConfig) and config.data.tokenizer is None:
+        config.data.tokenizer = config.model.splitter
+    typed = typed_settings(composed)
+    for fault in chain(find_faults(config), encoder_rules(config, typed), broken_rules(config)):
         raise SettingError(typed_names(fault))
+    if isinstance(config.model, Encoder):
+        config.embedding = None  # it brings vectors of its own
     if isinstance(config.data, CustomData):
         config.optimizer = config.scheduler = config.embedding = None  # its LightningModule makes its own
     elif config.trainer.use_distributed_sampler is None:
@@ -68,6 +75,12 @@ def read_config(composed: DictConfig) -> Config:
     if settings.plan.is_single:
         config.pruning.rounds = 0  # not read
     return config
+
+
+def typed_settings(composed: DictConfig) -> frozenset[str]:
+    """Return the settings that the command line changes, groups included, as far as Hydra's part is there to tell."""
+    overrides = OmegaConf.select(composed, "hydra.overrides.task", default=None) or ()
+    return frozenset(re.split("[=@]", str(one).lstrip("+~"), maxsplit=1)[0] for one in overrides)
 
 
 def read_group(group: str, values: Mapping[str, Any]) -> Any:

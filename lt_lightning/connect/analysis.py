@@ -82,7 +82,7 @@ class _Analysis:
     def __init__(self, request: Request) -> None:
         self._request, self._config = request, request.config
         self._environment = find_environment(find_launch(request.config.trainer, os.environ))
-        self._data = load_data(request.config, request.corpus)
+        self._data = load_data(request.config, request.corpus, request.run.folder)
         self._subject = build_fresh(self._config, self._data)
         self._wording = Wording.of(request.run, self._subject.judged)
         hush(deals_rows=self._subject.judged is None)

@@ -9,6 +9,7 @@ from torch import nn
 
 from lt_lightning.config.schema import Config
 from lt_lightning.config.validation import lottery_settings
+from lt_lightning.experiment.own_encoder import require_weights
 from lt_lightning.experiment.transfer.starting import find_start
 from lt_lightning.lottery import Lottery, Mask, Settings, Start, derive_seed, reinitialize
 from lt_lightning.lottery.rewinding import digest, restore, snapshot
@@ -58,6 +59,7 @@ def find_round_start(run: Path, config: Config, network: nn.Module, data: DataMo
 
 def _begin(config: Config, settings: Settings, network: nn.Module, data: DataModule) -> None:
     """Write the weights of a round 0 that the run does not rewind to."""
+    require_weights(getattr(data, "encoder", None))
     start, _ = find_start(config, network, data.words)
     draws = Rewind.parse(settings.rewind).point == "random"
     seed = derive_seed(settings.seed, "rewind", 0)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import datasets
 import numpy as np
@@ -50,6 +50,21 @@ PIECE = 1 << 20
 """The number of ids replaced at a time, to bound temporary memory."""
 PORTION = 1 << 20
 """The number of characters split at a time; the words of a portion take some 50 times its memory."""
+
+
+@runtime_checkable
+class FlatTexts(Protocol):
+    """Texts as ids, concatenated: row r is `ids[offsets[r]:offsets[r + 1]]`."""
+
+    @property
+    def ids(self) -> Int32[np.ndarray, " ids"]:
+        """Return the ids of all texts."""
+        ...
+
+    @property
+    def offsets(self) -> Int64[np.ndarray, " rows_and_1"]:
+        """Return where each text begins, and the end of the last."""
+        ...
 
 
 class NumberedTexts(NamedTuple):
@@ -183,11 +198,11 @@ def read_words(texts: datasets.Dataset, splitter: Splitter, cache: Path) -> Numb
     """
     # The libraries define letters and lower case.
     libraries = ["tokenizers", "spacy"] if splitter is Splitter.spacy else ["tokenizers"]
-    recipe = f"{FORMAT}|{texts._fingerprint}|{splitter.value}|{[*map(_version, libraries)]}"
+    recipe = f"{FORMAT}|{texts._fingerprint}|{splitter.value}|{[*map(library_version, libraries)]}"
     fingerprint = hashlib.blake2b(recipe.encode(), digest_size=16).hexdigest()
 
     def make() -> Arrays:
-        words, ids, offsets = number_words(_batches(texts), splitter)
+        words, ids, offsets = number_words(text_batches(texts), splitter)
         _, places, letters = words.buffers()
         return {
             "ids": ids,
@@ -219,26 +234,27 @@ def _check(kept: Arrays, rows: int) -> None:
 
 
 def encode(
-    texts: NumberedTexts,
-    numbers: Int32[np.ndarray, " words"],
+    texts: FlatTexts,
+    numbers: Int32[np.ndarray, " words"] | None,
     labels: Int64[np.ndarray, " rows"],
     rows: Int64[np.ndarray, " some"],
     max_length: int | None,
 ) -> EncodedTexts:
     """Map the words of some rows of a split (ascending and unique) to their ids in a vocabulary.
 
-    `numbers` holds the id of each of the split's words. `max_length` words of each text are kept; None keeps all.
+    `numbers` holds the id of each of the split's words; None if they are ids already. `max_length` words of each text
+    are kept; None keeps all.
     """
     ids, lengths = take_rows(texts, rows, max_length)
     return EncodedTexts(
-        torch.from_numpy(numbers[ids]),
+        torch.from_numpy(ids if numbers is None else numbers[ids]),
         torch.from_numpy(np.concatenate([[0], lengths.cumsum()])),
         torch.from_numpy(labels[rows]),
     )
 
 
 def take_rows(
-    texts: NumberedTexts, rows: Int64[np.ndarray, " some"], max_length: int | None = None
+    texts: FlatTexts, rows: Int64[np.ndarray, " some"], max_length: int | None = None
 ) -> tuple[Int32[np.ndarray, " ids"], Int64[np.ndarray, " some"]]:
     """Return the word numbers of `rows` (ascending, unique), at most `max_length` of each row, and their counts."""
     lengths = np.diff(texts.offsets)
@@ -249,14 +265,16 @@ def take_rows(
     return texts.ids[np.repeat(np.tile([True, False], len(lengths)), turns)], kept[rows]
 
 
-def _version(library: str) -> str:
+def library_version(library: str) -> str:
+    """Return the version of an installed library, or `none`."""
     try:
         return version(library)
     except PackageNotFoundError:
         return "none"
 
 
-def _batches(texts: datasets.Dataset) -> Iterator[list[str]]:
+def text_batches(texts: datasets.Dataset) -> Iterator[list[str]]:
+    """Yield the texts (column `text`) in lists of at most `BATCH`."""
     for batch in texts.with_format("arrow").iter(BATCH):
         column = batch["text"]  # pyright: ignore
         if column.nbytes <= LARGE:

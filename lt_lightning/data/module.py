@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +16,7 @@ from lt_lightning.data.corpus import Corpus, cache_folder
 from lt_lightning.data.encoding import EncodedTexts, choose_words, encode, number_of_each, read_words, take_rows
 from lt_lightning.data.glove import found, recall_vectors
 from lt_lightning.data.loaders import RoundData
+from lt_lightning.data.pieces import read_pieces
 from lt_lightning.data.splits import stratified_split
 from lt_lightning.data.tokenizer import SPECIAL_WORDS, make_tokenizer
 from lt_lightning.errors import SettingError
@@ -22,6 +25,7 @@ from lt_lightning.lottery.seeds import derive_seed
 if TYPE_CHECKING:
     from lt_lightning.config.models import EmbeddingConfig
     from lt_lightning.config.sources import TextConfig
+    from lt_lightning.data.sources.encoders import EncoderFiles
 
 log = logging.getLogger(__name__)
 
@@ -34,28 +38,42 @@ class TextDataModule(RoundData):
     Attributes:
         corpus: the texts.
         texts: the ids of each part: `train`, `valid`, `test`.
+        encoder: the files of the encoder whose pieces the texts are split into; None if they are split into words.
+        max_length: the number of words or pieces of each text that are kept; None for all.
 
     Args:
         corpus: the texts.
         data: the `data` group.
-        embedding: the `embedding` group.
+        embedding: the `embedding` group; not read with an encoder.
         seed: draws the training and validation rows.
         order_seed: shuffles the training rows; `seed` if it is None.
+        encoder: the files of the encoder that reads the texts, with `data.tokenizer=model`.
 
     Raises:
         SettingError: the corpus is too small to split, or the vectors cannot be read.
     """
 
     def __init__(
-        self, corpus: Corpus, data: TextConfig, embedding: EmbeddingConfig, seed: int, order_seed: int | None = None
+        self,
+        corpus: Corpus,
+        data: TextConfig,
+        embedding: EmbeddingConfig | None,
+        seed: int,
+        order_seed: int | None = None,
+        encoder: EncoderFiles | None = None,
     ) -> None:
         super().__init__(data, seed if order_seed is None else order_seed)
-        self.corpus = corpus
+        self.corpus, self.encoder = corpus, encoder
+        self.max_length = data.max_length if encoder is None else encoder.max_length(data.max_length)
         cache = cache_folder()
         splits = corpus.splits
         labels = {split: splits[split].with_format("arrow")[:]["label"].to_numpy() for split in ("train", "test")}
         train, valid = stratified_split(labels["train"], data.valid_fraction, derive_seed(seed, "valid"), data.limit)
         parts = {"train": ("train", train), "valid": ("train", valid), "test": ("test", np.arange(len(labels["test"])))}
+        if encoder is not None:
+            self._read_pieces(encoder, parts, labels, cache)
+            return
+        assert embedding is not None and data.tokenizer is not None
         read = {split: read_words(splits[split], data.tokenizer, cache) for split in labels}
         # Words come from the training part, so that validation measures the cost of unknown words. Letters are few;
         # counted in all rows, they keep their numbers whichever rows the seed draws.
@@ -75,6 +93,22 @@ class TextDataModule(RoundData):
         if self.vectors is not None:
             self.words_found = found(self.vectors)
             log.info("%s has %d of the vocabulary's %d words", embedding.name, self.words_found, len(self.words))
+
+    def _read_pieces(
+        self,
+        encoder: EncoderFiles,
+        parts: Mapping[str, tuple[str, np.ndarray]],
+        labels: Mapping[str, np.ndarray],
+        cache: Path,
+    ) -> None:
+        """Split the rows of each part, `(split, rows)`, into the pieces of an encoder."""
+        self.tokenizer = encoder.read_tokenizer(self.max_length)
+        known = self.tokenizer.get_vocab(with_added_tokens=True)
+        self.words = sorted(known, key=known.__getitem__)
+        read = {split: read_pieces(self.corpus.splits[split], self.tokenizer, cache) for split in labels}
+        self.texts = {
+            part: encode(read[split], None, labels[split], rows, None) for part, (split, rows) in parts.items()
+        }
 
     @property
     def rows(self) -> dict[str, int]:

@@ -20,7 +20,9 @@ from lt_lightning.data.own_corpus import OwnCorpus
 from lt_lightning.data.sources.pairs import PairCorpus
 from lt_lightning.experiment.disk_space import estimate, report_use
 from lt_lightning.experiment.examples import check_prompt
+from lt_lightning.experiment.own_encoder import require_weights
 from lt_lightning.experiment.plan import make_plan
+from lt_lightning.experiment.precision import as_recorded
 from lt_lightning.experiment.progress import RoundsDisplay, Screen
 from lt_lightning.experiment.resume.compare import check_free, describe_before
 from lt_lightning.experiment.resume.restore import require_origin, resume_description
@@ -77,20 +79,24 @@ def run_experiment(
         rank_zero_only.rank = launch.rank  # pyright: ignore[reportFunctionMemberAccess]
     # Lightning's own value comes from the environment's variables, which may be another launcher's.
     is_writer = rank_zero_only.rank == 0  # pyright: ignore[reportFunctionMemberAccess]
-    data = load_data(config, corpus)
+    data = load_data(config, corpus, run)
     pl.seed_everything(derive_seed(config.seed, "network"), verbose=False)
     subject = build_subject(config, data)
     hush(deals_rows=subject.judged is None)
     check_prompt(config.model, data)
     played: list[PlayedRound] = list(find_standing(run).rounds) if resuming else []
-    # Once round 0 is over, the run's own tickets have all that is needed.
+    encoder = getattr(data, "encoder", None)
+    # Once round 0 is over, the run's own tickets have all that is needed; a branch begins with its trunk's.
+    if not played and config.branch.of is None:
+        require_weights(encoder)
     start, origin = (None, None) if played else find_start(config, subject.network, data.words)
-    plan = make_plan(config, run, subject, start, environment, resuming=resuming)
+    before = describe_before(run)[0] if resuming else None
+    precise = as_recorded(config, None if before is None else before.precision)
+    plan = make_plan(precise, run, subject, start, environment, resuming=resuming)
     description = plan.describe(describe(config, subject, command, run, environment, origin))
     made_by = {"config": description.config.values, "fingerprint": description.corpus.fingerprint}
     check_rows(data.rows, description.processes or 1)
-    if resuming:
-        before = describe_before(run)[0]
+    if before is not None:
         if origin is not None:
             require_origin(run, before)
         description, remarks = resume_description(before, description)
@@ -115,6 +121,8 @@ def run_experiment(
             for one in played:
                 plan.finish(one.record.round)
             (run / "report.html").unlink(missing_ok=True)  # it shows fewer rounds; `is_complete` looks for it
+            if encoder is not None:
+                encoder.keep(run)
             write_description(run, description)
             write_tables(run, played)
             _drop_tickets(run, config, played, description)
@@ -127,7 +135,7 @@ def run_experiment(
         for round in upcoming:
             display.begin_round()
             pruning, alive = plan.begin(round), plan.before(played)
-            one = run_round(config, run, round, subject, pruning, display, environment, alive, base)
+            one = run_round(precise, run, round, subject, pruning, display, environment, alive, base)
             played.append(replace(one, settings=made_by))
             if is_writer:
                 with writing_to(run):

@@ -131,6 +131,7 @@ def run_round(
         **measured,
         seconds=saver.seconds,
         collapsed=len(collapsed) or None,
+        steps=trainer.global_step,
         tested_rows=tested if tested is not None and tested < data.rows["test"] else None,
     )
     layers = [LayerRecord(round, name, mask.counts[name], one.numel(), tuple(one.shape)) for name, one in mask.items()]
@@ -174,7 +175,7 @@ def _ticket(config: Config, subject: Subject, mask: Mask, record: Record) -> Rou
         "class_names": subject.task.class_names(data),
         "corpus": data.corpus.name,
         "splitter": config.data.tokenizer.value if data.words else None,
-        "max_length": getattr(config.data, "max_length", None),
+        "max_length": getattr(data, "max_length", None),
         "seed": config.seed,
     }
     return RoundTicket(subject.network.state_dict(), mask, about, subject.tokenizer)

@@ -15,6 +15,7 @@ from lt_lightning.config.sources import CustomData, DataKind
 from lt_lightning.data.own_corpus import OwnCorpus, describe_own
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.branch.trunk import check_corpus
+from lt_lightning.experiment.own_encoder import find_own_encoder
 from lt_lightning.experiment.resume.compare import check_same, describe_before, is_begun, is_complete
 from lt_lightning.experiment.transfer.fitting import read_ticket
 from lt_lightning.runs.formatting import name_rounds
@@ -43,6 +44,8 @@ def start_run(job: Job, launch: Launch) -> None:
         SettingError: the data, the network and the settings do not fit together, or another process holds the run.
         LotteryError: the network and the pruning settings do not fit.
     """
+    if (encoder := find_own_encoder(job.config, job.run)) is not None:  # downloads, or raises before torch is loaded
+        encoder.read_tokenizer(encoder.max_length(job.config.data.max_length))
     corpus = load(job.config)
     if job.config.embedding is not None:
         from lt_lightning.data.glove import find_vectors

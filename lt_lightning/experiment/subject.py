@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.model_helpers import is_overridden
@@ -18,6 +19,7 @@ from lt_lightning.data.own_module import OwnData
 from lt_lightning.data.pair_module import PairDataModule
 from lt_lightning.data.sources.pairs import PairCorpus
 from lt_lightning.errors import SettingError
+from lt_lightning.experiment.own_encoder import find_own_encoder
 from lt_lightning.models.build import build_learner, build_own
 from lt_lightning.models.tasks import DataModule, OwnTask, RunTask
 
@@ -74,17 +76,25 @@ def build_subject(config: Config, data: DataModule) -> Subject:
         words=len(data.words),
         classes=len(data.corpus.class_names),
         vectors=data.vectors,
+        encoder=getattr(data, "encoder", None),
+        max_length=getattr(data, "max_length", None),
         scheduler=config.scheduler,
         metrics=config.metrics,
     )
     return Subject(learner, learner.network, "network", learner.task, data)
 
 
-def load_data(config: Config, corpus: Corpus | PairCorpus | OwnCorpus) -> DataModule:
+def load_data(config: Config, corpus: Corpus | PairCorpus | OwnCorpus, run: Path = Path("outputs")) -> DataModule:
     """Return the DataModule of a corpus.
 
+    Args:
+        config: the settings.
+        corpus: the data.
+        run: the run directory, which keeps files of the run's encoder once it has begun.
+
     Raises:
-        SettingError: the corpus is too small to split, the vectors cannot be loaded, or the class cannot be built.
+        SettingError: the corpus is too small to split, the vectors or the files of the encoder cannot be loaded, or the
+            class cannot be built.
     """
     if isinstance(corpus, OwnCorpus):
         assert isinstance(config.data, CustomData)
@@ -92,4 +102,5 @@ def load_data(config: Config, corpus: Corpus | PairCorpus | OwnCorpus) -> DataMo
         return OwnData(build_own(config.data, pl.LightningDataModule), corpus, config.order_seed)
     if isinstance(corpus, PairCorpus):
         return PairDataModule(corpus, config.data, config.order_seed)
-    return TextDataModule(corpus, config.data, config.embedding, config.seed, config.order_seed)
+    encoder = find_own_encoder(config, run)
+    return TextDataModule(corpus, config.data, config.embedding, config.seed, config.order_seed, encoder)

@@ -16,14 +16,15 @@ from lt_lightning.config.choice import values_of
 from lt_lightning.config.enums import Splitter
 from lt_lightning.config.schema import Config
 from lt_lightning.data.batches import count_measured
+from lt_lightning.data.sources.encoders import EncoderFiles
 from lt_lightning.data.tokenizer import SPECIAL_WORDS
 from lt_lightning.experiment.resume.compare import without_resume
 from lt_lightning.experiment.subject import Subject
 from lt_lightning.experiment.trainer import make_trainer
 from lt_lightning.models.tasks import DataModule
-from lt_lightning.runs.description import FORMAT, Corpus, Description, Vocabulary, now
+from lt_lightning.runs.description import FORMAT, Corpus, Description, EncoderRecord, Vocabulary, now
 from lt_lightning.runs.metrics import Baseline
-from lt_lightning.runs.notes import branch_line, partial_note, pruning_line, transfer_line
+from lt_lightning.runs.notes import branch_line, partial_note, pruning_line, rewind_line, transfer_line
 from lt_lightning.runs.recorded import Origin, RecordedConfig
 from lt_lightning.runs.tasks import CLASSIFICATION, OWN, TASKS
 from lt_lightning.runtime.machine import describe_cpu
@@ -68,12 +69,25 @@ def describe(
         parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
         versions={package: _version(package) for package in PACKAGES},
         device=device,
+        precision=str(trainer.precision),
         cpu=describe_cpu(),
         processes=trainer.world_size,
         seed=config.seed,
         started=now(),
         ticket=origin,
+        encoder=_encoder(data),
     )  # fmt: skip
+
+
+def _encoder(data: DataModule) -> EncoderRecord | None:
+    """Return the record of the pre-trained encoder that reads the data, if there is one."""
+    files: EncoderFiles | None = getattr(data, "encoder", None)
+    if files is None:
+        return None
+    digests = {name: digest for name, digest in files.digests.items() if digest is not None}
+    return EncoderRecord(
+        files.name, files.source, files.kind, getattr(data, "max_length", None), files.note or None, digests
+    )
 
 
 def measured_rows(config: Config, data: DataModule, trainer: pl.Trainer) -> dict[str, int]:
@@ -92,7 +106,7 @@ def summarize(config: Config, data: DataModule, description: Description) -> str
     """Return lines on the data, the network and the rounds to come."""
     pruning = config.pruning
     recorded = description.config.pruning
-    rewind = "" if recorded.is_single and pruning.rewind == "init" else f", rewind {pruning.rewind}"
+    rewind = "" if recorded.is_single and pruning.rewind == "init" else f", rewind {rewind_line(recorded)}"
     rounds = branch_line(description) or f"{pruning_line(recorded)}{rewind}"
     baseline, note = description.shown_baseline, partial_note(description)
     lines = [
@@ -114,12 +128,13 @@ def _size(config: Config, data: DataModule, description: Description) -> str:
     if description.task in (CLASSIFICATION, OWN) and data.corpus.class_names:
         parts.append(f"{len(data.corpus.class_names)} classes")
     if data.words:
-        letters = getattr(config.data, "tokenizer", None) is Splitter.letters
-        known = set(data.words) - set(SPECIAL_WORDS) if letters else data.words
+        splitter = getattr(config.data, "tokenizer", None)
+        kind = "letters" if splitter is Splitter.letters else "pieces" if splitter is Splitter.model else "words"
+        known = set(data.words) - set(SPECIAL_WORDS) if splitter is Splitter.letters else data.words
         found = ""
         if data.words_found is not None:
             found = f" ({data.words_found / len(data.words):.1%} with a {config.embedding.name} vector)"
-        parts.append(f"{len(known):,} {'letters' if letters else 'words'}{found}")
+        parts.append(f"{len(known):,} {kind}{found}")
     return ", ".join(parts)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from fnmatch import fnmatchcase
 from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytorch_lightning as pl
 from hydra.errors import InstantiationException
@@ -15,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 from torchmetrics import Metric
 
 from lt_lightning.config.choice import Custom, values_of
+from lt_lightning.config.encoders import Encoder
 from lt_lightning.config.messages import explain_instantiation
 from lt_lightning.config.models import EmbeddingConfig, ModelChoice
 from lt_lightning.config.optimizers import CustomScheduler, OptimizerConfig, SchedulerConfig
@@ -28,17 +30,22 @@ from lt_lightning.models.rnn.seq2seq import EncoderDecoder
 from lt_lightning.models.rnn.tagger import Tagger
 from lt_lightning.models.tasks import Classification, LanguageModel, SequenceToSequence, Tagging
 
+if TYPE_CHECKING:
+    from lt_lightning.data.sources.encoders import EncoderFiles
+
 TASKS = {task.name: task for task in (Classification, Tagging, LanguageModel)}
 
 
 def build_learner(
     model: ModelChoice,
-    embedding: EmbeddingConfig,
+    embedding: EmbeddingConfig | None,
     optimizer: OptimizerConfig | Custom,
     *,
     words: int,
     classes: int,
     vectors: Tensor | None = None,
+    encoder: EncoderFiles | None = None,
+    max_length: int | None = None,
     scheduler: SchedulerConfig | CustomScheduler | None = None,
     metrics: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Learner:
@@ -46,11 +53,13 @@ def build_learner(
 
     Args:
         model: the `model` group.
-        embedding: the `embedding` group.
+        embedding: the `embedding` group; None for a model with a pre-trained encoder.
         optimizer: the `optimizer` group.
         words: the size of the vocabulary; of pairs of strings, of the alphabet.
         classes: the number of classes of the data; a network that predicts letters has the letters instead.
         vectors: pre-trained word vectors, or None; see `WordEmbedding`.
+        encoder: the files of the pre-trained encoder of a model that has one.
+        max_length: the number of pieces of the longest text that such a model reads.
         scheduler: the `scheduler` group; None for a constant learning rate.
         metrics: the `metrics` group: by name, objects that are measured beside accuracy and F1.
 
@@ -58,8 +67,13 @@ def build_learner(
         SettingError: if the model is not for so many classes, or so many letters.
     """
     model.check_sizes(classes, words)
-    network = build_network(model, embedding, words=words, classes=classes, vectors=vectors)
-    make_optimizer = partial(build_optimizer, optimizer)
+    if isinstance(model, Encoder):
+        assert encoder is not None
+        network = build_encoder_network(model, encoder, classes=classes, max_length=max_length)
+    else:
+        assert embedding is not None
+        network = build_network(model, embedding, words=words, classes=classes, vectors=vectors)
+    make_optimizer = partial(build_optimizer, optimizer, undecayed=undecayed_parameters(network, optimizer))
     make_scheduler = partial(build_scheduler, scheduler) if scheduler and scheduler.target else None
     if model.task == SequenceToSequence.name:
         answers, task = words + 1, SequenceToSequence(words)
@@ -101,6 +115,13 @@ def build_network(
             "data._target_=DATAMODULE and metric=NAME"
         )
     return network
+
+
+def build_encoder_network(model: Encoder, files: EncoderFiles, *, classes: int, max_length: int | None) -> nn.Module:
+    """Build the network of a model with a pre-trained encoder; see `models.encoder.build_encoder`."""
+    settings = {key: value for key, value in values_of(model).items() if key not in model.unbuilt}
+    build = _instantiate("model", {"_target_": model.target, "_partial_": True})
+    return build(files=files, classes=classes, max_length=max_length, **settings)
 
 
 T = TypeVar("T")
@@ -160,18 +181,57 @@ def build_seq2seq(*, words: int, **settings: Any) -> nn.Module:
     return EncoderDecoder(words, **settings)
 
 
-def build_optimizer(settings: OptimizerConfig | Custom, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
-    """Build the optimizer that the settings ask for, over `parameters`."""
+def undecayed_parameters(network: nn.Module, settings: OptimizerConfig | Custom) -> frozenset[nn.Parameter]:
+    """Return the parameters of a network that weight decay leaves alone, those that `optimizer.no_decay` names.
+
+    Raises:
+        SettingError: if a pattern matches no parameter.
+    """
+    named = list(network.named_parameters(remove_duplicate=False))
+    patterns = [] if isinstance(settings, Custom) else settings.no_decay
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name, _ in named):
+            raise SettingError(
+                f"optimizer.no_decay: the pattern {pattern!r} matches no parameter; there are: "
+                f"{', '.join(name for name, _ in named)}"
+            )
+    return frozenset(param for name, param in named if any(fnmatchcase(name, pattern) for pattern in patterns))
+
+
+def build_optimizer(
+    settings: OptimizerConfig | Custom,
+    parameters: Iterable[nn.Parameter],
+    undecayed: Collection[nn.Parameter] = frozenset(),
+) -> optim.Optimizer:
+    """Build the optimizer that the settings ask for.
+
+    Args:
+        settings: the `optimizer` group.
+        parameters: what it trains.
+        undecayed: those of them that weight decay leaves alone; they are a group of their own. See
+            `undecayed_parameters`.
+    """
     params, values = list(parameters), values_of(settings)
     if isinstance(settings, Custom):
         return _instantiate("optimizer", {"_target_": settings._target_}, params=params, **settings.arguments)
-    del values["name"]
+    del values["name"], values["no_decay"]
     if "betas" in values:
         values["betas"] = tuple(values["betas"])
-    if values.pop("kernel", None) == "fast" and LivingAdam.serves(params):
+    is_fast = values.pop("kernel", None) == "fast" and LivingAdam.serves(params)
+    groups = _groups(params, undecayed)
+    if is_fast:
         del values["fused"]
-        return LivingAdam(params, **values, decoupled=settings.decoupled)
-    return instantiate({"_target_": settings.target, "_partial_": True})(params, **values)
+        return LivingAdam(groups, **values, decoupled=settings.decoupled)
+    return instantiate({"_target_": settings.target, "_partial_": True})(groups, **values)
+
+
+def _groups(params: list[nn.Parameter], undecayed: Collection[nn.Parameter]) -> Any:
+    """Return parameters as an optimizer takes them: as they are, or in a group with and one without weight decay."""
+    alone = [param for param in params if param in undecayed]
+    if not alone:
+        return params
+    others = [param for param in params if param not in undecayed]
+    return [*([{"params": others}] if others else []), {"params": alone, "weight_decay": 0.0}]
 
 
 def build_scheduler(

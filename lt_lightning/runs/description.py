@@ -72,6 +72,27 @@ class Vocabulary:
 
 
 @dataclass(frozen=True)
+class EncoderRecord:
+    """The pre-trained encoder of a run.
+
+    Attributes:
+        name: its name.
+        source: where it was read from.
+        kind: the kind of network, such as `bert`.
+        pieces: the number of pieces of each text that are kept at most.
+        note: a remark on its weights.
+        digests: the SHA-256 of each of its files.
+    """
+
+    name: str | None = None
+    source: str | None = None
+    kind: str | None = None
+    pieces: int | None = None
+    note: str | None = None
+    digests: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
 class Resumption:
     """The time at which a run was resumed, and what was not as before; None if that was not known."""
 
@@ -102,6 +123,7 @@ class Description:
         parameters: the number of trainable parameters.
         versions: the versions of the packages that can change a number.
         device: the device that the run computes on.
+        precision: the precision that the run computes in, in Lightning's words, such as `32-true`.
         cpu: the processor, see `runtime.machine.describe_cpu`.
         processes: the number of processes that share the work.
         seed: the run's seed.
@@ -109,6 +131,7 @@ class Description:
         finished: the time at which it ended; None while it is going.
         ticket: the ticket that the run started from; None if it began with the whole network.
         branch: the trunk whose tickets the run retrains; None for any other run.
+        encoder: the pre-trained encoder; None for a network without one.
         resumed: a value for each time that the run was resumed.
         is_as_written: whether the file's seal fits its content; older files have none.
     """
@@ -126,6 +149,7 @@ class Description:
     parameters: int | None = None
     versions: Mapping[str, str | None] | None = None
     device: str | None = None
+    precision: str | None = None
     cpu: Mapping[str, Any] | None = None
     processes: int | None = None
     seed: int | None = None
@@ -133,6 +157,7 @@ class Description:
     finished: str | None = None
     ticket: Origin | None = None
     branch: Branch | None = None
+    encoder: EncoderRecord | None = None
     resumed: tuple[Resumption, ...] | None = None
     is_as_written: bool = True
 
@@ -149,7 +174,7 @@ class Description:
         """Return the content of `run.json`, without its seal."""
         content = {one.name: plain(getattr(self, one.name)) for one in fields(self)}
         del content["is_as_written"]
-        for name in ("branch", "resumed"):
+        for name in ("branch", "encoder", "resumed"):
             if content[name] is None:
                 del content[name]
         return content

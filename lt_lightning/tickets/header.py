@@ -69,8 +69,9 @@ def check_about(about: Mapping[str, Any]) -> None:
         raise ValueError(f"it has {len(names):,} classes, more than {_MOST_CLASSES:,}")
     if len({*names}) < len(names):
         raise ValueError("two of its class_names are the same")
-    if about.get("splitter") not in [splitter.value for splitter in Splitter]:
-        raise ValueError(f"its splitter {shown(about.get('splitter'))} is none of {', '.join(Splitter.__members__)}")
+    splitters = [splitter.value for splitter in Splitter if splitter.makes_words]
+    if about.get("splitter") not in splitters:
+        raise ValueError(f"its splitter {shown(about.get('splitter'))} is none of {', '.join(splitters)}")
     if "max_length" not in about:
         raise ValueError("it has no max_length")
     if about["max_length"] is not None:

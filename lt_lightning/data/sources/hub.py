@@ -76,6 +76,24 @@ def fetch_file(repo: str, name: str, setting: str, remedy: str) -> Path:
     return file
 
 
+def fetch_files(repo: str, names: Sequence[str], setting: str, remedy: str) -> Path:
+    """Return the folder of some files of a model repository on the Hub, from the cache if all of them are there.
+
+    Raises:
+        SettingError: they are neither cached nor reachable, or the repository lacks one.
+    """
+    cached = [_from_cache(partial(huggingface_hub.hf_hub_download, repo, name), repo, setting) for name in names]
+    folders = {file.parent for file in cached if file is not None}
+    if None not in cached and len(folders) == 1:
+        return folders.pop()
+    there = _check_reachable(repo, "model", setting, remedy)
+    for name in names:
+        if name not in there:
+            raise SettingError(f"{setting}: {repo} has no {name}; {remedy}")
+    download = partial(huggingface_hub.snapshot_download, repo, allow_patterns=list(names))
+    return _from_hub(download, repo, setting, remedy)
+
+
 def _from_cache(download: Callable[..., str], repo: str, setting: str) -> Path | None:
     try:
         return Path(download(local_files_only=True))

@@ -37,6 +37,7 @@ TRUST = re.compile(r"\+{0,2}trust=(.*)", re.DOTALL)
 _FREE = frozenset(
     {
         "pruning.rounds", "data.path", "data.delimiter", "data.hub_config", "data.test_fraction", "embedding.path",
+        "model.path",
         "data.num_workers", "tickets.keep", "metric", "metric_mode", "trainer.logger", "trainer.log_every_n_steps",
         "trainer.default_root_dir", "trainer.enable_progress_bar", "trainer.enable_model_summary",
         "trainer.enable_checkpointing",
@@ -48,6 +49,7 @@ _TICKET = "pruning.ticket"
 EARLIER: dict[str, Any] = {
     "model.kernel": "reference",
     "optimizer.kernel": "reference",
+    "optimizer.no_decay": [],
     "scheduler.name": "none",
     **PRUNING,
 }
