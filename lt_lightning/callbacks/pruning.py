@@ -59,7 +59,7 @@ class PruningCallback(RestartingCallback):
         redraw: fnmatch patterns of the parameters that `rewind="random"` draws again.
         seed: seeds random criteria, `rewind="random"` and all other draws.
         keep, mask, pattern, schedule, amount_of, amounts, density, iterations, initial, begin, end, every,
-            drop_fraction, grow_batches, score_batches, temperature: see `lt_lightning.lottery.Settings`.
+            drop_fraction, grow_batches, score_batches, temperature, renew: see `lt_lightning.lottery.Settings`.
         submodule: the part of the module to prune and rewind; parameter names are relative to it.
         initialize: draws the weights again for `rewind="random"`; see `lt_lightning.lottery.reinitialize`.
         start: a mask and weights for the first fit, such as a ticket of another run.
@@ -96,6 +96,7 @@ class PruningCallback(RestartingCallback):
         grow_batches: int | None = None,
         score_batches: int = Settings.score_batches,
         temperature: float | None = None,
+        renew: Sequence[str] = Settings.renew,
         submodule: str = "",
         initialize: Callable[[nn.Module], None] | None = None,
         start: Start | None = None,
@@ -103,7 +104,7 @@ class PruningCallback(RestartingCallback):
         settings = Settings(
             amount, criterion, scope, threshold, rewind, include, exclude, redraw, seed, keep, mask, pattern, schedule,
             amount_of, amounts, density, iterations, initial, begin, end, every, drop_fraction, grow_batches,
-            score_batches, temperature,
+            score_batches, temperature, renew,
         )  # fmt: skip
         if not isinstance(submodule, str):
             raise LotteryError(f"submodule: {submodule!r} is not a name; give a string, such as 'encoder'")

@@ -17,12 +17,16 @@ def _betas_fault(betas: List[float]) -> str | None:
     return None if fine else "not a pair of numbers in [0, 1)"
 
 
+def _patterns_fault(patterns: List[str]) -> str | None:
+    return None if all(patterns) else 'not a list of patterns; give some, such as ["*.bias"]'
+
+
 @dataclass
 class OptimizerConfig:
     """The settings of every optimizer.
 
     Attributes:
-        target: the class that builds it; its arguments are the settings but `name` and `kernel`.
+        target: the class that builds it; its arguments are the settings but `name`, `kernel` and `no_decay`.
         decoupled: whether weight decay is decoupled from the gradient.
     """
 
@@ -32,6 +36,7 @@ class OptimizerConfig:
     lr: float = limited(0.001, above=0, below=float("inf"))
     weight_decay: float = limited(0.0, least=0)
     fused: bool = True
+    no_decay: List[str] = checked([], _patterns_fault)
 
 
 @choice("optimizer", "adam")

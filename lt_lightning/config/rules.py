@@ -49,9 +49,9 @@ def broken_rules(config: Config) -> Iterator[str]:
     yield from _schedule_rules(config)
     if config.pruning.ticket is not None and model.packs is None:
         yield f"pruning.ticket: a run of model={model.name} does not start from a packed ticket; leave it out"
-    unscaled = trainer.gradient_clip_val and trainer.precision in (16, "16", "16-mixed", "bf16-mixed")
+    unscaled = trainer.gradient_clip_val and trainer.precision in (16, "16", "16-mixed")
     if unscaled and not isinstance(config.optimizer, Custom) and config.optimizer.fused:
-        yield "optimizer.fused: true does not go with clipping and mixed precision; use optimizer.fused=false"
+        yield "optimizer.fused: true does not go with clipping and 16-mixed precision; use optimizer.fused=false"
     yield from _trainer_rules(trainer, isinstance(config.data, CustomData))
 
 
@@ -74,7 +74,7 @@ def encoder_rules(config: Config, typed: Collection[str]) -> Iterator[str]:
         yield "model.hub: there is a model.path, too; give one of the two"
     unread = [key for key in sorted(typed) if key.partition(".")[0] == "embedding" or key == "data.max_vocab"]
     for key in unread:
-        yield f"{key}: not read with model={model.name}, whose encoder has vectors of its own; leave it out"
+        yield f"{key}: not read with model={model.name}, whose encoder brings words and vectors; leave it out"
 
 
 def _schedule_rules(config: Config) -> Iterator[str]:

@@ -47,6 +47,7 @@ class PruningConfig:
     exclude: List[str] = MISSING
     redraw: List[str] = MISSING
     keep: List[str] = field(default_factory=list)
+    renew: List[str] = field(default_factory=list)
     mask: str = "pruned"
     pattern: str = "unstructured"
     schedule: str = "rounds"

@@ -13,6 +13,7 @@ from lt_lightning.config.schema import Config
 from lt_lightning.config.validation import lottery_settings, read_config
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.hydra_main import compose_config, hide_progress_bars_in_pipes
+from lt_lightning.experiment.precision import as_recorded
 from lt_lightning.experiment.resume.command import resumed_arguments
 from lt_lightning.experiment.resume.compare import check_same
 from lt_lightning.experiment.start_run import find_launch, load
@@ -91,6 +92,7 @@ def read_request(
     hide_progress_bars_in_pipes()
     corpus = load(config)
     check_same(folder, config, dict(corpus.fingerprints), standing)
+    config = as_recorded(config, run.description.precision)
     return Request(run, config, corpus, played, chosen, points, tuple(orders))
 
 

@@ -21,6 +21,7 @@ from lt_lightning.data.sources.pairs import PairCorpus
 from lt_lightning.experiment.examples import check_prompt
 from lt_lightning.experiment.own_encoder import require_weights
 from lt_lightning.experiment.plan import make_plan
+from lt_lightning.experiment.precision import as_recorded
 from lt_lightning.experiment.progress import RoundsDisplay, Screen
 from lt_lightning.experiment.resume.compare import check_free, describe_before
 from lt_lightning.experiment.resume.restore import require_origin, resume_description
@@ -87,12 +88,13 @@ def run_experiment(
     if not played and config.branch.of is None:
         require_weights(encoder)
     start, origin = (None, None) if played else find_start(config, subject.network, data.words)
-    plan = make_plan(config, run, subject, start, environment, resuming=resuming)
+    before = describe_before(run)[0] if resuming else None
+    precise = as_recorded(config, None if before is None else before.precision)
+    plan = make_plan(precise, run, subject, start, environment, resuming=resuming)
     description = plan.describe(describe(config, subject, command, run, environment, origin))
     made_by = {"config": description.config.values, "fingerprint": description.corpus.fingerprint}
     check_rows(data.rows, description.processes or 1)
-    if resuming:
-        before = describe_before(run)[0]
+    if before is not None:
         if origin is not None:
             require_origin(run, before)
         description, remarks = resume_description(before, description)
@@ -125,7 +127,7 @@ def run_experiment(
         for round in upcoming:
             display.begin_round()
             pruning, alive = plan.begin(round), plan.before(played)
-            one = run_round(config, run, round, subject, pruning, display, environment, alive)
+            one = run_round(precise, run, round, subject, pruning, display, environment, alive)
             played.append(replace(one, settings=made_by))
             if is_writer:
                 with writing_to(run):

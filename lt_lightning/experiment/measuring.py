@@ -22,7 +22,7 @@ from lt_lightning.experiment.subject import Subject
 from lt_lightning.runs.records import EpochRecord, Record, columns, measured_columns
 
 _MEASURED = measured_columns(Record)
-_TAKEN = frozenset({*columns(EpochRecord), "sparsity", "alive", "total", "epochs", "seconds", "density"})
+_TAKEN = frozenset({*columns(EpochRecord), "sparsity", "alive", "total", "epochs", "seconds", "density", "steps"})
 
 
 @only_its_own_hooks

@@ -126,6 +126,7 @@ def run_round(
         **measured,
         seconds=saver.seconds,
         collapsed=len(collapsed) or None,
+        steps=trainer.global_step,
         tested_rows=tested if tested is not None and tested < data.rows["test"] else None,
     )
     layers = [LayerRecord(round, name, mask.counts[name], one.numel(), tuple(one.shape)) for name, one in mask.items()]

@@ -44,7 +44,8 @@ def start_run(job: Job, launch: Launch) -> None:
         SettingError: the data, the network and the settings do not fit together, or another process holds the run.
         LotteryError: the network and the pruning settings do not fit.
     """
-    find_own_encoder(job.config, job.run)  # downloads, or raises before torch is loaded
+    if (encoder := find_own_encoder(job.config, job.run)) is not None:  # downloads, or raises before torch is loaded
+        encoder.read_tokenizer(encoder.max_length(job.config.data.max_length))
     corpus = load(job.config)
     if job.config.embedding is not None:
         from lt_lightning.data.glove import find_vectors

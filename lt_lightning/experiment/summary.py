@@ -24,7 +24,7 @@ from lt_lightning.experiment.trainer import make_trainer
 from lt_lightning.models.tasks import DataModule
 from lt_lightning.runs.description import FORMAT, Corpus, Description, EncoderRecord, Vocabulary, now
 from lt_lightning.runs.metrics import Baseline
-from lt_lightning.runs.notes import branch_line, partial_note, pruning_line, transfer_line
+from lt_lightning.runs.notes import branch_line, partial_note, pruning_line, rewind_line, transfer_line
 from lt_lightning.runs.recorded import Origin, RecordedConfig
 from lt_lightning.runs.tasks import CLASSIFICATION, OWN, TASKS
 from lt_lightning.runtime.machine import describe_cpu
@@ -69,6 +69,7 @@ def describe(
         parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
         versions={package: _version(package) for package in PACKAGES},
         device=device,
+        precision=str(trainer.precision),
         cpu=describe_cpu(),
         processes=trainer.world_size,
         seed=config.seed,
@@ -105,7 +106,7 @@ def summarize(config: Config, data: DataModule, description: Description) -> str
     """Return lines on the data, the network and the rounds to come."""
     pruning = config.pruning
     recorded = description.config.pruning
-    rewind = "" if recorded.is_single and pruning.rewind == "init" else f", rewind {pruning.rewind}"
+    rewind = "" if recorded.is_single and pruning.rewind == "init" else f", rewind {rewind_line(recorded)}"
     rounds = branch_line(description) or f"{pruning_line(recorded)}{rewind}"
     baseline, note = description.shown_baseline, partial_note(description)
     lines = [

@@ -28,6 +28,7 @@ from lt_lightning.callbacks.refusals import check_callbacks
 from lt_lightning.config.messages import explain_instantiation
 from lt_lightning.config.schema import TrainerConfig
 from lt_lightning.errors import SettingError
+from lt_lightning.experiment.precision import AUTO, allow_clipping, find_precision
 from lt_lightning.runtime.job import Launch, Place
 
 
@@ -46,6 +47,8 @@ def make_trainer(
         SettingError: Lightning refuses the arguments, or this machine has no such device.
     """
     chosen = {key: value for key, value in vars(config).items() if value is not None}
+    if config.precision == AUTO:
+        chosen["precision"] = find_precision(config.accelerator)
     try:
         arguments = instantiate(OmegaConf.create(chosen), _convert_="all")
     except InstantiationException as error:
@@ -63,6 +66,7 @@ def make_trainer(
         # Lightning lists a set, in another order each time.
         said = re.sub(r"Available names are: .*", "Use auto, cpu, gpu or another that Lightning knows.", said)
         raise SettingError(f"trainer: {said}") from error
+    allow_clipping(trainer)
     check_callbacks(callbacks)
     # Load only the checkpoint that `fit` is given; Lightning would load `hpc_ckpt_N.ckpt` on SLURM, or that of an
     # `OnExceptionCheckpoint`: state of another round. Private, as Lightning has no setting for it;

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor, nn
 
@@ -60,7 +60,12 @@ class Beginning:
             if self._start is not None:
                 self._start.check(module, params)
             if self.rewind.point == "random":
-                self._check_draw(module)
+                matching_parameters(module, "redraw", self.settings.redraw)
+                if self._start is None:
+                    self._check_draw(module, self.settings.redraw)
+            if self.settings.renew:
+                _check_renewed(module, self.settings)
+                self._check_draw(module, self.settings.renew, "renew")
             self._chooser.check_criterion(module, params, sources)
             return params, None
         if self.schedule.is_single:
@@ -123,13 +128,13 @@ class Beginning:
         self._trained = references(params)
         self.training = True
 
-    def _check_draw(self, module: nn.Module) -> None:
+    def _check_draw(
+        self, module: nn.Module, patterns: Sequence[str], key: Literal["redraw", "renew"] = "redraw"
+    ) -> None:
         """Raise before training if later rounds cannot draw weights again."""
-        matching_parameters(module, "redraw", self.settings.redraw)
-        if self._start is None:
-            first = snapshot(module)
-            reinitialize(module, 0, self._initialize, self.settings.redraw)
-            restore(module, first)
+        first = snapshot(module)
+        reinitialize(module, 0, self._initialize, patterns, key=key)
+        restore(module, first)
 
     def _require_rewinding_point(self) -> None:
         if self._rewind_weights is not None or self.rewind.point in ("random", "none"):
@@ -160,6 +165,7 @@ class Beginning:
             trained_on = set(matching_parameters(module, "keep", self.settings.keep).values())
             others = {name: param for name, param in module.named_parameters() if param not in trained_on}
             restore(module, {name: kept[name] for name in kept_names(module, others)})
+        renew(module, self.settings, self.round + 1, self._initialize)
 
     def _shuffle(self, params: dict[str, nn.Parameter], round: int) -> None:
         shuffle_weights(params, derive_seed(self.settings.seed, "rewind", round))
@@ -167,6 +173,31 @@ class Beginning:
     def _draw(self, module: nn.Module, round: int) -> None:
         seed = derive_seed(self.settings.seed, "rewind", round)
         reinitialize(module, seed, self._initialize, self.settings.redraw)
+
+
+def renew(
+    module: nn.Module,
+    settings: Settings,
+    round: int,
+    initialize: Callable[[nn.Module], None] | None = None,
+) -> None:
+    """Draw what `settings.renew` names anew for a round, from a seed of its own; nothing for round 0.
+
+    Raises:
+        LotteryError: if a pattern matches no parameter, or one that is kept, or a parameter is not drawn.
+    """
+    if settings.renew and round:
+        _check_renewed(module, settings)
+        seed = derive_seed(settings.seed, "renew", round)
+        reinitialize(module, seed, initialize, settings.renew, key="renew")
+
+
+def _check_renewed(module: nn.Module, settings: Settings) -> None:
+    """Raise LotteryError if a pattern of `settings.renew` matches nothing, or a parameter that is kept."""
+    kept = matching_parameters(module, "keep", settings.keep)
+    both = [name for name in matching_parameters(module, "renew", settings.renew) if name in kept]
+    if both:
+        raise LotteryError(f"renew: {both[0]!r} is kept, too; leave it out of keep, or of renew")
 
 
 def references(params: Mapping[str, nn.Parameter]) -> dict[str, weakref.ref[nn.Parameter]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from lt_lightning.lottery.initializers import draw_parts, find_model
 from lt_lightning.lottery.mask import Mask
 from lt_lightning.lottery.selection import matching_parameters
 from lt_lightning.lottery.settings import LotteryError
@@ -100,6 +102,8 @@ def reinitialize(
     seed: int,
     initialize: Callable[[nn.Module], None] | None = None,
     redraw: Sequence[str] = ("*",),
+    *,
+    key: Literal["redraw", "renew"] = "redraw",
 ) -> None:
     """Draw trainable parameters of `module` again, as its construction would.
 
@@ -110,14 +114,16 @@ def reinitialize(
     Args:
         module: any torch module.
         seed: seeds the draw.
-        initialize: initialises `module` in place; by default `reset_parameters()` of every part, inner parts first. The
-            parameters are NaN when it is called, so that one that it omits is noticed.
+        initialize: initialises `module` in place; by default `initializers.draw_parts`: `reset_parameters()` of every
+            part, inner parts first, and of transformers' models their own `_init_weights`. The parameters are NaN when
+            it is called, so that one that it omits is noticed.
         redraw: fnmatch patterns of the parameters to draw.
+        key: the setting that holds these patterns, which errors name.
 
     Raises:
         LotteryError: if a pattern matches no trainable parameter, or a parameter is not drawn.
     """
-    drawn = matching_parameters(module, "redraw", redraw)
+    drawn = matching_parameters(module, key, redraw)
     before, kept = snapshot(module), kept_names(module, drawn)
     cuda = sorted({param.device.index for param in module.parameters() if param.device.type == "cuda"})
     try:
@@ -126,38 +132,34 @@ def reinitialize(
             with torch.no_grad():
                 for param in drawn.values():
                     param.fill_(torch.nan)
-            (initialize or _reset)(module)
+            (initialize or draw_parts)(module)
         missed = next((name for name, param in drawn.items() if param.isnan().any()), None)
         if missed is not None:
-            raise LotteryError(_not_drawn(module, missed, by_reset=initialize is None))
+            raise LotteryError(_not_drawn(module, missed, key, by_reset=initialize is None))
     except BaseException:
         restore(module, before)
         raise
     restore(module, {name: value for name, value in before.items() if name in kept})
 
 
-def _not_drawn(module: nn.Module, name: str, *, by_reset: bool) -> str:
+def _not_drawn(module: nn.Module, name: str, key: str, *, by_reset: bool) -> str:
     if not by_reset:
         return (
             f"initialize: it does not draw {name!r}, or not all of it (transformers' _init_weights, for one, skips "
-            "what was loaded); draw it, or leave it out with redraw"
+            f"what was loaded); draw it, or leave it out with {key}"
+        )
+    what = "rewind: random" if key == "redraw" else f"{key}:"
+    if (model := find_model(module, name)) is not None:
+        return (
+            f"{what} cannot draw {name!r} again, as _init_weights of {type(model).__name__} does not; pass "
+            f"initialize=… to the callback, or leave it out with {key}"
         )
     layer, _, parametrized = name.partition(".parametrizations.")
     owner = type(module.get_submodule(layer if parametrized else name.rpartition(".")[0])).__name__
     return (
-        f"rewind: random cannot draw {name!r} again: give {owner} a method reset_parameters() that does, or pass "
+        f"{what} cannot draw {name!r} again: give {owner} a method reset_parameters() that does, or pass "
         "initialize=… to the callback"
     )
-
-
-def _reset(module: nn.Module) -> None:
-    """Call `reset_parameters` of every part, inner parts first."""
-    for child in module.children():
-        _reset(child)
-    # nn.MultiheadAttention and nn.Transformer have it with an underscore.
-    reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
-    if callable(reset):
-        reset()
 
 
 def kept_names(module: nn.Module, changed: Mapping[str, nn.Parameter]) -> set[str]:

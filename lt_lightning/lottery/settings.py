@@ -95,6 +95,8 @@ class Settings:
         grow_batches: see `RigL`.
         score_batches: the number of training batches whose losses criteria such as `snip` see.
         temperature: divides the logits of `grasp`; None for its default.
+        renew: fnmatch patterns of the parameters that are drawn anew as each round after round 0 begins, while the
+            others rewind; such as a classifier on a pre-trained encoder.
 
     Raises:
         LotteryError: if a value is not one of these.
@@ -125,6 +127,7 @@ class Settings:
     grow_batches: int | None = None
     score_batches: int = 40
     temperature: float | None = None
+    renew: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         _check_amounts(self.amount, self.amount_of, self.amounts)
@@ -145,7 +148,7 @@ class Settings:
                     f"{key}: {_shown(value)} is none of {', '.join(known)}, and not the dotted path of a function, "
                     "such as my_package.my_function"
                 )
-        for key in ("include", "exclude", "redraw", "keep"):
+        for key in ("include", "exclude", "redraw", "keep", "renew"):
             _check_patterns(key, getattr(self, key))
         if not self.include:
             raise LotteryError('include: no pattern, so nothing could be pruned; ["*"] is every parameter')
@@ -212,8 +215,9 @@ def _check_combination(settings: Settings, rewind: Rewind, plan: Schedule) -> No
         raise LotteryError(f"mask: schedule={name} has no mask to control; use schedule=rounds or at_init")
     if plan.is_single and rewind.point not in ("init", "none") and (name, rewind.point) not in _CONTROLS:
         raise LotteryError(f"rewind: schedule={name} trains once, so that nothing rewinds to {rewind}; use rewind=init")
-    if plan.is_single and settings.keep:
-        raise LotteryError(f"keep: schedule={name} trains once, so that nothing rewinds; leave it out")
+    for key in ("keep", "renew"):
+        if plan.is_single and getattr(settings, key):
+            raise LotteryError(f"{key}: schedule={name} trains once, so that nothing rewinds; leave it out")
     left = parse_pattern(settings.pattern).density
     if left is not None and settings.density not in (None, left):
         raise LotteryError(

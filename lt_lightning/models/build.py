@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from fnmatch import fnmatchcase
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -72,7 +73,7 @@ def build_learner(
     else:
         assert embedding is not None
         network = build_network(model, embedding, words=words, classes=classes, vectors=vectors)
-    make_optimizer = partial(build_optimizer, optimizer)
+    make_optimizer = partial(build_optimizer, optimizer, undecayed=undecayed_parameters(network, optimizer))
     make_scheduler = partial(build_scheduler, scheduler) if scheduler and scheduler.target else None
     if model.task == SequenceToSequence.name:
         answers, task = words + 1, SequenceToSequence(words)
@@ -180,18 +181,57 @@ def build_seq2seq(*, words: int, **settings: Any) -> nn.Module:
     return EncoderDecoder(words, **settings)
 
 
-def build_optimizer(settings: OptimizerConfig | Custom, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
-    """Build the optimizer that the settings ask for, over `parameters`."""
+def undecayed_parameters(network: nn.Module, settings: OptimizerConfig | Custom) -> frozenset[nn.Parameter]:
+    """Return the parameters of a network that weight decay leaves alone, those that `optimizer.no_decay` names.
+
+    Raises:
+        SettingError: if a pattern matches no parameter.
+    """
+    named = list(network.named_parameters(remove_duplicate=False))
+    patterns = [] if isinstance(settings, Custom) else settings.no_decay
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name, _ in named):
+            raise SettingError(
+                f"optimizer.no_decay: the pattern {pattern!r} matches no parameter; there are: "
+                f"{', '.join(name for name, _ in named)}"
+            )
+    return frozenset(param for name, param in named if any(fnmatchcase(name, pattern) for pattern in patterns))
+
+
+def build_optimizer(
+    settings: OptimizerConfig | Custom,
+    parameters: Iterable[nn.Parameter],
+    undecayed: Collection[nn.Parameter] = frozenset(),
+) -> optim.Optimizer:
+    """Build the optimizer that the settings ask for.
+
+    Args:
+        settings: the `optimizer` group.
+        parameters: what it trains.
+        undecayed: those of them that weight decay leaves alone; they are a group of their own. See
+            `undecayed_parameters`.
+    """
     params, values = list(parameters), values_of(settings)
     if isinstance(settings, Custom):
         return _instantiate("optimizer", {"_target_": settings._target_}, params=params, **settings.arguments)
-    del values["name"]
+    del values["name"], values["no_decay"]
     if "betas" in values:
         values["betas"] = tuple(values["betas"])
-    if values.pop("kernel", None) == "fast" and LivingAdam.serves(params):
+    is_fast = values.pop("kernel", None) == "fast" and LivingAdam.serves(params)
+    groups = _groups(params, undecayed)
+    if is_fast:
         del values["fused"]
-        return LivingAdam(params, **values, decoupled=settings.decoupled)
-    return instantiate({"_target_": settings.target, "_partial_": True})(params, **values)
+        return LivingAdam(groups, **values, decoupled=settings.decoupled)
+    return instantiate({"_target_": settings.target, "_partial_": True})(groups, **values)
+
+
+def _groups(params: list[nn.Parameter], undecayed: Collection[nn.Parameter]) -> Any:
+    """Return parameters as an optimizer takes them: as they are, or in a group with and one without weight decay."""
+    alone = [param for param in params if param in undecayed]
+    if not alone:
+        return params
+    others = [param for param in params if param not in undecayed]
+    return [*([{"params": others}] if others else []), {"params": alone, "weight_decay": 0.0}]
 
 
 def build_scheduler(

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from lt_lightning.data.sources.encoders import WEIGHTS
+from lt_lightning.data.sources.encoders import CONFIG, WEIGHTS
 from lt_lightning.errors import SettingError
 
 if TYPE_CHECKING:
@@ -126,8 +126,15 @@ def _load(files: EncoderFiles, pooling: str) -> nn.Module:
     with quiet_transformers():
         import transformers
 
+        if files.kind not in transformers.CONFIG_MAPPING:
+            raise SettingError(
+                f"{files.setting}: {files.name} is of {files.kind}, which transformers {transformers.__version__} does "
+                "not know; give another encoder, or install the version of transformers that its config.json names"
+            )
         try:
-            config = transformers.AutoConfig.from_pretrained(files.folder, local_files_only=True)
+            config = transformers.AutoConfig.from_pretrained(
+                files.folder, local_files_only=True, trust_remote_code=False
+            )
         except Exception as error:  # any type, by the configuration's class
             raise SettingError(f"{files.setting}: transformers cannot read {files.folder} ({_line(error)})") from error
         if type(config) not in transformers.MODEL_FOR_MASKED_LM_MAPPING:
@@ -137,6 +144,7 @@ def _load(files: EncoderFiles, pooling: str) -> nn.Module:
             )
         if not files.has_weights:
             return _without_pooler(transformers.AutoModel.from_config(config, dtype=torch.float32), pooling, files)
+        path = files.folder / WEIGHTS
         try:
             encoder, info = transformers.AutoModel.from_pretrained(
                 files.folder,
@@ -145,23 +153,22 @@ def _load(files: EncoderFiles, pooling: str) -> nn.Module:
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=False,
+                ignore_mismatched_sizes=True,  # they are refused below, by name
                 output_loading_info=True,
             )
         except Exception as error:  # any type, by the file and the network
-            path = files.folder / WEIGHTS
-            raise SettingError(
-                f"{files.setting}: {path} does not hold the weights of {files.kind} ({_line(error)})"
-            ) from error
+            raise SettingError(f"{files.setting}: {path} cannot be read as {files.kind} ({_line(error)})") from error
     missing = [name for name in sorted(info["missing_keys"]) if pooling == "pooler" or not name.startswith("pooler.")]
     if missing and all(name.startswith("pooler.") for name in missing):
         raise SettingError(
             f"model.pooling: {files.name} has no trained pooler, so that its weights would be random; use "
             "model.pooling=mean or cls"
         )
-    if missing:
+    others = [*missing, *(str(one[0]) for one in info["mismatched_keys"])]
+    if others:
         raise SettingError(
-            f"{files.setting}: {files.folder / WEIGHTS} lacks {missing[0]!r}, so that it is of another network than "
-            "its config.json; restore it"
+            f"{files.setting}: {path} has no {others[0]!r} of the shape that {CONFIG} asks for, so that they are of "
+            "different networks; restore it"
         )
     return _without_pooler(encoder, pooling, files)
 

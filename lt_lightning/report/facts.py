@@ -13,10 +13,12 @@ from lt_lightning.runs.notes import (
     measured_rows,
     partial_note,
     pruning_line,
+    rewind_line,
     ticket_title,
     transfer_line,
 )
 from lt_lightning.runs.recorded import RecordedPruning
+from lt_lightning.runs.records import Record
 
 
 class Fact(NamedTuple):
@@ -78,19 +80,31 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def steps_line(records: Iterable[Record]) -> str:
+    """Return the budget of rounds, their numbers of optimizer steps; nothing if none has recorded it.
+
+    >>> steps_line([])
+    ''
+    """
+    found = sorted({record.steps for record in records if record.steps is not None})
+    if not found:
+        return ""
+    return f"{' to '.join(f'{one:,}' for one in dict.fromkeys((found[0], found[-1])))} steps a round"
+
+
 def title(description: Description) -> str:
     """Return the title of a run: its experiment, or its model and corpus."""
     return say(description.experiment or f"{say(description.model)} on {say(description.corpus.name)}")
 
 
-def subtitle(description: Description) -> str:
-    """Return a line under a figure's title: corpus, model, rewind and seed."""
+def subtitle(description: Description, records: Sequence[Record] = ()) -> str:
+    """Return a line under a figure's title: corpus, model, rewind, seed, and the steps of rounds if they are given."""
     pruning, kind = description.config.pruning, "" if description.branch is None else "branch, "
     rewind = say(pruning.rewind) if pruning.mask in (None, "pruned") else f"{say(pruning.rewind)}, mask {pruning.mask}"
-    tested = measured_rows(description, "test")
+    tested, steps = measured_rows(description, "test"), steps_line(records)
     return (
         f"{say(description.corpus.name)} · {say(description.model)} · {kind}rewind {rewind} · seed {seed(description)}"
-        f"{tested and ' · tested on '}{tested}"
+        f"{steps and ' · '}{steps}{tested and ' · tested on '}{tested}"
     )
 
 
@@ -101,11 +115,11 @@ def summary(description: Description) -> str:
     if pruning.is_single:
         rounds = f"It trains {pruning_line(pruning)} {chosen}."
     elif isinstance(pruning.amount, (list, tuple)) or pruning.amount_of == "all" or pruning.amounts:
-        rounds = f"It trains {pruning_line(pruning)} {chosen}; survivors rewind ({say(pruning.rewind)})."
+        rounds = f"It trains {pruning_line(pruning)} {chosen}; survivors rewind ({rewind_line(pruning)})."
     else:
         rounds = (
             f"Every round prunes {share(pruning.amount)} of the weights still alive {chosen}, rewinds the others "
-            f"({say(pruning.rewind)}) and trains again."
+            f"({rewind_line(pruning)}) and trains again."
         )
     if branch := branch_line(description):
         rounds = f"A {branch}. It prunes nothing, and compares its tickets with the full network of its trunk."
@@ -146,7 +160,7 @@ def _schedule(pruning: RecordedPruning) -> list[Fact]:
 
 def _controls(pruning: RecordedPruning) -> dict[str, Any]:
     """Return the settings of shape and control that are not the usual ones."""
-    usual = {"pattern": "unstructured", "mask": "pruned", "keep": ()}
+    usual = {"pattern": "unstructured", "mask": "pruned", "keep": (), "renew": ()}
     return {key: value for key, then in usual.items() if (value := getattr(pruning, key)) not in (None, then)}
 
 
@@ -157,8 +171,26 @@ def command(description: Description) -> str:
     return say(shlex.join(["python", "-m", "lt_lightning.train", *description.command]))
 
 
-def groups(description: Description) -> dict[str, list[Fact]]:
-    """Return all facts about a run, below headings."""
+def _words_or_encoder(about: Description) -> list[Fact]:
+    """Return the facts about the vectors of words, or about the pre-trained encoder in their place."""
+    encoder, vocabulary, words = about.encoder, about.vocabulary, about.words
+    if encoder is None:
+        return [
+            _fact("Embedding", about.config.group("embedding")),
+            _fact(f"{words.words.capitalize()} found in it", _part(vocabulary.embedding_found, vocabulary.words)),
+        ]
+    marks = {name: digest[:12] for name, digest in (encoder.digests or {}).items()}
+    return [
+        _fact("Encoder", encoder.name),
+        *([_fact("Encoder is", encoder.note)] if encoder.note else []),
+        _fact("Encoder from", encoder.source),
+        _fact("SHA-256 begins with", marks),
+        _fact("Pieces of a text, at most", encoder.pieces, count),
+    ]
+
+
+def groups(description: Description, records: Sequence[Record] = ()) -> dict[str, list[Fact]]:
+    """Return all facts about a run and, if they are given, its rounds, below headings."""
     about, config, words = description, description.config, description.words
     corpus, vocabulary, pruning = about.corpus, about.vocabulary, config.pruning
     return {
@@ -169,19 +201,19 @@ def groups(description: Description) -> dict[str, list[Fact]]:
             *([_fact("Measured on", note)] if (note := partial_note(about)) else []),
             _fact("Dropped", corpus.dropped, _sizes),
             _fact(words.many.capitalize(), corpus.class_names, _names),
-            _fact("Vocabulary", f"{count(vocabulary.words)} {words.words}"),
+            _fact("Vocabulary", f"{count(vocabulary.words)} {'pieces' if about.encoder is not None else words.words}"),
             _fact("Fingerprint", corpus.fingerprint),
             *_baseline(about),
         ],
         "Network": [
             _fact("Model", about.model),
             _fact("Parameters", about.parameters, count),
-            _fact("Embedding", config.group("embedding")),
-            _fact(f"{words.words.capitalize()} found in it", _part(vocabulary.embedding_found, vocabulary.words)),
+            *_words_or_encoder(about),
             _fact("Optimizer", config.group("optimizer")),
             *([_fact("Schedule", config.group("scheduler"))] if config.scheduler.name not in (None, "none") else []),
             _fact("Batch size", config.data.batch_size, count),
             _fact("Epochs a round", config.trainer.max_epochs, count),
+            *([_fact("Steps", steps)] if (steps := steps_line(records)) else []),
             _fact("Tested on", f"{say(config.test_on)} epoch"),
         ],
         "Pruning": [
@@ -204,6 +236,7 @@ def groups(description: Description) -> dict[str, list[Fact]]:
         "Run": [
             _fact("Seed", seed(about)),
             _fact("Device", about.device),
+            *([_fact("Precision", about.precision)] if about.precision is not None else []),
             *([_fact("Processor", cpu)] if (cpu := (about.cpu or {}).get("model")) else []),
             _fact("Processes", about.processes, count),
             _fact("Started", moment(about.started)),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas
 
-from lt_lightning.runs.formatting import loss, percent
+from lt_lightning.runs.formatting import loss, mean_count, percent
 from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.terminal import round_columns
@@ -61,6 +61,8 @@ def _cell(name: str, values: Mapping[str, Any], metric: Metric) -> str:
         return "–"
     if not isinstance(value, float):
         return str(value)
+    if name == "steps":
+        return mean_count(value)
     if name.endswith(("density", "sparsity", "accuracy")):
         return percent(value)
     is_metric = name.endswith(f"_{metric.key}")

@@ -105,7 +105,7 @@ def _draw_figures(
     own: Sequence[OwnFigure],
     keep: Callable[[Figure, Path, str, str], Picture] = save_picture,
 ) -> list[Picture]:
-    subtitle, metric, words = facts.subtitle(run.description), run.metric, run.description.words
+    subtitle, metric, words = facts.subtitle(run.description, run.records), run.metric, run.description.words
     baseline = run.description.shown_baseline
 
     def draw(name: str, figure_of: Callable[..., Figure], rows: Any, title: str, caption: str, *more: Any) -> Picture:

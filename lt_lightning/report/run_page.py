@@ -6,6 +6,7 @@ from typing import Any
 from lt_lightning.report import facts
 from lt_lightning.report.examples import example_sections
 from lt_lightning.report.pages import Picture, Section, Shown, render
+from lt_lightning.runs.blocks import block_note, shown_parameters
 from lt_lightning.runs.confusion import class_accuracies, classes_of, count_confusion, too_many
 from lt_lightning.runs.formatting import compression, percent
 from lt_lightning.runs.notes import ticket_title
@@ -23,7 +24,7 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
         pictures: the figures, in their order on the page.
     """
     origin = run.description.ticket
-    groups: dict[str, list[Any]] = {**facts.groups(run.description)}
+    groups: dict[str, list[Any]] = {**facts.groups(run.description, run.records)}
     groups["Run"] = [*groups["Run"], ("Directory", facts.say(run.folder.resolve().name))]
     return render(
         "run.html.j2",
@@ -53,7 +54,8 @@ def _progress(run: Run) -> str:
     title = plan.title(run.records[-1].round)
     if plan.chosen is None:
         title = f"{title} of {facts.count(run.description.config.pruning.rounds)}"
-    done = f"Seed {facts.seed(run.description)} · {title} · {trained} on {facts.say(device)}"
+    steps = facts.steps_line(run.records)
+    done = f"Seed {facts.seed(run.description)} · {title} · {steps}{steps and ' · '}{trained} on {facts.say(device)}"
     return done if run.description.finished else f"{done} · not finished: the run is still going, or was stopped"
 
 
@@ -146,5 +148,6 @@ def _parameters(layers: Sequence[LayerRecord]) -> Section:
     foot = row(whole, "")
     columns = [Shown(name, name, is_text=name in ("parameter", "shape")) for name in foot]
     note = f"Compression rate {_times(whole.alive, whole.total)}, {percent(1 - whole.density)} pruned."
-    rows = [row(one, format_shape(one.shape)) for one in left] if whole.total else []
-    return Section(f"Parameters after round {last}", rows, columns, note, foot)
+    shown = shown_parameters(left) if whole.total else []
+    rows = [row(one, "" if one.parameter.endswith(".*") else format_shape(one.shape)) for one in shown]
+    return Section(f"Parameters after round {last}", rows, columns, f"{note} {block_note(left)}".rstrip(), foot)

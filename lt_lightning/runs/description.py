@@ -123,6 +123,7 @@ class Description:
         parameters: the number of trainable parameters.
         versions: the versions of the packages that can change a number.
         device: the device that the run computes on.
+        precision: the precision that the run computes in, in Lightning's words, such as `32-true`.
         cpu: the processor, see `runtime.machine.describe_cpu`.
         processes: the number of processes that share the work.
         seed: the run's seed.
@@ -148,6 +149,7 @@ class Description:
     parameters: int | None = None
     versions: Mapping[str, str | None] | None = None
     device: str | None = None
+    precision: str | None = None
     cpu: Mapping[str, Any] | None = None
     processes: int | None = None
     seed: int | None = None

@@ -74,6 +74,15 @@ def percent(fraction: float) -> str:
     return f"{value:.3g} %" if 0 < value < 0.995 else f"{value:.2f} %"
 
 
+def mean_count(value: float) -> str:
+    """Return a mean of whole numbers, with one decimal unless it is whole.
+
+    >>> mean_count(1250.0), mean_count(62.54)
+    ('1,250', '62.5')
+    """
+    return f"{value:,.1f}".removesuffix(".0")
+
+
 def decimal(value: float, digits: int = 3) -> str:
     """Return a number with so many decimals, or in powers of ten from 1,000 on, in at most 9 characters.
 

@@ -40,6 +40,19 @@ def pruning_line(pruning: RecordedPruning) -> str:
     return ", ".join(parts)
 
 
+def rewind_line(pruning: RecordedPruning) -> str:
+    """Return what survivors restart from, and the parameters that do not.
+
+    >>> rewind_line(RecordedPruning(rewind="init")), rewind_line(RecordedPruning(rewind="init", renew=("head.*",)))
+    ('init', 'init, head.* drawn anew each round')
+    >>> rewind_line(RecordedPruning(rewind="init", keep=("head.*",)))
+    'init, head.* kept'
+    """
+    kept = f", {say(list(pruning.keep))} kept" if pruning.keep else ""
+    renewed = f", {say(list(pruning.renew))} drawn anew each round" if pruning.renew else ""
+    return f"{say(pruning.rewind)}{kept}{renewed}"
+
+
 def ticket_title(corpus: str | None, number: int | None) -> str:
     """Return the name of the ticket of a round.
 
@@ -68,7 +81,7 @@ def branch_line(description: Description) -> str:
     tickets = "the ticket of round" if len(branch.rounds) == 1 else "the tickets of rounds"
     rounds = f"{tickets} {name_rounds(branch.rounds)} of {say(branch.of)}"
     mask = "" if pruning.mask in (None, "pruned") else f", mask {say(pruning.mask)}"
-    return f"branch: {rounds}{mask}, rewind {say(pruning.rewind)}"
+    return f"branch: {rounds}{mask}, rewind {rewind_line(pruning)}"
 
 
 def _words(origin: Origin) -> str:

@@ -52,6 +52,7 @@ class RecordedPruning:
     redraw: tuple[str, ...] | None = None
     ticket: str | None = None
     keep: tuple[str, ...] | None = None
+    renew: tuple[str, ...] | None = None
     mask: str | None = None
     pattern: str | None = None
     schedule: str | None = None

@@ -27,7 +27,8 @@ class Record:
     rows that are right in every letter. `test_perplexity` is a language model's, per letter. If the test columns are of
     some rows of the test part alone, `tested_rows` is their number. `valid_f1` and `test_f1` are macro F1, which runs
     of 0.4 lack. `collapsed` is the number of tensors of two or more dimensions without a living entry, if there are any
-    in the run. `logged` has further values that a LightningModule logged, by name; each is a column of its own.
+    in the run. `steps` is the number of optimizer steps that the round trained, its budget. `logged` has further values
+    that a LightningModule logged, by name; each is a column of its own.
     """
 
     round: int
@@ -47,6 +48,7 @@ class Record:
     valid_f1: float | None = None
     test_f1: float | None = None
     collapsed: int | None = None
+    steps: int | None = None
     logged: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -159,7 +161,7 @@ def optional_columns(kind: type[Row]) -> tuple[str, ...]:
     """Return the columns that follow if a row of the table has a value for them.
 
     >>> optional_columns(Record), optional_columns(EpochRecord)
-    (('test_perplexity', 'test_exact', 'tested_rows', 'valid_f1', 'test_f1', 'collapsed'), ('valid_f1',))
+    (('test_perplexity', 'test_exact', 'tested_rows', 'valid_f1', 'test_f1', 'collapsed', 'steps'), ('valid_f1',))
     """
     return tuple(one.name for one in fields(kind) if one.default is not MISSING)
 

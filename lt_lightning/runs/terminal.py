@@ -6,6 +6,7 @@ Uses only characters that every common terminal and log encoding has.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lt_lightning.runs.blocks import block_note, shown_parameters
 from lt_lightning.runs.columns import ROUND_COLUMNS, TRAIN_LOSS, VALID_ACC, VALID_LOSS, Column
 from lt_lightning.runs.formatting import compression, percent
 from lt_lightning.runs.metrics import ACCURACY, Metric
@@ -83,7 +84,7 @@ def parameter_table(layers: Sequence[LayerRecord], width: int | None = None) -> 
     """Return how much of each parameter is alive, and below it of the whole network.
 
     Args:
-        layers: the parameters of one round.
+        layers: the parameters of one round; many are shown as blocks.
         width: the columns of the terminal; a narrow one leaves out columns, and the middle of long names. None for all.
 
     Returns:
@@ -100,6 +101,7 @@ def parameter_table(layers: Sequence[LayerRecord], width: int | None = None) -> 
     -------------------------------------------------
     alive 772 of 1,204, pruned 432 (35.88 %), compression 1.56x
     """
+    note, layers = block_note(layers), shown_parameters(layers)
     alive, total = sum(layer.alive for layer in layers), sum(layer.total for layer in layers)
     # One width for all totals, so that the strokes stand below each other.
     digits = max((len(f"{layer.total:,}") for layer in layers), default=0)
@@ -108,7 +110,7 @@ def parameter_table(layers: Sequence[LayerRecord], width: int | None = None) -> 
         "alive / total": [f"{layer.alive:,} / {layer.total:>{digits},}" for layer in layers],
         "alive": [percent(layer.density) for layer in layers],
         "pruned": [f"{layer.total - layer.alive:,}" for layer in layers],
-        "shape": [format_shape(layer.shape) for layer in layers],
+        "shape": ["" if layer.parameter.endswith(".*") else format_shape(layer.shape) for layer in layers],
     }
 
     def rows() -> list[list[str]]:
@@ -129,7 +131,7 @@ def parameter_table(layers: Sequence[LayerRecord], width: int | None = None) -> 
     joined = ", ".join(totals)
     texts = [place for place, name in enumerate(columns) if name in ("parameter", "shape")]
     end = [joined] if width is None or len(joined) <= width else totals
-    return "\n".join([table(rows(), texts), "-" * table_width(rows()), *end])
+    return "\n".join([table(rows(), texts), "-" * table_width(rows()), *end, *([note] if note else [])])
 
 
 def _without_middle(name: str, width: int) -> str:

@@ -39,6 +39,13 @@ CASES = (
     _case("a word in a list of numbers", ["model.widths=[three]"], "model.widths", "three"),
     _case("a width of 0", ["model.widths=[3,0]"], "model.widths", "0"),
     _case("a pattern that is no list", ["pruning.include=*"], "pruning.include", "list"),
+    _case("another pattern that is no list", ["optimizer.no_decay=*.bias"], "optimizer.no_decay", "list"),
+    _case(
+        "weights to draw anew in a single round",
+        ["pruning=gradual", "pruning.density=0.1", "pruning.renew=[fc.*]"],
+        "pruning.renew",
+        "gradual",
+    ),
     _case("neither true nor false", ["optimizer.fused=maybe"], "optimizer.fused", "maybe", "true nor false"),
     _case("a kernel that there is not", ["model.kernel=quick"], "model.kernel", "quick", "fast", "reference"),
     _case("an optimizer's that there is not", ["optimizer.kernel=quick"], "optimizer.kernel", "quick", "reference"),

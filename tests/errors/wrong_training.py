@@ -86,6 +86,13 @@ CASES = (
         leaves=BEGUN,
     ),
     corpus_case(
+        "no parameter that does not decay: `optimizer.no_decay=[conv]`",
+        CSV,
+        ["optimizer.no_decay", "'conv'", "fc.weight"],
+        "optimizer.no_decay=[conv]",
+        leaves=BEGUN,
+    ),
+    corpus_case(
         "a criterion that cannot be imported: `pruning.criterion=no_such_package.f`",
         CSV,
         ["pruning.criterion", "no_such_package", "PYTHONPATH"],

@@ -117,6 +117,8 @@ def test_frozen_parameters_never_come():
     ({"schedule": "set", "density": 0.5, "mask": "shuffle"}, r"^mask: schedule=set has no mask to control"),
     ({"schedule": "set", "density": 0.5, "rewind": "last"}, r"^rewind: schedule=set trains once"),
     ({"schedule": "at_init", "density": 0.5, "keep": ["fc.*"]}, r"^keep: schedule=at_init trains once"),
+    ({"schedule": "gradual", "density": 0.5, "renew": ["fc.*"]}, r"^renew: schedule=gradual trains once"),
+    ({"renew": "fc.*"}, r"^renew: give a list of patterns"),
     ({"schedule": "at_init", "density": 0.1, "pattern": "2:4"}, r"^density: 0.1 is not what pattern=2:4 leaves, 0.5"),
     ({"pattern": 124}, r"^pattern: '124' is none of .*in a file write n:m in quotes"),
     ({"amount": []}, r"^amount: an empty list"),

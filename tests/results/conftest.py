@@ -50,7 +50,8 @@ def make_run(tmp_path: Path, description: dict[str, Any]) -> Callable[..., Path]
     `settings` are settings by their dotted names, such as `pruning.rewind`. With `confusion`, of 100 rows of each of
     two classes so many per cent as the accuracy says are right, and one more of the first class. `perplexities` and
     `exact` are those of the test part. The validation part's values are the test part's, but for validation accuracies
-    (`valid`) and pairs of macro F1 on both (`f1`). `examples`: given, expected and answered texts of a round.
+    (`valid`) and pairs of macro F1 on both (`f1`). `steps`: optimizer steps of each round. `examples`: given, expected
+    and answered texts of a round.
     """
 
     def make(
@@ -66,6 +67,7 @@ def make_run(tmp_path: Path, description: dict[str, Any]) -> Callable[..., Path]
         valid: Sequence[float] | None = None,
         f1: Sequence[tuple[float, float]] | None = None,
         examples: Sequence[tuple[str, str, str]] = (),
+        steps: Sequence[int] | None = None,
     ) -> Path:
         run = tmp_path / name
         run.mkdir(parents=True)
@@ -82,6 +84,7 @@ def make_run(tmp_path: Path, description: dict[str, Any]) -> Callable[..., Path]
                     math.log(perplexities[round_]) if perplexities else 0.6,
                     valid[round_] if valid else exact[round_] if exact else accuracy,
                     0.7, accuracy, 10.25, *own, None, *(f1[round_] if f1 else ()),
+                    steps=steps[round_] if steps else None,
                 )
             )  # fmt: skip
             layers += [

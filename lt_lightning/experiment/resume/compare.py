@@ -49,6 +49,7 @@ _TICKET = "pruning.ticket"
 EARLIER: dict[str, Any] = {
     "model.kernel": "reference",
     "optimizer.kernel": "reference",
+    "optimizer.no_decay": [],
     "scheduler.name": "none",
     **PRUNING,
 }

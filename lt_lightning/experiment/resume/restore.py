@@ -98,7 +98,10 @@ def resume_description(before: Description, current: Description) -> tuple[Descr
         named = "; ".join(f"{name} was {was}, is {is_}" for name, (was, is_) in changes.items())
         remarks.append(f"resume: {named}: numbers may differ from those of a run that was not interrupted")
     resumed = Resumption(now(), changes and {name: list(pair) for name, pair in changes.items()})
-    kept = {key: getattr(before, key) or getattr(current, key) for key in ("started", "versions", "device", "cpu")}
+    kept = {
+        key: getattr(before, key) or getattr(current, key)
+        for key in ("started", "versions", "device", "precision", "cpu")
+    }
     encoder = before.encoder or current.encoder  # of a source that is gone, the weights have no digest now
     resumptions = (*(before.resumed or ()), resumed)
     return replace(current, **kept, ticket=ticket or origin, encoder=encoder, resumed=resumptions), remarks

@@ -1,5 +1,6 @@
 """Group runs whose settings are the same, and label the groups by the settings that differ."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -77,7 +78,7 @@ class Group:
 
     @cached_property
     def rounds(self) -> DataFrame:
-        """A row per seed and round: `seed`, `place`, `round`, `density`, the `compared_columns`, and `judged`.
+        """A row per seed and round: `seed`, `place`, `round`, `density`, `steps`, the `compared_columns`, and `judged`.
 
         The full networks have the place 0, of branches those of their trunks; each other round has one place more than
         its number.
@@ -86,7 +87,7 @@ class Group:
         return DataFrame(
             {
                 "seed": seed, "place": 0 if record is run.full else record.round + 1, "round": record.round,
-                "density": record.density,
+                "density": record.density, "steps": math.nan if record.steps is None else record.steps,
                 **{name: column.read(record) for name, column in columns.items()},
             }
             for seed, run in zip(self.seeds, self.runs, strict=True)
@@ -181,6 +182,7 @@ def _settings(run: Run) -> dict[str, Any]:
     origin = run.description.ticket
     return {
         "scheduler.name": "none",  # older runs had no others
+        "optimizer.no_decay": [],
         **PRUNING,
         **flat_settings(run.description.config.values),
         TICKET: "none" if origin is None else _kind_of_ticket(origin),

@@ -17,7 +17,7 @@ from lt_lightning.report.pages import Picture, Section, Shown, render
 from lt_lightning.report.statistics import Estimate
 from lt_lightning.runs.columns import Column
 from lt_lightning.runs.confusion import too_many
-from lt_lightning.runs.formatting import exact, percent, show_setting
+from lt_lightning.runs.formatting import exact, mean_count, percent, show_setting
 from lt_lightning.runs.metrics import Metric
 
 _TILES = 3
@@ -66,6 +66,7 @@ def _sections(study: Study, base: Path) -> list[Section]:
     ]
     difference = f"difference_{key}"
     labels, pairs = list(study.curves), [pair.label for pair in study.pairs]
+    steps = [Shown("steps", "steps", mean_count)] * any("steps" in row for row in rows["rounds"])
     side_by_side = [
         *(Shown(label, f"{label}_{key}", partial(plus_minus, metric=metric)) for label in labels),
         *(Shown(label, f"difference: {label}_{key}", partial(_signed, column=metric.test)) for label in pairs),
@@ -90,7 +91,9 @@ def _sections(study: Study, base: Path) -> list[Section]:
             Shown("95 % interval", difference, partial(_interval, column=metric.test)),
             number, Shown("verdict", "verdict", is_text=True),
         ), f"{first_minus_second(metric)}, in {metric.unit}, over the seeds that both have."),
-        Section("Rounds", rows["rounds"], (group, Shown("round", "round"), density, sparsity, number, *measures)),
+        Section("Rounds", rows["rounds"], (
+            group, Shown("round", "round"), density, sparsity, number, *steps, *measures,
+        )),
         Section(f"{words.right.capitalize()} of each {words.one}", rows["classes"], (
             group, Shown("ticket", "ticket", is_text=True), number, Shown(words.one, "class", is_text=True),
             Shown(words.tested.removeprefix("test "), "rows", "{:,}".format),
@@ -136,7 +139,13 @@ def _extent(study: Study) -> str:
     going = sum(not run.description.finished for run in study.runs)
     out = f" · {going} not finished" if going else ""
     out += f" · {len(study.left_out)} left out" if study.left_out else ""
-    return f"{runs} in {groups} · {seeds(study)}{out}"
+    return f"{runs} in {groups} · {seeds(study)}{budget(study)}{out}"
+
+
+def budget(study: Study) -> str:
+    """Return the number of optimizer steps of the rounds, behind a dot; nothing if no run has recorded it."""
+    steps = facts.steps_line(record for run in study.runs for record in run.compared)
+    return steps and f" · {steps}"
 
 
 def corpus_and_model(study: Study) -> str:
@@ -211,7 +220,7 @@ _MOST_VALUES, _MOST_LETTERS = 6, 200
 
 def _common(study: Study) -> dict[str, list[tuple[str, str]]]:
     """Return the facts about the runs; of facts that differ, all values if these are few and short."""
-    sheets = [facts.groups(run.description) for run in study.runs]
+    sheets = [facts.groups(run.description, run.records) for run in study.runs]
     common: dict[str, list[tuple[str, str]]] = {}
     for heading in sheets[0]:
         named = [{fact.name: fact for fact in sheet[heading]} for sheet in sheets]

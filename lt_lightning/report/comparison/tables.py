@@ -3,6 +3,7 @@
 A value that is missing is None.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,12 +71,16 @@ def groups_table(study: Study) -> DataFrame:
 
 
 def rounds_table(study: Study) -> DataFrame:
-    """Return a row per group and round: the means over its seeds and their intervals."""
+    """Return a row per group and round: the means over its seeds and their intervals, and its optimizer steps."""
     rows = []
-    for label, points in study.curves.items():
+    has_steps = any(record.steps is not None for run in study.runs for record in run.compared)
+    for group, (label, points) in zip(study.groups, study.curves.items(), strict=True):
+        steps = group.rounds.groupby("place")["steps"].mean()
         for point in points:
             row = {"group": label, "round": point.round, "density": point.density, "sparsity": 1 - point.density}
             row["n"] = point.test.n
+            if has_steps:
+                row["steps"] = None if math.isnan(steps[point.place]) else float(steps[point.place])
             for name in compared_columns(study.metric):
                 row |= _estimate(name, point.values[name])
             rows.append(row)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from lt_lightning.report.comparison.comparison import Pair, Point, full_networks, same_start, shown_ticket
 from lt_lightning.report.comparison.grouping import Group
-from lt_lightning.report.comparison.page import corpus_and_model, first_minus_second, seeds
+from lt_lightning.report.comparison.page import budget, corpus_and_model, first_minus_second, seeds
 from lt_lightning.report.comparison.study import Study
 from lt_lightning.report.comparison.tables import confusion_runs, group_confusion
 from lt_lightning.report.figures.axes import Level, levels_of
@@ -62,7 +62,8 @@ def compose(study: Study, learning: Sequence[int]) -> Iterator[Drawn]:
 
 
 def _below(study: Study) -> str:
-    return f"{corpus_and_model(study)} · {'means over ' * any(group.runs[1:] for group in study.groups)}{seeds(study)}"
+    means = "means over " * any(group.runs[1:] for group in study.groups)
+    return f"{corpus_and_model(study)} · {means}{seeds(study)}{budget(study)}"
 
 
 def _of_many(count: int, most: int, what: str) -> str:
@@ -223,7 +224,7 @@ def _confusions(study: Study) -> Iterator[Drawn]:
             for what, of in counts.items()
         ]
         group = next(group for group in study.groups if group.label == label)
-        below = f"{label} · {corpus_and_model(study)} · summed over {_of_seeds(group, study)}"
+        below = f"{label} · {corpus_and_model(study)} · summed over {_of_seeds(group, study)}{budget(study)}"
         words = study.words
         caption = f"{label}: {about_confusion(words)} {words.tested.capitalize()} are counted once a seed."
         caption += _of_many(len(found), _EACH, "groups") if number == 1 else ""

@@ -27,6 +27,7 @@ from lt_lightning.report.figures.style import (
     titled_figure,
     type_size,
 )
+from lt_lightning.runs.blocks import shown_parameters
 from lt_lightning.runs.formatting import percent
 from lt_lightning.runs.metrics import ACCURACY, Baseline, Metric
 from lt_lightning.runs.records import EpochRecord, LayerRecord, Record
@@ -95,11 +96,12 @@ def layers_figure(layers: Sequence[LayerRecord], title: str, subtitle: str = "")
     """Draw the per cent alive of every parameter in every round, as a heat map with numbers.
 
     Lines would hide each other: pruned layerwise, all parameters have nearly the same density. Of many rounds, those
-    that fit are shown.
+    that fit are shown; many parameters are shown as blocks.
     """
+    layers = shown_parameters(layers)
     totals = {layer.parameter: layer.total for layer in layers}
     density = {(layer.parameter, layer.round): layer.density for layer in layers}
-    names = printable_apart(totals, 18 if is_narrow() else 34)
+    names = printable_apart(totals, 18 if is_narrow() else 46, keep_end=True)
     letters = max(map(len, names), default=0) + max(len(f"{total:,}") for total in totals.values())
     column = paper_width()
     most = 24 if column is None else max(2, int((column - 0.25 - 0.06 * letters) / 0.22))

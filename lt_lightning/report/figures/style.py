@@ -70,18 +70,30 @@ def printable(text: str, length: int = 96) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def printable_apart(texts: Iterable[str], length: int) -> list[str]:
+def printable_apart(texts: Iterable[str], length: int, *, keep_end: bool = False) -> list[str]:
     """Return names that can be drawn, each different: those that are equal after shortening are numbered.
+
+    Args:
+        texts: the names.
+        length: the longest that a name may be.
+        keep_end: shorten names at their beginning, as names of parameters differ at their end.
 
     >>> printable_apart(["encoder.query", "encoder.key", "encoder.value"], 9)
     ['encoder.…', 'enco… (2)', 'enco… (3)']
+    >>> printable_apart(["encoder.query", "encoder.key", "encoder.value"], 9, keep_end=True)
+    ['…er.query', '…oder.key', '…er.value']
     """
     names: list[str] = []
+
+    def shorten(text: str, length: int) -> str:
+        is_cut = keep_end and len(text) > length
+        return f"…{printable(text[1 - length :], length)}" if is_cut else printable(text, length)
+
     for text in texts:
-        name, number = printable(text, length), 1
+        name, number = shorten(text, length), 1
         while name in names:
             number += 1
-            name = f"{printable(text, max(2, length - 4))} ({number})"
+            name = f"{shorten(text, max(2, length - 4))} ({number})"
         names.append(name)
     return names
 
