@@ -80,7 +80,7 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
     ticket = _load(run, record)
     has_encoder = is_encoder(ticket.about)
     if wishes.hf is not None:
-        _check_hf(run, wishes.hf, path, has_encoder=has_encoder)
+        _check_hf(run, ticket, wishes.hf, path)
     check_finite(ticket, ticket_path(run.folder, record.round))
     whole = sum(4 * weight.numel() for weight in ticket.weights.values())
     prepare = _prepare_encoder if has_encoder else _prepare
@@ -164,18 +164,20 @@ def _prepare_encoder(run: Run, record: Record, ticket: RoundTicket, wishes: Wish
     return content
 
 
-def _check_hf(run: Run, folder: Path, ticket: Path, *, has_encoder: bool) -> None:
-    """Raise a SettingError unless a run's ticket can be written as a folder for transformers."""
-    if not has_encoder:
+def _check_hf(run: Run, ticket: RoundTicket, folder: Path, path: Path) -> None:
+    """Raise a SettingError unless a round's ticket can be written as a folder for transformers."""
+    if not is_encoder(ticket.about):
+        model = ticket.about.get("model")
+        name = model.get("name") if isinstance(model, dict) else model
         raise SettingError(
-            f"--hf: {run.folder} has {run.description.model or 'a network'}, which transformers does not know; use "
-            "--onnx or --state-dict, or give a run of model=bert or model=minilm"
+            f"--hf: {run.folder} has model={name}, which transformers does not know; use --onnx or --state-dict, or "
+            "give a run of model=bert or model=minilm"
         )
     if find_spec("transformers") is None:
         raise SettingError("--hf: transformers is not installed; pip install 'lt-lightning[bert]'")
     from lt_lightning.export.huggingface.folder import check_folder
 
-    check_folder(folder, ticket)
+    check_folder(folder, path)
 
 
 def _places(path: Path, wishes: Wishes) -> Places:
