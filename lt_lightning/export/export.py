@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
-from lt_lightning.config.quoting import literal
 from lt_lightning.errors import SettingError
+from lt_lightning.export.describing import describe_cuts, describe_files
 from lt_lightning.export.encoders import is_encoder
 from lt_lightning.export.files import (
     Places,
@@ -24,11 +22,10 @@ from lt_lightning.export.files import (
     write_tokenizer,
     written_and_checked,
 )
+from lt_lightning.export.measuring import measure_accuracy
 from lt_lightning.export.model_card import shell_name, write_card
 from lt_lightning.export.packing import describe_origin, find_first_weights, pack_ticket, rounded
-from lt_lightning.export.shrinking import Cut, Shrunk, check_shrinkable, shrink
-from lt_lightning.report.facts import DASH
-from lt_lightning.runs.formatting import percent
+from lt_lightning.export.shrinking import Shrunk, check_shrinkable, shrink
 from lt_lightning.runs.masks import check_inside, read_masks
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.records import Record
@@ -42,10 +39,7 @@ from lt_lightning.tickets.header import check_about, expected_shapes
 from lt_lightning.tickets.ticket import load_packed
 
 if TYPE_CHECKING:
-    from lt_lightning.config.sources import TextConfig
     from lt_lightning.tickets.encoder.file import PackedEncoder
-
-_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -93,7 +87,7 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
         write_card(run, content.packed, places, whole, wishes.margin)
         others = [*content.write_others(places, wishes)]
     return [
-        *_describe(content.packed, places, whole),
+        *describe_files(content.packed, places, whole),
         *others,
         f'try      python -m lt_lightning.predict {shell_name(str(path))} "a text"',
     ]
@@ -127,7 +121,7 @@ class WordsContent:
 
     def write_others(self, places: Places, wishes: Wishes) -> Iterator[str]:  # noqa: D102
         if wishes.shrink:
-            yield from _describe_cuts(self.shrunk.cuts)
+            yield from describe_cuts(self.shrunk.cuts)
         yield from _write_others(self.shrunk.ticket, self.packed, places, wishes)
 
 
@@ -157,7 +151,7 @@ def _prepare_encoder(run: Run, record: Record, ticket: RoundTicket, wishes: Wish
     except ValueError as error:
         raise SettingError(f"{path}: {error}; restore it from a copy") from error
     if wishes.half:
-        accuracy = _measure(content.packed, run, wishes.data)
+        accuracy = measure_accuracy(content.packed, run, wishes.data)
         content = replace(
             content, packed=replace(content.packed, about={**content.packed.about, "half_test_acc": accuracy})
         )
@@ -238,7 +232,7 @@ def _pack(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> tupl
         said = f"{ticket_path(run.folder, record.round)}: {error}"
         raise SettingError(f"{said}; restore it from a copy, or give a run of a classifier of texts") from error
     if wishes.half:
-        packed = replace(packed, about={**packed.about, "half_test_acc": _measure(packed, run, wishes.data)})
+        packed = replace(packed, about={**packed.about, "half_test_acc": measure_accuracy(packed, run, wishes.data)})
     return packed, shrunk
 
 
@@ -269,35 +263,6 @@ def _check_content(ticket: RoundTicket, record: Record) -> None:
             raise ValueError(f"its {key} is {quoted(str(said))}, in results.csv {recorded}")
 
 
-def _measure(packed: Packed | PackedEncoder, run: Run, data: Path | None) -> float:
-    """Return a packed ticket's accuracy on the run's test rows."""
-    from lt_lightning.data.corpus import load_corpus
-    from lt_lightning.tickets import Ticket
-    from lt_lightning.tickets.scores import evaluate
-
-    corpus = load_corpus(_data_settings(run, data))
-    found, then = corpus.fingerprints.get("test"), (run.description.corpus.fingerprint or {}).get("test")
-    if found != then:
-        raise SettingError(f"--data: the test split of {corpus.source} is not the run's; give the run's data")
-    ticket, rows = Ticket(packed), corpus.splits["test"].with_format("arrow")
-    logits = np.concatenate([ticket.logits(batch["text"].to_pylist()) for batch in rows.iter(_BATCH)])  # pyright: ignore
-    return evaluate(logits, rows[:]["label"].to_numpy()).accuracy  # pyright: ignore
-
-
-def _data_settings(run: Run, data: Path | None) -> TextConfig:
-    """Return the recorded settings of the run's data."""
-    from lt_lightning.config.validation import read_group
-
-    settings = literal(dict(run.description.config.group("data") or {}))
-    if data is not None:
-        settings["path"] = str(data)
-    try:
-        return read_group("data", settings)
-    except SettingError:
-        path = run.folder / "run.json"
-        raise SettingError(f"{path}: does not record the run's data; restore it, or leave out --half") from None
-
-
 def _write_others(ticket: RoundTicket, packed: Packed, places: Places, wishes: Wishes) -> Iterator[str]:
     """Write the optional files; yield a line for each."""
     if wishes.onnx:
@@ -315,29 +280,3 @@ def _write_others(ticket: RoundTicket, packed: Packed, places: Places, wishes: W
     if wishes.tokenizer:
         write_tokenizer(ticket, places.tokenizer, packed.zero_words)
         yield f"words    {places.tokenizer}"
-
-
-def _describe_cuts(cuts: Sequence[Cut]) -> Iterator[str]:
-    """Yield lines about what was cut, the last of the cuts being that of the parameters."""
-    if not cuts:
-        yield "shrunk   nothing to cut: every filter or hidden unit, dimension and word can change an answer"
-        return
-    for number, cut in enumerate(cuts):
-        yield f"{'' if number else 'shrunk':9}{cut}"
-    yield f"         bytes of dense float32 weights {4 * cuts[-1].before:,} → {4 * cuts[-1].after:,}"
-
-
-def _describe(packed: Packed | PackedEncoder, places: Places, whole: int) -> Iterator[str]:
-    """Yield lines that describe the ticket."""
-    about, size = packed.about, places.ticket.stat().st_size
-    full, half = about["full_test_acc"], about.get("half_test_acc")
-    yield f"ticket   {places.ticket}"
-    yield f"         {size:,} bytes, {percent(size / whole)} of the whole network's {whole:,}"
-    yield f"         {about['alive']:,} of {about['total']:,} weights alive ({percent(1 - about['sparsity'])})"
-    beside = "" if full is None else f"; the whole network {percent(full)}"
-    reached = about.get("test_acc")  # None if it was not measured
-    accuracy = DASH if reached is None else percent(reached)
-    yield f"accuracy {accuracy} on {about.get('tested_on') or 'the test split'}{beside}"
-    if half is not None:
-        yield f"         {percent(half)} with weights rounded to float16, on the whole test split"
-    yield f"card     {places.card}"
