@@ -14,9 +14,10 @@ from lt_lightning.config.models import BiRNN, packed_kind
 from lt_lightning.data.tokenizer import PADDING, SPECIAL_WORDS
 from lt_lightning.models import BinaryCNN, MultiCNN, RecurrentClassifier
 from lt_lightning.models.cnn import Kernel
-from lt_lightning.tickets.file import Packed, Parameter
+from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.header import expected_shapes
 from lt_lightning.tickets.numpy import build_network
+from lt_lightning.tickets.parameters import Parameter
 
 OURS, REFERENCE, FAST = "ticket", "torch, reference", "torch, fast"
 LENGTHS = (25, 65)

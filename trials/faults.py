@@ -166,7 +166,7 @@ _FILES = (
     fault("a library's files may have changed", "lt_lightning/data/sources/installed.py",
         "if _spell(self.files[file].partition(\"=\")[0], content) != self.files[file]:", "if False:",
         "tests/data/test_installed.py::test_a_file_that_is_not_as_it_was_installed_is_refused"),
-    fault("weights of a packed ticket may be infinite", "lt_lightning/tickets/file.py",
+    fault("weights of a packed ticket may be infinite", "lt_lightning/tickets/parameters.py",
         "raise ValueError(f\"{name!a} has values that are not finite\")\n    return Parameter",
         "pass\n    return Parameter",
         "tests/tickets/test_format.py::test_a_file_whose_parts_do_not_agree_is_refused_in_a_line"),

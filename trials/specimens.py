@@ -15,7 +15,8 @@ from lt_lightning.config.enums import Splitter
 from lt_lightning.data.encoding import NumberedTexts, read_words
 from lt_lightning.data.sources.built_in import load_built_in
 from lt_lightning.data.sources.installed import Installed
-from lt_lightning.tickets.file import Packed, Parameter
+from lt_lightning.tickets.file import Packed
+from lt_lightning.tickets.parameters import Parameter
 
 PACKED, CACHE = "packed.safetensors", "cache"
 CHECKPOINT_ROUND = 90

@@ -3,7 +3,10 @@
 - `shrinking`: a smaller ticket with the same answers;
 - `packing`: the content of the file; `model_card`: the README beside it;
 - `files`: the paths of the files, and a check of each before it takes its place;
-- `export`: all of it in order.
+- `measuring`: the accuracy of rounded weights; `describing`: lines for the screen;
+- `export`: all of it in order;
+- `encoders`: pack the ticket of a pre-trained encoder; `graph`: its ONNX graph; `encoder_export`: its other files;
+- `huggingface/`: a folder that transformers loads.
 
 The format of the file is in `tickets.file`.
 """

@@ -42,7 +42,10 @@ def _export(given: argparse.Namespace) -> None:
     name = f"round_{record.round:02}" + ("_shrunk" if given.shrink else "") + ("_half" if given.half else "")
     path = given.output or run.folder / "export" / name / "ticket.safetensors"
     margin = within if given.smallest_winning else None
-    wishes = Wishes(given.half, given.first_weights, given.onnx, given.state_dict, given.data, given.shrink, margin)
+    wishes = Wishes(
+        half=given.half, first_weights=given.first_weights, onnx=given.onnx, state_dict=given.state_dict,
+        data=given.data, shrink=given.shrink, hf=given.hf, margin=margin,
+    )  # fmt: skip
     lines = export(run, record, path, wishes)
     if given.round is None and given.max_sparsity is None and not given.smallest_winning:
         lines += _hint(run, record)
@@ -136,6 +139,11 @@ def _parser() -> Parser:
     which.add_argument("--max-sparsity", metavar="S", type=_number(1, "", "0.95"), help=sparsity)
     output = "the ticket's file (default: RUN/export/round_NN/ticket.safetensors)"
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help=output)
+    folder = (
+        "of a pre-trained encoder: write a folder, too, that transformers' AutoModelForSequenceClassification loads, "
+        "with a tokenizer and a card"
+    )
+    parser.add_argument("--hf", metavar="FOLDER", type=Path, help=folder)
     data = "the folder of the run's corpus, if it was moved; for --half"
     parser.add_argument("--data", metavar="FOLDER", type=Path, help=data)
     for option, meaning in (

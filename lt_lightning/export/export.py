@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
-from lt_lightning.config.quoting import literal
 from lt_lightning.errors import SettingError
+from lt_lightning.export.describing import describe_cuts, describe_files
+from lt_lightning.export.encoders import is_encoder
 from lt_lightning.export.files import (
     Places,
     check_answers,
@@ -22,11 +22,10 @@ from lt_lightning.export.files import (
     write_tokenizer,
     written_and_checked,
 )
+from lt_lightning.export.measuring import measure_accuracy
 from lt_lightning.export.model_card import shell_name, write_card
 from lt_lightning.export.packing import describe_origin, find_first_weights, pack_ticket, rounded
-from lt_lightning.export.shrinking import Cut, Shrunk, check_shrinkable, shrink
-from lt_lightning.report.facts import DASH
-from lt_lightning.runs.formatting import percent
+from lt_lightning.export.shrinking import Shrunk, check_shrinkable, shrink
 from lt_lightning.runs.masks import check_inside, read_masks
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.records import Record
@@ -37,11 +36,10 @@ from lt_lightning.storage.atomic import writing_to
 from lt_lightning.storage.sealed import quoted
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.header import check_about, expected_shapes
+from lt_lightning.tickets.ticket import load_packed
 
 if TYPE_CHECKING:
-    from lt_lightning.config.sources import TextConfig
-
-_BATCH = 256
+    from lt_lightning.tickets.encoder.file import PackedEncoder
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,7 @@ class Wishes:
     state_dict: bool = False  # write dense weights beside it
     data: Path | None = None  # the folder of the run's corpus, if it was moved
     shrink: bool = False  # cut the network smaller
+    hf: Path | None = None  # a folder for transformers
     margin: float | None = None  # of the smallest winning ticket, in percentage points; None for other choices
 
     @property
@@ -73,27 +72,106 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
     if wishes.shrink:
         check_shrinkable(run)
     ticket = _load(run, record)
+    has_encoder = is_encoder(ticket.about)
+    if wishes.hf is not None:
+        _check_hf(run, ticket, wishes.hf, path)
     check_finite(ticket, ticket_path(run.folder, record.round))
     whole = sum(4 * weight.numel() for weight in ticket.weights.values())
+    prepare = _prepare_encoder if has_encoder else _prepare
+    content = prepare(run, record, ticket, wishes)
+    with writing_to(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_and_checked(path) as unchecked:
+            content.packed.save(unchecked)
+            content.check(unchecked)
+        write_card(run, content.packed, places, whole, wishes.margin)
+        others = [*content.write_others(places, wishes)]
+    return [
+        *describe_files(content.packed, places, whole),
+        *others,
+        f'try      python -m lt_lightning.predict {shell_name(str(path))} "a text"',
+    ]
+
+
+class Content(Protocol):
+    """A packed ticket, checked, with what writes the other files of an export."""
+
+    @property
+    def packed(self) -> Packed | PackedEncoder:
+        """Return the packed ticket."""
+        ...
+
+    def check(self, path: Path) -> None:
+        """Read the packed ticket back; raise a ValueError if it is not as written."""
+
+    def write_others(self, places: Places, wishes: Wishes) -> Iterator[str]:
+        """Write the optional files; yield lines for each."""
+        ...
+
+
+@dataclass(frozen=True)
+class WordsContent:
+    """The content of an export of a network that reads words."""
+
+    packed: Packed
+    shrunk: Shrunk
+
+    def check(self, path: Path) -> None:  # noqa: D102
+        check_packed(path, self.shrunk.ticket, self.packed)
+
+    def write_others(self, places: Places, wishes: Wishes) -> Iterator[str]:  # noqa: D102
+        if wishes.shrink:
+            yield from describe_cuts(self.shrunk.cuts)
+        yield from _write_others(self.shrunk.ticket, self.packed, places, wishes)
+
+
+def _prepare(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> Content:
     packed, shrunk = _pack(run, record, ticket, wishes)
     check_answers(packed)
     if wishes.onnx:
         from lt_lightning.tickets.onnx import check_onnx
 
         check_onnx(packed)
-    with writing_to(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_and_checked(path) as unchecked:
-            packed.save(unchecked)
-            check_packed(unchecked, shrunk.ticket, packed)
-        write_card(run, packed, places, whole, wishes.margin)
-        others = [*_write_others(shrunk.ticket, packed, places, wishes)]
-    return [
-        *_describe(packed, places, whole),
-        *(_describe_cuts(shrunk.cuts) if wishes.shrink else ()),
-        *others,
-        f'try      python -m lt_lightning.predict {shell_name(str(path))} "a text"',
-    ]
+    return WordsContent(packed, shrunk)
+
+
+def _prepare_encoder(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> Content:
+    if find_spec("transformers") is None:
+        raise SettingError(f"{run.folder}: its encoder needs transformers; pip install 'lt-lightning[bert]'")
+    if wishes.first_weights:
+        raise SettingError("--first-weights: no run begins with the ticket of a pre-trained encoder; leave it out")
+    from lt_lightning.export.encoder_export import prepare_encoder
+
+    path = ticket_path(run.folder, record.round)
+    try:
+        _check_content(ticket, record)
+        content = prepare_encoder(run, ticket, describe_origin(run, record), wishes)
+    except SettingError:
+        raise
+    except ValueError as error:
+        raise SettingError(f"{path}: {error}; restore it from a copy") from error
+    if wishes.half:
+        accuracy = measure_accuracy(content.packed, run, wishes.data)
+        content = replace(
+            content, packed=replace(content.packed, about={**content.packed.about, "half_test_acc": accuracy})
+        )
+    return content
+
+
+def _check_hf(run: Run, ticket: RoundTicket, folder: Path, path: Path) -> None:
+    """Raise a SettingError unless a round's ticket can be written as a folder for transformers."""
+    if not is_encoder(ticket.about):
+        model = ticket.about.get("model")
+        name = model.get("name") if isinstance(model, dict) else model
+        raise SettingError(
+            f"--hf: {run.folder} has model={name}, which transformers does not know; use --onnx or --state-dict, or "
+            "give a run of model=bert or model=minilm"
+        )
+    if find_spec("transformers") is None:
+        raise SettingError("--hf: transformers is not installed; pip install 'lt-lightning[bert]'")
+    from lt_lightning.export.huggingface.folder import check_folder
+
+    check_folder(folder, path)
 
 
 def _places(path: Path, wishes: Wishes) -> Places:
@@ -102,7 +180,7 @@ def _places(path: Path, wishes: Wishes) -> Places:
         raise SettingError(f"--output: {path} is a folder; give a file in it, such as {path / 'ticket.safetensors'}")
     if again := path.exists():
         try:
-            Packed.load(path)
+            load_packed(path)
         except SettingError:
             raise SettingError(f"--output: {path} exists and is not a ticket; give another name") from None
     places = Places.beside(path)
@@ -154,57 +232,35 @@ def _pack(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> tupl
         said = f"{ticket_path(run.folder, record.round)}: {error}"
         raise SettingError(f"{said}; restore it from a copy, or give a run of a classifier of texts") from error
     if wishes.half:
-        packed = replace(packed, about={**packed.about, "half_test_acc": _measure(packed, run, wishes.data)})
+        packed = replace(packed, about={**packed.about, "half_test_acc": measure_accuracy(packed, run, wishes.data)})
     return packed, shrunk
 
 
 def _check(ticket: RoundTicket, record: Record) -> None:
     """Check the header of a ticket, also against its row of `results.csv`; raise a ValueError if it is wrong."""
-    from tokenizers import Tokenizer
-
     check_nesting(ticket.about)
     about = {**ticket.about, "words": len(ticket.vocabulary)}
+    _check_content(ticket, record)
+    check_about(about)
+    expected_shapes(about)
+
+
+def _check_content(ticket: RoundTicket, record: Record) -> None:
+    """Check what the tickets of all networks have; raise a ValueError if it is wrong."""
+    from tokenizers import Tokenizer
+
+    about = ticket.about
+    check_nesting(about)
     try:
         Tokenizer.from_str(ticket.tokenizer)
     except Exception as error:  # the library raises this type
         raise ValueError(f"its tokenizer cannot be read ({quoted(error)})") from error
-    check_about(about)
-    expected_shapes(about)
     if type(about.get("seed")) is not int or not 0 <= about["seed"] < 2**32:
         raise ValueError(f"its seed is {quoted(str(about.get('seed')))}")
     for key in ("alive", "total", "sparsity", "test_acc"):
         said, recorded = about.get(key), getattr(record, key)
         if repr(said) != repr(recorded):  # NaN equals NaN, and true is not 1
             raise ValueError(f"its {key} is {quoted(str(said))}, in results.csv {recorded}")
-
-
-def _measure(packed: Packed, run: Run, data: Path | None) -> float:
-    """Return a packed ticket's accuracy on the run's test rows."""
-    from lt_lightning.data.corpus import load_corpus
-    from lt_lightning.tickets import Ticket
-    from lt_lightning.tickets.scores import evaluate
-
-    corpus = load_corpus(_data_settings(run, data))
-    found, then = corpus.fingerprints.get("test"), (run.description.corpus.fingerprint or {}).get("test")
-    if found != then:
-        raise SettingError(f"--data: the test split of {corpus.source} is not the run's; give the run's data")
-    ticket, rows = Ticket(packed), corpus.splits["test"].with_format("arrow")
-    logits = np.concatenate([ticket.logits(batch["text"].to_pylist()) for batch in rows.iter(_BATCH)])  # pyright: ignore
-    return evaluate(logits, rows[:]["label"].to_numpy()).accuracy  # pyright: ignore
-
-
-def _data_settings(run: Run, data: Path | None) -> TextConfig:
-    """Return the recorded settings of the run's data."""
-    from lt_lightning.config.validation import read_group
-
-    settings = literal(dict(run.description.config.group("data") or {}))
-    if data is not None:
-        settings["path"] = str(data)
-    try:
-        return read_group("data", settings)
-    except SettingError:
-        path = run.folder / "run.json"
-        raise SettingError(f"{path}: does not record the run's data; restore it, or leave out --half") from None
 
 
 def _write_others(ticket: RoundTicket, packed: Packed, places: Places, wishes: Wishes) -> Iterator[str]:
@@ -224,29 +280,3 @@ def _write_others(ticket: RoundTicket, packed: Packed, places: Places, wishes: W
     if wishes.tokenizer:
         write_tokenizer(ticket, places.tokenizer, packed.zero_words)
         yield f"words    {places.tokenizer}"
-
-
-def _describe_cuts(cuts: Sequence[Cut]) -> Iterator[str]:
-    """Yield lines about what was cut, the last of the cuts being that of the parameters."""
-    if not cuts:
-        yield "shrunk   nothing to cut: every filter or hidden unit, dimension and word can change an answer"
-        return
-    for number, cut in enumerate(cuts):
-        yield f"{'' if number else 'shrunk':9}{cut}"
-    yield f"         bytes of dense float32 weights {4 * cuts[-1].before:,} → {4 * cuts[-1].after:,}"
-
-
-def _describe(packed: Packed, places: Places, whole: int) -> Iterator[str]:
-    """Yield lines that describe the ticket."""
-    about, size = packed.about, places.ticket.stat().st_size
-    full, half = about["full_test_acc"], about.get("half_test_acc")
-    yield f"ticket   {places.ticket}"
-    yield f"         {size:,} bytes, {percent(size / whole)} of the whole network's {whole:,}"
-    yield f"         {about['alive']:,} of {about['total']:,} weights alive ({percent(1 - about['sparsity'])})"
-    beside = "" if full is None else f"; the whole network {percent(full)}"
-    reached = about.get("test_acc")  # None if it was not measured
-    accuracy = DASH if reached is None else percent(reached)
-    yield f"accuracy {accuracy} on {about.get('tested_on') or 'the test split'}{beside}"
-    if half is not None:
-        yield f"         {percent(half)} with weights rounded to float16, on the whole test split"
-    yield f"card     {places.card}"

@@ -15,10 +15,13 @@ from lt_lightning.runs.formatting import compression, percent
 from lt_lightning.runs.notes import ticket_title
 from lt_lightning.runs.reading import Run
 from lt_lightning.storage.atomic import write_whole
+from lt_lightning.tickets.encoder.file import PackedEncoder
 from lt_lightning.tickets.file import Packed
 
 
-def write_card(run: Run, packed: Packed, places: Places, whole: int, margin: float | None = None) -> None:
+def write_card(
+    run: Run, packed: Packed | PackedEncoder, places: Places, whole: int, margin: float | None = None
+) -> None:
     """Write the card and its figure beside a ticket.
 
     Args:

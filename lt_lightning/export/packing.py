@@ -21,8 +21,9 @@ from lt_lightning.runs.records import Record
 from lt_lightning.runs.round_ticket import RoundTicket, check_parameters, read_rewind_weights
 from lt_lightning.runs.rounds import rewind_path
 from lt_lightning.runtime.fast_import import load_lightning
-from lt_lightning.tickets.file import Packed, Parameter
+from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.header import check_about, expected_shapes
+from lt_lightning.tickets.parameters import Parameter
 
 _WORDS = "embedding.weight"
 _WITNESSES = 8  # values of each parameter that show whether the same weights are drawn again
@@ -52,7 +53,7 @@ def pack_ticket(
     if {name: tuple(weight.shape) for name, weight in ticket.weights.items()} != shapes:
         raise ValueError("its weights are not those of its settings")
     kind = np.float16 if half else np.float32
-    parameters = {name: _parameter(ticket.weights[name], ticket.mask, name, kind) for name in shapes}
+    parameters = {name: pack_parameter(ticket.weights[name], ticket.mask, name, kind) for name in shapes}
     ids = _needed_words(parameters[_WORDS], len(vocabulary))
     kept = None
     if first is not None:
@@ -66,7 +67,12 @@ def rounded(ticket: RoundTicket, packed: Packed) -> RoundTicket:
     return replace(ticket, weights=weights)
 
 
-def _parameter(weight: Tensor, mask: Mask, name: str, kind: type) -> Parameter:
+def pack_parameter(weight: Tensor, mask: Mask, name: str, kind: type) -> Parameter:
+    """Return the living entries of a parameter as values of a NumPy type.
+
+    Raises:
+        ValueError: a weight is not finite, or too large for float16.
+    """
     places = np.flatnonzero(mask[name].numpy()) if name in mask else None
     if places is not None and len(places) == weight.numel():
         places = None

@@ -129,7 +129,7 @@ def _draw_head(head: nn.Linear, generator: torch.Generator) -> None:
 
 def _load(files: EncoderFiles, pooling: str) -> nn.Module:
     """Return the encoder of some files in single precision, without its pooler unless it is used."""
-    with _quiet_transformers():
+    with quiet_transformers():
         import transformers
 
         if files.kind not in transformers.CONFIG_MAPPING:
@@ -219,7 +219,7 @@ def _freeze(encoder: nn.Module, patterns: Sequence[str]) -> None:
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Hide the progress bars and the advice of transformers while an encoder is loaded."""
     from transformers.utils import logging
 

@@ -1,12 +1,15 @@
 """Packed tickets: one small file that holds all that prediction needs, and prediction in NumPy.
 
 - `places`: pack the places of living entries into bytes;
+- `parameters`: living values and their places;
 - `file`: read and write the file (`docs/ticket-format.md`); `header`: check its header;
 - `reading`: texts to word ids; `numpy/`: word ids to logits, from the features that `reaching` keeps;
+- `encoder/`: tickets of pre-trained encoders;
 - `ticket`: all of these as one object; `scores`: compare its probabilities with labels;
 - `onnx`, `graphs`: write an ONNX file; only these need the package `onnx`.
 
-These files import NumPy, `tokenizers` and the standard library only. Torch, jaxtyping or OmegaConf would take a good
+These files import NumPy, `tokenizers` and the standard library only; `encoder/` imports onnxruntime, or torch and
+transformers, when such a ticket answers. Torch, jaxtyping or OmegaConf would take a good
 part of the time from a process's start to its first answer.
 """
 

@@ -16,17 +16,19 @@ from typing import Any
 import numpy as np
 
 from lt_lightning.data.tokenizer import PADDING, SPECIAL_WORDS
-from lt_lightning.errors import SettingError, shown
+from lt_lightning.errors import SettingError
 from lt_lightning.storage.arrays import read_arrays
 from lt_lightning.storage.sealed import OtherFormatError, damaged, quoted, seal, unseal
 from lt_lightning.tickets.header import check_about, check_plain, expected_shapes
-from lt_lightning.tickets.places import Form, pack, unpack
+from lt_lightning.tickets.parameters import Parameter, read_parameter, read_places
+from lt_lightning.tickets.places import pack
 
 FORMAT, VERSION = "lt-lightning packed ticket", "1"
 WITH_ZERO_WORDS = "1.1"
 """The version of tickets with `zero_words`, which programs that read version 1 alone must not read."""
+ENCODERS = "2"
+"""The version of tickets of pre-trained encoders, which `tickets.encoder.file` reads."""
 _ROUND_FORMAT = "lt-lightning ticket"
-_FORMS: tuple[Form, ...] = ("gaps", "bits")
 _WORDS, _ZERO_WORDS, _FIRST = "words", "zero_words", "first/"
 _OF_FILE = ("format", "version", "parameters")
 # Limits against small files that need much memory or time: a constant, and a multiple of the words or living weights.
@@ -37,22 +39,8 @@ _OF_A_TEXT = 1 << 22, 16  # additions for the shortest text, as long as the wide
 _OF_A_WORD = 1 << 24, 500  # multiplications for each distinct word
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """A parameter of a network; its entries outside `places` are zero."""
-
-    shape: tuple[int, ...]  # the shape in torch
-    values: np.ndarray  # (living,) float32 or float16
-    places: np.ndarray | None  # (living,) int64, in C order, ascending; None if all entries live
-    prunable: bool  # whether the run's mask covers it
-
-    def dense(self) -> np.ndarray:
-        """Return all entries as float32 of `shape`."""
-        if self.places is None:
-            return self.values.astype(np.float32).reshape(self.shape)
-        dense = np.zeros(prod(self.shape), np.float32)
-        dense[self.places] = self.values
-        return dense.reshape(self.shape)
+class EncoderTicketError(SettingError):
+    """The file is the packed ticket of a pre-trained encoder."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +79,7 @@ class Packed:
 
         arrays: dict[str, np.ndarray] = {}
         for name, parameter in self.parameters.items():
-            if parameter.places is None:
-                arrays[name] = parameter.values.reshape(parameter.shape)
-            else:
-                form, packed = pack(parameter.places, prod(parameter.shape))
-                arrays |= {name: parameter.values, f"{name}/{form}": packed}
+            arrays |= parameter.arrays(name)
         for name, values in (self.first or {}).items():
             arrays[_FIRST + name] = values
         arrays[_WORDS] = _packed_words(self.words)
@@ -103,10 +87,7 @@ class Packed:
             arrays[_ZERO_WORDS] = _packed_words(self.zero_words)
         form, packed = pack(self.word_ids - len(SPECIAL_WORDS), self.about["words"] - len(SPECIAL_WORDS))
         arrays[f"{_WORDS}/{form}"] = packed
-        parameters = {
-            name: {"shape": list(parameter.shape), "prunable": parameter.prunable}
-            for name, parameter in self.parameters.items()
-        }
+        parameters = {name: parameter.stated for name, parameter in self.parameters.items()}
         version = WITH_ZERO_WORDS if self.zero_words else VERSION
         content = {"format": FORMAT, "version": version, **self.about, "parameters": parameters}
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -117,6 +98,7 @@ class Packed:
         """Read a packed ticket.
 
         Raises:
+            EncoderTicketError: it is that of a pre-trained encoder.
             SettingError: the file is not a ticket, is damaged, or its parts do not agree.
         """
         try:
@@ -133,7 +115,7 @@ class Packed:
             if not isinstance(stated, dict) or stated.keys() != shapes.keys():
                 raise ValueError("its parameters are not those of its model")
             arrays = read_arrays(file.header, file.tensors)
-            parameters = {name: _parameter(name, shapes[name], stated[name], arrays) for name in shapes}
+            parameters = {name: read_parameter(name, shapes[name], stated[name], arrays) for name in shapes}
             _check_limits(parameters)
             words, word_ids = _words(arrays, about["words"])
             with_zero_words = file.content["version"] == WITH_ZERO_WORDS
@@ -142,21 +124,6 @@ class Packed:
         except ValueError as error:
             raise damaged(path, f"a ticket whose parts do not agree: {error}") from error
         return cls(parameters, words, word_ids, first, about, file.seal, zero_words)
-
-
-def _parameter(name: str, shape: tuple[int, ...], stated: Any, arrays: Mapping[str, np.ndarray]) -> Parameter:
-    found = stated.get("shape") if isinstance(stated, Mapping) else stated
-    if not isinstance(stated, Mapping) or found != list(shape):
-        raise ValueError(f"{name!a} has the shape {shown(found)}, its settings need {list(shape)}")
-    values, places = arrays.get(name), _places(name, prod(shape), arrays)
-    if values is None or values.dtype not in (np.float32, np.float16):
-        raise ValueError(f"{name!a} has no values")
-    if values.shape != (shape if places is None else places.shape):
-        living = list(shape) if places is None else f"{len(places):,} places"
-        raise ValueError(f"{name!a} has values of shape {list(values.shape)} for {living}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name!a} has values that are not finite")
-    return Parameter(shape, values.reshape(-1), places, stated.get("prunable") is True)
 
 
 def _check_limits(parameters: Mapping[str, Parameter]) -> None:
@@ -176,22 +143,9 @@ def _check_limits(parameters: Mapping[str, Parameter]) -> None:
             raise ValueError(f"its {what.format(needed)}, but only {living:,} weights are alive")
 
 
-def _places(name: str, total: int, arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
-    for form in _FORMS:
-        packed = arrays.get(f"{name}/{form}")
-        if packed is not None:
-            if packed.dtype != np.uint8 or packed.ndim != 1:
-                raise ValueError(f"{name!a} has places that are not bytes")
-            try:
-                return unpack(form, packed, total)
-            except ValueError as error:
-                raise ValueError(f"the places of {name!a}: {error}") from None
-    return None
-
-
 def _words(arrays: Mapping[str, np.ndarray], total: int) -> tuple[tuple[str, ...], np.ndarray]:
     """Return the listed words and their ids."""
-    ids = _places(_WORDS, total - len(SPECIAL_WORDS), arrays)
+    ids = read_places(_WORDS, total - len(SPECIAL_WORDS), arrays)
     if ids is None or _WORDS not in arrays:
         raise ValueError("it has no words")
     words = _unpacked_words(arrays[_WORDS], f"its {len(ids):,} words", _ROOM[0] + _ROOM[1] * len(ids))
@@ -254,6 +208,10 @@ def _other(path: Path, error: OtherFormatError) -> SettingError:
         known = path.parent.name == "tickets" and number.isdigit()
         command = f"{run} --round {int(number)}" if known else "RUN --round N"
         return SettingError(f"{path}: a round's ticket of a run; pack it: python -m lt_lightning.export {command}")
+    if (error.kind, error.version) == (FORMAT, ENCODERS):
+        return EncoderTicketError(
+            f"{path}: the ticket of a pre-trained encoder, with which no run begins; give that of another network"
+        )
     if error.kind == FORMAT:
         return SettingError(
             f"{path}: a ticket of format version {quoted(error.version)}, this program reads version {VERSION!r}; "

@@ -15,7 +15,7 @@ from lt_lightning.storage.sealed import quoted
 _BLOCKS = {"rnn": 1, "gru": 3, "gru_chung": 3, "lstm": 4}
 """The number of blocks of rows in a cell's matrices."""
 _LARGEST, _MOST_LAYERS, _MOST_CLASSES = 1 << 24, 128, 1 << 16
-_MOST_ENTRIES = 1 << 40
+MOST_ENTRIES = 1 << 40
 """Arithmetic on the places of so many entries cannot overflow."""
 _DEEPEST = 16
 """Maximum depth of nested objects and lists; tickets have four levels."""
@@ -55,13 +55,29 @@ def check_about(about: Mapping[str, Any]) -> None:
     Raises:
         ValueError: an entry is missing or wrong; the message names it.
     """
+    check_results(about)
+    splitters = [splitter.value for splitter in Splitter if splitter.makes_words]
+    if about.get("splitter") not in splitters:
+        raise ValueError(f"its splitter {shown(about.get('splitter'))} is none of {', '.join(splitters)}")
+    model = about.get("model")
+    if not isinstance(model, Mapping) or packed_kind(model.get("name")) is None:
+        name = model.get("name") if isinstance(model, Mapping) else model
+        raise ValueError(f"its model {shown(name)} is not a text classifier that this version can read")
+
+
+def check_results(about: Mapping[str, Any]) -> None:
+    """Check the entries that the tickets of all networks have: results, classes and `max_length`.
+
+    Raises:
+        ValueError: an entry is missing or wrong; the message names it.
+    """
     for key in _SHARES:
         value = about.get(key)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1):
             raise ValueError(f"its {key} is {shown(value)}, not a number in [0, 1]")
     for key in _COUNTS:
         if about.get(key) is not None:
-            _size(about, key, 0, (1 << 63) - 1)
+            checked_size(about, key, 0, (1 << 63) - 1)
     names = about.get("class_names")
     if not isinstance(names, list) or len(names) < 2 or not all(isinstance(name, str) for name in names):
         raise ValueError("its class_names are not a list of two or more names")
@@ -69,17 +85,10 @@ def check_about(about: Mapping[str, Any]) -> None:
         raise ValueError(f"it has {len(names):,} classes, more than {_MOST_CLASSES:,}")
     if len({*names}) < len(names):
         raise ValueError("two of its class_names are the same")
-    splitters = [splitter.value for splitter in Splitter if splitter.makes_words]
-    if about.get("splitter") not in splitters:
-        raise ValueError(f"its splitter {shown(about.get('splitter'))} is none of {', '.join(splitters)}")
     if "max_length" not in about:
         raise ValueError("it has no max_length")
     if about["max_length"] is not None:
-        _size(about, "max_length")
-    model = about.get("model")
-    if not isinstance(model, Mapping) or packed_kind(model.get("name")) is None:
-        name = model.get("name") if isinstance(model, Mapping) else model
-        raise ValueError(f"its model {shown(name)} is not a text classifier that this version can read")
+        checked_size(about, "max_length")
 
 
 def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -91,19 +100,19 @@ def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     Raises:
         ValueError: a setting that they depend on is missing or out of range.
     """
-    dim, model = _size(about, "embedding_dim"), about["model"]
-    words = _size(about, "words", least=2)  # `<unk>` and `<pad>`
+    dim, model = checked_size(about, "embedding_dim"), about["model"]
+    words = checked_size(about, "words", least=2)  # `<unk>` and `<pad>`
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (words, dim)}
     features = 0
     if packed_kind(model["name"]) == BiRNN.packs:
-        cell, hidden = model.get("cell"), _size(model, "hidden")
+        cell, hidden = model.get("cell"), checked_size(model, "hidden")
         if cell not in tuple(_BLOCKS):
             raise ValueError(f"its cell {shown(cell)} is none of {', '.join(_BLOCKS)}")
         if not isinstance(model.get("bidirectional"), bool):
             raise ValueError("its bidirectional is not true or false")
         ways = ("", "_reverse") if model["bidirectional"] else ("",)
         features, rows = hidden * len(ways), _BLOCKS[cell] * hidden
-        for layer in range(_size(model, "layers", most=_MOST_LAYERS)):
+        for layer in range(checked_size(model, "layers", most=_MOST_LAYERS)):
             for way in ways:
                 shapes[f"rnn.weight_ih_l{layer}{way}"] = (rows, features if layer else dim)
                 shapes[f"rnn.weight_hh_l{layer}{way}"] = (rows, hidden)
@@ -114,14 +123,14 @@ def expected_shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
             raise ValueError("its widths are not a list")
         filters = _filters(model, len(widths))
         for place, count in enumerate(filters):
-            shapes[f"convs.{place}.weight"] = (count, dim, _size({"width": widths[place]}, "width"))
+            shapes[f"convs.{place}.weight"] = (count, dim, checked_size({"width": widths[place]}, "width"))
             shapes[f"convs.{place}.bias"] = (count,)
         features = sum(filters)
     classes = len(about["class_names"])
     logits = 1 if classes == 2 else classes
     shapes |= {"fc.weight": (logits, features), "fc.bias": (logits,)}
     total = sum(map(prod, shapes.values()))
-    if total > _MOST_ENTRIES:
+    if total > MOST_ENTRIES:
         raise ValueError(f"its settings need {total:,} weights, more than any network has")
     return shapes
 
@@ -130,10 +139,10 @@ def _filters(model: Mapping[str, Any], widths: int) -> list[int]:
     """Return the number of filters of each width: one number for all, or a list, in networks that were cut smaller."""
     filters = model.get("filters")
     if not isinstance(filters, list):
-        return [_size(model, "filters")] * widths
+        return [checked_size(model, "filters")] * widths
     if len(filters) != widths:
         raise ValueError(f"its filters are {len(filters):,} numbers for {widths} widths")
-    return [_size({"filters": count}, "filters") for count in filters]
+    return [checked_size({"filters": count}, "filters") for count in filters]
 
 
 def check_recipe(about: Mapping[str, Any], parameters: Iterable[str]) -> None:
@@ -178,7 +187,8 @@ def model_settings(about: Mapping[str, Any]) -> ModelChoice:
     return model
 
 
-def _size(values: Mapping[str, Any], key: str, least: int = 1, most: int = _LARGEST) -> int:
+def checked_size(values: Mapping[str, Any], key: str, least: int = 1, most: int = _LARGEST) -> int:
+    """Return an integer of a header; raise a ValueError if it is another value, or out of range."""
     value = values.get(key)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ValueError(f"its {key} is {shown(value)}, not an integer in [{least}, {most}]")

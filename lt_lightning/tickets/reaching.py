@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lt_lightning.tickets.file import Packed, Parameter
+from lt_lightning.tickets.file import Packed
+from lt_lightning.tickets.parameters import Parameter
 
 MANY = 0.1
 """Density from which `living_words` goes through a dense table of all words."""

@@ -65,7 +65,7 @@ class Reader:
         try:
             words = self._cut(texts)
         except UnicodeEncodeError:
-            words = self._cut([_replace_surrogates(text) for text in texts])
+            words = self._cut([replace_surrogates(text) for text in texts])
         ids = self._lookup(words)
         real = ids > _NOTHING
         ends = real.cumsum()[ids == _END].tolist()
@@ -93,5 +93,6 @@ class _Ids(dict[str, int]):
         return UNKNOWN
 
 
-def _replace_surrogates(text: str) -> str:
+def replace_surrogates(text: str) -> str:
+    """Return a text with U+FFFD in place of each half of a surrogate pair."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

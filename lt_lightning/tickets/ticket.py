@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from math import prod
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from lt_lightning.config.enums import Splitter
 from lt_lightning.data.tokenizer import PADDING
 from lt_lightning.errors import SettingError
-from lt_lightning.tickets.file import Packed
+from lt_lightning.tickets.file import EncoderTicketError, Packed
 from lt_lightning.tickets.numpy import build_network
 from lt_lightning.tickets.reading import Reader
+
+if TYPE_CHECKING:
+    from lt_lightning.tickets.encoder.file import PackedEncoder
+    from lt_lightning.tickets.encoder.reading import PieceReader
 
 BATCH = 512
 """Number of texts whose ids are in memory at a time."""
@@ -23,8 +28,18 @@ _NAMED, _LETTERS = 10, 24
 """Number of classes in a `repr`, and of letters of each."""
 
 
+class Network(Protocol):
+    """A network that maps texts, the ids of each, to logits, float32 (texts, logits)."""
+
+    def logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the logits of texts."""
+        ...
+
+
 class Ticket:
     """A text classifier in one file, written by `python -m lt_lightning.export RUN`; needs neither torch nor a GPU.
+
+    The ticket of a pre-trained encoder needs onnxruntime, or torch and transformers; others need none of them.
 
     Texts are a list, tuple, column or other iterable of str. A ticket is immutable and thread-safe: concurrent calls
     return the same bits as sequential ones. It can be pickled and copied.
@@ -33,7 +48,7 @@ class Ticket:
         packed: the content of the file.
 
     Raises:
-        SettingError: the ticket splits texts with spaCy, which is not installed.
+        SettingError: the ticket splits texts with spaCy, or has an encoder, and a library for it is not installed.
 
     Example:
         >>> from lt_lightning import Ticket  # doctest: +SKIP
@@ -43,13 +58,9 @@ class Ticket:
                [0.03, 0.95, 0.01, 0.01]], dtype=float32)
     """
 
-    def __init__(self, packed: Packed) -> None:
+    def __init__(self, packed: Packed | PackedEncoder) -> None:
         self.packed = packed
-        self._network = build_network(packed)
-        about = packed.about
-        words = packed.words + packed.zero_words
-        ids = np.concatenate([packed.word_ids, np.full(len(packed.zero_words), PADDING)])
-        self._reader = Reader(words, ids, Splitter(about["splitter"]), about["max_length"])
+        self._network, self._reader = open_network(packed), open_reader(packed)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Ticket:
@@ -58,9 +69,9 @@ class Ticket:
         Raises:
             SettingError: the file is not a ticket, or damaged.
         """
-        return cls(Packed.load(Path(path)))
+        return cls(load_packed(Path(path)))
 
-    def __reduce__(self) -> tuple[type[Ticket], tuple[Packed]]:
+    def __reduce__(self) -> tuple[type[Ticket], tuple[Packed | PackedEncoder]]:
         """Pickle the content of the file; the network may hold functions, which cannot be pickled."""
         return type(self), (self.packed,)
 
@@ -72,9 +83,11 @@ class Ticket:
         names = [repr(name) for name in short]
         more = len(self.class_names) - len(names)
         classes = ", ".join([*names, f"… {more:,} more"] if more else names)
+        known = len(self.packed.words) if isinstance(self._reader, Reader) else self._reader.size
+        unit = "words" if isinstance(self._reader, Reader) else "pieces"
         return (
             f"<{type(self).__name__} text classification, {len(self.class_names):,} classes ({classes}), "
-            f"{100 * alive / total:.3g} % alive ({alive:,} of {total:,} weights), {len(self.packed.words):,} words>"
+            f"{100 * alive / total:.3g} % alive ({alive:,} of {total:,} weights), {known:,} {unit}>"
         )
 
     @property
@@ -83,7 +96,8 @@ class Ticket:
         return tuple(self.packed.about["class_names"])
 
     def ids(self, texts: Iterable[str]) -> list[np.ndarray]:
-        """Return the word ids of each text, (words,) int32, at most as many as in training.
+        """Return the ids of the words or pieces of each text, (words,) int32, at most as many as
+        in training.
 
         Raises:
             TypeError: `texts` is not an iterable of str.
@@ -93,8 +107,8 @@ class Ticket:
     def logits(self, texts: Iterable[str]) -> np.ndarray:
         """Return the network's logits, (texts, classes) float32; of two classes class 1's only, (texts,).
 
-        A text's logits do not depend on the other texts: to the bit with a convolutional network, except for the last
-        digits with a recurrent one.
+        An encoder has a logit for each class, of two classes too. A text's logits do not depend on the other texts: to
+        the bit with a convolutional network, except for the last digits with a recurrent one or an encoder.
 
         Raises:
             TypeError: `texts` is not an iterable of str.
@@ -126,6 +140,48 @@ class Ticket:
         if not np.isfinite(logits).all():
             raise SettingError("the ticket's weights are so large that a logit is not finite; lower the learning rate")
         return logits
+
+
+def load_packed(path: Path) -> Packed | PackedEncoder:
+    """Read the packed ticket of any network.
+
+    Raises:
+        SettingError: the file is not a ticket, or damaged.
+    """
+    try:
+        return Packed.load(path)
+    except EncoderTicketError:
+        from lt_lightning.tickets.encoder.file import PackedEncoder
+
+        return PackedEncoder.load(path)
+
+
+def open_network(packed: Packed | PackedEncoder) -> Network:
+    """Return the network of a ticket.
+
+    Raises:
+        SettingError: it is an encoder, and no library that computes it is installed.
+    """
+    if isinstance(packed, Packed):
+        return build_network(packed)
+    from lt_lightning.tickets.encoder.network import EncoderNetwork
+
+    return EncoderNetwork(packed)
+
+
+def open_reader(packed: Packed | PackedEncoder) -> Reader | PieceReader:
+    """Return the object that converts texts to ids.
+
+    Raises:
+        SettingError: the ticket splits texts with spaCy, which is not installed, or its tokenizer cannot be read.
+    """
+    if isinstance(packed, Packed):
+        words = packed.words + packed.zero_words
+        ids = np.concatenate([packed.word_ids, np.full(len(packed.zero_words), PADDING)])
+        return Reader(words, ids, Splitter(packed.about["splitter"]), packed.about["max_length"])
+    from lt_lightning.tickets.encoder.reading import PieceReader
+
+    return PieceReader(packed.tokenizer)
 
 
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:

@@ -11,8 +11,9 @@ import numpy as np
 from observing import Case, Kind
 from samples import CSV, Content, fill
 
-from lt_lightning.tickets.file import Packed, Parameter
+from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.header import expected_shapes
+from lt_lightning.tickets.parameters import Parameter
 
 Change = Callable[[Path], object]
 

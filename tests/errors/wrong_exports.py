@@ -149,6 +149,7 @@ CASES = (
           change=lambda folder: _reseal(folder, experiment=json.loads("[" * 900 + "]" * 900))),
     _case("a ticket in which pruned entries live again", ["round_01.safetensors", "round before"], "run",
           change=_revived),
+    _case("a folder for transformers of another network", ["--hf", "model=cnn", "transformers"], "run", "--hf", "hf"),
     _case("first weights that nobody kept", ["--first-weights"], "run", "--first-weights"),
     _case("first weights of a network that is cut smaller", ["--shrink", "--first-weights"], "run", "--shrink",
           "--first-weights"),

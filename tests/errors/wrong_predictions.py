@@ -13,8 +13,9 @@ from unittest.mock import patch
 import numpy as np
 from observing import Case, Kind
 
-from lt_lightning.tickets.file import Packed, Parameter
+from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.header import expected_shapes
+from lt_lightning.tickets.parameters import Parameter
 
 ABOUT = {
     "model": {"name": "cnn", "filters": 2, "widths": [2]}, "embedding_dim": 2, "words": 4, "splitter": "words",

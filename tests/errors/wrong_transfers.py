@@ -10,8 +10,9 @@ import numpy as np
 from observing import Case, Kind, train
 from samples import CSV, make_corpus
 
-from lt_lightning.tickets.file import Packed, Parameter
+from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.header import expected_shapes
+from lt_lightning.tickets.parameters import Parameter
 
 Change = Callable[[Path], object]
 MODEL = {"name": "cnn", "filters": 2, "widths": [3, 4, 5]}

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from lt_lightning.tickets.file import Packed, Parameter
+from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.header import expected_shapes
+from lt_lightning.tickets.parameters import Parameter
 
 CNN = {"name": "cnn", "filters": 3, "widths": [2, 3], "dropout": 0.5}
 RNN = {"name": "birnn", "cell": "gru", "hidden": 4, "layers": 2, "bidirectional": True}

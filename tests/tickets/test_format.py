@@ -20,8 +20,9 @@ from safetensors.numpy import load_file, save
 from lt_lightning.errors import SettingError
 from lt_lightning.storage.sealed import seal
 from lt_lightning.tickets import Ticket
-from lt_lightning.tickets.file import FORMAT, VERSION, Packed, Parameter
+from lt_lightning.tickets.file import FORMAT, VERSION, Packed
 from lt_lightning.tickets.header import expected_shapes
+from lt_lightning.tickets.parameters import Parameter
 from lt_lightning.tickets.places import unpack
 from trials.mutations import BYTEWISE, change_header, sealed_anew
 

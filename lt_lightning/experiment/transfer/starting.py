@@ -21,8 +21,9 @@ from lt_lightning.lottery import Mask, Start, derive_seed, prunable_parameters
 from lt_lightning.lottery.settings import Rewind
 from lt_lightning.models.build import build_network
 from lt_lightning.runs.recorded import CarriedWords, Origin, RecordedPruning, parse
-from lt_lightning.tickets.file import Packed, Parameter
+from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.header import model_settings
+from lt_lightning.tickets.parameters import Parameter
 
 WORDS, HEAD = "embedding.weight", "fc."
 """The parameter with a row per word, and the prefix of the last layer's parameters, which have a row per class."""
