@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save
 from lt_lightning.errors import SettingError
 from lt_lightning.storage.sealed import seal
 from lt_lightning.tickets import Ticket
-from lt_lightning.tickets.file import FORMAT, VERSION, Packed
+from lt_lightning.tickets.file import ENCODERS, FORMAT, VERSION, Packed
 from lt_lightning.tickets.header import expected_shapes
 from lt_lightning.tickets.parameters import Parameter
 from lt_lightning.tickets.places import unpack
@@ -201,8 +201,14 @@ def test_a_file_whose_parts_do_not_agree_is_refused_in_a_line(arrays, said, mess
 
 
 def test_a_file_of_another_version_says_which_and_what_to_do(tmp_path):
-    path = rewritten(tmp_path / "ticket.safetensors", version="2")
-    with pytest.raises(SettingError, match=r"format version '2', this program reads version '1'; export it again"):
+    path = rewritten(tmp_path / "ticket.safetensors", version="3")
+    with pytest.raises(SettingError, match=r"format version '3', this program reads version '1'; export it again"):
+        Packed.load(path)
+
+
+def test_a_run_cannot_begin_with_the_ticket_of_an_encoder(tmp_path):
+    path = rewritten(tmp_path / "ticket.safetensors", version=ENCODERS)
+    with pytest.raises(SettingError, match="the ticket of a pre-trained encoder, with which no run begins"):
         Packed.load(path)
 
 
