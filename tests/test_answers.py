@@ -79,6 +79,7 @@ def test_a_language_model_reads_texts_without_labels_and_is_held_against_the_n_g
     assert f"{len(letters)} letters" in printed
 
 
+@pytest.mark.slow
 def test_the_baseline_is_the_n_gram_of_the_training_part(play: Play, unlabelled: Path) -> None:
     from lt_lightning.data.module import TextDataModule
 

@@ -17,6 +17,7 @@ def train(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "said"), [
     (
         ["+experiment=lt_agnwes"],
@@ -42,6 +43,7 @@ def test_a_mistake_is_one_line_that_names_it(arguments: list[str], said: str, tm
     assert not list(tmp_path.rglob("*.csv"))
 
 
+@pytest.mark.slow
 def test_vectors_that_cannot_be_had_are_named_before_torch_is_loaded(tmp_path: Path) -> None:
     rows = "text,label\n" + "a good film,good\na bad film,bad\n" * 5
     for split in ("train", "test"):
@@ -92,6 +94,7 @@ def test_a_start_that_fails_leaves_no_folder_and_shows_its_traceback_if_it_is_as
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_job_of_a_sweep_that_fails_is_named_and_the_rest_still_answer(tmp_path: Path) -> None:
     result = train("-m", "data=files", "data.path=nowhere,elsewhere", "name=typo", folder=tmp_path)
     assert result.returncode == 2

@@ -38,6 +38,7 @@ def test_the_lotterys_defaults_and_the_configurations_are_the_same(configure: Ca
     }
 
 
+@pytest.mark.slow
 def test_defaults_are_those_of_the_design(configure: Callable[..., Config]) -> None:
     config = configure()
     assert (config.data.name, config.embedding.name, config.model.name) == ("PyDocs", "random", "multi_cnn")
@@ -45,6 +46,7 @@ def test_defaults_are_those_of_the_design(configure: Callable[..., Config]) -> N
     assert (config.pruning.rounds, config.pruning.amount, config.test_on.value) == (20, 0.2, "last")
 
 
+@pytest.mark.slow
 def test_glove_halves_the_vocabulary_unless_told_otherwise(configure: Callable[..., Config]) -> None:
     assert configure("embedding=glove").data.max_vocab == 25_000
     assert configure("embedding=glove", "data.max_vocab=99").data.max_vocab == 99
@@ -152,10 +154,12 @@ def test_recurrent_experiments_are_what_the_documents_say(configure, experiment,
     assert (config.optimizer.name, config.optimizer.lr, config.model.cell) == ("adam", lr, cell)
 
 
+@pytest.mark.slow
 def test_bilstm_is_one_setting_of_birnn(configure: Callable[..., Config]) -> None:
     assert configure("model=bilstm").model == configure("model=birnn", "model.cell=lstm").model
 
 
+@pytest.mark.slow
 def test_a_kernel_is_one_of_two(configure: Callable[..., Config]) -> None:
     assert configure("model=bilstm").model.kernel == "fast"
     assert configure("model=bilstm", "model.kernel=reference").model.kernel == "reference"
@@ -175,6 +179,7 @@ def test_a_study_sweeps_three_rewinds_and_at_least_three_seeds_without_a_flag(st
     assert len(set(hydra.sweeper.params.seed.split(","))) >= 3
 
 
+@pytest.mark.slow
 def test_the_studies_of_algorithms_meet_at_four_densities(configure: Callable[..., Config]) -> None:
     with initialize_config_dir(config_folder(), version_base="1.3"):
         hydra = {
@@ -206,6 +211,7 @@ def test_the_studies_of_encoders_have_controls_and_a_comparison_of_criteria() ->
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("experiment", "study"), [(f"transfer_{of}", f"study_{of}") for of in ("imdb", "agnews")])
 def test_a_transfer_is_its_study_without_rounds_and_asks_for_a_ticket(configure, experiment, study):
     with pytest.raises(SettingError, match=r"^pruning\.ticket: missing; .* lt_lightning\.export RUN"):
@@ -232,6 +238,7 @@ def test_every_key_has_a_comment() -> None:
                 assert "#" in line, f"{path}: {key} has no comment"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("override", "said"), [
     ("pruning.amount=0", "pruning.amount: 0 is not between 0 and 1"),
     ("pruning.amount=1", "pruning.amount: 1 is not between 0 and 1"),
@@ -297,6 +304,7 @@ def test_a_value_out_of_range_is_refused_by_name(configure: Callable[..., Config
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("experiment", "override", "said"), [
     ("hihello", "model.cell=elman", "model.cell: elman is none of rnn, gru, lstm, gru_chung, none"),
     ("names", "model.cell=none", "model.cell: none is none of rnn, gru, lstm, gru_chung"),
@@ -347,6 +355,7 @@ print(*sys.modules)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("experiments", "unloaded"), [
     (["lt_imdb"], {"numpy"}),
     (["lt_imdb", "hihello", "seq2seq"], {"torch", "pytorch_lightning", "datasets", "matplotlib", "tokenizers"}),

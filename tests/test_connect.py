@@ -104,6 +104,7 @@ def test_a_copy_in_the_order_of_the_run_is_the_ticket_of_the_run(make: Make, set
     assert files(folder) == before
 
 
+@pytest.mark.slow
 def test_equal_orders_give_equal_weights_and_no_instability(small: Path) -> None:
     assert main([str(small), "--rounds", "1", "--seeds", "3,3", "--points", "5"]) == 0
     found = read_curves(small / "connectivity", 1)
@@ -123,6 +124,7 @@ def test_the_ends_are_what_the_test_of_each_copy_measured(small: Path) -> None:
     assert 1 - curve.errors["test"][0] == read_run(small).records[2].test_acc  # order 0 is that of the run
 
 
+@pytest.mark.slow
 def test_the_tables_follow_from_the_curves_by_the_definition(small: Path) -> None:
     main([str(small), "--points", "4"])
     points, rounds = (pd.read_csv(small / "connectivity" / f"{name}.csv") for name in ("curves", "instability"))
@@ -151,6 +153,7 @@ def test_an_average_is_under_the_mask_and_one_that_is_not_stops_the_command(smal
         between(one.weights, spoilt, 0.5, one.mask, [])
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_not_measured_again_and_more_copies_add_pairs(small: Path, monkeypatch, capsys) -> None:
     main([str(small), "--points", "4"])
     capsys.readouterr()
@@ -169,6 +172,7 @@ def test_what_is_measured_is_not_measured_again_and_more_copies_add_pairs(small:
     assert [one.round for one in read_all(small / "connectivity")] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_the_cost_is_printed_before_anything_is_trained(make: Make, monkeypatch, capsys) -> None:
     folder = make()
 
@@ -181,6 +185,7 @@ def test_the_cost_is_printed_before_anything_is_trained(make: Make, monkeypatch,
     assert "trains 4 networks and measures 60 points" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_copy_goes_on_from_its_last_epoch_to_the_same_weights(make: Make, small: Path, monkeypatch) -> None:
     folder, epochs = make("model.dropout=0.3", "pruning.rounds=2"), []
     hook = EpochSeeds.on_train_batch_start

@@ -118,6 +118,7 @@ def of_part(weights: Any, first: int, last: int, loss: bool = False) -> float:
     return float(nn.functional.cross_entropy(logits, labels) if loss else right)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("metric", "loss"), [(("metric=val/acc",), False), (("metric=val/loss",), True)])
 def test_an_own_module_is_judged_by_its_metric_on_the_test_and_the_training_part(tmp_path, metric, loss) -> None:
     folder = run(*OWN, *metric, f"hydra.run.dir={tmp_path / 'run'}").path
@@ -136,12 +137,14 @@ def test_an_own_module_is_judged_by_its_metric_on_the_test_and_the_training_part
     assert (wording.is_share, wording.error) == ((False, "val/loss") if loss else (True, "1 − val/acc"))
 
 
+@pytest.mark.slow
 def test_equal_orders_are_exact_with_batch_norm_too(tmp_path: Path) -> None:
     folder = run(*OWN, f"hydra.run.dir={tmp_path / 'run'}").path
     assert main([str(folder), "trust=true", "--points", "4", "--seeds", "2,2"]) == 0
     assert all(one.instability(part) == 0 for one in read_all(folder / "connectivity") for part in one.parts)
 
 
+@pytest.mark.slow
 def test_a_module_without_a_test_is_judged_on_the_validation_part(tmp_path: Path, capsys) -> None:
     data = f"data._target_={__name__}.Untested"
     folder = run(*OWN, data, f"hydra.run.dir={tmp_path / 'run'}").path
@@ -153,6 +156,7 @@ def test_a_module_without_a_test_is_judged_on_the_validation_part(tmp_path: Path
     assert found.curves[0].errors["valid"][0] == pytest.approx(1 - of_part(weights, 60, 90), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_training_batches_that_validation_cannot_read_are_one_line(tmp_path: Path, capsys) -> None:
     data, module = f"data._target_={__name__}.Triples", f"model._target_={__name__}.OfTriples"
 

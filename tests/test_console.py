@@ -56,6 +56,7 @@ def test_a_wrong_command_is_refused_in_one_line(words: list[str], said: str, tmp
     assert errors.startswith(said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [["train", "pruning.amount=2"], ["report", "nowhere"], ["predict", "nowhere", "a text"], ["export", "-x"]]
 )

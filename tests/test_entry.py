@@ -17,6 +17,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["data=files", "data.path=corpus", *SMALL, "trainer.max_epochs=1", "pruning.rounds=1"]
 
 
+@pytest.mark.slow
 def test_run_returns_what_the_run_directory_holds_and_works_twice(settings: list[str]) -> None:
     first, second = run(*settings, "seed=1"), run(*settings, "seed=1")
     assert first.path != second.path

@@ -52,6 +52,7 @@ def surround(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     rank_zero_only.rank = before  # pyright: ignore[reportFunctionMemberAccess]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environ", [
     {"LOCAL_RANK": "1"},
     {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"},

@@ -77,6 +77,7 @@ def evaluate(run: Path, output: Path, *words: str) -> dict[str, Any]:
     return json.loads((output / "evaluation.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["run", "letters"])
 def test_on_the_runs_test_split_a_ticket_is_as_good_as_the_run_said(which, request, corpus, tmp_path, capsys):
     run = request.getfixturevalue(which)
@@ -108,6 +109,7 @@ def test_on_what_validated_it_is_as_good_as_the_run_said(which, request, corpus,
     assert not said["data"]["tested_by_the_run"]
 
 
+@pytest.mark.slow
 def test_a_file_is_evaluated_as_the_split_that_it_is_and_its_classes_by_their_names(run, corpus, tmp_path):
     whole = evaluate(run, tmp_path / "whole", f"data={corpus}")
     file = evaluate(run, tmp_path / "file", f"data={corpus / 'test.jsonl'}")
@@ -171,6 +173,7 @@ def test_torch_is_not_needed(run, corpus, tmp_path):
     assert ran.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize(("where", "code", "says"), [
     (">/dev/full", 2, "stdout: cannot be written (No space left on device); send it elsewhere\n"),
@@ -192,6 +195,7 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(run, tmp_path, capsys):
     assert not (tmp_path / "found").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "rows"), [("trainer.limit_test_batches=2", 32), ("trainer.limit_test_batches=0.4", 16)]
 )
@@ -239,6 +243,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_name_is_the_group_of_training(folder):
     request = read_request(["data=imdb", "data.path=elsewhere", "split=train", "data.text_column=body"])
     assert (request.name, request.file, request.split) == ("imdb", None, "train")
@@ -247,6 +252,7 @@ def test_a_name_is_the_group_of_training(folder):
     assert data.class_names == ["negative", "positive"]
 
 
+@pytest.mark.slow
 def test_a_file_and_a_folder_are_what_they_are_whatever_their_names(folder):
     file = read_request(["data=my reviews, {1}.csv", "data.limit=5"])
     assert (file.name, file.file, file.split) == ("my reviews, {1}", Path("my reviews, {1}.csv"), None)

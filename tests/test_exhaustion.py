@@ -77,6 +77,7 @@ def test_a_run_that_runs_out_of_parameters_is_refused_before_it_begins(play, tmp
     assert not list((tmp_path / "run").iterdir())
 
 
+@pytest.mark.slow
 def test_a_round_that_prunes_nothing_ends_the_run_and_what_was_played_is_kept(play: Play, tmp_path: Path) -> None:
     # Where weights decide how many go, it shows in the round: of a single value none is below the percentile.
     settings = ["pruning.threshold=percentile", "pruning.amount=0.9", "pruning.include=[fc.bias]"]
@@ -116,6 +117,7 @@ def test_weights_that_are_not_finite_make_no_ticket(play: Play, tmp_path: Path) 
     assert not list((tmp_path / "run/state").glob("round_*.json"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["ticket", "rewind"])
 def test_a_run_does_not_go_on_from_weights_that_are_not_finite(play: Play, tmp_path: Path, file: str) -> None:
     run = play(tmp_path / "run", "pruning.rounds=1")

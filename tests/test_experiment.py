@@ -145,6 +145,7 @@ def test_the_network_learns(play: Play) -> None:
     assert read_records(run / "results.csv", Record)[0].test_acc > 0.6  # chance is a third
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rewind", ["init", "random", "last", "epoch:1", "step:3", "none"])
 def test_the_same_seed_gives_the_same_results(play: Play, rewind: str) -> None:
     settings = ["pruning.rounds=2", "trainer.max_epochs=2", f"pruning.rewind={rewind}", "seed=5"]
@@ -155,6 +156,7 @@ def test_the_same_seed_gives_the_same_results(play: Play, rewind: str) -> None:
         assert ticket.read_bytes() == (second / "tickets" / ticket.name).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_the_fast_kernels_give_the_numbers_of_the_reference_to_rounding(play: Play, optimizer: str) -> None:
     common = ["pruning.rounds=6", "pruning.amount=0.5", "trainer.max_epochs=2", "trainer.precision=64-true"]
@@ -190,6 +192,7 @@ def test_best_tests_the_weights_of_the_lowest_validation_loss(play: Play) -> Non
         assert record.valid_loss == min(losses) < losses[-1]  # such steps overshoot: the last epoch is not the best
 
 
+@pytest.mark.slow
 def test_a_round_stops_early_when_validation_gets_no_better(play: Play) -> None:
     run = play("pruning.rounds=0", "trainer.max_epochs=40", "optimizer.lr=0.2", "early_stopping.patience=2")
     losses = [epoch.valid_loss for epoch in read_records(run / "epochs.csv", EpochRecord)]
@@ -211,6 +214,7 @@ def test_excluded_parameters_are_never_pruned(play: Play) -> None:
     assert names == {"convs.0.weight", "convs.1.weight", "convs.2.weight", "fc.weight"}
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_one_line_a_round_without_control_characters(corpus: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lt_lightning.train", "data=files", f"data.path={corpus}", *SMALL]
     command += ["pruning.rounds=1", "trainer.max_epochs=1", "name=piped"]
@@ -235,6 +239,7 @@ def test_a_sweep_keeps_each_job_in_a_directory_of_its_own(corpus: Path, tmp_path
     assert all((sweep / str(job) / "report.html").exists() for job in range(4))
 
 
+@pytest.mark.slow
 def test_nothing_is_profiled_unless_somebody_asks_for_it(configure: Callable[..., Config], tmp_path: Path) -> None:
     silent = make_trainer(configure("trainer=cpu").trainer, [], tmp_path).profiler
     assert isinstance(silent, Unprofiled)

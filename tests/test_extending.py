@@ -129,6 +129,7 @@ def test_every_recipe_has_a_test() -> None:
     assert all(recipe.commands for recipe in RECIPES.values())
 
 
+@pytest.mark.slow
 def test_recipe_criterion(configure: Callable[..., Config]) -> None:
     result = train("criterion")
     config = configure(*RECIPES["criterion"].commands["lt_lightning.train"], *SMALL)
@@ -260,6 +261,7 @@ def test_recipe_metric() -> None:
     assert found.metric.judge(found.records[1]) == result.records["valid_mcc"][1]
 
 
+@pytest.mark.slow
 def test_recipe_figure(folder: Path) -> None:
     result = run("data=files", "data.path=reviews.csv", *SMALL)
     placeholder, *arguments = RECIPES["figure"].commands["lt_lightning.report"]

@@ -106,6 +106,7 @@ def test_a_record_is_of_the_ticket_beside_it(play: Play, settings: tuple[str, ..
             assert getattr(record, name) == pytest.approx(value, abs=1e-6), (record.round, name)
 
 
+@pytest.mark.slow
 def test_a_swap_is_not_what_the_epochs_say(play: Play) -> None:
     run, _ = play(f"trainer.callbacks=[{SWAPPING}]", "pruning.rounds=0")
     (record,) = read_records(run / "results.csv", Record)
@@ -114,6 +115,7 @@ def test_a_swap_is_not_what_the_epochs_say(play: Play) -> None:
     assert record.valid_loss != epochs[-1].valid_loss
 
 
+@pytest.mark.slow
 def test_a_callback_that_swaps_nothing_changes_no_bit_and_costs_no_validation(play, monkeypatch):
     calls: list[str] = []
     for name in ("validate", "test"):

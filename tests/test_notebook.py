@@ -103,6 +103,7 @@ def fresh_weights(network: nn.Module, number: int) -> Arrays:
     return {name: value.detach().numpy() for name, value in network.named_parameters()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize(("mode", "rewind"), [("lt", "init"), ("lr_l", "last"), ("random", "random")])
 def test_five_rounds_give_the_notebooks_masks_and_weights(network, mode, rewind, configure):

@@ -180,6 +180,7 @@ def play(configure: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.M
     return play
 
 
+@pytest.mark.slow
 def test_a_module_is_trained_pruned_recorded_and_reported(play: Play) -> None:
     run = play("metric=val/brier", "metric_mode=min", draws=True)
     results = pd.read_csv(run / "results.csv")
@@ -224,6 +225,7 @@ def test_a_module_that_was_stopped_goes_on_to_the_same_bits(play: Play, workers:
         assert ticket_path(whole, round_).read_bytes() == ticket_path(stopped, round_).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_batches_of_an_epoch_follow_from_seed_round_and_epoch(play: Play) -> None:
     firsts = []
     for seed in (0, 0, 1):
@@ -248,6 +250,7 @@ def test_best_weights_and_early_stopping_follow_the_judged_metric(play: Play) ->
     assert len(accuracies) == (stops[0] + 1 if stops else 9)
 
 
+@pytest.mark.slow
 def test_a_module_without_a_test_is_reported_by_its_validation(play: Play) -> None:
     run = play(
         f"model._target_={__name__}.Untested", "metric=accuracy_in_percent", "metric_mode=max", "pruning.rounds=1",
@@ -261,6 +264,7 @@ def test_a_module_without_a_test_is_reported_by_its_validation(play: Play) -> No
     assert "that of the validation part is reported" in (run / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_values_without_a_part_are_those_of_the_part_that_logs_them(play: Play) -> None:
     odd = f"data._target_={__name__}.Odd"
     run = play("metric=acc", f"model._target_={__name__}.Nameless", odd, "pruning.rounds=1", "tickets.keep=winners")
@@ -329,6 +333,7 @@ class Classifier(Net):
         super().__init__()
 
 
+@pytest.mark.slow
 def test_runs_of_a_module_are_compared_but_not_packed(
     play: Play, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -250,6 +250,7 @@ def test_a_defect_in_one_process_ends_the_run_with_its_traceback(start, tmp_path
     assert "output of rank 1:\nsome advice" in log.read_text()
 
 
+@pytest.mark.slow
 def test_what_a_process_says_of_the_settings_is_raised_where_it_was_started(configure, tmp_path):
     config = configure("data=files", r"data.path=/no/such/\${folder}", "trainer=ddp_cpu")
     with pytest.raises(SettingError, match=r"^data\.path: /no/such/\$\{folder\} does not exist"):

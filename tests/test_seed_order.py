@@ -44,6 +44,7 @@ def first_state(config: Config) -> tuple[list[list[int]], list[int], dict[str, t
     return batches, data.texts["valid"].lengths.tolist(), weights
 
 
+@pytest.mark.slow
 def test_two_orders_give_other_batches_and_the_same_parts_and_first_weights(configure, texts: Path) -> None:
     common = ("data=files", f"data.path={texts}", *SMALL)
     states = [first_state(configure(*common, *more)) for more in ((), ("seed_order=0",), ("seed_order=1",))]
@@ -55,6 +56,7 @@ def test_two_orders_give_other_batches_and_the_same_parts_and_first_weights(conf
         assert all(torch.equal(weights[name], value) for name, value in states[0][2].items())
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_the_same_weights_and_pruning_and_trains_others(texts: Path, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = ["data=files", f"data.path={texts}", *SMALL, "trainer.max_epochs=1", "pruning.rounds=1"]
@@ -76,6 +78,7 @@ def test_a_run_begins_with_the_same_weights_and_pruning_and_trains_others(texts:
     assert ([group.seeds for group in groups], left_out) == ([("0", "0, order 3")], [])
 
 
+@pytest.mark.slow
 def test_dropout_follows_the_order_in_every_round(texts: Path, tmp_path: Path, monkeypatch) -> None:
     seeds: list[int] = []
 
@@ -122,6 +125,7 @@ def test_a_sweep_of_orders_keeps_to_them_when_it_resumes(tmp_path: Path) -> None
     assert "seed_order=0,1" in resumed_arguments(quote_arguments([f"resume={tmp_path}"]))
 
 
+@pytest.mark.slow
 def test_both_seeds_can_be_given_and_seed_stays_a_number(configure: Callable[..., Config]) -> None:
     config = configure("seed=1", "seed_order=2")
     assert (config.seed, config.order_seed, configure("seed=4").order_seed) == (1, 2, 4)

@@ -25,6 +25,7 @@ def options(folder: Path) -> list[str]:
     return ["--model", "bilstm", "--data", str(folder), *small]
 
 
+@pytest.mark.slow
 def test_every_peers_steps_are_timed_and_kept(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     step.main([*options(folder), "--sparsity", "0.5", "--json", str(tmp_path / "step.json")])
     (kept,) = json.loads((tmp_path / "step.json").read_text())["tables"]

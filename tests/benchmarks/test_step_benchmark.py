@@ -51,6 +51,7 @@ def test_all_peers_take_the_same_steps(folder: Path, sparsity: float) -> None:
             assert unpruned.popitem()[1] == pytest.approx(losses[peers.OURS], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_benchmark_prints_its_table_and_keeps_its_numbers(folder, tmp_path, capsys):
     kept = tmp_path / "step.json"
     step.main(["--data", str(folder), "--words=40", "--batch-size=8", "--steps=3", "--threads=1", f"--json={kept}"])

@@ -145,6 +145,7 @@ def test_without_rewinding_each_round_goes_on_from_the_last():
         assert equal(after.start, masked(before.end, mask))
 
 
+@pytest.mark.slow
 def test_random_weights_are_drawn_by_the_modules_initialiser_anew_each_round_and_the_same_with_the_same_seed():
     def starts(seed: int, global_seed: int) -> list[Weights]:
         module = Classifier(adam)

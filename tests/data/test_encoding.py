@@ -99,6 +99,7 @@ def test_texts_become_one_flat_tensor_with_offsets():
     assert [tensor.dtype for tensor in texts] == [torch.int32, torch.int64, torch.int64]
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=30), st.none() | st.integers(1, 5), st.data())
 def test_any_rows_of_any_texts_are_encoded(texts, max_length, data):

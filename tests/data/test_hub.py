@@ -154,6 +154,7 @@ def test_a_data_set_without_a_test_split_is_read_without_asking_again(cached, da
     assert set(fetch_dataset("own/corpus")) == {"train"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     tuple(map(int, huggingface_hub.__version__.split(".")[:2])) < (1, 28),
     reason="older clients keep no list, and the Hub is asked again",
@@ -319,6 +320,7 @@ def fetch_elsewhere(tmp_path: Path, endpoint: str) -> subprocess.CompletedProces
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_hub_is_asked_once_and_for_nothing_that_is_not_read(fake_hub, tmp_path):
     endpoint, asked = fake_hub
     first = fetch_elsewhere(tmp_path, endpoint)

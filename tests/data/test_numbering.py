@@ -39,6 +39,7 @@ odd_text = st.text(
 batches_of_texts = st.lists(st.lists(any_text | odd_text, max_size=6), max_size=4)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(batches_of_texts)
 @example([["ΟΔΟΣ Σ. İstanbul ǅ"], [], ["", "\n", "a\nb\x1fc\x85d"]])
@@ -111,6 +112,7 @@ def test_what_was_not_counted_is_not_chosen():
     assert choose_words(numbered.words, counts, 10).to_pylist() == ["h", "d"]
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(batches_of_texts, st.integers(1, 20), st.integers(1, 20))
 def test_texts_that_are_cut_in_pieces_have_the_same_words(batches, portion, piece):

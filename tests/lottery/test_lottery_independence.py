@@ -49,6 +49,7 @@ def test_settings_are_checked_without_torch(imports):
     assert run(f"{imports}; import sys; print('torch' in sys.modules)") == "False"
 
 
+@pytest.mark.slow
 def test_a_round_is_played_where_only_torch_and_the_folder_are(tmp_path):
     """Under another roof, with every library but torch's own out of reach."""
     shutil.copytree(FOLDER, tmp_path / "lt_lightning" / "lottery")

@@ -74,6 +74,7 @@ def test_a_custom_network_is_trained_and_pruned(configure, tmp_path, monkeypatch
     assert config["model"] == {"name": "custom", "_target_": f"{__name__}.Net", "hidden": 6}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [(), ("metric_mode=min",)])
 def test_rounds_are_judged_by_an_added_metric_whose_mode_is_known_or_given(configure, mode):
     config = configure("+metrics.spread._target_=my.Spread", "+metrics.mcc._target_=my.Mcc", "metric=test_mcc", *mode)
@@ -97,6 +98,7 @@ def test_what_an_added_metric_cannot_be_is_one_line(play_small, tmp_path, metric
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_an_added_metric_is_measured_as_the_built_in_one_and_goes_on(play_small, tmp_path):
     chosen = ("+metrics.same._target_=torchmetrics.classification.MulticlassF1Score", "+metrics.same.average=macro")
     whole = play_small(tmp_path / "whole", *chosen, "pruning.rounds=2", epochs=1)

@@ -168,6 +168,7 @@ def test_a_model_for_another_number_of_classes_is_refused(configure, model, clas
         build_learner(config.model, config.embedding, config.optimizer, words=30, classes=classes, vectors=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
 def test_optimizers_step_as_torchs_unfused_ones(configure: Callable[..., Config], name: str) -> None:
     settings = configure(f"optimizer={name}", "optimizer.lr=0.05", "optimizer.weight_decay=0.1").optimizer

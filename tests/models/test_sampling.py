@@ -44,6 +44,7 @@ def test_each_letter_is_drawn_after_all_those_before_it(network: Tagger) -> None
     assert len(letters) == 12 or int(probabilities(network, *text).argmax()) == PADDING
 
 
+@pytest.mark.slow
 def test_a_small_temperature_draws_the_likeliest_letters_and_a_large_one_any(network: Tagger) -> None:
     def draws(temperature: float) -> set[tuple[int, ...]]:
         return {tuple(sample_letters(network, [2], 3, temperature, seed)) for seed in range(40)}

@@ -43,6 +43,7 @@ def behind_a_rise(optimizer: optim.Optimizer, steps: int, fall: lr_scheduler.LRS
     return lr_scheduler.SequentialLR(optimizer, [rise, fall], [steps])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rise", [0, 1, 7])
 @pytest.mark.parametrize("final", [0.0, 0.2])
 @pytest.mark.parametrize("name", ["linear_warmup", "cosine"])
@@ -117,6 +118,7 @@ def fit_rates(scheduler: Any, **arguments: Any) -> list[float]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "steps"), [
     ({}, 20), ({"accumulate_grad_batches": 3}, 8), ({"limit_train_batches": 4}, 8),
     ({"limit_train_batches": 0.5, "accumulate_grad_batches": 2}, 6), ({"max_steps": 13}, 13),
@@ -127,6 +129,7 @@ def test_a_schedule_is_over_the_steps_of_the_fit(configure: Callable[..., Config
     assert fit_rates(settings, **arguments) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_a_custom_schedule_steps_at_each_epoch_or_at_each_step(configure: Callable[..., Config]):
     by_epoch, by_step = (configure(*EXPONENTIAL, *more).scheduler for more in ((), ("scheduler.interval=step",)))
     assert fit_rates(by_epoch, max_epochs=3) == pytest.approx([LR] * 10 + [LR / 2] * 10 + [LR / 4] * 10)

@@ -53,6 +53,7 @@ def flow_by_hand(net: nn.Module) -> Tensor:
     return F.linear(torch.cat(features), net.fc.weight.detach().double().abs()).sum()
 
 
+@pytest.mark.slow
 def test_the_law_holds_while_synflow_prunes_in_a_hundred_iterations_and_no_layer_collapses():
     net = without_biases(cnn())
     names = [name for name, _ in net.named_parameters() if name.endswith("weight")]

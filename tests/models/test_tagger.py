@@ -74,6 +74,7 @@ def test_without_memory_no_map_of_letters_is_right_about_more_than_four_of_six()
     assert most == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["direct", "linear"])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_baseline_ends_at_its_bound_four_letters_of_six_and_two_thirds_of_ln_2(head: str, seed: int) -> None:

@@ -79,6 +79,7 @@ def test_arms_are_told_apart_by_the_setting_that_differs(make_run, make_branch):
     assert [one.value.mean for one in pair.differences] == pytest.approx([0.79 - 0.70, 0.60 - 0.40])
 
 
+@pytest.mark.slow
 def test_densities_stand_side_by_side_with_the_intervals_of_the_seeds(make_run, make_branch, tmp_path):
     for seed in (0, 1):
         trunk = make_trunk(make_run, f"runs/trunk_{seed}", seed, 0.02 * seed)

@@ -35,6 +35,7 @@ def test_a_comparison_draws_the_chosen_rounds_that_all_groups_have(make_run: Mak
     assert [axes.get_title(loc="left").split(":")[0] for axes in figure.axes[:2]] == ["round 1", "round 3"]
 
 
+@pytest.mark.slow
 def test_the_choice_changes_the_figure_of_a_run(make_run: MakeRun) -> None:
     run = make_run()
     assert main([str(run), "--rounds", "0,4"]) == 0

@@ -109,6 +109,7 @@ def test_the_report_of_a_run_shows_hostile_names_as_words(runs: Path) -> None:
     assert all(text in words for text in (*HOSTILE, run.name))
 
 
+@pytest.mark.slow
 def test_a_comparison_shows_hostile_names_as_words(runs: Path) -> None:
     assert main([str(runs)]) == 0
     assert list(acting(runs / "report.html")) == []

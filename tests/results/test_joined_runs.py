@@ -136,6 +136,7 @@ def test_full_networks_of_other_settings_or_seeds_are_not_compared_with(make_run
     assert not same_start(study.groups)
 
 
+@pytest.mark.slow
 def test_pages_show_no_full_network_where_there_is_none(make_single, tmp_path, capsys):
     one, other = (make_single("gradual", density) for density in ACCURACY)
     main([str(one)])

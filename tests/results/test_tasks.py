@@ -66,6 +66,7 @@ def test_a_language_models_report_is_about_bits(model: Callable[..., Path]) -> N
     assert "accurac" not in (run / "report.html").read_text(encoding="utf-8").lower()
 
 
+@pytest.mark.slow
 def test_each_task_has_its_words(make_run: MakeRun) -> None:
     tagging = make_run(name="tagging", changes={"task": "tagging"}, confusion=True)
     answers = make_run(name="answers", changes={"task": "sequence to sequence"}, exact=(0.5, 0.6, 0.4, 0.5, 0.1))
@@ -225,6 +226,7 @@ def test_runs_of_other_tasks_are_left_out_by_name(make_run, model, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_without_perplexities_a_language_model_has_no_bits_and_still_a_report(make_run, tmp_path):
     for seed in (0, 1):
         make_run(name=f"runs/{seed}", seed=seed, changes={"task": "language model"})

@@ -61,6 +61,7 @@ def test_what_does_not_carry_over_is_named_as_it_is() -> None:
     assert "; convs.0.bias, fc.bias drawn afresh; " in transfer_line(parse(Origin, biases))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [1, 3])
 def test_a_comparison_of_transfers_says_nothing_of_full_networks(transfer: MakeRun, rounds: int) -> None:
     for seed in (0, 1):

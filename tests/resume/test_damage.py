@@ -73,6 +73,7 @@ def test_an_old_ticket_may_be_missing_but_not_damaged(whole, tmp_path, harm):
     assert (len(standing.rounds), standing.damages) == (3, ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harmed", [("tickets/round_01.safetensors",), ("results.csv", "state/round_02.json")])
 def test_a_damaged_run_goes_on_from_the_last_sound_round_to_what_it_was(whole, play, tmp_path, harmed):
     run = shutil.copytree(whole, tmp_path / "run")
@@ -85,6 +86,7 @@ def test_a_damaged_run_goes_on_from_the_last_sound_round_to_what_it_was(whole, p
     assert find_standing(run).damages == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", [flip, cut_off, empty], ids=["flipped", "cut", "emptied"])
 def test_a_damaged_checkpoint_is_named_and_its_round_played_from_the_beginning(
     whole: Path, play: Play, cut: Play, tmp_path: Path, steps: list[int], caplog: Any, harm: Callable[[Path], None]
@@ -100,6 +102,7 @@ def test_a_damaged_checkpoint_is_named_and_its_round_played_from_the_beginning(
     assert outcome(run) == outcome(whole)
 
 
+@pytest.mark.slow
 def test_checkpoints_hold_plain_values_alone(play: Play, tmp_path: Path, cut: Play) -> None:
     cut(tmp_path / "run", "early_stopping.patience=3", "test_on=best", at=2 * STEPS)
     (kept,) = kept_checkpoints(tmp_path / "run" / "state")
@@ -113,6 +116,7 @@ def test_a_ticket_of_another_run_is_no_ticket_of_this_one(whole: Path, play: Pla
     assert "round_02.safetensors: sound, but not the file that the run wrote" in find_standing(run).damages[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", [flip, cut_off, empty, Path.unlink], ids=["flipped", "cut", "emptied", "removed"])
 def test_without_run_json_a_run_goes_on_with_what_hydra_noted(whole, corpus, configure, tmp_path, harm):
     run = shutil.copytree(whole, tmp_path / "run")
@@ -134,6 +138,7 @@ def test_without_run_json_a_run_goes_on_with_what_hydra_noted(whole, corpus, con
         check_same(run, configure(*overrides, "seed=7"), {}, find_standing(run))
 
 
+@pytest.mark.slow
 def test_run_json_of_another_start_does_not_change_what_made_the_rounds(whole, corpus, configure, tmp_path):
     run = shutil.copytree(whole, tmp_path / "run")
     description = json.loads((run / "run.json").read_text())
@@ -215,6 +220,7 @@ def test_what_a_killed_process_had_begun_to_write_is_cleared_away(tmp_path: Path
         assert (tmp_path / "notes.tmp").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "left", ["run.json", "results.csv", "state/round_00_epoch_001_x.ckpt", "tickets/round_00.safetensors"]
 )
@@ -226,6 +232,7 @@ def test_whatever_is_left_of_a_run_no_other_is_put_over_it(play: Play, tmp_path:
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [Path(left).name]
 
 
+@pytest.mark.slow
 def test_rounds_that_are_played_again_are_set_aside_not_thrown_away(whole: Path, play: Play, tmp_path: Path) -> None:
     run = shutil.copytree(whole, tmp_path / "run")
     flip(run / "tickets" / "round_00.safetensors")

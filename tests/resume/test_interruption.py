@@ -12,6 +12,7 @@ from lt_lightning.runs.rounds import find_standing
 from trials.kills import outcome
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("place", "kept"), [
     (0, 0), (STEPS - 1, 0), (STEPS, STEPS), (2 * STEPS + 3, 2 * STEPS), (EPOCHS * STEPS, EPOCHS * STEPS),
     ((EPOCHS + 2) * STEPS + 5, (EPOCHS + 2) * STEPS),
@@ -76,6 +77,7 @@ def test_under_any_settings_a_run_that_is_cut_off_changes_nothing(play, tmp_path
         assert outcome(run) == outcome(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_more_rounds_go_on_to_what_a_longer_run_gives(whole: Path, play: Play, tmp_path: Path) -> None:
     play(tmp_path / "run", "pruning.rounds=1")
     play(tmp_path / "run", "pruning.rounds=2", resuming=True)

@@ -36,6 +36,7 @@ def _kept(run: Path, name: str) -> bool:
     return (run / "tickets" / name).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", ["last", "winners"])
 def test_only_the_wanted_tickets_stay_and_no_number_changes(whole: Path, play: Play, tmp_path: Path, keep: str) -> None:
     run = play(tmp_path / "run", f"tickets.keep={keep}")
@@ -63,6 +64,7 @@ def test_a_ticket_stays_until_the_next_round_is_on_record(play, tmp_path, monkey
     assert seen == [[], [0], [0, 1], [1, 2]]  # as the tables are written: at the start, then after each round's record
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", ["last", "winners"])
 def test_a_run_that_was_cut_off_goes_on_without_its_old_tickets(whole, play, tmp_path, steps, cut, keep):
     cut(tmp_path / "run", f"tickets.keep={keep}", at=2 * EPOCHS * STEPS + STEPS + 3)
@@ -78,6 +80,7 @@ def test_tickets_that_were_to_go_when_the_run_was_killed_go_as_it_goes_on(whole,
     assert kept_rounds(run) == [2]
 
 
+@pytest.mark.slow
 def test_old_tickets_that_someone_removed_are_not_missed(whole, play, tmp_path, steps):
     run = shutil.copytree(whole, tmp_path / "run")
     for number in (0, 1):

@@ -45,6 +45,7 @@ def test_it_ends_as_if_it_had_not_been_cut_off_without_its_trunk(play, cut, trun
     assert not [*(run / "state").glob("start_*")]
 
 
+@pytest.mark.slow
 def test_a_round_that_is_damaged_begins_anew_from_the_trunk(play, trunk, alone, tmp_path):
     run, settings = tmp_path / "run", (f"branch.of={trunk}", *MASK)
     play(run, *settings)
@@ -70,6 +71,7 @@ def test_a_round_does_not_begin_anew_with_another_ticket(play, trunk, tmp_path):
         play(run, *settings, resuming=True)
 
 
+@pytest.mark.slow
 def test_without_the_record_of_its_trunk_it_does_not_go_on(play, alone, whole, tmp_path):
     run = shutil.copytree(alone, tmp_path / "run")
     (run / "state/branch.json").write_text("{}")

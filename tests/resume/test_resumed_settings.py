@@ -22,6 +22,7 @@ from lt_lightning.experiment.start_check import CheckConfig
 from lt_lightning.runs.description import Description, Vocabulary
 
 
+@pytest.mark.slow
 def test_settings_that_matter_are_refused_each_by_name(whole, check):
     def refused(*overrides: str) -> str:
         with pytest.raises(SettingError) as error:
@@ -40,6 +41,7 @@ def smallest_first(parameters):
     return {name: parameter.detach().abs() for name, parameter in parameters.items()}
 
 
+@pytest.mark.slow
 def test_a_run_records_the_path_of_its_criterion_and_is_resumed_with_it(play: Play, tmp_path: Path) -> None:
     chosen, common = f"pruning.criterion={__name__}.smallest_first", ("trainer.max_epochs=1", "seed=4")
     play(tmp_path / "one", "pruning.rounds=2", *common)
@@ -51,6 +53,7 @@ def test_a_run_records_the_path_of_its_criterion_and_is_resumed_with_it(play: Pl
     assert one == other
 
 
+@pytest.mark.slow
 def test_a_run_that_is_older_than_a_setting_goes_on_with_what_it_did(whole, check, tmp_path):
     run = shutil.copytree(whole, tmp_path / "run")
     age(run)
@@ -141,6 +144,7 @@ def test_other_word_vectors_are_refused_wherever_they_lie() -> None:
         resume_description(replace(now, vocabulary=Vocabulary(vectors="another")), now)
 
 
+@pytest.mark.slow
 def test_a_run_says_which_vectors_it_began_with(play: Play, tmp_path: Path) -> None:
     digests = []
     for number in (1, 2):

@@ -27,6 +27,7 @@ def same_rounds(left: Path, right: Path, rounds: int) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stop", "rewind"), [(20, "init"), (50, "none"), (100, "init")], ids=["in round 0", "in round 1", "in round 2"]
 )
@@ -44,6 +45,7 @@ def test_it_ends_as_if_it_had_not_been_cut_off(play, cut, ticket, tmp_path, stop
     assert origin["alive"] == RoundTicket.load(ticket_path(alone, 0)).mask.alive
 
 
+@pytest.mark.slow
 def test_round_nought_goes_on_only_with_the_file_that_it_began_with(play, cut, whole, ticket, tmp_path):
     settings = (f"pruning.ticket={ticket}", "seed=4")
     run = tmp_path / "cut"
@@ -61,6 +63,7 @@ def test_round_nought_goes_on_only_with_the_file_that_it_began_with(play, cut, w
     assert json.loads((run / "run.json").read_text())["ticket"]["file"] == str(moved)
 
 
+@pytest.mark.slow
 def test_once_round_nought_is_over_another_place_is_not_even_looked_at(play, cut, ticket, tmp_path, caplog):
     cut(tmp_path / "cut", f"pruning.ticket={ticket}", "seed=4", at=50)
     before = json.loads((tmp_path / "cut/run.json").read_text())
@@ -71,6 +74,7 @@ def test_once_round_nought_is_over_another_place_is_not_even_looked_at(play, cut
     assert "pruning.ticket is no longer read" in caplog.text
 
 
+@pytest.mark.slow
 def test_half_a_round_is_not_gone_on_with_under_a_mask_that_may_be_another(play, cut, ticket, tmp_path):
     settings = (f"pruning.ticket={ticket}", "seed=4")
     alone = play(tmp_path / "alone", *settings)
@@ -88,6 +92,7 @@ def test_half_a_round_is_not_gone_on_with_under_a_mask_that_may_be_another(play,
     assert same_rounds(alone, run, 3)
 
 
+@pytest.mark.slow
 def test_a_ticket_is_a_setting_that_matters(play, check, whole, ticket, tmp_path):
     run = play(tmp_path / "run", f"pruning.ticket={ticket}", "pruning.rounds=0", "trainer.max_epochs=1")
 

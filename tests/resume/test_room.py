@@ -60,6 +60,7 @@ WIDE = ("embedding.dim=3000", "pruning.rounds=0", "trainer.max_epochs=2")
 """A network whose checkpoint is larger than 3 MB, and whose weights alone are smaller."""
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_at_a_rounds_first_checkpoint_is_named(play: Play, tmp_path: Path, room: Room) -> None:
     run = tmp_path / "run"
     room(3 * 1024)

@@ -37,6 +37,7 @@ def test_records_and_description_of_0_4_read_as_they_were_written(kept: Path) ->
     assert not run.damages
 
 
+@pytest.mark.slow
 def test_a_report_and_a_comparison_are_drawn_of_runs_of_0_4(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree("init_0", "init_1")
     described = json.loads(Path("init_1/run.json").read_text(encoding="utf-8"))
@@ -55,11 +56,13 @@ def test_export_packs_the_ticket_that_0_4_packed(kept: Path) -> None:
     assert now.tolist() == then.tolist()
 
 
+@pytest.mark.slow
 def test_a_packed_ticket_of_0_4_is_evaluated(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate(["packed.safetensors", "data=files", "data.path=corpus"]) == 0
     assert "84.44 %" in capsys.readouterr().out  # as results.csv has it for round 2
 
 
+@pytest.mark.slow
 def test_a_run_of_0_4_goes_on_and_keeps_its_rounds(kept: Path) -> None:
     earlier = table(kept / "init_0/results.csv")
     alive = [int(row["alive"]) for row in table(kept / "init_0/layers.csv") if row["round"] == "2"]

@@ -39,6 +39,7 @@ def describe(run: Path, **changes) -> None:
     write_content(run, {**json.loads((run / "run.json").read_text()), **changes})
 
 
+@pytest.mark.slow
 def test_what_a_branch_takes_over_is_read(read, trunk):
     found = read(trunk, "branch.rounds=[2,0]")
     assert found is not None
@@ -90,12 +91,14 @@ def test_rounds_without_a_trunk_are_refused(configure):
         configure("branch.rounds=[1]")
 
 
+@pytest.mark.slow
 def test_the_rewinding_epoch_may_lie_beyond_the_epochs_of_a_branch(configure):
     with pytest.raises(SettingError, match="lies beyond the 2 epochs"):
         configure("pruning.rewind=epoch:5", "trainer.max_epochs=2")
     assert configure("pruning.rewind=epoch:5", "trainer.max_epochs=2", "branch.of=x").branch.of == "x"
 
 
+@pytest.mark.slow
 def test_missing_tickets_are_named(read, copy):
     ticket_path(copy, 1).unlink()
     with pytest.raises(SettingError, match=r"branch\.rounds: .*round_01.*: no such file; rounds 0, 2 are there: give"):
@@ -108,6 +111,7 @@ def test_missing_tickets_are_named(read, copy):
         read(copy)
 
 
+@pytest.mark.slow
 def test_damaged_files_are_named(read, copy):
     path = ticket_path(copy, 2)
     path.write_bytes(path.read_bytes()[:-1])
@@ -125,6 +129,7 @@ def test_damaged_files_are_named(read, copy):
         read(copy, "branch.rounds=[1]", "pruning.rewind=none")
 
 
+@pytest.mark.slow
 def test_a_run_without_a_round_or_with_strange_settings_is_refused(read, copy):
     said = json.loads((copy / "run.json").read_text())["config"]
     describe(copy, config={**said, "pruning": {**said["pruning"], "rewind": "odd"}})
@@ -136,6 +141,7 @@ def test_a_run_without_a_round_or_with_strange_settings_is_refused(read, copy):
         read(copy)
 
 
+@pytest.mark.slow
 def test_a_branch_is_no_trunk(read, branch, trunk):
     run = branch(trunk, "branch.rounds=[1]")
     with pytest.raises(
@@ -144,6 +150,7 @@ def test_a_branch_is_no_trunk(read, branch, trunk):
         read(run)
 
 
+@pytest.mark.slow
 def test_other_rows_are_refused(configure, copy, corpus, tmp_path):
     fewer = shutil.copytree(corpus, tmp_path / "corpus")
     train = next(fewer.glob("test.*"))

@@ -128,6 +128,7 @@ def test_a_control_mask_has_the_counts_of_the_ticket_and_other_places(trunk, bra
     ]
 
 
+@pytest.mark.slow
 def test_with_none_a_round_begins_with_the_tickets_trained_weights(trunk, branch, starts):
     branch(trunk, "pruning.rewind=none", "optimizer.lr=0.001")
     for begun, number in zip(starts, (1, 2), strict=True):
@@ -141,6 +142,7 @@ def test_with_last_a_round_begins_with_the_weights_of_round_0_times_its_mask(tru
         assert equal(begun, times(ticket(trunk, 0).weights, ticket(trunk, number).mask))
 
 
+@pytest.mark.slow
 def test_with_random_each_round_begins_with_weights_of_its_own(trunk, branch, starts):
     branch(trunk, "pruning.rewind=random")
     first, (one, two) = read_rewind_weights(trunk), starts
@@ -236,6 +238,7 @@ def test_a_start_that_does_not_fit_the_network_is_refused(trunk, branch):
         branch(trunk, "pruning.keep=[gc.*]")
 
 
+@pytest.mark.slow
 def test_the_callback_of_a_branch_prunes_nothing(trunk, branch, monkeypatch):
     made = []
     monkeypatch.setattr(

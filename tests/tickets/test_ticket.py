@@ -146,6 +146,7 @@ def test_a_ticket_shows_its_task_classes_density_and_size() -> None:
     assert r"('\x1b[2J', 'bbbbbbbbbbbbbbbbbbbbbbb…')" in repr(odd)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_sixteen_threads_get_the_answers_of_one(recurrent: bool) -> None:
     ticket = make(recurrent)

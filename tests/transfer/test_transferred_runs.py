@@ -40,6 +40,7 @@ def test_with_none_a_run_begins_with_the_tickets_trained_weights(play, source, p
     assert run.described["ticket"]["weights"] == "trained"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rewind", ["last", "epoch:1", "step:2"])
 def test_with_any_other_rewind_a_run_begins_with_its_own_weights_times_the_mask(play, source, pack, rewind) -> None:
     settings = ("pruning.rounds=0", f"pruning.rewind={rewind}", "seed=3")
@@ -49,6 +50,7 @@ def test_with_any_other_rewind_a_run_begins_with_its_own_weights_times_the_mask(
     assert run.described["ticket"]["weights"] == "own"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rewind", ["epoch:0", "step:0"])
 def test_to_rewind_to_nought_is_init(play, source, pack, rewind: str) -> None:
     settings = ("pruning.rounds=0", "seed=8", f"pruning.ticket={pack(source, 2)}")
@@ -57,6 +59,7 @@ def test_to_rewind_to_nought_is_init(play, source, pack, rewind: str) -> None:
     assert run.described["ticket"]["weights"] == "first"
 
 
+@pytest.mark.slow
 def test_the_control_shares_no_weight_with_the_ticket_even_on_its_corpus_with_its_seed(play, source, pack) -> None:
     settings = ("pruning.rounds=0", "seed=3", f"pruning.ticket={pack(source, 2)}")
     run = play("three", *settings, "pruning.rewind=random")
@@ -70,6 +73,7 @@ def test_the_control_shares_no_weight_with_the_ticket_even_on_its_corpus_with_it
     assert run.described["ticket"]["weights"] == "own"
 
 
+@pytest.mark.slow
 def test_a_ticket_of_another_corpus_is_matched_word_by_word(play, source, pack) -> None:
     settings = ("pruning.rounds=0", "seed=8")
     own = play("two", *settings).starts[0]
@@ -116,6 +120,7 @@ def test_later_rounds_prune_on_inside_the_tickets_mask(play, source, pack, rewin
     assert rewind != "random" or not equal(run.starts[1], times(run.starts[0], masks[1]))
 
 
+@pytest.mark.slow
 def test_what_the_run_does_not_prune_begins_whole_with_weights_of_its_own(play, source, pack) -> None:
     settings = ("pruning.rounds=0", "pruning.exclude=[embedding.*]", "seed=3")
     own = play("three", *settings).starts[0]
@@ -134,6 +139,7 @@ def test_where_weights_alone_are_pruned_biases_alone_are_drawn_afresh(play, sour
     assert f"; {fresh} drawn afresh; " in transfer_line(Description.from_json(run.described).ticket)
 
 
+@pytest.mark.slow
 def test_what_neither_prunes_carries_over_where_it_is_known(play, pack) -> None:
     out = ("pruning.exclude=[embedding.*]", "pruning.rounds=1")
     found = play("three", *out)
