@@ -71,6 +71,7 @@ def test_experiments_are_what_the_documents_say(
     assert (config.pruning.rounds, config.pruning.amount, config.pruning.rewind) == (20, 0.2, "init")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("overrides", "model", "embedding", "std"), [
     (["data=files"], "cnn", "random", 0.1),
     (["data=files", "model=multi_cnn", "embedding.std=1.0"], "multi_cnn", "random", 1.0),
@@ -93,6 +94,7 @@ PAIRS = {"hihello", "seq2seq", "study_hihello", "study_seq2seq"}
 """The experiments that answer strings with strings: other texts are nothing to them."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "experiment", sorted({path.stem for path in (CONF / "experiment").glob("*.yaml")} - PAIRS - BRANCHES)
 )
@@ -104,6 +106,7 @@ def test_any_experiment_runs_on_other_data_with_one_more_word(configure, experim
     assert config.model.name in ("cnn", "birnn", "char_lm")  # these fit any number of classes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["pairs", "reversal"])
 @pytest.mark.parametrize("experiment", sorted(PAIRS))
 def test_experiments_with_strings_run_on_other_strings(configure, experiment, data):
