@@ -38,6 +38,7 @@ def own(folder: Path) -> list[str]:
     return ["data=files", f"data.path={folder}", "data.tokenizer=letters", "data.label_column=null"]
 
 
+@pytest.mark.slow
 def test_each_epoch_prints_its_own_loss_and_the_answer(play: Play, capsys: pytest.CaptureFixture[str]) -> None:
     run = play("+experiment=hihello", "pruning.rounds=0", "trainer.max_epochs=30")
     lines = re.findall(r"^epoch +(\d+)  loss ([\d.]+)  (\w{6})$", capsys.readouterr().out, re.M)
@@ -57,6 +58,7 @@ def test_an_epoch_without_validation_has_no_loss_to_print(play: Play, capsys: py
     assert [loss == "-" for loss in losses] == [True, False, True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
 def test_strings_are_answered_in_any_precision(play: Play, precision: str) -> None:
     run = play("+experiment=hihello", "pruning.rounds=1", "trainer.max_epochs=2", f"trainer.precision={precision}")

@@ -67,6 +67,7 @@ def test_a_working_directory_that_was_removed_is_an_error_in_one_line(program: s
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environ", [{"LOCAL_RANK": "1"}, {"RANK": "1"}, {"SLURM_PROCID": "2", "SLURM_NTASKS": "4"}])
 def test_a_mistake_is_said_whatever_a_launcher_has_left_in_the_environment(environ, tmp_path, monkeypatch):
     for name, value in environ.items():
@@ -76,6 +77,7 @@ def test_a_mistake_is_said_whatever_a_launcher_has_left_in_the_environment(envir
     assert result.stderr.startswith("error: pruning.amount: 2 is not between 0 and 1")
 
 
+@pytest.mark.slow
 def test_a_rejected_setting_leaves_nothing_behind(tmp_path: Path) -> None:
     train("pruning.amount=7", folder=tmp_path)
     train("model=nosuch", folder=tmp_path)

@@ -101,6 +101,7 @@ def test_a_tokenizer_that_is_not_set_is_what_the_model_reads(configure):
     assert configure("data=names", "data.tokenizer=model", "model=minilm").data.tokenizer.value == "model"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("overrides", "model", "embedding", "std"), [
     (["data=files"], "cnn", "random", 0.1),
     (["data=files", "model=multi_cnn", "embedding.std=1.0"], "multi_cnn", "random", 1.0),
@@ -125,6 +126,7 @@ PAIRS = {"hihello", "seq2seq", "study_hihello", "study_seq2seq"}
 """The experiments that answer strings with strings: other texts are nothing to them."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "experiment", sorted({path.stem for path in (CONF / "experiment").glob("*.yaml")} - PAIRS - BRANCHES)
 )
@@ -136,6 +138,7 @@ def test_any_experiment_runs_on_other_data_with_one_more_word(configure, experim
     assert config.model.name in ("cnn", "birnn", "char_lm", "minilm", "bert")  # these fit any number of classes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["pairs", "reversal"])
 @pytest.mark.parametrize("experiment", sorted(PAIRS))
 def test_experiments_with_strings_run_on_other_strings(configure, experiment, data):

@@ -87,6 +87,7 @@ def foreign(play: Play, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_no_round_loads_a_checkpoint_of_a_requeued_slurm_job(play, plain, foreign, tmp_path, surround):
     surround(**SLURM)
     (tmp_path / "run").mkdir()
@@ -95,6 +96,7 @@ def test_no_round_loads_a_checkpoint_of_a_requeued_slurm_job(play, plain, foreig
     assert outcome(play(tmp_path / "run")) == outcome(plain)
 
 
+@pytest.mark.slow
 def test_no_round_loads_what_another_callback_saved_on_an_error(play, plain, foreign, tmp_path):
     saved = tmp_path / "saved"
     saved.mkdir()

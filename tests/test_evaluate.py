@@ -99,6 +99,7 @@ def test_on_the_runs_test_split_a_ticket_is_as_good_as_the_run_said(which, reque
     assert out.splitlines()[-1] == str(tmp_path / "evaluation.html")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["run", "letters"])
 def test_on_what_validated_it_is_as_good_as_the_run_said(which, request, corpus, tmp_path):
     run = request.getfixturevalue(which)

@@ -109,6 +109,7 @@ class Spoil(pl.Callback):
             pl_module.get_parameter("network.convs.0.bias")[0] = -torch.inf
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_finite_make_no_ticket(play: Play, tmp_path: Path) -> None:
     callbacks = f"trainer.callbacks=[{{_target_: {__name__}.Spoil}}]"
     with pytest.raises((SettingError, LotteryError), match=r"'convs\.0\.bias' are not finite"):

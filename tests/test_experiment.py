@@ -140,6 +140,7 @@ def test_epochs_end_where_the_round_does(run: Path) -> None:
         assert last[record.round].train_loss == record.train_loss
 
 
+@pytest.mark.slow
 def test_the_network_learns(play: Play) -> None:
     run = play("pruning.rounds=0", "trainer.max_epochs=10")
     assert read_records(run / "results.csv", Record)[0].test_acc > 0.6  # chance is a third
@@ -184,6 +185,7 @@ def test_rounds_before_a_difference_are_the_same(play: Play, run: Path) -> None:
     assert without_seconds(other)[1] != without_seconds(run)[1]
 
 
+@pytest.mark.slow
 def test_best_tests_the_weights_of_the_lowest_validation_loss(play: Play) -> None:
     run = play("pruning.rounds=1", "trainer.max_epochs=8", "optimizer.lr=0.7", "test_on=best")
     epochs = read_records(run / "epochs.csv", EpochRecord)

@@ -204,6 +204,7 @@ def test_a_readme_of_something_else_stays_as_it_is(run, tmp_path):
     assert "mine.safetensors" in (tmp_path / "mine.README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_card_of_a_ticket_of_a_ticket_says_what_it_began_with(play, exported, tmp_path):
     run = play("model=cnn", "model.filters=4", f"pruning.ticket={exported}", "pruning.rounds=0")
     path = tmp_path / "second.safetensors"

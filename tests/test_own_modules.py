@@ -283,12 +283,14 @@ def test_only_fractions_above_1_lose_their_unit() -> None:
     assert logged_metric("val/acc", "max", [record]).unit == "points"
 
 
+@pytest.mark.slow
 def test_networks_and_optimizers_nest_in_settings(play: Play) -> None:
     run = play("metric=val/acc", "+model.net._target_=torch.nn.Linear", "+model.net.in_features=6",
                "+model.net.out_features=2", "pruning.rounds=0")  # fmt: skip
     assert list(pd.read_csv(run / "layers.csv")["parameter"]) == ["net.weight", "net.bias"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [

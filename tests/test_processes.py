@@ -258,6 +258,7 @@ def test_what_a_process_says_of_the_settings_is_raised_where_it_was_started(conf
     assert not workers(os.getpid())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("settings", "processes"), [
     ({}, 0), ({"devices": 2}, 2), ({"devices": "3", "accelerator": "cpu"}, 3),
     ({"devices": 2, "strategy": "ddp_find_unused_parameters_true"}, 2), ({"devices": 1, "strategy": "ddp"}, 1),

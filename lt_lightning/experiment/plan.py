@@ -93,8 +93,8 @@ class LotteryPlan:
         """Restore the network and the lottery as they were after these rounds, and check how far later rounds prune."""
         take_up(self._run, played, self._network, self._pruning)
         mask = _mask(self._network, self._settings, self._pruning, self._start)
-        params = prunable_parameters(self._network, self._settings.include, self._settings.exclude)
-        Lottery(self._settings).check(self._network, params)
+        lottery = Lottery(self._settings)
+        lottery.check(self._network, lottery.parameters(self._network))
         check_rounds(mask, self._settings, first=max(1, len(played)), rounds=self.rounds[-1])
 
     def write(self) -> None:

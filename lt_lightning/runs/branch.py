@@ -18,6 +18,8 @@ from lt_lightning.storage.atomic import read_regular, write_whole
 from lt_lightning.storage.lock import STATE
 from lt_lightning.storage.sealed_json import seal_json
 
+UNREAD_BY_BRANCHES = ("amount", "amount_of", "amounts", "scope", "threshold")
+"""Settings of the group `pruning` that a branch does not read; nor does it read `criterion`, unless `mask=invert`."""
 _FORMAT, _VERSION = "lt-lightning branch", "1"
 _LARGEST = 2**24
 """Bytes of `state/branch.json`, which has a few thousand."""

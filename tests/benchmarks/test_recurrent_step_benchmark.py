@@ -36,6 +36,7 @@ def test_every_peers_steps_are_timed_and_kept(folder: Path, tmp_path: Path, caps
     assert all(f"| {name} " in printed for name in recurrent_peers.PEERS)
 
 
+@pytest.mark.slow
 def test_ours_and_the_packed_step_give_the_same_weights(folder: Path) -> None:
     config = step.settings(folder, words=10, batch_size=4, model="bilstm")
     config.model.hidden, config.model.dropout = 8, 0.0

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import scoring
 
 
+@pytest.mark.slow
 def test_criteria_training_and_synflow_are_timed_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for part in ("train", "test"):
         texts = [f"{'good' if row % 2 else 'bad'} film number {row}" for row in range(40)]

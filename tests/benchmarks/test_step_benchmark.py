@@ -33,6 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sparsity", [0.0, 0.7, 0.97])
 def test_all_peers_take_the_same_steps(folder: Path, sparsity: float) -> None:
     config = step.settings(folder, words=40, batch_size=8)

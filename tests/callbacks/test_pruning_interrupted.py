@@ -40,6 +40,7 @@ class StopAt(pl.Callback):
             raise StopError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rewind", ["init", "step:3", "epoch:1", "last", "none"])
 @pytest.mark.parametrize("fails_in", [0, 1, 2])
 def test_a_round_that_failed_starts_again_and_ends_as_if_it_had_not(rewind, fails_in):

@@ -126,6 +126,7 @@ REWINDS: dict[str, Callable[[Witness], Weights]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rewind", REWINDS)
 def test_each_round_starts_from_the_weights_of_round_nought_at(rewind):
     """…with the statistics of the normalisation, which are no parameters."""

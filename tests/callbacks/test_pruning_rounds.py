@@ -69,6 +69,7 @@ def evaluate_each_round(folder: Path, verb: str, which: str) -> tuple[list[Mask]
     return masks, copy(module)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("verb", "which"), [("test", "best"), ("validate", "path"), ("predict", "path")])
 @pytest.mark.filterwarnings("ignore:.*`ModelCheckpoint.monitor='step'`.*")
 def test_an_evaluation_that_loads_a_checkpoint_leaves_the_lottery_alone(tmp_path, verb, which):

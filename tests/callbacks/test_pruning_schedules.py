@@ -217,6 +217,7 @@ class SaveAt(pl.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [0, 1, 2])
 @pytest.mark.parametrize("schedule", ["gradual", "set", "rigl"])
 def test_a_fit_that_resumes_ends_with_the_same_bits(tmp_path: Path, schedule: str, epoch: int) -> None:

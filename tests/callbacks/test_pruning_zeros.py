@@ -65,6 +65,7 @@ def play(module: pl.LightningModule, *, rounds: int = 2, steps: int | None = Non
     return pruning
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_pruned_entries_stay_zero_under(name):
     play(Classifier(OPTIMIZERS[name]))

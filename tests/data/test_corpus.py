@@ -258,6 +258,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch, refused)
         cache_folder()
 
 
+@pytest.mark.slow
 def test_reading_files_imports_no_torch_and_writes_nothing(tmp_path):
     folder = tmp_path / "corpus"
     folder.mkdir()

@@ -332,6 +332,7 @@ def test_the_hub_is_asked_once_and_for_nothing_that_is_not_read(fake_hub, tmp_pa
     assert (second.returncode, second.stdout, asked) == (0, "4\n", []), second.stderr
 
 
+@pytest.mark.slow
 def test_a_hub_that_is_out_of_reach_is_given_up_within_five_seconds(tmp_path):
     began = time.monotonic()
     done = fetch_elsewhere(tmp_path, "http://127.0.0.1:9")  # nobody listens there

@@ -197,6 +197,7 @@ def test_names_and_numbers_are_each_others_inverse(names):
     assert found == sorted(names)
 
 
+@pytest.mark.slow
 @given(st.integers(2, 30), st.randoms(use_true_random=False))
 def test_numbers_are_their_own_numbers(classes, random):
     values = [*range(classes), *random.choices(range(classes), k=20)]

@@ -126,6 +126,7 @@ def test_texts_that_are_cut_in_pieces_have_the_same_words(batches, portion, piec
             assert found.words.equals(expected.words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("splitter", "ids"), [(Splitter.words, 1_000_000), (Splitter.letters, 3_600_000)])
 def test_a_long_text_takes_little_more_memory_than_its_ids(splitter, ids, monkeypatch):
     monkeypatch.setattr(encoding, "PORTION", 1 << 16)

@@ -86,6 +86,7 @@ def test_every_character_of_a_text_is_a_letter_as_it_stands(text):
     assert words_of(text, tokenizer) == list(text)
 
 
+@pytest.mark.slow
 @given(st.lists(any_text, min_size=1, max_size=20), st.integers(1, 30))
 def test_letters_are_ordered_by_frequency_then_by_code_point_and_no_more_are_kept(texts, most):
     counts = Counter("".join(texts))

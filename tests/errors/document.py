@@ -21,7 +21,7 @@ LONGEST = 300
 """So many characters of a line stand on the page."""
 
 OPENING = f"""\
-# What goes wrong, and what is said
+# Wrong inputs and the answers to them
 
 Whatever is wrong with a setting or a file, the answer is one line on stderr that names it, says what is wrong and what
 to do, and the exit code 2. Nothing else is printed: where a run has begun, the traceback is in its `train.log`. A start
@@ -43,7 +43,7 @@ def page(outcomes: dict[tuple[str, str], Outcome], kept: Mapping[str, str] = Map
     """The page; outcomes by the kind's title and the case's words, and whole sections by the kind's title."""
     parts = [OPENING]
     for kind in kinds():
-        heading = "| what is wrong | what is said |"
+        heading = "| wrong input | answer |"
         if kind.title in kept:
             parts.append(kept[kind.title])
             continue

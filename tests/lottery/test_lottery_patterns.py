@@ -146,6 +146,7 @@ def living_values(scores: np.ndarray, alive: np.ndarray, unit: list[tuple[int, .
     return [float(scores[place]) if alive[place] else 0.0 for place in unit]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", BLOCKS)
 @given(case=cases(), amount=st.floats(0, 1))
 def test_each_tensor_loses_the_share_of_its_living_units_that_score_lowest(pattern, case, amount):

@@ -30,6 +30,7 @@ def sorted_among(values: Tensor, among: Tensor) -> list[float]:
     return sorted(values[among].tolist(), key=lambda value: (math.isnan(value), 0.0 if math.isnan(value) else value))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_sample")
 @given(
     entries=st.lists(st.tuples(st.sampled_from(VALUES) | st.floats(width=16), st.booleans()), min_size=1, max_size=80),

@@ -281,6 +281,7 @@ def test_amounts_that_cannot_be_are_refused(settings, words):
         prune({"w": torch.ones(4)}, Mask.ones({"w": torch.empty(4)}), **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("amount_of", ["alive", "all"])
 @pytest.mark.parametrize("amounts", [None, {"a": 0.1, "[bc]": 0.6}])

@@ -31,6 +31,7 @@ NET = ("model=custom", f"model._target_={__name__}.Net", "+model.hidden=6")
 RMSPROP = ("optimizer=custom", "optimizer._target_=torch.optim.RMSprop", "+optimizer.alpha=0.9")
 
 
+@pytest.mark.slow
 def test_a_custom_network_and_optimizer_get_their_arguments(configure):
     config = configure(*NET, *RMSPROP)
     network = build_network(config.model, config.embedding, words=9, classes=3)
@@ -59,6 +60,7 @@ def test_what_a_custom_network_cannot_be_is_one_line(configure, overrides, said)
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_custom_network_is_trained_and_pruned(configure, tmp_path, monkeypatch):
     monkeypatch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
     write_corpus(tmp_path / "corpus")
@@ -83,6 +85,7 @@ def test_rounds_are_judged_by_an_added_metric_whose_mode_is_known_or_given(confi
         configure("+metrics.spread._target_=my.Spread", "metric=test_spread")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("metric", "said"), [
     ("+metrics.x._target_=torch.nn.Identity", "metrics.x: Identity is not a torchmetrics.Metric"),
     ("+metrics.x._target_=torchmetrics.NoSuch", "metrics.x: torchmetrics has no NoSuch"),

@@ -135,6 +135,7 @@ def test_processes_average_to_the_global_batchs_gradient() -> None:
     torch.testing.assert_close(shared, gradient(rows, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "classes", "network"),
     [("multi_cnn", 4, MultiCNN), ("binary_cnn", 2, BinaryCNN), ("cnn", 4, MultiCNN), ("cnn", 2, BinaryCNN),
@@ -151,6 +152,7 @@ def test_settings_build_the_network_they_name(configure, model, classes, network
     assert logits.shape == ((3,) if classes == 2 else (3, classes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["fast", "reference"])
 def test_settings_choose_the_kernel_of_a_recurrent_classifier(configure: Callable[..., Config], kernel: str) -> None:
     config = configure("model=birnn", f"model.kernel={kernel}", "embedding.dim=10")

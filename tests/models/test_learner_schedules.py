@@ -54,6 +54,7 @@ def lowest(scores: Tensor, among: Tensor, count: int) -> Tensor:
 
 
 # Kernels skip pruned entries at the lower density.
+@pytest.mark.slow
 @pytest.mark.parametrize("density", [0.2, 0.04])
 @pytest.mark.parametrize(
     "model", [MultiCNN(filters=6, dropout=0.0), BiRNN(cell="lstm", hidden=5, dropout=0.0)], ids=["cnn", "lstm"]

@@ -42,6 +42,7 @@ def test_outputs_states_and_gradients_equal_the_packed_forms(dtype, atol, cell, 
     assert_all_close(ours, learn(partial(packed, theirs), [*theirs.parameters()], inputs, LENGTHS, state), atol)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     cell=st.sampled_from(sorted(LAYERS)),

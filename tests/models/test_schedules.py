@@ -61,6 +61,7 @@ def test_a_rise_and_a_fall_are_those_of_torch(configure: Callable[..., Config], 
     assert ours[rise] == LR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("total", "warmup"), [(1, 0.3), (20, 0.3), (7, 0.0), (33, 0.9)])
 def test_one_cycle_is_that_of_torch(configure: Callable[..., Config], total: int, warmup: float):
     settings = configure("scheduler=onecycle", f"scheduler.warmup={warmup}", "scheduler.div_factor=10").scheduler
@@ -136,12 +137,14 @@ def test_a_custom_schedule_steps_at_each_epoch_or_at_each_step(configure: Callab
     assert fit_rates(by_step, max_epochs=1) == pytest.approx([LR / 2**step for step in range(10)])
 
 
+@pytest.mark.slow
 def test_a_plateau_is_one_of_the_validation_loss(configure: Callable[..., Config]):
     target = "scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau"
     settings = configure("scheduler=custom", target, "+scheduler.patience=0").scheduler
     assert fit_rates(settings, max_epochs=3) == pytest.approx([LR] * 20 + [LR / 10] * 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("overrides", "said"), [
     (("scheduler=custom",), "scheduler._target_: there is no value"),
     ((*EXPONENTIAL[:2], "+scheduler.gama=0.5"), "scheduler: torch.optim.lr_scheduler.ExponentialLR takes no argum"),

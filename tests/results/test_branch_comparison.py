@@ -172,6 +172,7 @@ def test_the_page_of_a_branch_says_what_it_is(make_run, make_branch):
     assert list(rows["round"]) == [2, 4]
 
 
+@pytest.mark.slow
 def test_one_branch_alone_is_compared_with_its_trunks_full_network(make_run, make_branch, tmp_path):
     trunk = make_trunk(make_run)
     make_branch(trunk, "runs/a")

@@ -247,6 +247,7 @@ def test_parameters_are_averaged_over_seeds_and_groups_compared(make_run: MakeRu
     assert layers_agree([])
 
 
+@pytest.mark.slow
 def test_the_words_of_a_comparison_fit_into_its_figures(make_run: MakeRun, tmp_path: Path) -> None:
     for lr in range(7):
         for rewind in ("init", "random"):

@@ -17,6 +17,7 @@ DESCRIPTION = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_of_run_json_is_noticed(tmp_path: Path) -> None:
     write_content(tmp_path, DESCRIPTION)
     path = tmp_path / "run.json"

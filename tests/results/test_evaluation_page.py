@@ -92,6 +92,7 @@ def test_the_page_has_the_numbers_and_whatever_a_text_holds_stands_there():
     assert words.count("long ") < 100  # of 400: of a long text the beginning
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_a_page_its_numbers_and_its_figures(tmp_path):
     page = write_evaluation(evaluated(), tmp_path / "deep" / "found")
     left = {path.relative_to(page.parent).as_posix() for path in page.parent.rglob("*") if path.is_file()}

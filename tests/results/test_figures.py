@@ -196,6 +196,7 @@ def every_figure(title: str = "T") -> Sequence[Figure]:
     )
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_byte_for_byte_and_point_nowhere(tmp_path: Path) -> None:
     for figure, again in zip(every_figure(), every_figure(), strict=True):
         png, svg = save_figure(figure, tmp_path / "a.b")
@@ -225,6 +226,7 @@ def test_names_of_any_kind_can_be_drawn(tmp_path: Path, title: str) -> None:
     ET.fromstring(svg.read_bytes())
 
 
+@pytest.mark.slow
 def test_drawing_leaves_matplotlib_as_it_was_and_needs_no_pyplot(tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
     save_figure(every_figure()[0], tmp_path / "figure")

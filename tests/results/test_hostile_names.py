@@ -99,6 +99,7 @@ def drawn(figures: Path) -> Iterator[tuple[str, str]]:
                     yield path.name, f"{name}={value}"
 
 
+@pytest.mark.slow
 def test_the_report_of_a_run_shows_hostile_names_as_words(runs: Path) -> None:
     run = min(runs.iterdir())
     assert main([str(run)]) == 0

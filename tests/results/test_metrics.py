@@ -66,6 +66,7 @@ def test_of_bits_the_fewest_are_best_and_as_few_as_the_full_networks_win(bits, b
     assert smallest_winner(rounds, BITS) == (None if smallest is None else rounds[smallest])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", [task.metric for task in TASKS.values()], ids=list(TASKS))
 @given(st.floats(0, 2000), st.floats(0, 1), st.sampled_from([None, math.nan]))
 def test_the_table_of_rounds_is_100_wide_and_has_a_column_for_the_metric(metric, bits, exact, nothing):

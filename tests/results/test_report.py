@@ -16,6 +16,7 @@ MakeRun = Callable[..., Path]
 FIGURES = [f"{name}.{kind}" for name in ("accuracy", "layers", "learning") for kind in ("png", "svg")]
 
 
+@pytest.mark.slow
 def test_a_report_is_figures_and_a_page_the_same_if_drawn_again(make_run, capsys):
     run = make_run()
     before = {path.name: path.read_bytes() for path in run.iterdir()}
@@ -203,6 +204,7 @@ def losses(run: Run) -> Figure:
     return figure
 
 
+@pytest.mark.slow
 def test_a_figure_of_ones_own_is_drawn_on_the_page_and_on_paper(make_run: MakeRun) -> None:
     run = make_run()
     assert main([str(run), "--figure", f"{__name__}.losses", "--pdf", "--width", "4"]) == 0

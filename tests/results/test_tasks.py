@@ -156,6 +156,7 @@ def test_the_baseline_is_a_dotted_line_and_not_the_full_networks() -> None:
     assert [text.get_text() for text in axes.texts][:2] == ["full network\n2.000", "n-gram\n2.200"]
 
 
+@pytest.mark.slow
 def test_means_winners_and_differences_are_of_bits(model: Callable[..., Path], tmp_path: Path) -> None:
     thin, thick = (2.0, 1.8, 2.0, 2.2), (2.0, 2.1, 2.3, 2.9)
     for rewind, bits in (("init", thin), ("random", thick)):

@@ -85,6 +85,7 @@ def test_tickets_that_win_on_the_validation_part_are_kept(make_run):
     assert kept_rounds(run.folder) == [1, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_comparison_chooses_by_the_mean_of_the_validation_part(make_run, tmp_path):
     for seed in (0, 1):
         make_run(name=f"runs/{seed}", seed=seed, accuracies=TEST, valid=[one + 0.01 * seed for one in VALID])

@@ -157,6 +157,7 @@ def test_run_json_of_another_start_does_not_change_what_made_the_rounds(whole, c
         check_same(run, config, {**marks, "test": "another"}, standing)
 
 
+@pytest.mark.slow
 def test_an_older_run_without_seal_and_settings_of_rounds_is_gone_on_with(whole, play, tmp_path):
     run = shutil.copytree(whole, tmp_path / "run")
     assert [one.settings["config"]["seed"] for one in find_standing(run).rounds if one.settings] == [0] * 3
@@ -243,6 +244,7 @@ def test_rounds_that_are_played_again_are_set_aside_not_thrown_away(whole: Path,
     assert kept["results.csv"] == (whole / "results.csv").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("setting", "base", "chosen"), [
     ("trainer.callbacks", "pytorch_lightning.Callback", ["trainer.callbacks=[{_target_: odd.Odd}]"]),
     (

@@ -50,6 +50,7 @@ def test_only_the_wanted_tickets_stay_and_no_number_changes(whole: Path, play: P
         assert all(torch.equal(found.weights[name], weight) for name, weight in before.weights.items())
 
 
+@pytest.mark.slow
 def test_a_ticket_stays_until_the_next_round_is_on_record(play, tmp_path, monkeypatch):
     seen: list[list[int]] = []
 
@@ -74,6 +75,7 @@ def test_a_run_that_was_cut_off_goes_on_without_its_old_tickets(whole, play, tmp
     assert kept_rounds(run) == expected(run, keep)
 
 
+@pytest.mark.slow
 def test_tickets_that_were_to_go_when_the_run_was_killed_go_as_it_goes_on(whole, play, tmp_path):
     run = shutil.copytree(whole, tmp_path / "run")
     play(run, "tickets.keep=last", resuming=True)

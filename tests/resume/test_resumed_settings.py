@@ -86,6 +86,7 @@ def test_rounds_without_a_record_are_never_overwritten(whole, check, tmp_path):
         check(run)
 
 
+@pytest.mark.slow
 def test_a_resumed_command_is_that_of_then_and_what_is_said_now(whole: Path, play: Play, tmp_path: Path) -> None:
     run = play(tmp_path / "a run, 'quoted'", "pruning.rounds=0", "trainer.max_epochs=1", "seed=4")
     merged = resumed_arguments([f"resume={run}", "pruning.rounds=2"])

@@ -125,6 +125,7 @@ def test_a_recorded_text_that_looks_like_an_interpolation_stays_text(text: str) 
     assert OmegaConf.to_container(OmegaConf.create(literal({"x": {"a": [text]}})), resolve=True) == {"x": {"a": [text]}}
 
 
+@pytest.mark.slow
 def test_no_text_with_an_interpolation_reaches_what_makes_objects(configure: Callable[..., Config]) -> None:
     with pytest.raises(SettingError, match=r"trainer\.profiler: \$\{oc\.decode:x\} is not possible here"):
         configure("trainer.profiler='\\${oc.decode:x}'")

@@ -86,6 +86,7 @@ def test_settings_that_no_branch_has_are_refused(configure, overrides, said):
         configure("branch.of=somewhere", *overrides)
 
 
+@pytest.mark.slow
 def test_rounds_without_a_trunk_are_refused(configure):
     with pytest.raises(SettingError, match=r"branch\.rounds: only read with branch\.of=RUN"):
         configure("branch.rounds=[1]")

@@ -75,6 +75,7 @@ def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
     return one.dtype == other.dtype and one.numpy().tobytes() == other.numpy().tobytes()
 
 
+@pytest.mark.slow
 def test_rounds_keep_their_numbers_and_their_starts_go(trunk, branch):
     run = branch(trunk, "branch.rounds=[2]")
     with (run / "results.csv").open() as file:
@@ -100,6 +101,7 @@ def test_a_branch_says_of_which_run_it_is_and_has_its_full_network(trunk, branch
     assert (found.damages, found.record(0)) == ((), None)
 
 
+@pytest.mark.slow
 def test_the_trunk_is_only_read(trunk, branch):
     def files():
         return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in trunk.rglob("*") if path.is_file()}
@@ -155,6 +157,7 @@ def test_with_random_each_round_begins_with_weights_of_its_own(trunk, branch, st
     assert not (one["embedding.weight"][both] == two["embedding.weight"][both]).any()
 
 
+@pytest.mark.slow
 def test_with_shuffle_a_round_begins_with_permuted_first_weights(trunk, branch, starts):
     branch(trunk, "pruning.rewind=shuffle")
     for begun, number in zip(starts, (1, 2), strict=True):
@@ -163,6 +166,7 @@ def test_with_shuffle_a_round_begins_with_permuted_first_weights(trunk, branch, 
         assert equal(begun, times(weights, mask))
 
 
+@pytest.mark.slow
 def test_what_is_kept_stays_as_the_ticket_has_trained_it(trunk, branch, starts):
     branch(trunk, "pruning.keep=[fc.*]", "branch.rounds=[2]")
     first, trained = read_rewind_weights(trunk), ticket(trunk, 2)

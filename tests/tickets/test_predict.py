@@ -281,6 +281,7 @@ def test_memory_stays_flat_over_many_lines(file: Path) -> None:
     assert resident[-1] < 80e6
 
 
+@pytest.mark.slow
 @needs_proc
 @pytest.mark.parametrize(
     ("piece", "count"), [("the moon fell, and the team won the day ", 250_000), ("a ", 5_000_000)], ids=["prose", "a"]

@@ -34,6 +34,7 @@ def test_with_init_a_run_begins_as_that_round_of_the_source_did(play, source, pa
     assert 0.3 < record.sparsity < 0.8
 
 
+@pytest.mark.slow
 def test_with_none_a_run_begins_with_the_tickets_trained_weights(play, source, pack) -> None:
     run = play("three", f"pruning.ticket={pack(source, 2)}", "pruning.rounds=0", "pruning.rewind=none", "seed=3")
     assert equal(run.starts[0], dict(source.ticket(2).weights))

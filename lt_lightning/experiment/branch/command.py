@@ -19,13 +19,12 @@ from lt_lightning.experiment.resume.command import (
 from lt_lightning.experiment.resume.compare import RESUME, describe_before, without_resume
 from lt_lightning.experiment.resume.trust import NO_SWEEP
 from lt_lightning.lottery.settings import SCHEDULED
+from lt_lightning.runs.branch import UNREAD_BY_BRANCHES
 from lt_lightning.runs.reading import is_run, suggest_run
 
 _OF = re.compile(r"\+{0,2}branch\.of=(.*)", re.DOTALL)
 _OWN_DEFAULTS = ("optimizer", "scheduler")
 """The groups whose choices have settings of their own, none of which another choice takes over."""
-_UNREAD = tuple(f"pruning.{key}" for key in ("amount", "amount_of", "amounts", "scope", "threshold"))
-"""Settings of pruning that a branch has no use for."""
 _GIVE_RUN = "give a run directory, outputs/<experiment>/<date>_<time>"
 
 
@@ -57,9 +56,9 @@ def branched_arguments(arguments: Sequence[str]) -> list[str]:
     pruning = config.get("pruning")
     masks = typed.get("pruning.mask", str(pruning.get("mask") if isinstance(pruning, Mapping) else None))
     inverts = "invert" in masks.partition("=")[2].split(",") or masks == "invert"
-    for key in _UNREAD if inverts else (*_UNREAD, "pruning.criterion"):
-        if key in typed:
-            raise SettingError(f"{key}: a branch prunes nothing, and does not read it; leave it out")
+    for key in UNREAD_BY_BRANCHES if inverts else (*UNREAD_BY_BRANCHES, "criterion"):
+        if f"pruning.{key}" in typed:
+            raise SettingError(f"pruning.{key}: a branch prunes nothing, and does not read it; leave it out")
     if "pruning.rounds" in typed:
         raise SettingError("pruning.rounds: a branch has the rounds of its trunk; choose among them by branch.rounds")
     left = {"hydra", *(group for group in _OWN_DEFAULTS if _is_other(group, typed, config))}

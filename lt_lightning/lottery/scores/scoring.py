@@ -154,8 +154,9 @@ def score(
     parameters = _chosen(module, params)
     whole = Mask.ones(parameters)
     if mask is not None:
+        known = dict(module.named_parameters(remove_duplicate=False))
         for name, alive in mask.items():
-            if name not in dict(module.named_parameters(remove_duplicate=False)):
+            if name not in known:
                 raise LotteryError(f"mask: it names {name!r}, which the module does not have; leave it out")
             if not isinstance(alive, Tensor) or alive.dtype != torch.bool:
                 raise LotteryError(f"mask: that of {name!r} is no boolean tensor; True is alive")

@@ -1,11 +1,12 @@
 """Join runs of one round each, which differ in their density alone, as if they were the rounds of one run."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any
 
 from lt_lightning.lottery.schedules.registry import SCHEDULES
 from lt_lightning.report import facts
+from lt_lightning.runs.branch import UNREAD_BY_BRANCHES
 from lt_lightning.runs.formatting import exact
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.records import Record
@@ -13,7 +14,6 @@ from lt_lightning.runs.records import Record
 UNREAD = "not read"
 """Stands for the value of a setting that the run's schedule does not read."""
 _OF_ROUNDS = ("amount", "amount_of", "amounts", "threshold")
-_OF_PRUNING = (*_OF_ROUNDS, "scope")
 
 
 def is_single(run: Run) -> bool:
@@ -35,7 +35,7 @@ def unread_settings(run: Run) -> dict[str, Any]:
     """Return the settings that a run does not read, or whose values are on the axis, with the value to give them."""
     pruning = run.description.config.pruning
     if run.description.branch is not None:
-        names = [*_OF_PRUNING, "schedule", *(["criterion"] if pruning.mask != "invert" else [])]
+        names = [*UNREAD_BY_BRANCHES, "schedule", *(["criterion"] if pruning.mask != "invert" else [])]
     elif is_single(run):
         schedule = SCHEDULES.get(str(pruning.schedule))
         names = [*_OF_ROUNDS, "density", *(["criterion"] if schedule and not schedule.uses_criterion else [])]
@@ -74,7 +74,7 @@ def join(runs: Sequence[Run], places: Mapping[float, int], full: Record | None) 
 
     def renumbered(name: str) -> tuple[Any, ...]:
         return tuple(
-            _with_round(row, places[target(run)] + first)
+            replace(row, round=places[target(run)] + first)
             for run in ordered
             for row in getattr(run, name)
             if row.round == 0
@@ -83,13 +83,6 @@ def join(runs: Sequence[Run], places: Mapping[float, int], full: Record | None) 
     tables = {name: renumbered(name) for name in ("records", "layers", "epochs", "confusion", "examples")}
     damages = tuple(damage for run in ordered for damage in run.damages)
     return replace(ordered[0], **tables, damages=damages, reference=full, parts=tuple(ordered))
-
-
-Row = TypeVar("Row")
-
-
-def _with_round(row: Row, number: int) -> Row:
-    return type(row)(**{**{one.name: getattr(row, one.name) for one in fields(row)}, "round": number})  # pyright: ignore
 
 
 def parts_of(runs: Iterable[Run]) -> list[Run]:
