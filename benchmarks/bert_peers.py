@@ -157,7 +157,8 @@ def theirs(start: Start, batches: Sequence[Batch] | None) -> Fitted:
             rows = cast("Any", _rows(start.data))
             trainer = transformers.Trainer(model, arguments, _collator(start), rows, callbacks=[clock])
         else:
-            trainer = _TrainerOfBatches(model, arguments, None, [*map(_as_theirs, batches)], callbacks=[clock])
+            rows = cast("Any", [*map(_as_theirs, batches)])
+            trainer = _TrainerOfBatches(model, arguments, None, rows, callbacks=[clock])
         trainer.remove_callback(transformers.PrinterCallback)
         trainer.train()
     head = {f"head.{name}": value for name, value in model.classifier.state_dict().items()}

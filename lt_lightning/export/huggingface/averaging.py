@@ -16,7 +16,7 @@ exact to the rounding of float32; in float16 they are infinite.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +52,7 @@ def fill_averaging_layer(layer: nn.Module, function: Linear) -> Linear | None:
     Returns:
         The function; None if the layer has other parts, or is too narrow.
     """
-    modules = dict(layer.named_modules())
+    modules: dict[str, Any] = dict(layer.named_modules())
     names = next((names for names in _NAMES if all(name in modules for name in names)), None)
     classes, hidden = function.weight.shape
     constants = (hidden - 2 * classes) // 2 * 2  # as many +1 as −1

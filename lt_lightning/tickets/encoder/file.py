@@ -122,10 +122,10 @@ def check_encoder(about: Mapping[str, Any]) -> None:
 
 def _shape(name: str, stated: Any) -> tuple[int, ...]:
     shape = stated.get("shape") if isinstance(stated, dict) else None
-    sound = isinstance(shape, list) and len(shape) <= _MOST_DIMENSIONS
-    if not sound or not all(type(one) is int and 0 < one < MOST_ENTRIES for one in shape):
+    sizes = shape if isinstance(shape, list) and len(shape) <= _MOST_DIMENSIONS else [0]
+    if not all(type(one) is int and 0 < one < MOST_ENTRIES for one in sizes):
         raise ValueError(f"{name!a} has the shape {shown(shape)}")
-    return tuple(shape)
+    return tuple(sizes)
 
 
 def _check_limits(parameters: Mapping[str, Parameter]) -> None:

@@ -59,8 +59,8 @@ def fill(texts: Sequence[np.ndarray], padding: int) -> tuple[np.ndarray, np.ndar
     lengths = np.array([max(1, len(text)) for text in texts])
     mask = (np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)
     ids = np.full(mask.shape, padding, np.int64)
-    for row, text in zip(ids, texts, strict=True):
-        row[: len(text)] = text
+    for row, text in enumerate(texts):
+        ids[row, : len(text)] = text
     return ids, mask
 
 
