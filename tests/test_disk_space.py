@@ -34,7 +34,7 @@ def test_a_run_takes_the_room_that_is_expected(
     play_small: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...]
 ) -> None:
     uses: list[DiskUse] = []
-    monkeypatch.setattr("lt_lightning.experiment.experiment.report_use", lambda run, use: uses.append(use))
+    monkeypatch.setattr("lt_lightning.experiment.experiment.report_use", lambda run, use: uses.append(use) or "")
     run = play_small(tmp_path / "run", *WIDE, *settings)
     sizes = [path.stat().st_size for path in sorted((run / "tickets").iterdir())]
     base = (run / (FROZEN if "pruning.rewind=none" in settings else REWIND)).stat().st_size
@@ -57,11 +57,11 @@ def test_too_little_room_is_a_warning(
     )
 
 
-def test_enough_room_is_a_line_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_enough_room_is_a_line_on_the_screen_and_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "lt_lightning")
-    report_use(tmp_path / "none/yet", DiskUse(4_711_640, 9_700_000, 7, 13_600_000))
+    said = report_use(tmp_path / "none/yet", DiskUse(4_711_640, 9_700_000, 7, 13_600_000))
     (line,) = caplog.records
-    assert line.levelno == logging.INFO
+    assert (line.levelno, line.getMessage()) == (logging.INFO, said)
     assert line.getMessage().startswith(
         "disk: up to 28.0 MB: 4.7 MB of weights that are kept once, 9.7 MB of 7 tickets, 13.6 MB of checkpoints while "
         "a round trains; "

@@ -139,10 +139,11 @@ def estimate(
     return DiskUse(0 if is_begun else base, sum(tickets), len(tickets), at_once * checkpoint)
 
 
-def report_use(run: Path, use: DiskUse) -> None:
-    """Log how much a run will write, as a warning if less is free on the disk of its directory."""
+def report_use(run: Path, use: DiskUse) -> str:
+    """Log how much a run will write, and return the line; if less is free on its disk, warn, and return nothing."""
     free = shutil.disk_usage(next(folder for folder in (run, *run.absolute().parents) if folder.is_dir())).free
     if use.total <= free:
         log.info(use.describe(free))
-    else:
-        log.warning("%s: free some space in %s, or give tickets.keep=last", use.describe(free), run)
+        return use.describe(free)
+    log.warning("%s: free some space in %s, or give tickets.keep=last", use.describe(free), run)
+    return ""

@@ -105,12 +105,12 @@ def run_experiment(
     if is_writer and not resuming:
         check_free(run)
     plan.prepare(played)
-    upcoming = plan.rounds[len(played) :]
+    upcoming, room = plan.rounds[len(played) :], ""
     if is_writer and upcoming:
         use = estimate(
             config, subject.network, plan.expect(played), subject.tokenizer, rewinds=plan.rewinds, is_begun=bool(played)
         )
-        report_use(run, use)
+        room = report_use(run, use)
     if is_writer:
         with writing_to(run):
             following = upcoming[0] if upcoming else plan.rounds[-1] + 1
@@ -129,7 +129,7 @@ def run_experiment(
     base = RunBase(run, subject.tokenizer, None if played else plan.rounds[0])
     console = Screen(highlight=False, quiet=not is_writer)
     metric = description.metric_for(_compared(played, description))
-    title, epochs = summarize(config, data, description), config.trainer.max_epochs
+    title, epochs = "\n".join(filter(None, (summarize(config, data, description), room))), config.trainer.max_epochs
     with RoundsDisplay(title, plan.rounds[-1], epochs, console, metric=metric, plan=description.plan) as display:
         display.show_earlier([one.record for one in played])
         for round in upcoming:
