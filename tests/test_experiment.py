@@ -70,7 +70,7 @@ def test_results_have_the_designs_columns_and_sparsities(run: Path) -> None:
     with (run / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     columns = "round,sparsity,alive,total,epochs,train_loss,valid_loss,valid_acc,test_loss,test_acc,seconds"
-    assert list(rows[0]) == [*columns.split(","), "valid_f1", "test_f1"]
+    assert list(rows[0]) == [*columns.split(","), "valid_f1", "test_f1", "steps"]
     assert [float(row["sparsity"]) for row in rows] == pytest.approx([0, 0.2, 0.36, 0.488], abs=0.01)
     assert [int(row["epochs"]) for row in rows] == [2, 2, 2, 2]
 

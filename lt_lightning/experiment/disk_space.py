@@ -23,7 +23,7 @@ Counts = Mapping[str, int]
 """Living entries by parameter name."""
 
 _MOMENTS = {"sgd": 1}
-"""Numbers that an optimizer keeps of each weight; Adam, and any other at most, keeps two."""
+"""Numbers that an optimizer keeps of each weight; Adam, and any other at most, one of a module too, keeps two."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def estimate(
         tickets = sorted(tickets)[-2:]  # the newest, and the one before until the newest is whole
     largest = max(rounds.values(), key=lambda counts: sum(counts.values()), default={})
     copies = 1 + (config.test_on == TestOn.best)
-    moments = _MOMENTS.get(config.optimizer.name, 2)
+    moments = 2 if config.optimizer is None else _MOMENTS.get(config.optimizer.name, 2)
     checkpoint = copies * weights(largest) + moments * weights(largest, trained=True)
     at_once = min(2, config.trainer.max_epochs - 1)  # the older one goes once the newer one is whole
     return DiskUse(0 if is_begun else base, sum(tickets), len(tickets), at_once * checkpoint)

@@ -57,9 +57,9 @@ WHOLE = {
                "dropped": {"test": 0}, "libraries": {"sympy": "1"}},
     "measured": {"test": 1}, "vocabulary": {"words": 5, "embedding_found": None, "vectors": None},
     "baseline": {"name": "n-gram", "value": 2.5}, "network": "N", "parameters": 7,
-    "versions": {"torch": "2", "sympy": None}, "device": "cpu", "cpu": {"model": "A", "features": ["avx2"]},
-    "processes": 1, "seed": 1, "started": "then", "finished": None, "ticket": None,
-    "resumed": [{"at": "later", "changes": {"torch": ["1", "2"]}}, {"at": "last", "changes": None}],
+    "versions": {"torch": "2", "sympy": None}, "device": "cpu", "precision": None,
+    "cpu": {"model": "A", "features": ["avx2"]}, "processes": 1, "seed": 1, "started": "then", "finished": None,
+    "ticket": None, "resumed": [{"at": "later", "changes": {"torch": ["1", "2"]}}, {"at": "last", "changes": None}],
 }  # fmt: skip
 
 
