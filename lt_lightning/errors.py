@@ -18,6 +18,15 @@ class ResumableError(SettingError):
     """What stopped a run that can go on once the cause is gone: a full disk, a process that was killed."""
 
 
+def first_line(error: BaseException) -> str:
+    r"""Return the first line of an error's message, or its type.
+
+    >>> first_line(ValueError("no such row.\nSee the manual."))
+    'no such row'
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 _LONGEST = 80
 """Characters of a value in an error message."""
 

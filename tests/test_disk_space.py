@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,9 @@ def test_frozen_weights_are_counted_once_and_fewer_tickets_where_fewer_stay(conf
             assert (use.base - len('"\\"\\""'), use.tickets) == (base, tickets)
             assert use.checkpoints == 2 * 3 * 4000  # a weight and two moments each, in two files
         assert estimate(config, network, rounds, "", rewinds=True, is_begun=True).base == 0
+        assert estimate(config, network, rounds, "", rewinds=True, is_begun=False).starts == 0
+        # What a branch begins with is written whole, frozen weights, too.
+        branch = replace(config, branch=replace(config.branch, of="run"))
+        starts = 4 * 4 * 100_000 + sum(trained)
+        assert estimate(branch, network, rounds, "", rewinds=False, is_begun=False).starts == starts
+        assert estimate(branch, network, rounds, "", rewinds=False, is_begun=True).starts == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,7 @@ def test_the_records_say_which_encoder_it_is_and_keep_what_builds_it(whole, sour
     assert found["encoder"]["kind"] == "bert"
     assert found["encoder"]["pieces"] == 64
     assert {*found["encoder"]["digests"]} == {"config.json", "tokenizer.json", "model.safetensors"}
+    assert found["versions"]["transformers"] == version("transformers")
     assert found["config"]["embedding"] is None
     assert found["config"]["data"]["tokenizer"] == "model"
     for name in ("config.json", "tokenizer.json"):

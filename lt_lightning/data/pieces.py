@@ -42,6 +42,8 @@ def read_pieces(texts: datasets.Dataset, tokenizer: Tokenizer, cache: Path) -> P
     """
     recipe = f"{FORMAT}|{texts._fingerprint}|{library_version('tokenizers')}|{tokenizer.to_str()}"
     fingerprint = hashlib.blake2b(recipe.encode(), digest_size=16).hexdigest()
+    # Some vocabularies leave ids out, so that their size is less than the largest id.
+    end = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
 
     def make() -> Arrays:
         ids, lengths = array("i"), [0]  # grows in place, without a second copy
@@ -55,6 +57,6 @@ def read_pieces(texts: datasets.Dataset, tokenizer: Tokenizer, cache: Path) -> P
         check_kind(kept["ids"], np.int32, (None,))
         check_kind(kept["offsets"], np.int64, (len(texts) + 1,))
         check_offsets(kept["offsets"], len(kept["ids"]))
-        check_range(kept["ids"], 0, tokenizer.get_vocab_size())
+        check_range(kept["ids"], 0, end)
 
     return Pieces(**recall_or_make(cache / f"pieces-{fingerprint}.safetensors", make, "pieces", check))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
@@ -35,17 +35,19 @@ class DiskUse:
         tickets: the tickets that are on disk at once.
         count: how many these are.
         checkpoints: the checkpoints of a round that are on disk at once.
+        starts: what the rounds of a branch begin with, each kept until its round is over; 0 if it is on disk.
     """
 
     base: int
     tickets: int
     count: int
     checkpoints: int
+    starts: int = 0
 
     @property
     def total(self) -> int:
         """Return the sum."""
-        return self.base + self.tickets + self.checkpoints
+        return self.base + self.tickets + self.checkpoints + self.starts
 
     def describe(self, free: int) -> str:
         """Return a line that says where the bytes go, and how many are free."""
@@ -54,6 +56,7 @@ class DiskUse:
             f"{show_bytes(self.base)} of weights that are kept once" if self.base else "",
             f"{show_bytes(self.tickets)} of {tickets}",
             f"{show_bytes(self.checkpoints)} of checkpoints while a round trains" if self.checkpoints else "",
+            f"{show_bytes(self.starts)} of first weights until their rounds are over" if self.starts else "",
         ]
         return f"disk: up to {show_bytes(self.total)}: {', '.join(filter(None, parts))}; {show_bytes(free)} are free"
 
@@ -112,18 +115,18 @@ def estimate(
         rounds: the living entries of the prunable parameters, by round, of the rounds to train.
         tokenizer: the tokenizer of the tickets.
         rewinds: whether rounds rewind to weights that are kept.
-        is_begun: whether the file that tickets refer to is on disk.
+        is_begun: whether the file that tickets refer to is on disk, and what the rounds of a branch begin with.
     """
     state = network.state_dict()
     frozen = {name for name, param in network.named_parameters() if not param.requires_grad}
     kept = state if rewinds else {name: state[name] for name in frozen if name in state}
     base = sum(tensor.nbytes for tensor in kept.values()) + len(json.dumps(json.dumps(tokenizer)))
 
-    def weights(counts: Counts, *, trained: bool = False) -> int:
+    def weights(counts: Counts, *, trained: bool = False, left_out: Collection[str] = frozen) -> int:
         size = 0
         for name, tensor in state.items():
             alive = counts.get(name, tensor.numel())
-            if name not in frozen and not (trained and not tensor.is_floating_point()):
+            if name not in left_out and not (trained and not tensor.is_floating_point()):
                 bits = (tensor.numel() + 7) // 8 if alive < tensor.numel() else 0
                 size += alive * tensor.element_size() + bits
         return size
@@ -136,7 +139,9 @@ def estimate(
     moments = 2 if config.optimizer is None else _MOMENTS.get(config.optimizer.name, 2)
     checkpoint = copies * weights(largest) + moments * weights(largest, trained=True)
     at_once = min(2, config.trainer.max_epochs - 1)  # the older one goes once the newer one is whole
-    return DiskUse(0 if is_begun else base, sum(tickets), len(tickets), at_once * checkpoint)
+    starts = sum(weights(counts, left_out=()) for counts in rounds.values()) if config.branch.of is not None else 0
+    use = DiskUse(base, sum(tickets), len(tickets), at_once * checkpoint, starts)
+    return replace(use, base=0, starts=0) if is_begun else use
 
 
 def report_use(run: Path, use: DiskUse) -> str:

@@ -45,7 +45,7 @@ def start_run(job: Job, launch: Launch) -> None:
         LotteryError: the network and the pruning settings do not fit.
     """
     if (encoder := find_own_encoder(job.config, job.run)) is not None:  # downloads, or raises before torch is loaded
-        encoder.read_tokenizer(encoder.max_length(job.config.data.max_length))
+        encoder.read_tokenizer(encoder.max_length(job.config.data.max_length), job.config.model.pooling)
     corpus = load(job.config)
     if job.config.embedding is not None:
         from lt_lightning.data.glove import find_vectors

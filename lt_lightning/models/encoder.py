@@ -5,6 +5,7 @@ Documentation: https://huggingface.co/docs/transformers/model_doc/auto
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -14,11 +15,14 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from lt_lightning.data.sources.encoders import CONFIG, WEIGHTS
-from lt_lightning.errors import SettingError
+from lt_lightning.data.sources.encoders import CONFIG, OTHER_ENCODER, WEIGHTS
+from lt_lightning.errors import SettingError, first_line
 
 if TYPE_CHECKING:
     from lt_lightning.data.sources.encoders import EncoderFiles
+
+_SAME = 1e-3
+"""How far logits may be apart, absolutely and relatively, by rounding alone."""
 
 Hidden = Float[Tensor, "batch length hidden"]
 Pooled = Float[Tensor, "batch hidden"]
@@ -72,7 +76,8 @@ class EncoderClassifier(nn.Module):
         real = torch.arange(ids.shape[1], device=ids.device) < lengths.clamp(min=1)[:, None]
         filled = torch.where(torch.arange(ids.shape[1], device=ids.device) < lengths[:, None], ids, self._padding)
         found = self.encoder(input_ids=filled, attention_mask=real.long())
-        return self.head(self.dropout(self._pool(found, real)))
+        pooled = self._pool(found, real).to(self.head.weight.dtype)
+        return self.head(self.dropout(pooled))
 
 
 def _mean(found: Any, real: Bool[Tensor, "batch length"]) -> Pooled:
@@ -106,18 +111,41 @@ def build_encoder(
             those that match are not trained, and so not pruned.
 
     Raises:
-        SettingError: the files are not those of an encoder, do not fit together, or lack the pooler; or a pattern
-            matches no parameter.
+        SettingError: the files are not those of an encoder, do not fit together, or lack the pooler; the encoder cannot
+            be run, or padding changes what it answers; or a pattern matches no parameter.
     """
     head = torch.Generator().manual_seed(torch.initial_seed())
     encoder = _load(files, pooling)
     _check_positions(encoder, files, max_length)
-    network = EncoderClassifier(
-        encoder, classes, pooling, dropout, files.padding, f"{files.name}, {type(encoder).__name__}, {pooling} pooling"
-    )
-    _draw_head(network.head, head)
+    title = f"{files.name}, {type(encoder).__name__}, {pooling} pooling"
+    try:
+        network = EncoderClassifier(encoder, classes, pooling, dropout, files.padding, title)
+        _draw_head(network.head, head)
+        alone, padded = _answer_alone_and_padded(network.eval(), files)
+    except Exception as error:  # any type, by the network
+        raise SettingError(
+            f"{files.setting}: {files.name} is of {files.kind}, which cannot be run on the pieces of texts "
+            f"({first_line(error)}); {OTHER_ENCODER}"
+        ) from error
+    if not alone.isfinite().all():
+        raise SettingError(f"{files.setting}: {files.folder / WEIGHTS} has weights that are not finite; restore it")
+    if not torch.allclose(alone, padded, rtol=_SAME, atol=_SAME):
+        raise SettingError(
+            f"{files.setting}: {files.name} is of {files.kind}, whose answer to a text depends on the padding behind "
+            f"it; {OTHER_ENCODER}"
+        )
     _freeze(encoder, freeze)
     return network.train()  # transformers loads networks in eval mode, and Lightning keeps the mode
+
+
+@torch.no_grad()
+def _answer_alone_and_padded(network: EncoderClassifier, files: EncoderFiles) -> tuple[Tensor, Tensor]:
+    """Return the logits of a text alone, and beside one that is twice as long."""
+    most = min(12, files.places or 12)
+    pieces = [piece for piece in range(files.config["vocab_size"]) if piece != files.padding][:most]
+    ids, half = torch.tensor([pieces, pieces]), max(1, len(pieces) // 2)
+    padded = network(ids, torch.tensor([half, len(pieces)]))[0]
+    return network(ids[:1, :half], torch.tensor([half]))[0], padded
 
 
 def _draw_head(head: nn.Linear, generator: torch.Generator) -> None:
@@ -142,11 +170,14 @@ def _load(files: EncoderFiles, pooling: str) -> nn.Module:
                 files.folder, local_files_only=True, trust_remote_code=False
             )
         except Exception as error:  # any type, by the configuration's class
-            raise SettingError(f"{files.setting}: transformers cannot read {files.folder} ({_line(error)})") from error
-        if type(config) not in transformers.MODEL_FOR_MASKED_LM_MAPPING:
+            raise SettingError(
+                f"{files.setting}: transformers cannot read {files.folder / CONFIG} ({first_line(error)}); correct it"
+            ) from error
+        # BART and its like are in the mapping, too.
+        if type(config) not in transformers.MODEL_FOR_MASKED_LM_MAPPING or config.is_encoder_decoder:
             raise SettingError(
                 f"{files.setting}: {files.name} is of {files.kind}, which is no encoder of text (a decoder reads from "
-                "left to right alone); give one such as BERT, RoBERTa, DistilBERT or ELECTRA"
+                f"left to right alone); {OTHER_ENCODER}"
             )
         if not files.has_weights:
             return _without_pooler(transformers.AutoModel.from_config(config, dtype=torch.float32), pooling, files)
@@ -163,7 +194,9 @@ def _load(files: EncoderFiles, pooling: str) -> nn.Module:
                 output_loading_info=True,
             )
         except Exception as error:  # any type, by the file and the network
-            raise SettingError(f"{files.setting}: {path} cannot be read as {files.kind} ({_line(error)})") from error
+            raise SettingError(
+                f"{files.setting}: {path} cannot be read as {files.kind} ({first_line(error)}); restore it and {CONFIG}"
+            ) from error
     missing = [name for name in sorted(info["missing_keys"]) if pooling == "pooler" or not name.startswith("pooler.")]
     if missing and all(name.startswith("pooler.") for name in missing):
         raise SettingError(
@@ -197,8 +230,9 @@ def _check_positions(encoder: nn.Module, files: EncoderFiles, max_length: int | 
         if isinstance(module, nn.Embedding) and name.endswith("position_embeddings")
     ]
     if tables and (max_length is None or max_length > min(tables)):
+        wanted = "null keeps all pieces, which" if max_length is None else max_length
         raise SettingError(
-            f"data.max_length: {max_length} is more than the {min(tables)} positions that {files.name} has; give at "
+            f"data.max_length: {wanted} is more than the {min(tables)} positions that {files.name} has; give at "
             f"most data.max_length={min(tables)}"
         )
 
@@ -209,10 +243,9 @@ def _freeze(encoder: nn.Module, patterns: Sequence[str]) -> None:
     for pattern in patterns:
         chosen = [name for name in parameters if any(fnmatchcase(one, pattern) for one in (name, f"encoder.{name}"))]
         if not chosen:
-            some = ", ".join([*parameters][:3])
+            blocks = ", ".join(dict.fromkeys(re.sub(r"(\.\d+)\..*", r"\1.*", name) for name in parameters))
             raise SettingError(
-                f"model.freeze: the pattern {pattern!r} matches no parameter of the encoder, which has {some}, …; "
-                "layers.csv of a run lists all"
+                f"model.freeze: the pattern {pattern!r} matches no parameter of the encoder, which has {blocks}"
             )
         for name in chosen:
             parameters[name].requires_grad_(False)
@@ -232,7 +265,3 @@ def quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

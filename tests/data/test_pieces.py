@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from lt_lightning.config.encoders import Bert
 from lt_lightning.config.sources import Texts
@@ -72,6 +74,54 @@ def test_pieces_are_kept_by_texts_tokenizer_and_length(tmp_path, monkeypatch):
     kept.write_bytes(kept.read_bytes()[:-3])
     mended = read_pieces(rows(TEXTS), encoder.read_tokenizer(9), tmp_path)
     assert np.array_equal(mended.ids, first.ids)
+
+
+def test_ids_above_the_size_of_a_vocabulary_with_gaps_are_kept(tmp_path, caplog):
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "the": 3, "film": 90}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    first = read_pieces(rows(["the film", "good"]), tokenizer, tmp_path)
+    again = read_pieces(rows(["the film", "good"]), tokenizer, tmp_path)
+    assert first.ids.tolist() == again.ids.tolist() == [3, 90, 0]
+    assert not [one for one in caplog.records if one.name.startswith("lt_lightning")]  # the cache is sound
+
+
+def test_the_first_piece_is_pooled_only_where_it_is_not_one_of_the_text(tmp_path):
+    encoder = files(tmp_path)
+    for pooling in ("mean", "cls", "pooler"):
+        assert encoder.read_tokenizer(8, pooling).encode("a").ids[0] == 2
+    tokenizer = make_pieces()
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A [SEP]", special_tokens=[("[SEP]", 3)])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    assert encoder.read_tokenizer(8).encode("a").ids[1:] == [3]
+    for pooling in ("cls", "pooler"):
+        with pytest.raises(SettingError, match=rf"model\.pooling: {pooling} reads .* puts none there"):
+            encoder.read_tokenizer(8, pooling)
+
+
+def test_rows_are_filled_with_an_id_that_the_encoder_has(tmp_path):
+    assert files(tmp_path, pad_token_id=4).padding == 4
+    for wrong in (-1, 10_000, None, "0"):
+        assert files(tmp_path, pad_token_id=wrong).padding == 0
+    assert files(tmp_path, "roberta", pad_token_id=None).padding == 1
+
+
+def test_a_run_whose_repository_is_out_of_reach_goes_on_with_what_it_keeps(tmp_path, monkeypatch):
+    pytest.importorskip("transformers")
+
+    def fetch(repo: str, names: tuple[str, ...], setting: str, remedy: str) -> Path:
+        raise SettingError(f"{setting}: {repo} is not in the cache, and the Hub is out of reach; {remedy}")
+
+    monkeypatch.setattr("lt_lightning.data.sources.hub.fetch_files", fetch)
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(SettingError, match=r"model\.hub: own/encoder is not in the cache"):
+        find_encoder(Bert(hub="own/encoder"), [run])
+    sound = files(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(sound.config))
+    sound.keep(run)
+    found = find_encoder(Bert(hub="own/encoder"), [run])
+    assert (found.name, found.has_weights, found.config) == ("own/encoder", False, sound.config)
+    assert found.source == "Hugging Face Hub, own/encoder"
 
 
 @pytest.fixture

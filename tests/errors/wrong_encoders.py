@@ -86,6 +86,12 @@ def _fill(name: str, content: bytes) -> Callable[[Path], None]:
     return lambda folder: fill(folder / name, content)
 
 
+def _without_ends(folder: Path) -> None:
+    """Leave `[CLS]` and `[SEP]` out of the tokenizer."""
+    content = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "tokenizer.json").write_text(json.dumps({**content, "post_processor": None}))
+
+
 HUB = ("model=bert", "model.hub=own/encoder")
 CASES = (
     _case("transformers is not installed", None, "model", "lt-lightning[bert]", program=train_without_transformers),
@@ -112,6 +118,8 @@ CASES = (
     _case("a tokenizer that is none", _fill("tokenizer.json", b"[]"), "model.path", "tokenizer.json"),
     _case("a tokenizer with more pieces than the encoder", None, "model.path", "tokenizer.json", "50 rows",
           config={"vocab_size": 50}),
+    _case("the state of `[CLS]` with a tokenizer that puts none before a text", _without_ends, "model.pooling: cls",
+          "tokenizer.json", "model.pooling=mean", settings=("model.pooling=cls",)),
     _case("a decoder", None, "model.path", "gpt2, a decoder", "BERT",
           config={"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}),
     _case("a decoder whose file does not tell", None, "model.path", "gpt2", "no encoder", "BERT",

@@ -25,7 +25,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.models.build import build_learner
 from lt_lightning.models.clipping import clip_gradients
 from lt_lightning.models.encoder import EncoderClassifier
-from trials.encoders import KINDS, write_encoder
+from trials.encoders import KINDS, make_pieces, write_encoder
 
 CLASSES = 3
 
@@ -144,7 +144,10 @@ def test_frozen_parameters_do_not_train_and_a_pattern_of_none_is_refused(folder)
         for name, _ in network.named_parameters()
         if name.startswith("encoder.embeddings.") or (".layer.0." in name and name.endswith(".bias"))
     }
-    with pytest.raises(SettingError, match=r"model\.freeze: the pattern 'embedding\.\*' matches no parameter"):
+    has = r"embeddings\.word_embeddings\.weight, .*, encoder\.layer\.0\.\*, encoder\.layer\.1\.\*$"
+    with pytest.raises(
+        SettingError, match=rf"model\.freeze: the pattern 'embedding\.\*' matches no .* which has {has}"
+    ):
         build(folder(), freeze=["embedding.*"])
 
 
@@ -209,6 +212,64 @@ def test_bfloat16_pools_in_single_precision(folder):
         logits = network(ids, lengths)
     with torch.no_grad():
         torch.testing.assert_close(logits.float(), network(ids, lengths), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_a_network_of_another_precision_answers_in_it(folder, pooling, dtype):
+    network = build(folder(), pooling=pooling).eval()
+    ids, lengths = batch([12, 3])
+    with torch.no_grad():
+        expected = network(ids, lengths)
+        logits = network.to(dtype)(ids, lengths)
+    assert logits.dtype == dtype
+    torch.testing.assert_close(logits.float(), expected, atol=0.05, rtol=0)
+
+
+def other_kind(path: Path, kind: str, **settings: object) -> Path:
+    """A folder with another network of transformers, and the small tokenizer."""
+    pieces = make_pieces()
+    config = transformers.AutoConfig.for_model(kind, vocab_size=pieces.get_vocab_size(), **settings)
+    transformers.AutoModel.from_config(config).save_pretrained(path)
+    pieces.save(str(path / "tokenizer.json"))
+    return path
+
+
+def test_a_network_that_mixes_padding_into_its_states_is_refused(tmp_path):
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64, "max_position_embeddings": 64}
+    path = other_kind(tmp_path, "fnet", pad_token_id=0, **sizes)  # it has no attention, and so no mask
+    with pytest.raises(SettingError, match=r"model\.path: .* is of fnet, whose answer .* depends on the padding"):
+        build(path)
+
+
+def test_an_encoder_with_a_decoder_whose_file_does_not_tell_is_refused(tmp_path):
+    sides = {f"{side}_{key}": size for side in ("encoder", "decoder")
+             for key, size in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 16))}  # fmt: skip
+    path = other_kind(tmp_path, "bart", d_model=16, max_position_embeddings=64, **sides)
+    config = json.loads((path / "config.json").read_text())
+    config.pop("is_encoder_decoder", None)
+    (path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SettingError, match=r"model\.path: .* is of bart, which is no encoder of text"):
+        build(path)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    path = write_encoder(tmp_path)
+    weights = load_file(path / "model.safetensors")
+    weights["encoder.layer.1.output.dense.weight"][3, 5] = torch.nan
+    save_file(weights, path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(SettingError, match=r"model\.path: .*model\.safetensors has weights that are not finite"):
+        build(path)
+
+
+def test_a_file_that_does_not_tell_the_positions_leaves_them_to_the_network(tmp_path):
+    path = write_encoder(tmp_path, max_position_embeddings=512)  # BERT's default
+    config = json.loads((path / "config.json").read_text())
+    del config["max_position_embeddings"]
+    (path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SettingError, match=r"data\.max_length: null keeps all pieces, .* data\.max_length=512$"):
+        build(path)
+    build(path, max_length=512)
 
 
 @pytest.mark.slow

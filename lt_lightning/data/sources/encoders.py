@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lt_lightning.config.typed_paths import typed_path
 from lt_lightning.data.sources.installed import find_folder
-from lt_lightning.errors import SettingError
+from lt_lightning.errors import SettingError, first_line
 from lt_lightning.storage.atomic import write_whole
 
 if TYPE_CHECKING:
@@ -48,6 +48,10 @@ _FROM_LEFT = ("ForCausalLM", "LMHeadModel")
 
 _OTHER_INPUTS = ("image_size", "patch_size", "num_mel_bins", "vision_config", "audio_config")
 """Settings of models that read images or sound."""
+
+
+OTHER_ENCODER = "give an encoder of text, such as BERT, RoBERTa, DistilBERT or ELECTRA"
+"""The remedy for a network that does not fit."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,10 @@ class EncoderFiles:
 
     @property
     def padding(self) -> int:
-        """Return the id that fills the rows of a batch; 0 if the configuration names none."""
+        """Return the id that fills the rows of a batch; if the configuration names none, that of the kind."""
         padding = self.config.get("pad_token_id")
-        default = 1 if self.kind in _AFTER_PADDING else 0
-        return padding if type(padding) is int else default
+        is_id = type(padding) is int and 0 <= padding < self.config["vocab_size"]
+        return padding if is_id else 1 if self.kind in _AFTER_PADDING else 0
 
     @cached_property
     def digests(self) -> dict[str, str | None]:
@@ -116,11 +120,16 @@ class EncoderFiles:
             )
         return self.places if wanted is None else wanted
 
-    def read_tokenizer(self, max_length: int | None) -> Tokenizer:
+    def read_tokenizer(self, max_length: int | None, pooling: str = "mean") -> Tokenizer:
         """Return the encoder's tokenizer, which cuts texts to `max_length` pieces and pads nothing.
 
+        Args:
+            max_length: how many pieces of each text are kept; None for all.
+            pooling: the setting `model.pooling`.
+
         Raises:
-            SettingError: the file cannot be read, or has ids that the encoder's embedding lacks.
+            SettingError: the file cannot be read, has ids that the encoder's embedding lacks, or puts no piece such as
+                `[CLS]` before a text, whose state `pooling` reads.
         """
         from tokenizers import Tokenizer
 
@@ -128,7 +137,8 @@ class EncoderFiles:
         try:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises this type
-            raise SettingError(f"{self.setting}: {path} is not a tokenizer ({_line(error)}); restore it") from error
+            why = first_line(error)
+            raise SettingError(f"{self.setting}: {path} is not a tokenizer ({why}); restore it") from error
         tokenizer.no_padding()
         if max_length is None:
             tokenizer.no_truncation()
@@ -145,6 +155,11 @@ class EncoderFiles:
             raise SettingError(
                 f"{self.setting}: {path} has ids up to {most}, but the embedding of {CONFIG} has {rows} rows; give the "
                 "tokenizer that the encoder was trained with"
+            )
+        if pooling != "mean" and tokenizer.encode("a").special_tokens_mask[:1] != [1]:
+            raise SettingError(
+                f"model.pooling: {pooling} reads the state of a piece before the text, such as [CLS], and {path} puts "
+                "none there; use model.pooling=mean"
             )
         return tokenizer
 
@@ -164,7 +179,7 @@ def find_encoder(model: Encoder, kept: Sequence[Path] = ()) -> EncoderFiles:
     Args:
         model: the `model` group.
         kept: run directories that may keep the configuration and the tokenizer, used if the folder or the package is
-            gone; the weights are then those of the runs' own files.
+            gone, or the repository neither cached nor reachable; the weights are then those of the runs' own files.
 
     Raises:
         SettingError: transformers is not installed, a file is missing or cannot be read, or it is not an encoder.
@@ -173,9 +188,15 @@ def find_encoder(model: Encoder, kept: Sequence[Path] = ()) -> EncoderFiles:
         raise SettingError(f"model: {model.name} needs transformers; pip install 'lt-lightning[bert]'")
     there = next((run / KEPT for run in kept if (run / KEPT / CONFIG).is_file()), None)
     if model.hub is not None:
-        _read_config(_fetch(model.hub, CONFIG) / CONFIG, "model.hub")  # before its weights are downloaded
-        folder = _fetch(model.hub, CONFIG, TOKENIZER, WEIGHTS)
-        return _read(folder, model.hub, f"Hugging Face Hub, {model.hub}", "model.hub")
+        source = f"Hugging Face Hub, {model.hub}"
+        try:
+            _read_config(_fetch(model.hub, CONFIG) / CONFIG, "model.hub")  # before its weights are downloaded
+            folder = _fetch(model.hub, CONFIG, TOKENIZER, WEIGHTS)
+        except SettingError:
+            if there is None:
+                raise
+            return _read(there, model.hub, source, "model.hub", has_weights=False)
+        return _read(folder, model.hub, source, "model.hub")
     if model.path is not None:
         folder = typed_path(model.path)
         if there is not None and not folder.exists():
@@ -234,20 +255,21 @@ def _read_config(path: Path, setting: str) -> Mapping[str, Any]:
     try:
         config = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise SettingError(f"{setting}: {path} cannot be read ({_line(error)}); restore it") from error
+        raise SettingError(f"{setting}: {path} cannot be read ({first_line(error)}); restore it") from error
     kind = config.get("model_type") if isinstance(config, dict) else None
     if not isinstance(kind, str):
         raise SettingError(f"{setting}: {path} names no model_type; give the folder of an encoder of transformers")
-    remedy = "give an encoder of text, such as BERT, RoBERTa, DistilBERT or ELECTRA"
     named = config.get("architectures")
     names = [one for one in named if isinstance(one, str)] if isinstance(named, list) else []
     if config.get("is_decoder") is True or any(one.endswith(_FROM_LEFT) for one in names):
-        raise SettingError(f"{setting}: {path} is of {kind}, a decoder, which reads from left to right alone; {remedy}")
+        raise SettingError(
+            f"{setting}: {path} is of {kind}, a decoder, which reads from left to right alone; {OTHER_ENCODER}"
+        )
     if config.get("is_encoder_decoder") is True:
-        raise SettingError(f"{setting}: {path} is of {kind}, an encoder with a decoder; {remedy}")
+        raise SettingError(f"{setting}: {path} is of {kind}, an encoder with a decoder; {OTHER_ENCODER}")
     rows = config.get("vocab_size")
     if type(rows) is not int or rows < 1 or any(key in config for key in _OTHER_INPUTS):
-        raise SettingError(f"{setting}: {path} is of {kind}, which does not read text alone; {remedy}")
+        raise SettingError(f"{setting}: {path} is of {kind}, which does not read text alone; {OTHER_ENCODER}")
     return config
 
 
@@ -267,7 +289,7 @@ def _check_weights(folder: Path, setting: str) -> None:
         with safe_open(path, framework="np") as file:
             file.keys()
     except (OSError, SafetensorError) as error:
-        raise SettingError(f"{setting}: {path} cannot be read ({_line(error)}); restore it") from error
+        raise SettingError(f"{setting}: {path} cannot be read ({first_line(error)}); restore it") from error
 
 
 def _digest(path: Path) -> str:
@@ -276,7 +298,3 @@ def _digest(path: Path) -> str:
         while piece := file.read(1 << 22):
             digest.update(piece)
     return digest.hexdigest()
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from lt_lightning.data.labels import as_text, is_text
 from lt_lightning.data.sources.delimiters import DETECTED, CsvForm, open_csv
-from lt_lightning.errors import SettingError
+from lt_lightning.errors import SettingError, first_line
 
 
 class ReadSplits(NamedTuple):
@@ -234,11 +234,6 @@ def _is_known(field: pa.Field) -> bool:
     except ValueError:
         return False
     return True
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its type."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _read_parquet(path: Path, _: CsvForm) -> datasets.Dataset:

@@ -21,8 +21,8 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
 )
 
-from lt_lightning.data.sources.files import first_line, read_parquet
-from lt_lightning.errors import SettingError
+from lt_lightning.data.sources.files import read_parquet
+from lt_lightning.errors import SettingError, first_line
 
 SPLITS = ("train", "test")
 
