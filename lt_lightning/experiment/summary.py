@@ -33,7 +33,7 @@ PACKAGES = (
     "lt-lightning", "torch", "pytorch-lightning", "torchmetrics", "datasets", "tokenizers", "safetensors",
     "hydra-core", "numpy", "numba", "llvmlite", "pyarrow", "sympy", "networkx", "pandas", "matplotlib",
 )  # fmt: skip
-"""The packages whose version can change a number."""
+"""The packages whose version can change a number; of an encoder also that of transformers."""
 
 
 def describe(
@@ -51,7 +51,8 @@ def describe(
     task, network, data = subject.task, subject.network, subject.data
     settings = {key: value for key, value in values_of(config).items() if key not in ("resume", "trust")}
     settings = json.loads(json.dumps(settings))  # choices by their names
-    baseline, corpus = task.baseline(data), data.corpus
+    baseline, corpus, encoder = task.baseline(data), data.corpus, _encoder(data)
+    packages = PACKAGES if encoder is None else (*PACKAGES, "transformers")
     return Description(
         format=FORMAT,
         command=tuple(without_resume(command)),
@@ -67,7 +68,7 @@ def describe(
         baseline=baseline and Baseline(*baseline),
         network=getattr(network, "title", type(network).__name__),
         parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
-        versions={package: _version(package) for package in PACKAGES},
+        versions={package: _version(package) for package in packages},
         device=device,
         precision=str(trainer.precision),
         cpu=describe_cpu(),
@@ -75,7 +76,7 @@ def describe(
         seed=config.seed,
         started=now(),
         ticket=origin,
-        encoder=_encoder(data),
+        encoder=encoder,
     )  # fmt: skip
 
 
