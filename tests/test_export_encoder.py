@@ -21,9 +21,8 @@ import transformers
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-from lt_lightning.errors import SettingError
+from lt_lightning.evaluate.__main__ import main as evaluate
 from lt_lightning.export.__main__ import main
-from lt_lightning.export.huggingface.averaging import Linear, fill_averaging_layer
 from lt_lightning.predict import main as predict
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.runs.rounds import ticket_path
@@ -96,6 +95,7 @@ def test_the_packed_ticket_is_as_small_as_its_living_weights_and_holds_each_to_t
     assert json.loads(packed.tokenizer) == json.loads(ticket.tokenizer)
     assert "path" not in packed.about["model"]  # a path of this machine
     assert str(play().parent) not in json.dumps(packed.about)
+    assert packed.about["versions"]["transformers"] == transformers.__version__
 
 
 def test_onnxruntime_and_torch_give_the_logits_that_transformers_gives_to_each_text(play, exported, monkeypatch):
@@ -178,10 +178,13 @@ CLASSES = {
     ("bert", "pooler"): "BertForSequenceClassification",
     ("bert", "cls"): "BertForSequenceClassification",
     ("roberta", "mean"): "RobertaForSequenceClassification",
+    ("distilbert", "mean"): "DistilBertForSequenceClassification",
+    ("electra", "cls"): "ElectraForSequenceClassification",
 }
+CASES = [pytest.param(*one, marks=pytest.mark.slow if one[0] in ("distilbert", "electra") else ()) for one in CLASSES]
 
 
-@pytest.mark.parametrize(("kind", "pooling"), CLASSES)
+@pytest.mark.parametrize(("kind", "pooling"), CASES)
 def test_stock_classes_give_the_logits_of_each_pooling(kind, pooling, play, tmp_path):
     run = play(kind, pooling)
     assert main([str(run), "-o", str(tmp_path / "t.safetensors"), "--hf", str(tmp_path / "hf")]) == 0
@@ -199,19 +202,26 @@ def test_stock_classes_give_the_logits_of_each_pooling(kind, pooling, play, tmp_
     assert own["model_max_length"] == 24
 
 
-def test_where_no_class_fits_the_folder_has_code_of_its_own(play, tmp_path, monkeypatch):
-    monkeypatch.setattr("lt_lightning.export.huggingface.folder.stock_networks", lambda packed: iter(()))
-    assert main([str(play()), "-o", str(tmp_path / "t.safetensors"), "--hf", str(tmp_path / "hf")]) == 0
-    assert "trust_remote_code=True" in (tmp_path / "hf" / "README.md").read_text()
-    with pytest.raises(ValueError, match="trust_remote_code"):
-        transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "hf", trust_remote_code=False)
-    monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "hf", trust_remote_code=True)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
-    batch = tokenizer(TEXTS[:4], padding=True, truncation=True, return_tensors="pt")
-    with torch.no_grad():
-        logits = model.eval()(**batch).logits.numpy()
-    np.testing.assert_allclose(logits, own_logits(play(), TEXTS[:4]), atol=1e-5)
+def test_rounded_weights_are_measured_and_exported_as_such(play, corpus, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)  # no graph, which takes seconds
+    run = play()
+    path = tmp_path / "t.safetensors"
+    assert main([str(run), "-o", str(path), "--half", "--state-dict"]) == 0
+    ticket, packed = RoundTicket.load(ticket_path(run, 1)), load_packed(path)
+    dense = load_file(tmp_path / "t_dense.safetensors")
+    assert all(torch.equal(dense[name], weight.half().float()) for name, weight in ticket.weights.items())
+    rows = [json.loads(line) for line in (corpus / "test.jsonl").read_text(encoding="utf-8").splitlines()]
+    found = Ticket.load(path).predict([row["text"] for row in rows]).argmax(axis=1)
+    right = np.mean([packed.about["class_names"][one] == row["label"] for one, row in zip(found, rows, strict=True)])
+    assert packed.about["half_test_acc"] == right
+
+
+def test_evaluate_finds_the_accuracy_that_the_run_measured(play, exported, corpus, tmp_path):
+    arguments = [str(exported), "data=files", f"data.path={corpus}", "-o", str(tmp_path / "out")]
+    assert evaluate(arguments) == 0
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    assert found["data"]["tested_by_the_run"]
+    assert found["accuracy"] == pytest.approx(load_packed(exported).about["test_acc"])
 
 
 def test_the_card_says_what_is_in_the_folder(exported, play):
@@ -239,43 +249,6 @@ def test_a_folder_of_an_earlier_export_is_replaced_and_another_one_is_not(play, 
     (folder / "README.md").write_text((folder / "README.md").read_text() + "old")
     assert main(arguments) == 0
     assert not (folder / "README.md").read_text().endswith("old")
-
-
-@pytest.mark.parametrize("hidden", [6, 7, 32])
-def test_the_averaging_layer_averages_whatever_the_states_are(hidden):
-    heads = {6: 2, 7: 1, 32: 4}[hidden]
-    config = transformers.BertConfig(
-        hidden_size=hidden, num_attention_heads=heads, intermediate_size=8, num_hidden_layers=1, vocab_size=9
-    )
-    layer = transformers.BertModel(config).encoder.layer[0].eval()
-    generator = torch.Generator().manual_seed(0)
-    weight, bias = torch.randn(2, hidden, generator=generator), torch.randn(2, generator=generator)
-    read = fill_averaging_layer(layer, Linear(weight, bias))
-    assert read is not None
-    states = 5 * torch.randn(4, 11, hidden, generator=generator)
-    with torch.no_grad():
-        first = layer(states)
-        first = (first[0] if isinstance(first, tuple) else first)[:, 0]
-        found, expected = first @ read.weight.T + read.bias, states.mean(1) @ weight.T + bias
-    torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
-    assert fill_averaging_layer(layer, Linear(torch.randn(3, 6), torch.randn(3))) is None  # no room for constants
-
-
-def test_damaged_encoder_tickets_are_refused_in_one_line(exported, tmp_path):
-    packed = load_packed(exported)
-    path = tmp_path / "t.safetensors"
-    path.write_bytes(exported.read_bytes()[:-9])
-    with pytest.raises(SettingError, match="cut off or changed"):
-        load_packed(path)
-    for change, words in (
-        ({"encoder": {"config": {}, "pooling": "mean", "padding": 0}}, "names no model_type"),
-        ({"encoder": {**packed.about["encoder"], "pooling": "max"}}, "its pooling 'max' is none of mean"),
-        ({"encoder": None}, "has no configuration"),
-        ({"splitter": "words"}, "its splitter 'words' is not that of an encoder"),
-    ):
-        PackedEncoder(packed.parameters, packed.tokenizer, packed.graph, {**packed.about, **change}).save(path)
-        with pytest.raises(SettingError, match=words):
-            load_packed(path)
 
 
 def test_without_the_exporter_the_packed_ticket_is_for_torch(play, tmp_path, capsys, monkeypatch):

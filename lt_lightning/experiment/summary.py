@@ -33,9 +33,7 @@ PACKAGES = (
     "lt-lightning", "torch", "pytorch-lightning", "torchmetrics", "datasets", "tokenizers", "safetensors",
     "hydra-core", "numpy", "numba", "llvmlite", "pyarrow", "sympy", "networkx", "pandas", "matplotlib",
 )  # fmt: skip
-"""The packages whose version can change a number."""
-ENCODER_PACKAGES = ("transformers",)
-"""Those that compute a pre-trained encoder, besides."""
+"""The packages whose version can change a number; of an encoder also that of transformers."""
 
 
 def describe(
@@ -54,7 +52,7 @@ def describe(
     settings = {key: value for key, value in values_of(config).items() if key not in ("resume", "trust")}
     settings = json.loads(json.dumps(settings))  # choices by their names
     baseline, corpus, encoder = task.baseline(data), data.corpus, _encoder(data)
-    packages = PACKAGES if encoder is None else (*PACKAGES, *ENCODER_PACKAGES)
+    packages = PACKAGES if encoder is None else (*PACKAGES, "transformers")
     return Description(
         format=FORMAT,
         command=tuple(without_resume(command)),

@@ -7,11 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from lt_lightning.errors import SettingError
 from lt_lightning.export.encoders import CLOSE, Trial, check_encoder_file, pack_encoder, trained_network
-from lt_lightning.export.files import Places, check_dense, write_state_dict, write_tokenizer, written_and_checked
+from lt_lightning.export.files import Places, write_state_dict, write_tokenizer
 from lt_lightning.export.graph import (
     check_libraries,
     make_graph,
@@ -19,10 +17,11 @@ from lt_lightning.export.graph import (
     packable_graph,
     write_encoder_onnx,
 )
+from lt_lightning.export.packing import rounded
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.tickets.encoder.file import PackedEncoder
-from lt_lightning.tickets.encoder.network import by_torch, weights_of
+from lt_lightning.tickets.encoder.network import by_torch
 
 if TYPE_CHECKING:
     import onnx
@@ -64,11 +63,7 @@ class EncoderContent:
             )
             yield f"ONNX     {places.onnx} ({checked})"
         if wishes.state_dict:
-            weights = {name: torch.from_numpy(one) for name, one in weights_of(self.packed).items()}
-            dense = replace(self.ticket, weights=weights) if wishes.half else self.ticket
-            with written_and_checked(places.dense) as unchecked:
-                write_state_dict(dense, unchecked)
-                check_dense(unchecked, dense)
+            write_state_dict(rounded(self.ticket, self.packed) if wishes.half else self.ticket, places.dense)
             yield f"dense    {places.dense}"
         if wishes.tokenizer:
             write_tokenizer(self.ticket, places.tokenizer)

@@ -15,6 +15,7 @@ from lt_lightning.config.choice import CHOICES
 from lt_lightning.config.encoders import Encoder
 from lt_lightning.data.sources.encoders import CONFIG, KEPT, EncoderFiles, read_kept
 from lt_lightning.errors import SettingError
+from lt_lightning.export.files import check_weights
 from lt_lightning.export.packing import pack_parameter
 from lt_lightning.models.encoder import EncoderClassifier, build_encoder
 from lt_lightning.runs.reading import Run
@@ -130,13 +131,7 @@ class Trial:
 def check_encoder_file(path: Path, ticket: RoundTicket, packed: PackedEncoder) -> None:
     """Read a packed ticket back; raise a ValueError if it differs from the round's ticket or from `packed`."""
     found = PackedEncoder.load(path)
-    half = packed.about["values"] == "float16"
-    if found.parameters.keys() != ticket.weights.keys():
-        raise ValueError("it has other parameters")
-    for name, weight in ticket.weights.items():
-        expected = weight.half().float() if half else weight.float()
-        if not np.array_equal(found.parameters[name].dense(), expected.cpu().numpy()):
-            raise ValueError(f"the weights of {name} differ")
+    check_weights(found.parameters, ticket, half=packed.about["values"] == "float16")
     if replace(found, parameters={}, seal="") != replace(packed, parameters={}):
         raise ValueError("its header, its tokenizer or its graph differs")
 

@@ -14,7 +14,6 @@ from lt_lightning.export.encoders import is_encoder
 from lt_lightning.export.files import (
     Places,
     check_answers,
-    check_dense,
     check_finite,
     check_packed,
     is_card_of,
@@ -74,7 +73,7 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
     ticket = _load(run, record)
     has_encoder = is_encoder(ticket.about)
     if wishes.hf is not None:
-        _check_hf(run, ticket, wishes.hf, path)
+        _check_hf(run, ticket, wishes.hf, places)
     check_finite(ticket, ticket_path(run.folder, record.round))
     whole = sum(4 * weight.numel() for weight in ticket.weights.values())
     prepare = _prepare_encoder if has_encoder else _prepare
@@ -158,7 +157,7 @@ def _prepare_encoder(run: Run, record: Record, ticket: RoundTicket, wishes: Wish
     return content
 
 
-def _check_hf(run: Run, ticket: RoundTicket, folder: Path, path: Path) -> None:
+def _check_hf(run: Run, ticket: RoundTicket, folder: Path, places: Places) -> None:
     """Raise a SettingError unless a round's ticket can be written as a folder for transformers."""
     if not is_encoder(ticket.about):
         model = ticket.about.get("model")
@@ -171,7 +170,7 @@ def _check_hf(run: Run, ticket: RoundTicket, folder: Path, path: Path) -> None:
         raise SettingError("--hf: transformers is not installed; pip install 'lt-lightning[bert]'")
     from lt_lightning.export.huggingface.folder import check_folder
 
-    check_folder(folder, path)
+    check_folder(folder, places)
 
 
 def _places(path: Path, wishes: Wishes) -> Places:
@@ -272,10 +271,7 @@ def _write_others(ticket: RoundTicket, packed: Packed, places: Places, wishes: W
         checked = "not checked: onnxruntime is not installed" if difference is None else f"checked to {difference:.1e}"
         yield f"ONNX     {places.onnx} ({checked})"
     if wishes.state_dict:
-        dense = rounded(ticket, packed) if wishes.half else ticket
-        with written_and_checked(places.dense) as unchecked:
-            write_state_dict(dense, unchecked)
-            check_dense(unchecked, dense)
+        write_state_dict(rounded(ticket, packed) if wishes.half else ticket, places.dense)
         yield f"dense    {places.dense}"
     if wishes.tokenizer:
         write_tokenizer(ticket, places.tokenizer, packed.zero_words)

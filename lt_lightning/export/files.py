@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.storage.atomic import WriteError, read_regular, write_whole, writing_to
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.numpy import build_network
+from lt_lightning.tickets.parameters import Parameter
 
 _TEXTS = 16  # to try, each a word longer than the one before
 
@@ -59,13 +60,7 @@ def check_finite(ticket: RoundTicket, path: Path) -> None:
 def check_packed(path: Path, ticket: RoundTicket, packed: Packed) -> None:
     """Read a packed ticket back; raise a ValueError if it differs from the round's ticket or from `packed`."""
     found = Packed.load(path)
-    half = packed.about["values"] == "float16"
-    if found.parameters.keys() != ticket.weights.keys():
-        raise ValueError("it has other parameters")
-    for name, weight in ticket.weights.items():
-        expected = weight.half().float() if half else weight.float()
-        if not np.array_equal(found.parameters[name].dense(), expected.cpu().numpy()):
-            raise ValueError(f"the weights of {name} differ")
+    check_weights(found.parameters, ticket, half=packed.about["values"] == "float16")
     if found.zero_words != packed.zero_words:
         raise ValueError("its zero_words differ")
     if exact(found.about) != exact(packed.about):
@@ -76,6 +71,16 @@ def check_packed(path: Path, ticket: RoundTicket, packed: Packed) -> None:
             raise ValueError(f"the first weights of {name} differ")
 
 
+def check_weights(parameters: Mapping[str, Parameter], ticket: RoundTicket, *, half: bool) -> None:
+    """Raise a ValueError if parameters of a file are not the weights of a ticket, rounded to float16 if `half`."""
+    if parameters.keys() != ticket.weights.keys():
+        raise ValueError("it has other parameters")
+    for name, weight in ticket.weights.items():
+        expected = weight.half().float() if half else weight.float()
+        if not np.array_equal(parameters[name].dense(), expected.cpu().numpy()):
+            raise ValueError(f"the weights of {name} differ")
+
+
 def check_answers(packed: Packed) -> None:
     """Raise a `SettingError` unless a ticket gives finite logits for texts of random words."""
     rng, words = np.random.default_rng(0), packed.parameters["embedding.weight"].shape[0]
@@ -84,16 +89,6 @@ def check_answers(packed: Packed) -> None:
         logits = build_network(packed).logits(texts)
     if not np.isfinite(logits).all():
         raise SettingError("the ticket's weights are so large that an answer is not finite; export an earlier round")
-
-
-def check_dense(path: Path, ticket: RoundTicket) -> None:
-    """Read dense weights back; raise a ValueError if they differ from a ticket's."""
-    found = load_file(path)
-    if found.keys() != ticket.weights.keys():
-        raise ValueError("it has other parameters")
-    for name, weight in ticket.weights.items():
-        if not torch.equal(found[name], weight.cpu()):
-            raise ValueError(f"the weights of {name} differ")
 
 
 def _check_words(packed: Packed, vocabulary: Sequence[str]) -> None:
@@ -111,11 +106,19 @@ def write_state_dict(ticket: RoundTicket, path: Path) -> None:
     """Write a plain safetensors file for `network.load_state_dict`: dense weights, zero where pruned, and no masks.
 
     Raises:
+        SettingError: the file, read back, is not what was written.
         WriteError: the file cannot be written.
     """
     weights = {name: weight.detach().cpu().contiguous() for name, weight in ticket.weights.items()}
-    with writing_to(path.parent):
-        write_whole(path, save(weights, {"format": "pt"}))  # names and layout are torch's
+    with written_and_checked(path) as unchecked:
+        with writing_to(path.parent):
+            write_whole(unchecked, save(weights, {"format": "pt"}))  # names and layout are torch's
+        found = load_file(unchecked)
+        if found.keys() != weights.keys():
+            raise ValueError("it has other parameters")
+        for name, weight in weights.items():
+            if not torch.equal(found[name], weight):
+                raise ValueError(f"the weights of {name} differ")
 
 
 def write_tokenizer(ticket: RoundTicket, path: Path, zero_words: Sequence[str] = ()) -> None:
@@ -142,6 +145,11 @@ class Places:
     onnx: Path  # the ONNX graph
     dense: Path  # the dense weights
     tokenizer: Path  # the tokenizer
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Return all paths, those of optional files too."""
+        return self.ticket, self.card, self.picture, self.onnx, self.dense, self.tokenizer
 
     @classmethod
     def beside(cls, ticket: Path) -> Places:

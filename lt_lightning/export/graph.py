@@ -9,6 +9,7 @@ import json
 import warnings
 from collections.abc import Iterable
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ def check_libraries(packed: PackedEncoder) -> None:
     missing = missing_libraries()
     if missing:
         raise SettingError(f'--onnx: {missing[0]} is not installed; pip install "lt-lightning[onnx]"')
-    size = sum(4 * one.size for one in weights_of(packed).values())
+    size = sum(4 * prod(one.shape) for one in packed.parameters.values())
     if size > LARGEST:
         raise SettingError(
             f"--onnx: the network has {size / 2**30:.1f} GiB of weights, and an ONNX file holds less than 2; use "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from math import isnan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ from lt_lightning.runtime.fast_import import load_lightning
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.header import check_about, expected_shapes
 from lt_lightning.tickets.parameters import Parameter
+
+if TYPE_CHECKING:
+    from lt_lightning.tickets.encoder.file import PackedEncoder
 
 _WORDS = "embedding.weight"
 _WITNESSES = 8  # values of each parameter that show whether the same weights are drawn again
@@ -61,7 +64,7 @@ def pack_ticket(
     return Packed(parameters, tuple(vocabulary[word] for word in ids), ids, kept, about)
 
 
-def rounded(ticket: RoundTicket, packed: Packed) -> RoundTicket:
+def rounded(ticket: RoundTicket, packed: Packed | PackedEncoder) -> RoundTicket:
     """Return a round ticket with the weights of its packed form."""
     weights = {name: torch.from_numpy(parameter.dense()) for name, parameter in packed.parameters.items()}
     return replace(ticket, weights=weights)
@@ -164,6 +167,7 @@ def describe_origin(run: Run, record: Record) -> dict[str, Any]:
     folder = run.folder.resolve()
     kept = ("amount", "criterion", "scope", "threshold", "rewind")
     added = ("schedule", "density", "pattern", "mask")
+    versions = ("lt-lightning", "torch") if about.encoder is None else ("lt-lightning", "torch", "transformers")
     pruning = {key: getattr(about.config.pruning, key) for key in kept}
     pruning |= {key: value for key in added if (value := getattr(about.config.pruning, key)) is not None}
     return {
@@ -176,7 +180,7 @@ def describe_origin(run: Run, record: Record) -> dict[str, Any]:
         "fingerprint": about.corpus.fingerprint,
         "embedding": about.config.embedding.name,
         "pruning": None if set(pruning.values()) == {None} else pruning,
-        "versions": {name: (about.versions or {}).get(name) for name in ("lt-lightning", "torch")},
+        "versions": {name: (about.versions or {}).get(name) for name in versions},
         # A run that began with a ticket has no whole network.
         "full_test_acc": run.full.test_acc if origin is None else None,
         "ticket": None if origin is None else {key: getattr(origin, key) for key in _OF_ORIGIN},

@@ -96,8 +96,7 @@ class Ticket:
         return tuple(self.packed.about["class_names"])
 
     def ids(self, texts: Iterable[str]) -> list[np.ndarray]:
-        """Return the ids of the words or pieces of each text, (words,) int32, at most as many as
-        in training.
+        """Return the ids of the words or pieces of each text, (words,) int32, at most as many as in training.
 
         Raises:
             TypeError: `texts` is not an iterable of str.

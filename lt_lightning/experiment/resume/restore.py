@@ -130,8 +130,8 @@ def _changes(before: Description, current: Description) -> dict[str, tuple[Any, 
     was = {**versions, "device": before.device}
     is_ = {**(current.versions or {}), "device": current.device}
     changes = {name: (was.get(name), value) for name, value in is_.items() if was.get(name) != value}
-    # Older runs record neither of these.
-    for name in ("numba", "llvmlite"):
+    # Older runs do not record these.
+    for name in ("numba", "llvmlite", "transformers"):
         if name not in versions:
             changes.pop(name, None)
     cpus = compare_cpus(before.cpu, current.cpu or {}) if before.cpu is not None else None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from torch import nn
 
 from lt_lightning.errors import SettingError
 from lt_lightning.export.encoders import CLOSE, Trial
+from lt_lightning.export.files import Places
 from lt_lightning.export.huggingface.stock import stock_networks
 from lt_lightning.models.encoder import quiet_transformers
 from lt_lightning.report import facts, pages
@@ -26,18 +30,39 @@ from lt_lightning.tickets.encoder.network import build_torch
 
 _MARK = "<!-- lt-lightning's folder for transformers -->"
 _CODE = "modeling_ticket"
+_WRITTEN = (
+    "README.md", "config.json", "model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json",
+    "tokenizer.json", "tokenizer_config.json", f"{_CODE}.py",
+)  # fmt: skip
+"""Patterns of the names of the files in a folder."""
 
 
-def check_folder(folder: Path, ticket: Path) -> None:
-    """Raise a SettingError unless a folder is free, empty, or from an earlier export."""
-    if folder.resolve() in (ticket.resolve(), *ticket.resolve().parents):
+def check_folder(folder: Path, places: Places) -> None:
+    """Raise a SettingError unless a folder is free, empty, or holds the files of an earlier export alone.
+
+    Args:
+        folder: the folder.
+        places: the other files of the export.
+    """
+    real, ticket, here = _real(folder), _real(places.ticket), _real(Path())
+    if real in ticket.parents:
         raise SettingError(f"--hf: {folder} holds the packed ticket; give a folder of its own, such as {folder / 'hf'}")
+    if real in (here, *here.parents):
+        raise SettingError(
+            f"--hf: {folder} is the working directory or holds it; give a folder of its own, such as {folder / 'hf'}"
+        )
+    if real in map(_real, places.all):
+        raise SettingError(f"--hf: {folder}: another file of the export has this name; give another")
     if not folder.exists() and not folder.is_symlink():
         return
     if not folder.is_dir():
         raise SettingError(f"--hf: {folder} is not a folder; give another name")
-    if any(folder.iterdir()) and not _is_ours(folder):
+    names = sorted(path.name for path in folder.iterdir())
+    if names and not _is_ours(folder):
         raise SettingError(f"--hf: {folder} exists and is not from an export; give another name")
+    others = [name for name in names if not any(fnmatchcase(name, pattern) for pattern in _WRITTEN)]
+    if others:
+        raise SettingError(f"--hf: {folder} holds {others[0]}, which no export wrote; move it, or give another name")
 
 
 def _is_ours(folder: Path) -> bool:
@@ -45,6 +70,11 @@ def _is_ours(folder: Path) -> bool:
         return _MARK in read_regular(folder / "README.md", 1 << 20).decode()
     except (OSError, ValueError):
         return False
+
+
+def _real(path: Path) -> Path:
+    """Return an absolute path without links; unlike `Path.resolve` it accepts links in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def write_folder(folder: Path, packed: PackedEncoder, trial: Trial) -> tuple[str, float]:
@@ -60,9 +90,11 @@ def write_folder(folder: Path, packed: PackedEncoder, trial: Trial) -> tuple[str
         SettingError: the folder, read back, gives other logits.
         WriteError: it cannot be written.
     """
+    folder = _real(folder)  # a link stays, and what it leads to is replaced
     network, own_code = _choose(packed, trial)
     with quiet_transformers(), writing_to(folder.parent), _made_whole(folder) as unchecked:
         network.save_pretrained(unchecked)
+        _share_weights(unchecked)
         if own_code:
             code = Path(modeling_ticket.__file__).read_text(encoding="utf-8")
             write_whole(unchecked / f"{_CODE}.py", code)
@@ -90,6 +122,13 @@ def _made_whole(folder: Path) -> Iterator[Path]:
         unchecked.rename(folder)
     finally:
         shutil.rmtree(unchecked, ignore_errors=True)
+
+
+def _share_weights(folder: Path) -> None:
+    """Let all who may read the configuration read the weights, which safetensors writes for their owner alone."""
+    mode = stat.S_IMODE((folder / "config.json").stat().st_mode)
+    for path in folder.glob("*.safetensors"):
+        path.chmod(mode)
 
 
 def _choose(packed: PackedEncoder, trial: Trial) -> tuple[Any, bool]:
@@ -180,7 +219,7 @@ def _card(name: str, packed: PackedEncoder, network: str, *, own_code: bool) -> 
     return pages.render(
         "transformers_card.md.j2",
         mark=_MARK,
-        folder=name,
+        folder=json.dumps(name),
         about=about,
         encoder=encoder,
         home=home,

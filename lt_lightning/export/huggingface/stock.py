@@ -28,16 +28,18 @@ _OF_FILES = ("model_type", "auto_map", "architectures", "_name_or_path", "transf
 def stock_networks(packed: PackedEncoder) -> Iterator[nn.Module]:
     """Yield networks of a class of transformers that may give a ticket's logits; the caller compares them.
 
-    None comes of an architecture whose head, or layers, have other parts than those that are known here.
+    Yields none for an architecture whose settings, head or layers have other parts than those that are known here.
     """
     pooling = packed.about["encoder"]["pooling"]
     weights = {name: torch.from_numpy(one) for name, one in weights_of(packed).items()}
     head = Linear(weights.pop("head.weight"), weights.pop("head.bias"))
     for fill_head in (None,) if pooling == "pooler" else (_fill_tanh, _fill_difference):
-        network = _build(packed, averages=pooling == "mean")
-        if network is None:
+        try:
+            network = _build(packed, averages=pooling == "mean")
+            is_filled = network is not None and _fill(network, weights, head, pooling, fill_head)
+        except Exception:  # any type, by the class: ModernBERT, for one, lists the kinds of its layers
             return
-        if _fill(network, weights, head, pooling, fill_head):
+        if network is not None and is_filled:
             yield network
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lt_lightning.config.encoders import POOLINGS
 from lt_lightning.config.enums import Splitter
 from lt_lightning.errors import shown
 from lt_lightning.storage.arrays import read_arrays
@@ -19,13 +20,12 @@ from lt_lightning.tickets.file import ENCODERS, FORMAT
 from lt_lightning.tickets.header import MOST_ENTRIES, check_plain, check_results, checked_size
 from lt_lightning.tickets.parameters import Parameter, read_parameter
 
-POOLINGS = ("mean", "cls", "pooler")
 _TOKENIZER, _GRAPH = "tokenizer", "graph"
 _OF_FILE = ("format", "version", "parameters")
 # Limits against small files that need much memory.
 _LONGEST = 1 << 28  # bytes of the tokenizer, and of the graph
 _NUMBERS = 1 << 26, 5000  # weights in memory: a constant, and a multiple of the living ones
-_MOST_DIMENSIONS = 8
+_MOST_DIMENSIONS, _MOST_LAYERS = 8, 1000
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,6 @@ class PackedEncoder:
     about: Mapping[str, Any]
     seal: str = ""
     words: ClassVar[tuple[str, ...]] = ()
-    zero_words: ClassVar[tuple[str, ...]] = ()
-    first: ClassVar[None] = None
 
     def save(self, path: Path) -> str:
         """Write the ticket atomically, and return its seal.
@@ -115,6 +113,9 @@ def check_encoder(about: Mapping[str, Any]) -> None:
         raise ValueError("it has no configuration of an encoder")
     if not isinstance(config.get("model_type"), str):
         raise ValueError("its configuration names no model_type")
+    for key, value in config.items():
+        if "layers" in key and type(value) is int and value > _MOST_LAYERS:
+            raise ValueError(f"its configuration has {key} {shown(value)}, more than {_MOST_LAYERS:,}")
     if encoder.get("pooling") not in POOLINGS:
         raise ValueError(f"its pooling {shown(encoder.get('pooling'))} is none of {', '.join(POOLINGS)}")
     checked_size(encoder, "padding", 0)

@@ -37,7 +37,9 @@ class TicketForSequenceClassification(PreTrainedModel):
         super().__init__(config)
         settings = dict(config.encoder)
         inner = AutoConfig.for_model(settings.pop("model_type"), **settings)
-        self.encoder = AutoModel.from_config(inner, dtype=torch.float32, attn_implementation="eager")
+        self.encoder = AutoModel.from_config(
+            inner, dtype=torch.float32, attn_implementation="eager", trust_remote_code=False
+        )
         if config.pooling != "pooler" and isinstance(getattr(self.encoder, "pooler", None), nn.Module):
             self.encoder.register_module("pooler", None)
         self.dropout = nn.Dropout(config.head_dropout)

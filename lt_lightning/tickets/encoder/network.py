@@ -41,7 +41,11 @@ class EncoderNetwork:
         self._answer = _choose(packed)
 
     def logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the logits of texts, (texts, classes) float32; each text is the ids of its pieces."""
+        """Return the logits of texts, (texts, classes) float32; each text is the ids of its pieces.
+
+        Raises:
+            SettingError: the network cannot compute them.
+        """
         found = np.empty((len(texts), self._classes), np.float32)
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         while order:
@@ -50,8 +54,22 @@ class EncoderNetwork:
             while order and len(rows) < min(ROWS, PIECES // length):
                 rows.append(order.pop())
             ids, mask = fill([texts[row] for row in rows], self._padding)
-            found[rows] = self._answer(ids, mask)
+            found[rows] = self._checked_answer(ids, mask)
         return found
+
+    def _checked_answer(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        try:
+            logits = np.asarray(self._answer(ids, mask), np.float32)
+        except Exception as error:  # onnxruntime and torch have a type for each fault
+            raise SettingError(
+                f"the ticket's network cannot read texts of {ids.shape[1]:,} pieces ({quoted(error)}); export it again"
+            ) from error
+        if logits.shape != (len(ids), self._classes):
+            raise SettingError(
+                f"the ticket's network gives an array of shape {list(logits.shape)} for {len(ids)} texts and "
+                f"{self._classes} classes; export it again"
+            )
+        return logits
 
 
 def fill(texts: Sequence[np.ndarray], padding: int) -> tuple[np.ndarray, np.ndarray]:
@@ -133,7 +151,12 @@ def build_torch(packed: PackedEncoder) -> TicketForSequenceClassification:
 
     weights = {name: torch.from_numpy(one) for name, one in weights_of(packed).items()}
     try:
-        network = TicketForSequenceClassification(TicketConfig(**model_settings(packed.about)))
+        config = TicketConfig(**model_settings(packed.about))
+        with torch.device("meta"):  # takes no memory, whatever sizes the configuration has
+            shapes = {name: one.shape for name, one in TicketForSequenceClassification(config).state_dict().items()}
+        if shapes != {name: one.shape for name, one in weights.items()}:
+            raise ValueError("the parameters of its configuration are others than its own")
+        network = TicketForSequenceClassification(config)
         network.load_state_dict(weights)
     except Exception as error:  # any type, by the configuration's class
         kind = packed.about["encoder"]["config"]["model_type"]

@@ -36,9 +36,18 @@ class PieceReader:
         return self._tokenizer.get_vocab_size()
 
     def read(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Return the ids of each text, (pieces,) int32; half a surrogate pair is read as U+FFFD."""
+        """Return the ids of each text, (pieces,) int32; half a surrogate pair is read as U+FFFD.
+
+        Raises:
+            SettingError: the tokenizer cannot read a text, such as one that lacks a piece for unknown words.
+        """
         try:
-            found = self._tokenizer.encode_batch_fast(texts)
-        except (TypeError, UnicodeEncodeError):  # half a surrogate pair is no text to the library
-            found = self._tokenizer.encode_batch_fast([replace_surrogates(text) for text in texts])
+            try:
+                found = self._tokenizer.encode_batch_fast(texts)
+            except (TypeError, UnicodeEncodeError):  # half a surrogate pair is no text to the library
+                found = self._tokenizer.encode_batch_fast([replace_surrogates(text) for text in texts])
+        except Exception as error:  # the library raises this type
+            raise SettingError(
+                f"the ticket's tokenizer cannot read a text ({quoted(error)}); export it again"
+            ) from error
         return [np.array(one.ids, np.int32) for one in found]
