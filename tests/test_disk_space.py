@@ -51,7 +51,7 @@ def test_too_little_room_is_a_warning(
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr("shutil.disk_usage", lambda folder: usage._replace(free=1000))
     run = play_small(tmp_path / "run", "pruning.rounds=0", "trainer.max_epochs=1")
-    (line,) = (record for record in caplog.records if record.getMessage().startswith("disk: up to "))
+    (line,) = (record for record in caplog.records if record.getMessage().startswith("disk: about "))
     assert line.levelno == logging.WARNING
     assert line.getMessage().endswith(
         f" of a ticket; 1 kB are free: free some space in {run}, or give tickets.keep=last"
@@ -64,7 +64,7 @@ def test_enough_room_is_a_line_on_the_screen_and_in_the_log(tmp_path: Path, capl
     (line,) = caplog.records
     assert (line.levelno, line.getMessage()) == (logging.INFO, said)
     assert line.getMessage().startswith(
-        "disk: up to 28.0 MB: 4.7 MB of weights that are kept once, 9.7 MB of 7 tickets, 13.6 MB of checkpoints while "
+        "disk: about 28.0 MB: 4.7 MB of weights that are kept once, 9.7 MB of 7 tickets, 13.6 MB of checkpoints while "
         "a round trains; "
     )
 

@@ -28,7 +28,7 @@ _MOMENTS = {"sgd": 1}
 
 @dataclass(frozen=True)
 class DiskUse:
-    """The bytes that a run will write at most, besides its tables and figures.
+    """The bytes that a run will write, besides its tables and figures.
 
     Attributes:
         base: the file that tickets and checkpoints refer to; 0 if it is on disk.
@@ -58,7 +58,7 @@ class DiskUse:
             f"{show_bytes(self.checkpoints)} of checkpoints while a round trains" if self.checkpoints else "",
             f"{show_bytes(self.starts)} of first weights until their rounds are over" if self.starts else "",
         ]
-        return f"disk: up to {show_bytes(self.total)}: {', '.join(filter(None, parts))}; {show_bytes(free)} are free"
+        return f"disk: about {show_bytes(self.total)}: {', '.join(filter(None, parts))}; {show_bytes(free)} are free"
 
 
 def show_bytes(count: int) -> str:
@@ -107,7 +107,7 @@ def expected_counts(mask: Mask, settings: Settings, first: int, rounds: int) -> 
 def estimate(
     config: Config, network: nn.Module, rounds: Mapping[int, Counts], tokenizer: str, *, rewinds: bool, is_begun: bool
 ) -> DiskUse:
-    """Return the room that the files of the rounds take at most: rows that do not change are not foreseen.
+    """Return the room that the files of the rounds take; it is less where rows do not change, which is not foreseen.
 
     Args:
         config: the settings.

@@ -6,8 +6,10 @@ Documentation: https://docs.pytorch.org/docs/stable/onnx_export.html
 from __future__ import annotations
 
 import json
+import logging
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
@@ -63,6 +65,20 @@ def check_libraries(packed: PackedEncoder) -> None:
         )
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide what torch and onnxscript remark on their own code and on packages that are not installed."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
 def make_graph(packed: PackedEncoder) -> onnx.ModelProto:
     """Return the ONNX graph of an encoder's ticket, with its weights under their own names.
 
@@ -78,8 +94,7 @@ def make_graph(packed: PackedEncoder) -> onnx.ModelProto:
     mask[1, 4:] = 0
     free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     try:
-        with warnings.catch_warnings(), torch.inference_mode(False):
-            warnings.simplefilter("ignore")  # torch's and onnxscript's remarks on their own code
+        with _quiet(), torch.inference_mode(False):
             program = torch.onnx.export(
                 network,
                 (ids, mask),
