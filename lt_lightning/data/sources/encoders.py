@@ -93,8 +93,9 @@ class EncoderFiles:
     def padding(self) -> int:
         """Return the id that fills the rows of a batch; if the configuration names none, that of the kind."""
         padding = self.config.get("pad_token_id")
-        is_id = type(padding) is int and 0 <= padding < self.config["vocab_size"]
-        return padding if is_id else 1 if self.kind in _AFTER_PADDING else 0
+        if type(padding) is int and 0 <= padding < self.config["vocab_size"]:
+            return padding
+        return 1 if self.kind in _AFTER_PADDING else 0
 
     @cached_property
     def digests(self) -> dict[str, str | None]:
