@@ -58,6 +58,10 @@ def is_narrow() -> bool:
     return (paper_width() or 9) < 5
 
 
+_LETTERS_PER_INCH = 13.5
+"""Letters of a subtitle that fit an inch of a figure's width."""
+
+
 def styled(changes: Mapping[Any, Any] = MappingProxyType({})) -> AbstractContextManager[None]:
     """Return a context in which matplotlib draws in this project's style, with some changes."""
     return matplotlib.style.context([_STYLE, dict(_ON_PAPER if paper_width() else {}), dict(changes)])
@@ -98,6 +102,19 @@ def printable_apart(texts: Iterable[str], length: int, *, keep_end: bool = False
     return names
 
 
+def shorten_parts(line: str, length: int) -> str:
+    """Return a line that can be drawn, whose longest parts between dots are cut so that the others stay whole.
+
+    >>> shorten_parts("AG News · an encoder with a long name · 100 steps a round", 50)
+    'AG News · an encoder with a l… · 100 steps a round'
+    """
+    parts = line.split(" · ")
+    lengths = [len(part) for part in parts]
+    while sum(lengths) + 3 * (len(parts) - 1) > length and max(lengths) > 2:
+        lengths[lengths.index(max(lengths))] -= 1
+    return printable(" · ".join(map(printable, parts, lengths)), length)
+
+
 def titled_figure(width: float, height: float, title: str, subtitle: str, paper: float | None = None) -> Figure:
     """Return a figure of this size in inches with a title and a quieter line below it.
 
@@ -107,7 +124,8 @@ def titled_figure(width: float, height: float, title: str, subtitle: str, paper:
         return Figure(figsize=(column, paper or 0.66 * column), layout="constrained")
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.text(0.14 / width, 1 - 0.14 / height, printable(title), size=11.5, weight="bold", va="top")
-    figure.text(0.14 / width, 1 - 0.40 / height, printable(subtitle), size=9, color=QUIET, va="top")
+    below = shorten_parts(subtitle, int(_LETTERS_PER_INCH * width))
+    figure.text(0.14 / width, 1 - 0.40 / height, below, size=9, color=QUIET, va="top")
     engine = figure.get_layout_engine()
     assert engine is not None
     engine.set(rect=(0.01, 0.01, 0.98, 0.98 - 0.64 / height), wspace=0.06)  # pyright: ignore[reportCallIssue]
