@@ -26,7 +26,7 @@ from typing import NoReturn
 
 from trials.faults import FAULTS, Fault
 
-SECONDS = 120.0
+SECONDS = 240.0
 """Time limit of a test or trial."""
 _OURS = ("lt_lightning", "trials", "benchmarks")
 _COPIED = (*_OURS, "conf", "docs", "tests", "pyproject.toml", "README.md", "Makefile", "constraints.txt")
