@@ -312,7 +312,10 @@ def test_networks_and_optimizers_nest_in_settings(play: Play) -> None:
         (("metric=val/acc", "data._target_=torch.nn.Identity"), "torch.nn.Identity is not a LightningDataModule"),
         (("metric=val/acc", "+data.nope=3"), "takes no argument nope; its arguments: rows, num_workers"),
         (("metric=val/acc", "data.limit=3"), "data.limit: the class chosen by _target_ has no default for it"),
-        (("metric=val/acc", "pruning.ticket=a"), "pruning.ticket: a run of model=custom does not start from"),
+        (
+            ("metric=val/acc", "pruning.ticket=a"),
+            "pruning.ticket: a run of model=custom does not start from a packed ticket; leave it out",
+        ),
     ],
 )
 def test_what_a_module_cannot_be_is_one_line(play: Play, overrides: tuple[str, ...], said: str) -> None:
