@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -171,10 +172,11 @@ def lottery_settings(config: Config) -> Settings:
     return settings
 
 
-def setting_names() -> list[str]:
+@cache
+def setting_names() -> tuple[str, ...]:
     """Return every setting by its full name, such as `pruning.amount`; of groups with choices those of all of them."""
     own = [name for name in _names(OmegaConf.structured(Config)) if name not in CHOICES]
-    return [*own, *(f"{group}.{key}" for group in CHOICES for key in keys_of(group))]
+    return (*own, *(f"{group}.{key}" for group in CHOICES for key in keys_of(group)))
 
 
 def no_such_setting(name: str, chosen: type | None = None) -> str:
