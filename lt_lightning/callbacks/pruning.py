@@ -174,13 +174,14 @@ class PruningCallback(RestartingCallback):
             for one in group:
                 one._renew_fit()
                 one._evaluations.undo(pl_module)
-            before = snapshot(pl_module), unset_buffers(pl_module), [dict(vars(one._lottery)) for one in group]
+            lotteries = [dict(vars(one._lottery)) for one in group]
+            self._fit.before = snapshot(pl_module), unset_buffers(pl_module), lotteries
             earlier = callbacks_of(trainer)[: callbacks_of(trainer).index(self)]
             copies = StaleCopies(pl_module, earlier, self._known)
             self._restart(pl_module, group)
             call_hook("before_pruning", trainer, pl_module)
-            _begin_rounds(trainer, pl_module, [one for one in group if one._begins_early(pl_module)])
-            self._fit.before = before
+            early = [one for one in group if one._begins_early(pl_module)]
+            _begin_rounds(trainer, pl_module, early, restores=False)
             copies.renew()
             call_hook("after_pruning", trainer, pl_module)
 
@@ -288,7 +289,9 @@ def _lotteries(trainer: pl.Trainer) -> list[PruningCallback]:
     return [one for one in callbacks_of(trainer) if isinstance(one, PruningCallback)]
 
 
-def _begin_rounds(trainer: pl.Trainer, pl_module: pl.LightningModule, begins: Sequence[PruningCallback]) -> None:
+def _begin_rounds(
+    trainer: pl.Trainer, pl_module: pl.LightningModule, begins: Sequence[PruningCallback], *, restores: bool = True
+) -> None:
     lotteries = [(one._lottery, one.module(pl_module)) for one in begins]
     batches = max((one._lottery.settings.score_batches for one in begins), default=1)
-    begin_rounds(lotteries, TrainingLosses(trainer, pl_module, batches).sources)
+    begin_rounds(lotteries, TrainingLosses(trainer, pl_module, batches).sources, restores=restores)

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn, optim
 
-from lt_lightning.lottery.mask import Mask
+from lt_lightning.lottery.mask import Mask, as_bits, keep_living
 from lt_lightning.lottery.settings import LotteryError
 
 # These keep a zero weight with a zero gradient and zero moments at zero, weight decay included. After a step of any
@@ -35,8 +35,8 @@ class SkipsPruned(Protocol):
 class Freezer:
     """Keep the pruned entries of a module at zero for one round.
 
-    Masks are stored once as bits on the parameters' devices: all ones for a living entry, zeros for a pruned one. A
-    step costs a few bitwise ANDs in place; unlike a product, these also clear infinities and NaN.
+    Masks are stored once as bytes on the parameters' devices: all bits of a living entry are ones, those of a pruned
+    one zeros. A step costs a few bitwise ANDs in place; unlike a product, these also clear infinities and NaN.
 
     Args:
         params: the prunable parameters by name.
@@ -51,7 +51,7 @@ class Freezer:
         self.steps = 0
         self._alive = {name: mask[name] for name in pruned}
         self._params = [params[name] for name in pruned]
-        self._bits = [_as_bits(mask[name].to(params[name].device), params[name]) for name in pruned]
+        self._bits = [as_bits(mask[name].to(params[name].device), params[name]) for name in pruned]
         # Version counters of the parameters that only `SkipsPruned` code writes, by position.
         self._versions: dict[int, int] = {}
 
@@ -75,7 +75,7 @@ class Freezer:
             if written and self._versions.get(index) == param._version:
                 continue
             # `.data`: a loss computed before keeps its gradient, as zeros overwrite zeros.
-            _keep(param.data, bits)
+            keep_living(param.data, bits)
             if index in self._versions:
                 self._versions[index] = param._version
 
@@ -221,29 +221,14 @@ def _keeps_zeros(optimizer: optim.Optimizer) -> bool:
     )
 
 
-def _as_bits(alive: Tensor, like: Tensor) -> Tensor:
-    """Return a mask as integers of the width of `like`'s numbers: −1 (all bits) if alive, else 0.
-
-    Complex numbers are pairs: the result has a last dimension of size 1 for both.
-    """
-    alive, like = (alive.unsqueeze(-1), torch.view_as_real(like.detach())) if like.is_complex() else (alive, like)
-    width = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[like.element_size()]
-    return alive.to(width).neg_()
-
-
-def _keep(numbers: Tensor, bits: Tensor) -> None:
-    """Set to zero, in place, the numbers whose bits are 0."""
-    (torch.view_as_real(numbers) if numbers.is_complex() else numbers).view(bits.dtype).bitwise_and_(bits)
-
-
 def _masked(grad: Tensor, bits: Tensor) -> Tensor:
     """Return a gradient with pruned entries at zero, changed in place where possible; a sparse one stays sparse."""
     if grad.is_sparse:
         grad = grad.coalesce()
         places = grad.indices()
         # A mask of rows is a copy of whole rows; the values are changed themselves.
-        _keep(grad.values(), bits.index_select(0, places[0]) if len(places) == 1 else bits[tuple(places)])
+        keep_living(grad.values(), bits.index_select(0, places[0]) if len(places) == 1 else bits[tuple(places)])
         return grad
     grad = grad.resolve_conj()
-    _keep(grad, bits)
+    keep_living(grad, bits)
     return grad

@@ -12,14 +12,18 @@ from lt_lightning.lottery.rounds import Lottery, SourcesOf
 from lt_lightning.lottery.settings import LotteryError
 
 
-def begin_rounds(lotteries: Sequence[tuple[Lottery, nn.Module]], sources: SourcesOf | None = None) -> None:
+def begin_rounds(
+    lotteries: Sequence[tuple[Lottery, nn.Module]], sources: SourcesOf | None = None, *, restores: bool = True
+) -> None:
     """Begin the next round of lotteries that prune different parameters of one network.
 
     All prune before any rewinds, as a rewound weight must not be ranked. Each parameter rewinds with the lottery that
-    prunes it. `sources` is as for `Lottery.begin_round`.
+    prunes it. `sources` is as for `Lottery.begin_round`; without `restores` the caller restores the network if this
+    fails, which saves a copy of it.
 
     Raises:
-        LotteryError: as `Lottery.begin_round`, or if two lotteries prune the same parameter. Nothing is changed then.
+        LotteryError: as `Lottery.begin_round`, or if two lotteries prune the same parameter. Nothing is changed then,
+            with `restores`.
     """
     owners: dict[nn.Parameter, int] = {}
     for number, (lottery, module) in enumerate(lotteries):
@@ -31,7 +35,7 @@ def begin_rounds(lotteries: Sequence[tuple[Lottery, nn.Module]], sources: Source
                 )
     inputs = [sources(module) if sources is not None else {} for _, module in lotteries]
     plans = [lottery.plan(module, given) for (lottery, module), given in zip(lotteries, inputs, strict=True)]
-    before = [(snapshot(module), unset_buffers(module)) for _, module in lotteries]
+    before = [(snapshot(module), unset_buffers(module)) if restores else ({}, []) for _, module in lotteries]
     masks = []
     try:
         for (lottery, module), (params, mask), given in zip(lotteries, plans, inputs, strict=True):

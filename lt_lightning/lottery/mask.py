@@ -115,7 +115,7 @@ class Mask(Mapping[str, Tensor]):
             if params[name].shape != tensor.shape:
                 shapes = f"{tuple(tensor.shape)}, the parameter {tuple(params[name].shape)}"
                 raise LotteryError(f"the mask of {name!r} has shape {shapes}: they are of different models")
-            params[name].masked_fill_(~tensor.to(params[name].device), 0)
+            keep_living(params[name], as_bits(tensor.to(params[name].device), params[name]))
 
     def to(self, device: torch.device | str) -> Mask:
         """Return the mask on another device."""
@@ -155,3 +155,21 @@ class Mask(Mapping[str, Tensor]):
             raise
         except Exception as error:  # the unpickler may raise anything
             raise LotteryError(f"{path}: not a mask that Mask.save wrote; make it again") from error
+
+
+_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""Integers by their width in bytes."""
+
+
+def as_bits(alive: Tensor, like: Tensor) -> Tensor:
+    """Return a mask as bytes: −1 (all bits) if alive, else 0; `keep_living` extends them to the width of numbers.
+
+    If `like` is complex, whose numbers are pairs, the result has a last dimension of size 1 for both.
+    """
+    return (alive.unsqueeze(-1) if like.is_complex() else alive).view(torch.int8).neg()
+
+
+def keep_living(numbers: Tensor, bits: Tensor) -> None:
+    """Set to zero, in place, the numbers whose bits are 0."""
+    numbers = torch.view_as_real(numbers) if numbers.is_complex() else numbers
+    numbers.view(_INTEGERS[numbers.element_size()]).bitwise_and_(bits)

@@ -180,6 +180,42 @@ def test_clipping_by_hand_does_not_count_pruned_gradients():
         assert torch.allclose(witness.end[name] - witness.start[name], step, rtol=1e-3, atol=1e-7), name
 
 
+class Noise(pl.Callback):
+    """Adds to gradients in a way that leaves no trace."""
+
+    def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for param in pl_module.parameters():
+            param.grad.data.add_(0.1)
+
+
+class NoiseBeforeTheStep(pl.Callback):
+    def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        Noise().on_after_backward(trainer, pl_module)
+
+
+class NoisyModule(Classifier):
+    def on_after_backward(self) -> None:
+        Noise().on_after_backward(self.trainer, self)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd_momentum"])
+@pytest.mark.parametrize(
+    ("kind", "noise"), [(Classifier, Noise), (Classifier, NoiseBeforeTheStep), (NoisyModule, None)]
+)
+def test_what_others_add_to_gradients_does_not_move_the_pruned(kind, noise, optimizer):
+    module, others = kind(OPTIMIZERS[optimizer]), [] if noise is None else [noise()]
+    pruning = PruningCallback(amount=0.4)
+    make_trainer(*others, pruning).fit(module, Batches())
+    zeros = ZerosAfterEachStep(pruning)
+    trainer = make_trainer(*others, pruning, zeros)
+    trainer.fit(module, Batches())
+    assert zeros.steps == 8
+    for name, alive in pruning.mask.items():
+        state = trainer.optimizers[0].state[module.get_parameter(name)]
+        moments = [one for one in state.values() if isinstance(one, Tensor) and one.shape == alive.shape]
+        assert moments and not any(one[~alive].any() for one in moments)
+
+
 class Sparse(pl.LightningModule):
     """An embedding with sparse gradients, the mean of whose rows is classified."""
 
