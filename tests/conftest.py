@@ -7,7 +7,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -90,6 +92,29 @@ def run_settings(configure: Callable[..., Config], tmp_path_factory: pytest.Temp
     return run_settings
 
 
+@pytest.fixture(scope="session")
+def watch_starts() -> Callable[[list[dict[str, Any]]], AbstractContextManager[None]]:
+    """Note the weights of networks as training begins.
+
+    `with watch_starts(begun):` appends those of each fit to `begun`.
+    """
+    from lt_lightning.models import Learner
+
+    @contextmanager
+    def watch_starts(begun: list[dict[str, Any]]) -> Iterator[None]:
+        start = Learner.on_train_start
+
+        def look(learner: Learner) -> None:
+            start(learner)
+            begun.append({name: value.clone() for name, value in learner.network.state_dict().items()})
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Learner, "on_train_start", look)
+            yield
+
+    return watch_starts
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the corpus of `trials.kills`."""
@@ -125,10 +150,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slow ones first, so that no worker is left alone with them; last what is about the others' work."""
 
     def place(item: pytest.Item) -> int:
-        if "sparse" in item.name and "gradients" in item.name:
-            return 0  # they were seen to fail behind slow ones, in the same process; the cause is not known yet
         if item.name.startswith("test_the_page_says"):
-            return 3
-        return 1 if item.get_closest_marker("slow") is not None else 2
+            return 2
+        return 0 if item.get_closest_marker("slow") is not None else 1
 
     items.sort(key=place)

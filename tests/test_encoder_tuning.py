@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
@@ -49,15 +50,11 @@ def trunk(play: Play) -> Path:
 
 
 @pytest.fixture
-def starts(monkeypatch: pytest.MonkeyPatch) -> list[Weights]:
+def starts(watch_starts: Callable[..., AbstractContextManager[None]]) -> Iterator[list[Weights]]:
     """Return the weights that each round since has begun to train."""
     begun: list[Weights] = []
-
-    def look(learner: Learner) -> None:
-        begun.append({name: value.clone() for name, value in learner.network.state_dict().items()})
-
-    monkeypatch.setattr(Learner, "on_train_start", look)
-    return begun
+    with watch_starts(begun):
+        yield begun
 
 
 def ticket(run: Path, number: int) -> RoundTicket:
@@ -127,7 +124,10 @@ def test_the_head_alone_is_drawn_anew_each_round(play, starts) -> None:
 def test_a_round_warms_up_and_decays_over_its_own_steps(play, monkeypatch) -> None:
     rates: list[list[float]] = []
 
+    start = Learner.on_train_start
+
     def begin(learner: Learner) -> None:
+        start(learner)
         rates.append([])
 
     def step(learner: Learner, epoch: int, batch: int, optimizer: LivingAdam, closure: Callable[[], Tensor]) -> None:

@@ -36,8 +36,13 @@ def test_a_run_records_the_precision_and_resumes_in_it_on_another_device(
     play_small: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = ("trainer.precision=auto", "trainer.max_epochs=1", "pruning.rounds=1")
-    used = []
-    monkeypatch.setattr(Learner, "on_train_start", lambda self: used.append(str(self.trainer.precision)))
+    used, start = [], Learner.on_train_start
+
+    def look(learner: Learner) -> None:
+        start(learner)
+        used.append(str(learner.trainer.precision))
+
+    monkeypatch.setattr(Learner, "on_train_start", look)
     monkeypatch.setattr("lt_lightning.experiment.trainer.find_precision", lambda accelerator: "bf16-mixed")
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     play_small(whole, *settings)

@@ -1,27 +1,21 @@
 """A trunk and its branches on a small corpus, and the weights that each round's training began with."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from torch import Tensor
 from trunks import TRUNK
 
-from lt_lightning.models import Learner
-
 Play = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-def starts() -> Iterator[list[dict[str, Tensor]]]:
+def starts(watch_starts: Callable[..., AbstractContextManager[None]]) -> Iterator[list[dict[str, Tensor]]]:
     """Return the weights of the network as training began, of each round since the list was cleared."""
     begun: list[dict[str, Tensor]] = []
-
-    def look(learner: Learner) -> None:
-        begun.append({name: value.clone() for name, value in learner.network.state_dict().items()})
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Learner, "on_train_start", look)
+    with watch_starts(begun):
         yield begun
 
 

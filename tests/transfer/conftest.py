@@ -2,7 +2,8 @@
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ import torch
 from torch import Tensor
 
 from lt_lightning.export.packing import pack_ticket
-from lt_lightning.models import Learner
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.runs.rounds import ticket_path
 from lt_lightning.tickets.file import Packed
@@ -68,21 +68,18 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def play(corpora: Path, run_settings: Callable[..., Path]) -> Iterator[Play]:
+def play(
+    corpora: Path, run_settings: Callable[..., Path], watch_starts: Callable[..., AbstractContextManager[None]]
+) -> Play:
     """Run settings on one of the corpora and note the weights that each round starts with."""
-    starts: list[dict[str, Tensor]] = []
-
-    def look(learner: Learner) -> None:
-        starts.append({name: value.clone() for name, value in learner.network.state_dict().items()})
 
     def play(corpus: str, *overrides: str, folder: Path | None = None, resuming: bool = False) -> Played:
-        starts.clear()
+        starts: list[dict[str, Tensor]] = []
         common = [*SMALL, f"data.path={corpora / corpus}"]
-        return Played(run_settings(common, *overrides, run=folder, resuming=resuming), list(starts))
+        with watch_starts(starts):
+            return Played(run_settings(common, *overrides, run=folder, resuming=resuming), starts)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Learner, "on_train_start", look)
-        yield play
+    return play
 
 
 @pytest.fixture(scope="session")
