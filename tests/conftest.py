@@ -148,10 +148,4 @@ def ag_news() -> Path:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slow ones first, so that no worker is left alone with them; last what is about the others' work."""
-
-    def place(item: pytest.Item) -> int:
-        if item.name.startswith("test_the_page_says"):
-            return 2
-        return 0 if item.get_closest_marker("slow") is not None else 1
-
-    items.sort(key=place)
+    items.sort(key=lambda item: (item.name.startswith("test_the_page_says"), item.get_closest_marker("slow") is None))
