@@ -24,7 +24,7 @@ _tracebacks = False
 """Whether the user asked for tracebacks."""
 
 
-def run_hydra(task: Callable[[Any], None]) -> None:
+def run_hydra(task: Callable[[Any], Any]) -> None:
     """Run `task` under Hydra; print a user's mistake as one line on stderr and exit with code 2.
 
     Ctrl-C, SIGTERM and SIGUSR1 print how to resume and exit with code 130, 143 or 138. A start that fails before its
@@ -46,7 +46,7 @@ def run_hydra(task: Callable[[Any], None]) -> None:
         release(failed=failed)
 
 
-def _run_hydra(task: Callable[[Any], None]) -> None:
+def _run_hydra(task: Callable[[Any], Any]) -> None:
     try:
         require_working_directory()
     except SettingError as error:

@@ -16,6 +16,7 @@ from lt_lightning.experiment.hydra_main import fail
 from lt_lightning.experiment.resume.command import write_sweep
 from lt_lightning.experiment.resume.compare import check_free, check_new_sweep, near
 from lt_lightning.experiment.start_run import check_strings, find_launch
+from lt_lightning.runtime.job import Launch
 from lt_lightning.storage.atomic import remove_links, writing_to
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ class CheckConfig:
             check_folder(folder, "hydra.sweep.dir")
             if config.resume is None and not stamped:
                 check_new_sweep(folder)
-            if find_launch(OmegaConf.to_object(config.trainer), os.environ).rank == 0:  # pyright: ignore
+            launch = find_launch(OmegaConf.to_object(config.trainer), os.environ)  # pyright: ignore
+            check_sweeper(config, launch)
+            if launch.rank == 0:
                 reserved = reserve(folder, stamped=stamped, sweep=True)
                 if reserved != folder:
                     config.hydra.sweep.dir = str(reserved)
@@ -82,6 +85,17 @@ class CheckConfig:
         if config.resume is not None:
             with writing_to(folder := Path(config.hydra.sweep.dir)):
                 write_sweep(folder, *(self._given or _as_typed(config)))
+
+
+def check_sweeper(config: Any, launch: Launch) -> None:
+    """Raise a `SettingError` if each of a launcher's processes would choose the jobs of a sweep anew."""
+    sweeper = config.hydra.runtime.choices.get("hydra/sweeper")
+    if launch.launcher is not None and sweeper != "basic":
+        raise SettingError(
+            f"hydra/sweeper: {sweeper} chooses one job after the other, in one process; start it without "
+            f"{'torchrun' if launch.launcher == 'torchrun' else 'srun or the like'}, as trainer.devices=N starts the "
+            "processes of each job"
+        )
 
 
 def prepare_run(config: Any) -> Config:
