@@ -1,4 +1,4 @@
-"""Make Optuna's samplers by name, seeded per trial, so that a search that resumes draws what it would have drawn."""
+"""Make Optuna's samplers by name, each for one trial, so that a search that resumes draws what it would have drawn."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ if TYPE_CHECKING:
 SETTING = "hydra.sweeper.sampler"
 
 
-def make_sampler(name: str, options: Mapping[str, Any], seed: int, number: int, step: int, space: Space) -> BaseSampler:
-    """Return a sampler for one draw.
+def make_sampler(name: str, options: Mapping[str, Any], seed: int, number: int, space: Space) -> BaseSampler:
+    """Return the sampler of one trial.
 
-    A sampler's random state is not kept on disk. So each draw has a sampler of its own, whose seed follows from the
-    search's seed, the trial and the place of the draw within it; what it learned is in the study.
+    A sampler's random state is not kept on disk. So each trial has a sampler of its own, whose seed follows from the
+    search's seed and the trial's number; what samplers learn is in the study.
 
     Args:
         name: a key of `SAMPLERS`.
         options: arguments of Optuna's class.
         seed: the seed of the search.
         number: the trial's number.
-        step: 0 for the values that are drawn together, then 1, 2, … for each further one.
         space: the settings that vary.
 
     Raises:
@@ -39,7 +38,7 @@ def make_sampler(name: str, options: Mapping[str, Any], seed: int, number: int, 
     """
     if name not in SAMPLERS:
         raise SettingError(f"{SETTING}: {name!r} is none of {', '.join(SAMPLERS)}")
-    return SAMPLERS[name](options, seed, derive_seed(seed, f"trial {number}, {step}") % 2**31, space)
+    return SAMPLERS[name](options, seed, derive_seed(seed, "trial", number) % 2**31, space)
 
 
 def grid_size(space: Space) -> int:
@@ -64,31 +63,24 @@ def _make(cls: str, options: Mapping[str, Any], **ours: Any) -> BaseSampler:
     return build(getattr(optuna.samplers, cls), {**ours, **options}, f"{SETTING}_options")
 
 
-def _tpe(options: Mapping[str, Any], seed: int, draw: int, space: Space) -> BaseSampler:
-    return _make("TPESampler", options, seed=draw)
+def _tpe(options: Mapping[str, Any], seed: int, own: int, space: Space) -> BaseSampler:
+    return _make("TPESampler", options, seed=own)
 
 
-def _random(options: Mapping[str, Any], seed: int, draw: int, space: Space) -> BaseSampler:
-    return _make("RandomSampler", options, seed=draw)
+def _random(options: Mapping[str, Any], seed: int, own: int, space: Space) -> BaseSampler:
+    return _make("RandomSampler", options, seed=own)
 
 
-def _cmaes(options: Mapping[str, Any], seed: int, draw: int, space: Space) -> BaseSampler:
-    independent = _make("RandomSampler", {}, seed=draw)
-    return _make("CmaEsSampler", options, seed=draw, independent_sampler=independent, warn_independent_sampling=False)
+def _cmaes(options: Mapping[str, Any], seed: int, own: int, space: Space) -> BaseSampler:
+    independent = _make("RandomSampler", {}, seed=own)
+    return _make("CmaEsSampler", options, seed=own, independent_sampler=independent, warn_independent_sampling=False)
 
 
-def _gp(options: Mapping[str, Any], seed: int, draw: int, space: Space) -> BaseSampler:
-    return _make("GPSampler", options, seed=draw)
+def _gp(options: Mapping[str, Any], seed: int, own: int, space: Space) -> BaseSampler:
+    return _make("GPSampler", options, seed=own)
 
 
-def _qmc(options: Mapping[str, Any], seed: int, draw: int, space: Space) -> BaseSampler:
-    # All points are of one sequence, whose position is in the study.
-    independent = _make("RandomSampler", {}, seed=draw)
-    ours = {"scramble": True, "seed": seed, "independent_sampler": independent, "warn_independent_sampling": False}
-    return _make("QMCSampler", options, **ours)
-
-
-def _grid(options: Mapping[str, Any], seed: int, draw: int, space: Space) -> BaseSampler:
+def _grid(options: Mapping[str, Any], seed: int, own: int, space: Space) -> BaseSampler:
     """Return a sampler of all points, in an order that follows from the seed: trial n takes the nth.
 
     Optuna's GridSampler stops the study itself after the last point, which asking and telling do not allow.
@@ -115,6 +107,6 @@ def _grid(options: Mapping[str, Any], seed: int, draw: int, space: Space) -> Bas
 
 
 SAMPLERS: Mapping[str, Callable[[Mapping[str, Any], int, int, Space], BaseSampler]] = MappingProxyType(
-    {"tpe": _tpe, "random": _random, "grid": _grid, "cmaes": _cmaes, "gp": _gp, "qmc": _qmc}
+    {"tpe": _tpe, "random": _random, "grid": _grid, "cmaes": _cmaes, "gp": _gp}
 )
-"""The choices of `hydra.sweeper.sampler`: functions of the options, the seeds of search and draw, and the space."""
+"""The choices of `hydra.sweeper.sampler`: functions of the options, the seeds of search and trial, and the space."""

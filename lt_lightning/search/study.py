@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import SettingError, first_line
+from lt_lightning.search.space import Dimension
 from lt_lightning.storage.atomic import writing_to
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
 
 JOURNAL = "study.journal"
@@ -57,20 +60,22 @@ def require_optuna() -> None:
     """Import Optuna, quietly; raise a `SettingError` if it is not installed."""
     try:
         import optuna
-        from optuna.exceptions import ExperimentalWarning
     except ImportError as error:
         raise SettingError(
             f"hydra/sweeper: optuna needs the package {error.name or 'optuna'}; pip install 'lt-lightning[optuna]'"
         ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.filterwarnings("ignore", category=ExperimentalWarning)
 
 
 def build(cls: Callable[..., Any], arguments: Mapping[str, Any], setting: str) -> Any:
     """Return an object of Optuna's; raise a `SettingError` if it does not take the arguments, or needs a package."""
+    from optuna.exceptions import ExperimentalWarning
+
     name = getattr(cls, "__name__", str(cls))
     try:
-        return cls(**arguments)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return cls(**arguments)
     except ImportError as error:
         package = error.name or "cmaes"
         raise SettingError(f"{setting}: {name} needs the package {package}; pip install {package}") from None
@@ -123,7 +128,7 @@ def drop_torn_line(journal: Path) -> None:
             file.truncate(content.rfind(b"\n") + 1)
 
 
-def open_study(place: StudyPlace, direction: Any, made_by: Mapping[str, Any]) -> Study:
+def open_study(place: StudyPlace, direction: Any, made_by: Mapping[str, Any]) -> tuple[Study, BaseStorage]:
     """Open the study of a search, and create it if it is missing.
 
     Args:
@@ -137,17 +142,12 @@ def open_study(place: StudyPlace, direction: Any, made_by: Mapping[str, Any]) ->
     import optuna
     from optuna.exceptions import DuplicatedStudyError
 
-    from lt_lightning.search.pruners import make_pruner
-
-    pruner = make_pruner(place.pruner, place.pruner_options)
     storage = open_storage(place.storage)
-    try:
-        study = optuna.create_study(storage=storage, study_name=place.name, direction=direction, pruner=pruner)
+    with suppress(DuplicatedStudyError):
+        optuna.create_study(storage=storage, study_name=place.name, direction=direction)
+    study = load_study(place, storage)
+    if not study.trials and _MADE_BY not in study.user_attrs:  # new, or killed before it was described
         study.set_user_attr(_MADE_BY, dict(made_by))
-    except DuplicatedStudyError:
-        study = optuna.load_study(study_name=place.name, storage=storage, pruner=pruner)
-        if not study.trials and _MADE_BY not in study.user_attrs:  # killed between creating and describing it
-            study.set_user_attr(_MADE_BY, dict(made_by))
     then = {**study.user_attrs.get(_MADE_BY, {}), "hydra.sweeper.direction": study.direction.name.lower()}
     now = {**made_by, "hydra.sweeper.direction": direction}
     for key in dict.fromkeys([*now, *then]):
@@ -156,7 +156,57 @@ def open_study(place: StudyPlace, direction: Any, made_by: Mapping[str, Any]) ->
                 f"{key}: the study {place.name!r} in {_without_password(place.storage)} has {_said(then.get(key))}, "
                 f"not {_said(now.get(key))}; give what it began with, or another hydra.sweeper.study_name"
             )
-    return study
+    return study, storage
+
+
+def load_study(place: StudyPlace, storage: BaseStorage) -> Study:
+    """Return a study that exists; it draws no trials, see `draw`."""
+    import optuna
+
+    from lt_lightning.search.pruners import make_pruner
+
+    pruner, sampler = make_pruner(place.pruner, place.pruner_options), optuna.samplers.RandomSampler()
+    return optuna.load_study(study_name=place.name, storage=storage, pruner=pruner, sampler=sampler)
+
+
+def draw(study: Study, sampler: BaseSampler, dimensions: Sequence[Dimension], attributes: Mapping[str, Any]) -> None:
+    """Add a trial that runs to a study.
+
+    Optuna would write the trial, each of its values and each attribute one after the other, and a kill in between
+    leaves a part. So the trial is drawn from a copy of the study in memory, and written as a whole.
+
+    Args:
+        study: the study.
+        sampler: chooses the values.
+        dimensions: the settings that vary.
+        attributes: the user attributes of the trial.
+    """
+    import optuna
+
+    copied = optuna.create_study(
+        study_name=study.study_name, direction=study.direction, sampler=sampler, pruner=study.pruner
+    )
+    for one in study.get_trials(deepcopy=False):
+        if one.state.name != "WAITING":  # enqueued by a user of Optuna, whom no run answers
+            copied.add_trial(one)
+    trial = copied.ask()
+    for dimension in dimensions:
+        dimension.suggest(trial)
+    drawn = copied.trials[-1]
+    study.add_trial(
+        optuna.trial.create_trial(
+            state=optuna.trial.TrialState.RUNNING,
+            params=drawn.params,
+            distributions=drawn.distributions,
+            user_attrs=dict(attributes),
+            system_attrs=drawn.system_attrs,
+        )
+    )
+
+
+def find_id(place: StudyPlace, storage: BaseStorage, number: int) -> int:
+    """Return what the storage knows a trial by."""
+    return storage.get_trial_id_from_study_id_trial_number(storage.get_study_id_from_name(place.name), number)
 
 
 def _said(value: Any) -> str:

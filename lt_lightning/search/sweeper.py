@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from lt_lightning.search.pruners import make_pruner
 from lt_lightning.search.results import FOLDER, Outcome, describe_best, describe_trial, read_outcomes, write_results
 from lt_lightning.search.samplers import grid_size, make_sampler
 from lt_lightning.search.space import Space, read_space
-from lt_lightning.search.study import JOURNAL, drop_torn_line, open_study, place_of, require_optuna
+from lt_lightning.search.study import JOURNAL, draw, drop_torn_line, find_id, open_study, place_of, require_optuna
 from lt_lightning.search.trial import STOPPED
 from lt_lightning.storage.atomic import write_whole, writing_to
 from lt_lightning.storage.lock import STATE
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
+    from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
 log = logging.getLogger(__name__)
@@ -92,7 +94,7 @@ class Search:
 
         parser = OverridesParser.create(config_loader=self._context.config_loader)
         self._space = space = read_space(self._settings["params"], arguments, parser)
-        self._sampler(0, 0)
+        self._sampler(0)
         self._most = self._settings["n_trials"]
         if self._settings["sampler"] == "grid":
             self._most = min(self._most, grid_size(space))
@@ -100,7 +102,7 @@ class Search:
         with writing_to(self._folder):
             (self._folder / STATE).mkdir(parents=True, exist_ok=True)
             drop_torn_line(self._folder / JOURNAL)
-            self._study = open_study(self._place, direction, made_by)
+            self._study, self._storage = open_study(self._place, direction, made_by)
             self._id = self._find_id()
             OmegaConf.save(self._config, self._folder / "multirun.yaml")
         while batch := self._next_batch():
@@ -141,48 +143,32 @@ class Search:
 
     def _next_batch(self) -> list[int]:
         """Return the numbers of the trials that run next: those that had not ended, and new ones up to a full batch."""
-        from optuna.trial import Trial, TrialState
+        from optuna.trial import TrialState
 
-        size, batch = self._settings["n_jobs"], []
-        own_storage = self._settings["storage"] is None
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if trial.user_attrs.get(_SWEEP, self._id if own_storage else None) != self._id:
-                continue  # of another search in the same storage
+        size = self._settings["n_jobs"]
+        for trial in self._running():
             if STOPPED in trial.user_attrs:
-                self._tell(trial.number, TrialState.PRUNED, None)
-                continue
-            # A kill may have come between two draws of it.
-            self._set_sampler(trial.number, 0)
-            self._draw(Trial(self._study, trial._trial_id))  # no public way leads back to a trial that runs
-            batch.append(trial.number)
-        batch = batch[:size]
-        count = self._count()
+                self._study.tell(trial.number, state=TrialState.PRUNED)
+        batch = [one.number for one in self._running()][:size]
+        count = len(self._study.get_trials(deepcopy=False))
+        # Batches end at multiples of their size, also where a kill has left a part of one.
         while count < self._most and len(batch) < size and (not batch or count % size):
-            self._set_sampler(count, 0)
-            trial = self._study.ask()
-            self._draw(trial)
-            batch.append(trial.number)
-            count = self._count()
+            draw(self._study, self._sampler(count), self._space.dimensions, {_SWEEP: self._id})
+            batch = [one.number for one in self._running()]
+            count = len(self._study.get_trials(deepcopy=False))
         return batch
 
-    def _count(self) -> int:
-        """Return how many trials there are, but those that a user has enqueued."""
-        return sum(one.state.name != "WAITING" for one in self._study.get_trials(deepcopy=False))
+    def _running(self) -> list[FrozenTrial]:
+        """Return the trials of this sweep that have not ended; searches elsewhere may share the storage."""
+        from optuna.trial import TrialState
 
-    def _draw(self, trial: Any) -> None:
-        trial.set_user_attr(_SWEEP, self._id)
-        for step, one in enumerate(self._space.dimensions, start=1):
-            self._set_sampler(trial.number, step)
-            one.suggest(trial)
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return [one for one in running if one.user_attrs.get(_SWEEP) == self._id]
 
-    def _set_sampler(self, number: int, step: int) -> None:
-        self._study.sampler = self._sampler(number, step)
-
-    def _sampler(self, number: int, step: int) -> Any:
+    def _sampler(self, number: int) -> BaseSampler:
         settings = self._settings
-        return make_sampler(
-            settings["sampler"], settings["sampler_options"] or {}, settings["seed"], number, step, self._space
-        )
+        options = settings["sampler_options"] or {}
+        return make_sampler(settings["sampler"], options, settings["seed"], number, self._space)
 
     def _run_batch(self, batch: Sequence[int]) -> None:
         """Run trials, and tell the study what came of them; raise the first error that ends the search."""
@@ -208,39 +194,24 @@ class Search:
         """Tell the study what came of a trial, and return the error that ends the search, if it is one."""
         from optuna.trial import TrialState
 
-        self._note_folder(number, job)
-        # Its public property prints an error once more.
-        value = job._return_value
+        trial_id = find_id(self._place, self._storage, number)
+        if job.hydra_cfg is not None:
+            folder = str(job.hydra_cfg.hydra.runtime.output_dir)
+            self._storage.set_trial_user_attr(trial_id, FOLDER, folder)
+        value = job._return_value  # the public property prints an error, which was printed before
+        if isinstance(value, (ResumableError, InUseError)):
+            return value  # the trial goes on when the search resumes
         if isinstance(value, BaseException):
-            if isinstance(value, (ResumableError, InUseError)):
-                return value  # the trial goes on when the search resumes
-            self._tell(number, TrialState.FAIL, None)
+            self._study.tell(number, state=TrialState.FAIL)
             return None if isinstance(value, (SettingError, LotteryError)) else value
-        stopped = STOPPED in self._trial(number).user_attrs
-        if stopped:
-            self._tell(number, TrialState.PRUNED, None)
-        elif value is None or value != value:
+        if STOPPED in self._storage.get_trial(trial_id).user_attrs:
+            self._study.tell(number, state=TrialState.PRUNED)
+        elif value is None or math.isnan(value):
             log.warning("trial %s: its run has no %s", number, self._objective.name)
-            self._tell(number, TrialState.FAIL, None)
+            self._study.tell(number, state=TrialState.FAIL)
         else:
-            self._tell(number, TrialState.COMPLETE, float(value))
+            self._study.tell(number, float(value))
         return None
-
-    def _tell(self, number: int, state: Any, value: float | None) -> None:
-        self._set_sampler(number, len(self._space.dimensions) + 1)
-        self._study.tell(number, value, state=state)
-
-    def _trial(self, number: int) -> FrozenTrial:
-        return next(one for one in self._study.get_trials(deepcopy=False) if one.number == number)
-
-    def _note_folder(self, number: int, job: JobReturn) -> None:
-        from optuna.trial import Trial
-
-        if job.hydra_cfg is None:  # it did not begin
-            return
-        folder = Path(job.hydra_cfg.hydra.runtime.output_dir)
-        self._set_sampler(number, 0)
-        Trial(self._study, self._trial(number)._trial_id).set_user_attr(FOLDER, str(folder))
 
     def _write(self) -> list[Outcome]:
         """Write the files of the search so far, and return what came of its trials."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import ResumableError, first_line
-from lt_lightning.search.study import StudyPlace, open_storage, place_of, require_optuna
+from lt_lightning.search.study import StudyPlace, find_id, load_study, open_storage, place_of, require_optuna
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -90,14 +90,6 @@ class RoundReports:
 
     def _open(self) -> tuple[Study, BaseStorage, int]:
         require_optuna()
-        import optuna
-
-        from lt_lightning.search.pruners import make_pruner
-
         place = self._place.study
         storage = open_storage(place.storage)
-        study = optuna.load_study(
-            study_name=place.name, storage=storage, pruner=make_pruner(place.pruner, place.pruner_options)
-        )
-        study_id = storage.get_study_id_from_name(place.name)
-        return study, storage, storage.get_trial_id_from_study_id_trial_number(study_id, self._place.number)
+        return load_study(place, storage), storage, find_id(place, storage, self._place.number)
