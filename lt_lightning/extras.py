@@ -31,14 +31,11 @@ TRAINING = {
     "sympy": "sympy",
     "networkx": "networkx",
 }
-"""The modules that the extra `train` brings, and the distribution of each, as in pyproject.toml."""
-
-_NAMED = 3
-"""The number of missing packages that a message names."""
+"""The modules that the extra `train` brings, the best known first, and their distributions, as in pyproject.toml."""
 
 
 class NotInstalledError(SettingError, ImportError):
-    """Packages are missing; the message names them and the extra that brings them."""
+    """Packages are missing; the message names the first and the extra that brings them."""
 
 
 def require_training(what: str, *modules: str) -> None:
@@ -53,9 +50,8 @@ def require_training(what: str, *modules: str) -> None:
     """
     missing = [TRAINING[module] for module in modules or TRAINING if not _is_installed(module)]
     if missing:
-        more = f" and {len(missing) - _NAMED} more packages" if len(missing) > _NAMED else ""
-        named = ", ".join(missing[:_NAMED])
-        raise NotInstalledError(f"{what} needs {named}{more}: pip install 'lt-lightning[train]'")
+        more = f" and {len(missing) - 1} more packages, which are" if len(missing) > 1 else ", which is"
+        raise NotInstalledError(f"{what} needs {missing[0]}{more} not installed: pip install 'lt-lightning[train]'")
 
 
 def _is_installed(module: str) -> bool:
