@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from lt_lightning.runtime.arguments import start_program, start_training
+
+start_training(__name__, "lt_lightning.train")
+
 import logging
 import os
 import sys
@@ -16,7 +20,6 @@ from lt_lightning.experiment.resume.compare import describe_stop, how_to_go_on, 
 from lt_lightning.experiment.start_run import filled_in, find_launch, goes_on, start_run
 from lt_lightning.experiment.transfer.fitting import read_ticket
 from lt_lightning.lottery.settings import LotteryError
-from lt_lightning.runtime.arguments import start_program
 from lt_lightning.runtime.job import Job, Launch
 from lt_lightning.runtime.signals import interruption, stop_if_asked
 from lt_lightning.runtime.terminal import CLOSED
