@@ -72,7 +72,6 @@ def task(composed: DictConfig) -> None:
         # At INFO the traceback goes to the log alone: the terminal shows warnings and worse.
         log.info("stopped: %s", message, exc_info=error)
         if in_sweep:
-            log.warning("job %s: %s", hydra.job.num, message)
             raise SettingError(message) from error  # the other jobs of the sweep go on
         if keeps_tracebacks():
             raise

@@ -62,6 +62,7 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
     from lt_lightning.config.schema import register_schema
     from lt_lightning.experiment.branch.command import branched_arguments
     from lt_lightning.experiment.resume.command import resumed_arguments
+    from lt_lightning.experiment.sweep_progress import ending_sweep
 
     sys.argv[1:] = flags_first(sys.argv[1:])
     check_flags(sys.argv[1:])
@@ -71,7 +72,7 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
         sys.argv[1:] = branched_arguments(resumed_arguments(quote_arguments(sys.argv[1:])))
     except SettingError as error:
         fail(str(error))
-    main = hydra.main(version_base="1.3", config_path=config_folder(), config_name="config")(task)
+    main = ending_sweep(hydra.main(version_base="1.3", config_path=config_folder(), config_name="config")(task))
     global _tracebacks
     _tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     if _tracebacks:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from lt_lightning.config.launchers import check_launcher
 from lt_lightning.config.quoting import quoted
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.folders import assign_folders, recover_records, reserve
@@ -16,6 +17,7 @@ from lt_lightning.experiment.hydra_main import fail
 from lt_lightning.experiment.resume.command import write_sweep
 from lt_lightning.experiment.resume.compare import check_free, check_new_sweep, near
 from lt_lightning.experiment.start_run import check_strings, find_launch
+from lt_lightning.runtime.job import find_launcher
 from lt_lightning.storage.atomic import remove_links, writing_to
 
 if TYPE_CHECKING:
@@ -58,10 +60,11 @@ class CheckConfig:
         folder = near(Path(config.hydra.sweep.dir))
         stamped = _is_stamped(config.hydra.sweep)
         try:
+            check_launcher(config.hydra)
             check_folder(folder, "hydra.sweep.dir")
             if config.resume is None and not stamped:
                 check_new_sweep(folder)
-            if find_launch(OmegaConf.to_object(config.trainer), os.environ).rank == 0:  # pyright: ignore
+            if _is_first(config.trainer):
                 reserved = reserve(folder, stamped=stamped, sweep=True)
                 if reserved != folder:
                     config.hydra.sweep.dir = str(reserved)
@@ -116,6 +119,13 @@ def prepare_run(config: Any) -> Config:
     notes = Path(config.hydra.run.dir) / ".hydra"
     remove_links(notes, *(notes / name for name in ("config.yaml", "hydra.yaml", "overrides.yaml")))
     return checked
+
+
+def _is_first(trainer: Any) -> bool:
+    """Return whether this process is the first of a run; without a launcher whatever devices there are, as they may not be here."""
+    if find_launcher(os.environ) is None:
+        return True
+    return find_launch(OmegaConf.to_object(trainer), os.environ).rank == 0  # pyright: ignore[reportArgumentType]
 
 
 def _is_stamped(place: Any) -> bool:
