@@ -1,4 +1,4 @@
-"""The launcher that Hydra's scan for plugins finds. Its work is in `lt_lightning.launchers`, imported when a sweep starts.
+"""The launcher that Hydra's scan for plugins finds; `lt_lightning.launchers` does its work.
 
 Hydra imports this module in every start, and takes plugins from this namespace package alone.
 """

@@ -161,7 +161,7 @@ LAUNCHERS: tuple[type[LauncherConfig], ...] = (
 
 
 def register_launchers() -> None:
-    """Register the types with Hydra, each under the name that its file in `conf/` begins with; it has a `basic` itself."""
+    """Register the types with Hydra, each under the name that its file in `conf/` begins with; `basic` is Hydra's."""
     for one in LAUNCHERS[1:]:
         ConfigStore.instance().store(group=GROUP, name=f"_{one.choice}_schema", node=one)
 

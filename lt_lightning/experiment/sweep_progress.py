@@ -82,7 +82,7 @@ def current_sweep(folder: Path) -> SweepProgress:
 
 
 def ending_sweep(main: Callable[[], None]) -> Callable[[], None]:
-    """Return a function that runs `main` and prints the end of the sweep that it has run, unless a signal stopped it."""
+    """Return a function that runs `main` and prints the end of its sweep, unless a signal stopped it."""
 
     def run() -> None:
         try:

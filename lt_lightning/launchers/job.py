@@ -10,7 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,7 +19,7 @@ from lt_lightning.errors import ResumableError, SettingError
 from lt_lightning.launchers.surroundings import Surroundings
 from lt_lightning.runtime.fast_import import prefer_installed
 from lt_lightning.runtime.lifeline import hold
-from lt_lightning.runtime.signals import Interruption, listen
+from lt_lightning.runtime.signals import WARNINGS, Interruption, listen
 from lt_lightning.runtime.terminal import prepare_streams
 from lt_lightning.storage.lock import STATE
 
@@ -54,15 +54,6 @@ class SweepJob:
     context: HydraContext
     task: tuple[str, str]
     program: str
-
-    def resuming(self) -> SweepJob:
-        """Return the job that goes on where it was, or starts if it had not begun."""
-        from omegaconf import open_dict
-
-        config = self.config.copy()
-        with open_dict(config):
-            config.resume = "auto" if config.resume is None else config.resume
-        return replace(self, config=config)
 
 
 class Engine(Protocol):
@@ -144,13 +135,15 @@ class WorkerTask:
         surroundings: those of the process that started the sweep.
         lifeline: the address of its lifeline; None if the worker may be on another machine.
         output: the file for what the worker prints; None leaves stdout and stderr alone.
-        keeps_signals: whether signals belong to the engine, such as a warning before a time limit.
+        listens: the signals that stop the job.
+        ignores: the signals that are meant for the process that started the sweep.
     """
 
     surroundings: Surroundings
     lifeline: str | None = None
     output: Path | None = None
-    keeps_signals: bool = False
+    listens: tuple[signal.Signals, ...] = (signal.SIGTERM,)
+    ignores: tuple[signal.Signals, ...] = (signal.SIGINT, *WARNINGS)
 
     def __call__(self, job: SweepJob) -> JobReturn:
         """Run the job in this process and return its result, which can be pickled."""
@@ -159,8 +152,10 @@ class WorkerTask:
         self.surroundings.enter()
         if self.lifeline is not None:
             hold(self.lifeline)
-        if not self.keeps_signals and threading.current_thread() is threading.main_thread():
-            _listen()
+        if threading.current_thread() is threading.main_thread():
+            listen(self.listens)
+            for signum in self.ignores:
+                signal.signal(signum, signal.SIG_IGN)
         with _printing_to(self.output):
             prepare_streams()
             prefer_installed()
@@ -173,13 +168,6 @@ class WorkerTask:
                 result = JobReturn(overrides=list(job.config.hydra.overrides.task), status=JobStatus.FAILED)
                 result.return_value = ResumableError(f"stopped by {stopped.signal.name}")
         return _sendable(result)
-
-
-def _listen() -> None:
-    """Raise an Interruption on SIGTERM and Ctrl-C; leave SIGUSR2 as it is, by which submitit warns."""
-    warning = signal.getsignal(signal.SIGUSR2)
-    listen()
-    signal.signal(signal.SIGUSR2, warning)
 
 
 def _sendable(result: JobReturn) -> JobReturn:

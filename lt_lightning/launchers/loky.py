@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _IDLE_SECONDS = 60
 _KILLED = ResumableError(
-    "its worker was killed, which happens when memory runs out, or another worker was, which ends all of them; run fewer "
-    "at the same time (hydra.launcher.n_jobs)"
+    "a worker was killed, which happens when memory runs out, and all others end with it; run fewer jobs at the same "
+    "time (hydra.launcher.n_jobs)"
 )
 
 

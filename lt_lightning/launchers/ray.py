@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import ResumableError, SettingError, first_line
 from lt_lightning.launchers.job import EngineSetup, SweepJob, WorkerTask, failed
-from lt_lightning.launchers.surroundings import Surroundings, count_cores, known_threads, simultaneous
+from lt_lightning.launchers.surroundings import Surroundings, count_cores, known_threads
 from lt_lightning.runtime.lifeline import Lifeline
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class RayEngine:
             for job in jobs:
                 address = None if lifeline is None else lifeline.address
                 worker = WorkerTask(self._surroundings, address, self._setup.output(job))
-                running[task.remote(worker, job.resuming())] = job
+                running[task.remote(worker, job)] = job
             while running:
                 ended, _ = ray.wait(list(running), timeout=1.0)
                 for one in ended:
@@ -89,10 +89,11 @@ class RayEngine:
 
     def _result(self, job: SweepJob, one: Any) -> JobReturn:
         import ray
+        from ray.exceptions import RayError
 
         try:
             return ray.get(one)
-        except ray.exceptions.RayError as error:
+        except RayError as error:
             return failed(job, ResumableError(f"Ray lost it: {first_line(error)}"))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import ResumableError
@@ -19,7 +19,7 @@ class RequeuedTask:
     """A job that goes on where it was when submitit starts it again.
 
     submitit calls `checkpoint` shortly before a time limit, or when a job is preempted, and starts what it returns. The
-    state of the run is on disk already.
+    state of the run is on disk already, and `resume=auto`, the default in jobs of submitit, goes on with it.
 
     Attributes:
         task: runs the job.
@@ -41,7 +41,7 @@ class RequeuedTask:
         """Return what to start next."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(replace(self, job=self.job.resuming()))
+        return DelayedSubmission(self)
 
 
 def read_result(job: SweepJob, submitted: Any) -> JobReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,9 @@ class LocalEngine:
         from submitit import LocalExecutor
 
         settings = self._settings
-        executor = LocalExecutor(self._setup.absolute(settings.submitit_folder), max_num_timeout=settings.max_num_timeout)
+        executor = LocalExecutor(
+            self._setup.absolute(settings.submitit_folder), max_num_timeout=settings.max_num_timeout
+        )
         executor.update_parameters(
             timeout_min=settings.timeout_min,
             signal_delay_s=settings.signal_delay_s,
@@ -66,9 +69,14 @@ class LocalEngine:
             stderr_to_stdout=settings.stderr_to_stdout,
             setup=settings.setup or [],
         )
-        return executor.submit(RequeuedTask(WorkerTask(self._surroundings, lifeline), job, unhide=self._hides))
+        task = WorkerTask(  # SIGUSR2 is submitit's
+            self._surroundings, lifeline, listens=(signal.SIGINT, signal.SIGTERM), ignores=(signal.SIGUSR1,)
+        )
+        return executor.submit(RequeuedTask(task, job, unhide=self._hides))
 
     def _result(self, job: SweepJob, process: Any) -> JobReturn:
         if not process.paths.result_pickle.exists():
-            return failed(job, ResumableError(f"its process ended without a result; {process.paths.stdout} has its output"))
+            return failed(
+                job, ResumableError(f"its process ended without a result; {process.paths.stdout} has its output")
+            )
         return read_result(job, process)

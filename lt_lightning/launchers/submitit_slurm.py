@@ -81,10 +81,10 @@ class SlurmEngine:
         executor = SlurmExecutor(folder, max_num_timeout=self._settings.max_num_timeout)
         executor.update_parameters(**self._parameters())
         # Signals are submitit's: SLURM sends SIGTERM before it preempts a job, which goes on then.
-        task = WorkerTask(self._surroundings, keeps_signals=True)
+        task = WorkerTask(self._surroundings, listens=(), ignores=())
         try:
             with _outside_allocation(), executor.batch():
-                return [executor.submit(RequeuedTask(task, job.resuming())) for job in jobs]
+                return [executor.submit(RequeuedTask(task, job)) for job in jobs]
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
             lines = [line.strip() for line in str(error).splitlines() if "error" in line.lower()] or [str(error)]
             raise SettingError(
@@ -125,7 +125,9 @@ def _outside_allocation() -> Iterator[None]:
 
     Those that describe the cluster, and the user's own wishes (SBATCH_…), stay.
     """
-    hidden = {name: value for name, value in os.environ.items() if name.startswith("SLURM_") and name not in _OF_CLUSTER}
+    hidden = {
+        name: value for name, value in os.environ.items() if name.startswith("SLURM_") and name not in _OF_CLUSTER
+    }
     hidden = hidden if "SLURM_JOB_ID" in os.environ else {}
     for name in hidden:
         del os.environ[name]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lt_lightning.config.launchers import LauncherConfig
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.resume.compare import how_to_go_on, near
-from lt_lightning.experiment.sweep_progress import SweepProgress, current_sweep
+from lt_lightning.experiment.sweep_progress import current_sweep
 from lt_lightning.launchers.job import Engine, EngineSetup, SweepJob, folder_of
 from lt_lightning.runtime.signals import interruption
 
