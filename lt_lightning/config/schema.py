@@ -156,6 +156,9 @@ class Config:
     metric: Optional[str] = None
     metric_mode: Optional[str] = None
     metrics: Dict[str, Any] = field(default_factory=dict)
+    objective: Optional[str] = None
+    objective_within: float = limited(1.0, least=0, below=float("inf"))
+    objective_reference: Optional[float] = None
     resume: Optional[str] = None
     trust: bool = False
     data: Any = MISSING  # these five are objects of `config.choice.CHOICES`, or `Custom`

@@ -25,7 +25,7 @@ _tracebacks = False
 """Whether the user asked for tracebacks."""
 
 
-def run_hydra(task: Callable[[Any], None]) -> None:
+def run_hydra(task: Callable[[Any], Any]) -> None:
     """Run `task` under Hydra; print a user's mistake as one line on stderr and exit with code 2.
 
     Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 print how to resume and exit with code 130, 143, 138 or 140; the latter two
@@ -48,7 +48,7 @@ def run_hydra(task: Callable[[Any], None]) -> None:
         release(failed=failed)
 
 
-def _run_hydra(task: Callable[[Any], None]) -> None:
+def _run_hydra(task: Callable[[Any], Any]) -> None:
     try:
         require_working_directory()
     except SettingError as error:

@@ -67,7 +67,7 @@ def start_run(job: Job, launch: Launch) -> None:
             load_lightning()
             from lt_lightning.experiment.experiment import run_experiment
 
-            run_experiment(job.config, corpus, job.run, job.command, resuming=job.resuming)
+            run_experiment(job.config, corpus, job.run, job.command, resuming=job.resuming, trial=job.trial)
 
 
 def goes_on(job: Job) -> bool:
