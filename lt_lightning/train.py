@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from lt_lightning.runtime.arguments import start_program, start_training
+
+start_training(__name__, "lt_lightning.train")
+
 import logging
 import math
 import os
@@ -13,13 +17,14 @@ from lt_lightning.config.typed_paths import typed_in
 from lt_lightning.errors import InUseError, ResumableError, SettingError
 from lt_lightning.experiment.branch.trunk import read_trunk
 from lt_lightning.experiment.hydra_main import fail, hide_progress_bars_in_pipes, keeps_tracebacks, run_hydra
+from lt_lightning.experiment.interpolations import filled_in
+from lt_lightning.experiment.resume.automatic import find_resume
 from lt_lightning.experiment.resume.compare import describe_stop, how_to_go_on, near
-from lt_lightning.experiment.start_run import filled_in, find_launch, goes_on, start_run
+from lt_lightning.experiment.start_run import find_launch, goes_on, start_run
 from lt_lightning.experiment.transfer.fitting import read_ticket
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.runs.objective import objective_value
 from lt_lightning.runs.reading import read_run
-from lt_lightning.runtime.arguments import start_program
 from lt_lightning.runtime.job import Job, Launch
 from lt_lightning.runtime.signals import interruption, stop_if_asked
 from lt_lightning.runtime.terminal import CLOSED
@@ -51,6 +56,8 @@ def task(composed: DictConfig) -> float:
     launch = Launch()
     try:
         stop_if_asked()
+        # A launcher may have started this job where, unlike in the process that started the sweep, jobs are repeated.
+        composed.resume = find_resume(composed.resume, hydra.overrides.task, os.environ)
         config = read_config(composed)
         config = typed_in(start, config) if has_moved else config
         launch = find_launch(config.trainer, os.environ)
@@ -73,6 +80,7 @@ def task(composed: DictConfig) -> float:
         if (stopped := interruption(error)) is not None:
             log.info("stopped by %s", stopped.signal.name)
             stopped.advice = how_to_go_on(Path(hydra.sweep.dir) if in_sweep else run, start)
+            stopped.goes_on = composed.resume is not None
             raise stopped from None
         if isinstance(error, BrokenPipeError):
             error = ResumableError(CLOSED)
@@ -82,7 +90,6 @@ def task(composed: DictConfig) -> float:
         # At INFO the traceback goes to the log alone: the terminal shows warnings and worse.
         log.info("stopped: %s", message, exc_info=error)
         if in_sweep:
-            log.warning("job %s: %s", hydra.job.num, message)
             raise _same_kind(error)(message) from error  # the other jobs of the sweep go on
         if keeps_tracebacks():
             raise

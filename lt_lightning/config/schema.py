@@ -16,6 +16,7 @@ from omegaconf import MISSING
 
 from lt_lightning.config import encoders, models, optimizers, sources  # noqa: F401 (they register their choices)
 from lt_lightning.config.choice import CHOICES, checked, limited
+from lt_lightning.config.launchers import register_launchers
 
 
 class TestOn(str, Enum):
@@ -184,6 +185,7 @@ def register_schema() -> None:
     for group, choices in CHOICES.items():
         for name, node in choices.items():
             store.store(group=group, name=f"_{name}_schema", node=node)
+    register_launchers()
     store.repo = _Registry(store.repo)
 
 

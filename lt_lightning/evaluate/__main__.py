@@ -12,8 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
+from lt_lightning.extras import require_training
 from lt_lightning.runtime.arguments import Parser, exit_code, start_program, whole_number
 from lt_lightning.runtime.terminal import write
+
+_NEEDED = ("datasets", "pyarrow", "hydra", "omegaconf", "matplotlib", "jinja2", "rich", "jaxtyping")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _evaluate(file: Path, settings: Sequence[str], output: Path | None, mistakes: int) -> None:
     """Evaluate a ticket, and print the results and the path of the page."""
+    require_training("lt_lightning.evaluate", *_NEEDED)
     from lt_lightning.tickets.ticket import Ticket
 
     ticket = Ticket.load(file)

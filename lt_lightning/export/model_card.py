@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from lt_lightning.export.files import Places, mark_of
@@ -65,6 +66,7 @@ def write_card(
         whole=whole,
         listed=len(packed.words),
         picture=places.picture.name,
+        package=_package(about),
         typed=shell_name(places.ticket.name),
         quoted=json.dumps(places.ticket.name),
         rows=", ".join(parts),
@@ -76,6 +78,12 @@ def write_card(
 def shell_name(name: str) -> str:
     """Return a path quoted for a shell, so that no program takes it for an option."""
     return shlex.quote(f"./{name}" if name.startswith("-") else name)
+
+
+def _package(about: Mapping[str, Any]) -> str:
+    """Return what to install to predict with a ticket, as `pip install` takes it in a shell."""
+    extras = [*["onnxruntime"] * ("encoder" in about), *["spacy"] * (about.get("splitter") == "spacy")]
+    return f'"lt-lightning[{",".join(extras)}]"' if extras else "lt-lightning"
 
 
 def _share(value: Any) -> str:

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from lt_lightning.errors import InUseError
 from lt_lightning.storage.atomic import clear_temporaries, read_regular, write_whole, writing_to
 
@@ -34,6 +32,8 @@ def hold(run: Path, *, clear: bool = True) -> Iterator[None]:
         InUseError: another process holds it.
         SettingError: it cannot be written.
     """
+    from filelock import FileLock, Timeout  # part of the extra `train`; reading needs no lock
+
     place = Path(os.path.realpath(run))
     if place in _held:
         yield

@@ -1,0 +1,139 @@
+"""MkDocs hooks: pages made from files outside docs/, and links that work on the site as in the repository.
+
+- README.md, CHANGELOG.md, CONTRIBUTING.md and the notebooks in examples/ become pages.
+- A link in a page leads to the page or figure of the site, if the site has the file, and otherwise to the repository.
+- `lt_lightning.lottery.prune` in code type leads to the API reference, `docs/callback.md` to the page.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from mkdocs.utils import get_relative_url
+
+ROOT = Path(__file__).parents[2]
+REPOSITORY = "https://github.com/lt-lightning/lt-lightning"
+_RAW = "https://raw.githubusercontent.com/lt-lightning/lt-lightning/main/"
+
+PAGES: Mapping[str, str] = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changes.md",
+    "CONTRIBUTING.md": "contributing.md",
+    **{f"examples/{path.name}": f"examples/{path.stem}.md" for path in sorted(ROOT.glob("examples/*.ipynb"))},
+}
+"""The pages that are made from files outside docs/."""
+
+_LINK = re.compile(r"(?<=\]\()(?P<target>[^)#\s]+)(?=[)#\s])")
+_CODE = re.compile(r"<a\b.*?</a>|<h\d.*?</h\d>|<code>(?P<text>[\w./-]+)</code>", re.DOTALL)
+_log = logging.getLogger("mkdocs.hooks.links")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are made from files outside docs/."""
+    for source, page in PAGES.items():
+        text = (ROOT / source).read_text(encoding="utf-8")
+        if source.endswith(".ipynb"):
+            text, images = notebook_page(text, source)
+            for name, content in images.items():
+                files.append(File.generated(config, f"examples/{name}", content=content))
+        files.append(File.generated(config, page, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Lead the links of a page to the site, or to the repository for what the site does not have."""
+    del config
+    here = page.file.src_uri
+    folder = (ROOT / _source(here)).parent
+
+    def lead(found: re.Match[str]) -> str:
+        target = found["target"]
+        for prefix in (f"{REPOSITORY}/blob/main/", f"{REPOSITORY}/tree/main/", _RAW):
+            if target.startswith(prefix):
+                path = ROOT / target.removeprefix(prefix)
+                if not path.exists():
+                    _log.warning("%s: %s links to a file that the repository does not have", here, target)
+                break
+        else:
+            path = Path(os.path.normpath(folder / target))
+        if not path.exists() or not path.is_relative_to(ROOT):
+            return target  # an address, code in brackets, or a broken link, which MkDocs reports
+        name = path.relative_to(ROOT).as_posix()
+        inside = PAGES.get(name, name.removeprefix("docs/") if name.startswith("docs/") else "")
+        if files.get_file_from_path(inside) is not None and path.is_file():
+            return get_relative_url(inside, here) if "/" in here or "/" in inside else inside
+        return f"{REPOSITORY}/{'blob' if path.is_file() else 'tree'}/main/{name}"
+
+    return _LINK.sub(lead, markdown)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Link names of this package in code type to the API reference, and names of pages to the pages."""
+    del config
+
+    def link(found: re.Match[str]) -> str:
+        text = found["text"] or ""
+        if text.startswith("lt_lightning."):
+            return f'<autoref identifier="{text}" optional>{found[0]}</autoref>'
+        file = files.get_file_from_path(PAGES.get(text, text.removeprefix("docs/"))) if text.endswith(".md") else None
+        return found[0] if file is None else f'<a href="{file.url_relative_to(page.file)}">{found[0]}</a>'
+
+    return _CODE.sub(link, html)
+
+
+def notebook_page(text: str, source: str) -> tuple[str, dict[str, bytes]]:
+    """Return a notebook as Markdown, and its pictures by name."""
+    stem = Path(source).stem
+    images: dict[str, bytes] = {}
+    parts = []
+    for cell in json.loads(text)["cells"]:
+        content = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(content)
+            continue
+        parts.append(_fence(content, "python"))
+        for output in cell["outputs"]:
+            parts.append(_output(output, f"{stem}_{len(images)}.png", images))
+    note = f"*This page is the notebook [{source}]({REPOSITORY}/blob/main/{source}); run it in Jupyter.*"
+    heading, _, rest = "\n\n".join(part for part in parts if part).partition("\n")
+    return f"{heading}\n\n{note}\n{rest}\n", images
+
+
+def _output(output: Mapping[str, Any], name: str, images: dict[str, bytes]) -> str:
+    """Return an output of a cell as Markdown; put a picture into `images`."""
+    data = output.get("data", {"text/plain": output.get("text", "")})
+    kinds: dict[str, Callable[[str], str]] = {
+        "image/png": lambda content: f"![Output of the cell above]({name})",
+        "text/html": _table,
+        "text/plain": lambda content: _fence(content, "text") if content.strip() else "",
+    }
+    kind = next(kind for kind in kinds if kind in data)
+    content = "".join(data[kind])
+    if kind == "image/png":
+        images[name] = base64.b64decode(content)
+    return kinds[kind](content)
+
+
+def _table(html: str) -> str:
+    """Return the table of a DataFrame without pandas' own looks."""
+    plain = re.sub(r"<style.*?</style>|<p>.*?</p>| border=\"1\"| class=\"dataframe\"", "", html, flags=re.DOTALL)
+    return "\n".join(line.strip() for line in plain.splitlines() if line.strip())
+
+
+def _fence(content: str, language: str) -> str:
+    return f"```{language}\n{content.rstrip()}\n```"
+
+
+def _source(page: str) -> str:
+    """Return the path, from the root of the repository, of the file that a page is made from."""
+    return next((source for source, made in PAGES.items() if made == page), f"docs/{page}")
