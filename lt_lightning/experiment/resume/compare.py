@@ -38,7 +38,7 @@ TRUST = re.compile(r"\+{0,2}trust=(.*)", re.DOTALL)
 _FREE = frozenset(
     {
         "pruning.rounds", "data.path", "data.delimiter", "data.hub_config", "data.test_fraction", "embedding.path",
-        "model.path", "data.num_workers", "tickets.keep", "metric", "metric_mode", "trainer.logger",
+        "model.path", "data.num_workers", "tickets.keep", "metric", "metric_mode", "logger", "trainer.logger",
         "trainer.log_every_n_steps", "trainer.default_root_dir", "trainer.enable_progress_bar",
         "trainer.enable_model_summary", "trainer.enable_checkpointing",
     }
