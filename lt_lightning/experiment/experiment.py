@@ -198,6 +198,7 @@ def hush(*, deals_rows: bool) -> None:
     advice = [
         ".*LeafSpec.* is deprecated.*",  # between Lightning and torch
         ".*The `srun` command is available.*",  # the settings determine the number of processes
+        ".*smaller than the logging interval.*",  # epochs are logged anyway
     ]
     if deals_rows:
         advice += [

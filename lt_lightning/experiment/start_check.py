@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 from lt_lightning.config.quoting import quoted
 from lt_lightning.errors import SettingError
@@ -97,7 +98,8 @@ def prepare_run(config: Any) -> Config:
     from lt_lightning.experiment.branch.trunk import read_trunk
     from lt_lightning.experiment.transfer.fitting import read_ticket
 
-    checked = read_config(config)
+    with hydra_known(config):
+        checked = read_config(config)
     check_strings(checked)
     folder = near(Path(config.hydra.run.dir))
     stamped = _is_stamped(config.hydra.run)
@@ -111,11 +113,34 @@ def prepare_run(config: Any) -> Config:
         reserved = reserve(folder, stamped=stamped)
         if reserved != folder:
             config.hydra.run.dir = str(reserved)
+            with hydra_known(config):
+                checked = read_config(config)
         if checked.resume is None:
             check_free(near(Path(config.hydra.run.dir)))  # another start may have ended in between
     notes = Path(config.hydra.run.dir) / ".hydra"
     remove_links(notes, *(notes / name for name in ("config.yaml", "hydra.yaml", "overrides.yaml")))
     return checked
+
+
+@contextmanager
+def hydra_known(config: Any) -> Iterator[None]:
+    """Let settings refer to Hydra's, such as `${hydra:runtime.output_dir}`, before Hydra begins the job.
+
+    Hydra knows its own configuration only once the job runs.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    known = HydraConfig.instance()
+    before = known.cfg
+    own = OmegaConf.create({"hydra": config.hydra})
+    OmegaConf.set_readonly(own, False)
+    with open_dict(own):
+        own.hydra.runtime.output_dir = str(Path.cwd() / config.hydra.run.dir)
+    known.cfg = own
+    try:
+        yield
+    finally:
+        known.cfg = before
 
 
 def _is_stamped(place: Any) -> bool:

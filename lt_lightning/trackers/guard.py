@@ -43,14 +43,13 @@ class Guarded:
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
         """Log values of the training at a step of the run."""
-        new = self._marks.new(values, step) if self.tracker.keeps_marks else dict(values)
-        if new:
+        if new := self._marks.new(values, step):
             self.call(lambda: self._log_step(new, step), lambda: self._mark(new, step))
 
     def log_round(self, values: RoundValues) -> None:
         """Log the values of a round."""
         name = f"round of {self.tracker.title}"
-        if self.tracker.keeps_marks and not self._marks.new({name: 0.0}, values.round):
+        if not self._marks.new({name: 0.0}, values.round):
             return
         self.call(lambda: self.tracker.log_round(values), lambda: self._mark({name: 0.0}, values.round))
 
@@ -115,6 +114,5 @@ class Guarded:
         )
 
     def _mark(self, values: Mapping[str, Any], step: int) -> None:
-        if self.tracker.keeps_marks:
-            with suppress(OSError):  # a full disk stops the run where it writes its results
-                self._marks.set(values, step)
+        with suppress(OSError):  # a full disk stops the run where it writes its results
+            self._marks.set(values, step)

@@ -17,14 +17,14 @@ class Marks:
     need not survive a power failure: a point that is logged twice is a blemish, no loss.
 
     Args:
-        path: the file.
+        path: the file; None to remember no longer than this process.
         fresh: whether it is of another run, so that nothing in it counts.
     """
 
-    def __init__(self, path: Path, *, fresh: bool) -> None:
+    def __init__(self, path: Path | None, *, fresh: bool) -> None:
         self._path = path
         self._steps: dict[str, int] = {}
-        if not fresh:
+        if path is not None and not fresh:
             with suppress(OSError, ValueError), open_regular(path) as file:
                 found = json.load(file)
                 self._steps = {str(key): int(step) for key, step in found.items()}
@@ -36,6 +36,8 @@ class Marks:
     def set(self, values: Mapping[str, float], step: int) -> None:
         """Record that values were logged at a step."""
         self._steps.update(dict.fromkeys(values, step))
+        if self._path is None:
+            return
         temporary = self._path.with_suffix(".part")
         temporary.write_text(json.dumps(self._steps), encoding="utf-8")
         temporary.replace(self._path)

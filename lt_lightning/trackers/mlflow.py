@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -55,6 +56,8 @@ class MlflowTracker(Tracker):
         # Its client would try for minutes, while the run waits.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)  # a line for each table of a new database
         require_answer(self._uri, "start the server, or give another logger.mlflow.tracking_uri")
         try:
             if self._uri.startswith("sqlite:///"):

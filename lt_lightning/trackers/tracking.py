@@ -63,7 +63,8 @@ class Tracking:
                 found = tracker.open(facts)
         except (TrackerError, OSError) as error:
             raise SettingError(f"{name}: {error}") from error
-        marks = Marks(self._run / STATE / f"logged_{name.replace('.', '_')}.json", fresh=not facts.is_resumed)
+        path = self._run / STATE / f"logged_{name.replace('.', '_')}.json" if tracker.keeps_marks else None
+        marks = Marks(path, fresh=not facts.is_resumed)
         logger = tracker.logger
         guarded = Guarded(tracker, marks, logger.log_metrics)
         self._guarded.append(guarded)

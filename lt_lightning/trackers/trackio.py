@@ -106,5 +106,7 @@ class TrackioTracker(Tracker):
 
     def close(self, status: str) -> None:
         """Write or send what is left."""
+        import trackio
+
         with contextlib.redirect_stdout(io.StringIO()):
-            self.logger.experiment.finish()
+            trackio.finish()  # not the run's own method, which Trackio would call again as the program ends

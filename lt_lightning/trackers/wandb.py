@@ -92,8 +92,8 @@ class WandbTracker(Tracker):
     @property
     def place(self) -> str:
         """Return the address of the run, or the folder of an offline one."""
-        if self._run.url:
-            return self._run.url
+        if not self._run.offline:
+            return self._run.url or self._run.id
         folder = Path(self._run.settings.sync_dir)
         return f"{folder} (send it by: wandb sync --append {folder})"
 
@@ -102,7 +102,7 @@ class WandbTracker(Tracker):
         self._run.log({**values.ticket, **values.layers, "trainer/global_step": values.step})
 
     def add_files(self, files: Sequence[SentFile], folder: Path) -> None:
-        """Store the files as one artifact, and show the report in the run."""
+        """Store the files as one artifact."""
         artifact = wandb.Artifact(f"run-{self._run.id}", type="lottery")
         for one in files:
             artifact.add_file(str(one.path), name="/".join(filter(None, (one.folder, one.path.name))))
