@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lt_lightning.config.aliases import debug_last
 from lt_lightning.config.quoting import quote
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.branch.command import branched_arguments
@@ -85,7 +86,7 @@ def run(*overrides: str) -> Result:
             if one.startswith("-") or "=" not in one:
                 raise SettingError(f"{one}: not a setting; write key=value, and loop in Python instead of -m")
         composed = compose_config(
-            branched_arguments(resumed_arguments([quote(one) for one in overrides])), with_hydra=True
+            branched_arguments(resumed_arguments(debug_last([quote(one) for one in overrides]))), with_hydra=True
         )
         config = prepare_run(composed)
         folder = Path(composed.hydra.run.dir)
