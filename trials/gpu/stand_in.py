@@ -15,11 +15,9 @@ A process that has used it keeps a device type more, so use it in a process of i
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,13 +26,14 @@ from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_a
 from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
-# Private: torch's only way to have a device without C++; `tests/trials/test_gpu_stand_in.py` notices a change, as it does for
+from trials.gpu.places import Wait, find_place
+
+# Private: torch's only way to have a device without C++. `tests/trials/test_gpu.py` notices a change of it, and of
 # `return_and_correct_aliasing`, `_make_subclass` and `_swap_tensor_impl`.
 _setup_privateuseone_for_python_backend("stand_in")
 DEVICE = torch.device("stand_in", 0)
 """The stand-in."""
 
-_HERE = Path(__file__).parents[2]
 _aten: Any = torch.ops.aten
 _WAITS = frozenset((
     _aten._local_scalar_dense.default, _aten.is_nonzero.default, _aten.equal.default, _aten.nonzero.default,
@@ -48,18 +47,6 @@ _TAKES_HOST = frozenset((
     _aten._pack_padded_sequence_backward.default, _aten.lstm.data, _aten.gru.data, _aten.rnn_tanh.data,
 ))  # fmt: skip
 """Operations that take tensors of the host beside those of the device."""
-
-
-class Wait(NamedTuple):
-    """What made the host wait for the device.
-
-    Attributes:
-        what: the operation, or the direction of a copy.
-        place: the file and the line of the innermost code outside of torch.
-    """
-
-    what: str
-    place: str
 
 
 class StandIn:
@@ -76,12 +63,14 @@ class StandIn:
         self._modes = ExitStack()
 
     def __enter__(self) -> StandIn:
+        _IN_USE.append(self)
         self._modes.enter_context(_Factories())
         self._modes.enter_context(_Dispatch(self))
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._modes.close()
+        _IN_USE.remove(self)
 
     def note(self, what: str) -> None:
         """Note a wait at the line that is running."""
@@ -102,7 +91,9 @@ class StandIn:
         # A tensor without dimensions is a number, which either device takes.
         mixed = there and any(one.dim() and not isinstance(one, Elsewhere) for one in tensors)
         if mixed and operation not in _TAKES_HOST:
-            raise RuntimeError(f"{operation}: expected all tensors to be on the same device, but found two: cpu and {DEVICE}")
+            raise RuntimeError(
+                f"{operation}: expected all tensors to be on the same device, but found two: cpu and {DEVICE}"
+            )
         if there and (operation in _WAITS or (operation in _INDEXING and _has_booleans(args[1]))):
             self.note(str(operation))
         found = operation(*tree_map(_inside, args), **tree_map(_inside, kwargs))
@@ -117,7 +108,9 @@ class StandIn:
         """Copy between the two."""
         if operation is _aten.copy_.default:
             target, source = args[:2]
-            self._note_copy(source, isinstance(target, Elsewhere), kwargs.get("non_blocking", len(args) > 2 and args[2]))
+            self._note_copy(
+                source, isinstance(target, Elsewhere), kwargs.get("non_blocking", len(args) > 2 and args[2])
+            )
             operation(_inside(target), _inside(source))
             return target
         (source,) = args
@@ -137,6 +130,14 @@ class StandIn:
                 self.note("copy to the device")
 
 
+_IN_USE: list[StandIn] = []
+
+
+def current_stand_in() -> StandIn:
+    """Return the stand-in that is in use."""
+    return _IN_USE[-1]
+
+
 class Elsewhere(Tensor):
     """A tensor of the stand-in; `inside` is the tensor of the CPU whose memory it has."""
 
@@ -144,6 +145,7 @@ class Elsewhere(Tensor):
 
     @staticmethod
     def __new__(cls, inside: Tensor, requires_grad: bool = False) -> Elsewhere:
+        """Wrap a tensor of the CPU."""
         # Private, as in torch's FakeTensor: unlike other wrappers such a tensor has a storage.
         made: Elsewhere = Tensor._make_subclass(  # pyright: ignore[reportAttributeAccessIssue]
             cls, inside, requires_grad, dispatch_device=True, device_for_backend_keys=DEVICE
@@ -223,21 +225,6 @@ def _swap(one: Tensor, other: Tensor) -> None:
     for tensor, own in zip((other, one), attributes, strict=True):
         vars(tensor).clear()
         vars(tensor).update(own)
-
-
-def find_place() -> str:
-    """Return the file and the line of the innermost code that is running, torch and this file apart."""
-    frame: Any = sys._getframe(1)
-    while frame is not None:
-        path = frame.f_code.co_filename
-        if path != __file__ and not path.startswith(_TORCH):
-            found = Path(path)
-            return f"{found.relative_to(_HERE) if found.is_relative_to(_HERE) else found.name}:{frame.f_lineno}"
-        frame = frame.f_back
-    return "unknown"
-
-
-_TORCH = str(Path(torch.__file__).parent)
 
 
 def _has_booleans(indices: Any) -> bool:
