@@ -84,9 +84,8 @@ def test_results_are_written_as_a_table_and_as_json(tmp_path: Path) -> None:
     write(tmp_path / "gpu.json", {"device": "x"}, results)
     content = json.loads((tmp_path / "gpu.json").read_text())
     assert content["machine"] == {"device": "x"}
-    assert content["results"][0] == {
-        "check": "zeros", "status": "FAILED", "evidence": "one | two; three; 3 of 3", "seconds": 1.26, "numbers": {"n": 3},
-    }  # fmt: skip
+    first = {"check": "zeros", "status": "FAILED", "evidence": "one | two; three; 3 of 3"}
+    assert content["results"][0] == {**first, "seconds": 1.26, "numbers": {"n": 3}}
     assert [exit_code(results), exit_code(results[1:]), exit_code([])] == [1, 0, 0]
 
 
@@ -133,6 +132,8 @@ from torch import nn
 from lt_lightning.lottery import Mask, prune
 from lt_lightning.lottery.choosing import Change
 from lt_lightning.lottery.scores.memory import Memory
+from lt_lightning.models import RecurrentClassifier
+from lt_lightning.models.tasks import _letters
 from trials.gpu.stand_in import DEVICE, StandIn, move
 
 with StandIn() as device:
@@ -173,6 +174,20 @@ with StandIn() as device:
     move(layer, torch.device("cpu"))
     assert layer.weight is weight and weight.device.type == "cpu"
 
+    # Lengths that the host knows need not be asked for.
+    ids, lengths = torch.tensor([[2, 3, 4], [5, 1, 1], [6, 7, 1]]), torch.tensor([3, 0, 2])
+    network = RecurrentClassifier(9, 3, cell="rnn", dim=4, hidden=3, dropout=0.0, kernel="reference")
+    expected = network(ids, lengths).detach()
+    answers = _letters(torch.arange(18.0).view(3, 3, 2), ids, lengths, 5)
+    there = [one.to(DEVICE) for one in (torch.arange(18.0).view(3, 3, 2), ids, lengths)]
+    move(network, DEVICE)
+    device.waits.clear()
+    read = network(there[1], there[2], lengths.numpy())
+    found = _letters(*there, 5, lengths.numpy())
+    assert not device.waits, device.waits
+    assert torch.equal(read.cpu(), expected)
+    assert all(torch.equal(one.cpu(), other) for one, other in zip(found[:3], answers[:3]))
+
     # The mask is on the host, the scores of a loss are on the device; the mask of the round before still is, too.
     whole = Mask.ones({"w": torch.empty(6)})
     half = prune({"w": numbers}, whole, 0.5)
@@ -196,29 +211,25 @@ def test_a_run_on_the_stand_in_waits_in_no_step_and_keeps_its_data_there(tmp_pat
     said = capsys.readouterr().out
     waits, resident = json.loads(kept.read_text())["results"]
     assert code == 0, said
-    assert waits["evidence"] == "cnn: 0 waits in 3 steps"
-    assert resident["numbers"]["cnn"]["copies"] == [64] * 6  # 8 numbers of rows, for ids and for labels, in 3 steps
+    assert waits["evidence"] == "cnn: 0 waits in 3 steps; birnn: 0 waits in 3 steps"
+    # 8 numbers of rows, for ids and for labels; for packing besides their order, and the way back.
+    assert resident["numbers"]["cnn"]["copies"] == [64] * 2 * 3
+    assert resident["numbers"]["birnn"]["copies"] == [64] * 4 * 3
     assert f"| resident | passed | {resident['evidence']} |" in said
 
 
-def test_waits_of_this_project_are_faults_unless_they_are_expected(monkeypatch, tmp_path: Path) -> None:
+def test_waits_of_this_project_and_copies_of_rows_are_faults(monkeypatch, tmp_path: Path) -> None:
     from trials.gpu import steps
 
-    places = {
-        "cnn": ["lt_lightning/callbacks/holding.py:3", "fit/loops.py:5"],
-        "birnn": ["lt_lightning/models/rnn/classifier.py:9"],
-    }
-    seen = {
-        name: {"steps": 2, "rows": 8, "waits": [{"what": "reads", "place": one} for one in found], "copies": [5000]}
-        for name, found in places.items()
-    }
+    places = ["lt_lightning/callbacks/holding.py:3", "fit/loops.py:5"]
+    waits = [{"what": "reads", "place": one} for one in places]
+    seen = {"cnn": {"steps": 2, "rows": 8, "waits": waits, "copies": [5000]}}
     monkeypatch.setattr(steps, "_watch", lambda request: seen)
-    request = Request("cuda", 1.0, tmp_path)
-    found = steps.find_waits(request)
+    found = steps.find_waits(Request("cuda", 1.0, tmp_path))
     assert found.faults == ["cnn: lt_lightning/callbacks/holding.py:3 waits (reads) 1 times"]
-    assert "of others: fit/loops.py:5 (reads) 1×" in found.evidence
-    assert "birnn: 1 waits in 2 steps, 1 expected (packing" in found.evidence
-    assert [one.partition(":")[0] for one in steps.find_copies(request).faults] == ["cnn", "birnn"]
+    assert found.evidence == "cnn: 2 waits in 2 steps, of others: fit/loops.py:5 (reads) 1×"
+    (fault,) = steps.find_copies(Request("cuda", 1.0, tmp_path)).faults
+    assert fault == "cnn: a step copies 2500 bytes to the device, more than 1152"
 
 
 @pytest.mark.slow
