@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import torch.distributed
@@ -12,8 +11,6 @@ from lt_lightning.runs.description import Description
 from lt_lightning.runs.objective import objective_of
 from lt_lightning.runs.records import Record
 from lt_lightning.search.trial import RoundReports, TrialPlace
-
-log = logging.getLogger(__name__)
 
 
 class Watch:
@@ -57,8 +54,6 @@ class Watch:
         stops = self._reports is not None and self._reports.report(values, may_stop=may_stop)
         if _from_rank_0(stops):
             self.line = f"stopped after round {newest}: trial {self._trial.number} of its search is hopeless"
-            if self._reports is not None:
-                log.info("%s", self.line)
         return self.line is not None
 
 
