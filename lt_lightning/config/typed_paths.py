@@ -45,7 +45,8 @@ def typed_in(folder: Path, config: Config) -> Config:
 
     changed = {group: absolute(getattr(config, group), keys) for group, keys in PATHS.items()}
     named = {group: changes for group, changes in changed.items() if changes}
-    return replace(config, **{group: replace(getattr(config, group), **changes) for group, changes in named.items()})
+    groups = {group: replace(getattr(config, group), **changes) for group, changes in named.items()}
+    return replace(config, **groups, logger=config.logger.relative_to(folder))
 
 
 def parse_delimiter(setting: str) -> str:

@@ -12,8 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
+from lt_lightning.extras import require_training
 from lt_lightning.runtime.arguments import Parser, exit_code, start_program, whole_number
 from lt_lightning.runtime.terminal import write
+
+_NEEDED = ("datasets", "pyarrow", "hydra", "omegaconf", "matplotlib", "jinja2", "rich", "jaxtyping")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _evaluate(where: str, settings: Sequence[str], output: Path | None, mistakes: int) -> None:
     """Evaluate a ticket, and print the results and the path of the page."""
+    require_training("lt_lightning.evaluate", *_NEEDED)
     from lt_lightning.config.hub_address import is_address, parse_address
     from lt_lightning.tickets.ticket import Ticket
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
+from lt_lightning.extras import require_training
 from lt_lightning.runs.formatting import name_rounds, percent
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.runs.records import Record
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export(given: argparse.Namespace) -> None:
+    require_training("lt_lightning.export")
     require_working_directory()
     if given.push is not None:
         from lt_lightning.export.push_request import Push, check_push

@@ -80,6 +80,7 @@ def make_card(exported: Exported, repo: str | None = None) -> str:
         whole=exported.whole,
         listed=len(packed.words),
         picture=places.picture.name,
+        package=_package(about),
         typed=shell_name(name),
         quoted=json.dumps(name),
         hub=repo,
@@ -105,6 +106,12 @@ def _transformers_part(folder: Path, about: Mapping[str, Any], repo: str | None)
 def shell_name(name: str) -> str:
     """Return a path quoted for a shell, so that no program takes it for an option."""
     return shlex.quote(f"./{name}" if name.startswith("-") else name)
+
+
+def _package(about: Mapping[str, Any]) -> str:
+    """Return what to install to predict with a ticket, as `pip install` takes it in a shell."""
+    extras = [*["onnxruntime"] * ("encoder" in about), *["spacy"] * (about.get("splitter") == "spacy")]
+    return f'"lt-lightning[{",".join(extras)}]"' if extras else "lt-lightning"
 
 
 def _share(value: Any) -> str:

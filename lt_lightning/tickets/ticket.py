@@ -51,7 +51,7 @@ class Ticket:
     Raises:
         SettingError: the ticket splits texts with spaCy, or has an encoder, and a library for it is not installed.
 
-    Example:
+    Examples:
         >>> from lt_lightning import Ticket  # doctest: +SKIP
         >>> ticket = Ticket.load("news.ticket")  # doctest: +SKIP
         >>> ticket.predict(["Stocks fell", "They won in overtime"]).round(2)  # doctest: +SKIP
