@@ -131,6 +131,17 @@ def measured_rows(description: Description, part: str) -> str:
     return f"a part of the {part} rows, the shortest" if not is_all or trainer.fast_dev_run else ""
 
 
+def difference_note(description: Description) -> str:
+    """Return a sentence about how a built-in corpus differs from the reference corpus; nothing if it does not.
+
+    >>> difference_note(Description.from_json({"corpus": {"name": "PyDocs", "difference": "sympy is another"}}))
+    'PyDocs: sympy is another.'
+    """
+    corpus = description.corpus
+    difference = (corpus.reading or {}).get("difference")
+    return f"{say(corpus.name)}: {say(difference)}." if difference else ""
+
+
 def partial_note(description: Description) -> str:
     """Return a sentence that names the numbers of a run that are of some rows alone; nothing if there are none.
 
