@@ -15,6 +15,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from lt_lightning import __version__
+from lt_lightning.data.sources.reference import VERSIONS
 from lt_lightning.errors import SettingError
 from lt_lightning.extras import TRAINING, NotInstalledError, require_training
 
@@ -107,6 +108,13 @@ def test_extras_for_training_include_train_and_those_for_prediction_nothing_of_i
         shared = packages & extras["train"]
         assert shared == (set() if extra in ("spacy", "onnxruntime", "docs") else extras["train"]), extra
     assert extras["dev"] >= extras["onnx"] >= extras["onnxruntime"]
+
+
+def test_the_reference_corpus_has_one_set_of_versions(metadata: ProjectMetadata) -> None:
+    exact = [Requirement(one) for one in metadata.core.optional_dependencies["pydocs"] if "==" in one]
+    assert {one.name: str(one.specifier).removeprefix("==") for one in exact} == VERSIONS
+    pinned = pins("constraints.txt")
+    assert {library: str(pinned[library]) for library in VERSIONS} == VERSIONS
 
 
 def test_every_extra_that_a_message_or_a_page_names_exists(metadata: ProjectMetadata) -> None:
