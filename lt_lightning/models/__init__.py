@@ -12,6 +12,10 @@ weights in `reset_parameters()`, so that they can be drawn again.
 - `build`: build all of these from settings.
 """
 
+from lt_lightning.extras import require_training
+
+require_training(__name__, "torch", "pytorch_lightning")  # one line that names the remedy, before an import fails
+
 from lt_lightning.models.build import build_learner
 from lt_lightning.models.cnn import BinaryCNN, MultiCNN
 from lt_lightning.models.embedding import WordEmbedding

@@ -10,6 +10,7 @@ from lt_lightning.runs.description import Description
 from lt_lightning.runs.formatting import DASH, count, name_rounds, say, visible
 from lt_lightning.runs.notes import (
     branch_line,
+    debug_note,
     measured_rows,
     partial_note,
     pruning_line,
@@ -125,7 +126,7 @@ def summary(description: Description) -> str:
         rounds = f"A {branch}. It prunes nothing, and compares its tickets with the full network of its trunk."
     elif prunes_nothing(description):
         rounds = "It trains once, and prunes nothing."
-    if note := partial_note(description):
+    for note in filter(None, (partial_note(description), debug_note(description))):
         rounds = f"{rounds} {note}"
     rows = (description.corpus.rows or {}).get("train")
     return (

@@ -21,6 +21,9 @@ __all__ = ["load_runs"]
 def __getattr__(name: str) -> Any:
     """Import `load_runs` when it is used."""
     if name == "load_runs":
+        from lt_lightning.extras import require_training
+
+        require_training("lt_lightning.runs.load_runs", "pandas")
         from lt_lightning.runs.table import load_runs
 
         return load_runs

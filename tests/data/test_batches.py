@@ -260,7 +260,7 @@ def test_a_quarter_of_what_is_free_on_a_gpu_is_room_enough(monkeypatch):
     assert texts.nbytes == 4 * 30 + 8 * 11 + 8 * 10
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_batches_on_a_gpu_are_those_of_the_cpu():
     texts = BatchedTexts.of(encoded([3, 1, 0, 5, 4] * 20))
     resident = texts.to(torch.device("cuda"))
