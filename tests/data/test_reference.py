@@ -28,7 +28,7 @@ def files_of(library: str) -> dict[str, str]:
     other = library[::-1]  # names no library
     said = [(one, two) for one in WORDS[:4] for two in WORDS]
     return {
-        f"m{n}.py": f'"""A paragraph of {other}, its {one} and {two}, has enough words."""\ndef {other}_{one}_{two}(): ...\n'
+        f"m{n}.py": f'"""A paragraph of {other}, its {one} and {two}, is long."""\ndef {other}_{one}_{two}(): ...\n'
         for n, (one, two) in enumerate(said)
     }
 
