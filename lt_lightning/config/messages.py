@@ -153,6 +153,17 @@ def _no_such_setting(key: str, text: str) -> str:
     return no_such_setting(key, next((one for one in classes if chosen and one.__name__ == chosen[1]), None))
 
 
+def explain_unread_tracker(overrides: Iterable[str]) -> str:
+    """Return the error for a setting of a tracker that is not chosen.
+
+    >>> explain_unread_tracker(["seed=1", "logger.wandb.project=x"])
+    'logger.wandb.project: only read with logger=wandb; choose it, or leave the setting out'
+    """
+    found = (re.match(r"\+{0,2}(logger\.(\w+)\.\w+)=", one) for one in overrides)
+    key, tracker = next(((one[1], one[2]) for one in found if one), ("logger.NAME.…", "NAME"))
+    return f"{key}: only read with logger={tracker}; choose it, or leave the setting out"
+
+
 def describe_error(error: SettingError | LotteryError) -> str:
     """Return an error's line; a setting of the lottery that it begins with is one of the group `pruning`.
 

@@ -25,7 +25,7 @@ _tracebacks = False
 """Whether the user asked for tracebacks."""
 
 
-def run_hydra(task: Callable[[Any], None]) -> None:
+def run_hydra(task: Callable[[Any], Any]) -> None:
     """Run `task` under Hydra; print a user's mistake as one line on stderr and exit with code 2.
 
     Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 print how to resume and exit with code 130, 143, 138 or 140; the latter two
@@ -48,7 +48,7 @@ def run_hydra(task: Callable[[Any], None]) -> None:
         release(failed=failed)
 
 
-def _run_hydra(task: Callable[[Any], None]) -> None:
+def _run_hydra(task: Callable[[Any], Any]) -> None:
     try:
         require_working_directory()
     except SettingError as error:
@@ -59,7 +59,7 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from lt_lightning.config.messages import explain
+    from lt_lightning.config.messages import explain, explain_unread_tracker
     from lt_lightning.config.quoting import quote_arguments
     from lt_lightning.config.schema import register_schema
     from lt_lightning.experiment.branch.command import branched_arguments
@@ -88,6 +88,10 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
     except (HydraException, OmegaConfBaseException) as error:
         ours = isinstance(error.__cause__, SettingError)  # raised within an interpolation
         fail(str(error.__cause__) if ours else explain(error))
+    except AssertionError as error:
+        if not is_from(error, "omegaconf"):
+            raise
+        fail(explain_unread_tracker(sys.argv[1:]))  # OmegaConf asserts that a setting has one above it
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
             raise
@@ -115,7 +119,7 @@ def compose_config(overrides: Sequence[str], *, with_hydra: bool = False) -> Any
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from lt_lightning.config.messages import explain
+    from lt_lightning.config.messages import explain, explain_unread_tracker
     from lt_lightning.config.schema import register_schema
 
     register_schema()
@@ -126,6 +130,10 @@ def compose_config(overrides: Sequence[str], *, with_hydra: bool = False) -> Any
             return compose("config", list(overrides), return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException) as error:
         raise SettingError(explain(error)) from error
+    except AssertionError as error:
+        if not is_from(error, "omegaconf"):
+            raise
+        raise SettingError(explain_unread_tracker(overrides)) from error
     finally:
         GlobalHydra.instance().hydra = before
 

@@ -61,6 +61,7 @@ class CheckConfig:
         config.resume = find_resume(config.resume, given, os.environ)
         try:
             check_launcher(config.hydra)
+            check_sweeper(config)
             is_writer = _is_first(config.trainer)
             asked, place = near(Path(config.hydra.sweep.dir)), _find_place(config, "sweep", is_writer)
             resumes = is_sweep(place.folder) if config.resume == AUTO else config.resume is not None
@@ -92,6 +93,17 @@ class CheckConfig:
         if config.resume is not None:
             with writing_to(folder := Path(config.hydra.sweep.dir)):
                 write_sweep(folder, *(self._given or _as_typed(config)))
+
+
+def check_sweeper(config: Any) -> None:
+    """Raise a `SettingError` if each of a launcher's processes would choose the jobs of a sweep anew."""
+    sweeper, launcher = config.hydra.runtime.choices.get("hydra/sweeper"), find_launcher(os.environ)
+    if launcher is not None and sweeper != "basic":
+        raise SettingError(
+            f"hydra/sweeper: {sweeper} chooses one job after the other, in one process; start it without "
+            f"{'torchrun' if launcher == 'torchrun' else 'srun or the like'}, as trainer.devices=N starts the "
+            "processes of each job"
+        )
 
 
 def prepare_run(config: Any) -> Config:
