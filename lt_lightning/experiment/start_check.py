@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from lt_lightning.config.launchers import check_launcher
 from lt_lightning.config.quoting import quoted
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.folders import assign_folders, recover_records, reserve
@@ -19,6 +20,7 @@ from lt_lightning.experiment.resume.automatic import FirstStart, find_resume, is
 from lt_lightning.experiment.resume.command import check_same_sweep, write_sweep
 from lt_lightning.experiment.resume.compare import AUTO, check_free, check_new_sweep, is_begun, is_sweep, near
 from lt_lightning.experiment.start_run import check_strings, find_launch
+from lt_lightning.runtime.job import find_launcher
 from lt_lightning.storage.atomic import remove_links, writing_to
 
 if TYPE_CHECKING:
@@ -58,7 +60,9 @@ class CheckConfig:
         swept = any("pruning.ticket=" in argument for argument in given)
         config.resume = find_resume(config.resume, given, os.environ)
         try:
-            is_writer = find_launch(OmegaConf.to_object(config.trainer), os.environ).rank == 0  # pyright: ignore
+            check_launcher(config.hydra)
+            check_sweeper(config)
+            is_writer = _is_first(config.trainer)
             asked, place = near(Path(config.hydra.sweep.dir)), _find_place(config, "sweep", is_writer)
             resumes = is_sweep(place.folder) if config.resume == AUTO else config.resume is not None
             if not resumes and config.pruning.ticket == "" and not swept:
@@ -89,6 +93,17 @@ class CheckConfig:
         if config.resume is not None:
             with writing_to(folder := Path(config.hydra.sweep.dir)):
                 write_sweep(folder, *(self._given or _as_typed(config)))
+
+
+def check_sweeper(config: Any) -> None:
+    """Raise a `SettingError` if each of a launcher's processes would choose the jobs of a sweep anew."""
+    sweeper, launcher = config.hydra.runtime.choices.get("hydra/sweeper"), find_launcher(os.environ)
+    if launcher is not None and sweeper != "basic":
+        raise SettingError(
+            f"hydra/sweeper: {sweeper} chooses one job after the other, in one process; start it without "
+            f"{'torchrun' if launcher == 'torchrun' else 'srun or the like'}, as trainer.devices=N starts the "
+            "processes of each job"
+        )
 
 
 def prepare_run(config: Any) -> Config:
@@ -129,6 +144,13 @@ def prepare_run(config: Any) -> Config:
     notes = folder / ".hydra"
     remove_links(notes, *(notes / name for name in ("config.yaml", "hydra.yaml", "overrides.yaml")))
     return checked
+
+
+def _is_first(trainer: Any) -> bool:
+    """Return whether this process is the first that was started. The devices of a sweep's jobs may be elsewhere."""
+    if find_launcher(os.environ) is None:
+        return True
+    return find_launch(OmegaConf.to_object(trainer), os.environ).rank == 0  # pyright: ignore[reportArgumentType]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ class Job:
         command: the overrides on the command line, for the record.
         logging: Hydra's `job_logging` and `verbose`, as plain values; None leaves logging alone.
         resuming: whether the run directory holds the beginning of this run.
+        trial: the trial of a search that the run is, a `search.trial.TrialPlace`; None for any other run.
     """
 
     config: Config
@@ -30,6 +31,7 @@ class Job:
     command: tuple[str, ...] = ()
     logging: Mapping[str, Any] | None = None
     resuming: bool = False
+    trial: Any = None
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ _FREE = frozenset(
     {
         "pruning.rounds", "data.path", "data.delimiter", "data.hub_config", "data.test_fraction", "embedding.path",
         "model.path", "data.num_workers", "tickets.keep", "metric", "metric_mode", "trainer.logger",
+        "objective", "objective_within", "objective_reference", "hydra.sweeper.n_trials",
         "trainer.log_every_n_steps", "trainer.default_root_dir", "trainer.enable_progress_bar",
         "trainer.enable_model_summary", "trainer.enable_checkpointing", "trainer.profiler", "trainer.detect_anomaly",
         "logger", "hydra/launcher", "hydra.launcher", "hydra.sweeper.n_jobs", "hydra.sweeper.max_batch_size",

@@ -14,8 +14,16 @@ from typing import Any
 
 from lt_lightning.config.quoting import _texts, find_targets
 
-_HARMLESS = frozenset({"hydra.sweep.subdir"})
-"""Settings of Hydra that name folders within the sweep's own; `folders` refuses others."""
+_HARMLESS = frozenset(
+    {
+        "hydra.sweep.subdir",
+        *(
+            f"hydra.sweeper.{key}"
+            for key in ("n_trials", "n_jobs", "sampler", "seed", "pruner", "direction", "study_name")
+        ),
+    }
+)
+"""Settings of Hydra that name folders within the sweep's own, as `folders` refuses others, or choose how to search."""
 
 _LIMITS = frozenset(
     {
