@@ -24,7 +24,7 @@ from reading_back import (
 
 from trials.kills import small_run, write_corpus
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # of MLflow's libraries
 
 KILLER = """
 import os, pathlib, signal

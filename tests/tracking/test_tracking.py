@@ -149,6 +149,8 @@ def test_marks_leave_out_what_was_logged(tmp_path):
     assert Marks(tmp_path / "marks.json", fresh=False).new({"a": 1.0}, 0) == {"a": 1.0}
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # between MLflow and SQLAlchemy
 def test_jobs_of_a_sweep_share_one_parent_run(play_small, tmp_path):
     pytest.importorskip("mlflow")
     from mlflow.tracking import MlflowClient
