@@ -10,6 +10,7 @@ from lt_lightning.runs.description import Description
 from lt_lightning.runs.formatting import DASH, count, name_rounds, say, visible
 from lt_lightning.runs.notes import (
     branch_line,
+    debug_note,
     difference_note,
     measured_rows,
     partial_note,
@@ -126,7 +127,8 @@ def summary(description: Description) -> str:
         rounds = f"A {branch}. It prunes nothing, and compares its tickets with the full network of its trunk."
     elif prunes_nothing(description):
         rounds = "It trains once, and prunes nothing."
-    rounds = " ".join(filter(None, (rounds, partial_note(description), difference_note(description))))
+    notes = (partial_note(description), debug_note(description), difference_note(description))
+    rounds = " ".join(filter(None, (rounds, *notes)))
     rows = (description.corpus.rows or {}).get("train")
     return (
         f"{say(description.model)} on {say(description.corpus.name)}"

@@ -60,7 +60,7 @@ def paragraphs(docstring: str) -> Iterator[str]:
     Args:
         docstring: as it stands in the source, with indentation.
 
-    Example:
+    Examples:
         >>> list(paragraphs("Add up all the numbers in the :class:`pandas.Series`.\n\n    ------"))
         ['Add up all the numbers in the library.Series.']
     """
