@@ -6,7 +6,8 @@ A folder is a layer, and imports run one way, from top to bottom (`make lint` ch
     commands   train.py  predict.py  the __main__.py of report/  export/  evaluate/  connect/
     features   experiment/  export/  evaluate/  connect/
     pages      report/
-    parts      runs/  tickets/  models/  callbacks/
+    networks   models/
+    parts      runs/  tickets/  callbacks/
     ground     data/  runtime/
     base       config/  storage/  extras.py
     bedrock    lottery/  kernels/  errors.py

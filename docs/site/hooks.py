@@ -2,6 +2,7 @@
 
 - README.md, CHANGELOG.md, CONTRIBUTING.md and the notebooks in examples/ become pages.
 - A link in a page leads to the page or figure of the site, if the site has the file, and otherwise to the repository.
+  A link whose text is a file name, such as `docs/data.md`, gets the page's name in the navigation.
 - `lt_lightning.lottery.prune` in code type leads to the API reference, `docs/callback.md` to the page.
 """
 
@@ -11,6 +12,7 @@ import base64
 import json
 import logging
 import os
+import posixpath
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +21,6 @@ from typing import Any
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-from mkdocs.utils import get_relative_url
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY = "https://github.com/lt-lightning/lt-lightning"
@@ -33,7 +34,7 @@ PAGES: Mapping[str, str] = {
 }
 """The pages that are made from files outside docs/."""
 
-_LINK = re.compile(r"(?<=\]\()(?P<target>[^)#\s]+)(?=[)#\s])")
+_LINK = re.compile(r"(?:\[`?(?:docs/)?(?P<name>[\w-]+\.md)`?\]|\])\((?P<target>[^)#\s]+)(?=[)#\s])")
 _CODE = re.compile(r"<a\b.*?</a>|<h\d.*?</h\d>|<code>(?P<text>[\w./-]+)</code>", re.DOTALL)
 _log = logging.getLogger("mkdocs.hooks.links")
 
@@ -57,22 +58,19 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     folder = (ROOT / _source(here)).parent
 
     def lead(found: re.Match[str]) -> str:
-        target = found["target"]
-        for prefix in (f"{REPOSITORY}/blob/main/", f"{REPOSITORY}/tree/main/", _RAW):
-            if target.startswith(prefix):
-                path = ROOT / target.removeprefix(prefix)
-                if not path.exists():
-                    _log.warning("%s: %s links to a file that the repository does not have", here, target)
-                break
-        else:
-            path = Path(os.path.normpath(folder / target))
-        if not path.exists() or not path.is_relative_to(ROOT):
-            return target  # an address, code in brackets, or a broken link, which MkDocs reports
+        path = _linked_path(found["target"], folder)
+        if path is None:
+            return found[0]
+        if not path.exists():
+            _log.warning("%s: %s leads to a file that the repository does not have", here, found["target"])
         name = path.relative_to(ROOT).as_posix()
-        inside = PAGES.get(name, name.removeprefix("docs/") if name.startswith("docs/") else "")
-        if files.get_file_from_path(inside) is not None and path.is_file():
-            return get_relative_url(inside, here) if "/" in here or "/" in inside else inside
-        return f"{REPOSITORY}/{'blob' if path.is_file() else 'tree'}/main/{name}"
+        file = files.get_file_from_path(PAGES.get(name, name.removeprefix("docs/"))) if path.is_file() else None
+        if file is None or file.inclusion.is_excluded():
+            kind = "tree" if path.is_dir() else "blob"
+            return found[0].replace(found["target"], f"{REPOSITORY}/{kind}/main/{name}")
+        title = file.page.title if found["name"] and file.page is not None else None
+        text = f"[{title}](" if title else found[0].removesuffix(found["target"])
+        return text + posixpath.relpath(file.src_uri, posixpath.dirname(here) or ".")
 
     return _LINK.sub(lead, markdown)
 
@@ -102,15 +100,15 @@ def notebook_page(text: str, source: str) -> tuple[str, dict[str, bytes]]:
             parts.append(content)
             continue
         parts.append(_fence(content, "python"))
-        for output in cell["outputs"]:
-            parts.append(_output(output, f"{stem}_{len(images)}.png", images))
+        parts += [_output(output, stem, images) for output in cell["outputs"]]
     note = f"*This page is the notebook [{source}]({REPOSITORY}/blob/main/{source}); run it in Jupyter.*"
     heading, _, rest = "\n\n".join(part for part in parts if part).partition("\n")
     return f"{heading}\n\n{note}\n{rest}\n", images
 
 
-def _output(output: Mapping[str, Any], name: str, images: dict[str, bytes]) -> str:
+def _output(output: Mapping[str, Any], stem: str, images: dict[str, bytes]) -> str:
     """Return an output of a cell as Markdown; put a picture into `images`."""
+    name = f"{stem}_{len(images)}.png"
     data = output.get("data", {"text/plain": output.get("text", "")})
     kinds: dict[str, Callable[[str], str]] = {
         "image/png": lambda content: f"![Output of the cell above]({name})",
@@ -132,6 +130,15 @@ def _table(html: str) -> str:
 
 def _fence(content: str, language: str) -> str:
     return f"```{language}\n{content.rstrip()}\n```"
+
+
+def _linked_path(target: str, folder: Path) -> Path | None:
+    """Return the file of the repository that a link leads to; None for an address, or code in brackets."""
+    for prefix in (f"{REPOSITORY}/blob/main/", f"{REPOSITORY}/tree/main/", _RAW):
+        if target.startswith(prefix):
+            return ROOT / target.removeprefix(prefix)
+    path = Path(os.path.normpath(folder / target))
+    return path if path.exists() and path.is_relative_to(ROOT) else None  # MkDocs reports a broken relative link
 
 
 def _source(page: str) -> str:

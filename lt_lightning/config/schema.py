@@ -17,6 +17,7 @@ from omegaconf import MISSING
 from lt_lightning.config import encoders, models, optimizers, sources  # noqa: F401 (they register their choices)
 from lt_lightning.config.choice import CHOICES, checked, limited
 from lt_lightning.config.launchers import register_launchers
+from lt_lightning.config.trackers import LoggerConfig
 
 
 class TestOn(str, Enum):
@@ -119,7 +120,7 @@ class TrainerConfig:
     limit_val_batches: Optional[Union[int, float]] = _never_0()
     limit_test_batches: Optional[Union[int, float]] = _never_0()
     limit_predict_batches: Optional[Union[int, float]] = None
-    overfit_batches: Optional[Union[int, float]] = None
+    overfit_batches: Optional[Union[int, float]] = _never_0()
     val_check_interval: Optional[Union[int, float]] = None
     check_val_every_n_epoch: Optional[int] = limited(None, least=1)
     num_sanity_val_steps: Optional[int] = None
@@ -161,6 +162,7 @@ class Config:
     objective_reference: Optional[float] = None
     resume: Optional[str] = None
     trust: bool = False
+    debug_mode: Optional[str] = None  # typed debug=NAME, see `config.aliases`
     data: Any = MISSING  # these five are objects of `config.choice.CHOICES`, or `Custom`
     embedding: Any = MISSING
     model: Any = MISSING
@@ -171,6 +173,8 @@ class Config:
     branch: BranchConfig = field(default_factory=BranchConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    callbacks: Dict[str, Any] = field(default_factory=dict)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
 
     @property
     def order_seed(self) -> int:

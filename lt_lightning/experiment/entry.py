@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lt_lightning.config.aliases import debug_last
 from lt_lightning.config.quoting import quote
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.branch.command import branched_arguments
@@ -74,8 +75,9 @@ def run(*overrides: str) -> Result:
     Raises:
         SettingError: a setting is unknown or out of its range, the data cannot be loaded, or the run cannot resume.
 
-    >>> result = run("+experiment=quickstart", "pruning.rounds=2")  # doctest: +SKIP
-    >>> result.records[["round", "sparsity", "test_acc"]]  # doctest: +SKIP
+    Examples:
+        >>> result = run("+experiment=quickstart", "pruning.rounds=2")  # doctest: +SKIP
+        >>> result.records[["round", "sparsity", "test_acc"]]  # doctest: +SKIP
     """
     from lt_lightning.runs.reading import read_run
 
@@ -85,7 +87,7 @@ def run(*overrides: str) -> Result:
             if one.startswith("-") or "=" not in one:
                 raise SettingError(f"{one}: not a setting; write key=value, and loop in Python instead of -m")
         composed = compose_config(
-            branched_arguments(resumed_arguments([quote(one) for one in overrides])), with_hydra=True
+            branched_arguments(resumed_arguments(debug_last([quote(one) for one in overrides]))), with_hydra=True
         )
         config = prepare_run(composed)
         folder = Path(composed.hydra.run.dir)

@@ -7,12 +7,14 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from pytorch_lightning.utilities import rank_zero_only
 
+from lt_lightning.callbacks import PruningCallback
 from lt_lightning.config.schema import Config
 from lt_lightning.data.batches import check_rows
 from lt_lightning.data.corpus import Corpus
@@ -33,7 +35,15 @@ from lt_lightning.experiment.start_run import find_launch
 from lt_lightning.experiment.stopping import Watch
 from lt_lightning.experiment.subject import build_subject, load_data
 from lt_lightning.experiment.summary import describe, summarize
-from lt_lightning.experiment.trainer import find_environment
+from lt_lightning.experiment.tracking import (
+    closed_on_error,
+    finish_tracking,
+    loggers_of,
+    open_tracking,
+    steps_before,
+    values_of_round,
+)
+from lt_lightning.experiment.trainer import find_environment, with_callbacks
 from lt_lightning.experiment.transfer.starting import find_start
 from lt_lightning.lottery import LayerCollapseWarning, derive_seed
 from lt_lightning.report.run import draw_report
@@ -95,7 +105,7 @@ def run_experiment(
         require_weights(encoder)
     start, origin = (None, None) if played else find_start(config, subject.network, data.words)
     before = describe_before(run)[0] if resuming else None
-    precise = as_recorded(config, None if before is None else before.precision)
+    precise = with_callbacks(as_recorded(config, None if before is None else before.precision))
     plan = make_plan(precise, run, subject, start, environment, resuming=resuming)
     description = plan.describe(describe(config, subject, command, run, environment, origin))
     made_by = {"config": description.config.values, "fingerprint": description.corpus.fingerprint}
@@ -115,6 +125,7 @@ def run_experiment(
             config, subject.network, plan.expect(played), subject.tokenizer, rewinds=plan.rewinds, is_begun=bool(played)
         )
         room = report_use(run, use)
+    tracking = open_tracking(config, run, description, played, is_writer=is_writer)
     if is_writer:
         with writing_to(run):
             following = upcoming[0] if upcoming else plan.rounds[-1] + 1
@@ -134,8 +145,13 @@ def run_experiment(
     base = RunBase(run, subject.tokenizer, None if played else plan.rounds[0])
     console = Screen(highlight=False, quiet=not is_writer)
     metric = description.metric_for(_compared(played, description))
-    title, epochs = "\n".join(filter(None, (summarize(config, data, description), room))), config.trainer.max_epochs
-    with RoundsDisplay(title, plan.rounds[-1], epochs, console, metric=metric, plan=description.plan) as display:
+    lines = (summarize(config, data, description), room, *tracking.places)
+    title, epochs = "\n".join(filter(None, lines)), config.trainer.max_epochs
+    with (
+        closed_on_error(tracking),
+        RoundsDisplay(title, plan.rounds[-1], epochs, console, metric=metric, plan=description.plan) as display,
+    ):
+        loggers = loggers_of(config, run, tracking, is_writer=is_writer)
         display.show_earlier([one.record for one in played])
         for round in upcoming:
             if watch.is_hopeless(description, _compared(played, description)):
@@ -143,7 +159,8 @@ def run_experiment(
                 break
             display.begin_round()
             pruning, alive = plan.begin(round), plan.before(played)
-            one = run_round(precise, run, round, subject, pruning, display, environment, alive, base)
+            watching = tracking.follow_round(round, steps_before(played), partial(_density, pruning))
+            one = run_round(precise, run, round, subject, pruning, display, environment, alive, base, loggers, watching)
             played.append(replace(one, settings=made_by))
             if is_writer:
                 with writing_to(run):
@@ -152,6 +169,7 @@ def run_experiment(
                     drop_checkpoints(run / STATE)
                     plan.finish(round)
                     _drop_tickets(run, config, played, description)
+            tracking.end_round(values_of_round(played))
             display.show_round(played[-1].record)
             if played[-1].record.collapsed:
                 dead = ", ".join(one.parameter for one in played[-1].layers if not one.alive and len(one.shape) > 1)
@@ -164,6 +182,11 @@ def run_experiment(
         with writing_to(run):
             write_description(run, replace(description, finished=now(), stopped=watch.line))
         write("", f"report: {draw_report(run)}")
+        finish_tracking(tracking, config, run, _compared(played, description), description)
+
+
+def _density(pruning: PruningCallback) -> float:
+    return 1 - pruning.mask.sparsity
 
 
 def _drop_tickets(run: Path, config: Config, played: Sequence[PlayedRound], description: Description) -> None:
@@ -184,6 +207,7 @@ def hush(*, deals_rows: bool) -> None:
     advice = [
         ".*LeafSpec.* is deprecated.*",  # between Lightning and torch
         ".*The `srun` command is available.*",  # the settings determine the number of processes
+        ".*smaller than the logging interval.*",  # epochs are logged anyway
     ]
     if deals_rows:
         advice += [

@@ -59,7 +59,7 @@ def _run_hydra(task: Callable[[Any], Any]) -> None:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from lt_lightning.config.messages import explain
+    from lt_lightning.config.messages import explain, explain_unread_tracker
     from lt_lightning.config.quoting import quote_arguments
     from lt_lightning.config.schema import register_schema
     from lt_lightning.experiment.branch.command import branched_arguments
@@ -88,6 +88,10 @@ def _run_hydra(task: Callable[[Any], Any]) -> None:
     except (HydraException, OmegaConfBaseException) as error:
         ours = isinstance(error.__cause__, SettingError)  # raised within an interpolation
         fail(str(error.__cause__) if ours else explain(error))
+    except AssertionError as error:
+        if not is_from(error, "omegaconf"):
+            raise
+        fail(explain_unread_tracker(sys.argv[1:]))  # OmegaConf asserts that a setting has one above it
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
             raise
@@ -115,7 +119,7 @@ def compose_config(overrides: Sequence[str], *, with_hydra: bool = False) -> Any
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from lt_lightning.config.messages import explain
+    from lt_lightning.config.messages import explain, explain_unread_tracker
     from lt_lightning.config.schema import register_schema
 
     register_schema()
@@ -126,6 +130,10 @@ def compose_config(overrides: Sequence[str], *, with_hydra: bool = False) -> Any
             return compose("config", list(overrides), return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException) as error:
         raise SettingError(explain(error)) from error
+    except AssertionError as error:
+        if not is_from(error, "omegaconf"):
+            raise
+        raise SettingError(explain_unread_tracker(overrides)) from error
     finally:
         GlobalHydra.instance().hydra = before
 
@@ -161,6 +169,7 @@ def check_flags(words: Sequence[str]) -> None:
     """Refuse unknown flags in one line, and answer `--version`, instead of Hydra's usage and Hydra's version."""
     from hydra._internal.utils import get_args_parser
 
+    from lt_lightning.config.launchers import GROUP, LAUNCHERS
     from lt_lightning.config.schema import CHOICES
 
     if "--version" in words:
@@ -170,9 +179,10 @@ def check_flags(words: Sequence[str]) -> None:
     parser.error = lambda message: fail(f"{message}; settings are written key=value, --help lists flags and settings")
     parser.parse_args(words)
     for word in words:
-        chosen = re.fullmatch(r"\+*(\w+)=(_\w+)", word)
+        chosen = re.fullmatch(r"\+*(\w+|hydra/\w+)=(_\w+)", word)
         shared = chosen and Path(config_folder(), chosen[1], f"{chosen[2]}.yaml").is_file()
-        if chosen and (shared or chosen[2].removesuffix("_schema")[1:] in CHOICES.get(chosen[1], ())):
+        known = chosen and (*CHOICES.get(chosen[1], ()), *(one.choice for one in LAUNCHERS if chosen[1] == GROUP))
+        if chosen and (shared or chosen[2].removesuffix("_schema")[1:] in (known or ())):
             fail(f"{chosen[1]}: {chosen[2]} is what several choices share, and no choice; --help lists the choices")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lt_lightning.config.schema import Config, TrainerConfig
 from lt_lightning.config.sources import CustomData, DataKind
+from lt_lightning.config.trackers import require_packages
 from lt_lightning.data.own_corpus import OwnCorpus, describe_own
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.branch.trunk import check_corpus
@@ -43,6 +44,7 @@ def start_run(job: Job, launch: Launch) -> None:
         SettingError: the data, the network and the settings do not fit together, or another process holds the run.
         LotteryError: the network and the pruning settings do not fit.
     """
+    require_packages(job.config.logger)
     if (encoder := find_own_encoder(job.config, job.run)) is not None:  # downloads, or raises before torch is loaded
         encoder.read_tokenizer(encoder.max_length(job.config.data.max_length), job.config.model.pooling)
     corpus = load(job.config)

@@ -116,6 +116,15 @@ def require_finite(tensors: Mapping[str, Tensor], what: str) -> None:
             )
 
 
+def all_finite(tensors: Iterable[Tensor]) -> Tensor:
+    """Return whether all numbers of tensors are finite, as a boolean without dimensions on the device of the first.
+
+    To read it, the host waits for the device once, not once for each tensor.
+    """
+    found = [(tensor.coalesce().values() if tensor.is_sparse else tensor).isfinite().all() for tensor in tensors]
+    return torch.stack([one.to(found[0].device) for one in found]).all() if found else torch.tensor(True)
+
+
 def _covers_itself(param: Tensor) -> bool:
     return any(stride == 0 and size > 1 for stride, size in zip(param.stride(), param.shape, strict=True))
 
