@@ -70,7 +70,7 @@ def _explain(error: BaseException) -> str:
 
 def _of_choices(text: str) -> str | None:
     """Return the message where a group, or one of its choices, does not exist, or None."""
-    if match := re.search(r"Could not find '([^/']+)/(.*)'", text):
+    if match := re.search(r"Could not find '(hydra/\w+|[^/']+)/(.*)'", text):
         group, choice = match[1], match[2]
         options = [name for name in re.findall(r"^\t(\S+)$", text, re.M) if not name.startswith("_")]
         wish = f"+{group}" if group == "experiment" else group
@@ -143,8 +143,25 @@ def _no_such_setting(key: str, text: str) -> str:
     from lt_lightning.config.validation import no_such_setting
 
     chosen = re.search(r"Key '.+' not in '(\w+)'", text)
+    if key.startswith("hydra.launcher."):
+        from lt_lightning.config.launchers import LAUNCHERS, no_such_launcher_setting
+
+        return no_such_launcher_setting(
+            key, next((one for one in LAUNCHERS if chosen and one.__name__ == chosen[1]), None)
+        )
     classes = CHOICES.get(key.partition(".")[0], {}).values()
     return no_such_setting(key, next((one for one in classes if chosen and one.__name__ == chosen[1]), None))
+
+
+def explain_unread_tracker(overrides: Iterable[str]) -> str:
+    """Return the error for a setting of a tracker that is not chosen.
+
+    >>> explain_unread_tracker(["seed=1", "logger.wandb.project=x"])
+    'logger.wandb.project: only read with logger=wandb; choose it, or leave the setting out'
+    """
+    found = (re.match(r"\+{0,2}(logger\.(\w+)\.\w+)=", one) for one in overrides)
+    key, tracker = next(((one[1], one[2]) for one in found if one), ("logger.NAME.…", "NAME"))
+    return f"{key}: only read with logger={tracker}; choose it, or leave the setting out"
 
 
 def describe_error(error: SettingError | LotteryError) -> str:

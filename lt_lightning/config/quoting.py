@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, List, Optional, get_type_hints  # noqa: UP035 (the types that the configuration uses)
+from typing import Any, List, Optional, get_args, get_type_hints  # noqa: UP035 (the types that the configuration uses)
 
-from lt_lightning.config.aliases import stored_override
+from lt_lightning.config.aliases import debug_last, stored_override
 from lt_lightning.config.typed_paths import typed_path
 
 _OVERRIDE = re.compile(r"(\+{0,2})([A-Za-z_][A-Za-z0-9_./@-]*)=(.*)", re.DOTALL)
@@ -38,7 +38,8 @@ def quote_arguments(arguments: Sequence[str]) -> list[str]:
 
     options = get_args_parser().parse_args(list(arguments))
     overrides = set(options.overrides)
-    return [quote(one, in_sweep=options.multirun) if one in overrides else one for one in arguments]
+    quoted = [quote(one, in_sweep=options.multirun) if one in overrides else one for one in arguments]
+    return debug_last(quoted)
 
 
 def quote(argument: str, *, in_sweep: bool = False) -> str:
@@ -93,8 +94,9 @@ def _kinds(group: type, prefix: str) -> Iterator[tuple[str, Any]]:
     for key, kind in get_type_hints(group).items():
         if key not in known:  # a constant of the class
             continue
-        if is_dataclass(kind):
-            yield from _kinds(kind, f"{prefix}{key}.")  # pyright: ignore[reportArgumentType]
+        inside = [one for one in (kind, *get_args(kind)) if is_dataclass(one)]  # `Optional[…]` holds one, too
+        if inside:
+            yield from _kinds(inside[0], f"{prefix}{key}.")  # pyright: ignore[reportArgumentType]
         else:
             yield f"{prefix}{key}", kind
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from lt_lightning.config.choice import Custom
 from lt_lightning.config.encoders import Bert, Encoder
-from lt_lightning.config.enums import METRIC_MODES, Splitter
+from lt_lightning.config.enums import METRIC_MODES, OBJECTIVES, Splitter
 from lt_lightning.config.metric_names import parse_name
 from lt_lightning.config.models import CustomModel, RandomVectors, Recurrent, Tagger
 from lt_lightning.config.optimizers import Adam, SchedulerConfig
@@ -43,6 +43,7 @@ def broken_rules(config: Config) -> Iterator[str]:
     else:
         yield from _data_rules(config.data, model, config.embedding)
         yield from _metric_rules(config)
+    yield from _objective_rules(config)
     if config.pruning.ticket == "":
         yield NO_TICKET
     yield from _branch_rules(config)
@@ -191,7 +192,7 @@ def _metric_rules(config: Config) -> Iterator[str]:
         if re.fullmatch("[A-Za-z][A-Za-z0-9_]*", one) is None or one in taken:
             others = ", ".join(sorted(taken))
             yield f"metrics: {one!r} cannot name a new column: use letters, digits and _, and none of {others}"
-        if not _is_object(value):
+        if not is_object(value):
             yield f"metrics.{one}: {value} is not an object; give metrics.NAME._target_=CLASS"
     added = {f"{part}_{one}": mode or parse_name(one).mode for one in config.metrics for part in ("test", "valid")}
     modes = {**METRIC_MODES, **added}
@@ -217,10 +218,28 @@ def _mode_rules(config: Config, known: str | None) -> Iterator[str]:
         )
 
 
+def _objective_rules(config: Config) -> Iterator[str]:
+    """Yield what is wrong with the number that a run returns to a sweeper."""
+    name = config.objective
+    if config.objective_reference is not None and name != "smallest_within":
+        yield "objective_reference: only read with objective=smallest_within; leave it out"
+    if name in OBJECTIVES:
+        if SCHEDULES.get(config.pruning.schedule, SCHEDULES["rounds"]).is_single and config.branch.of is None:
+            yield (
+                f"objective: {name} compares rounds, and pruning.schedule={config.pruning.schedule} trains one; use "
+                "objective=valid_acc, or another value of that round"
+            )
+    elif name is not None and parse_name(name).part in ("test", "train"):
+        yield f"objective: {name!r} is not of the validation part, which chooses settings; use objective=valid_acc"
+    elif name is not None and not isinstance(config.data, CustomData):
+        logged = [one for one in METRIC_MODES if one.startswith("valid_")] + [f"valid_{one}" for one in config.metrics]
+        if name not in logged:
+            yield f"objective: {name!r} is none of {', '.join([*OBJECTIVES, *logged])}"
+
+
 def _trainer_rules(trainer: TrainerConfig, brings_loaders: bool) -> Iterator[str]:
     """Yield the Trainer's arguments that rounds, or batches that are already dealt out, do not allow."""
     refused = {
-        "overfit_batches": "it would replace the batches; use data.limit to train on few rows",
         "val_check_interval": "a round validates at the end of each epoch; leave it null",
         "barebones": "it would turn off what the records are made of; leave it null",
     }
@@ -235,9 +254,9 @@ def _trainer_rules(trainer: TrainerConfig, brings_loaders: bool) -> Iterator[str
     if trainer.deterministic not in (None, True, False, "warn"):
         yield f"trainer.deterministic: {trainer.deterministic} is none of true, false, warn"
     loggers = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
-    if trainer.logger not in (None, True, False) and not all(map(_is_object, loggers)):
+    if trainer.logger not in (None, True, False) and not all(map(is_object, loggers)):
         yield f"trainer.logger: {trainer.logger} is neither true nor false nor an object with _target_"
-    if not all(map(_is_object, trainer.callbacks or ())):
+    if not all(map(is_object, trainer.callbacks or ())):
         yield (
             f"trainer.callbacks: {trainer.callbacks} is not a list of objects; give each its _target_, as in "
             "[{_target_: my.Callback}]"
@@ -257,6 +276,6 @@ def _trainer_rules(trainer: TrainerConfig, brings_loaders: bool) -> Iterator[str
             yield f"trainer.{key}: {text} is not possible here: Hydra would read ${{ as an interpolation once more"
 
 
-def _is_object(value: Any) -> bool:
+def is_object(value: Any) -> bool:
     """Return whether Hydra makes an object of a value."""
     return isinstance(value, Mapping) and "_target_" in value

@@ -16,6 +16,8 @@ from omegaconf import MISSING
 
 from lt_lightning.config import encoders, models, optimizers, sources  # noqa: F401 (they register their choices)
 from lt_lightning.config.choice import CHOICES, checked, limited
+from lt_lightning.config.launchers import register_launchers
+from lt_lightning.config.trackers import LoggerConfig
 
 
 class TestOn(str, Enum):
@@ -118,7 +120,7 @@ class TrainerConfig:
     limit_val_batches: Optional[Union[int, float]] = _never_0()
     limit_test_batches: Optional[Union[int, float]] = _never_0()
     limit_predict_batches: Optional[Union[int, float]] = None
-    overfit_batches: Optional[Union[int, float]] = None
+    overfit_batches: Optional[Union[int, float]] = _never_0()
     val_check_interval: Optional[Union[int, float]] = None
     check_val_every_n_epoch: Optional[int] = limited(None, least=1)
     num_sanity_val_steps: Optional[int] = None
@@ -155,8 +157,12 @@ class Config:
     metric: Optional[str] = None
     metric_mode: Optional[str] = None
     metrics: Dict[str, Any] = field(default_factory=dict)
+    objective: Optional[str] = None
+    objective_within: float = limited(1.0, least=0, below=float("inf"))
+    objective_reference: Optional[float] = None
     resume: Optional[str] = None
     trust: bool = False
+    debug_mode: Optional[str] = None  # typed debug=NAME, see `config.aliases`
     data: Any = MISSING  # these five are objects of `config.choice.CHOICES`, or `Custom`
     embedding: Any = MISSING
     model: Any = MISSING
@@ -167,6 +173,8 @@ class Config:
     branch: BranchConfig = field(default_factory=BranchConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    callbacks: Dict[str, Any] = field(default_factory=dict)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
 
     @property
     def order_seed(self) -> int:
@@ -181,6 +189,7 @@ def register_schema() -> None:
     for group, choices in CHOICES.items():
         for name, node in choices.items():
             store.store(group=group, name=f"_{name}_schema", node=node)
+    register_launchers()
     store.repo = _Registry(store.repo)
 
 

@@ -22,6 +22,8 @@ from lt_lightning.config.optimizers import CustomScheduler
 from lt_lightning.config.rules import broken_rules, encoder_rules
 from lt_lightning.config.schema import Config
 from lt_lightning.config.sources import CustomData, TextConfig
+from lt_lightning.config.trackers import TRACKERS
+from lt_lightning.config.tracking_rules import tracking_rules
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery.patterns import parse_pattern
 from lt_lightning.lottery.settings import LotteryError, Rewind, Settings
@@ -43,7 +45,7 @@ def read_config(composed: DictConfig) -> Config:
             settings[group] = None if chosen else _typed(group, settings[group])
         for name in _names(settings):
             group, _, key = name.partition(".")
-            if custom.get(group) or group == "metrics":
+            if custom.get(group) or group in ("metrics", "callbacks"):
                 continue
             node = settings[group] if group in CHOICES else None
             # `+key=value` adds keys that the types do not have.
@@ -61,7 +63,8 @@ def read_config(composed: DictConfig) -> Config:
     if isinstance(config.data, TextConfig) and config.data.tokenizer is None:
         config.data.tokenizer = config.model.splitter
     typed = typed_settings(composed)
-    for fault in chain(find_faults(config), encoder_rules(config, typed), broken_rules(config)):
+    faults = (find_faults(config), encoder_rules(config, typed), broken_rules(config), tracking_rules(config))
+    for fault in chain.from_iterable(faults):
         raise SettingError(typed_names(fault))
     if isinstance(config.model, Encoder):
         config.embedding = None  # it brings vectors of its own
@@ -103,6 +106,21 @@ def read_group(group: str, values: Mapping[str, Any]) -> Any:
     for fault in find_faults(settings, f"{group}."):
         raise SettingError(fault)
     return settings
+
+
+def read_recorded(group: str, values: Mapping[str, Any]) -> Any:
+    """Return the checked object of a group from recorded settings: a choice's, or that of a class of the user's own.
+
+    Raises:
+        SettingError: as `read_group`, or the class is not named by text.
+    """
+    if "_target_" not in values:
+        return read_group(group, values)
+    rest, own = dict(values), {"model": CustomModel, "optimizer": Custom, "scheduler": CustomScheduler}
+    name, target = rest.pop("name", "custom"), rest.pop("_target_")
+    if group not in own or not isinstance(target, str):
+        raise SettingError(f"{group}._target_: {target!a} is not the name of a class")
+    return own[group](str(name), target, rest)
 
 
 def _custom(group: str, node: DictConfig) -> Custom | None:
@@ -176,7 +194,8 @@ def lottery_settings(config: Config) -> Settings:
 def setting_names() -> tuple[str, ...]:
     """Return every setting by its full name, such as `pruning.amount`; of groups with choices those of all of them."""
     own = [name for name in _names(OmegaConf.structured(Config)) if name not in CHOICES]
-    return (*own, *(f"{group}.{key}" for group in CHOICES for key in keys_of(group)))
+    of_trackers = (f"logger.{name}.{one.name}" for name, kind in TRACKERS.items() for one in fields(kind))
+    return (*own, *(f"{group}.{key}" for group in CHOICES for key in keys_of(group)), *of_trackers)
 
 
 def no_such_setting(name: str, chosen: type | None = None) -> str:

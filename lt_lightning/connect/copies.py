@@ -12,6 +12,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from pytorch_lightning.loggers.logger import DummyLogger
 
 from lt_lightning.callbacks import PruningCallback
 from lt_lightning.config.schema import Config
@@ -21,6 +22,7 @@ from lt_lightning.experiment.progress import FitDisplay
 from lt_lightning.experiment.round import run_round
 from lt_lightning.experiment.round_checkpoint import drop_checkpoints
 from lt_lightning.experiment.subject import Subject, build_subject
+from lt_lightning.experiment.trainer import with_callbacks
 from lt_lightning.lottery import Settings, Start, derive_seed
 from lt_lightning.models.tasks import DataModule
 from lt_lightning.runs.round_ticket import RoundTicket
@@ -119,12 +121,13 @@ def train_copy(
             shutil.rmtree(slot.folder, ignore_errors=True)
         slot.folder.mkdir(parents=True, exist_ok=True)
         write_whole(_path(slot), seal_json({**about, "ticket": None}))
-    own = replace(config, seed_order=slot.order, trainer=replace(config.trainer, logger=False, default_root_dir=None))
+    own = with_callbacks(replace(config, seed_order=slot.order, trainer=replace(config.trainer, default_root_dir=None)))
+    silent = [DummyLogger()] if own.trainer.callbacks else []  # some callbacks ask whether there is a logger
     subject = build_fresh(own, data)
     set_type(subject.network, before)
     data.order_seed = slot.order
     pruning = make_pruning(own, subject, start)
-    run_round(own, slot.folder, slot.round, subject, pruning, display, environment, None)
+    run_round(own, slot.folder, slot.round, subject, pruning, display, environment, None, loggers=silent)
     seal = read_seal(slot.ticket)
     with writing_to(slot.folder):
         write_whole(_path(slot), seal_json({**about, "ticket": seal}))

@@ -196,6 +196,7 @@ class LengthBuckets(Sampler[Share]):
         lengths: the number of words of each row.
         batch_size: rows per process and step.
         shuffle: `(seed, round)`; None for a fixed order, by length.
+        repeats: whether every epoch has the batches of the first.
         processes: the number of processes that share each global batch.
         rank: the rank of this process.
 
@@ -209,6 +210,7 @@ class LengthBuckets(Sampler[Share]):
         batch_size: int,
         *,
         shuffle: tuple[int, int] | None = None,
+        repeats: bool = False,
         processes: int = 1,
         rank: int = 0,
     ) -> None:
@@ -219,10 +221,11 @@ class LengthBuckets(Sampler[Share]):
         self._processes = processes
         self._rank = rank
         self._epoch = 0
+        self._repeats = repeats
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next pass; Lightning calls it at the start of each epoch."""
-        self._epoch = epoch
+        self._epoch = 0 if self._repeats else epoch
 
     def __len__(self) -> int:
         return len(self._cuts())

@@ -54,6 +54,8 @@ def load_batches(
     trainer: Trainer | None,
     shuffle: tuple[int, int] | None,
     epoch: int = 0,
+    *,
+    repeats: bool = False,
 ) -> DataLoader[Looked]:
     """Return a DataLoader of batches of rows.
 
@@ -63,11 +65,13 @@ def load_batches(
         trainer: gives the number of processes, the rank and the device; None for a single process on the CPU.
         shuffle: `(seed, round)`; None for a fixed order.
         epoch: the first epoch; Lightning sets later ones, but too late for loaders that prefetch.
+        repeats: whether every epoch has the batches of the first.
     """
     sampler = LengthBuckets(
         rows.lengths,
         data.batch_size,
         shuffle=shuffle,
+        repeats=repeats,
         processes=trainer.world_size if trainer else 1,
         rank=trainer.global_rank if trainer else 0,
     )
@@ -90,6 +94,7 @@ class RoundData(pl.LightningDataModule):
         words_found: the number of words with a vector, or None.
         round: the round that the training loader shuffles for; set it before each fit.
         epoch: the first epoch of the next fit; not 0 in a resumed round.
+        repeats: whether all rounds and epochs train the same batches.
         order_seed: the seed of the training loader's shuffling.
     """
 
@@ -103,6 +108,7 @@ class RoundData(pl.LightningDataModule):
         self._config = data
         self.order_seed = order_seed
         self.round = self.epoch = 0
+        self.repeats = False
 
     @property
     def loaders(self) -> pl.LightningDataModule:
@@ -115,8 +121,9 @@ class RoundData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return a loader of the training part, shuffled by `(order_seed, round, epoch)`."""
-        shuffle = (self.order_seed, self.round)
-        return load_batches(self.part("train"), self._config, self.trainer, shuffle, self.epoch)
+        shuffle = (self.order_seed, 0 if self.repeats else self.round)
+        rows = self.part("train")
+        return load_batches(rows, self._config, self.trainer, shuffle, self.epoch, repeats=self.repeats)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return a loader of the validation part, in a fixed order."""

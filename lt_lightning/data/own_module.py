@@ -32,6 +32,7 @@ class OwnData:
         loaders: the LightningDataModule.
         round: the round that the training loader shuffles for; set it before each fit.
         epoch: the first epoch of the next fit; not 0 in a resumed round, whose Trainer counts on only later.
+        repeats: whether all rounds and epochs train the same batches.
         order_seed: the seed of the order of batches.
     """
 
@@ -45,6 +46,7 @@ class OwnData:
         class_names = _strings(getattr(module, "class_names", None))
         self.corpus = OwnCorpus(corpus.name, corpus.source, corpus.fingerprints, class_names)
         self.round = self.epoch = 0
+        self.repeats = False
         self.order_seed = order_seed
         self._generators: list[torch.Generator] = []
         self._seeded: tuple[int, int] | None = None
@@ -73,10 +75,11 @@ class OwnData:
 
     def _seed_all(self, epoch: int, *, loaders: bool = True) -> None:
         # The first epoch's loader has drawn a number by the time that the epoch starts: its own generator goes on.
-        seed = derive_seed(self.order_seed, "round", self.round, "batches", epoch)
+        at = (0, 0) if self.repeats else (self.round, epoch)
+        seed = derive_seed(self.order_seed, "round", at[0], "batches", at[1])
         pl.seed_everything(seed, verbose=False)
         # Lightning's DistributedSampler takes it for all epochs, and it must be the same in every process.
-        os.environ["PL_GLOBAL_SEED"] = str(derive_seed(self.order_seed, "round", self.round, "sampler"))
+        os.environ["PL_GLOBAL_SEED"] = str(derive_seed(self.order_seed, "round", at[0], "sampler"))
         for generator in self._generators if loaders else ():
             generator.manual_seed(seed)
         self._seeded = (self.round, epoch)

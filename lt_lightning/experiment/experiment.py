@@ -7,12 +7,14 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from pytorch_lightning.utilities import rank_zero_only
 
+from lt_lightning.callbacks import PruningCallback
 from lt_lightning.config.schema import Config
 from lt_lightning.data.batches import check_rows
 from lt_lightning.data.corpus import Corpus
@@ -30,9 +32,18 @@ from lt_lightning.experiment.round import run_round
 from lt_lightning.experiment.round_checkpoint import drop_checkpoints
 from lt_lightning.experiment.run_base import RunBase
 from lt_lightning.experiment.start_run import find_launch
+from lt_lightning.experiment.stopping import Watch
 from lt_lightning.experiment.subject import build_subject, load_data
 from lt_lightning.experiment.summary import describe, summarize
-from lt_lightning.experiment.trainer import find_environment
+from lt_lightning.experiment.tracking import (
+    closed_on_error,
+    finish_tracking,
+    loggers_of,
+    open_tracking,
+    steps_before,
+    values_of_round,
+)
+from lt_lightning.experiment.trainer import find_environment, with_callbacks
 from lt_lightning.experiment.transfer.starting import find_start
 from lt_lightning.lottery import LayerCollapseWarning, derive_seed
 from lt_lightning.report.run import draw_report
@@ -41,6 +52,7 @@ from lt_lightning.runs.records import Record
 from lt_lightning.runs.rounds import PlayedRound, find_standing, set_aside_rounds, write_round, write_tables
 from lt_lightning.runs.winners import drop_tickets
 from lt_lightning.runtime.terminal import write
+from lt_lightning.search.trial import TrialPlace
 from lt_lightning.storage.atomic import writing_to
 from lt_lightning.storage.lock import STATE
 
@@ -55,6 +67,7 @@ def run_experiment(
     *,
     resuming: bool = False,
     environment: ClusterEnvironment | None = None,
+    trial: TrialPlace | None = None,
 ) -> None:
     """Run all rounds that are not on disk yet, and write the run directory.
 
@@ -67,6 +80,7 @@ def run_experiment(
         command: the overrides on the command line, for the record.
         resuming: resume the run in the directory; otherwise it must hold none.
         environment: describes the processes that a supervisor has started; `rank_zero_only.rank` is set.
+        trial: the trial of a search that the run is, if it is one; the search may stop it after a round.
 
     Raises:
         SettingError: the data, the model and the settings do not fit together, a loss is not finite, or a file cannot
@@ -91,7 +105,7 @@ def run_experiment(
         require_weights(encoder)
     start, origin = (None, None) if played else find_start(config, subject.network, data.words)
     before = describe_before(run)[0] if resuming else None
-    precise = as_recorded(config, None if before is None else before.precision)
+    precise = with_callbacks(as_recorded(config, None if before is None else before.precision))
     plan = make_plan(precise, run, subject, start, environment, resuming=resuming)
     description = plan.describe(describe(config, subject, command, run, environment, origin))
     made_by = {"config": description.config.values, "fingerprint": description.corpus.fingerprint}
@@ -111,6 +125,7 @@ def run_experiment(
             config, subject.network, plan.expect(played), subject.tokenizer, rewinds=plan.rewinds, is_begun=bool(played)
         )
         room = report_use(run, use)
+    tracking = open_tracking(config, run, description, played, is_writer=is_writer)
     if is_writer:
         with writing_to(run):
             following = upcoming[0] if upcoming else plan.rounds[-1] + 1
@@ -126,16 +141,26 @@ def run_experiment(
             write_description(run, description)
             write_tables(run, played)
             _drop_tickets(run, config, played, description)
+    watch = Watch(config, trial, is_writer, plan.rounds[-1])
     base = RunBase(run, subject.tokenizer, None if played else plan.rounds[0])
     console = Screen(highlight=False, quiet=not is_writer)
     metric = description.metric_for(_compared(played, description))
-    title, epochs = "\n".join(filter(None, (summarize(config, data, description), room))), config.trainer.max_epochs
-    with RoundsDisplay(title, plan.rounds[-1], epochs, console, metric=metric, plan=description.plan) as display:
+    lines = (summarize(config, data, description), room, *tracking.places)
+    title, epochs = "\n".join(filter(None, lines)), config.trainer.max_epochs
+    with (
+        closed_on_error(tracking),
+        RoundsDisplay(title, plan.rounds[-1], epochs, console, metric=metric, plan=description.plan) as display,
+    ):
+        loggers = loggers_of(config, run, tracking, is_writer=is_writer)
         display.show_earlier([one.record for one in played])
         for round in upcoming:
+            if watch.is_hopeless(description, _compared(played, description)):
+                display.say(f"  {watch.line}")
+                break
             display.begin_round()
             pruning, alive = plan.begin(round), plan.before(played)
-            one = run_round(precise, run, round, subject, pruning, display, environment, alive, base)
+            watching = tracking.follow_round(round, steps_before(played), partial(_density, pruning))
+            one = run_round(precise, run, round, subject, pruning, display, environment, alive, base, loggers, watching)
             played.append(replace(one, settings=made_by))
             if is_writer:
                 with writing_to(run):
@@ -144,17 +169,24 @@ def run_experiment(
                     drop_checkpoints(run / STATE)
                     plan.finish(round)
                     _drop_tickets(run, config, played, description)
+            tracking.end_round(values_of_round(played))
             display.show_round(played[-1].record)
             if played[-1].record.collapsed:
                 dead = ", ".join(one.parameter for one in played[-1].layers if not one.alive and len(one.shape) > 1)
                 display.say(f"  layer collapse: no entry of {dead} is alive, so that nothing passes through")
             if subject.task.shows_rounds:
                 display.say("\n".join(f"  sample: {one.given}{one.answer}" for one in played[-1].examples))
+    watch.is_hopeless(description, _compared(played, description))  # the last value, after which nothing is stopped
     if is_writer:
         display.show_parameters(played[-1].layers)
         with writing_to(run):
-            write_description(run, replace(description, finished=now()))
+            write_description(run, replace(description, finished=now(), stopped=watch.line))
         write("", f"report: {draw_report(run)}")
+        finish_tracking(tracking, config, run, _compared(played, description), description)
+
+
+def _density(pruning: PruningCallback) -> float:
+    return 1 - pruning.mask.sparsity
 
 
 def _drop_tickets(run: Path, config: Config, played: Sequence[PlayedRound], description: Description) -> None:
@@ -175,6 +207,7 @@ def hush(*, deals_rows: bool) -> None:
     advice = [
         ".*LeafSpec.* is deprecated.*",  # between Lightning and torch
         ".*The `srun` command is available.*",  # the settings determine the number of processes
+        ".*smaller than the logging interval.*",  # epochs are logged anyway
     ]
     if deals_rows:
         advice += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.loggers import Logger
 
 from lt_lightning.callbacks import AgreementCallback, BestWeights, EpochSeeds, FiniteLossCallback, PruningCallback
 from lt_lightning.callbacks.finite_loss import first_not_finite
@@ -50,6 +52,8 @@ def run_round(
     environment: ClusterEnvironment,
     before: int | None,
     base: RunBase | None = None,
+    loggers: Sequence[Logger] = (),
+    following: Sequence[pl.Callback] = (),
 ) -> PlayedRound:
     """Prune, rewind, train and test once, from the last epoch on disk, and write the round's ticket.
 
@@ -63,12 +67,14 @@ def run_round(
         environment: describes the run's processes.
         before: the number of entries alive in the round before; None for round 0.
         base: the file that the run's tickets and checkpoints refer to; None if each stands alone.
+        loggers: the Lightning loggers of the run.
+        following: callbacks that only look on, such as those of trackers.
 
     Raises:
         SettingError: the round trains nothing, or a loss or a weight is not finite.
     """
     data, module = subject.data, subject.module
-    data.round = round
+    data.round, data.repeats = round, config.trainer.overfit_batches is not None
     monitor, mode = subject.judged or ("valid_loss", "min")
     best = BestWeights(monitor, mode)
     callbacks: list[pl.Callback] = [
@@ -80,10 +86,11 @@ def run_round(
         *([BatchSeeds(data)] if isinstance(data, OwnData) else []),
         EpochSeeds(config.order_seed, round),
         ProgressCallback(display, round),
+        *following,
     ]
     if (patience := config.early_stopping.patience) is not None:
         callbacks.append(EarlyStopping(monitor, config.early_stopping.min_delta, patience, mode=mode))
-    trainer = make_trainer(config.trainer, callbacks, run, environment)
+    trainer = make_trainer(config.trainer, callbacks, run, environment, loggers)
     (run / STATE).mkdir(exist_ok=True)
     watching = watch(trainer, callbacks, subject.submodule)
     history = History(round, subject.judged and monitor)

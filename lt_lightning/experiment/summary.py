@@ -24,7 +24,7 @@ from lt_lightning.experiment.trainer import make_trainer
 from lt_lightning.models.tasks import DataModule
 from lt_lightning.runs.description import FORMAT, Corpus, Description, EncoderRecord, Vocabulary, now
 from lt_lightning.runs.metrics import Baseline
-from lt_lightning.runs.notes import branch_line, partial_note, pruning_line, rewind_line, transfer_line
+from lt_lightning.runs.notes import branch_line, debug_note, partial_note, pruning_line, rewind_line, transfer_line
 from lt_lightning.runs.recorded import Origin, RecordedConfig
 from lt_lightning.runs.tasks import CLASSIFICATION, OWN, TASKS
 from lt_lightning.runtime.machine import describe_cpu
@@ -109,7 +109,7 @@ def summarize(config: Config, data: DataModule, description: Description) -> str
     recorded = description.config.pruning
     rewind = "" if recorded.is_single and pruning.rewind == "init" else f", rewind {rewind_line(recorded)}"
     rounds = branch_line(description) or f"{pruning_line(recorded)}{rewind}"
-    baseline, note = description.shown_baseline, partial_note(description)
+    baseline, notes = description.shown_baseline, (partial_note(description), debug_note(description))
     lines = [
         f"{data.corpus.name}: {_size(config, data, description)}",
         *data.corpus.notes,
@@ -117,7 +117,7 @@ def summarize(config: Config, data: DataModule, description: Description) -> str
         f"{'' if config.seed_order is None else f', order {config.seed_order}'}",
         transfer_line(description.ticket),
         f"to be beaten: {baseline.name}, {baseline.value:.4f} {description.metric_for().name}" if baseline else "",
-        note,
+        *notes,
     ]
     return "\n".join(filter(None, lines))
 

@@ -7,8 +7,9 @@ follows from the settings (`start_run.find_launch`), and a round starts from thi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,18 @@ from pytorch_lightning.profilers import PassThroughProfiler
 
 from lt_lightning.callbacks.refusals import check_callbacks
 from lt_lightning.config.messages import explain_instantiation
-from lt_lightning.config.schema import TrainerConfig
+from lt_lightning.config.schema import Config, TrainerConfig
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.precision import AUTO, allow_clipping, find_precision
 from lt_lightning.runtime.job import Launch, Place
 
 
 def make_trainer(
-    config: TrainerConfig, callbacks: list[pl.Callback], run: Path, environment: ClusterEnvironment | None = None
+    config: TrainerConfig,
+    callbacks: list[pl.Callback],
+    run: Path,
+    environment: ClusterEnvironment | None = None,
+    loggers: Sequence[Logger] = (),
 ) -> pl.Trainer:
     """Make the Trainer of a round; null leaves Lightning's default, `_target_` makes an object.
 
@@ -42,11 +47,14 @@ def make_trainer(
         callbacks: the round's own, put after the callbacks of the settings.
         run: the run directory.
         environment: describes the run's processes; None for a run of one process.
+        loggers: what it logs to; those of `trainer.logger` belong to the run, see `experiment.tracking`.
 
     Raises:
         SettingError: Lightning refuses the arguments, or this machine has no such device.
     """
-    chosen = {key: value for key, value in vars(config).items() if value is not None}
+    chosen = {key: value for key, value in vars(config).items() if value is not None and key != "logger"}
+    if (repeated := chosen.pop("overfit_batches", None)) is not None:
+        chosen["limit_train_batches"] = repeated  # the data repeats them; Lightning would validate on them, too
     if config.precision == AUTO:
         chosen["precision"] = find_precision(config.accelerator)
     try:
@@ -54,13 +62,12 @@ def make_trainer(
     except InstantiationException as error:
         raise SettingError(explain_instantiation(error, "trainer")) from error
     added = arguments.pop("callbacks", [])
-    _check_kinds("callbacks", added, pl.Callback)
-    _check_kinds("logger", arguments.get("logger", []), Logger)
+    check_kinds("callbacks", added, pl.Callback)
     try:
         callbacks = [*added, *callbacks]
         _add_environment(arguments, environment or StartedProcesses(Place(0, 1, 0)))
         defaults = {"default_root_dir": run, "profiler": Unprofiled()}
-        trainer = pl.Trainer(**{**defaults, **arguments}, callbacks=callbacks)
+        trainer = pl.Trainer(**{**defaults, **arguments}, callbacks=callbacks, logger=list(loggers))
     except (MisconfigurationException, ImportError, RuntimeError, ValueError, TypeError) as error:
         said = str(error).splitlines()[0]
         # Lightning lists a set, in another order each time.
@@ -76,7 +83,15 @@ def make_trainer(
     return trainer
 
 
-def _check_kinds(key: str, objects: Any, kind: type) -> None:
+def with_callbacks(config: Config) -> Config:
+    """Return the settings with the group `callbacks` among the callbacks of the Trainer, before those of `trainer`."""
+    named = [one for one in config.callbacks.values() if one is not None]
+    if not named:
+        return config
+    return replace(config, trainer=replace(config.trainer, callbacks=[*named, *(config.trainer.callbacks or ())]))
+
+
+def check_kinds(key: str, objects: Any, kind: type) -> None:
     """Raise if an object that settings describe is not of the kind that Lightning calls."""
     for place, one in enumerate(objects if isinstance(objects, list) else [objects]):
         if not isinstance(one, (kind, bool)):

@@ -70,7 +70,7 @@ def prune(
             returns a number that a parameter does not have, `erk` leaves a tensor no entry, or a tensor does not divide
             into the units of `pattern`.
 
-    Example:
+    Examples:
         >>> mask = Mask({"weight": torch.tensor([True, True, True, True, False])})
         >>> prune({"weight": torch.tensor([0.3, 0.1, 0.2, 0.4, 0.0])}, mask, 0.5)["weight"]
         tensor([ True, False, False,  True, False])
@@ -128,7 +128,7 @@ def prune_to(
     Raises:
         LotteryError: as `prune`, or if fewer entries are alive than `density` keeps.
 
-    Example:
+    Examples:
         >>> prune_to({"w": torch.tensor([0.3, 0.1, 0.2, 0.4])}, Mask.ones({"w": torch.empty(4)}), 0.25)["w"]
         tensor([False, False, False,  True])
     """

@@ -30,7 +30,7 @@ def prunable_parameters(
     Raises:
         LotteryError: if a pattern matches no parameter, nothing is left, or a parameter has no shape yet.
 
-    Example:
+    Examples:
         >>> list(prunable_parameters(nn.Linear(2, 3), exclude=["bias"]))
         ['weight']
     """

@@ -131,6 +131,27 @@ def measured_rows(description: Description, part: str) -> str:
     return f"a part of the {part} rows, the shortest" if not is_all or trainer.fast_dev_run else ""
 
 
+def debug_note(description: Description) -> str:
+    """Return a sentence that marks a run for debugging; nothing for any other run.
+
+    >>> debug_note(Description.from_json({"config": {"debug_mode": "fast"}}))
+    'A run for debugging (debug=fast): its numbers are no results.'
+    """
+    mode = description.config.debug_mode
+    return "" if mode is None else f"A run for debugging (debug={say(mode)}): its numbers are no results."
+
+
+def difference_note(description: Description) -> str:
+    """Return a sentence about how a built-in corpus differs from the reference corpus; nothing if it does not.
+
+    >>> difference_note(Description.from_json({"corpus": {"name": "PyDocs", "difference": "sympy is another"}}))
+    'PyDocs: sympy is another.'
+    """
+    corpus = description.corpus
+    difference = (corpus.reading or {}).get("difference")
+    return f"{say(corpus.name)}: {say(difference)}." if difference else ""
+
+
 def partial_note(description: Description) -> str:
     """Return a sentence that names the numbers of a run that are of some rows alone; nothing if there are none.
 

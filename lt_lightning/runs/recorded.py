@@ -101,6 +101,7 @@ class RecordedConfig:
         metric: the metric asked for, such as `test_f1`; None for the task's own.
         metric_mode: `max` or `min`, if the settings name it.
         test_on: the epoch whose weights are tested, `last` or `best`.
+        debug_mode: the choice of `debug=`, which marks a run for debugging.
     """
 
     values: Mapping[str, Any] | None = None
@@ -109,6 +110,7 @@ class RecordedConfig:
     metric: str | None = None
     metric_mode: str | None = None
     test_on: str | None = None
+    debug_mode: str | None = None
     data: RecordedData = RecordedData()
     embedding: RecordedEmbedding = RecordedEmbedding()
     model: Named = Named()

@@ -142,9 +142,15 @@ class RecurrentClassifier(nn.Module):
     Args:
         words: the size of the vocabulary.
         classes: the number of classes; None for a single logit, that of class 1 of two.
-        cell, backend, hidden, layers, bidirectional: see `build_recurrent`.
-        dim, vectors, embedding_std: see `WordEmbedding`.
+        cell: `rnn`, `lstm`, `gru`, or `gru_chung`, which needs the backend `equations`.
+        backend: `torch`, or `equations`: the same layers written from their equations.
+        dim: the length of a word's vector.
+        hidden: the length of the state of each direction.
+        layers: the number of layers.
+        bidirectional: whether the layers also read from right to left.
         dropout: the share dropped in training: of the vectors, between layers, and of the last states.
+        vectors: pre-trained vectors; see `WordEmbedding`.
+        embedding_std: the standard deviation of random vectors.
         kernel: see `Kernel`.
     """
 

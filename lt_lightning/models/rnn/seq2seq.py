@@ -23,9 +23,13 @@ class EncoderDecoder(nn.Module):
 
     Args:
         letters: the size of the alphabet.
-        cell, backend, hidden, layers: of encoder and decoder; see `build_recurrent`.
-        dim, embedding_std: the length of a letter's vector, and the standard deviation of its entries.
+        cell: the cell of encoder and decoder; see `RecurrentClassifier`.
+        backend: `torch`, or `equations`: the same layers written from their equations.
+        dim: the length of a letter's vector.
+        hidden: the length of the state.
+        layers: the number of layers of encoder and decoder each.
         dropout: the share dropped in training: of the vectors, between layers, and of the states before the head.
+        embedding_std: the standard deviation of the entries of letters' vectors.
     """
 
     takes_counts: ClassVar[bool] = True

@@ -1,0 +1,184 @@
+"""The group `logger`: the trackers that a run logs to, with one dataclass each.
+
+Several trackers go together, so that the group holds a setting per tracker; null stands for one that is off. The files
+of `conf/logger` switch them on, with a comment on each setting.
+"""
+
+# OmegaConf reads these annotations at run time; List and Optional are what it knows on every Python from 3.10.
+# ruff: noqa: UP006, UP035, UP045, RUF009
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from enum import Enum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar, List, Optional, get_args
+
+from lt_lightning.config.choice import checked, limited, one_of
+from lt_lightning.errors import SettingError
+
+
+class SentTickets(str, Enum):
+    """The tickets that go to the trackers when a run is over."""
+
+    none = "none"
+    winners = "winners"
+    all = "all"
+
+
+def _texts_fault(texts: List[str]) -> Optional[str]:
+    return None if all(texts) else "not a list of words; give some, such as [pilot]"
+
+
+@dataclass
+class TrackerSettings:
+    """The settings of every tracker.
+
+    Attributes:
+        target: the class that logs to it.
+        package: the Python package that it needs; None for none.
+        extra: the extra of this package that installs it.
+        title: its name for people.
+        place: the setting that is a folder or an address, which a relative path is relative to the user's folder in.
+    """
+
+    target: ClassVar[str]
+    package: ClassVar[Optional[str]] = None
+    extra: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    place: ClassVar[str] = "save_dir"
+
+    def relative_to(self, folder: Path) -> "TrackerSettings":
+        """Return the settings with an absolute path in place of a relative one."""
+        given = getattr(self, self.place)
+        return replace(self, **{self.place: str(folder / Path(given).expanduser())}) if given else self
+
+
+@dataclass
+class CsvSettings(TrackerSettings):
+    """A CSV file."""
+
+    target: ClassVar[str] = "lt_lightning.trackers.csv_file.CsvTracker"
+    title: ClassVar[str] = "CSV"
+    save_dir: Optional[str] = None
+
+
+@dataclass
+class TensorBoardSettings(TrackerSettings):
+    """TensorBoard's event files."""
+
+    target: ClassVar[str] = "lt_lightning.trackers.tensorboard.TensorBoardTracker"
+    package: ClassVar[Optional[str]] = "tensorboard"
+    extra: ClassVar[str] = "tensorboard"
+    title: ClassVar[str] = "TensorBoard"
+    save_dir: Optional[str] = None
+    flush_secs: int = limited(30, least=1, most=86_400)
+
+
+@dataclass
+class WandbSettings(TrackerSettings):
+    """Weights & Biases."""
+
+    target: ClassVar[str] = "lt_lightning.trackers.wandb.WandbTracker"
+    package: ClassVar[Optional[str]] = "wandb"
+    extra: ClassVar[str] = "wandb"
+    title: ClassVar[str] = "W&B"
+    project: Optional[str] = None
+    entity: Optional[str] = None
+    name: Optional[str] = None
+    group: Optional[str] = None
+    job_type: Optional[str] = None
+    tags: List[str] = checked([], _texts_fault)
+    notes: Optional[str] = None
+    offline: Optional[bool] = None
+    mode: Optional[str] = one_of(None, "online", "offline", "disabled", "shared")  # pyright: ignore[reportArgumentType]
+    id: Optional[str] = None
+    save_dir: Optional[str] = None
+    timeout: int = limited(20, least=1, most=3_600)
+
+
+@dataclass
+class MlflowSettings(TrackerSettings):
+    """MLflow."""
+
+    target: ClassVar[str] = "lt_lightning.trackers.mlflow.MlflowTracker"
+    package: ClassVar[Optional[str]] = "mlflow"
+    extra: ClassVar[str] = "mlflow"
+    title: ClassVar[str] = "MLflow"
+    place: ClassVar[str] = "tracking_uri"
+    tracking_uri: Optional[str] = None
+    experiment_name: Optional[str] = None
+    run_name: Optional[str] = None
+    tags: Any = None  # a mapping
+    artifact_location: Optional[str] = None
+
+    def relative_to(self, folder: Path) -> "MlflowSettings":
+        """Return the settings with absolute paths; without an address the default's, below the user's folder."""
+        uri = self.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///outputs/mlflow.db"
+        for scheme in ("sqlite:///", "file:"):
+            if uri.startswith(scheme) and not (path := uri.removeprefix(scheme)).startswith("/"):
+                uri = f"{scheme}{folder / Path(path)}"
+        if "://" not in uri and not uri.startswith("file:") and uri != "databricks":
+            uri = str(folder / Path(uri).expanduser())
+        return replace(self, tracking_uri=uri)
+
+
+@dataclass
+class TrackioSettings(TrackerSettings):
+    """Trackio: a local dashboard, or a Space of the Hugging Face Hub."""
+
+    target: ClassVar[str] = "lt_lightning.trackers.trackio.TrackioTracker"
+    package: ClassVar[Optional[str]] = "trackio"
+    extra: ClassVar[str] = "trackio"
+    title: ClassVar[str] = "Trackio"
+    project: Optional[str] = None
+    name: Optional[str] = None
+    group: Optional[str] = None
+    space_id: Optional[str] = None
+    server_url: Optional[str] = None
+    save_dir: Optional[str] = None
+
+
+@dataclass
+class LoggerConfig:
+    """The `logger` group: settings that all trackers share, and each tracker's own."""
+
+    tickets: SentTickets = SentTickets.winners
+    project: Optional[str] = None
+    name: Optional[str] = None
+    group: Optional[str] = None
+    tags: List[str] = checked([], _texts_fault)
+    offline: Optional[bool] = None
+    wandb: Optional[WandbSettings] = None
+    mlflow: Optional[MlflowSettings] = None
+    trackio: Optional[TrackioSettings] = None
+    tensorboard: Optional[TensorBoardSettings] = None
+    csv: Optional[CsvSettings] = None
+
+    def chosen(self) -> Iterator[tuple[str, TrackerSettings]]:
+        """Yield the trackers that are on, by name; those that need a server or an account come first."""
+        for one in fields(self):
+            if isinstance(value := getattr(self, one.name), TrackerSettings):
+                yield one.name, value
+
+    def relative_to(self, folder: Path) -> "LoggerConfig":
+        """Return the group with paths relative to a folder made absolute."""
+        return replace(self, **{name: one.relative_to(folder) for name, one in self.chosen()})
+
+
+TRACKERS: Mapping[str, type[TrackerSettings]] = {
+    one.name: kind
+    for one in fields(LoggerConfig)
+    for kind in get_args(one.type)
+    if isinstance(kind, type) and issubclass(kind, TrackerSettings)
+}
+"""The settings of each tracker, by its name."""
+
+
+def require_packages(config: LoggerConfig) -> None:
+    """Raise a `SettingError` for a tracker whose package is not installed. Imports none of them."""
+    for name, one in config.chosen():
+        if one.package is not None and find_spec(one.package) is None:
+            raise SettingError(
+                f"logger.{name}: {one.title} needs the package {one.package}; pip install 'lt-lightning[{one.extra}]'"
+            )

@@ -1,0 +1,43 @@
+"""Check the settings of trackers and callbacks beyond their types. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from lt_lightning.config.quoting import find_interpolations
+from lt_lightning.config.rules import is_object
+from lt_lightning.config.schema import Config
+
+_MONITORS = frozenset({"LearningRateMonitor", "DeviceStatsMonitor", "ThroughputMonitor"})
+"""Lightning callbacks that log to a tracker and do nothing else."""
+
+
+def tracking_rules(config: Config) -> Iterator[str]:
+    """Yield the error of each rule that the groups `logger` and `callbacks` break."""
+    yield from _callback_rules(config)
+    wandb, mlflow, trackio = config.logger.wandb, config.logger.mlflow, config.logger.trackio
+    if wandb is not None and wandb.offline and wandb.mode in ("online", "shared"):
+        yield f"logger.wandb.mode: {wandb.mode} contradicts logger.wandb.offline=true; leave one of them out"
+    if mlflow is not None and mlflow.tags is not None and not isinstance(mlflow.tags, Mapping):
+        yield f"logger.mlflow.tags: {mlflow.tags} is not a mapping; write logger.mlflow.tags={{team: nlp}}"
+    if trackio is not None and "write_token" in (trackio.server_url or ""):
+        yield (
+            "logger.trackio.server_url: holds a write token, which the records of the run would show; set "
+            "TRACKIO_WRITE_TOKEN, and give the address alone"
+        )
+
+
+def _callback_rules(config: Config) -> Iterator[str]:
+    for name, one in config.callbacks.items():
+        if one is not None and not is_object(one):
+            yield f"callbacks.{name}: {one} is not an object; give callbacks.{name}._target_=CLASS"
+        for text in find_interpolations(one):
+            yield (f"callbacks.{name}: {text} is not possible here: Hydra would read ${{ as an interpolation once more")
+    if config.trainer.logger or any(config.logger.chosen()):
+        return
+    named = {f"callbacks.{name}": one for name, one in config.callbacks.items()}
+    listed = {f"trainer.callbacks[{place}]": one for place, one in enumerate(config.trainer.callbacks or ())}
+    for key, one in {**named, **listed}.items():
+        kind = str(one.get("_target_", "")).rpartition(".")[2] if isinstance(one, Mapping) else ""
+        if kind in _MONITORS:
+            yield f"{key}: {kind} writes to a tracker, and none is chosen; add logger=csv, or another"

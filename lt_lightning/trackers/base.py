@@ -1,0 +1,163 @@
+"""What all trackers share: the facts that they are opened with, the values of a round, and their interface."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger
+
+from lt_lightning.runs.records import LayerRecord, Record
+
+Values = Mapping[str, float]
+
+_UNIT = 10_000
+"""Steps of a whole density, where a tracker's only other axis is of whole numbers: 115 is 1.15 %."""
+
+_NOT_MEASURED = frozenset({"round", "logged"})
+
+
+class TrackerError(Exception):
+    """A tracker cannot be opened; the message is the fault and the remedy."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """The facts about a run that trackers are opened with.
+
+    Attributes:
+        run: the run directory.
+        experiment: the name of the experiment.
+        title: the name of the run for people.
+        project: the project that the user asks for, or the experiment's name.
+        group: the group that the user asks for, else the name of the sweep; None outside of one.
+        tags: words to find the run by.
+        offline: whether nothing may be sent; None where a tracker's own setting decides.
+        sweep: the folder of the sweep that the run is a job of.
+        settings: the hyperparameters by their full names.
+        judged: the value of a round that counts, such as `ticket/test_acc`.
+        known: what the tracker recorded when the run began; empty for a new run.
+    """
+
+    run: Path
+    experiment: str
+    title: str
+    project: str
+    group: str | None
+    tags: tuple[str, ...]
+    offline: bool | None
+    sweep: Path | None
+    settings: Mapping[str, Any]
+    judged: str
+    known: Mapping[str, Any]
+
+    @property
+    def is_resumed(self) -> bool:
+        """Return whether the run was open before."""
+        return bool(self.known)
+
+
+@dataclass(frozen=True)
+class RoundValues:
+    """The values of a round that is over.
+
+    Attributes:
+        round: its number.
+        step: the optimizer steps of the run up to its end.
+        ticket: the values of its ticket, such as `ticket/test_acc`, with `ticket/density` and `ticket/round`.
+        layers: the density of each parameter, as `layers/NAME`.
+    """
+
+    round: int
+    step: int
+    ticket: Values
+    layers: Values
+
+    @property
+    def density(self) -> int:
+        """Return the density in hundredths of a per cent."""
+        return round(_UNIT * self.ticket["ticket/density"])
+
+    @property
+    def curve(self) -> Values:
+        """Return the measured values, to be drawn against the density, as `by_density/NAME`."""
+        measured = ("ticket/test_", "ticket/valid_", "ticket/train_")
+        return {
+            name.replace("ticket/", "by_density/"): value
+            for name, value in self.ticket.items()
+            if name.startswith(measured)
+        }
+
+
+def round_values(record: Record, layers: Sequence[LayerRecord], step: int) -> RoundValues:
+    """Return the values of a round from its records; values that were not measured are left out."""
+    measured = {**{key: value for key, value in vars(record).items() if key not in _NOT_MEASURED}, **record.logged}
+    numbers = {key: value for key, value in measured.items() if value is not None and not math.isnan(value)}
+    ticket = {"ticket/round": record.round, "ticket/density": record.density}
+    return RoundValues(
+        record.round,
+        step,
+        {**ticket, **{f"ticket/{key}": value for key, value in numbers.items()}},
+        {f"layers/{one.parameter}": one.density for one in layers},
+    )
+
+
+@dataclass(frozen=True)
+class SentFile:
+    """A file of the run that trackers with a store of files get; `folder` is its folder there, empty for none."""
+
+    path: Path
+    folder: str = ""
+
+
+class Tracker(ABC):
+    """Logs one run to one place.
+
+    Its methods may raise anything; `Tracking` calls them on rank 0 alone and reports failures.
+
+    Attributes:
+        title: its name for people.
+        logger: the Lightning logger that Trainers get; set by `open`.
+        keeps_marks: whether it cannot take points back, so that those logged before an interruption are left out.
+        is_by_row: whether values that are logged together stay together; otherwise each has a curve of its own.
+    """
+
+    title: str
+    logger: Logger
+    keeps_marks: bool = True
+    is_by_row: bool = True
+
+    @abstractmethod
+    def open(self, facts: RunFacts) -> Mapping[str, Any]:
+        """Begin or go on with the run there, and return what is needed to find it again (plain values).
+
+        Raises:
+            TrackerError: the tracker cannot be reached.
+        """
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Return where people find the run: a path, or an address."""
+
+    def log_settings(self, settings: Mapping[str, Any]) -> None:
+        """Log the hyperparameters."""
+        self.logger.log_hyperparams(dict(settings))
+
+    def rewind(self, step: int, rounds: int) -> None:  # noqa: B027 (most cannot)
+        """Take back points at this optimizer step of the run and later, and those of rounds from this number on."""
+
+    @abstractmethod
+    def log_round(self, values: RoundValues) -> None:
+        """Log the values of a round."""
+
+    def add_files(self, files: Sequence[SentFile], folder: Path) -> None:  # noqa: B027 (some have no store)
+        """Store files of the run directory `folder`; a tracker without a store of files does nothing."""
+
+    @abstractmethod
+    def close(self, status: str) -> None:
+        """End the run there: `finished`, `stopped` by a signal and to be resumed, or `failed`."""

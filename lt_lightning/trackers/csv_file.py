@@ -1,0 +1,144 @@
+"""Log to one CSV file: a row per logged step, and a row per round."""
+
+from __future__ import annotations
+
+import csv
+import io
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
+
+from lt_lightning.config.trackers import CsvSettings
+from lt_lightning.storage.atomic import write_whole
+from lt_lightning.trackers.base import RoundValues, RunFacts, Tracker
+
+FILE = "metrics.csv"
+_ROUND = "ticket/round"
+
+
+class CsvLogger(Logger):
+    """A Lightning logger whose values of one step are one row, written as they come.
+
+    Lightning's own deletes the file of an earlier process.
+
+    Attributes:
+        rows: the rows; call `write_all` after changes to any but the last.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.path = folder / FILE
+        self.rows: list[dict[str, float]] = []
+        self._names: list[str] = []
+        self._settled, self._end = 0, 0  # rows that change no more, and where the first of the others begins
+
+    @property
+    def name(self) -> str:
+        """Return the name of the file."""
+        return FILE
+
+    @property
+    def version(self) -> str:
+        """Return an empty text: there is one version."""
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        """Return the folder."""
+        return str(self.path.parent)
+
+    log_dir = save_dir
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: `run.json` has them."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Add values to the row of a step."""
+        if self.rows and self.rows[-1]["step"] == step and _ROUND not in self.rows[-1]:
+            self.rows[-1].update(metrics)
+        else:
+            self.rows.append({"step": step or 0, **metrics})
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write what is new: the file anew if there are new columns, else its last rows."""
+        names = list(dict.fromkeys([*self._names, *(name for row in self.rows[self._settled :] for name in row)]))
+        if names != self._names or not self.path.exists():
+            self._names = names
+            self.write_all()
+        elif self.rows[self._settled :]:
+            with self.path.open("r+b") as file:
+                file.truncate(self._end)
+                file.seek(self._end)
+                *settled, last = (self._text([row]).encode() for row in self.rows[self._settled :])
+                file.write(b"".join([*settled, last]))
+            self._end += sum(map(len, settled))
+            self._settled = len(self.rows) - 1
+
+    def write_all(self) -> None:
+        """Write the file, whole or not at all."""
+        text = ",".join(self._names) + "\n" + self._text(self.rows[:-1])
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(self.path, text, self._text(self.rows[-1:]))
+        self._end, self._settled = len(text.encode()), max(0, len(self.rows) - 1)
+
+    def _text(self, rows: Sequence[Mapping[str, float]]) -> str:
+        text = io.StringIO()
+        csv.DictWriter(text, self._names, lineterminator="\n").writerows(rows)
+        return text.getvalue()
+
+    def load(self) -> None:
+        """Read the rows of an earlier process."""
+        if self.path.exists():
+            with self.path.open(encoding="utf-8", newline="") as file:
+                rows = [{name: float(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
+            whole = ("step", "round", "epoch", _ROUND)
+            self.rows = [{name: int(one) if name in whole else one for name, one in row.items()} for row in rows]
+            self._names = list(dict.fromkeys(name for row in self.rows for name in row))
+
+
+class CsvTracker(Tracker):
+    """Logs to a CSV file in the run directory, or in a folder of the run's name elsewhere."""
+
+    title = CsvSettings.title
+    keeps_marks = False
+
+    def __init__(self, settings: CsvSettings) -> None:
+        self._settings = settings
+
+    def open(self, facts: RunFacts) -> Mapping[str, Any]:
+        """Read the rows of a resumed run."""
+        given = self._settings.save_dir
+        folder = facts.run / "csv" if given is None else Path(given) / facts.experiment / facts.title
+        self.logger = CsvLogger(folder)
+        if facts.is_resumed:
+            self.logger.load()
+        return {"folder": str(folder)}
+
+    @property
+    def place(self) -> str:
+        """Return the path of the file."""
+        return str(self.logger.path)
+
+    def rewind(self, step: int, rounds: int) -> None:
+        """Remove rows that are logged again."""
+        self.logger.rows = [row for row in self.logger.rows if row.get(_ROUND, -1) < rounds and row["step"] < step]
+        self.logger.write_all()
+
+    def log_round(self, values: RoundValues) -> None:
+        """Add a row and write the file."""
+        if any(row.get(_ROUND) == values.round for row in self.logger.rows):
+            return
+        row = {**values.ticket, **values.layers}
+        self.logger.rows.append({"step": values.step, "round": values.round, **row})
+        self.logger.save()
+
+    def close(self, status: str) -> None:
+        """Write the file."""
+        self.logger.save()

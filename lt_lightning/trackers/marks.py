@@ -1,0 +1,43 @@
+"""Remember the last step that each value was logged at, so that a resumed run logs no point twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from lt_lightning.storage.atomic import open_regular
+
+
+class Marks:
+    """The last step of each value that a tracker has taken, in a small file that is written after each.
+
+    A resumed run computes the points between its checkpoint and the interruption again, with the same values. The file
+    need not survive a power failure: a point that is logged twice is a blemish, no loss.
+
+    Args:
+        path: the file; None to remember no longer than this process.
+        fresh: whether it is of another run, so that nothing in it counts.
+    """
+
+    def __init__(self, path: Path | None, *, fresh: bool) -> None:
+        self._path = path
+        self._steps: dict[str, int] = {}
+        if path is not None and not fresh:
+            with suppress(OSError, ValueError), open_regular(path) as file:
+                found = json.load(file)
+                self._steps = {str(key): int(step) for key, step in found.items()}
+
+    def new(self, values: Mapping[str, float], step: int) -> dict[str, float]:
+        """Return the values that were not logged at this step or later."""
+        return {key: value for key, value in values.items() if self._steps.get(key, -1) < step}
+
+    def set(self, values: Mapping[str, float], step: int) -> None:
+        """Record that values were logged at a step."""
+        self._steps.update(dict.fromkeys(values, step))
+        if self._path is None:
+            return
+        temporary = self._path.with_suffix(".part")
+        temporary.write_text(json.dumps(self._steps), encoding="utf-8")
+        temporary.replace(self._path)

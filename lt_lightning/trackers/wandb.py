@@ -1,0 +1,113 @@
+"""Log to Weights & Biases."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import wandb
+from pytorch_lightning.loggers import WandbLogger
+
+from lt_lightning.config.trackers import WandbSettings
+from lt_lightning.errors import first_line
+from lt_lightning.trackers.base import RoundValues, RunFacts, SentFile, Tracker, TrackerError
+from lt_lightning.trackers.reach import require_answer
+
+_OFFLINE = "or keep the run on this machine by logger.offline=true"
+
+
+class WandbTracker(Tracker):
+    """Logs to a run of W&B; a sweep is a group.
+
+    `ticket/…` has the density as its axis, `layers/…` the round, all else the optimizer steps of the run. Offline, a
+    resumed run writes another file under the same id: `wandb sync --append`.
+    """
+
+    title = WandbSettings.title
+    logger: WandbLogger
+
+    def __init__(self, settings: WandbSettings) -> None:
+        self._settings = settings
+        self._run: Any = None
+
+    def open(self, facts: RunFacts) -> Mapping[str, Any]:
+        """Begin the run, or go on with the one of the recorded id.
+
+        Raises:
+            TrackerError: there is no key, or the server does not answer or does not accept it.
+        """
+        given = self._settings
+        mode = self._mode(facts)
+        if mode in ("online", "shared"):
+            self._require_server()
+        project = given.project or (None if facts.project != facts.experiment else os.environ.get("WANDB_PROJECT"))
+        identity = given.id or facts.known.get("id") or secrets.token_hex(4)
+        folder = Path(given.save_dir) if given.save_dir else facts.run
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._run = wandb.init(
+                project=project or facts.project,
+                entity=given.entity,
+                name=given.name or facts.title,
+                group=given.group or facts.group,
+                job_type=given.job_type,
+                tags=[*facts.tags, *given.tags],
+                notes=given.notes,
+                id=identity,
+                resume="allow" if mode != "offline" else None,  # offline there is nothing to look up
+                mode=mode,  # pyright: ignore[reportArgumentType]
+                dir=str(folder),
+                reinit="create_new",  # the run of another program in this process, such as a notebook's, stays open
+                settings=wandb.Settings(console="off", silent=True, init_timeout=given.timeout),
+            )
+        except Exception as error:  # wandb has no common base of its errors
+            raise TrackerError(
+                f"the run cannot be opened ({first_line(error)}); check WANDB_API_KEY, the entity and the project, "
+                f"{_OFFLINE}"
+            ) from error
+        self._run.define_metric("trainer/global_step")
+        self._run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        for group, axis in (("ticket/*", "ticket/density"), ("layers/*", "ticket/round")):
+            self._run.define_metric(axis, hidden=True)
+            self._run.define_metric(group, step_metric=axis, step_sync=False)
+        self.logger = WandbLogger(experiment=self._run, save_dir=str(folder), project=project or facts.project)
+        return {"id": self._run.id, "project": project or facts.project}
+
+    def _mode(self, facts: RunFacts) -> str:
+        if self._settings.mode is not None:
+            return self._settings.mode
+        offline = self._settings.offline if self._settings.offline is not None else facts.offline
+        if offline is None:
+            return {"dryrun": "offline"}.get(mode := os.environ.get("WANDB_MODE", "online"), mode)
+        return "offline" if offline else "online"
+
+    def _require_server(self) -> None:
+        if wandb.Api is not None and not wandb.setup().settings.api_key and not wandb.api.api_key:
+            raise TrackerError(f"there is no API key; run `wandb login`, set WANDB_API_KEY, {_OFFLINE}")
+        require_answer(wandb.setup().settings.base_url, f"check the network and WANDB_BASE_URL, {_OFFLINE}")
+
+    @property
+    def place(self) -> str:
+        """Return the address of the run, or the folder of an offline one."""
+        if not self._run.offline:
+            return self._run.url or self._run.id
+        folder = Path(self._run.settings.sync_dir)
+        return f"{folder} (send it by: wandb sync --append {folder})"
+
+    def log_round(self, values: RoundValues) -> None:
+        """Log a round's values in one row, and the last of them as the run's summary."""
+        self._run.log({**values.ticket, **values.layers, "trainer/global_step": values.step})
+
+    def add_files(self, files: Sequence[SentFile], folder: Path) -> None:
+        """Store the files as one artifact."""
+        artifact = wandb.Artifact(f"run-{self._run.id}", type="lottery")
+        for one in files:
+            artifact.add_file(str(one.path), name="/".join(filter(None, (one.folder, one.path.name))))
+        self._run.log_artifact(artifact)
+
+    def close(self, status: str) -> None:
+        """Send what is left; a run that was stopped goes on when it is resumed."""
+        self._run.finish(exit_code=0 if status == "finished" else 1)
