@@ -136,7 +136,7 @@ def hydra_known(config: Any) -> Iterator[None]:
     OmegaConf.set_readonly(own, False)
     with open_dict(own):
         own.hydra.runtime.output_dir = str(Path.cwd() / config.hydra.run.dir)
-    known.cfg = own
+    known.cfg = own  # pyright: ignore[reportAttributeAccessIssue]
     try:
         yield
     finally:
