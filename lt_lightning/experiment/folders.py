@@ -38,10 +38,7 @@ SUBMITTED = ".submitit"
 """The folder within a sweep's for submitit's files."""
 
 _TRACES = frozenset({"sweep.json", "multirun.yaml"})
-_STATESUBMITTED = ".submitit"
-"""The folder within a sweep's for submitit's files."""
-
-_TRACES = frozenset({"lock", "holder.json", "jobs.lock"})
+_STATE_TRACES = frozenset({"lock", "holder.json", "jobs.lock"})
 _MOST_SIBLINGS = 10_000
 
 

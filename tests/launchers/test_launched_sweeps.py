@@ -63,7 +63,7 @@ def test_a_sweep_that_was_stopped_goes_on_under_joblib(corpus: Path, tmp_path: P
     assert stopped.process.returncode == 128 + signal.SIGTERM
     assert errors == "stopped by SIGTERM: resume with: python -m lt_lightning.train resume=sweep\n"
     wait_for(lambda: not stopped.living())
-    again = command(corpus, sweep)[:3] + ["resume=sweep"]
+    again = [*command(corpus, sweep)[:3], "resume=sweep"]
     ran = subprocess.run(again, capture_output=True, text=True, cwd=tmp_path, timeout=600, check=False)
     check(ran, sweep, basic)
     assert "\nround 1/1 " in (sweep / "state" / "job_0.log").read_text()
@@ -134,6 +134,6 @@ def test_ray(corpus: Path, tmp_path: Path, basic) -> None:
     assert stopped.process.returncode == 128 + signal.SIGTERM
     assert errors.splitlines()[-1] == "stopped by SIGTERM: resume with: python -m lt_lightning.train resume=sweep"
     wait_for(lambda: not stopped.living())
-    again = command(corpus, sweep)[:3] + ["resume=sweep"]
+    again = [*command(corpus, sweep)[:3], "resume=sweep"]
     ran = subprocess.run(again, capture_output=True, text=True, cwd=tmp_path, timeout=600, check=False)
     check(ran, sweep, basic)
