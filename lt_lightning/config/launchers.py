@@ -5,6 +5,7 @@
 
 # OmegaConf reads these annotations at run time; Dict, List and Optional are what it knows on every Python from 3.10.
 # ruff: noqa: UP006, UP035, UP045
+import difflib
 from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
 from shutil import which
@@ -177,12 +178,14 @@ def check_launcher(hydra: Any) -> None:
     Raises:
         SettingError: a setting is out of its limits, or the launcher cannot start on this machine.
     """
-    if hydra.launcher is not None and hydra.launcher.get("_target_") == _HYDRAS_OWN:
-        hydra.launcher = OmegaConf.structured(BasicConfig)
     node = hydra.launcher
+    if node is not None and node.get("_target_") == _HYDRAS_OWN:
+        _check_keys(node, BasicConfig)
+        node = hydra.launcher = OmegaConf.structured(BasicConfig)
     kind = OmegaConf.get_type(node)
     if not (isinstance(kind, type) and issubclass(kind, LauncherConfig)):
         return
+    _check_keys(node, kind)
     try:
         settings: Any = OmegaConf.to_object(node)
     except OmegaConfBaseException as error:
@@ -195,16 +198,25 @@ def check_launcher(hydra: Any) -> None:
         raise SettingError(f"{GROUP}={settings.choice}: {obstacle}")
 
 
+def _check_keys(node: Any, kind: type[LauncherConfig]) -> None:
+    """Raise for a key that the type does not have: +KEY=VALUE adds any."""
+    for key in node:
+        if key not in ("_target_", *_names(kind)):
+            raise SettingError(no_such_launcher_setting(f"{_PREFIX}{key}", kind))
+
+
 def no_such_launcher_setting(key: str, kind: type | None) -> str:
-    """Return the error for a setting below `hydra.launcher` that the chosen launcher does not read."""
-    others = [one for one in LAUNCHERS if any(f"{_PREFIX}{name}" == key for name in _names(one))]
-    chosen = next((one for one in LAUNCHERS if one is kind), None)
-    reads = ", ".join(_names(chosen)) if chosen else ""
-    name = f"hydra/launcher={chosen.choice}" if chosen else "the chosen launcher"
-    return (
-        f"{key}: {name} does not read it; it reads {reads or 'none'}"
-        + (f"; hydra/launcher={' and '.join(one.choice for one in others)} would" if others else "")
-    )  # fmt: skip
+    """Return the error for a setting below `hydra.launcher` that a launcher, None for `basic`, does not read."""
+    chosen = next((one for one in LAUNCHERS if one is kind), BasicConfig)
+    name, known = key.removeprefix(_PREFIX), _names(chosen)
+    if close := difflib.get_close_matches(name, known, n=1):
+        remedy = f"did you mean {close[0]}?"
+    elif others := [one.choice for one in LAUNCHERS if name in _names(one)]:
+        remedy = f"choose hydra/launcher={' or '.join(others)}, or leave it out"
+    else:
+        remedy = "leave it out"
+    reads = f"it reads {', '.join(known)}" if known else "it has no settings"
+    return f"{key}: hydra/launcher={chosen.choice} does not read it; {reads}; {remedy}"
 
 
 def _names(kind: type[LauncherConfig]) -> list[str]:

@@ -75,8 +75,9 @@ def run(*overrides: str) -> Result:
     Raises:
         SettingError: a setting is unknown or out of its range, the data cannot be loaded, or the run cannot resume.
 
-    >>> result = run("+experiment=quickstart", "pruning.rounds=2")  # doctest: +SKIP
-    >>> result.records[["round", "sparsity", "test_acc"]]  # doctest: +SKIP
+    Examples:
+        >>> result = run("+experiment=quickstart", "pruning.rounds=2")  # doctest: +SKIP
+        >>> result.records[["round", "sparsity", "test_acc"]]  # doctest: +SKIP
     """
     from lt_lightning.runs.reading import read_run
 

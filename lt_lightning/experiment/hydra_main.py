@@ -169,6 +169,7 @@ def check_flags(words: Sequence[str]) -> None:
     """Refuse unknown flags in one line, and answer `--version`, instead of Hydra's usage and Hydra's version."""
     from hydra._internal.utils import get_args_parser
 
+    from lt_lightning.config.launchers import GROUP, LAUNCHERS
     from lt_lightning.config.schema import CHOICES
 
     if "--version" in words:
@@ -178,9 +179,10 @@ def check_flags(words: Sequence[str]) -> None:
     parser.error = lambda message: fail(f"{message}; settings are written key=value, --help lists flags and settings")
     parser.parse_args(words)
     for word in words:
-        chosen = re.fullmatch(r"\+*(\w+)=(_\w+)", word)
+        chosen = re.fullmatch(r"\+*(\w+|hydra/\w+)=(_\w+)", word)
         shared = chosen and Path(config_folder(), chosen[1], f"{chosen[2]}.yaml").is_file()
-        if chosen and (shared or chosen[2].removesuffix("_schema")[1:] in CHOICES.get(chosen[1], ())):
+        known = chosen and (*CHOICES.get(chosen[1], ()), *(one.choice for one in LAUNCHERS if chosen[1] == GROUP))
+        if chosen and (shared or chosen[2].removesuffix("_schema")[1:] in (known or ())):
             fail(f"{chosen[1]}: {chosen[2]} is what several choices share, and no choice; --help lists the choices")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
@@ -67,6 +68,8 @@ class RayEngine:
         import ray
 
         given = {key: value for key, value in self._settings.ray.init.items() if value is not None}
+        # It tells of a password that Ray makes and uses by itself.
+        logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             ray.init(configure_logging=False, **given)

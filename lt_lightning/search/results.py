@@ -121,6 +121,7 @@ def write_results(sweep: Path, outcomes: Sequence[Outcome], study: Study, object
     if best is None:
         return
     from omegaconf import OmegaConf
+    from yaml import safe_load
 
     content = {
         "name": "optuna",
@@ -128,7 +129,8 @@ def write_results(sweep: Path, outcomes: Sequence[Outcome], study: Study, object
         "objective": objective,
         "direction": study.direction.name.lower(),
         "best_value": best.value,
-        "best_params": best.values,
+        # Choices are in the study as they are typed.
+        "best_params": {name: safe_load(one) if isinstance(one, str) else one for name, one in best.values.items()},
         "best_overrides": list(best.overrides),
         "best_trial": best.number,
         "best_folder": best.folder,

@@ -105,6 +105,8 @@ class Search:
             self._study, self._storage = open_study(self._place, direction, made_by)
             self._id = self._find_id()
             OmegaConf.save(self._config, self._folder / "multirun.yaml")
+        if hasattr(self._launcher, "total"):  # of this package's own launchers
+            setattr(self._launcher, "total", self._most)  # noqa: B010
         while batch := self._next_batch():
             self._run_batch(batch)
         outcomes = self._write()

@@ -123,11 +123,13 @@ class Tracker(ABC):
         title: its name for people.
         logger: the Lightning logger that Trainers get; set by `open`.
         keeps_marks: whether it cannot take points back, so that those logged before an interruption are left out.
+        is_by_row: whether values that are logged together stay together; otherwise each has a curve of its own.
     """
 
     title: str
     logger: Logger
     keeps_marks: bool = True
+    is_by_row: bool = True
 
     @abstractmethod
     def open(self, facts: RunFacts) -> Mapping[str, Any]:

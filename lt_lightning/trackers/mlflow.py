@@ -39,6 +39,7 @@ class MlflowTracker(Tracker):
     """
 
     title = MlflowSettings.title
+    is_by_row = False
     logger: MLFlowLogger
 
     def __init__(self, settings: MlflowSettings) -> None:

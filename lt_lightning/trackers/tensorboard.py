@@ -23,6 +23,7 @@ class TensorBoardTracker(Tracker):
 
     title = TensorBoardSettings.title
     keeps_marks = False
+    is_by_row = False
     logger: TensorBoardLogger
 
     def __init__(self, settings: TensorBoardSettings) -> None:
