@@ -7,13 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pytorch_lightning.loggers import Logger
 
 from lt_lightning.runs.records import LayerRecord, Record
 
 Values = Mapping[str, float]
+Own = TypeVar("Own", bound=Logger)
+"""The class of a tracker's Lightning logger."""
 
 _UNIT = 10_000
 """Steps of a whole density, where a tracker's only other axis is of whole numbers: 115 is 1.15 %."""
@@ -114,7 +116,7 @@ class SentFile:
     folder: str = ""
 
 
-class Tracker(ABC):
+class Tracker(ABC, Generic[Own]):
     """Logs one run to one place.
 
     Its methods may raise anything; `Tracking` calls them on rank 0 alone and reports failures.
@@ -127,7 +129,7 @@ class Tracker(ABC):
     """
 
     title: str
-    logger: Logger
+    logger: Own
     keeps_marks: bool = True
     is_by_row: bool = True
 
@@ -148,14 +150,14 @@ class Tracker(ABC):
         """Log the hyperparameters."""
         self.logger.log_hyperparams(dict(settings))
 
-    def rewind(self, step: int, rounds: int) -> None:  # noqa: B027 (most cannot)
+    def rewind(self, step: int, rounds: int) -> None:
         """Take back points at this optimizer step of the run and later, and those of rounds from this number on."""
 
     @abstractmethod
     def log_round(self, values: RoundValues) -> None:
         """Log the values of a round."""
 
-    def add_files(self, files: Sequence[SentFile], folder: Path) -> None:  # noqa: B027 (some have no store)
+    def add_files(self, files: Sequence[SentFile], folder: Path) -> None:
         """Store files of the run directory `folder`; a tracker without a store of files does nothing."""
 
     @abstractmethod

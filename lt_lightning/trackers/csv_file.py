@@ -51,7 +51,10 @@ class CsvLogger(Logger):
         """Return the folder."""
         return str(self.path.parent)
 
-    log_dir = save_dir
+    @property
+    def log_dir(self) -> str:
+        """Return the folder."""
+        return self.save_dir
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
@@ -103,7 +106,7 @@ class CsvLogger(Logger):
             self._names = list(dict.fromkeys(name for row in self.rows for name in row))
 
 
-class CsvTracker(Tracker):
+class CsvTracker(Tracker[CsvLogger]):
     """Logs to a CSV file in the run directory, or in a folder of the run's name elsewhere."""
 
     title = CsvSettings.title
@@ -128,7 +131,11 @@ class CsvTracker(Tracker):
 
     def rewind(self, step: int, rounds: int) -> None:
         """Remove rows that are logged again."""
-        self.logger.rows = [row for row in self.logger.rows if row.get(_ROUND, -1) < rounds and row["step"] < step]
+
+        def stays(row: Mapping[str, float]) -> bool:
+            return row[_ROUND] < rounds if _ROUND in row else row["step"] < step
+
+        self.logger.rows = [row for row in self.logger.rows if stays(row)]
         self.logger.write_all()
 
     def log_round(self, values: RoundValues) -> None:

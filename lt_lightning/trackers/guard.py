@@ -37,7 +37,7 @@ class Guarded:
 
     def __init__(
         self,
-        tracker: Tracker,
+        tracker: Tracker[Any],
         marks: Marks,
         log_step: Callable[..., object],
         log_settings: Callable[..., object],

@@ -52,7 +52,7 @@ class Tracking:
         """Return a line per tracker that says where its run is."""
         return [f"{one.tracker.title}: {one.tracker.place}" for one in self._guarded]
 
-    def open(self, name: str, tracker: Tracker, facts: RunFacts) -> Mapping[str, Any]:
+    def open(self, name: str, tracker: Tracker[Any], facts: RunFacts) -> Mapping[str, Any]:
         """Open a tracker under the name of its setting, and return what finds its run again.
 
         Raises:

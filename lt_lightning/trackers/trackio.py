@@ -45,11 +45,10 @@ class TrackioLogger(Logger):
         self.experiment.log(dict(metrics), step=step)
 
 
-class TrackioTracker(Tracker):
+class TrackioTracker(Tracker[TrackioLogger]):
     """Logs to a run of Trackio; a sweep is a group. `ticket/density` can be chosen as an axis on its page."""
 
     title = TrackioSettings.title
-    logger: TrackioLogger
 
     def __init__(self, settings: TrackioSettings) -> None:
         self._settings = settings

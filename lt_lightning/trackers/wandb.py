@@ -19,7 +19,7 @@ from lt_lightning.trackers.reach import require_answer
 _OFFLINE = "or keep the run on this machine by logger.offline=true"
 
 
-class WandbTracker(Tracker):
+class WandbTracker(Tracker[WandbLogger]):
     """Logs to a run of W&B; a sweep is a group.
 
     `ticket/…` has the density as its axis, `layers/…` the round, all else the optimizer steps of the run. Offline, a
@@ -27,7 +27,6 @@ class WandbTracker(Tracker):
     """
 
     title = WandbSettings.title
-    logger: WandbLogger
 
     def __init__(self, settings: WandbSettings) -> None:
         self._settings = settings
