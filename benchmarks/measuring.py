@@ -45,7 +45,11 @@ def spread(numbers: Sequence[float]) -> Spread:
 
 
 def take_turns(
-    work: Sequence[Work], peers: Mapping[str, Callable[[Work], object]], reader: str, times: Mapping[str, list[float]]
+    work: Sequence[Work],
+    peers: Mapping[str, Callable[[Work], object]],
+    reader: str,
+    times: Mapping[str, list[float]],
+    wait: Callable[[], object] = lambda: None,
 ) -> Iterator[Work]:
     """Run all peers on a piece of work, then yield it; then the next piece.
 
@@ -57,6 +61,7 @@ def take_turns(
         peers: functions of a piece, by name.
         reader: the name of the reader.
         times: the seconds of each piece are appended here, by name.
+        wait: returns when a device has done what it was given; each time ends after it.
     """
     names = list(peers)
     for turn, piece in enumerate(work):
@@ -64,9 +69,11 @@ def take_turns(
         for name in names[first:] + names[:first]:
             began = perf_counter()
             peers[name](piece)
+            wait()
             times[name].append(perf_counter() - began)
         began = perf_counter()
         yield piece
+        wait()
         times[reader].append(perf_counter() - began)
 
 

@@ -59,8 +59,8 @@ class Start(Generic[Network]):
     classes: int
 
 
-def begin(config: Config, words: int, classes: int, sparsity: float) -> Start[MultiCNN]:
-    """Return a network with its first weights, of which the smallest of each parameter are pruned."""
+def begin(config: Config, words: int, classes: int, sparsity: float, device: str = "cpu") -> Start[MultiCNN]:
+    """Return a network on a device with its first weights, of which the smallest of each parameter are pruned."""
     assert config.model.filters is not None and config.model.widths is not None and config.model.dropout is not None
     network = MultiCNN(
         words,
@@ -69,7 +69,7 @@ def begin(config: Config, words: int, classes: int, sparsity: float) -> Start[Mu
         filters=config.model.filters,
         widths=config.model.widths,
         dropout=config.model.dropout,
-    )
+    ).to(device)
     return Start(config, network, prune_at_once(network, sparsity), classes)
 
 
@@ -87,9 +87,9 @@ def notebook(start: Start[MultiCNN]) -> Step:
     Conv2d over (batch, 1, length, dim); each gradient is masked in NumPy; loss and accuracy are read at once; Adam with
     torch's defaults.
     """
-    network = PlainCNN(start, map(PictureConv, _convs(start)))
+    network = _plain(start, PictureConv)
     optimizer = torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr)
-    masks = {name: _as_picture(alive).float().numpy() for name, alive in start.mask.items()}
+    masks = {name: _as_picture(alive).float().cpu().numpy() for name, alive in start.mask.items()}
     accuracies: list[float] = []
 
     def step(batch: Batch) -> float:
@@ -110,7 +110,7 @@ def notebook(start: Start[MultiCNN]) -> Step:
 
 def torch_prune(start: Start[MultiCNN]) -> Step:
     """Return a step with `torch.nn.utils.prune`, as in Lightning's `ModelPruning`: each read of a weight multiplies."""
-    network = PlainCNN(start, map(PictureConv, _convs(start)))
+    network = _plain(start, PictureConv)
     for name, alive in start.mask.items():
         part, _, parameter = name.rpartition(".")
         custom_from_mask(network.get_submodule(part), parameter, _as_picture(alive))
@@ -119,7 +119,7 @@ def torch_prune(start: Start[MultiCNN]) -> Step:
 
 def multiplied(start: Start[MultiCNN]) -> Step:
     """Return the step of open_lth: before each forward pass every parameter is multiplied by its mask."""
-    network = PlainCNN(start, map(PictureConv, _convs(start)))
+    network = _plain(start, PictureConv)
     masks = {name: _as_picture(alive).float() for name, alive in start.mask.items()}
     take = _unpruned(network, torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr))
 
@@ -133,13 +133,13 @@ def multiplied(start: Start[MultiCNN]) -> Step:
 
 def conv2d(start: Start[MultiCNN]) -> Step:
     """Return a step of the notebook's network and optimizer without pruning."""
-    network = PlainCNN(start, map(PictureConv, _convs(start)))
+    network = _plain(start, PictureConv)
     return _unpruned(network, torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr))
 
 
 def conv1d(start: Start[MultiCNN]) -> Step:
     """Return a step in plain torch without pruning."""
-    network = PlainCNN(start, map(SequenceConv, _convs(start)))
+    network = _plain(start, SequenceConv)
     return _unpruned(network, torch.optim.Adam(network.parameters(), lr=start.config.optimizer.lr, fused=True))
 
 
@@ -196,8 +196,10 @@ def fit(start: Start[MultiCNN], batches: object) -> None:
     pl.Trainer(**{**settings, "max_epochs": 1}, callbacks=[pruning]).fit(classifier, batches)
 
 
-def _convs(start: Start[MultiCNN]) -> list[nn.Conv1d]:
-    return [conv for conv in start.network.convs if isinstance(conv, nn.Conv1d)]
+def _plain(start: Start[MultiCNN], kind: Callable[[nn.Conv1d], nn.Module]) -> PlainCNN:
+    """Return the network in its usual form, with convolutions of a kind, on the device of the start."""
+    convs = [kind(conv) for conv in start.network.convs if isinstance(conv, nn.Conv1d)]
+    return PlainCNN(start, convs).to(start.network.fc.weight.device)
 
 
 def _unpruned(network: nn.Module, optimizer: torch.optim.Optimizer) -> Step:

@@ -27,8 +27,8 @@ PACKED, OURS = "packed (model.kernel=reference)", "ours"
 """The peer that others are compared with, and this project's."""
 
 
-def begin(config: Config, words: int, classes: int, sparsity: float) -> Start[RecurrentClassifier]:
-    """Return a network with its first weights, of which the smallest of each parameter are pruned."""
+def begin(config: Config, words: int, classes: int, sparsity: float, device: str = "cpu") -> Start[RecurrentClassifier]:
+    """Return a network on a device with its first weights, of which the smallest of each parameter are pruned."""
     model = config.model
     assert model.hidden is not None and model.layers is not None and model.dropout is not None
     network = RecurrentClassifier(
@@ -38,7 +38,7 @@ def begin(config: Config, words: int, classes: int, sparsity: float) -> Start[Re
         hidden=model.hidden,
         layers=model.layers,
         dropout=model.dropout,
-    )
+    ).to(device)
     return Start(config, network, prune_at_once(network, sparsity), classes)
 
 

@@ -1,11 +1,12 @@
-"""Time one training step: `python -m benchmarks.step [--model cnn|bilstm] [--data FOLDER] [--json FILE] …`."""
+"""Time one training step: `python -m benchmarks.step [--model cnn|bilstm] [--device cuda] [--data FOLDER] …`."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from time import perf_counter
@@ -31,6 +32,8 @@ from lt_lightning.models import MultiCNN
 
 AG_NEWS = Path(__file__).parents[2] / "shared/data/ag_news"
 """The folder of AG News beside a checkout, if it exists."""
+TRAINERS = {"cpu": "cpu", "cuda": "gpu"}
+"""The `trainer` group by device."""
 PACKAGES = ("torch", "pytorch-lightning", "numpy")
 
 
@@ -38,20 +41,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, measure, print the tables, and write the JSON."""
     options = parse(arguments)
     machine = set_up(options.threads, PACKAGES)
-    config = settings(options.data, options.words, options.batch_size, options.model)
+    config = settings(options.data, options.words, options.batch_size, options.model, options.device)
     data = TextDataModule(load_corpus(config.data), config.data, config.embedding, config.seed)
     batches = [
-        wide_enough(config, batch) for batch in islice(cycle(data.train_dataloader()), options.warm_up + options.steps)
+        on_device(wide_enough(config, batch), options.device)
+        for batch in islice(cycle(data.train_dataloader()), options.warm_up + options.steps)
     ]
     text = describe_text(options, data, batches)
     print(f"text: {text}", flush=True)
     tables = []
     for sparsity in options.sparsity:
         if options.model == "bilstm":
-            start = recurrent_peers.begin(config, options.words, len(data.corpus.class_names), sparsity)
+            start = recurrent_peers.begin(config, options.words, len(data.corpus.class_names), sparsity, options.device)
             seconds, base = measure_recurrent(start, batches, options.warm_up), recurrent_peers.PACKED
         else:
-            start = begin(config, options.words, len(data.corpus.class_names), sparsity)
+            start = begin(config, options.words, len(data.corpus.class_names), sparsity, options.device)
             seconds, base = measure(start, batches, options.warm_up), NOTEBOOK
         rows = summarize(seconds, base)
         print(
@@ -74,6 +78,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=__doc__)
     parser.add_argument("--model", choices=["cnn", "bilstm"], default="cnn", help="the network (%(default)s)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to train (%(default)s)")
     add_text_options(parser)
     parser.add_argument("--batch-size", type=int, default=64, help="texts per step (%(default)s)")
     parser.add_argument("--steps", type=int, default=100, help="steps of each peer that count (%(default)s)")
@@ -81,6 +86,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sparsity", type=float, nargs="+", default=[0.0, 0.9885], help="sparsities (%(default)s)")
     options = parser.parse_args(arguments)
     check_text_options(options, {"batch_size": 1, "steps": 2, "warm_up": 0})
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise SettingError("--device: torch sees no CUDA device; leave it out to train on the CPU")
     for sparsity in options.sparsity:
         if not 0 <= sparsity <= 1:
             raise SettingError(f"--sparsity: {sparsity} is not between 0 and 1")
@@ -109,11 +116,16 @@ def check_text_folder(folder: Path) -> None:
         )
 
 
-def settings(data: Path, words: int = 50_002, batch_size: int = 64, model: str = "cnn") -> Config:
+def settings(data: Path, words: int = 50_002, batch_size: int = 64, model: str = "cnn", device: str = "cpu") -> Config:
     """Return the project's default settings for a run on the text in a folder, of this vocabulary and batch size."""
     register_schema()
     name = {"cnn": "multi_cnn", "bilstm": "bilstm"}[model]
-    wishes = ["data=files", f"model={name}", "trainer=cpu", f"data.max_vocab={words - len(SPECIAL_WORDS)}"]
+    wishes = [
+        "data=files",
+        f"model={name}",
+        f"trainer={TRAINERS[device]}",
+        f"data.max_vocab={words - len(SPECIAL_WORDS)}",
+    ]
     with initialize_config_dir(config_folder(), version_base="1.3"):
         composed = compose("config", [*wishes, f"data.batch_size={batch_size}"])
     composed.data.path = str(data)  # a path on the command line would have to be quoted
@@ -124,6 +136,17 @@ def wide_enough(config: Config, batch: Batch) -> Batch:
     """Return the batch, padded to the widest filter, which some peers need."""
     lacking = max(getattr(config.model, "widths", [0])) - batch.ids.shape[1]
     return batch._replace(ids=F.pad(batch.ids, (0, max(0, lacking)), value=PADDING))
+
+
+def on_device(batch: Batch, device: str) -> Batch:
+    """Return the batch on a device."""
+    return batch._replace(ids=batch.ids.to(device), lengths=batch.lengths.to(device), labels=batch.labels.to(device))
+
+
+def waiting(start: Start[Any]) -> Callable[[], object]:
+    """Return a function that waits until the device of a start has done its work; on the CPU it does nothing."""
+    device = next(start.network.parameters()).device
+    return partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
 
 
 class Loader:
@@ -142,13 +165,14 @@ class Loader:
 
 def measure_recurrent(start: recurrent_peers.Start, batches: Sequence[Batch], warm_up: int) -> dict[str, list[float]]:
     """Return the seconds of each step that counts, by peer."""
-    steps = {name: make(start) for name, make in recurrent_peers.PEERS.items()}
+    steps, wait = {name: make(start) for name, make in recurrent_peers.PEERS.items()}, waiting(start)
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for turn, batch in enumerate(batches):
         first = turn % len(steps)
         for name in [*steps][first:] + [*steps][:first]:
             began = perf_counter()
             steps[name](batch)
+            wait()
             seconds[name].append(perf_counter() - began)
     return {name: numbers[warm_up:] for name, numbers in seconds.items()}
 
@@ -158,7 +182,7 @@ def measure(start: Start[MultiCNN], batches: Sequence[Batch], warm_up: int) -> d
     steps = {name: make(start) for name, make in PEERS.items()}
     seconds: dict[str, list[float]] = {name: [] for name in [*steps, LIGHTNING]}
     # A Trainer reads no piece after the last: one more batch, so that the last step that counts is timed.
-    turns = take_turns([*batches, batches[0]], steps, LIGHTNING, seconds)
+    turns = take_turns([*batches, batches[0]], steps, LIGHTNING, seconds, waiting(start))
     fit(start, Loader(turns, len(batches) + 1))
     return {name: numbers[warm_up : len(batches)] for name, numbers in seconds.items()}
 

@@ -6,9 +6,10 @@ A folder is a layer, and imports run one way, from top to bottom (`make lint` ch
     commands   train.py  predict.py  the __main__.py of report/  export/  evaluate/  connect/
     features   experiment/  export/  evaluate/  connect/
     pages      report/
-    parts      runs/  tickets/  models/  callbacks/
+    networks   models/
+    parts      runs/  tickets/  callbacks/
     ground     data/  runtime/
-    base       config/  storage/
+    base       config/  storage/  extras.py
     bedrock    lottery/  kernels/  errors.py
 
 Each folder's docstring lists what belongs there.
@@ -28,12 +29,19 @@ __version__ = "0.4.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import `Ticket` and `run` on first use: settings are checked, and refused, without NumPy."""
+    """Import `Ticket` and `run` on first use: settings are checked, and refused, without NumPy.
+
+    Raises:
+        NotInstalledError: packages that `run` needs are missing.
+    """
     if name == "Ticket":
         from lt_lightning.tickets import Ticket
 
         return Ticket
     if name == "run":
+        from lt_lightning.extras import require_training
+
+        require_training("lt_lightning.run")
         from lt_lightning.experiment.entry import run
 
         return run

@@ -18,6 +18,10 @@ class ResumableError(SettingError):
     """What stopped a run that can go on once the cause is gone: a full disk, a process that was killed."""
 
 
+class InUseError(SettingError):
+    """Another process holds the folder."""
+
+
 def first_line(error: BaseException) -> str:
     r"""Return the first line of an error's message, or its type.
 

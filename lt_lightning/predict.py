@@ -12,7 +12,6 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, repeat
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from lt_lightning.errors import SettingError
@@ -48,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Classify texts with a ticket: the given ones or, without any, each line of stdin. Prints a line "
         "per text: the most likely class and its probability, separated by a tab.",
     )
-    parser.add_argument("ticket", metavar="FILE", nargs="?", help="what lt_lightning.export wrote")
+    parser.add_argument(
+        "ticket", metavar="FILE", nargs="?", help="what lt_lightning.export wrote, or hf://OWNER/NAME[@REVISION][/FILE]"
+    )
     parser.add_argument("texts", metavar="TEXT", nargs="*", help="a text; after -- it may begin with a dash")
     parser.add_argument("--top", metavar="K", type=whole_number(1), help="the K most likely classes (1; --jsonl: all)")
     jsonl = (
@@ -68,10 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [*([] if given.ticket is None else [given.ticket]), *given.texts, *words[end + 1 :]]
     if not names:
         parser.error("the following arguments are required: FILE")
-    return exit_code(lambda: _answer_all(Path(names[0]), names[1:], given))
+    return exit_code(lambda: _answer_all(names[0], names[1:], given))
 
 
-def _answer_all(file: Path, texts: Sequence[str], given: Namespace) -> None:
+def _answer_all(file: str, texts: Sequence[str], given: Namespace) -> None:
     from lt_lightning.tickets import Ticket
 
     ticket = Ticket.load(file)

@@ -17,7 +17,10 @@ REPOSITORY = [
     "https://github.com/lt-lightning/lt-lightning/blob/main/",
     "https://raw.githubusercontent.com/lt-lightning/lt-lightning/main/",
 ]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(path for pattern in ("docs/*.md", "docs/api/*.md", "examples/*.ipynb") for path in sorted(ROOT.glob(pattern))),
+]
 
 
 def cells(table: str) -> list[list[float | str]]:
@@ -44,7 +47,7 @@ def test_the_tables_of_a_study_are_those_of_its_runs(study: Path, monkeypatch: p
         assert cells(kept) == cells(table.to_csv(index=False))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_what_a_page_links_to_in_the_project_is_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     targets = [page.parent / target for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text)]

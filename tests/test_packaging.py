@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from lt_lightning import __version__
+from lt_lightning.data.sources.reference import VERSIONS
+from lt_lightning.errors import SettingError
+from lt_lightning.extras import TRAINING, NotInstalledError, require_training
 
 if TYPE_CHECKING:
     from hatchling.metadata.core import ProjectMetadata
@@ -32,9 +36,8 @@ def metadata() -> ProjectMetadata:
 
 
 def bounds(metadata: ProjectMetadata) -> dict[str, SpecifierSet]:
-    """Return the versions that the package and its extras `onnx` and `dev` allow."""
-    extras = metadata.core.optional_dependencies
-    listed = map(Requirement, [*metadata.core.dependencies, *extras["onnx"], *extras["dev"]])
+    """Return the versions that the package and its extra `dev` allow, which includes `train` and `onnx`."""
+    listed = map(Requirement, [*metadata.core.dependencies, *metadata.core.optional_dependencies["dev"]])
     return {one.name.lower(): one.specifier for one in listed if one.specifier}
 
 
@@ -52,7 +55,7 @@ def test_the_source_distribution_holds_what_is_needed_to_build_and_test_and_no_t
     assert {"pyproject.toml", "README.md", "LICENSE", "lt_lightning/py.typed", "conf/config.yaml"} <= members
     assert {"tests/conftest.py", "constraints-lowest.txt", "docs/images/quickstart.png"} <= members
     assert [name for name in members if name.startswith(("docs/results/", ".venv"))] == []
-    assert len(members) < 700
+    assert len(members) < 1000
 
 
 def test_the_wheel_holds_the_package_and_the_configuration_tree() -> None:
@@ -60,7 +63,7 @@ def test_the_wheel_holds_the_package_and_the_configuration_tree() -> None:
 
     members = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     assert {"lt_lightning/py.typed", "lt_lightning/__main__.py", "lt_lightning/report/templates/page.css"} <= members
-    assert {name.partition("/")[0] for name in members} == {"lt_lightning"}
+    assert {name.partition("/")[0] for name in members} == {"lt_lightning", "hydra_plugins"}
     assert "lt_lightning/conf/config.yaml" in members
 
 
@@ -90,6 +93,40 @@ def test_lowest_versions_are_the_lower_bounds(metadata: ProjectMetadata) -> None
     assert lowest["torch"] == pins("constraints.txt")["torch"]
 
 
+def names(requirements: Iterable[str]) -> set[str]:
+    return {Requirement(one).name.lower() for one in requirements}
+
+
+def test_the_extra_train_holds_what_refusals_check(metadata: ProjectMetadata) -> None:
+    assert names(metadata.core.dependencies) == {"numpy", "tokenizers"}
+    assert names(metadata.core.optional_dependencies["train"]) == {one.lower() for one in TRAINING.values()}
+
+
+def test_extras_for_training_include_train_and_those_for_prediction_nothing_of_it(metadata: ProjectMetadata) -> None:
+    extras = {extra: names(listed) for extra, listed in metadata.core.optional_dependencies.items()}
+    for extra, packages in extras.items():
+        shared = packages & extras["train"]
+        assert shared == (set() if extra in ("spacy", "onnxruntime", "docs") else extras["train"]), extra
+    assert extras["dev"] >= extras["onnx"] >= extras["onnxruntime"]
+
+
+def test_the_reference_corpus_has_one_set_of_versions(metadata: ProjectMetadata) -> None:
+    exact = [Requirement(one) for one in metadata.core.optional_dependencies["pydocs"] if "==" in one]
+    assert {one.name: str(one.specifier).removeprefix("==") for one in exact} == VERSIONS
+    pinned = pins("constraints.txt")
+    assert {library: str(pinned[library]) for library in VERSIONS} == VERSIONS
+
+
+def test_every_extra_that_a_message_or_a_page_names_exists(metadata: ProjectMetadata) -> None:
+    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "Makefile"]
+    files = [path for kind in ("py", "j2") for path in (ROOT / "lt_lightning").rglob(f"*.{kind}")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in [*pages, *files, *(ROOT / "conf").rglob("*.yaml")])
+    groups = re.findall(r"(?:lt-lightning|(?:-e|--editable) \"\.)\[([\w, ]+)\]", text)
+    named = {name.strip() for group in groups for name in group.split(",")}
+    assert {"train", "bert", "onnx", "pydocs", "glove"} <= named
+    assert named - {"EXTRA"} <= metadata.core.optional_dependencies.keys()
+
+
 def test_pinned_versions_are_allowed(metadata: ProjectMetadata) -> None:
     pinned = pins("constraints.txt")
     assert [name for name, allowed in bounds(metadata).items() if name in pinned and pinned[name] not in allowed] == []
@@ -101,3 +138,13 @@ def test_the_workflow_tests_the_versions_of_python_that_the_classifiers_name(met
     assert workflow["jobs"]["newest"]["strategy"]["matrix"]["python"] == [one[1] for one in named if one]
     commands = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
     assert {"make test-newest", "make test-lowest", ".ci/run"} <= set(commands)
+
+
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_training("this")
+    monkeypatch.setitem(TRAINING, "no_such_module", "no-such-package")
+    said = "this needs no-such-package, which is not installed: pip install 'lt-lightning[train]'"
+    with pytest.raises(NotInstalledError, match=rf"^{re.escape(said)}$"):
+        require_training("this")
+    require_training("this", "torch")
+    assert issubclass(NotInstalledError, ImportError) and issubclass(NotInstalledError, SettingError)

@@ -222,7 +222,7 @@ _RESUMING = (
     fault("the environment decides which process writes", "lt_lightning/experiment/start_run.py",
         "if launcher is None or max(count, 1) * nodes == 1:", "if launcher is None:",
         "tests/test_processes.py::test_a_run_of_one_process_is_alone_whatever_the_environment_says"),
-    fault("a checkpoint of round 0 lacks the weights to rewind to", "lt_lightning/experiment/checkpoint_parts.py",
+    fault("a checkpoint of round 0 lacks the weights to rewind to", "lt_lightning/runs/checkpoint_parts.py",
         '"lottery": lottery if rewinds else None', '"lottery": None',
         "trials.kills --kills 1 --only step"),
     fault("a round begins anew though a checkpoint is there", "lt_lightning/experiment/round.py",

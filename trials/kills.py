@@ -72,9 +72,10 @@ TELLING = {
 
 
 def small_run(*settings: str) -> list[str]:
-    """Return `SMALL` and `settings`, without what `SMALL` sets of the model if they choose another."""
-    is_other = any(one.startswith("model=") for one in settings)
-    return [*(one for one in SMALL if not (is_other and one.startswith("model."))), *settings]
+    """Return `SMALL` and `settings`, without what `SMALL` sets of a model or a trainer if they choose another."""
+    dropped = ["model."] if any(one.startswith("model=") for one in settings) else []
+    dropped += ["trainer="] if any(one.startswith(("trainer=", "trainer.strategy=")) for one in settings) else []
+    return [*(one for one in SMALL if not one.startswith(tuple(dropped))), *settings]
 
 
 def write_corpus(folder: Path, *, train: int = 150, test: int = 60, classes: int = 3, shortest: int = 2) -> Path:

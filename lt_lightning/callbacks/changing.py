@@ -18,6 +18,7 @@ from lt_lightning.callbacks.zeros import Hold
 from lt_lightning.lottery import LayerCollapseWarning, Lottery, LotteryError, Mask
 from lt_lightning.lottery.rounds import SourcesOf
 from lt_lightning.lottery.schedules.base import NEVER, Timing
+from lt_lightning.lottery.selection import all_finite
 
 
 class MaskChanges:
@@ -122,7 +123,7 @@ class MaskChanges:
         params = dict(self._module.named_parameters())
         pruned = [name for name, alive in self._lottery.mask.counts.items() if alive < params[name].numel()]
         grads = {name: grad for name in pruned if (grad := params[name].grad) is not None}
-        if not all(_values(grad).isfinite().all() for grad in grads.values()):
+        if not all_finite(grads.values()):
             return  # the gradient scaler skips such a step, too
         for name in pruned:
             total = self._sums.setdefault(name, torch.zeros_like(params[name]))
@@ -154,7 +155,3 @@ def planned_steps(trainer: pl.Trainer) -> int | None:
         return None  # only the module knows
     steps = trainer.estimated_stepping_batches
     return None if math.isinf(steps) or steps < 0 else int(steps)
-
-
-def _values(grad: Tensor) -> Tensor:
-    return grad.coalesce().values() if grad.is_sparse else grad

@@ -47,6 +47,8 @@ class PruningCallback(RestartingCallback):
     `predict` do not change the lottery. Several callbacks can prune different parameters of one module. If a callback
     has a method `before_pruning(trainer, pl_module)` or `after_pruning`, it is called then. See `docs/callback.md`.
 
+    Arguments that are not below are those of `lt_lightning.lottery.Settings`.
+
     Args:
         amount: the share of the living entries that a round prunes, in (0, 1), or a list with one share per round.
         criterion: the name of a criterion, a function that scores, or its path; see `lt_lightning.lottery.criteria`.
@@ -58,8 +60,6 @@ class PruningCallback(RestartingCallback):
         exclude: fnmatch patterns of parameters that are not pruned.
         redraw: fnmatch patterns of the parameters that `rewind="random"` draws again.
         seed: seeds random criteria, `rewind="random"` and all other draws.
-        keep, mask, pattern, schedule, amount_of, amounts, density, iterations, initial, begin, end, every,
-            drop_fraction, grow_batches, score_batches, temperature, renew: see `lt_lightning.lottery.Settings`.
         submodule: the part of the module to prune and rewind; parameter names are relative to it.
         initialize: draws the weights again for `rewind="random"`; see `lt_lightning.lottery.reinitialize`.
         start: a mask and weights for the first fit, such as a ticket of another run.

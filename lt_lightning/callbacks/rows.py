@@ -31,7 +31,7 @@ def take_row(batch: Any, row: int, rows: int, processes: int = 1) -> Any:
         rows: the number of rows of the batch; tensors and lists of another length are not cut.
         processes: the number of processes of the run.
 
-    Example:
+    Examples:
         >>> import torch
         >>> take_row({"ids": torch.tensor([[1, 2], [3, 4]]), "names": ["a", "b"], "scale": 2.0}, 1, 2)
         {'ids': tensor([[3, 4]]), 'names': ['b'], 'scale': 2.0}

@@ -26,3 +26,6 @@ METRIC_MODES: Mapping[str, str] = MappingProxyType(
     }
 )  # fmt: skip
 """The metrics that can judge runs, and which values are better."""
+
+OBJECTIVES = ("auc", "smallest_within")
+"""The values of `objective` that are computed from all rounds; others are validation values of the last round."""

@@ -70,7 +70,7 @@ def _explain(error: BaseException) -> str:
 
 def _of_choices(text: str) -> str | None:
     """Return the message where a group, or one of its choices, does not exist, or None."""
-    if match := re.search(r"Could not find '([^/']+)/(.*)'", text):
+    if match := re.search(r"Could not find '(hydra/\w+|[^/']+)/(.*)'", text):
         group, choice = match[1], match[2]
         options = [name for name in re.findall(r"^\t(\S+)$", text, re.M) if not name.startswith("_")]
         wish = f"+{group}" if group == "experiment" else group
@@ -118,6 +118,8 @@ def _of_the_line(text: str) -> str | None:
         return f"{match[1]}: it has settings of its own, and no value; give one of {names}"
     if "Could not override ''" in text:
         return f"cannot read the command line: a word of it begins with =; {_WRITE}"
+    if match := re.search(r"does not support sweep type : (\w+)", text):
+        return f"{match[1].lower()}(…): only a search draws from it; add hydra/sweeper=optuna, or write KEY=A,B"
     if "--resolve" in text:
         return "--resolve: it says how --cfg prints; add --cfg job, or leave it out"
     return None
@@ -143,6 +145,12 @@ def _no_such_setting(key: str, text: str) -> str:
     from lt_lightning.config.validation import no_such_setting
 
     chosen = re.search(r"Key '.+' not in '(\w+)'", text)
+    if key.startswith("hydra.launcher."):
+        from lt_lightning.config.launchers import LAUNCHERS, no_such_launcher_setting
+
+        return no_such_launcher_setting(
+            key, next((one for one in LAUNCHERS if chosen and one.__name__ == chosen[1]), None)
+        )
     classes = CHOICES.get(key.partition(".")[0], {}).values()
     return no_such_setting(key, next((one for one in classes if chosen and one.__name__ == chosen[1]), None))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from lt_lightning.config.choice import Custom
 from lt_lightning.config.encoders import Bert, Encoder
-from lt_lightning.config.enums import METRIC_MODES, Splitter
+from lt_lightning.config.enums import METRIC_MODES, OBJECTIVES, Splitter
 from lt_lightning.config.metric_names import parse_name
 from lt_lightning.config.models import CustomModel, RandomVectors, Recurrent, Tagger
 from lt_lightning.config.optimizers import Adam, SchedulerConfig
@@ -43,6 +43,7 @@ def broken_rules(config: Config) -> Iterator[str]:
     else:
         yield from _data_rules(config.data, model, config.embedding)
         yield from _metric_rules(config)
+    yield from _objective_rules(config)
     if config.pruning.ticket == "":
         yield NO_TICKET
     yield from _branch_rules(config)
@@ -215,6 +216,25 @@ def _mode_rules(config: Config, known: str | None) -> Iterator[str]:
         yield (
             f"metric_mode: missing: give max if higher values of {config.metric} are better, and min if lower ones are"
         )
+
+
+def _objective_rules(config: Config) -> Iterator[str]:
+    """Yield what is wrong with the number that a run returns to a sweeper."""
+    name = config.objective
+    if config.objective_reference is not None and name != "smallest_within":
+        yield "objective_reference: only read with objective=smallest_within; leave it out"
+    if name in OBJECTIVES:
+        if SCHEDULES.get(config.pruning.schedule, SCHEDULES["rounds"]).is_single and config.branch.of is None:
+            yield (
+                f"objective: {name} compares rounds, and pruning.schedule={config.pruning.schedule} trains one; use "
+                "objective=valid_acc, or another value of that round"
+            )
+    elif name is not None and parse_name(name).part in ("test", "train"):
+        yield f"objective: {name!r} is not of the validation part, which chooses settings; use objective=valid_acc"
+    elif name is not None and not isinstance(config.data, CustomData):
+        logged = [one for one in METRIC_MODES if one.startswith("valid_")] + [f"valid_{one}" for one in config.metrics]
+        if name not in logged:
+            yield f"objective: {name!r} is none of {', '.join([*OBJECTIVES, *logged])}"
 
 
 def _trainer_rules(trainer: TrainerConfig, brings_loaders: bool) -> Iterator[str]:

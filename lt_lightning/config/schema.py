@@ -16,6 +16,7 @@ from omegaconf import MISSING
 
 from lt_lightning.config import encoders, models, optimizers, sources  # noqa: F401 (they register their choices)
 from lt_lightning.config.choice import CHOICES, checked, limited
+from lt_lightning.config.launchers import register_launchers
 from lt_lightning.config.trackers import LoggerConfig
 
 
@@ -156,6 +157,9 @@ class Config:
     metric: Optional[str] = None
     metric_mode: Optional[str] = None
     metrics: Dict[str, Any] = field(default_factory=dict)
+    objective: Optional[str] = None
+    objective_within: float = limited(1.0, least=0, below=float("inf"))
+    objective_reference: Optional[float] = None
     resume: Optional[str] = None
     trust: bool = False
     debug_mode: Optional[str] = None  # typed debug=NAME, see `config.aliases`
@@ -185,6 +189,7 @@ def register_schema() -> None:
     for group, choices in CHOICES.items():
         for name, node in choices.items():
             store.store(group=group, name=f"_{name}_schema", node=node)
+    register_launchers()
     store.repo = _Registry(store.repo)
 
 

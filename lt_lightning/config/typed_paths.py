@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lt_lightning.config.hub_address import is_address
+
 if TYPE_CHECKING:
     from lt_lightning.config.schema import Config
 
@@ -39,7 +41,7 @@ def typed_in(folder: Path, config: Config) -> Config:
 
     def absolute(values: object, keys: tuple[str, ...]) -> Mapping[str, str]:
         paths = {key: getattr(values, key, None) for key in keys}
-        return {key: str(folder / typed_path(path)) for key, path in paths.items() if path}
+        return {key: str(folder / typed_path(path)) for key, path in paths.items() if path and not is_address(path)}
 
     changed = {group: absolute(getattr(config, group), keys) for group, keys in PATHS.items()}
     named = {group: changes for group, changes in changed.items() if changes}

@@ -108,6 +108,21 @@ def read_group(group: str, values: Mapping[str, Any]) -> Any:
     return settings
 
 
+def read_recorded(group: str, values: Mapping[str, Any]) -> Any:
+    """Return the checked object of a group from recorded settings: a choice's, or that of a class of the user's own.
+
+    Raises:
+        SettingError: as `read_group`, or the class is not named by text.
+    """
+    if "_target_" not in values:
+        return read_group(group, values)
+    rest, own = dict(values), {"model": CustomModel, "optimizer": Custom, "scheduler": CustomScheduler}
+    name, target = rest.pop("name", "custom"), rest.pop("_target_")
+    if group not in own or not isinstance(target, str):
+        raise SettingError(f"{group}._target_: {target!a} is not the name of a class")
+    return own[group](str(name), target, rest)
+
+
 def _custom(group: str, node: DictConfig) -> Custom | None:
     """Return the object of a group whose settings have a `_target_` of the user's, or None."""
     if "_target_" not in node.keys():  # noqa: SIM118 (`in` is false where the value is missing)

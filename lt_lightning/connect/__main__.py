@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
+from lt_lightning.extras import require_training
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.runtime.arguments import (
     Parser,
@@ -59,6 +60,7 @@ def _connect(
     folder: Path, settings: Sequence[str], rounds: Sequence[int] | None, points: int, orders: Sequence[int]
 ) -> None:
     """Measure the rounds and print the path of the page."""
+    require_training("lt_lightning.connect")
     require_working_directory()
     try:
         from lt_lightning.connect.request import read_request

@@ -13,6 +13,7 @@ from lt_lightning.config.schema import Config
 from lt_lightning.config.validation import lottery_settings, read_config
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.hydra_main import compose_config, hide_progress_bars_in_pipes
+from lt_lightning.experiment.interpolations import set_output_dir, within_job
 from lt_lightning.experiment.precision import as_recorded
 from lt_lightning.experiment.resume.command import resumed_arguments
 from lt_lightning.experiment.resume.compare import check_same
@@ -102,7 +103,10 @@ def _read_config(folder: Path, settings: Sequence[str]) -> Config:
         if one.startswith("-") or "=" not in one:
             raise SettingError(f"{one}: not a setting; write key=value, such as data.path=FOLDER, behind one RUN")
     arguments = resumed_arguments([f"resume={folder}", *map(quote, settings)])
-    return read_config(compose_config(arguments, with_hydra=True))
+    composed = compose_config(arguments, with_hydra=True)
+    set_output_dir(composed, folder)
+    with within_job(composed):
+        return read_config(composed)
 
 
 def _check_processes(run: Run, config: Config) -> None:

@@ -34,6 +34,7 @@ class Batch(NamedTuple):
         labels: the class of each row.
         global_rows: the number of rows of all processes in this step.
         global_words: the number of words in these rows, without padding.
+        counts: `lengths` on the host, which some layers need there; None if the host has to ask the device for them.
     """
 
     ids: Int64[Tensor, "batch length"]
@@ -41,13 +42,14 @@ class Batch(NamedTuple):
     labels: Int64[Tensor, " batch"]
     global_rows: int
     global_words: int
+    counts: Int64[np.ndarray, " batch"] | None = None
 
     def row(self, row: int, processes: int = 1) -> Batch:
         """Return the batch in which each of the processes has the one row `row`, without padding."""
-        length = int(self.lengths[row])
+        length = int(self.lengths[row] if self.counts is None else self.counts[row])
         one = slice(row, row + 1)
-        ids = self.ids[one, : max(1, length)]
-        return Batch(ids, self.lengths[one], self.labels[one], processes, length * processes)
+        ids, counts = self.ids[one, : max(1, length)], None if self.counts is None else self.counts[one]
+        return Batch(ids, self.lengths[one], self.labels[one], processes, length * processes, counts)
 
 
 class Share(NamedTuple):
@@ -58,8 +60,8 @@ class Share(NamedTuple):
     global_words: int
 
 
-Padded = tuple[Int64[Tensor, "share length"], Int64[Tensor, " share"]]
-"""Padded ids, and the length of each row."""
+Padded = tuple[Int64[Tensor, "share length"], Int64[Tensor, " share"], Int64[np.ndarray, " share"]]
+"""Padded ids, the length of each row, and the same lengths on the host."""
 
 
 class FlatRows(NamedTuple):
@@ -101,13 +103,14 @@ def copy_rows(all_rows: FlatRows, rows: Int64[Tensor, " share"], padding: int) -
     starts, lengths = all_rows.offsets.numpy()[chosen], all_rows.lengths.numpy()[chosen]
     padded = np.empty((len(chosen), max(1, lengths.max())), np.int64)
     kernels.copy_rows(all_rows.ids.numpy(), starts, lengths, padding, padded)
-    return torch.from_numpy(padded), torch.from_numpy(lengths)
+    return torch.from_numpy(padded), torch.from_numpy(lengths), lengths
 
 
 def gather_rows(all_rows: FlatRows, rows: Int64[Tensor, " share"], padding: int) -> Padded:
     """Compute `FlatRows.padded` on another device, for all rows at once and without synchronizing."""
     device = all_rows.ids.device
-    longest = int(all_rows.lengths.index_select(0, rows).max())
+    counts = all_rows.lengths.index_select(0, rows).numpy()
+    longest = int(counts.max())
     rows = rows.to(device, non_blocking=True)
     starts = all_rows.offsets.index_select(0, rows)
     lengths = all_rows.offsets.index_select(0, rows + 1) - starts
@@ -117,7 +120,7 @@ def gather_rows(all_rows: FlatRows, rows: Int64[Tensor, " share"], padding: int)
     # Positions past the end read the last id, which padding overwrites.
     positions = (starts[:, None] + places).clamp_(max=len(ids) - 1)
     found = ids.index_select(0, positions.flatten()).view_as(positions).long()
-    return found.masked_fill_(places >= lengths[:, None], padding), lengths
+    return found.masked_fill_(places >= lengths[:, None], padding), lengths, counts
 
 
 class BatchedTexts(Dataset[Batch]):
@@ -150,9 +153,9 @@ class BatchedTexts(Dataset[Batch]):
         return len(self._labels)
 
     def __getitem__(self, share: Share) -> Batch:
-        ids, lengths = self._rows.padded(share.rows, PADDING)
+        ids, lengths, counts = self._rows.padded(share.rows, PADDING)
         labels = self._labels.index_select(0, share.rows.to(self._labels.device, non_blocking=True))
-        return Batch(ids, lengths, labels, share.global_rows, share.global_words)
+        return Batch(ids, lengths, labels, share.global_rows, share.global_words, counts)
 
 
 def check_rows(rows: Mapping[str, int], processes: int) -> None:

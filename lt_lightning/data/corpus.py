@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -19,6 +18,7 @@ from jaxtyping import Int64
 
 from lt_lightning.config.sources import Names, Texts
 from lt_lightning.config.typed_paths import typed_path
+from lt_lightning.data.fingerprint import content_fingerprint
 from lt_lightning.data.labels import Classes, as_text, find_classes, is_text, tidy_labels
 from lt_lightning.data.sources.delimiters import DELIMITERS, CsvForm
 from lt_lightning.data.splits import draw_test
@@ -45,6 +45,7 @@ class Corpus:
         delimiters: the column delimiter of each split that was read from a .csv.
         test_fraction: the fraction of rows drawn as the test split; None if the data has one.
         places: the original row numbers, from 0, of each split that was drawn.
+        difference: how it differs from the reference corpus of its name, for PyDocs and Names; nothing if it does not.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Corpus:
     delimiters: Mapping[str, str] = field(default_factory=dict)
     test_fraction: float | None = None
     places: Mapping[str, Int64[np.ndarray, " rows"]] = field(default_factory=dict)
+    difference: str = ""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -67,13 +69,14 @@ class Corpus:
 
     @property
     def reading(self) -> dict[str, Any]:
-        """Return how the splits were read from files, for `run.json`."""
-        return {"delimiter": dict(self.delimiters) or None, "test_fraction": self.test_fraction}
+        """Return how the splits were read, for `run.json`."""
+        reading = {"delimiter": dict(self.delimiters) or None, "test_fraction": self.test_fraction}
+        return {**reading, **({"difference": self.difference} if self.difference else {})}
 
     @property
     def notes(self) -> list[str]:
-        """Return a line for each choice made in reading that users should see."""
-        notes = []
+        """Return a line for each choice made in reading that users should see, and for a difference."""
+        notes = [f"{self.name}: {self.difference}"] if self.difference else []
         if found := {*self.delimiters.values()} - {","}:
             words = " and ".join(DELIMITERS.get(one, repr(one)) for one in sorted(found))
             notes.append(f"columns are separated by {words}")
@@ -95,7 +98,8 @@ def load_corpus(config: TextConfig) -> Corpus:
         from lt_lightning.data.sources.names import load_names
 
         names = load_names(cache_folder(), config.split_names)
-        return make_corpus(config, "names in installed libraries", names)
+        corpus = make_corpus(config, "names in installed libraries", names)
+        return _compared(corpus, "names-split" if config.split_names else "names-written", names)
     assert isinstance(config, Texts)
     if config.path is not None:
         from lt_lightning.data.sources.files import read_path
@@ -114,10 +118,19 @@ def load_corpus(config: TextConfig) -> Corpus:
     if config.name == "PyDocs":
         from lt_lightning.data.sources.pydocs import load_pydocs
 
-        return make_corpus(config, "docstrings of installed libraries", load_pydocs(cache_folder()))
+        docs = load_pydocs(cache_folder())
+        return _compared(make_corpus(config, "docstrings of installed libraries", docs), "pydocs", docs)
     raise SettingError(
         "data.path: data=files needs it: a .parquet, .csv, .tsv or .jsonl file, or a folder with train and test"
     )
+
+
+def _compared(corpus: Corpus, reference: str, splits: Mapping[Any, datasets.Dataset]) -> Corpus:
+    """Return a built-in corpus with a line about its difference from the reference, if there is one."""
+    from lt_lightning.data.sources.reference import describe_difference
+
+    found = {split: rows._fingerprint for split, rows in splits.items()}
+    return replace(corpus, difference=describe_difference(reference, found))
 
 
 def cache_folder() -> Path:
@@ -270,8 +283,5 @@ def finish_rows(texts: pa.ChunkedArray, codes: Int64[np.ndarray, " rows"], names
     # Hash the content alone, independent of buffer offsets.
     _, offset_buffer, characters = text.buffers()
     offsets = np.frombuffer(offset_buffer, np.int64)[text.offset : text.offset + len(text) + 1]
-    digest = hashlib.blake2b(digest_size=8)
-    digest.update((offsets - offsets[0]).tobytes())
-    digest.update(memoryview(characters)[offsets[0] : offsets[-1]])
-    digest.update(codes.tobytes())
-    return datasets.Dataset(content, fingerprint=digest.hexdigest())
+    letters = memoryview(characters)[offsets[0] : offsets[-1]]
+    return datasets.Dataset(content, fingerprint=content_fingerprint(offsets - offsets[0], letters, codes))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Int64
 from tokenizers import Tokenizer, models
@@ -31,6 +32,7 @@ class PairBatch(NamedTuple):
         target_lengths: the number of letters in each.
         global_rows: the number of rows of all processes in this step.
         global_letters: the number of target letters in these rows, without padding.
+        source_counts, target_counts: the numbers of letters on the host; see `Batch.counts`.
     """
 
     sources: Int64[Tensor, "batch source_length"]
@@ -39,12 +41,16 @@ class PairBatch(NamedTuple):
     target_lengths: Int64[Tensor, " batch"]
     global_rows: int
     global_letters: int
+    source_counts: Int64[np.ndarray, " batch"] | None = None
+    target_counts: Int64[np.ndarray, " batch"] | None = None
 
     def row(self, row: int, processes: int = 1) -> PairBatch:
         """Return the batch in which each of the processes has the one pair `row`."""
-        one, letters = slice(row, row + 1), int(self.target_lengths[row])
+        letters = int(self.target_lengths[row] if self.target_counts is None else self.target_counts[row])
+        one = slice(row, row + 1)
         sources, targets = (self.sources[one], self.source_lengths[one]), (self.targets[one], self.target_lengths[one])
-        return PairBatch(*sources, *targets, processes, letters * processes)
+        counts = (None if all_ is None else all_[one] for all_ in (self.source_counts, self.target_counts))
+        return PairBatch(*sources, *targets, processes, letters * processes, *counts)
 
 
 class BatchedPairs(Dataset[PairBatch]):
@@ -73,12 +79,12 @@ class BatchedPairs(Dataset[PairBatch]):
         return len(self.lengths)
 
     def __getitem__(self, share: Share) -> PairBatch:
+        sources, source_lengths, source_counts = self.sources.padded(share.rows, self._padding)
+        targets, target_lengths, target_counts = self.targets.padded(share.rows, self._padding)
         return PairBatch(
-            *self.sources.padded(share.rows, self._padding),
-            *self.targets.padded(share.rows, self._padding),
-            share.global_rows,
-            share.global_words,
-        )
+            sources, source_lengths, targets, target_lengths, share.global_rows, share.global_words,
+            source_counts, target_counts,
+        )  # fmt: skip
 
 
 class PairDataModule(RoundData):

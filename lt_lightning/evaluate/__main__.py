@@ -12,8 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
+from lt_lightning.extras import require_training
 from lt_lightning.runtime.arguments import Parser, exit_code, start_program, whole_number
 from lt_lightning.runtime.terminal import write
+
+_NEEDED = ("datasets", "pyarrow", "hydra", "omegaconf", "matplotlib", "jinja2", "rich", "jaxtyping")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Evaluate a ticket on labelled texts: accuracy, macro F1, calibration, confusion and the "
         "most confident mistakes, as a table, evaluation.json and evaluation.html.",
     )
-    parser.add_argument("ticket", metavar="FILE", type=Path, help="a ticket that python -m lt_lightning.export wrote")
+    ticket = "a ticket that python -m lt_lightning.export wrote, or hf://OWNER/NAME[@REVISION][/FILE]"
+    parser.add_argument("ticket", metavar="FILE", help=ticket)
     settings = (
         "data=FILE (.csv, .tsv, .jsonl, .parquet), data=FOLDER with train and test, or data=NAME as in training "
         "(pydocs, agnews, imdb, names), with data.path=, data.text_column=, data.label_column=, data.class_names=, "
@@ -38,23 +42,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exit_code(lambda: _evaluate(given.ticket, given.settings, given.output, given.mistakes))
 
 
-def _evaluate(file: Path, settings: Sequence[str], output: Path | None, mistakes: int) -> None:
+def _evaluate(where: str, settings: Sequence[str], output: Path | None, mistakes: int) -> None:
     """Evaluate a ticket, and print the results and the path of the page."""
+    require_training("lt_lightning.evaluate", *_NEEDED)
+    from lt_lightning.config.hub_address import is_address, parse_address
     from lt_lightning.tickets.ticket import Ticket
 
-    ticket = Ticket.load(file)
+    ticket = Ticket.load(where)
+    # Beside the file, but not in the cache of the Hub.
+    beside = Path(parse_address(where).repo.rpartition("/")[2]) if is_address(where) else Path(where).with_suffix("")
     from lt_lightning.evaluate.request import read_request
     from lt_lightning.experiment.hydra_main import hide_progress_bars_in_pipes
 
     request = read_request(settings)
     part = "" if request.split is None else f"_{request.split}"
-    folder = file.with_name(f"{file.stem}_{request.name}{part}") if output is None else output
+    folder = beside.with_name(f"{beside.name}_{request.name}{part}") if output is None else output
     if os.path.lexists(folder) and not folder.is_dir():
         raise SettingError(f"--output: {folder} is not a folder; give another")
     from lt_lightning.evaluate.evaluation import evaluate_ticket
 
     hide_progress_bars_in_pipes()
-    evaluated = evaluate_ticket(ticket, file.name, request, mistakes)
+    evaluated = evaluate_ticket(ticket, where if is_address(where) else Path(where).name, request, mistakes)
     from lt_lightning.evaluate.report import write_evaluation
     from lt_lightning.evaluate.terminal import evaluation_text
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lt_lightning.config.aliases import debug_last
 from lt_lightning.config.quoting import quote
@@ -16,10 +16,11 @@ from lt_lightning.errors import SettingError
 from lt_lightning.experiment.branch.command import branched_arguments
 from lt_lightning.experiment.folders import release
 from lt_lightning.experiment.hydra_main import compose_config
+from lt_lightning.experiment.interpolations import filled_in, within_job
 from lt_lightning.experiment.resume.command import resumed_arguments
 from lt_lightning.experiment.resume.compare import describe_stop
 from lt_lightning.experiment.start_check import prepare_run
-from lt_lightning.experiment.start_run import filled_in, find_launch, start_run
+from lt_lightning.experiment.start_run import find_launch, start_run
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.runtime.job import Job
 from lt_lightning.runtime.logs import LineFormatter, LogFile
@@ -74,11 +75,10 @@ def run(*overrides: str) -> Result:
     Raises:
         SettingError: a setting is unknown or out of its range, the data cannot be loaded, or the run cannot resume.
 
-    >>> result = run("+experiment=quickstart", "pruning.rounds=2")  # doctest: +SKIP
-    >>> result.records[["round", "sparsity", "test_acc"]]  # doctest: +SKIP
+    Examples:
+        >>> result = run("+experiment=quickstart", "pruning.rounds=2")  # doctest: +SKIP
+        >>> result.records[["round", "sparsity", "test_acc"]]  # doctest: +SKIP
     """
-    from omegaconf import OmegaConf
-
     from lt_lightning.runs.reading import read_run
 
     failed = True
@@ -91,8 +91,8 @@ def run(*overrides: str) -> Result:
         )
         config = prepare_run(composed)
         folder = Path(composed.hydra.run.dir)
-        task: Any = OmegaConf.to_container(composed.hydra.overrides.task, resolve=True)
-        job = Job(config, folder, filled_in(task))
+        with within_job(composed):
+            job = Job(config, folder, filled_in(composed.hydra.overrides.task))
         with _logging_to(folder / "train.log"):
             try:
                 start_run(job, find_launch(config.trainer, os.environ))

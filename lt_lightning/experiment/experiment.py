@@ -32,6 +32,7 @@ from lt_lightning.experiment.round import run_round
 from lt_lightning.experiment.round_checkpoint import drop_checkpoints
 from lt_lightning.experiment.run_base import RunBase
 from lt_lightning.experiment.start_run import find_launch
+from lt_lightning.experiment.stopping import Watch
 from lt_lightning.experiment.subject import build_subject, load_data
 from lt_lightning.experiment.summary import describe, summarize
 from lt_lightning.experiment.tracking import (
@@ -51,6 +52,7 @@ from lt_lightning.runs.records import Record
 from lt_lightning.runs.rounds import PlayedRound, find_standing, set_aside_rounds, write_round, write_tables
 from lt_lightning.runs.winners import drop_tickets
 from lt_lightning.runtime.terminal import write
+from lt_lightning.search.trial import TrialPlace
 from lt_lightning.storage.atomic import writing_to
 from lt_lightning.storage.lock import STATE
 
@@ -65,6 +67,7 @@ def run_experiment(
     *,
     resuming: bool = False,
     environment: ClusterEnvironment | None = None,
+    trial: TrialPlace | None = None,
 ) -> None:
     """Run all rounds that are not on disk yet, and write the run directory.
 
@@ -77,6 +80,7 @@ def run_experiment(
         command: the overrides on the command line, for the record.
         resuming: resume the run in the directory; otherwise it must hold none.
         environment: describes the processes that a supervisor has started; `rank_zero_only.rank` is set.
+        trial: the trial of a search that the run is, if it is one; the search may stop it after a round.
 
     Raises:
         SettingError: the data, the model and the settings do not fit together, a loss is not finite, or a file cannot
@@ -137,6 +141,7 @@ def run_experiment(
             write_description(run, description)
             write_tables(run, played)
             _drop_tickets(run, config, played, description)
+    watch = Watch(config, trial, is_writer, plan.rounds[-1])
     base = RunBase(run, subject.tokenizer, None if played else plan.rounds[0])
     console = Screen(highlight=False, quiet=not is_writer)
     metric = description.metric_for(_compared(played, description))
@@ -149,6 +154,9 @@ def run_experiment(
         loggers = loggers_of(config, run, tracking, is_writer=is_writer)
         display.show_earlier([one.record for one in played])
         for round in upcoming:
+            if watch.is_hopeless(description, _compared(played, description)):
+                display.say(f"  {watch.line}")
+                break
             display.begin_round()
             pruning, alive = plan.begin(round), plan.before(played)
             watching = tracking.follow_round(round, steps_before(played), partial(_density, pruning))
@@ -168,10 +176,11 @@ def run_experiment(
                 display.say(f"  layer collapse: no entry of {dead} is alive, so that nothing passes through")
             if subject.task.shows_rounds:
                 display.say("\n".join(f"  sample: {one.given}{one.answer}" for one in played[-1].examples))
+    watch.is_hopeless(description, _compared(played, description))  # the last value, after which nothing is stopped
     if is_writer:
         display.show_parameters(played[-1].layers)
         with writing_to(run):
-            write_description(run, replace(description, finished=now()))
+            write_description(run, replace(description, finished=now(), stopped=watch.line))
         write("", f"report: {draw_report(run)}")
         finish_tracking(tracking, config, run, _compared(played, description), description)
 

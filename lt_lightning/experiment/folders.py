@@ -34,6 +34,9 @@ _RESOLVER = "job_folder"
 SUBDIR = f"hydra.sweep.subdir=${{{_RESOLVER}:}}"
 """The override by which Hydra asks for a job's folder, just before it makes it."""
 
+SUBMITTED = ".submitit"
+"""The folder within a sweep's for submitit's files."""
+
 _TRACES = frozenset({"sweep.json", "multirun.yaml"})
 _STATE_TRACES = frozenset({"lock", "holder.json", "jobs.lock"})
 _MOST_SIBLINGS = 10_000
@@ -125,8 +128,8 @@ def _is_trace(path: Path) -> bool:
     """Return whether a start writes such a file before its run begins."""
     parent, name = path.parent.name, path.name
     if parent == STATE:
-        return name in _STATE_TRACES or (name.startswith("job_") and name.endswith(".json"))
-    return parent == ".hydra" or name in _TRACES or path.suffix == ".log"
+        return name in _STATE_TRACES or (name.startswith("job_") and path.suffix in (".json", ".log"))
+    return parent == ".hydra" or SUBMITTED in path.parts or name in _TRACES or path.suffix == ".log"
 
 
 def _remove_empty(folders: list[Path] | tuple[Path, ...]) -> None:

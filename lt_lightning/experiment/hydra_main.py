@@ -15,6 +15,7 @@ from lt_lightning.config.messages import is_from
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.folders import release
 from lt_lightning.runtime.arguments import VERSION, require_working_directory
+from lt_lightning.runtime.cluster import answer_warning
 from lt_lightning.runtime.fast_import import prefer_installed
 from lt_lightning.runtime.signals import interruption, listen
 from lt_lightning.runtime.terminal import complain, write
@@ -24,11 +25,12 @@ _tracebacks = False
 """Whether the user asked for tracebacks."""
 
 
-def run_hydra(task: Callable[[Any], None]) -> None:
+def run_hydra(task: Callable[[Any], Any]) -> None:
     """Run `task` under Hydra; print a user's mistake as one line on stderr and exit with code 2.
 
-    Ctrl-C, SIGTERM and SIGUSR1 print how to resume and exit with code 130, 143 or 138. A start that fails before its
-    run began leaves no folder. `HYDRA_FULL_ERROR=1` in the environment keeps tracebacks.
+    Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 print how to resume and exit with code 130, 143, 138 or 140; the latter two
+    requeue a batch job of SLURM. A start that fails before its run began leaves no folder. `HYDRA_FULL_ERROR=1` in the
+    environment keeps tracebacks.
     """
     listen()
     prefer_installed()
@@ -40,13 +42,13 @@ def run_hydra(task: Callable[[Any], None]) -> None:
         if stopped is None:
             failed = not isinstance(error, SystemExit) or bool(error.code)
             raise
-        complain(str(stopped))
+        complain(answer_warning(stopped, os.environ))
         raise SystemExit(stopped.code) from None
     finally:
         release(failed=failed)
 
 
-def _run_hydra(task: Callable[[Any], None]) -> None:
+def _run_hydra(task: Callable[[Any], Any]) -> None:
     try:
         require_working_directory()
     except SettingError as error:
@@ -62,6 +64,7 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
     from lt_lightning.config.schema import register_schema
     from lt_lightning.experiment.branch.command import branched_arguments
     from lt_lightning.experiment.resume.command import resumed_arguments
+    from lt_lightning.experiment.sweep_progress import ending_sweep
 
     sys.argv[1:] = flags_first(sys.argv[1:])
     check_flags(sys.argv[1:])
@@ -71,7 +74,7 @@ def _run_hydra(task: Callable[[Any], None]) -> None:
         sys.argv[1:] = branched_arguments(resumed_arguments(quote_arguments(sys.argv[1:])))
     except SettingError as error:
         fail(str(error))
-    main = hydra.main(version_base="1.3", config_path=config_folder(), config_name="config")(task)
+    main = ending_sweep(hydra.main(version_base="1.3", config_path=config_folder(), config_name="config")(task))
     global _tracebacks
     _tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     if _tracebacks:
@@ -166,6 +169,7 @@ def check_flags(words: Sequence[str]) -> None:
     """Refuse unknown flags in one line, and answer `--version`, instead of Hydra's usage and Hydra's version."""
     from hydra._internal.utils import get_args_parser
 
+    from lt_lightning.config.launchers import GROUP, LAUNCHERS
     from lt_lightning.config.schema import CHOICES
 
     if "--version" in words:
@@ -175,9 +179,10 @@ def check_flags(words: Sequence[str]) -> None:
     parser.error = lambda message: fail(f"{message}; settings are written key=value, --help lists flags and settings")
     parser.parse_args(words)
     for word in words:
-        chosen = re.fullmatch(r"\+*(\w+)=(_\w+)", word)
+        chosen = re.fullmatch(r"\+*(\w+|hydra/\w+)=(_\w+)", word)
         shared = chosen and Path(config_folder(), chosen[1], f"{chosen[2]}.yaml").is_file()
-        if chosen and (shared or chosen[2].removesuffix("_schema")[1:] in CHOICES.get(chosen[1], ())):
+        known = chosen and (*CHOICES.get(chosen[1], ()), *(one.choice for one in LAUNCHERS if chosen[1] == GROUP))
+        if chosen and (shared or chosen[2].removesuffix("_schema")[1:] in (known or ())):
             fail(f"{chosen[1]}: {chosen[2]} is what several choices share, and no choice; --help lists the choices")
 
 

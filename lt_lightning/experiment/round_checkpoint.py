@@ -22,9 +22,10 @@ from torch import nn
 from lt_lightning.callbacks import PruningCallback
 from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.checkpoint_parts import find_reference, rebuild, shorten
 from lt_lightning.experiment.run_base import RunBase
+from lt_lightning.models.description import find_description
 from lt_lightning.runs.bases import read_referred
+from lt_lightning.runs.checkpoint_parts import find_reference, rebuild, shorten
 from lt_lightning.storage.atomic import open_regular, open_whole, writing_to
 
 _NAME = re.compile(r"round_(\d+)_epoch_(\d+)_([0-9a-f]{64})\.ckpt")
@@ -109,11 +110,12 @@ class RoundCheckpoint(Checkpoint):
             trainer.strategy.checkpoint_io = usual
 
 
-_HYPERPARAMETERS = frozenset(
-    getattr(kind, f"CHECKPOINT_HYPER_PARAMS_{name}")
+_OF_MODULE, _OF_DATA = (
+    frozenset(getattr(kind, f"CHECKPOINT_HYPER_PARAMS_{name}") for name in ("KEY", "NAME", "TYPE"))
     for kind in (pl.LightningModule, pl.LightningDataModule)
-    for name in ("KEY", "NAME", "TYPE")
 )
+_HYPERPARAMETERS = _OF_MODULE | _OF_DATA
+"""What `save_hyperparameters` puts into a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,10 @@ class _WholeFiles(TorchCheckpointIO):
         return rebuild(super().load_checkpoint(path, *args, **kwargs), base)
 
     def _shortened(self, checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
-        # Modules are built from the run's settings; their `save_hyperparameters` may hold functions.
-        checkpoint = {key: value for key, value in checkpoint.items() if key not in _HYPERPARAMETERS}
+        # A module of the user's own is built from the run's settings; its `save_hyperparameters` may hold functions.
+        described = find_description(checkpoint.get(pl.LightningModule.CHECKPOINT_HYPER_PARAMS_KEY))
+        left_out = _HYPERPARAMETERS if described is None else _OF_DATA
+        checkpoint = {key: value for key, value in checkpoint.items() if key not in left_out}
         one = self._shortening
         if one is None:
             return shorten(checkpoint, None, None, "")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lt_lightning.config.quoting import escape
 from lt_lightning.config.schema import Config, TrainerConfig
 from lt_lightning.config.sources import CustomData, DataKind
 from lt_lightning.config.trackers import require_packages
@@ -38,7 +37,7 @@ def start_run(job: Job, launch: Launch) -> None:
     """Load the data and run the rounds, in as many processes as the settings ask for.
 
     Args:
-        job: the run; it resumes if its settings have `resume` and its directory holds a run.
+        job: the run; it resumes if its settings have `resume`, a folder or `auto`, and its directory holds a run.
         launch: how its processes are started.
 
     Raises:
@@ -70,11 +69,15 @@ def start_run(job: Job, launch: Launch) -> None:
             load_lightning()
             from lt_lightning.experiment.experiment import run_experiment
 
-            run_experiment(job.config, corpus, job.run, job.command, resuming=job.resuming)
+            run_experiment(job.config, corpus, job.run, job.command, resuming=job.resuming, trial=job.trial)
 
 
 def goes_on(job: Job) -> bool:
-    """Return whether the run has begun before; of a resumed sweep, some jobs may never have started."""
+    """Return whether the run has begun before; of a resumed sweep, some jobs may never have started.
+
+    Of several processes that a launcher starts with `resume=auto`, one may ask after the first has written `run.json`.
+    It reads what that process has just written, since no round is recorded before all of them have met.
+    """
     return job.config.resume is not None and is_begun(job.run)
 
 
@@ -95,17 +98,6 @@ def _is_over(job: Job, corpus: Corpus | PairCorpus | OwnCorpus, is_writer: bool)
     if is_writer:
         write(f"{job.run}: nothing to do, {done}{more}")
     return True
-
-
-def filled_in(overrides: Iterable[str]) -> tuple[str, ...]:
-    r"""Return the overrides of a job, for a command that repeats it: interpolations were resolved by Hydra.
-
-    A `${` that is left was escaped before, and is escaped again.
-
-    >>> print(*filled_in(["seed=1", "data.path=a${b}"]))
-    seed=1 data.path=a\${b}
-    """
-    return tuple(map(escape, overrides))
 
 
 def load(config: Config) -> Corpus | PairCorpus | OwnCorpus:

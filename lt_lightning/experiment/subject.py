@@ -80,6 +80,7 @@ def build_subject(config: Config, data: DataModule) -> Subject:
         max_length=getattr(data, "max_length", None),
         scheduler=config.scheduler,
         metrics=config.metrics,
+        class_names=data.corpus.class_names,
     )
     return Subject(learner, learner.network, "network", learner.task, data)
 

@@ -63,7 +63,10 @@ def _run(job: Job, place: Place) -> None:
 
     # It is read before there is a Trainer, which would set it.
     rank_zero_only.rank = place.rank  # pyright: ignore[reportFunctionMemberAccess]
-    run_experiment(job.config, corpus, job.run, job.command, resuming=job.resuming, environment=StartedProcesses(place))
+    run_experiment(
+        job.config, corpus, job.run, job.command,
+        resuming=job.resuming, environment=StartedProcesses(place), trial=job.trial,
+    )  # fmt: skip
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
+from lt_lightning.extras import require_training
 from lt_lightning.runs.formatting import name_rounds, percent
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.runs.records import Record
@@ -27,11 +29,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("argument --within: it needs --smallest-winning")
     if given.shrink and given.first_weights:
         parser.error("argument --shrink: not with --first-weights, which are those of the whole network")
+    for option, value in (
+        ("--private", given.private),
+        ("--revision", given.revision),
+        ("--commit-message", given.message),
+    ):
+        if value and given.push is None:
+            parser.error(f"argument {option}: it needs --push")
     return exit_code(lambda: _export(given))
 
 
 def _export(given: argparse.Namespace) -> None:
+    require_training("lt_lightning.export")
     require_working_directory()
+    if given.push is not None:
+        from lt_lightning.export.push_request import Push, check_push
+
+        push = Push(given.push, given.private, given.revision, given.message)
+        check_push(push, given.output, given.hf)
+    else:
+        push = None
     run = read_run(given.run)
     for damage in run.damages:
         complain(damage)
@@ -45,11 +62,17 @@ def _export(given: argparse.Namespace) -> None:
     wishes = Wishes(
         half=given.half, first_weights=given.first_weights, onnx=given.onnx, state_dict=given.state_dict,
         data=given.data, shrink=given.shrink, hf=given.hf, margin=margin,
+        licence=given.licence,
     )  # fmt: skip
-    lines = export(run, record, path, wishes)
+    exported = export(run, record, path, wishes)
+    lines = [*exported.lines]
     if given.round is None and given.max_sparsity is None and not given.smallest_winning:
         lines += _hint(run, record)
     write(*lines)
+    if push is not None:
+        from lt_lightning.export.pushing import push_export
+
+        write(*push_export(exported, push))
 
 
 def _hint(run: Run, last: Record) -> list[str]:
@@ -144,6 +167,16 @@ def _parser() -> Parser:
         "with a tokenizer and a card"
     )
     parser.add_argument("--hf", metavar="FOLDER", type=Path, help=folder)
+    licence = "the licence of the weights, for the card, such as apache-2.0: https://huggingface.co/docs/hub/repositories-licenses"
+    parser.add_argument("--license", "--licence", dest="licence", metavar="ID", type=_licence, help=licence)
+    push = "upload all that is exported to this model repository on the Hugging Face Hub, in one commit"
+    parser.add_argument("--push", metavar="OWNER/NAME", help=push)
+    parser.add_argument("--private", action="store_true", help="with --push: make a new repository private")
+    parser.add_argument(
+        "--revision", metavar="BRANCH", help="with --push: the branch, made if it is new (default: main)"
+    )
+    message = "with --push: the message of the commit (default: the round, its density and test accuracy)"
+    parser.add_argument("--commit-message", dest="message", metavar="TEXT", help=message)
     data = "the folder of the run's corpus, if it was moved; for --half"
     parser.add_argument("--data", metavar="FOLDER", type=Path, help=data)
     for option, meaning in (
@@ -157,6 +190,13 @@ def _parser() -> Parser:
     ):  # fmt: skip
         parser.add_argument(option, action="store_true", help=meaning)
     return parser
+
+
+def _licence(text: str) -> str:
+    """Parse the identifier of a licence."""
+    if re.fullmatch("[a-z0-9][a-z0-9.+-]*", text) is None:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not the identifier of a licence, such as apache-2.0 or mit")
+    return text
 
 
 def _number(most: int, unit: str, example: str) -> Callable[[str], float]:

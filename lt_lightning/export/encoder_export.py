@@ -71,7 +71,7 @@ class EncoderContent:
         if wishes.hf is not None:
             from lt_lightning.export.huggingface.folder import write_folder
 
-            name, difference = write_folder(wishes.hf, self.packed, self.trial)
+            name, difference = write_folder(wishes.hf, self.packed, self.trial, wishes.licence)
             yield f"hf       {wishes.hf} ({name}, checked to {difference:.1e})"
 
 

@@ -53,6 +53,7 @@ class Wishes:
     shrink: bool = False  # cut the network smaller
     hf: Path | None = None  # a folder for transformers
     margin: float | None = None  # of the smallest winning ticket, in percentage points; None for other choices
+    licence: str | None = None  # the identifier of the licence of the weights, for the cards
 
     @property
     def tokenizer(self) -> bool:
@@ -60,8 +61,29 @@ class Wishes:
         return self.onnx or self.state_dict
 
 
-def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
-    """Write a round's ticket, its card and the optional files, read them back, and return a report in lines.
+@dataclass(frozen=True)
+class Exported:
+    """An export that is on disk.
+
+    Attributes:
+        run: the run.
+        packed: the packed ticket.
+        places: the paths of its files.
+        whole: the size of the whole network's weights in float32, in bytes.
+        wishes: the options.
+        lines: a report for the screen.
+    """
+
+    run: Run
+    packed: Packed | PackedEncoder
+    places: Places
+    whole: int
+    wishes: Wishes
+    lines: tuple[str, ...] = ()
+
+
+def export(run: Run, record: Record, path: Path, wishes: Wishes) -> Exported:
+    """Write a round's ticket, its card and the optional files, and read them back.
 
     Raises:
         SettingError: the run has no text classifier, its ticket is damaged, another file is in the way, or a file
@@ -83,13 +105,15 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> list[str]:
         with written_and_checked(path) as unchecked:
             content.packed.save(unchecked)
             content.check(unchecked)
-        write_card(run, content.packed, places, whole, wishes.margin)
+        exported = Exported(run, content.packed, places, whole, wishes)
+        write_card(exported)
         others = [*content.write_others(places, wishes)]
-    return [
+    lines = (
         *describe_files(content.packed, places, whole),
         *others,
         f'try      python -m lt_lightning.predict {shell_name(str(path))} "a text"',
-    ]
+    )
+    return replace(exported, lines=lines)
 
 
 class Content(Protocol):

@@ -42,7 +42,8 @@ class Change:
     @classmethod
     def between(cls, step: int, before: Mask, after: Mask) -> Change | None:
         """Return the change from one mask to another; None if they are equal."""
-        dropped = sum(int((before[name] & ~alive).count_nonzero()) for name, alive in after.items())
+        # A round ends on the device that it trained on, and the next is chosen where the parameters are then.
+        dropped = sum(int((before[name].to(one.device) & ~one).count_nonzero()) for name, one in after.items())
         grown = after.alive - before.alive + dropped
         if not dropped and not grown:
             return None

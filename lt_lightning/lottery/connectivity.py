@@ -29,7 +29,7 @@ def interpolate(one: Mapping[str, Tensor], other: Mapping[str, Tensor], alpha: f
     Raises:
         LotteryError: the names or shapes differ, or `alpha` is outside of [0, 1].
 
-    Example:
+    Examples:
         >>> interpolate({"w": torch.tensor([0.0, 4.0])}, {"w": torch.tensor([0.0, 8.0])}, 0.25)
         {'w': tensor([0., 5.])}
     """
@@ -55,7 +55,7 @@ def line(points: int) -> list[float]:
     Raises:
         LotteryError: there are fewer than two.
 
-    Example:
+    Examples:
         >>> line(5)
         [0.0, 0.25, 0.5, 0.75, 1.0]
     """
@@ -76,7 +76,7 @@ def instability(errors: Sequence[float]) -> float:
     Raises:
         LotteryError: there are fewer than two.
 
-    Example:
+    Examples:
         >>> instability([0.25, 0.75, 0.5])
         0.375
     """

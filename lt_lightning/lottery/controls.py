@@ -49,7 +49,7 @@ def control_mask(
     Raises:
         LotteryError: if the kind is unknown, the masks do not fit each other or the pattern, or `invert` lacks scores.
 
-    Example:
+    Examples:
         >>> mask = Mask({"weight": torch.tensor([True, True, False, False])})
         >>> scores = {"weight": torch.tensor([4.0, 3.0, 1.0, 2.0])}
         >>> control_mask("invert", mask, Mask.ones(scores), 0, scores)["weight"]

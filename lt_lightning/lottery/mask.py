@@ -22,7 +22,7 @@ class Mask(Mapping[str, Tensor]):
         TypeError: if a tensor is not boolean, or a name no string.
         LotteryError: if a name is empty.
 
-    Example:
+    Examples:
         >>> mask = Mask({"weight": torch.tensor([True, False, True, True])})
         >>> mask.alive, mask.total, mask.sparsity
         (3, 4, 0.25)

@@ -88,7 +88,7 @@ def parse_pattern(text: str | Pattern) -> Pattern:
     Raises:
         LotteryError: if it is none of these, `n` is not between 1 and `m` − 1, or a block has no entry.
 
-    Example:
+    Examples:
         >>> parse_pattern("2:4"), parse_pattern("block:4x1")
         (NOfM(n=2, m=4), Block(rows=4, columns=1))
     """

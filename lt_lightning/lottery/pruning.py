@@ -70,7 +70,7 @@ def prune(
             returns a number that a parameter does not have, `erk` leaves a tensor no entry, or a tensor does not divide
             into the units of `pattern`.
 
-    Example:
+    Examples:
         >>> mask = Mask({"weight": torch.tensor([True, True, True, True, False])})
         >>> prune({"weight": torch.tensor([0.3, 0.1, 0.2, 0.4, 0.0])}, mask, 0.5)["weight"]
         tensor([ True, False, False,  True, False])
@@ -81,7 +81,7 @@ def prune(
     }.items():
         if not 0 <= share <= 1:
             raise LotteryError(f"{key}: {share} is not between 0 and 1")
-    _check_scores(scores, mask)
+    scores = _beside(scores, mask)
     parsed = parse_pattern(pattern)
     parts = groups(mask, amount, amounts)
     pruned = {name: alive.clone(memory_format=torch.contiguous_format) for name, alive in mask.items()}
@@ -128,20 +128,25 @@ def prune_to(
     Raises:
         LotteryError: as `prune`, or if fewer entries are alive than `density` keeps.
 
-    Example:
+    Examples:
         >>> prune_to({"w": torch.tensor([0.3, 0.1, 0.2, 0.4])}, Mask.ones({"w": torch.empty(4)}), 0.25)["w"]
         tensor([False, False, False,  True])
     """
     if not 0 < density <= 1:
         raise LotteryError(f"density: {density} is not in (0, 1]; 0.05 keeps a twentieth of the entries")
-    _check_scores(scores, mask)
+    scores = _beside(scores, mask)
     return Mask(_pruned(scores, mask, Density(density), scope, parse_pattern(pattern)))
 
 
-def _check_scores(scores: Mapping[str, Tensor], mask: Mask) -> None:
+def _beside(scores: Mapping[str, Tensor], mask: Mask) -> dict[str, Tensor]:
+    """Return the scores on the devices of `mask`; raise LotteryError if one is missing or of another shape.
+
+    Losses are computed on the Trainer's device, also while the parameters, and their mask, are still on the host.
+    """
     for name, tensor in mask.items():
         if name not in scores or scores[name].shape != tensor.shape:
             raise LotteryError(f"the scores of {name!r} are missing or not of its shape {tuple(tensor.shape)}")
+    return {name: scores[name].to(tensor.device) for name, tensor in mask.items()}
 
 
 def _pruned(

@@ -60,7 +60,7 @@ def regrow(
         LotteryError: if fewer than `k` entries are alive, shapes differ, or a mask of blocks or rows has a unit of
             which only a part is alive.
 
-    Example:
+    Examples:
         >>> weights, mask = torch.tensor([3.0, 1.0, 0.0, 0.0]), torch.tensor([True, True, False, False])
         >>> regrow(weights, mask, torch.tensor([0.0, 0.2, 0.1, 0.9]), 1)
         tensor([ True, False, False,  True])

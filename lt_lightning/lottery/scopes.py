@@ -85,7 +85,7 @@ def densities(scope: str, shapes: Mapping[str, Shape], density: float) -> dict[s
         LotteryError: if the scope has no densities before there are scores, `density` is out of range, or a parameter
             would keep no entry.
 
-    Example:
+    Examples:
         >>> densities("erk", {"embedding": (8, 100), "bias": (4,)}, 0.25)
         {'embedding': 0.24625, 'bias': 1.0}
     """
@@ -165,7 +165,7 @@ def counts_after(
     Raises:
         LotteryError: as `prune`.
 
-    Example:
+    Examples:
         >>> counts_after({"a": 8, "b": 3}, {"a": (2, 4), "b": (3,)}, 0.5)
         {'a': 4, 'b': 1}
     """

@@ -12,7 +12,7 @@ def derive_seed(*parts: int | str) -> int:
     Args:
         parts: the purpose of the stream, such as `(seed, "shuffle", round, epoch)`.
 
-    Example:
+    Examples:
         >>> derive_seed(0, "shuffle", 1, 2) == derive_seed(0, "shuffle", 1, 2)
         True
         >>> derive_seed(0, "shuffle", 1, 2) == derive_seed(0, "shuffle", 2, 1)

@@ -30,7 +30,7 @@ def prunable_parameters(
     Raises:
         LotteryError: if a pattern matches no parameter, nothing is left, or a parameter has no shape yet.
 
-    Example:
+    Examples:
         >>> list(prunable_parameters(nn.Linear(2, 3), exclude=["bias"]))
         ['weight']
     """
@@ -114,6 +114,15 @@ def require_finite(tensors: Mapping[str, Tensor], what: str) -> None:
                 f"{what} {name!r} are not finite, and cannot be ranked or trained; lower the learning rate, clip "
                 "gradients, or prune less of this parameter"
             )
+
+
+def all_finite(tensors: Iterable[Tensor]) -> Tensor:
+    """Return whether all numbers of tensors are finite, as a boolean without dimensions on the device of the first.
+
+    To read it, the host waits for the device once, not once for each tensor.
+    """
+    found = [(tensor.coalesce().values() if tensor.is_sparse else tensor).isfinite().all() for tensor in tensors]
+    return torch.stack([one.to(found[0].device) for one in found]).all() if found else torch.tensor(True)
 
 
 def _covers_itself(param: Tensor) -> bool:

@@ -42,7 +42,7 @@ class Rewind:
         Raises:
             LotteryError: if it is none of these.
 
-        Example:
+        Examples:
             >>> Rewind.parse("epoch:3")
             Rewind(point='epoch', at=3)
         """

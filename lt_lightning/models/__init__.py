@@ -9,8 +9,13 @@ weights in `reset_parameters()`, so that they can be drawn again.
 - `ngram`: the baseline of a language model;
 - `tasks`: losses and metrics of each task; `learner`: the LightningModule; `mean`: the mean over steps;
 - `schedules`: learning rates over the steps of a round;
-- `build`: build all of these from settings.
+- `build`: build all of these from settings; `description`, `checkpoint`: build a LightningModule again from a
+  checkpoint.
 """
+
+from lt_lightning.extras import require_training
+
+require_training(__name__, "torch", "pytorch_lightning")  # one line that names the remedy, before an import fails
 
 from lt_lightning.models.build import build_learner
 from lt_lightning.models.cnn import BinaryCNN, MultiCNN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from types import MappingProxyType
@@ -23,6 +23,7 @@ from lt_lightning.config.optimizers import CustomScheduler, OptimizerConfig, Sch
 from lt_lightning.errors import SettingError
 from lt_lightning.kernels.sparse_adam import LivingAdam
 from lt_lightning.models.cnn import BinaryCNN, MultiCNN
+from lt_lightning.models.description import describe_learner
 from lt_lightning.models.embedding import LetterEmbedding, OneHot, WordEmbedding
 from lt_lightning.models.learner import Learner
 from lt_lightning.models.rnn.classifier import RecurrentClassifier
@@ -32,6 +33,8 @@ from lt_lightning.models.tasks import Classification, LanguageModel, SequenceToS
 
 if TYPE_CHECKING:
     from lt_lightning.data.sources.encoders import EncoderFiles
+
+L = TypeVar("L", bound=Learner)
 
 TASKS = {task.name: task for task in (Classification, Tagging, LanguageModel)}
 
@@ -48,8 +51,10 @@ def build_learner(
     max_length: int | None = None,
     scheduler: SchedulerConfig | CustomScheduler | None = None,
     metrics: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
-) -> Learner:
-    """Build the LightningModule that the settings ask for.
+    class_names: Sequence[str] | None = None,
+    kind: type[L] = Learner,
+) -> L:
+    """Build the LightningModule that the settings ask for; its checkpoints describe it.
 
     Args:
         model: the `model` group.
@@ -62,6 +67,8 @@ def build_learner(
         max_length: the number of pieces of the longest text that such a model reads.
         scheduler: the `scheduler` group; None for a constant learning rate.
         metrics: the `metrics` group: by name, objects that are measured beside accuracy and F1.
+        class_names: the names of the classes, for the description; None if they are not known.
+        kind: the class of the module.
 
     Raises:
         SettingError: if the model is not for so many classes, or so many letters.
@@ -79,13 +86,27 @@ def build_learner(
         answers, task = words + 1, SequenceToSequence(words)
     else:
         answers, task = classes if model.task == Classification.name else words, TASKS[model.task]()
-    learner = Learner(network, answers, make_optimizer, task, make_scheduler)
+    learner = kind(network, answers, make_optimizer, task, make_scheduler)
     if isinstance(optimizer, Custom) or isinstance(scheduler, Custom):
         # Build them once before anything is on disk, so that a typing mistake leaves no folder.
         made = make_optimizer(network.parameters())
         if make_scheduler is not None:
             make_scheduler(made, 2)
     learner.add_metrics({name: _build_metric(name, settings, answers) for name, settings in metrics.items()})
+    learner.describe(
+        describe_learner(
+            model,
+            embedding,
+            optimizer,
+            scheduler,
+            metrics,
+            words=words,
+            classes=classes,
+            class_names=class_names,
+            encoder=encoder,
+            max_length=max_length,
+        )
+    )
     return learner
 
 

@@ -26,17 +26,21 @@ class MultiCNN(nn.Module):
     """A convolutional classifier with one logit per class.
 
     Args:
-        words, classes: the size of the vocabulary, and the number of classes.
-        dim, vectors, embedding_std: see `WordEmbedding`.
-        filters, widths: the number of filters of each width, or a list of these, and their widths in words.
+        words: the size of the vocabulary.
+        classes: the number of classes.
+        dim: the length of a word's vector.
+        filters: the number of filters of each width, or a list of these.
+        widths: the widths of the filters, in words.
         dropout: the share of the features dropped in training.
+        vectors: pre-trained vectors; see `WordEmbedding`.
+        embedding_std: the standard deviation of random vectors.
         initializer: `xavier`, Xavier-normal with a window's fans; `xavier_2d`, with the fans of the same filters
             written as Conv2d over an image of one channel, whose fan-out is `dim` times as large: with 100 dimensions
             weights are about a seventh as large.
         kernel: `fast`, or `reference`: layer by layer, the same numbers up to rounding; see `max_over_time`. Second
             derivatives and `torch.func` need `reference`.
 
-    Example:
+    Examples:
         >>> sum(parameter.numel() for parameter in MultiCNN(50_002, 4).parameters())
         5121704
     """
@@ -103,7 +107,7 @@ class MultiCNN(nn.Module):
 class BinaryCNN(MultiCNN):
     """A convolutional classifier with a single logit, that of class 1 of two; arguments as for `MultiCNN`.
 
-    Example:
+    Examples:
         >>> sum(parameter.numel() for parameter in BinaryCNN(50_002).parameters())
         5120801
     """

@@ -42,7 +42,8 @@ class WordEmbedding(nn.Embedding):
         if self._vectors is not None:
             vectors = self._vectors.to(self.weight)
             self.weight.copy_(torch.where(vectors.isnan(), self.weight, vectors))
-        self.weight[[UNKNOWN, PADDING]] = 0
+        for row in (UNKNOWN, PADDING):
+            self.weight[row].zero_()
 
     def forward(self, input: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape dim"]:
         """Return the words' vectors; with `sparse=True` the gradient of `weight` is a sparse tensor of their rows."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
@@ -19,10 +20,14 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 from lt_lightning.errors import SettingError
 from lt_lightning.kernels.sparse_adam import LivingAdam
 from lt_lightning.models.clipping import clip_gradients
+from lt_lightning.models.description import KEY
 from lt_lightning.models.embedding import WordEmbedding
 from lt_lightning.models.encoder import EncoderClassifier
 from lt_lightning.models.mean import Mean
 from lt_lightning.models.tasks import Answers, Classification, Task, predicted_classes
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Learner(pl.LightningModule):
@@ -71,6 +76,69 @@ class Learner(pl.LightningModule):
         self.test_exact = Mean()
         self.confusion = None
         self.add_metrics({})
+
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Put a description into checkpoints as `hyper_parameters`, from which `load_from_checkpoint` builds it again.
+
+        Args:
+            description: plain values, see `models.description`; loggers do not get them.
+        """
+        self.save_hyperparameters({KEY: dict(description)}, logger=False)
+
+    def train_with(
+        self,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        scheduler: Callable[[Optimizer, int], Any] | None = None,
+    ) -> None:
+        """Make optimizers and schedules by other functions, see `__init__`."""
+        self._make_optimizer, self._make_scheduler = optimizer, scheduler
+
+    @classmethod
+    def load_from_checkpoint(  # pyright: ignore[reportIncompatibleMethodOverride]  (Lightning's is a descriptor)
+        cls,
+        checkpoint_path: str | Path | IO[bytes],
+        map_location: Any = None,
+        hparams_file: str | Path | None = None,
+        strict: bool | None = None,
+        weights_only: bool | None = None,
+        *,
+        trust: bool = False,
+        **arguments: Any,
+    ) -> Self:
+        """Return the Learner of a checkpoint, with its weights, in training mode: call `eval()` to predict.
+
+        The file is one that a Trainer saved (`ModelCheckpoint`, `trainer.save_checkpoint`), or one in `state/` of a
+        run, beside the file of the run that it refers to.
+
+        Args:
+            checkpoint_path: the file; an open one cannot refer to another.
+            map_location: as of `torch.load`.
+            hparams_file: not read, as the file describes its network.
+            strict: whether the weights must be those of the network, each of them; True by default.
+            weights_only: False unpickles objects, which can run code.
+            trust: import classes that the file names and that are not this package's: a network, an optimizer, a
+                schedule or a metric of your own. Without it, such a network is refused, such an optimizer when a fit
+                begins, and metrics beside accuracy and F1 are left out.
+            **arguments: those of `__init__`, in place of the description, for a checkpoint without one.
+
+        Raises:
+            SettingError: the file cannot be read, is not that of a Learner, or names a class that is not trusted.
+        """
+        if cls.__init__ is not Learner.__init__:  # a subclass with hyperparameters of its own
+            return super().load_from_checkpoint(
+                checkpoint_path, map_location, hparams_file, strict, weights_only, **arguments
+            )
+        from lt_lightning.models.checkpoint import load_learner
+
+        return load_learner(
+            cls,
+            checkpoint_path,
+            map_location=map_location,
+            strict=strict is not False,
+            weights_only=weights_only is not False,
+            trust=trust,
+            arguments=arguments,
+        )
 
     def add_metrics(self, metrics: Mapping[str, Metric]) -> None:
         """Measure further metrics, which get predicted classes and targets; `valid_` and `test_` begin their names."""

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -130,7 +131,8 @@ class Classification(Task):
     def answer(self, network: nn.Module, batch: Batch) -> Answers:
         """Return one answer per text."""
         rows = torch.arange(len(batch.labels), device=batch.labels.device)
-        return Answers(network(batch.ids, batch.lengths), batch.labels, rows, batch.global_rows)
+        logits = network(batch.ids, batch.lengths, **_counts(network, batch.counts))
+        return Answers(logits, batch.labels, rows, batch.global_rows)
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class Tagging(Task):
     def answer(self, network: nn.Module, batch: PairBatch) -> Answers:
         """Return one answer per letter."""
         logits = network(batch.sources, batch.source_lengths)
-        return _letters(logits, batch.targets, batch.target_lengths, batch.global_letters)
+        return _letters(logits, batch.targets, batch.target_lengths, batch.global_letters, batch.target_counts)
 
     def examples(self, network: nn.Module, data: DataModule, model: ModelChoice, seed: int) -> list[Example]:
         """Return the answers to some pairs of the test part."""
@@ -172,7 +174,8 @@ class LanguageModel(Task):
         boundary = torch.full_like(batch.ids[:, :1], PADDING)
         logits = network(torch.cat([boundary, batch.ids], dim=1), batch.lengths + 1)
         targets = torch.cat([batch.ids, boundary], dim=1)  # rows are filled up with <pad>: it ends the short ones too
-        return _letters(logits, targets, batch.lengths + 1, batch.global_words + batch.global_rows)
+        counts = None if batch.counts is None else batch.counts + 1
+        return _letters(logits, targets, batch.lengths + 1, batch.global_words + batch.global_rows, counts)
 
     def class_names(self, data: DataModule) -> list[str]:
         """Return the letters, below the names of those that stand for others."""
@@ -210,9 +213,11 @@ class SequenceToSequence(Task):
     def answer(self, network: nn.Module, batch: PairBatch) -> Answers:
         """Return one answer per letter and one for the end; the decoder gets the right letters (teacher forcing)."""
         boundary = torch.full_like(batch.targets[:, :1], self.end)
-        logits = network(batch.sources, batch.source_lengths, torch.cat([boundary, batch.targets], dim=1))
+        given, counts = torch.cat([boundary, batch.targets], dim=1), batch.target_counts
+        logits = network(batch.sources, batch.source_lengths, given, **_counts(network, batch.source_counts))
         targets = torch.cat([batch.targets, boundary], dim=1)  # padding is the end's id: it ends the short ones too
-        return _letters(logits, targets, batch.target_lengths + 1, batch.global_letters + batch.global_rows)
+        everywhere = batch.global_letters + batch.global_rows
+        return _letters(logits, targets, batch.target_lengths + 1, everywhere, None if counts is None else counts + 1)
 
     def predict(self, network: nn.Module, batch: PairBatch, answers: Answers) -> Int64[Tensor, " targets"]:
         """Return what the decoder writes by greedy decoding."""
@@ -259,8 +264,22 @@ def predicted_classes(
     return (logits > 0).long() if logits.dim() == 1 else torch.argmax(logits, dim=1)
 
 
-def _letters(logits: Tensor, targets: Tensor, lengths: Tensor, everywhere: int) -> Answers:
-    """Return the answers within each row's length."""
+def _counts(network: nn.Module, counts: np.ndarray | None) -> dict[str, Any]:
+    """Return the lengths on the host as an argument for a network that `takes_counts`."""
+    return {"counts": counts} if getattr(network, "takes_counts", False) else {}
+
+
+def _letters(
+    logits: Tensor, targets: Tensor, lengths: Tensor, everywhere: int, counts: np.ndarray | None = None
+) -> Answers:
+    """Return the answers within each row's length; `counts` are the lengths on the host."""
+    if counts is not None and targets.device.type != "cpu":
+        # The host knows the places: it need not wait for the device to find them.
+        rows, columns = (np.arange(targets.shape[1]) < counts[:, None]).nonzero()
+        places = torch.from_numpy(np.stack([rows, columns])).to(targets.device, non_blocking=True)
+        flat = places[0] * targets.shape[1] + places[1]
+        inside_logits, inside_targets = (one.flatten(0, 1).index_select(0, flat) for one in (logits, targets))
+        return Answers(inside_logits, inside_targets, places[0], everywhere)
     inside = _inside(targets, lengths)
     return Answers(logits[inside], targets[inside], inside.nonzero()[:, 0], everywhere)
 

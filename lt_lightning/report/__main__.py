@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lt_lightning.errors import SettingError
+from lt_lightning.extras import require_training
 from lt_lightning.runs.reading import is_run, read_run
 from lt_lightning.runtime.arguments import Parser, start_program
 from lt_lightning.runtime.terminal import complain, write
@@ -84,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.figure and not one:
         parser.error("--figure is for the report of one run; draw a comparison of your own from load_runs")
     try:
+        require_training("lt_lightning.report", "matplotlib", "pandas", "scipy", "jinja2")
         page, complaints = (
             _draw(given.runs[0], given.rounds, paper, given.latex, given.figure)
             if one

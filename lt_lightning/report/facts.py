@@ -11,6 +11,7 @@ from lt_lightning.runs.formatting import DASH, count, name_rounds, say, visible
 from lt_lightning.runs.notes import (
     branch_line,
     debug_note,
+    difference_note,
     measured_rows,
     partial_note,
     pruning_line,
@@ -126,8 +127,8 @@ def summary(description: Description) -> str:
         rounds = f"A {branch}. It prunes nothing, and compares its tickets with the full network of its trunk."
     elif prunes_nothing(description):
         rounds = "It trains once, and prunes nothing."
-    for note in filter(None, (partial_note(description), debug_note(description))):
-        rounds = f"{rounds} {note}"
+    notes = (partial_note(description), debug_note(description), difference_note(description))
+    rounds = " ".join(filter(None, (rounds, *notes)))
     rows = (description.corpus.rows or {}).get("train")
     return (
         f"{say(description.model)} on {say(description.corpus.name)}"
@@ -200,6 +201,7 @@ def groups(description: Description, records: Sequence[Record] = ()) -> dict[str
             _fact("Source", corpus.source),
             _fact(words.texts.capitalize(), corpus.rows, _sizes),
             *([_fact("Measured on", note)] if (note := partial_note(about)) else []),
+            *([_fact("Differs", note)] if (note := difference_note(about)) else []),
             _fact("Dropped", corpus.dropped, _sizes),
             _fact(words.many.capitalize(), corpus.class_names, _names),
             _fact("Vocabulary", f"{count(vocabulary.words)} {'pieces' if about.encoder is not None else words.words}"),

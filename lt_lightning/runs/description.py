@@ -133,6 +133,7 @@ class Description:
         branch: the trunk whose tickets the run retrains; None for any other run.
         encoder: the pre-trained encoder; None for a network without one.
         resumed: a value for each time that the run was resumed.
+        stopped: why the run ended before its last round, if its search has stopped it.
         is_as_written: whether the file's seal fits its content; older files have none.
     """
 
@@ -159,6 +160,7 @@ class Description:
     branch: Branch | None = None
     encoder: EncoderRecord | None = None
     resumed: tuple[Resumption, ...] | None = None
+    stopped: str | None = None
     is_as_written: bool = True
 
     @classmethod
@@ -174,7 +176,7 @@ class Description:
         """Return the content of `run.json`, without its seal."""
         content = {one.name: plain(getattr(self, one.name)) for one in fields(self)}
         del content["is_as_written"]
-        for name in ("branch", "encoder", "resumed"):
+        for name in ("branch", "encoder", "resumed", "stopped"):
             if content[name] is None:
                 del content[name]
         return content

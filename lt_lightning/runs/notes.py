@@ -141,6 +141,17 @@ def debug_note(description: Description) -> str:
     return "" if mode is None else f"A run for debugging (debug={say(mode)}): its numbers are no results."
 
 
+def difference_note(description: Description) -> str:
+    """Return a sentence about how a built-in corpus differs from the reference corpus; nothing if it does not.
+
+    >>> difference_note(Description.from_json({"corpus": {"name": "PyDocs", "difference": "sympy is another"}}))
+    'PyDocs: sympy is another.'
+    """
+    corpus = description.corpus
+    difference = (corpus.reading or {}).get("difference")
+    return f"{say(corpus.name)}: {say(difference)}." if difference else ""
+
+
 def partial_note(description: Description) -> str:
     """Return a sentence that names the numbers of a run that are of some rows alone; nothing if there are none.
 

@@ -31,7 +31,7 @@ def load_runs(folder: str | os.PathLike[str]) -> pandas.DataFrame:
     Raises:
         SettingError: there is no run that can be read.
 
-    Example:
+    Examples:
         >>> rounds = load_runs("outputs")  # doctest: +SKIP
         >>> rounds.groupby(["corpus", "rewind", "round"])["test_acc"].mean()  # doctest: +SKIP
     """

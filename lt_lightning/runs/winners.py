@@ -32,9 +32,14 @@ def is_winner(record: Record, full: Record, metric: Metric = ACCURACY, within: f
         metric: the metric of the run.
         within: a ticket that is worse by no more than this counts too; in the metric's unit, of accuracy in points.
     """
+    return record.round > 0 and reaches(metric.judge(record), metric.judge(full), metric, within)
+
+
+def reaches(value: float, bound: float, metric: Metric = ACCURACY, within: float = 0.0) -> bool:
+    """Return whether a validation value is at least as good as another, or worse by no more than `within`."""
     # Records hold shares in single precision, and their difference is not exact either.
     slack = (within + _ROUNDING) / metric.scale if within else 0.0
-    return record.round > 0 and metric.gain(metric.judge(record), metric.judge(full)) >= -slack
+    return metric.gain(value, bound) >= -slack
 
 
 def smallest_winner(records: Sequence[Record], metric: Metric = ACCURACY, within: float = 0.0) -> Record | None:

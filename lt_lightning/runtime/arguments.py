@@ -12,8 +12,9 @@ from typing import Any, NoReturn
 
 from lt_lightning import __version__
 from lt_lightning.errors import SettingError
+from lt_lightning.extras import require_training
 from lt_lightning.runtime.fast_import import prefer_installed
-from lt_lightning.runtime.terminal import complain, give_up, prepare_streams
+from lt_lightning.runtime.terminal import complain, give_up, prepare_streams, write
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
 """The exit codes of programs that Ctrl-C and SIGPIPE ended."""
@@ -54,6 +55,29 @@ def _use_utf_8() -> None:
     if codecs.lookup(sys.getfilesystemencoding()).name == "ascii" and not sys.flags.utf8_mode:
         arguments = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
         os.execve(sys.executable, arguments, {**os.environ, "PYTHONUTF8": "1"})
+
+
+def start_training(module: str, command: str) -> None:
+    """Check that the packages for training are installed, before a command's own imports fail.
+
+    Args:
+        module: the `__name__` of the calling module. As `__main__` it ends the process with one line and exit code 2,
+            or answers `--version`.
+        command: the name of the command.
+
+    Raises:
+        NotInstalledError: a package is missing, and the module is imported.
+    """
+    try:
+        require_training(command)
+    except SettingError as error:
+        if module != "__main__":
+            raise
+        if "--version" in sys.argv[1:]:
+            write(VERSION)
+            raise SystemExit(0) from None
+        complain(f"error: {error}")
+        raise SystemExit(2) from None
 
 
 class Parser(argparse.ArgumentParser):

@@ -23,6 +23,7 @@ class Job:
         command: the overrides on the command line, for the record.
         logging: Hydra's `job_logging` and `verbose`, as plain values; None leaves logging alone.
         resuming: whether the run directory holds the beginning of this run.
+        trial: the trial of a search that the run is, a `search.trial.TrialPlace`; None for any other run.
     """
 
     config: Config
@@ -30,6 +31,7 @@ class Job:
     command: tuple[str, ...] = ()
     logging: Mapping[str, Any] | None = None
     resuming: bool = False
+    trial: Any = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def find_launcher(environ: Mapping[str, str]) -> str | None:
         return "torchrun"
     # A shell within an allocation has SLURM's variables, too, but is no task of it; Lightning sees it so as well.
     in_shell = environ.get("SLURM_JOB_NAME") in ("bash", "interactive")
-    if _number(environ, "SLURM_NTASKS", 1) > 1 and not in_shell:
+    if number_in(environ, "SLURM_NTASKS", 1) > 1 and not in_shell:
         return "slurm"
     return "environ" if "LOCAL_RANK" in environ else None
 
@@ -98,13 +100,14 @@ def find_launcher(environ: Mapping[str, str]) -> str | None:
 def find_rank(launcher: str, environ: Mapping[str, str], devices: int) -> int:
     """Return the rank of this process in the run, as Lightning computes it."""
     if launcher == "torchrun":
-        return _number(environ, "RANK", 0)
+        return number_in(environ, "RANK", 0)
     if launcher == "slurm":
-        return _number(environ, "SLURM_PROCID", 0)
-    node = _number(environ, "NODE_RANK", _number(environ, "GROUP_RANK", 0))
-    return node * devices + _number(environ, "LOCAL_RANK", 0)
+        return number_in(environ, "SLURM_PROCID", 0)
+    node = number_in(environ, "NODE_RANK", number_in(environ, "GROUP_RANK", 0))
+    return node * devices + number_in(environ, "LOCAL_RANK", 0)
 
 
-def _number(environ: Mapping[str, str], name: str, default: int) -> int:
+def number_in(environ: Mapping[str, str], name: str, default: int = 0) -> int:
+    """Return the number in a variable; `default` if it is missing or no number."""
     text = environ.get(name, "")
     return int(text) if text.isdecimal() else default

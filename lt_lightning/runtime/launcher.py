@@ -23,6 +23,7 @@ from typing import IO, Any
 
 from lt_lightning.errors import ResumableError, SettingError
 from lt_lightning.runtime.job import Job, Place, without_launcher
+from lt_lightning.runtime.signals import WARNINGS
 
 log = logging.getLogger(__name__)
 
@@ -117,8 +118,8 @@ def _start(place: Place, report: IO[bytes], output: IO[bytes] | None) -> _Proces
     threads = {"OMP_NUM_THREADS": str(max(1, cores // place.count))}  # they share the cores
     # They import what this process can, also after hydra.job.chdir=true.
     known = [path for path in (sys.path[0], os.environ.get("PYTHONPATH")) if path]
-    # Ctrl-C and SLURM's SIGUSR1 reach every process; the processes inherit this mask, and the supervisor answers.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGUSR1})
+    # Ctrl-C and SLURM's warnings reach every process; the processes inherit this mask, and the supervisor answers.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *WARNINGS})
     try:
         popen = subprocess.Popen(
             [sys.executable, "-m", "lt_lightning.experiment.worker", str(report.fileno())],

@@ -1,16 +1,24 @@
-"""Handle Ctrl-C, SIGTERM and SIGUSR1: stop immediately, print how to resume, and return the usual exit code.
+"""Handle Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2: stop immediately, print how to resume, return the usual exit code.
 
-SLURM sends SIGUSR1 before a job's time is over (`sbatch --signal=USR1@90`). A run saves everything as it goes, so
-nothing needs saving here.
+SLURM sends SIGUSR1 or SIGUSR2 before a job's time is over (`sbatch --signal=B:USR1@90`); `cluster` answers it by
+requeueing the job. A run saves everything as it goes, so nothing needs saving here.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterable
 from types import FrameType
 
-_SPOKEN = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "SIGUSR1"}
+WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
+"""The signals by which schedulers announce a time limit."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *WARNINGS)
+"""The signals that stop a run."""
+
+_listened: tuple[signal.Signals, ...] = SIGNALS
+"""The signals that `listen` handles in this process."""
 
 
 class Interruption(BaseException):
@@ -21,18 +29,21 @@ class Interruption(BaseException):
 
     Attributes:
         signal: the signal.
-        code: the exit code, 128 + the signal's number: 130 for Ctrl-C, 143 for SIGTERM, 138 for SIGUSR1.
+        code: the exit code, 128 + the signal's number: 130 for Ctrl-C, 143 for SIGTERM, 138 and 140 for SIGUSR1 and 2.
         advice: how to resume.
+        goes_on: whether the same command, started again, goes on with the run.
     """
 
     def __init__(self, signum: int) -> None:
         self.signal = signal.Signals(signum)
         self.code = 128 + signum
         self.advice = "start it again, or continue its run directory with resume=FOLDER"
+        self.goes_on = True
         super().__init__(self.signal.name)
 
     def __str__(self) -> str:
-        return f"stopped by {_SPOKEN[self.signal]}: {self.advice}"
+        name = "Ctrl-C" if self.signal == signal.SIGINT else self.signal.name
+        return f"stopped by {name}: {self.advice}"
 
 
 class _Asked:
@@ -45,22 +56,33 @@ class _Asked:
         os._exit(128 + signum)
 
 
-def listen() -> None:
-    """Raise an `Interruption` in the main thread on Ctrl-C, SIGTERM and SIGUSR1; a second signal ends the process.
+def listen(signals: Iterable[signal.Signals] = SIGNALS) -> None:
+    """Raise an `Interruption` in the main thread on these signals; a second signal ends the process.
 
-    Forked processes, such as data loaders, ignore Ctrl-C and SIGUSR1, and end on SIGTERM.
+    Forked processes, such as data loaders, ignore Ctrl-C, SIGUSR1 and SIGUSR2, and end on SIGTERM.
+
+    Args:
+        signals: those to handle; a job of submitit leaves SIGUSR2 to submitit, which requeues it.
     """
-    for signum in _SPOKEN:
+    global _listened
+    _listened = tuple(signals)
+    for signum in _listened:
         signal.signal(signum, _interrupt)
     listener = os.getpid()
 
     def leave_to_it() -> None:
         if os.getppid() == listener:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # sent to all processes of a job step
+            for signum in (signal.SIGINT, *WARNINGS):  # sent to all processes of a terminal or a job step
+                signal.signal(signum, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     os.register_at_fork(after_in_child=leave_to_it)
+
+
+def ignore_signals() -> None:
+    """Ignore from now on the signals that `listen` handles: the process is about to end."""
+    for signum in _listened:
+        signal.signal(signum, signal.SIG_IGN)
 
 
 def interruption(error: BaseException) -> Interruption | None:
@@ -80,11 +102,11 @@ def stop_if_asked() -> None:
 
 def _asked() -> int | None:
     """Return the signal that asked the program to stop, or None."""
-    handler = signal.getsignal(signal.SIGINT)
-    return handler.signum if isinstance(handler, _Asked) else None
+    handlers = map(signal.getsignal, _listened)
+    return next((handler.signum for handler in handlers if isinstance(handler, _Asked)), None)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
-    for other in _SPOKEN:
+    for other in _listened:
         signal.signal(other, _Asked(signum))
     raise Interruption(signum)

@@ -10,9 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from lt_lightning.errors import SettingError
+from lt_lightning.errors import InUseError
 from lt_lightning.storage.atomic import clear_temporaries, read_regular, write_whole, writing_to
 
 STATE = "state"
@@ -31,8 +29,11 @@ def hold(run: Path, *, clear: bool = True) -> Iterator[None]:
         clear: remove temporary files that a killed process left.
 
     Raises:
-        SettingError: another process holds it, or it cannot be written.
+        InUseError: another process holds it.
+        SettingError: it cannot be written.
     """
+    from filelock import FileLock, Timeout  # part of the extra `train`; reading needs no lock
+
     place = Path(os.path.realpath(run))
     if place in _held:
         yield
@@ -44,7 +45,7 @@ def hold(run: Path, *, clear: bool = True) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise SettingError(
+            raise InUseError(
                 f"{run}: in use by {_describe(holder)}; wait until it has ended, or stop it, and start again"
             ) from None
     _held.add(place)

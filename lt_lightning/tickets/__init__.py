@@ -3,6 +3,7 @@
 - `places`: pack the places of living entries into bytes;
 - `parameters`: living values and their places;
 - `file`: read and write the file (`docs/ticket-format.md`); `header`: check its header;
+- `hub`: find a ticket on the Hugging Face Hub;
 - `reading`: texts to word ids; `numpy/`: word ids to logits, from the features that `reaching` keeps;
 - `encoder/`: tickets of pre-trained encoders;
 - `ticket`: all of these as one object; `scores`: compare its probabilities with labels;

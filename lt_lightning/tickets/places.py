@@ -23,7 +23,7 @@ def pack(places: np.ndarray, total: int) -> tuple[Form, np.ndarray]:
         places: (living,) int64, ascending, each in [0, total).
         total: the number of entries, living or dead.
 
-    Example:
+    Examples:
         >>> pack(np.array([2, 3, 300]), 1000)
         ('gaps', array([  2,   0, 168,   2], dtype=uint8))
         >>> pack(np.array([0, 1, 3]), 8)

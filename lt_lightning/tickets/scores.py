@@ -116,7 +116,7 @@ def evaluate(logits: np.ndarray, labels: np.ndarray, mistakes: int = 10) -> Eval
     Raises:
         ValueError: there are no rows, or the numbers of logits and labels differ.
 
-    Example:
+    Examples:
         >>> found = evaluate(np.array([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]]), np.array([0, 1, 1]))
         >>> found.confusion.tolist(), found.mistakes[0].row
         ([[1, 0], [1, 1]], 2)

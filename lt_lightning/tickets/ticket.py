@@ -15,6 +15,7 @@ from lt_lightning.config.enums import Splitter
 from lt_lightning.data.tokenizer import PADDING
 from lt_lightning.errors import SettingError
 from lt_lightning.tickets.file import EncoderTicketError, Packed
+from lt_lightning.tickets.hub import find_ticket
 from lt_lightning.tickets.numpy import build_network
 from lt_lightning.tickets.reading import Reader
 
@@ -50,7 +51,7 @@ class Ticket:
     Raises:
         SettingError: the ticket splits texts with spaCy, or has an encoder, and a library for it is not installed.
 
-    Example:
+    Examples:
         >>> from lt_lightning import Ticket  # doctest: +SKIP
         >>> ticket = Ticket.load("news.ticket")  # doctest: +SKIP
         >>> ticket.predict(["Stocks fell", "They won in overtime"]).round(2)  # doctest: +SKIP
@@ -64,12 +65,16 @@ class Ticket:
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Ticket:
-        """Read a ticket from its file.
+        """Read a ticket from its file, or from the Hugging Face Hub.
+
+        Args:
+            path: the file, or an address on the Hub: `hf://OWNER/NAME`, `hf://OWNER/NAME@REVISION` or
+                `hf://OWNER/NAME@REVISION/FILE.safetensors`.
 
         Raises:
-            SettingError: the file is not a ticket, or damaged.
+            SettingError: the file is not a ticket, or damaged, or cannot be had from the Hub.
         """
-        return cls(load_packed(Path(path)))
+        return cls(load_packed(find_ticket(path)))
 
     def __reduce__(self) -> tuple[type[Ticket], tuple[Packed | PackedEncoder]]:
         """Pickle the content of the file; the network may hold functions, which cannot be pickled."""

@@ -277,7 +277,7 @@ def test_after_a_fit_that_ended_or_failed_the_optimizer_is_let_go(fails):
     assert all(param.ne(0).all() for param in module.parameters())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["32-true", "16-mixed", "bf16-true"])
 def test_pruned_entries_stay_zero_on_a_gpu_and_masks_live_there(precision):
     class Devices(pl.Callback):

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lt_lightning.data.corpus import load_corpus
-from lt_lightning.data.sources import hub
 from lt_lightning.data.sources.hub import fetch_dataset, fetch_file
+from lt_lightning.storage import hub
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAMES = datasets.ClassLabel(names=["no", "yes"])

@@ -1,5 +1,6 @@
 """Names: what is read of a library, how a name is shown, what gives it away, and that the splits share none."""
 
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from lt_lightning.config.sources import Names
 from lt_lightning.data import corpus
-from lt_lightning.data.sources import built_in
+from lt_lightning.data.sources import built_in, reference
 from lt_lightning.data.sources.installed import LIBRARIES, Installed
 from lt_lightning.data.sources.names import Name, harvest, load_names, names_a_library, select, words
 
@@ -168,6 +169,16 @@ def test_the_real_names_are_what_they_claim_to_be(names):
     else:
         assert [text for text in every if not text.isidentifier()] == []
         assert len({text[0] == "_" for text in every}) == 2
+
+
+@pytest.mark.slow
+def test_the_reference_versions_give_the_reference_names(names):
+    split, splits = names
+    installed = {library: importlib.metadata.version(library) for library in LIBRARIES}
+    if installed != reference.VERSIONS:
+        pytest.skip(f"needs the versions of constraints.txt, not {installed}")
+    found = {part: rows._fingerprint for part, rows in splits.items()}
+    assert found == reference.FINGERPRINTS["names-split" if split else "names-written"]
 
 
 @pytest.mark.slow

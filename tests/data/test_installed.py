@@ -50,7 +50,7 @@ def test_each_library_is_installed_and_named(library: str) -> None:
 
 
 def test_a_library_that_is_not_installed_is_named_with_who_asks_and_the_remedy(refused: Callable) -> None:
-    with refused("data=names reads no_such_library's source", "pip install no_such_library"):
+    with refused("data=names reads no_such_library's source", "pip install 'lt-lightning[pydocs]'"):
         find_installed("no_such_library", "names")
 
 

@@ -14,7 +14,7 @@ import datasets
 import numpy as np
 import pytest
 
-from lt_lightning.data.sources import built_in, pydocs
+from lt_lightning.data.sources import built_in, pydocs, reference
 from lt_lightning.data.sources.installed import LIBRARIES, Installed, find_installed
 from lt_lightning.data.sources.pydocs import Paragraph, harvest, load_pydocs, select
 from lt_lightning.errors import SettingError
@@ -117,6 +117,14 @@ def test_the_corpus_has_the_promised_form(corpus):
         assert len(set(sizes.values())) == 1
     assert 20_000 <= sum(map(len, corpus.values())) <= 35_000
     assert 0.1 < len(corpus["test"]) / sum(map(len, corpus.values())) < 0.3
+
+
+@pytest.mark.slow
+def test_the_reference_versions_give_the_reference_corpus(corpus):
+    installed = {library: importlib.metadata.version(library) for library in LIBRARIES}
+    if installed != reference.VERSIONS:
+        pytest.skip(f"needs the versions of constraints.txt, not {installed}")
+    assert {split: rows._fingerprint for split, rows in corpus.items()} == reference.FINGERPRINTS["pydocs"]
 
 
 @pytest.mark.slow
@@ -266,7 +274,9 @@ def test_a_library_that_is_not_installed_is_named_with_the_remedy(missing, tmp_p
         return () if name == missing else distributions(name=name, path=path)
 
     monkeypatch.setattr(importlib.metadata, "distributions", without)
-    with pytest.raises(SettingError, match=f"data=pydocs reads {missing}.*pip install {missing}") as raised:
+    with pytest.raises(
+        SettingError, match=rf"data=pydocs reads {missing}.*pip install 'lt-lightning\[pydocs\]'$"
+    ) as raised:
         load_pydocs(tmp_path / "cache")
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "cache").exists()

@@ -1,5 +1,6 @@
 """The split: exactly stratified, drawn with the seed, every row in one part, the limit met to the row."""
 
+import hashlib
 from collections import Counter
 from fractions import Fraction
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lt_lightning.data.splits import stratified_split
+from lt_lightning.data.splits import _shuffled, stratified_split
 
 # Some classes, of sizes that leave each part a row of each.
 labels_in_any_order = st.lists(st.integers(20, 40), min_size=1, max_size=5).flatmap(
@@ -41,6 +42,12 @@ def test_a_limit_is_met_to_the_row_and_in_proportion(labels, fraction, seed, lim
     assert len(set(rows.tolist())) == len(rows) == kept
     assert in_proportion(Counter(labels[rows]), Counter(labels), kept)
     assert in_proportion(Counter(labels[valid]), Counter(labels[rows]), round(fraction * kept))
+
+
+def test_no_version_of_numpy_draws_other_rows():
+    assert _shuffled(0, 12).tolist() == [9, 2, 7, 4, 5, 11, 0, 3, 6, 10, 8, 1]  # as NumPy 2.4 drew them
+    digest = hashlib.sha256(_shuffled(7, 70_000).astype("<i8").tobytes()).hexdigest()
+    assert digest.startswith("bae9c2f8f6e558de")
 
 
 def test_the_parts_of_ag_news_sizes_are_the_expected_ones():

@@ -228,7 +228,7 @@ def test_a_sparse_gradient_is_masked_as_a_dense_one_is():
     assert torch.equal(grads[0].to_dense(), grads[1])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.gpu
 def test_masks_go_where_the_parameters_are():
     module = network().cuda()
     mask = some_mask(module)

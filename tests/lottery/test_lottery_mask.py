@@ -115,7 +115,7 @@ def test_a_mask_moves_to_another_device(mask):
     assert {tensor.device.type for tensor in mask.values()} == {"cpu"}
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.gpu
 def test_a_mask_on_the_cpu_applies_to_parameters_on_a_gpu(mask):
     params = {"a": torch.ones(2, 3, device="cuda"), "b": torch.ones((), device="cuda")}
     mask.apply_(params)

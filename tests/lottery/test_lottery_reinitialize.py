@@ -218,7 +218,7 @@ def test_the_precision_of_the_module_stays(dtype):
     assert {param.dtype for param in module.parameters()} == {dtype}
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.gpu
 def test_the_random_state_of_the_gpu_is_untouched():
     module, state = mlp().cuda(), torch.cuda.get_rng_state()
     reinitialize(module, 3)

@@ -124,7 +124,7 @@ def test_masks_live_where_the_parameters_live():
     assert {alive.device.type for alive in resumed.mask.values()} == {"meta"}
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.gpu
 def test_masks_follow_the_parameters_to_a_gpu():
     module, lottery = network(), Lottery(Settings())
     train_round(lottery, module)

@@ -4,6 +4,9 @@ import json
 import os
 import pickle
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,19 +138,66 @@ def test_a_ticket_whose_parts_do_not_agree_is_refused(tmp_path: Path, parameters
         RoundTicket.load(tmp_path / "odd")
 
 
-def test_the_documented_program_reads_a_ticket(run: Path) -> None:
+def documented_program() -> str:
+    """Return the program of docs/runs.md that reads the ticket at `path` into `weights` and `mask`."""
     page = (Path(__file__).parents[2] / "docs/runs.md").read_text(encoding="utf-8")
-    program = re.search(r"```python\n(.*?def read_ticket.*?)```", page, re.DOTALL)
+    program = re.search(r"```python\n(import json\n.*?)```", page, re.DOTALL)
     assert program is not None
-    names: dict[str, Any] = {}
-    exec(program[1], names)
-    expected = RoundTicket.load(ticket_path(run, 1))
-    about, weights, masks = names["read_ticket"](run, 1)
-    assert about["about"] == expected.about
-    assert weights.keys() == expected.weights.keys()
-    for name, weight in weights.items():
-        assert weight.numpy().tobytes() == expected.weights[name].numpy().tobytes()
-        assert torch.equal(masks[name], expected.mask[name]) if name in expected.mask else masks[name].all()
+    return program[1]
+
+
+def assert_the_documented_program_reads(path: Path) -> None:
+    """Run the program on a ticket, and compare each weight and mask to the bit."""
+    names: dict[str, Any] = {"path": path}
+    exec(documented_program(), names)
+    expected = RoundTicket.load(path)
+    assert names["about"]["about"] == expected.about
+    assert names["weights"].keys() == names["mask"].keys() == expected.weights.keys()
+    for name, weight in expected.weights.items():
+        found, alive = names["weights"][name], names["mask"][name]
+        assert (found.dtype, found.shape) == (weight.dtype, weight.shape)
+        assert found.numpy().tobytes() == weight.numpy().tobytes()
+        assert alive.dtype == torch.bool
+        assert torch.equal(alive, expected.mask[name] if name in expected.mask else torch.ones_like(weight).bool())
+
+
+def test_the_documented_program_has_ten_lines_as_ruff_formats_them(tmp_path: Path) -> None:
+    program = documented_program()
+    assert len([line for line in program.splitlines() if line.strip() and not line.startswith("#")]) <= 10
+    ruff = shutil.which("ruff", path=str(Path(sys.executable).parent)) or shutil.which("ruff")
+    if ruff is None:
+        pytest.skip("ruff is not installed")
+    (tmp_path / "program.py").write_text(program, encoding="utf-8")
+    settings = Path(__file__).parents[2] / "pyproject.toml"
+    check = [ruff, "format", "--diff", "--config", str(settings), "program.py"]
+    subprocess.run(check, cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_the_documented_program_reads_every_kind_of_part(run: Path) -> None:
+    odd = {
+        "scalar": torch.tensor(7), "empty": torch.zeros(0, 3), "whole": torch.tensor([[-0.0, 2.0]]),
+        "half": torch.tensor([1.0, 0.0, 3.0], dtype=torch.float16), "complex": torch.tensor([1j, 0]),
+        "flags": torch.tensor([True, False]), "wide": torch.arange(24.0).reshape(2, 3, 4), "narrow": torch.ones(4, 1),
+    }  # fmt: skip
+    mask = Mask({"whole": odd["whole"] > 0, "half": odd["half"] > 0, "wide": odd["wide"] % 5 == 1})
+    odd["wide"] *= mask["wide"]
+    RoundTicket(odd, mask, {"round": 2}, "{}").save(ticket_path(run, 2), read_base(run, REWIND))
+    for number in (1, 2):
+        assert_the_documented_program_reads(ticket_path(run, number))
+
+
+@pytest.mark.slow
+def test_the_documented_program_reads_the_tickets_of_runs_and_of_a_branch(
+    play_small: Callable[..., Path], tmp_path: Path
+) -> None:
+    based = play_small(tmp_path / "based", "pruning.rounds=1", epochs=1)
+    alone = play_small(tmp_path / "alone", "pruning.rounds=1", "pruning.rewind=random", epochs=1)
+    branch = play_small(tmp_path / "branch", f"branch.of={based}", "pruning.mask=shuffle", "pruning.rounds=1", epochs=1)
+    files = [path for run in (based, alone, branch) for path in sorted((run / "tickets").glob("*.safetensors"))]
+    assert len(files) == 5
+    assert read_masks(files[0]).base is not None
+    for path in files:
+        assert_the_documented_program_reads(path)
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "other", "version 1"])

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from lt_lightning.experiment.checkpoint_parts import find_reference, rebuild, shorten
 from lt_lightning.runs.bases import REWIND, Base
+from lt_lightning.runs.checkpoint_parts import find_reference, rebuild, shorten
 
 FIRST = {"words": torch.randn(500, 8), "fc": torch.randn(40, 8), "frozen": torch.randn(10, 10)}
 BASE = Base(REWIND, "0" * 64, FIRST)

@@ -14,6 +14,7 @@ import datasets
 import numpy as np
 import pyarrow as pa
 
+from lt_lightning.data.fingerprint import content_fingerprint
 from lt_lightning.data.sources.installed import LIBRARIES, Installed, find_installed
 from lt_lightning.storage.cache import Arrays, check_kind, check_offsets, check_range, recall_or_make
 
@@ -93,7 +94,8 @@ def load_built_in(
         select: makes the splits from the rows of all libraries.
 
     Returns:
-        The splits (a DatasetDict) with the columns `text` and `label` (a `ClassLabel` of the four libraries).
+        The splits (a DatasetDict) with the columns `text` and `label` (a `ClassLabel` of the four libraries), and the
+        fingerprints of their content.
 
     Raises:
         SettingError: a library is not installed, or its files were changed.
@@ -108,7 +110,7 @@ def load_built_in(
         return _as_arrays(select(found))
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    return _as_corpus(path.name, recall_or_make(path, make, f"data={data}", _check))
+    return _as_corpus(recall_or_make(path, make, f"data={data}", _check))
 
 
 def _as_arrays(splits: Mapping[str, Sequence[Labelled]]) -> Arrays:
@@ -140,14 +142,15 @@ def _texts(arrays: Arrays, split: str) -> pa.StringArray:
     return pa.StringArray.from_buffers(len(arrays[f"{split}_labels"]), places, letters)
 
 
-def _as_corpus(name: str, arrays: Arrays) -> Mapping[Any, datasets.Dataset]:
-    """Return the splits; the file's name determines their fingerprints."""
+def _as_corpus(arrays: Arrays) -> Mapping[Any, datasets.Dataset]:
+    """Return the splits, with the fingerprints of their content."""
     labels = datasets.ClassLabel(names=list(LIBRARIES))
     schema = datasets.Features({"text": datasets.Value("string"), "label": labels}).arrow_schema
     corpus = datasets.DatasetDict()
     for split in SPLITS:
         table = pa.table({"text": _texts(arrays, split), "label": arrays[f"{split}_labels"]}, schema=schema)
-        fingerprint = hashlib.blake2b(f"{name} {split}".encode(), digest_size=8).hexdigest()
+        letters, places, codes = (arrays[f"{split}_{part}"] for part in ("letters", "places", "labels"))
+        fingerprint = content_fingerprint(places.astype(np.int64), letters.tobytes(), codes)
         corpus[split] = datasets.Dataset(table, split=datasets.NamedSplit(split), fingerprint=fingerprint)
     return corpus
 

@@ -7,27 +7,19 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePath
 
 import datasets
 import huggingface_hub
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-)
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from lt_lightning.data.sources.files import read_parquet
 from lt_lightning.errors import SettingError, first_line
+from lt_lightning.storage.hub import list_files
 
 SPLITS = ("train", "test")
-
-CONNECT_SECONDS = 2.5
-"""How long to wait for the Hub's first answer."""
 
 
 def fetch_dataset(repo: str, config: str | None = None) -> Mapping[str, datasets.Dataset]:
@@ -47,7 +39,7 @@ def fetch_dataset(repo: str, config: str | None = None) -> Mapping[str, datasets
     folder = _from_cache(download, repo, "data.hub")
     files = _find_splits(folder, repo, config) if folder else {}
     if folder is None or "train" not in files or ("test" not in files and not _lists_no_test(folder, config)):
-        there = _check_reachable(repo, "dataset", "data", remedy)
+        there = list_files(repo, "dataset", "data", remedy)
         folder = _from_hub(download, repo, "data", remedy)
         files = _find_splits(folder, repo, config)
         is_broken = "test" not in files and any(_is_of("test", config, path) for path in _parquet_files(folder))
@@ -71,7 +63,7 @@ def fetch_file(repo: str, name: str, setting: str, remedy: str) -> Path:
     download = partial(huggingface_hub.hf_hub_download, repo, name)
     file = _from_cache(download, repo, setting)
     if file is None:
-        _check_reachable(repo, "model", setting, remedy)
+        list_files(repo, "model", setting, remedy)
         file = _from_hub(download, repo, setting, remedy)
     return file
 
@@ -86,7 +78,7 @@ def fetch_files(repo: str, names: Sequence[str], setting: str, remedy: str) -> P
     folders = {file.parent for file in cached if file is not None}
     if None not in cached and len(folders) == 1:
         return folders.pop()
-    there = _check_reachable(repo, "model", setting, remedy)
+    there = list_files(repo, "model", setting, remedy)
     for name in names:
         if name not in there:
             raise SettingError(f"{setting}: {repo} has no {name}; {remedy}")
@@ -165,34 +157,3 @@ def _no_splits(repo: str, config: str | None, there: Sequence[str], remedy: str)
     known = sorted({_config_of(path) for path in paths if _is_of("train", None, path)})
     some = f"; choose from {', '.join(known)}" if known else f"; {remedy}"
     return f"data.hub_config: {repo} has no train and test as parquet files in a folder {config!r}{some}"
-
-
-def _check_reachable(repo: str, kind: str, setting: str, remedy: str) -> list[str]:
-    """Request the repository's page once, without retries, and return the names of its files."""
-    failures: list[Exception] = []
-    files: list[str] = []
-
-    def ask() -> None:
-        try:
-            info = huggingface_hub.HfApi().repo_info(repo, repo_type=kind, timeout=CONNECT_SECONDS)
-            files.extend(one.rfilename for one in getattr(info, "siblings", None) or ())
-        except Exception as error:
-            failures.append(error)
-
-    # In a thread, since no timeout applies to the DNS lookup.
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(CONNECT_SECONDS)
-    missing = f"{setting}: {repo} is not in the cache, and"
-    try:
-        if thread.is_alive():
-            raise TimeoutError(f"no answer in {CONNECT_SECONDS} seconds")
-        if failures:
-            raise failures[0]
-    except OfflineModeIsEnabled as error:
-        raise SettingError(f"{missing} HF_HUB_OFFLINE is set; unset it, or {remedy}") from error
-    except HfHubHTTPError as error:
-        raise SettingError(f"{missing} the Hub refuses it ({first_line(error)}); {remedy}") from error
-    except Exception as error:  # HTTP libraries raise many types
-        raise SettingError(f"{missing} the Hub is out of reach; {remedy}") from error
-    return files

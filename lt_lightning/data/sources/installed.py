@@ -76,7 +76,9 @@ def find_installed(library: str, data: str) -> Installed:
     """
     found = _distribution(library)
     if found is None:
-        raise SettingError(f"data={data} reads {library}'s source; it is not installed: pip install {library}")
+        raise SettingError(
+            f"data={data} reads {library}'s source; it is not installed: pip install 'lt-lightning[pydocs]'"
+        )
     root, record = Path(str(found.locate_file(library))), found.read_text("RECORD")
     files = _recorded(record, library) if record else {}
     if not all(files.values()) or (not record and root.is_dir()):
@@ -88,6 +90,12 @@ def find_installed(library: str, data: str) -> Installed:
             f"copy, or not installed as files; pip install {library}, without -e"
         )
     return Installed(library, found.version, root, files)
+
+
+def find_version(distribution: str) -> str | None:
+    """Return the version of an installed distribution; None if it is not installed."""
+    found = _distribution(distribution)
+    return None if found is None else found.version
 
 
 def find_folder(distribution: str, folder: str) -> Path | None:

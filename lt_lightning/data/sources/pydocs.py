@@ -6,7 +6,6 @@ Paragraphs are prose without markup, code, tables, titles and the libraries' nam
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
@@ -61,12 +60,11 @@ def paragraphs(docstring: str) -> Iterator[str]:
     Args:
         docstring: as it stands in the source, with indentation.
 
-    Example:
+    Examples:
         >>> list(paragraphs("Add up all the numbers in the :class:`pandas.Series`.\n\n    ------"))
         ['Add up all the numbers in the library.Series.']
     """
-    lines = inspect.cleandoc(docstring).splitlines()
-    for block in _blocks([*_running_text(_read_sections(lines))]):
+    for block in _blocks([*_running_text(_read_sections(_clean(docstring)))]):
         text = " ".join(block)
         if len(text.split()) < MIN_WORDS:  # most blocks end here
             continue
@@ -78,6 +76,17 @@ def paragraphs(docstring: str) -> Iterator[str]:
         letters = sum(map(str.isalpha, characters))
         if len(words) >= MIN_WORDS and letters >= MIN_LETTERS * len(characters):
             yield " ".join(words)
+
+
+def _clean(docstring: str) -> list[str]:
+    """Return the lines of a docstring without their common indentation, and without empty ones at both ends.
+
+    Python's own `inspect.cleandoc` is another one since version 3.13, and the corpus must not depend on that.
+    """
+    first, *others = docstring.expandtabs().split("\n")
+    margin = min((_indent(line) for line in others if line.strip()), default=0)
+    lines = [first.lstrip(), *(line[margin:] for line in others)]
+    return "\n".join(lines).strip("\n").splitlines()
 
 
 def _read_sections(lines: list[str]) -> Iterator[str]:

@@ -11,12 +11,13 @@ from lt_lightning.config.typed_paths import typed_path
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.resume.command import (
     earlier_defaults,
+    names_folder,
     override_key,
     read_trust,
     require_trusted,
     settings_among,
 )
-from lt_lightning.experiment.resume.compare import RESUME, describe_before, without_resume
+from lt_lightning.experiment.resume.compare import describe_before, without_resume
 from lt_lightning.experiment.resume.trust import NO_SWEEP
 from lt_lightning.lottery.settings import SCHEDULED
 from lt_lightning.runs.branch import UNREAD_BY_BRANCHES
@@ -43,7 +44,7 @@ def branched_arguments(arguments: Sequence[str]) -> list[str]:
             `trust=true`; see `resume.trust`.
     """
     given = [match[1] for argument in arguments if (match := _OF.fullmatch(argument))]
-    if not given or given[-1] in ("", "null") or any(RESUME.fullmatch(argument) for argument in arguments):
+    if not given or given[-1] in ("", "null") or names_folder(arguments):
         return list(arguments)
     now = settings_among(arguments)
     flags = [argument for argument in arguments if argument not in now]

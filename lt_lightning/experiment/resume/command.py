@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lt_lightning.config.aliases import typed_names
@@ -15,11 +16,13 @@ from lt_lightning.config.quoting import quoted
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.folders import NAME_KEY, SUBDIR
 from lt_lightning.experiment.resume.compare import (
+    AUTO,
     RESUME,
     SWEEP,
     TRUST,
     describe_before,
     is_free,
+    is_sweep,
     read_yaml,
     without_resume,
 )
@@ -28,23 +31,30 @@ from lt_lightning.runs.formatting import flat_settings, show_setting
 from lt_lightning.runs.reading import read_object, suggest_run
 from lt_lightning.storage.atomic import write_whole
 
+_REPLACED = MappingProxyType({"hydra/launcher": "hydra.launcher.", "logger": "logger."})
+"""The groups whose choice may change when a run resumes, and the beginning of their settings' names."""
+
+_OF_FOLDER = ("hydra.mode", "hydra.sweep.dir", "hydra.output_subdir")
+"""The settings of Hydra that say where a sweep lies."""
+
 
 def resumed_arguments(arguments: Sequence[str]) -> list[str]:
     """Return the command line of the run, or sweep, that `resume=FOLDER` names; what is given now takes precedence.
 
     Args:
-        arguments: a command line without the program's name; returned as it is without `resume=`.
+        arguments: a command line without the program's name; returned as it is without `resume=`, and with
+            `resume=auto` or `resume=null`.
 
     Raises:
         SettingError: the folder is no run and no sweep, its command cannot be read, or the command holds settings that
             need `trust=true`; see `trust`.
     """
+    if not names_folder(arguments):
+        return list(arguments)
     given = [match[1] for argument in arguments if (match := RESUME.fullmatch(argument))]
     rest = [argument for argument in arguments if not RESUME.fullmatch(argument)]
-    if not given:
-        return rest
-    named = re.sub(r"^(['\"])(.*)\1$", r"\2", given[0], flags=re.DOTALL)
-    if len(given) > 1 or named in ("", "null"):
+    named = _unquoted(given[0])
+    if len(given) > 1 or not named:
         raise SettingError("resume: give one run directory, outputs/<experiment>/<date>_<time>, or one sweep's folder")
     folder = Path(named)
     if "${" in named:
@@ -55,22 +65,23 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
         )
     now = settings_among(rest)
     flags = [argument for argument in rest if argument not in now]
-    is_sweep = any((folder / name).is_file() for name in (SWEEP, "multirun.yaml"))
-    if not is_sweep and {"-m", "--multirun"} & set(flags):
+    swept = is_sweep(folder)
+    if not swept and {"-m", "--multirun"} & set(flags):
         raise SettingError(f"resume: {folder} is one run; leave out -m, or give the folder of a sweep")
-    before = without_resume(_sweep_command(folder) if is_sweep else _run_command(folder))
+    before = without_resume(_sweep_command(folder) if swept else _run_command(folder))
     configs = []
-    for run in [path.parent for path in folder.glob("*/run.json")] if is_sweep else [folder]:
+    for run in [path.parent for path in folder.glob("*/run.json")] if swept else [folder]:
         with suppress(SettingError):
             configs.append(describe_before(run)[0].config.values)
     before = [*earlier_defaults(before, [config for config in configs if config is not None]), *before]
     now, trusted = read_trust(now)
+    before = _without_replaced(before, now)
     if not trusted:
         require_trusted("resume", folder, before, {override_key(argument) for argument in now})
-    if is_sweep:
+    if swept:
         _check_jobs(folder, before, now)
     by_key = {override_key(argument): argument for argument in now}
-    mode, place = ("MULTIRUN", "hydra.sweep.dir") if is_sweep else ("RUN", "hydra.run.dir")
+    mode, place = ("MULTIRUN", "hydra.sweep.dir") if swept else ("RUN", "hydra.run.dir")
     # In their places, as the order of swept settings is the order of the jobs; and together, behind the flags.
     merged = dict.fromkeys([*(by_key.get(override_key(argument), argument) for argument in before), *now])
     return [
@@ -81,6 +92,26 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
         "hydra.output_subdir=null",  # Hydra's notes stay as they were
         f"resume={quoted(str(folder))}",
     ]
+
+
+def names_folder(arguments: Sequence[str]) -> bool:
+    """Return whether a command line has `resume=FOLDER`, and not `resume=auto` or `resume=null`."""
+    given = [match[1] for argument in arguments if (match := RESUME.fullmatch(argument))]
+    return any(_unquoted(one) not in (AUTO, "null") for one in given)
+
+
+def _unquoted(value: str) -> str:
+    return re.sub(r"^(['\"])(.*)\1$", r"\2", value, flags=re.DOTALL)
+
+
+def _without_replaced(before: Sequence[str], now: Sequence[str]) -> list[str]:
+    """Return the recorded overrides without the settings of a launcher or logger that another one replaces now."""
+    kept = list(before)
+    for group, settings in _REPLACED.items():
+        chosen = [argument for argument in now if override_key(argument) == group]
+        if chosen and chosen[-1] not in before:
+            kept = [argument for argument in kept if not override_key(argument).startswith(settings)]
+    return kept
 
 
 def write_sweep(folder: Path, task: Sequence[str], hydra: Sequence[str]) -> None:
@@ -136,9 +167,8 @@ def _sweep_command(folder: Path) -> list[str]:
     swept = overrides.get("task") if isinstance(overrides, Mapping) else None
     if overrides is None or not isinstance(swept, list):
         raise SettingError(f"{path}: does not say what command started the sweep; restore it from a copy")
-    ours = ("hydra.mode", "hydra.sweep.dir", "hydra.output_subdir")
     of_hydra = [str(argument) for argument in overrides.get("hydra") or [] if str(argument) != SUBDIR]
-    kept = [argument for argument in of_hydra if override_key(argument) not in ours]
+    kept = [argument for argument in of_hydra if override_key(argument) not in _OF_FOLDER]
     # Hydra's own record has the folders' name as `folders` changed it.
     names = [
         f"hydra.sweep.subdir={argument.partition('=')[2]}" for argument in kept if override_key(argument) == NAME_KEY
@@ -152,6 +182,42 @@ def settings_among(arguments: Sequence[str]) -> list[str]:
     from hydra._internal.utils import get_args_parser
 
     return get_args_parser().parse_args(list(arguments)).overrides
+
+
+def check_same_sweep(sweep: Path, task: Sequence[str], hydra: Sequence[str]) -> None:
+    """Raise unless a sweep's recorded command starts the jobs that today's command starts.
+
+    Args:
+        sweep: the sweep's folder.
+        task: today's overrides of the configuration.
+        hydra: today's overrides of Hydra's settings; those that change no job do not count.
+
+    Raises:
+        SettingError: names every setting that differs.
+    """
+
+    def settings(arguments: Sequence[str]) -> dict[str, str]:
+        typed = {override_key(one): one for one in without_resume(arguments)}
+        return {key: one for key, one in typed.items() if not re.match("hydra[./](?!sweeper)", key)}
+
+    then, now = settings(_sweep_command(sweep)), settings([*task, *hydra])
+    differences = [
+        f"{typed_names(key)} was {_value(then.get(key))}, not {_value(now.get(key))}"
+        for key in dict.fromkeys([*now, *then])
+        if then.get(key) != now.get(key)
+        and (not is_free(key) or _is_swept(then.get(key, "")) or _is_swept(now.get(key, "")))
+    ]
+    orders = [[key for key, one in some.items() if _is_swept(one)] for some in (then, now)]
+    if not differences and orders[0] != orders[1]:
+        differences = [f"the swept settings were {', '.join(orders[0])}, in this order"]
+    if differences:
+        raise SettingError(
+            f"resume: {sweep} holds another sweep: {'; '.join(differences)}: give its settings, or another folder"
+        )
+
+
+def _value(argument: str | None) -> str:
+    return "not given" if argument is None else argument.partition("=")[2]
 
 
 def _check_jobs(sweep: Path, before: Sequence[str], now: Sequence[str]) -> None:

@@ -30,17 +30,22 @@ if TYPE_CHECKING:
 SWEEP = "sweep.json"
 """The record of the command that started a sweep, in the sweep's folder."""
 
+AUTO = "auto"
+"""The value of `resume` by which a run starts, or goes on if its directory holds it already."""
+
 RESUME = re.compile(r"\+{0,2}resume=(.*)", re.DOTALL)
 TRUST = re.compile(r"\+{0,2}trust=(.*)", re.DOTALL)
 
 # Settings that may change when a run resumes: the number of rounds, the place of data and vectors (their fingerprints
-# must agree), and logging.
+# must agree), logging and profiling, and where jobs of a sweep run.
 _FREE = frozenset(
     {
         "pruning.rounds", "data.path", "data.delimiter", "data.hub_config", "data.test_fraction", "embedding.path",
-        "model.path", "data.num_workers", "tickets.keep", "metric", "metric_mode", "logger", "trainer.logger",
+        "model.path", "data.num_workers", "tickets.keep", "metric", "metric_mode", "trainer.logger",
+        "objective", "objective_within", "objective_reference", "hydra.sweeper.n_trials",
         "trainer.log_every_n_steps", "trainer.default_root_dir", "trainer.enable_progress_bar",
-        "trainer.enable_model_summary", "trainer.enable_checkpointing",
+        "trainer.enable_model_summary", "trainer.enable_checkpointing", "trainer.profiler", "trainer.detect_anomaly",
+        "logger", "hydra/launcher", "hydra.launcher", "hydra.sweeper.n_jobs", "hydra.sweeper.max_batch_size",
     }
 )  # fmt: skip
 
@@ -73,10 +78,15 @@ def check_new_sweep(folder: Path) -> None:
     """Raise a `SettingError` if a folder holds a sweep or a run already."""
     for run in sorted(folder.glob("*/run.json")):
         check_free(run.parent, "hydra.sweep.dir", folder)
-    if any((folder / name).exists() for name in (SWEEP, "multirun.yaml")):
+    if is_sweep(folder):
         raise SettingError(
             f"hydra.sweep.dir: {folder} holds a sweep already; continue it with resume={folder}, or give another folder"
         )
+
+
+def is_sweep(folder: Path) -> bool:
+    """Return whether a folder holds a sweep; sweeps of older versions have Hydra's record alone."""
+    return any((folder / name).exists() for name in (SWEEP, "multirun.yaml"))
 
 
 def describe_stop(error: SettingError | LotteryError, run: Path, start: Path | None = None) -> str:
@@ -215,8 +225,33 @@ def _differences(before: Any, now: Mapping[str, Any]) -> list[str]:
     return [
         f"{typed_names(key)} was {show_setting(then.get(key))}, not {show_setting(now.get(key))}"
         for key in dict.fromkeys([*now, *then])
-        if then.get(key) != now.get(key) and not is_free(key, now)
+        if not _is_same(key, then.get(key), now.get(key)) and not is_free(key, now)
     ]
+
+
+def _is_same(key: str, then: Any, now: Any) -> bool:
+    """Return whether two values of a setting mean the same, such as `trainer.devices=[0]` and `[1]`: one device each.
+
+    >>> _is_same("trainer.devices", [1], "0,"), _is_same("trainer.devices", 1, 2), _is_same("seed", 1, True)
+    (True, False, True)
+    """
+    if then == now:
+        return True
+    if key == "trainer.accelerator":
+        return {then, now} == {"cuda", "gpu"}
+    counts = (_count_devices(then), _count_devices(now))
+    # `auto` and -1 depend on the machine: `restore` compares the numbers of processes.
+    return key == "trainer.devices" and (None in counts or counts[0] == counts[1])
+
+
+def _count_devices(value: Any) -> int | None:
+    """Return the number of devices that a value of `trainer.devices` names; None if the machine decides."""
+    if isinstance(value, str) and "," in value:
+        return len([one for one in value.split(",") if one.strip()])
+    if isinstance(value, list):
+        return len(value)
+    number = int(value) if isinstance(value, str) and value.isdecimal() else value
+    return number if isinstance(number, int) and number >= 0 else None
 
 
 def is_free(key: str, settings: Mapping[str, Any] = MappingProxyType({})) -> bool:

@@ -14,8 +14,33 @@ from typing import Any
 
 from lt_lightning.config.quoting import _texts, find_targets
 
-_HARMLESS = frozenset({"hydra.sweep.subdir"})
-"""Settings of Hydra that name folders within the sweep's own; `folders` refuses others."""
+_HARMLESS = frozenset(
+    {
+        "hydra.sweep.subdir",
+        *(
+            f"hydra.sweeper.{key}"
+            for key in ("n_trials", "n_jobs", "sampler", "seed", "pruner", "direction", "study_name")
+        ),
+    }
+)
+"""Settings of Hydra that name folders within the sweep's own, as `folders` refuses others, or choose how to search."""
+
+_LIMITS = frozenset(
+    {
+        "n_jobs", "threads", "batch_size", "verbose", "timeout", "timeout_min", "max_num_timeout", "max_retries",
+        "signal_delay_s", "array_parallelism", "nodes", "tasks_per_node", "cpus_per_task", "cpus_per_gpu",
+        "gpus_per_node", "gpus_per_task", "mem_gb", "mem_per_cpu", "mem_per_gpu", "num_cpus", "num_gpus", "partition",
+        "qos", "account", "constraint", "gres", "nodelist", "exclude", "exclusive",
+    }
+)  # fmt: skip
+"""Last names of launcher settings that are a number or the name of a resource, such as `hydra.launcher.timeout_min`.
+
+Others stay untrusted: `setup` is lines of shell, `additional_parameters` any option of sbatch, `pre_dispatch` is
+evaluated by joblib, an address or a runtime environment of Ray leads to code elsewhere.
+"""
+
+_PLAIN_LIMIT = re.compile(r"[\w.:,+@%/-]*", re.ASCII)
+"""A limit without blanks or line breaks: it ends up in a batch script."""
 
 NO_SWEEP = "hydra.sweeper.params=null"
 """The override by which a branch leaves out the sweep that its trunk's experiment defines."""
@@ -23,8 +48,8 @@ NO_SWEEP = "hydra.sweeper.params=null"
 _INSTALLED = frozenset({"hydra/launcher", "hydra/sweeper"})
 """Groups of Hydra whose choices are installed plugins: the record names one and brings none."""
 
-_PLAIN = re.compile(r"\$\{(?:[\w.\[\]]+|oc\.env:\w+|now:[-\w%: .]+)\}")
-"""Interpolations that give the value of another setting, a variable of the environment, or the time."""
+_PLAIN = re.compile(r"\$\{(?:[\w.\[\]]+|oc\.env:\w+|now:[-\w%: .]+|hydra:runtime\.output_dir)\}")
+"""Interpolations that give the value of another setting, a variable of the environment, the time, or the directory."""
 
 
 def find_untrusted(recorded: Sequence[str]) -> list[str]:
@@ -77,6 +102,8 @@ def _is_of_hydra(key: str, package: str, value: Any) -> bool:
     """Return whether an override changes Hydra itself."""
     if key in _INSTALLED and not package:
         return not isinstance(value, str) or re.fullmatch(r"\w+", value) is None
+    if key.startswith("hydra.launcher.") and key.rpartition(".")[2] in _LIMITS and not package:
+        return not (value is None or isinstance(value, int | float)) and _PLAIN_LIMIT.fullmatch(str(value)) is None
     words = re.split(r"[./@:]", f"{key}@{package}")
     return "hydra" in words and key not in _HARMLESS
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lt_lightning.config.hub_address import is_address
 from lt_lightning.config.models import packed_kind
 from lt_lightning.config.typed_paths import typed_path
 from lt_lightning.errors import SettingError
@@ -33,7 +35,7 @@ def read_ticket(config: Config) -> Packed | None:
         return None
     from lt_lightning.tickets.file import Packed  # imports NumPy
 
-    path = typed_path(config.pruning.ticket)
+    path = path_of_ticket(config.pruning.ticket)
     if config.resume is not None and not path.exists():
         raise SettingError(
             f"pruning.ticket: {path}: no such file; bring it back, or give pruning.ticket=WHERE IT LIES NOW"
@@ -56,6 +58,23 @@ def read_ticket(config: Config) -> Packed | None:
     if Rewind.parse(config.pruning.rewind).at_start and packed.first is None:
         _check_first(path, packed)
     return packed
+
+
+@lru_cache(maxsize=1)
+def path_of_ticket(setting: str) -> Path:
+    """Return the path of the ticket that `pruning.ticket` names, the same all through a run.
+
+    Raises:
+        SettingError: it is on the Hugging Face Hub and cannot be had.
+    """
+    if not is_address(setting):
+        return typed_path(setting)
+    from lt_lightning.tickets.hub import find_ticket
+
+    try:
+        return find_ticket(setting)
+    except SettingError as error:
+        raise SettingError(f"pruning.ticket: {error}") from error
 
 
 def _check_network(path: Path, about: Mapping[str, Any], config: Config) -> None:

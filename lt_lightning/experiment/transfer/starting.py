@@ -13,16 +13,16 @@ from torch import Tensor, nn
 
 from lt_lightning.config.models import RandomVectors
 from lt_lightning.config.schema import Config
-from lt_lightning.config.typed_paths import typed_path
 from lt_lightning.data.tokenizer import SPECIAL_WORDS
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.transfer.fitting import read_ticket
+from lt_lightning.experiment.transfer.fitting import path_of_ticket, read_ticket
 from lt_lightning.lottery import Mask, Start, derive_seed, prunable_parameters
 from lt_lightning.lottery.settings import Rewind
 from lt_lightning.models.build import build_network
 from lt_lightning.runs.recorded import CarriedWords, Origin, RecordedPruning, parse
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.header import model_settings
+from lt_lightning.tickets.hub import pinned
 from lt_lightning.tickets.parameters import Parameter
 
 WORDS, HEAD = "embedding.weight", "fc."
@@ -51,7 +51,7 @@ def find_start(config: Config, network: nn.Module, words: Sequence[str]) -> tupl
     packed, settings = read_ticket(config), config.pruning
     if packed is None or settings.ticket is None:
         return None, None
-    path, own = typed_path(settings.ticket), network.state_dict()
+    path, own = path_of_ticket(settings.ticket), network.state_dict()
     prunable = prunable_parameters(network, settings.include, settings.exclude)
     if strange := [name for name in packed.parameters if name not in own]:
         raise SettingError(f"pruning.ticket: {path} has {strange[0]}, which this network lacks; give another ticket")
@@ -81,7 +81,7 @@ def find_start(config: Config, network: nn.Module, words: Sequence[str]) -> tupl
     mask, total = Mask(masks), sum(own[name].numel() for name in prunable)
     return Start(mask, weights), replace(
         parse(Origin, packed.about),
-        file=str(path),
+        file=pinned(settings.ticket, path),
         seal=packed.seal,
         rewind=parse(RecordedPruning, packed.about.get("pruning")).rewind,
         weights=origin,

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from lt_lightning.errors import SettingError
+from lt_lightning.export.card_metadata import base_model
 from lt_lightning.export.encoders import CLOSE, Trial
 from lt_lightning.export.files import Places
 from lt_lightning.export.huggingface.stock import stock_networks
@@ -77,11 +78,17 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def write_folder(folder: Path, packed: PackedEncoder, trial: Trial) -> tuple[str, float]:
+def write_folder(folder: Path, packed: PackedEncoder, trial: Trial, licence: str | None = None) -> tuple[str, float]:
     """Write a ticket as a folder that `AutoModelForSequenceClassification` loads, whole or not at all.
 
     The network is of transformers' own class if one gives the ticket's logits; otherwise the folder holds the code of
     the network, too, which `trust_remote_code=True` runs.
+
+    Args:
+        folder: the folder.
+        packed: the ticket.
+        trial: random texts with the logits of the trained network.
+        licence: the identifier of the licence of the weights; None for that of the encoder, if it is known.
 
     Returns:
         The name of the class, and the largest difference of the logits; see `Trial.difference`.
@@ -101,7 +108,7 @@ def write_folder(folder: Path, packed: PackedEncoder, trial: Trial) -> tuple[str
             _name_code(unchecked / "config.json")
         _write_tokenizer(unchecked, packed)
         name = type(network).__name__
-        write_whole(unchecked / "README.md", _card(folder.name, packed, name, own_code=own_code))
+        write_whole(unchecked / "README.md", _card(folder.name, packed, name, licence, own_code=own_code))
         difference = _difference(unchecked, packed, trial, own_code=own_code)
         if not difference <= CLOSE:
             raise SettingError(f"--hf: the logits of {folder} are {difference:.1e} off the network's; leave it out")
@@ -204,26 +211,21 @@ def _special_pieces(tokenizer: Any, padding: int) -> Mapping[str, str]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-_LICENCES = {"minilm": "apache-2.0"}
-_HOMES = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
-"""The licence of the encoder of a model, and its repository on the Hub."""
-
-
-def _card(name: str, packed: PackedEncoder, network: str, *, own_code: bool) -> str:
+def _card(name: str, packed: PackedEncoder, network: str, licence: str | None, *, own_code: bool) -> str:
     """Return the model card: https://huggingface.co/docs/hub/model-cards."""
     about, encoder = packed.about, packed.about["encoder"]
     living = sum(len(one.values) for one in packed.parameters.values())
     total = sum(int(np.prod(one.shape)) for one in packed.parameters.values())
-    model = about["model"]["name"]
-    home = encoder.get("hub") or _HOMES.get(model)
+    base = base_model(about)
     return pages.render(
         "transformers_card.md.j2",
         mark=_MARK,
         folder=json.dumps(name),
         about=about,
         encoder=encoder,
-        home=home,
-        licence=_LICENCES.get(model),
+        home=base.home,
+        encoder_licence=base.licence,
+        licence=licence or base.licence,
         network=network,
         own_code=own_code,
         averages=encoder["pooling"] == "mean" and not own_code,

@@ -27,7 +27,7 @@ def values_of_ranks(values: Tensor, among: Tensor, ranks: Sequence[int]) -> list
     Returns:
         For each rank a 0-d tensor of the values' type and device.
 
-    Example:
+    Examples:
         >>> values = torch.tensor([3.0, float("nan"), 1.0, 0.0, 2.0])
         >>> values_of_ranks(values, values != 0, [2, 4])
         [tensor(2.), tensor(nan)]

@@ -97,7 +97,7 @@ def within(scores: Tensor, cost: Tensor, limit: int) -> Tensor:
         cost: (units,) whole numbers; units that cost nothing are no candidates.
         limit: the largest total cost.
 
-    Example:
+    Examples:
         >>> within(torch.tensor([3.0, 1.0, 2.0]), torch.tensor([1, 4, 4]), 6)
         tensor([False,  True, False])
     """

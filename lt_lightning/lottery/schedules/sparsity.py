@@ -22,7 +22,7 @@ def cubic_sparsity(step: int, begin: int, end: int, every: int, initial: float, 
     Raises:
         LotteryError: if `every` is less than 1 or `end` is before `begin`.
 
-    Example:
+    Examples:
         >>> [round(cubic_sparsity(step, 0, 30, 10, 0.0, 0.9), 4) for step in (0, 9, 10, 20, 30)]
         [0.0, 0.0, 0.6333, 0.8667, 0.9]
     """

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lt_lightning.lottery.criteria import Criterion
 from lt_lightning.lottery.scores.scoring import asks_for
+from lt_lightning.lottery.selection import all_finite
 
 
 class Memory:
@@ -58,14 +59,18 @@ class Memory:
             for name, param in params.items()
             if param.grad is not None and (own is None or id(param) in own)
         }
-        if not all(_values(grad).isfinite().all() for grad in grads.values()):
+        finite = all_finite(grads.values())
+        # On a GPU the answer stays on the device, so that the host need not wait for it in each step.
+        waits = finite.device.type == "cpu" or any(grad.is_sparse for grad in grads.values())
+        if waits and not finite:
             return
         for name, param in params.items():
             if name not in self.movement:
                 kind = torch.promote_types(param.dtype, torch.float32)
                 self.movement[name] = torch.zeros(param.shape, dtype=kind, device=param.device)
         for name, grad in grads.items():
-            self.movement[name].sub_(grad * params[name])
+            product = grad * params[name]
+            self.movement[name].sub_(product if waits else product.masked_fill(~finite.to(product.device), 0))
 
     def sources(self, params: Mapping[str, Tensor]) -> dict[str, Callable[[], Any]]:
         """Return what a criterion asks for, as `compute_scores` takes it: of parameters without a past, no movement."""
@@ -91,7 +96,3 @@ class Memory:
         """Move everything to the devices of the parameters."""
         for part in (self.initial, self.movement):
             part.update({name: one.to(params[name].device) for name, one in part.items() if name in params})
-
-
-def _values(grad: Tensor) -> Tensor:
-    return grad.coalesce().values() if grad.is_sparse else grad

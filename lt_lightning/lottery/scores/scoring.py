@@ -144,7 +144,7 @@ def score(
         LotteryError: if an input that the criterion needs is missing or does not fit, an option is unknown, or scores
             are not finite.
 
-    Example:
+    Examples:
         >>> linear = nn.Linear(2, 1, bias=False)
         >>> with torch.no_grad():
         ...     _ = linear.weight.copy_(torch.tensor([[3.0, -1.0]]))

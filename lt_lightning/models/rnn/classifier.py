@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -60,6 +61,7 @@ def run_recurrent(
     state: State = None,
     *,
     kernel: Kernel = "fast",
+    counts: np.ndarray | None = None,
 ) -> tuple[Float[Tensor, "batch length features"], State]:
     """Read a batch of sequences.
 
@@ -69,6 +71,7 @@ def run_recurrent(
         lengths: the steps of each row, at least 1; None if all have full length.
         state: the first state; None for zeros.
         kernel: see `Kernel`; the numbers are the same up to rounding, except that dropout between layers draws others.
+        counts: `lengths` on the host, which packing needs there; None to copy them, for which the host waits.
 
     Returns:
         The last layer's states after each step, zero beyond a row's length, and all layers' states after its last step.
@@ -81,8 +84,9 @@ def run_recurrent(
         outputs, state = read_ragged(layers, inputs, lengths, state)
         assert outputs is not None
         return outputs, state
-    outputs, state = _run_packed(layers, inputs, lengths, state)
-    return pad_packed_sequence(outputs, batch_first=True, total_length=inputs.shape[1])[0], state
+    outputs, state, back = _run_packed(layers, inputs, lengths, state, counts)
+    padded = pad_packed_sequence(outputs, batch_first=True, total_length=inputs.shape[1])[0]
+    return padded if back is None else padded.index_select(0, back), state
 
 
 def read_to_end(
@@ -91,19 +95,41 @@ def read_to_end(
     lengths: Int64[Tensor, " batch"],
     *,
     kernel: Kernel = "fast",
+    counts: np.ndarray | None = None,
 ) -> State:
     """Return the second result of `run_recurrent` only: all layers' states after each row's last step."""
     if not isinstance(layers, nn.RNNBase):
         return layers(inputs, lengths)[1]
     if kernel == "fast" and can_step(layers, inputs, None):
         return read_ragged(layers, inputs, lengths, outputs=False)[1]
-    return _run_packed(layers, inputs, lengths, None)[1]
+    return _run_packed(layers, inputs, lengths, None, counts)[1]
 
 
-def _run_packed(layers: nn.RNNBase, inputs: Tensor, lengths: Tensor, state: State) -> tuple[PackedSequence, State]:
-    # Packing takes lengths on the host, so on a GPU this waits for the device; cuDNN has no faster way.
-    packed = pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
-    return layers(packed, state)
+def _run_packed(
+    layers: nn.RNNBase, inputs: Tensor, lengths: Tensor, state: State, counts: np.ndarray | None
+) -> tuple[PackedSequence, State, Tensor | None]:
+    """Return the packed outputs, the last states in the order of the rows, and the places of the rows in the outputs.
+
+    The places are None if unpacking the outputs restores the order.
+    """
+    if counts is None or inputs.device.type == "cpu":
+        # Packing takes lengths on the host, so on a GPU this waits for the device.
+        packed = pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        return *layers(packed, state), None
+    # Sorting is done here, as `pack_padded_sequence` would wait for its copy to the device.
+    order = np.argsort(-counts, kind="stable")
+    there, back = (torch.from_numpy(one).to(inputs.device, non_blocking=True) for one in (order, np.argsort(order)))
+    sizes = torch.from_numpy(counts[order]).clamp(min=1)
+    packed = pack_padded_sequence(inputs.index_select(0, there), sizes, batch_first=True)
+    outputs, last = layers(packed, _reordered(state, there))
+    return outputs, _reordered(last, back), back
+
+
+def _reordered(state: State, rows: Tensor) -> State:
+    """Return a state with its rows in another order."""
+    if state is None or isinstance(state, Tensor):
+        return state if state is None else state.index_select(1, rows)
+    return tuple(one.index_select(1, rows) for one in state)
 
 
 class RecurrentClassifier(nn.Module):
@@ -116,11 +142,20 @@ class RecurrentClassifier(nn.Module):
     Args:
         words: the size of the vocabulary.
         classes: the number of classes; None for a single logit, that of class 1 of two.
-        cell, backend, hidden, layers, bidirectional: see `build_recurrent`.
-        dim, vectors, embedding_std: see `WordEmbedding`.
+        cell: `rnn`, `lstm`, `gru`, or `gru_chung`, which needs the backend `equations`.
+        backend: `torch`, or `equations`: the same layers written from their equations.
+        dim: the length of a word's vector.
+        hidden: the length of the state of each direction.
+        layers: the number of layers.
+        bidirectional: whether the layers also read from right to left.
         dropout: the share dropped in training: of the vectors, between layers, and of the last states.
+        vectors: pre-trained vectors; see `WordEmbedding`.
+        embedding_std: the standard deviation of random vectors.
         kernel: see `Kernel`.
     """
+
+    takes_counts: ClassVar[bool] = True
+    """Whether `forward` takes the lengths on the host, too."""
 
     def __init__(
         self,
@@ -157,11 +192,17 @@ class RecurrentClassifier(nn.Module):
         draw_linear_weights(self.fc)
 
     def forward(
-        self, ids: Int64[Tensor, "batch length"], lengths: Int64[Tensor, " batch"]
+        self,
+        ids: Int64[Tensor, "batch length"],
+        lengths: Int64[Tensor, " batch"],
+        counts: Int64[np.ndarray, " batch"] | None = None,
     ) -> Float[Tensor, "batch classes"] | Float[Tensor, " batch"]:
-        """Return the logits of each text, padded with `<pad>`; a text without words is read as one `<pad>`."""
+        """Return the logits of each text, padded with `<pad>`; a text without words is read as one `<pad>`.
+
+        `counts` are the lengths on the host, if they are known there.
+        """
         vectors = self.dropout(self.embedding(ids))
-        state = read_to_end(self.rnn, vectors, lengths.clamp(min=1), kernel=self.kernel)
+        state = read_to_end(self.rnn, vectors, lengths.clamp(min=1), kernel=self.kernel, counts=counts)
         states = state[0] if isinstance(state, tuple) else state
         last = torch.cat([states[-2], states[-1]], dim=1) if self.bidirectional else states[-1]
         logits = self.fc(self.dropout(last))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -20,10 +23,16 @@ class EncoderDecoder(nn.Module):
 
     Args:
         letters: the size of the alphabet.
-        cell, backend, hidden, layers: of encoder and decoder; see `build_recurrent`.
-        dim, embedding_std: the length of a letter's vector, and the standard deviation of its entries.
+        cell: the cell of encoder and decoder; see `RecurrentClassifier`.
+        backend: `torch`, or `equations`: the same layers written from their equations.
+        dim: the length of a letter's vector.
+        hidden: the length of the state.
+        layers: the number of layers of encoder and decoder each.
         dropout: the share dropped in training: of the vectors, between layers, and of the states before the head.
+        embedding_std: the standard deviation of the entries of letters' vectors.
     """
+
+    takes_counts: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -62,13 +71,14 @@ class EncoderDecoder(nn.Module):
         sources: Int64[Tensor, "batch source_length"],
         source_lengths: Int64[Tensor, " batch"],
         given: Int64[Tensor, "batch length"],
+        counts: Int64[np.ndarray, " batch"] | None = None,
     ) -> Float[Tensor, "batch length symbols"]:
         """Return the logits of the letter after each given one (teacher forcing).
 
         `sources` are the strings to read, padded, and `source_lengths` their numbers of letters, at least 1. `given`
-        are the decoder's inputs: `end`, then the letters of the target.
+        are the decoder's inputs: `end`, then the letters of the target. `counts` are `source_lengths` on the host.
         """
-        return self._write(given, self._read(sources, source_lengths))[0]
+        return self._write(given, self._read(sources, source_lengths, counts))[0]
 
     @torch.no_grad()
     def greedy(
@@ -86,10 +96,11 @@ class EncoderDecoder(nn.Module):
             written.append(letter)
         return torch.cat(written, dim=1)
 
-    def _read(self, sources: Tensor, lengths: Tensor) -> object:
+    def _read(self, sources: Tensor, lengths: Tensor, counts: np.ndarray | None = None) -> object:
         # Most batches hold strings of one length: then there is nothing to pack.
-        uneven = lengths if bool((lengths != sources.shape[1]).any()) else None
-        return run_recurrent(self.encoder, self.dropout(self.source_embedding(sources)), uneven)[1]
+        known = lengths if counts is None else counts
+        uneven = lengths if bool((known != sources.shape[1]).any()) else None
+        return run_recurrent(self.encoder, self.dropout(self.source_embedding(sources)), uneven, counts=counts)[1]
 
     def _write(self, given: Tensor, state: object) -> tuple[Tensor, object]:
         states, state = run_recurrent(self.decoder, self.dropout(self.target_embedding(given)), state=state)

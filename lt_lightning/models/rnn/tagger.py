@@ -33,11 +33,13 @@ class Tagger(nn.Module):
     Args:
         reader: maps ids to vectors.
         classes: the number of logits after each letter.
-        cell, backend, layers: see `build_recurrent`; the cell `none` is an affine map of the letter, without memory,
-            that is softmax regression with either head.
+        cell: see `RecurrentClassifier`; `none` is an affine map of the letter, without memory, that is softmax
+            regression with either head.
+        backend: `torch`, or `equations`: the same layers written from their equations.
         head: `direct`: the states are the logits, which then lie in (−1, 1); `linear`: a linear layer computes them.
         unroll: `steps`: call the layers letter by letter, with the state; `sequence`: once.
         hidden: the length of the state; None for the number of classes, which `direct` needs.
+        layers: the number of layers.
         dropout: the share dropped in training: of the vectors, between layers, and of the states before the head.
         role: the second half of the network's title.
     """

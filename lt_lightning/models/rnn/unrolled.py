@@ -135,12 +135,13 @@ class Recurrent(nn.Module):
             state: the first state of each layer and direction; None for zeros.
 
         Raises:
-            ValueError: inputs of another width or of no positions, a length that is not in 1 … `length`, or a state
-                of another shape.
+            ValueError: inputs of another width or of no positions, a length that is not in 1 … `length` (on a GPU this
+                is not checked), or a state of another shape.
         """
         if inputs.shape[1] == 0 or inputs.shape[2] != self.input_size:
             raise ValueError(f"inputs of shape {tuple(inputs.shape)}; expected (batch, ≥ 1, {self.input_size})")
-        if lengths is not None and ((lengths < 1) | (lengths > inputs.shape[1])).any():
+        # On a GPU the host would wait for the answer in each step.
+        if lengths is not None and not lengths.is_cuda and ((lengths < 1) | (lengths > inputs.shape[1])).any():
             raise ValueError(f"lengths {lengths.tolist()}; each must be in 1 … {inputs.shape[1]}")
         states, inside = self._unpack(inputs, state), None
         if lengths is not None:

@@ -90,11 +90,11 @@ def _choose(packed: PackedEncoder) -> Answer:
     if packed.graph:
         raise SettingError(
             "the ticket has a pre-trained encoder, which onnxruntime, or torch and transformers, compute, and none of "
-            'them is installed; pip install onnxruntime, or "lt-lightning[bert]"'
+            'them is installed; pip install "lt-lightning[onnxruntime]", or "lt-lightning[bert]"'
         )
     raise SettingError(
         "the ticket has a pre-trained encoder and no graph for onnxruntime, so it needs torch and transformers; pip "
-        'install "lt-lightning[bert]", or export it again where onnx and onnxscript are installed'
+        'install "lt-lightning[bert]", or export it again where the extra onnx is installed'
     )
 
 

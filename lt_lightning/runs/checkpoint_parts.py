@@ -121,5 +121,14 @@ def find_reference(path: Path) -> BaseFile | None:
     Raises:
         SettingError: the reference is none to a file of the run.
     """
-    content = torch.load(path, weights_only=True, mmap=True)  # the tensors themselves are not read
-    return find_base_file(path, content.get(_KEY, {}))
+    return reference_in(path, torch.load(path, weights_only=True, mmap=True))  # the tensors themselves are not read
+
+
+def reference_in(path: Path, checkpoint: Mapping[str, Any]) -> BaseFile | None:
+    """Return the file of the run that the checkpoint at `path`, with this content, refers to; None for none.
+
+    Raises:
+        SettingError: the reference is none to a file of the run.
+    """
+    about = checkpoint.get(_KEY)
+    return find_base_file(path, about) if isinstance(about, dict) else None

@@ -1,0 +1,104 @@
+"""The engine of `hydra/launcher=ray`: tasks of a Ray cluster, or of one that is started on this machine."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from lt_lightning.errors import ResumableError, SettingError, first_line
+from lt_lightning.launchers.job import EngineSetup, SweepJob, WorkerTask, failed
+from lt_lightning.launchers.surroundings import Surroundings, count_cores, known_threads
+from lt_lightning.runtime.lifeline import Lifeline
+
+if TYPE_CHECKING:
+    from hydra.core.utils import JobReturn
+
+    from lt_lightning.config.launchers import RayConfig
+
+
+class RayEngine:
+    """Run jobs as tasks; the cluster deals out cores and GPUs."""
+
+    def __init__(self, setup: EngineSetup) -> None:
+        settings: RayConfig = setup.settings  # pyright: ignore[reportAssignmentType]
+        self._setup, self._settings = setup, settings
+        self._threads = settings.threads or known_threads()
+        self._surroundings = Surroundings.of_this_process(settings.threads)
+        self._is_here = settings.ray.init.get("address") is None
+
+    def describe(self, count: int) -> str:
+        """Return the number of tasks and their threads."""
+        cores = self._settings.ray.init.get("num_cpus") or count_cores()
+        at_once = max(1, int(cores / self._cores())) if self._is_here else count
+        return self._setup.describe_workers("Ray", count, at_once, self._threads)
+
+    def run(self, jobs: list[SweepJob]) -> Iterator[tuple[SweepJob, JobReturn]]:
+        """Yield results in the order in which jobs end."""
+        import ray
+
+        self._connect()
+        lifeline = Lifeline() if self._is_here else None
+        task = ray.remote(**self._of_each_job())(_run_job)
+        running: dict[Any, SweepJob] = {}
+        done = False
+        try:
+            for job in jobs:
+                address = None if lifeline is None else lifeline.address
+                worker = WorkerTask(self._surroundings, address, self._setup.output(job))
+                running[task.remote(worker, job)] = job
+            while running:
+                ended, _ = ray.wait(list(running), timeout=1.0)
+                for one in ended:
+                    job = running.pop(one)
+                    yield job, self._result(job, one)
+            done = True
+        finally:
+            if not done:
+                for one in running:
+                    with suppress(Exception):
+                        ray.cancel(one, force=not self._is_here)
+            if lifeline is not None:
+                lifeline.cut()
+            ray.shutdown()
+
+    def _connect(self) -> None:
+        import ray
+
+        given = {key: value for key, value in self._settings.ray.init.items() if value is not None}
+        # It tells of a password that Ray makes and uses by itself.
+        logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            ray.init(configure_logging=False, **given)
+        except (ConnectionError, RuntimeError, TypeError, ValueError) as error:
+            raise SettingError(f"hydra.launcher.ray.init: {first_line(error)}; correct these settings") from error
+        finally:
+            for number, handler in handlers.items():  # Ray has handlers of its own
+                signal.signal(number, handler)
+
+    def _cores(self) -> float:
+        return self._settings.ray.remote.get("num_cpus") or self._threads or count_cores()
+
+    def _of_each_job(self) -> dict[str, Any]:
+        """Return the arguments of `ray.remote`."""
+        given = {key: value for key, value in self._settings.ray.remote.items() if value is not None}
+        gpus = {"num_gpus": self._setup.gpus} if self._setup.gpus else {}
+        # NumPy is loaded before a worker has its surroundings.
+        threads = {"OMP_NUM_THREADS": str(self._threads or count_cores())}
+        return {"num_cpus": self._cores(), **gpus, "runtime_env": {"env_vars": threads}, **given}
+
+    def _result(self, job: SweepJob, one: Any) -> JobReturn:
+        import ray
+        from ray.exceptions import RayError
+
+        try:
+            return ray.get(one)
+        except RayError as error:
+            return failed(job, ResumableError(f"Ray lost it: {first_line(error)}"))
+
+
+def _run_job(task: WorkerTask, job: SweepJob) -> JobReturn:
+    return task(job)

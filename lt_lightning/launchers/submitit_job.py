@@ -1,0 +1,57 @@
+"""What both of submitit's engines share: the callable that submitit pickles, starts and requeues, and its result."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lt_lightning.errors import ResumableError
+from lt_lightning.launchers.job import SweepJob, WorkerTask, failed
+
+if TYPE_CHECKING:
+    from hydra.core.utils import JobReturn
+    from submitit.helpers import DelayedSubmission
+
+
+@dataclass(frozen=True)
+class RequeuedTask:
+    """A job that goes on where it was when submitit starts it again.
+
+    submitit calls `checkpoint` shortly before a time limit, or when a job is preempted, and starts what it returns. The
+    state of the run is on disk already, and `resume=auto`, the default in jobs of submitit, goes on with it.
+
+    Attributes:
+        task: runs the job.
+        job: the job.
+        unhide: whether to show the job the GPUs that submitit hides.
+    """
+
+    task: WorkerTask
+    job: SweepJob
+    unhide: bool = False
+
+    def __call__(self) -> JobReturn:
+        """Run the job."""
+        if self.unhide:
+            os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+        return self.task(self.job)
+
+    def checkpoint(self) -> DelayedSubmission:
+        """Return what to start next."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def read_result(job: SweepJob, submitted: Any) -> JobReturn:
+    """Return the result of a job that has ended; of several tasks that of the first, which writes the records."""
+    from submitit.core.utils import FailedJobError, UncompletedJobError
+
+    first = submitted.task(0)
+    try:
+        return first.result()
+    except (FailedJobError, UncompletedJobError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raised = next((line for line in reversed(lines) if "Error: " in line), lines[0])
+        return failed(job, ResumableError(f"{raised}; {first.paths.stdout} has its output"))

@@ -1,0 +1,76 @@
+"""What the tests of launchers share: a small sweep as a command, its tables, and the processes that it leaves."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from trials.kills import small_run
+
+JOBS = 4
+SWEPT = ("pruning.rewind=init,random", "seed=0,1")
+MARK = "LT_LIGHTNING_TEST_MARK"
+"""A variable of the environment by which a test knows all processes that its sweep has started."""
+
+
+def command(corpus: Path, sweep: Path, *settings: str, swept: Sequence[str] = SWEPT) -> list[str]:
+    small = small_run("trainer.max_epochs=1", "pruning.rounds=1")
+    data = ("data=files", f"data.path={corpus}", f"hydra.sweep.dir={sweep}")
+    return [sys.executable, "-m", "lt_lightning.train", "-m", *data, *small, *swept, *settings]
+
+
+def run_sweep(corpus: Path, sweep: Path, *settings: str) -> subprocess.CompletedProcess[str]:
+    given = command(corpus, sweep, *settings)
+    return subprocess.run(given, capture_output=True, text=True, cwd=sweep.parent, timeout=900, check=False)
+
+
+def tables(sweep: Path) -> dict[str, object]:
+    """The tables of all jobs by their paths; `results.csv` without `seconds`, others as bytes."""
+    found: dict[str, object] = {}
+    for path in sorted(sweep.glob("*/*.csv")):
+        name = path.relative_to(sweep).as_posix()
+        if path.name == "results.csv":
+            rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+            found[name] = [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+        else:
+            found[name] = path.read_bytes()
+    tickets = sorted(sweep.glob("*/tickets/*.safetensors"))
+    return found | {path.relative_to(sweep).as_posix(): path.read_bytes() for path in tickets}
+
+
+class Marked:
+    """A sweep in its own process, whose processes can be found."""
+
+    def __init__(self, arguments: list[str], folder: Path) -> None:
+        self.mark = uuid.uuid4().hex
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            arguments, cwd=folder, env={**os.environ, MARK: self.mark}, stdout=pipe, stderr=pipe, text=True
+        )
+
+    def living(self) -> list[int]:
+        """The processes that are left, beside the sweep's own."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                ours = f"{MARK}={self.mark}".encode() in path.read_bytes().split(b"\0")
+            except OSError:  # it has ended, or is another user's
+                continue
+            if ours and int(path.parent.name) != self.process.pid:
+                found.append(int(path.parent.name))
+        return found
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:
+    """Wait until a condition holds; fail if a process ends before."""
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < deadline
+        assert process is None or process.poll() is None, process.communicate()
+        time.sleep(0.1)

@@ -1,0 +1,124 @@
+"""Searches at the command line: killed, resumed, pruned and refused."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from trials.kills import SMALL
+
+pytest.importorskip("optuna", reason="needs the extra [optuna]")
+
+SEARCHING = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+"""The environment in which workers of any launcher find `searching`."""
+TINY = ("data=files", "data.path=corpus", *SMALL[:-2], "trainer.max_epochs=1", "objective=auc")
+VARIED = ("optimizer.lr=tag(log,interval(1e-3,1e-1))", "pruning.amount=choice(0.3,0.6)")
+WITHOUT_LR = tuple(one for one in TINY if not one.startswith("optimizer.lr"))
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "searching", *arguments]
+
+
+def search(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), cwd=folder, env=SEARCHING, capture_output=True, text=True, timeout=400)
+
+
+def kill_at(folder: Path, number: int, *arguments: str) -> None:
+    """Start a search, and kill it and its workers once a trial's first round is on disk."""
+    with (
+        (folder / "killed.log").open("w") as log,
+        subprocess.Popen(
+            command(*arguments), cwd=folder, env=SEARCHING, stdout=log, stderr=log, start_new_session=True
+        ) as process,
+    ):
+        awaited = folder / "sweep" / str(number) / "state" / "round_00.json"
+        ends = time.monotonic() + 200
+        while not awaited.exists() and process.poll() is None and time.monotonic() < ends:
+            time.sleep(0.02)
+        assert awaited.exists(), (folder / "killed.log").read_text()
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def trials(folder: Path) -> list[dict[str, str]]:
+    with (folder / "trials.csv").open() as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def mean_over_log_density(run: Path) -> float:
+    """Return the area under a run's table by NumPy, which shares no line with the objective."""
+    import numpy as np
+
+    table = np.genfromtxt(run / "results.csv", delimiter=",", names=True)
+    logs = np.log(table["alive"] / table["total"])
+    return float(np.trapezoid(table["valid_acc"], logs) / (logs[-1] - logs[0]))
+
+
+@pytest.mark.slow
+def test_a_search_on_two_workers_goes_on_after_a_kill_to_the_best_value_of_the_tables(corpus, tmp_path) -> None:
+    pytest.importorskip("joblib", reason="needs the extra [joblib]")
+    (tmp_path / "corpus").symlink_to(corpus)
+    of_hydra = ("hydra/sweeper=optuna", "hydra/launcher=joblib", "hydra.sweeper.n_jobs=2", "hydra.sweep.dir=sweep")
+    kill_at(tmp_path, 5, "-m", *WITHOUT_LR, "pruning.rounds=1", *VARIED, *of_hydra, "hydra.sweeper.n_trials=12")
+    before = trials(tmp_path / "sweep")
+    assert [one["state"] for one in before] == ["complete"] * 4
+    resumed = search(tmp_path, "resume=sweep")
+    assert resumed.returncode == 0, resumed.stderr
+    found = trials(tmp_path / "sweep")
+    assert found[:4] == before
+    assert [one["state"] for one in found] == ["complete"] * 12
+    assert [one["folder"] for one in found] == [str(number) for number in range(12)]
+    assert len({one["optimizer.lr"] for one in found}) == 12
+    values = {}
+    for one in found:
+        run = tmp_path / "sweep" / one["folder"]
+        values[one["trial"]] = mean_over_log_density(run)
+        assert float(one["value"]) == pytest.approx(values[one["trial"]], abs=1e-12)
+        config = json.loads((run / "run.json").read_text())["config"]
+        assert config["optimizer"]["lr"] == float(one["optimizer.lr"])
+        assert config["pruning"]["amount"] == float(one["pruning.amount"])
+    best = yaml.safe_load((tmp_path / "sweep" / "optimization_results.yaml").read_text())
+    assert best["best_value"] == pytest.approx(max(values.values()), abs=1e-12)
+    assert values[str(best["best_trial"])] == max(values.values())
+    assert f"best trial: {best['best_trial']}, with the highest auc" in resumed.stdout
+
+
+@pytest.mark.slow
+def test_a_search_of_one_worker_ends_with_the_trials_of_one_left_alone_and_stops_hopeless_ones(
+    corpus, tmp_path
+) -> None:
+    common = ["-m", *WITHOUT_LR, "pruning.rounds=1", "hydra/sweeper=optuna", "hydra.sweep.dir=sweep"]
+    common += ["pruning.amount=0.5", "optimizer.lr=tag(log,interval(1e-5,1e-1))", "hydra.sweeper.pruner=median"]
+    common += ["+hydra.sweeper.pruner_options.n_startup_trials=2"]
+    common += ["+hydra.sweeper.sampler_options.n_startup_trials=3"]
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "corpus").symlink_to(corpus)
+    assert search(tmp_path / "whole", *common, "hydra.sweeper.n_trials=6").returncode == 0
+    kill_at(tmp_path / "cut", 4, *common, "hydra.sweeper.n_trials=5")
+    resumed = search(tmp_path / "cut", "resume=sweep", "trust=true", "hydra.sweeper.n_trials=6")
+    assert resumed.returncode == 0, resumed.stderr
+    whole, cut = trials(tmp_path / "whole/sweep"), trials(tmp_path / "cut/sweep")
+    assert cut == whole
+    stopped = [one for one in whole if one["state"] == "pruned"]
+    assert stopped and len(stopped) < len(whole)
+    for one in whole:
+        run = tmp_path / "cut/sweep" / one["folder"]
+        rounds = (run / "results.csv").read_text().splitlines()[1:]
+        said = json.loads((run / "run.json").read_text()).get("stopped")
+        if one["state"] == "pruned":
+            assert (len(rounds), said) == (1, f"stopped after round 0: trial {one['trial']} of its search is hopeless")
+            assert said in (run / "searching.log").read_text()
+        else:
+            assert (len(rounds), said) == (2, None)
+    other = search(tmp_path / "cut", "resume=sweep", "trust=true", "optimizer.lr=interval(0.1,0.2)")
+    assert other.returncode == 2
+    assert re.fullmatch("error: optimizer.lr: the sweep sweep resumes with the (settings|jobs) .*\n", other.stderr)
