@@ -1,7 +1,7 @@
 """Read the files that W&B keeps of offline runs, to know which points they have. W&B has no reader in Python.
 
-A file is a header of seven bytes and LevelDB's log of protobuf records: blocks of 32 KiB, in which each part of a record
-has a checksum, a size and a kind.
+A file is a header of seven bytes and LevelDB's log of protobuf records: blocks of 32 KiB, in which each part of a
+record has a checksum, a size and a kind.
 """
 
 from __future__ import annotations
