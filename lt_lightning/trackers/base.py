@@ -17,6 +17,9 @@ Values = Mapping[str, float]
 Own = TypeVar("Own", bound=Logger)
 """The class of a tracker's Lightning logger."""
 
+ROUND = "ticket/round"
+"""The number of a round among its values."""
+
 _UNIT = 10_000
 """Steps of a whole density, where a tracker's only other axis is of whole numbers: 115 is 1.15 %."""
 
@@ -99,7 +102,7 @@ def round_values(record: Record, layers: Sequence[LayerRecord], step: int) -> Ro
     """Return the values of a round from its records; values that were not measured are left out."""
     measured = {**{key: value for key, value in vars(record).items() if key not in _NOT_MEASURED}, **record.logged}
     numbers = {key: value for key, value in measured.items() if value is not None and not math.isnan(value)}
-    ticket = {"ticket/round": record.round, "ticket/density": record.density}
+    ticket = {ROUND: record.round, "ticket/density": record.density}
     return RoundValues(
         record.round,
         step,
@@ -145,6 +148,10 @@ class Tracker(ABC, Generic[Own]):
     @abstractmethod
     def place(self) -> str:
         """Return where people find the run: a path, or an address."""
+
+    def logged(self) -> Mapping[str, int] | None:
+        """Return the last step of each value that is there, and of `ticket/round` the last round; None if unknown."""
+        return None
 
     def log_settings(self, settings: Mapping[str, Any]) -> None:
         """Log the hyperparameters."""
