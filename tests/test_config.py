@@ -118,6 +118,7 @@ def test_own_texts_come_with_a_model_that_fits_any_classes(configure, overrides,
 
 BRANCHES = {"study_controls", "study_bert_controls"}
 """The experiments that retrain the tickets of another run, branch.of=RUN."""
+SEARCHES = {"study_search"}
 ALGORITHMS = {"study_criteria", "study_imp", "study_controls"}
 """The studies of algorithms; the others are of rewinds, or of encoders."""
 ENCODERS = {"study_bert", "study_bert_controls", "study_bert_movement"}
@@ -171,7 +172,8 @@ def test_a_kernel_is_one_of_two(configure: Callable[..., Config]) -> None:
 
 
 @pytest.mark.parametrize(
-    "study", sorted({path.stem for path in (CONF / "experiment").glob("study_*.yaml")} - ALGORITHMS - ENCODERS)
+    "study",
+    sorted({path.stem for path in (CONF / "experiment").glob("study_*.yaml")} - ALGORITHMS - ENCODERS - SEARCHES),
 )
 def test_a_study_sweeps_three_rewinds_and_at_least_three_seeds_without_a_flag(study: str) -> None:
     register_schema()

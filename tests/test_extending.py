@@ -130,6 +130,16 @@ def test_every_recipe_has_a_test() -> None:
 
 
 @pytest.mark.slow
+def test_recipe_callback() -> None:
+    result = train("callback")
+    with (result.path / "csv/metrics.csv").open(encoding="utf-8") as file:
+        logged = [float(row["weight_norm"]) for row in csv.DictReader(file) if row.get("weight_norm")]
+    kept = [RoundTicket.load(result.tickets[number]).weights for number in (0, 1)]
+    norms = [torch.cat([weight.flatten() for weight in weights.values()]).norm().item() for weights in kept]
+    assert logged == pytest.approx(norms, rel=1e-4)
+
+
+@pytest.mark.slow
 def test_recipe_criterion(configure: Callable[..., Config]) -> None:
     result = train("criterion")
     config = configure(*RECIPES["criterion"].commands["lt_lightning.train"], *SMALL)

@@ -114,7 +114,6 @@ def test_what_hydra_itself_makes_is_explained_too() -> None:
 
 @pytest.mark.parametrize(("settings", "said"), [
     ({"callbacks": [{"_target_": "builtins.dict"}]}, "trainer.callbacks[0]: dict is no Callback of Lightning's"),
-    ({"logger": {"_target_": "builtins.dict"}}, "trainer.logger: dict is no Logger of Lightning's"),
     ({"callbacks": [{"_target_": "my_thing.Fussy", "_partial_": True}]}, "trainer.callbacks[0]: "),
     ({"profiler": {"_target_": "my_thing.Strict"}}, "trainer.profiler: my_thing.Strict needs path"),
 ])  # fmt: skip

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, List, Optional, get_args
 
 from lt_lightning.config.choice import checked, limited, one_of
+from lt_lightning.config.typed_paths import typed_path
 from lt_lightning.errors import SettingError
 
 
@@ -51,7 +52,7 @@ class TrackerSettings:
     def relative_to(self, folder: Path) -> "TrackerSettings":
         """Return the settings with an absolute path in place of a relative one."""
         given = getattr(self, self.place)
-        return replace(self, **{self.place: str(folder / Path(given).expanduser())}) if given else self
+        return replace(self, **{self.place: str(folder / typed_path(given))}) if given else self
 
 
 @dataclass
@@ -119,7 +120,7 @@ class MlflowSettings(TrackerSettings):
             if uri.startswith(scheme) and not (path := uri.removeprefix(scheme)).startswith("/"):
                 uri = f"{scheme}{folder / Path(path)}"
         if "://" not in uri and not uri.startswith("file:") and uri != "databricks":
-            uri = str(folder / Path(uri).expanduser())
+            uri = str(folder / typed_path(uri))
         return replace(self, tracking_uri=uri)
 
 

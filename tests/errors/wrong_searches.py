@@ -70,7 +70,7 @@ CASES = (
 )
 
 KIND = Kind(
-    19,
+    18,
     "Searches with Optuna",
     "Given to `python -m lt_lightning.train -m hydra/sweeper=optuna +experiment=quickstart`.",
     CASES,

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lt_lightning.errors import SettingError
 from lt_lightning.storage.site_packages import search_path
@@ -104,7 +105,8 @@ def find_folder(distribution: str, folder: str) -> Path | None:
     return None if found is None else Path(str(found.locate_file(folder)))
 
 
-def _distribution(name: str) -> importlib.metadata.Distribution | None:
+def _distribution(name: str) -> Any:
+    """Return an installed distribution, or None. It is one of the package importlib_metadata where that is imported."""
     return next(iter(importlib.metadata.distributions(name=name, path=search_path())), None)
 
 
