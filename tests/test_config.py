@@ -277,7 +277,7 @@ def test_every_key_has_a_comment() -> None:
     ("optimizer.betas=[0.9]", "optimizer.betas: [0.9] is not a pair of numbers"),
     ("early_stopping.patience=0", "early_stopping.patience: 0 is too small"),
     ("trainer.use_distributed_sampler=true", "trainer.use_distributed_sampler: True is not possible here"),
-    ("trainer.overfit_batches=0.1", "trainer.overfit_batches: 0.1 is not possible here"),
+    ("trainer.overfit_batches=0", "trainer.overfit_batches: 0 is not possible here"),
     ("trainer.val_check_interval=0.5", "trainer.val_check_interval: 0.5 is not possible here"),
     ("trainer.limit_val_batches=0", "trainer.limit_val_batches: 0 is not possible here"),
     ("trainer.limit_test_batches=0.0", "trainer.limit_test_batches: 0.0 is not possible here"),

@@ -278,8 +278,8 @@ def _letters(
         rows, columns = (np.arange(targets.shape[1]) < counts[:, None]).nonzero()
         places = torch.from_numpy(np.stack([rows, columns])).to(targets.device, non_blocking=True)
         flat = places[0] * targets.shape[1] + places[1]
-        found = (one.flatten(0, 1).index_select(0, flat) for one in (logits, targets))
-        return Answers(*found, places[0], everywhere)
+        inside_logits, inside_targets = (one.flatten(0, 1).index_select(0, flat) for one in (logits, targets))
+        return Answers(inside_logits, inside_targets, places[0], everywhere)
     inside = _inside(targets, lengths)
     return Answers(logits[inside], targets[inside], inside.nonzero()[:, 0], everywhere)
 

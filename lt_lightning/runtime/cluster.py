@@ -1,6 +1,6 @@
 """Find out whether a scheduler starts this process again, and ask SLURM to do so before a time limit.
 
-`tests/resume/test_slurm_jobs.py` compares these rules with the variables that SLURM itself sets.
+`tests/launchers/test_slurm_jobs.py` compares these rules with the variables that SLURM itself sets.
 """
 
 from __future__ import annotations
@@ -65,12 +65,10 @@ def answer_warning(stopped: Interruption, environ: Mapping[str, str]) -> str:
         refusal = " ".join(asked.stderr.split()) or f"exit code {asked.returncode}" if asked.returncode else None
     except (OSError, subprocess.TimeoutExpired) as error:
         refusal = str(error)
-    name = stopped.signal.name
     if refusal is None:
-        return f"stopped by {name}: SLURM starts job {job} again, and the run goes on there"
-    return (
-        f"stopped by {name}: SLURM does not requeue job {job} ({refusal}; is it without --requeue?): {stopped.advice}"
-    )
+        return f"stopped by {stopped.signal.name}: SLURM starts job {job} again, and the run goes on there"
+    reason = f"SLURM does not requeue job {job} ({refusal}; was it submitted with --requeue?)"
+    return f"stopped by {stopped.signal.name}: {reason}: {stopped.advice}"
 
 
 def job_key(environ: Mapping[str, str]) -> str | None:

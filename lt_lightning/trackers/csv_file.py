@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +14,26 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lt_lightning.config.trackers import CsvSettings
 from lt_lightning.storage.atomic import write_whole
-from lt_lightning.trackers.base import RoundValues, RunFacts, Tracker
+from lt_lightning.trackers.base import ROUND, RoundValues, RunFacts, Tracker
 
 FILE = "metrics.csv"
-_ROUND = "ticket/round"
 
 
 class CsvLogger(Logger):
-    """A Lightning logger that keeps its rows and writes the file anew when a round or an epoch has ended.
+    """A Lightning logger whose values of one step are one row, written as they come.
 
-    Rows of one step are one row. Lightning's own deletes the file of an earlier process.
+    Lightning's own deletes the file of an earlier process.
+
+    Attributes:
+        rows: the rows; call `write_all` after changes to any but the last.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.path = folder / FILE
         self.rows: list[dict[str, float]] = []
-        self._written = 0
+        self._names: list[str] = []
+        self._settled, self._end = 0, 0  # rows that change no more, and where the first of the others begins
 
     @property
     def name(self) -> str:
@@ -48,7 +50,10 @@ class CsvLogger(Logger):
         """Return the folder."""
         return str(self.path.parent)
 
-    log_dir = save_dir
+    @property
+    def log_dir(self) -> str:
+        """Return the folder."""
+        return self.save_dir
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
@@ -57,35 +62,50 @@ class CsvLogger(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Add values to the row of a step."""
-        if self.rows and self.rows[-1]["step"] == step and _ROUND not in self.rows[-1]:
+        if self.rows and self.rows[-1]["step"] == step and ROUND not in self.rows[-1]:
             self.rows[-1].update(metrics)
         else:
             self.rows.append({"step": step or 0, **metrics})
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the file, whole or not at all, if rows were added."""
-        if len(self.rows) == self._written:
-            return
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
+        """Write what is new: the file anew if there are new columns, else its last rows."""
+        names = list(dict.fromkeys([*self._names, *(name for row in self.rows[self._settled :] for name in row)]))
+        if names != self._names or not self.path.exists():
+            self._names = names
+            self.write_all()
+        elif self.rows[self._settled :]:
+            with self.path.open("r+b") as file:
+                file.truncate(self._end)
+                file.seek(self._end)
+                *settled, last = (self._text([row]).encode() for row in self.rows[self._settled :])
+                file.write(b"".join([*settled, last]))
+            self._end += sum(map(len, settled))
+            self._settled = len(self.rows) - 1
+
+    def write_all(self) -> None:
+        """Write the file, whole or not at all."""
+        text = ",".join(self._names) + "\n" + self._text(self.rows[:-1])
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path, text.getvalue())
-        self._written = len(self.rows)
+        write_whole(self.path, text, self._text(self.rows[-1:]))
+        self._end, self._settled = len(text.encode()), max(0, len(self.rows) - 1)
+
+    def _text(self, rows: Sequence[Mapping[str, float]]) -> str:
+        text = io.StringIO()
+        csv.DictWriter(text, self._names, lineterminator="\n").writerows(rows)
+        return text.getvalue()
 
     def load(self) -> None:
         """Read the rows of an earlier process."""
         if self.path.exists():
             with self.path.open(encoding="utf-8", newline="") as file:
                 rows = [{name: float(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
-            whole = ("step", "round", _ROUND)
+            whole = ("step", "round", "epoch", ROUND)
             self.rows = [{name: int(one) if name in whole else one for name, one in row.items()} for row in rows]
+            self._names = list(dict.fromkeys(name for row in self.rows for name in row))
 
 
-class CsvTracker(Tracker):
+class CsvTracker(Tracker[CsvLogger]):
     """Logs to a CSV file in the run directory, or in a folder of the run's name elsewhere."""
 
     title = CsvSettings.title
@@ -110,15 +130,19 @@ class CsvTracker(Tracker):
 
     def rewind(self, step: int, rounds: int) -> None:
         """Remove rows that are logged again."""
-        self.logger.rows = [row for row in self.logger.rows if row.get(_ROUND, -1) < rounds and row["step"] < step]
+
+        def stays(row: Mapping[str, float]) -> bool:
+            return row[ROUND] < rounds if ROUND in row else row["step"] < step
+
+        self.logger.rows = [row for row in self.logger.rows if stays(row)]
+        self.logger.write_all()
 
     def log_round(self, values: RoundValues) -> None:
         """Add a row and write the file."""
-        if any(row.get(_ROUND) == values.round for row in self.logger.rows):
+        if any(row.get(ROUND) == values.round for row in self.logger.rows):
             return
         row = {**values.ticket, **values.layers}
         self.logger.rows.append({"step": values.step, "round": values.round, **row})
-        self.logger.rows.sort(key=lambda row: (row["step"], row.get(_ROUND, math.inf) == math.inf))
         self.logger.save()
 
     def close(self, status: str) -> None:

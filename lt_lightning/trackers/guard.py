@@ -11,7 +11,7 @@ from typing import Any
 from pytorch_lightning.utilities.seed import isolate_rng
 
 from lt_lightning.errors import first_line
-from lt_lightning.trackers.base import RoundValues, Tracker
+from lt_lightning.trackers.base import ROUND, RoundValues, Tracker
 from lt_lightning.trackers.marks import Marks
 
 log = logging.getLogger(__name__)
@@ -31,27 +31,51 @@ class Guarded:
         tracker: an open tracker.
         marks: the points that it has.
         log_step: its Lightning logger's own `log_metrics`.
+        log_settings: its Lightning logger's own `log_hyperparams`.
+        save: its Lightning logger's own `save`.
     """
 
-    def __init__(self, tracker: Tracker, marks: Marks, log_step: Callable[..., object]) -> None:
+    def __init__(
+        self,
+        tracker: Tracker[Any],
+        marks: Marks,
+        log_step: Callable[..., object],
+        log_settings: Callable[..., object],
+        save: Callable[[], object],
+    ) -> None:
         self.tracker = tracker
         self._marks = marks
         self._log_step = log_step
+        self._log_settings = log_settings
+        self._save = save
+        self._settings: set[str] = set()
         self._missed: list[Callable[[], object]] = []
         self._lost = 0
         self._tried = 0.0
 
-    def log(self, values: Mapping[str, Any], step: int) -> None:
-        """Log values of the training at a step of the run."""
+    def log(self, values: Mapping[str, Any], place: Mapping[str, Any], step: int) -> None:
+        """Log values of the training at a step of the run, with the `place` that it is at: round, density and epoch."""
         if new := self._marks.new(values, step):
-            self.call(lambda: self._log_step(new, step), lambda: self._mark(new, step))
+            row = {**new, **(place if self.tracker.is_by_row else self._marks.new(place, step))}
+            self.call(lambda: self._log_step(row, step), lambda: self._mark(row, step))
+
+    def log_hyperparams(self, *given: Any, **named: Any) -> None:
+        """Log hyperparameters, once: a Trainer logs those of its module as each fit begins."""
+        known = repr((given, named))
+        if known not in self._settings:
+            self._settings.add(known)
+            self.call(lambda: self._log_settings(*given, **named))
+
+    def save(self) -> None:
+        """Let the logger write what it has, unless it fails already."""
+        if not self._missed:
+            self._try(self._save)
 
     def log_round(self, values: RoundValues) -> None:
         """Log the values of a round."""
-        name = f"round of {self.tracker.title}"
-        if not self._marks.new({name: 0.0}, values.round):
-            return
-        self.call(lambda: self.tracker.log_round(values), lambda: self._mark({name: 0.0}, values.round))
+        mark = {ROUND: values.round}
+        if self._marks.new(mark, values.round):
+            self.call(lambda: self.tracker.log_round(values), lambda: self._mark(mark, values.round))
 
     def call(self, action: Callable[[], object], after: Callable[[], object] = lambda: None) -> None:
         """Run an action on the tracker, and `after` if it succeeded."""

@@ -31,7 +31,7 @@ _MOST = 100
 _STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
 
-class MlflowTracker(Tracker):
+class MlflowTracker(Tracker[MLFlowLogger]):
     """Logs to a run of MLflow; the jobs of a sweep have a parent run.
 
     MLflow's only axis is a whole number: `ticket/…` and `layers/…` have the round as step, `by_density/…` the density
@@ -39,7 +39,7 @@ class MlflowTracker(Tracker):
     """
 
     title = MlflowSettings.title
-    logger: MLFlowLogger
+    is_by_row = False
 
     def __init__(self, settings: MlflowSettings) -> None:
         self._settings = settings

@@ -52,7 +52,7 @@ class Tracking:
         """Return a line per tracker that says where its run is."""
         return [f"{one.tracker.title}: {one.tracker.place}" for one in self._guarded]
 
-    def open(self, name: str, tracker: Tracker, facts: RunFacts) -> Mapping[str, Any]:
+    def open(self, name: str, tracker: Tracker[Any], facts: RunFacts) -> Mapping[str, Any]:
         """Open a tracker under the name of its setting, and return what finds its run again.
 
         Raises:
@@ -65,11 +65,15 @@ class Tracking:
             raise SettingError(f"{name}: {error}") from error
         path = self._run / STATE / f"logged_{name.replace('.', '_')}.json" if tracker.keeps_marks else None
         marks = Marks(path, fresh=not facts.is_resumed)
+        if facts.is_resumed and (there := tracker.logged()) is not None:
+            marks.replace(there)
         logger = tracker.logger
-        guarded = Guarded(tracker, marks, logger.log_metrics)
+        guarded = Guarded(tracker, marks, logger.log_metrics, logger.log_hyperparams, logger.save)
         self._guarded.append(guarded)
         # Of the instance, not of the class: modules find the logger that they know, with its `experiment`.
         logger.log_metrics = partial(self._relay, guarded)  # pyright: ignore[reportAttributeAccessIssue]
+        logger.log_hyperparams = guarded.log_hyperparams  # pyright: ignore[reportAttributeAccessIssue]
+        logger.save = guarded.save
         logger.finalize = lambda status: None  # Trainers end a logger with each fit
         return found
 
@@ -122,15 +126,20 @@ class Tracking:
         """Relay no more: the evaluations that follow are measured for the records, and logged as the round ends."""
         self._is_fitting = False
         for one in self._guarded:
-            one.call(one.tracker.logger.save)
+            one.save()
 
     def _relay(self, guarded: Guarded, metrics: Mapping[str, Any], step: int | None = None, *_: Any) -> None:
         """Log values with the round and the density, at a step of the whole run."""
         if not self._is_fitting:
             return
         self._last_step = self._last_step if step is None else self._first_step + step
-        place = {"round": self._round, "density": self._density()}
-        guarded.log({**metrics, **place}, self._last_step)
+        values = {key: value for key, value in metrics.items() if key != "epoch"}
+        place = {
+            "round": self._round,
+            "density": self._density(),
+            **({"epoch": metrics["epoch"]} if "epoch" in metrics else {}),
+        }
+        guarded.log(values, place, self._last_step)
 
 
 @only_its_own_hooks

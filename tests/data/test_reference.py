@@ -25,10 +25,10 @@ WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
 
 def files_of(library: str) -> dict[str, str]:
     """Return forty files, each with a docstring and a function of its own."""
-    other = library[::-1]  # names no library
+    of = library[::-1]  # names no library
     said = [(one, two) for one in WORDS[:4] for two in WORDS]
     return {
-        f"m{n}.py": f'"""A paragraph of {other}, its {one} and {two}, is long."""\ndef {other}_{one}_{two}(): ...\n'
+        f"m{n}.py": f'"""A paragraph of {of}, its {one} and {two}, has enough words."""\ndef {of}_{one}_{two}(): ...\n'
         for n, (one, two) in enumerate(said)
     }
 

@@ -69,6 +69,9 @@ def test_a_run_that_is_older_than_a_setting_goes_on_with_what_it_did(whole, chec
 def test_settings_that_change_no_number_may_change(whole, corpus, check, tmp_path):
     moved = shutil.copytree(corpus, tmp_path / "moved")
     check(whole, "data.num_workers=1", "trainer.log_every_n_steps=3", "pruning.rounds=9", path=moved)
+    check(whole, "trainer.profiler=simple", "trainer.devices=[1]")
+    with pytest.raises(SettingError, match=r"trainer\.accelerator was cpu, not gpu; trainer\.devices was 1, not 2: "):
+        check(whole, "trainer.accelerator=gpu", "trainer.devices=2")
 
 
 def test_another_corpus_is_refused(whole, corpus, check, tmp_path):

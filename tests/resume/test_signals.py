@@ -8,6 +8,7 @@ import time
 import pytest
 from cutting import train
 
+from lt_lightning.runtime.cluster import answer_warning
 from lt_lightning.runtime.signals import Interruption
 from trials.kills import SMALL, outcome
 
@@ -70,12 +71,28 @@ print(os.waitpid(child, os.WNOHANG))
 os.kill(child, signal.SIGTERM)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
+LEFT = """
+import os, signal
+from lt_lightning.runtime.signals import Interruption, listen
+
+signal.signal(signal.SIGUSR2, lambda *_: print("left"))  # as submitit does in a job
+listen((signal.SIGINT, signal.SIGTERM))
+os.kill(os.getpid(), signal.SIGUSR2)
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+except Interruption as error:
+    print(error.code)
+"""
 
 
 @pytest.mark.parametrize(("script", "code", "said"), [
     (SWALLOWED, 0, f"stopped by Ctrl-C: {Interruption(signal.SIGINT).advice}\n130\n"), (TWICE, 130, ""),
     (FORKED, 0, "(0, 0)\n-15\n"), (WARNED, 0, "7\n138\n"),
-], ids=["where it was swallowed", "a second one ends at once", "not by the loaders of data", "SIGUSR1"])  # fmt: skip
+    (WARNED.replace("USR1", "USR2"), 0, "7\n140\n"), (LEFT, 0, "left\n143\n"),
+], ids=[
+    "where it was swallowed", "a second one ends at once", "not by the loaders of data", "SIGUSR1", "SIGUSR2",
+    "but one left to another",
+])  # fmt: skip
 def test_a_signal_is_heard(script: str, code: int, said: str) -> None:
     heard = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert (heard.returncode, heard.stdout) == (code, said)
@@ -99,3 +116,25 @@ def test_a_slurm_jobs_warning_stops_a_run_that_goes_on_from_its_own_state(whole,
     resumed = train("resume=run", folder=tmp_path)
     assert (resumed.returncode, resumed.stderr) == (0, "")
     assert outcome(run) == outcome(whole)
+
+
+def test_a_warning_requeues_a_batch_job_alone_and_only_if_the_run_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("lt_lightning.runtime.cluster.ignore_signals", lambda: None)
+    monkeypatch.setenv("PATH", str(tmp_path))  # without scontrol
+    batch = {"SLURM_JOB_ID": "7", "ENVIRONMENT": "BATCH"}
+
+    def said(signum: int, environ: dict[str, str], *, goes_on: bool = True) -> str:
+        stopped = Interruption(signum)
+        stopped.advice, stopped.goes_on = "resume with: …", goes_on
+        return answer_warning(stopped, environ)
+
+    for signum in (signal.SIGUSR1, signal.SIGUSR2):
+        name = signal.Signals(signum).name
+        assert said(signum, batch).startswith(
+            f"stopped by {name}: SLURM does not requeue job 7 ([Errno 2] No such file "
+        )
+        assert said(signum, batch).endswith("was it submitted with --requeue?): resume with: …")
+        for environ in ({}, {"SLURM_JOB_ID": "7"}, {**batch, "SLURM_PROCID": "1"}, {**batch, "RANK": "1"}):
+            assert said(signum, environ) == f"stopped by {name}: resume with: …"
+        assert said(signum, batch, goes_on=False) == f"stopped by {name}: resume with: …"
+    assert said(signal.SIGTERM, batch) == "stopped by SIGTERM: resume with: …"

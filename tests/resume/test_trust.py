@@ -36,14 +36,20 @@ EVIL = (
     "hydra.job_logging.handlers.file.filename=/x", "hydra.job_logging={version: 1}", "++hydra={callbacks: {x: 1}}",
     "~hydra.callbacks.check", "hydra.searchpath=[file:///x]", "hydra/launcher=../x", "hydra/job_logging=none",
     "+model@hydra.callbacks.x=cnn", "model=../../x", "+experiment=[quickstart,/x]", "model=a,../b", "model=${name}",
-    "--config-dir=/x", "-cd", "a=[",
+    "--config-dir=/x", "-cd", "a=[", "hydra.launcher.setup=[reboot]", "hydra.launcher.partition='a\nreboot'",
+    "hydra.launcher.partition='a b'", "hydra.launcher.additional_parameters={prolog: x}", "hydra.launcher._target_=x.Y",
+    "hydra.launcher.timeout_min={_target_: x}", "hydra.launcher.submitit_folder=/x", "hydra.launcher.pre_dispatch=f()",
+    "hydra.launcher.ray.init.address=ray://x:1", "hydra.launcher.partition=${oc.env:X}",
+    "trainer.logger='${hydra:job.name}'",
 )  # fmt: skip
 PLAIN = (
     "seed=0,1,2", "+experiment=quickstart", "model=cnn", "pruning.criterion=magnitude,random",
     "pruning.scope=layerwise,global", "data.path=microscope.csv", "data.path=../texts", "data.path=${oc.env:TEXTS}",
     "data.path=/a/\\${b}", "pruning.ticket=tickets/${seed}.safetensors", "pruning.exclude=[],[embedding.*]",
     "data.pairs=[[a,b],[c,d]]", "hydra.sweep.subdir=${hydra.job.override_dirname}", "hydra/launcher=joblib",
-    "trainer.logger=false",
+    "trainer.logger=false", "hydra.launcher.timeout_min=600", "hydra.launcher.partition=gpu-long",
+    "hydra.launcher.qos=null", "hydra.launcher.gres=gpu:a100:2", "hydra.launcher.ray.remote.num_cpus=2",
+    "trainer.default_root_dir=${hydra:runtime.output_dir}",
 )  # fmt: skip
 
 
@@ -93,8 +99,8 @@ def test_a_record_cannot_trust_itself(tmp_path: Path) -> None:
 
 
 def test_a_sweeps_record_is_trusted_no_more_than_a_runs(tmp_path: Path) -> None:
-    write_sweep(tmp_path, ["seed=0,1", "trainer.callbacks=[{_target_: my.C}]"], ["hydra.launcher.n_jobs=2"])
-    with pytest.raises(SettingError, match=r"_target_: my\.C.* and hydra\.launcher\.n_jobs=2; "):
+    write_sweep(tmp_path, ["seed=0,1", "trainer.callbacks=[{_target_: my.C}]"], ["hydra.verbose=true"])
+    with pytest.raises(SettingError, match=r"_target_: my\.C.* and hydra\.verbose=true; "):
         resumed_arguments([f"resume={tmp_path}"])
     (tmp_path / "multirun.yaml").write_text(
         "hydra:\n  overrides:\n    task: [seed=1]\n    hydra: [hydra.verbose=true]\n"

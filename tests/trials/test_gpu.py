@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,6 +15,7 @@ from lt_lightning.errors import SettingError
 from trials.gpu import __main__ as command
 from trials.gpu.checks import CHECKS, Check, run_all, run_apart
 from trials.gpu.cuda_tests import count, find_files
+from trials.gpu.places import Wait
 from trials.gpu.results import Outcome, Request, Result, SkipError, exit_code, table, write
 
 ROOT = Path(__file__).parents[2]
@@ -116,14 +118,16 @@ def test_marked_tests_are_found_and_no_test_asks_for_a_device_itself() -> None:
 
 
 def test_warnings_of_torch_become_waits_with_their_line() -> None:
-    from trials.gpu.watching import read_warnings
+    from trials.gpu.watching import note_wait
 
-    with warnings.catch_warnings(record=True) as caught:
+    waits: list[Wait] = []
+    with warnings.catch_warnings():
         warnings.simplefilter("always")
-        said = "called a synchronizing CUDA operation (Triggered internally at …)"
-        warnings.warn_explicit(said, UserWarning, str(ROOT / "lt_lightning/models/tasks.py"), 7)
+        warnings.showwarning = partial(note_wait, waits)
+        warnings.warn("called a synchronizing CUDA operation (Triggered internally at …)", stacklevel=1)
         warnings.warn("another", stacklevel=1)
-    assert [tuple(one) for one in read_warnings(caught)] == [("synchronizes", "lt_lightning/models/tasks.py:7")]
+    line = test_warnings_of_torch_become_waits_with_their_line.__code__.co_firstlineno + 7
+    assert waits == [Wait("synchronizes", f"tests/trials/test_gpu.py:{line}")]
 
 
 STAND_IN = """

@@ -57,7 +57,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     Raises:
         SettingError: an option is wrong.
     """
-    parser = argparse.ArgumentParser(prog="python -m trials.gpu", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m trials.gpu", description="Check this project on one CUDA device.")
     parser.add_argument("--minutes", type=float, default=8, help="the time for all checks together (%(default)s)")
     parser.add_argument("--json", type=Path, help="file for all numbers; it is written after each check")
     parser.add_argument("--data", type=Path, help="a folder with AG News, as data.path takes it; else PyDocs is used")

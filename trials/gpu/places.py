@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ def find_place() -> str:
     frame: Any = sys._getframe(1)
     while frame is not None:
         path = frame.f_code.co_filename
-        if not path.startswith((_OWN, _TORCH)):
+        if not path.startswith((_OWN, _TORCH, warnings.__file__)):
             return f"{shorten(path)}:{frame.f_lineno}"
         frame = frame.f_back
     return "unknown"

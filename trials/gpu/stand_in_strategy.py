@@ -35,5 +35,4 @@ class StandInStrategy(SingleDeviceStrategy):
         for optimizer in self.optimizers:
             optimizer.state.clear()
         self.precision_plugin.teardown()
-        self.accelerator.teardown()
         self.checkpoint_io.teardown()

@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from lt_lightning.callbacks.rows import count_rows
-from trials.gpu.places import Wait, shorten
+from trials.gpu.places import Wait, find_place
 
 WAITS, COPIES = (3, 6), (7, 10)
 """The batches after which watching of waits, and of copies, begins and ends; earlier ones warm up."""
@@ -64,14 +65,16 @@ def _waits(device: torch.device, found: dict[str, Any]) -> Iterator[None]:
         found["waits"] = [one._asdict() for one in stand_in.waits[before:]]
         return
     torch.cuda.synchronize()
-    with warnings.catch_warnings(record=True) as caught:
+    waits: list[Wait] = []
+    with warnings.catch_warnings():
         warnings.simplefilter("always")
+        warnings.showwarning = partial(note_wait, waits)
         torch.cuda.set_sync_debug_mode("warn")
         try:
             yield
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    found["waits"] = [one._asdict() for one in read_warnings(caught)]
+    found["waits"] = [one._asdict() for one in waits]
 
 
 def _stand_in() -> Any:
@@ -80,13 +83,10 @@ def _stand_in() -> Any:
     return current_stand_in()
 
 
-def read_warnings(caught: list[warnings.WarningMessage]) -> list[Wait]:
-    """Return the waits among warnings: torch's sync debug mode warns with the line that called it."""
-    return [
-        Wait("synchronizes", f"{shorten(one.filename)}:{one.lineno}")
-        for one in caught
-        if "synchronizing CUDA operation" in str(one.message)
-    ]
+def note_wait(waits: list[Wait], message: Warning | str, *_: Any, **__: Any) -> None:
+    """Add a wait if a warning is one of torch's sync debug mode, in place of showing the warning."""
+    if "synchronizing CUDA operation" in str(message):
+        waits.append(Wait("synchronizes", find_place()))
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def _copies(device: torch.device, found: dict[str, Any]) -> Iterator[None]:
         found["copies"] = stand_in.copies[before:]
         return
     torch.cuda.synchronize()
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], acc_events=True) as profiler:
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
         yield
         torch.cuda.synchronize()
     found["copies"] = read_trace(profiler)

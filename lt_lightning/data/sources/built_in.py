@@ -150,7 +150,7 @@ def _as_corpus(arrays: Arrays) -> Mapping[Any, datasets.Dataset]:
     for split in SPLITS:
         table = pa.table({"text": _texts(arrays, split), "label": arrays[f"{split}_labels"]}, schema=schema)
         letters, places, codes = (arrays[f"{split}_{part}"] for part in ("letters", "places", "labels"))
-        fingerprint = content_fingerprint(places.astype(np.int64), memoryview(letters), codes)
+        fingerprint = content_fingerprint(places.astype(np.int64), letters.tobytes(), codes)
         corpus[split] = datasets.Dataset(table, split=datasets.NamedSplit(split), fingerprint=fingerprint)
     return corpus
 

@@ -1,0 +1,195 @@
+"""Trackers in this process: steps of the whole run, resuming in one place, failures that do not stop a run."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from pytorch_lightning.loggers import CSVLogger, Logger
+from reading_back import read_csv
+
+from lt_lightning.config.trackers import CsvSettings
+from lt_lightning.errors import SettingError
+from lt_lightning.models import Learner
+from lt_lightning.trackers import guard as guarding
+from lt_lightning.trackers.base import RoundValues, RunFacts
+from lt_lightning.trackers.csv_file import CsvTracker
+from lt_lightning.trackers.marks import Marks
+
+Play = Callable[..., Path]
+
+
+class Keeping(Logger):
+    """A user's logger that keeps what it gets; it fails between two of its calls."""
+
+    made: ClassVar[list[Keeping]] = []
+    failing = range(0)
+
+    def __init__(self, version: str = "first") -> None:
+        super().__init__()
+        self.version_, self.calls, self.points, self.settings, self.ends = version, 0, [], {}, []
+        self.made.append(self)
+
+    name = "keeping"
+
+    @property
+    def version(self) -> str:
+        return self.version_
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self.calls += 1
+        if self.calls in self.failing:
+            raise ConnectionError("the server is gone")
+        self.points.append((step, dict(metrics)))
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        self.settings |= params
+
+    def finalize(self, status: str) -> None:
+        self.ends.append(status)
+
+
+KEEPING = "trainer.logger={_target_: test_tracking.Keeping}"
+
+
+@pytest.fixture(autouse=True)
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Keeping]:
+    monkeypatch.setattr(Keeping, "made", [])
+    monkeypatch.setattr(Keeping, "failing", range(0))
+    return Keeping.made
+
+
+def numbers(run: Path) -> list[list[str]]:
+    return [line.split(",")[:10] for line in (run / "results.csv").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def plain(play_small: Play, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return play_small(tmp_path_factory.mktemp("plain") / "run")
+
+
+def test_a_logger_of_ones_own_is_one_for_the_whole_run(play_small, plain, made, tmp_path):
+    run = play_small(tmp_path / "run", KEEPING)
+    (keeping,) = made
+    assert numbers(run) == numbers(plain)
+    steps = [step for step, _ in keeping.points]
+    assert steps == sorted(steps)
+    losses = [(step, values["round"]) for step, values in keeping.points if "train_loss" in values]
+    assert losses == [(14 * (epoch + 1) - 1, epoch // 3) for epoch in range(9)]
+    tickets = [(step, values["ticket/test_acc"]) for step, values in keeping.points if "ticket/round" in values]
+    assert tickets == [(42 * (row + 1), float(line[9])) for row, line in enumerate(numbers(run)[1:])]
+    assert keeping.settings["optimizer.lr"] == 0.02
+    assert keeping.ends == ["success"]
+
+
+def test_a_resumed_run_goes_on_in_the_same_place(play_small, made, monkeypatch, tmp_path):
+    step, steps = Learner.training_step, []
+
+    def stop(self: Learner, batch: Any, number: int) -> Any:
+        steps.append(number)
+        if len(steps) == 42 + 28 + 5:  # in the third epoch of round 1
+            raise KeyboardInterrupt
+        return step(self, batch, number)
+
+    monkeypatch.setattr(Learner, "training_step", stop)
+    more = (KEEPING, "trainer.log_every_n_steps=1", "logger=csv")
+    with pytest.raises(SystemExit):  # Lightning's answer to Ctrl-C
+        play_small(tmp_path / "run", *more)
+    run = play_small(tmp_path / "run", *more, resuming=True)
+    first, second = made
+    assert (first.version, second.version) == ("first", "first")
+    points = [*first.points, *second.points]
+    for key in ("train_loss", "ticket/round", "valid_acc"):
+        at = [step for step, values in points if key in values]
+        assert at == sorted(set(at)), key
+    rows = read_csv(run / "csv" / "metrics.csv")
+    assert [int(row["step"]) for row in rows if row["train_loss"]] == [14 * (epoch + 1) - 1 for epoch in range(9)]
+    assert [row["ticket/test_acc"] for row in rows if row["ticket/round"]] == [line[9] for line in numbers(run)[1:]]
+
+
+def test_a_tracker_that_fails_is_one_warning_and_gets_its_points_later(
+    play_small, plain, made, monkeypatch, caplog, tmp_path
+):
+    monkeypatch.setattr(Keeping, "failing", range(3, 12))
+    monkeypatch.setattr(guarding, "_PAUSE", 0.0)
+    with caplog.at_level(logging.WARNING):
+        run = play_small(tmp_path / "run", KEEPING)
+    assert numbers(run) == numbers(plain)
+    warnings = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
+    assert len([one for one in warnings if "the server is gone" in one]) == len(warnings) == 1
+    (keeping,) = made
+    assert [values["round"] for _, values in keeping.points if "train_loss" in values] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+def test_a_tracker_that_cannot_begin_stops_the_run_before_it_trains(play_small, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingError, match=r"^logger\.tensorboard: .*file"):
+        play_small(tmp_path / "run", "logger=[csv,tensorboard]", f"logger.tensorboard.save_dir={tmp_path / 'file'}")
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_lightnings_own_csv_logger_is_one_version(play_small, tmp_path):
+    target = f"{CSVLogger.__module__}.{CSVLogger.__name__}"
+    play_small(tmp_path / "run", f"trainer.logger={{_target_: {target}, save_dir: {tmp_path}}}")
+    (version,) = (tmp_path / "lightning_logs").iterdir()
+    rows = read_csv(version / "metrics.csv")
+    assert [row["round"] for row in rows if row["train_loss"]] == [*"000111222"]
+    assert next(float(row["ticket/density"]) for row in rows if row["ticket/density"]) == 1.0
+
+
+def test_a_run_that_stopped_between_rounds_keeps_the_row_of_the_last_one(tmp_path):
+    facts = RunFacts(tmp_path, "x", "x", "x", None, (), None, None, {}, "ticket/test_acc", {})
+    ticket = RoundValues(0, 42, {"ticket/round": 0, "ticket/density": 1.0}, {})
+    for known in ({}, {"folder": ""}):
+        tracker = CsvTracker(CsvSettings())
+        tracker.open(replace(facts, known=known))
+        tracker.log_round(ticket)
+        if known:
+            tracker.rewind(42, 1)
+        else:
+            tracker.logger.log_metrics({"train_loss": 2.0}, 50)  # of round 1, before its first epoch is on disk
+            tracker.logger.save()
+    tracker.logger.log_metrics({"train_loss": 2.0}, 50)
+    tracker.logger.log_metrics({"train_loss": 1.0, "valid_loss": 1.0}, 60)
+    tracker.close("finished")
+    rows = read_csv(tmp_path / "csv" / "metrics.csv")
+    assert [(row["step"], row["ticket/round"]) for row in rows] == [("42", "0"), ("50", ""), ("60", "")]
+
+
+def test_marks_leave_out_what_was_logged(tmp_path):
+    marks = Marks(tmp_path / "marks.json", fresh=True)
+    marks.set({"a": 1.0, "b": 2.0}, 5)
+    again = Marks(tmp_path / "marks.json", fresh=False)
+    assert again.new({"a": 1.0, "c": 3.0}, 5) == {"c": 3.0}
+    assert again.new({"a": 1.0}, 6) == {"a": 1.0}
+    assert Marks(tmp_path / "marks.json", fresh=True).new({"a": 1.0}, 0) == {"a": 1.0}
+    (tmp_path / "marks.json").write_text("{")
+    assert Marks(tmp_path / "marks.json", fresh=False).new({"a": 1.0}, 0) == {"a": 1.0}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # between MLflow and SQLAlchemy
+def test_jobs_of_a_sweep_share_one_parent_run(play_small, tmp_path):
+    pytest.importorskip("mlflow")
+    from mlflow.tracking import MlflowClient
+
+    sweep = tmp_path / "2030-01-01"
+    sweep.mkdir()
+    (sweep / "sweep.json").write_text("{}")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    for job in ("0", "1"):
+        play_small(sweep / job, "logger=mlflow", f"logger.mlflow.tracking_uri={uri}", "pruning.rounds=0", epochs=1)
+    client = MlflowClient(uri)
+    (experiment,) = client.search_experiments(filter_string="name = 'custom'")
+    runs = client.search_runs([experiment.experiment_id])
+    (parent,) = [run for run in runs if "lt_lightning.sweep" in run.data.tags]
+    jobs = [run for run in runs if run is not parent]
+    assert {run.data.tags["mlflow.parentRunId"] for run in jobs} == {parent.info.run_id}
+    assert sorted(str(run.info.run_name) for run in jobs) == ["2030-01-01-0", "2030-01-01-1"]
+    assert (parent.info.run_name, parent.info.status) == ("2030-01-01", "FINISHED")
+    assert json.loads((sweep / "state" / "mlflow.json").read_text())["run_id"] == parent.info.run_id
