@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lt_lightning.errors import ResumableError, SettingError
 from lt_lightning.launchers.surroundings import Surroundings
@@ -43,6 +43,7 @@ class SweepJob:
 
     Attributes:
         number: its number in the sweep, from 0.
+        folder: its run directory.
         config: its composed configuration, Hydra's part included.
         context: Hydra's callbacks.
         task: the module and the name of the function that runs it.
@@ -50,6 +51,7 @@ class SweepJob:
     """
 
     number: int
+    folder: Path
     config: DictConfig
     context: HydraContext
     task: tuple[str, str]
@@ -211,8 +213,3 @@ def failed(job: SweepJob, error: Exception) -> JobReturn:
     result = JobReturn(overrides=list(job.config.hydra.overrides.task), status=JobStatus.FAILED)
     result.return_value = error
     return result
-
-
-def folder_of(config: Any) -> Path:
-    """Return the run directory of a job."""
-    return Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir))

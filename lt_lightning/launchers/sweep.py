@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.config.launchers import LauncherConfig
-from lt_lightning.errors import SettingError
+from lt_lightning.experiment.interpolations import within_job
 from lt_lightning.experiment.resume.compare import how_to_go_on, near
 from lt_lightning.experiment.sweep_progress import current_sweep
-from lt_lightning.launchers.job import Engine, EngineSetup, SweepJob, folder_of
+from lt_lightning.launchers.job import Engine, EngineSetup, SweepJob
 from lt_lightning.runtime.signals import interruption
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Sweep:
             with closing(self._engine.run(jobs)) as running:  # pyright: ignore[reportArgumentType]
                 for job, result in running:
                     results[job.number] = result
-                    self._progress.show(job.number, near(folder_of(job.config)), result)
+                    self._progress.show(job.number, job.folder, result)
         except BaseException as error:
             if (stopped := interruption(error)) is not None:
                 stopped.advice = how_to_go_on(self._folder)
@@ -77,28 +77,19 @@ class Sweep:
 
     def _prepare(self, number: int, overrides: list[str]) -> SweepJob:
         """Compose the configuration of a job, and assign its folder."""
-        from hydra.core.hydra_config import HydraConfig
         from omegaconf import open_dict
 
         config: Any = self._context.config_loader.load_sweep_config(self._config, overrides)
         with open_dict(config):
             config.hydra.job.id = str(number)
             config.hydra.job.num = number
-        state = HydraConfig.instance()
-        before = state.cfg
-        try:
-            state.set_config(config)
-            folder_of(config)  # in the order of the jobs, whichever begins first
-        finally:
-            state.cfg = before
-        return SweepJob(number, config, self._context, self._named_task(), self._config.hydra.job.name)
+        with within_job(config):
+            # Now, in the order of the jobs, whichever begins first.
+            folder = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir))
+        return SweepJob(number, near(folder), config, self._context, self._named_task(), self._config.hydra.job.name)
 
     def _named_task(self) -> tuple[str, str]:
         """Return the module and the name of the function that runs a job, for another process."""
         module = self._task.__module__
-        if module == "__main__":
-            spec = sys.modules["__main__"].__spec__
-            if spec is None:
-                raise SettingError("hydra/launcher: start the program by python -m, for its jobs to find it")
-            module = spec.name
-        return module, self._task.__name__
+        spec = sys.modules["__main__"].__spec__ if module == "__main__" else None
+        return module if spec is None else spec.name, self._task.__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ from pathlib import Path
 from trials.kills import small_run
 
 JOBS = 4
+TIMEOUT = 1800
+"""Seconds that only a busy machine needs."""
 SWEPT = ("pruning.rewind=init,random", "seed=0,1")
 MARK = "LT_LIGHTNING_TEST_MARK"
 """A variable of the environment by which a test knows all processes that its sweep has started."""
@@ -27,7 +30,7 @@ def command(corpus: Path, sweep: Path, *settings: str, swept: Sequence[str] = SW
 
 def run_sweep(corpus: Path, sweep: Path, *settings: str) -> subprocess.CompletedProcess[str]:
     given = command(corpus, sweep, *settings)
-    return subprocess.run(given, capture_output=True, text=True, cwd=sweep.parent, timeout=900, check=False)
+    return subprocess.run(given, capture_output=True, text=True, cwd=sweep.parent, timeout=TIMEOUT, check=False)
 
 
 def tables(sweep: Path) -> dict[str, object]:
@@ -45,7 +48,7 @@ def tables(sweep: Path) -> dict[str, object]:
 
 
 class Marked:
-    """A sweep in its own process, whose processes can be found."""
+    """A sweep in its own process, whose processes can be found; it ends with the block."""
 
     def __init__(self, arguments: list[str], folder: Path) -> None:
         self.mark = uuid.uuid4().hex
@@ -53,6 +56,20 @@ class Marked:
         self.process = subprocess.Popen(
             arguments, cwd=folder, env={**os.environ, MARK: self.mark}, stdout=pipe, stderr=pipe, text=True
         )
+
+    def __enter__(self) -> Marked:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+
+    def stop(self, signum: signal.Signals) -> tuple[int, str, str]:
+        """Send a signal, and return the exit code, stdout and stderr."""
+        self.process.send_signal(signum)
+        output, errors = self.process.communicate(timeout=TIMEOUT)
+        return self.process.returncode, output, errors
 
     def living(self) -> list[int]:
         """The processes that are left, beside the sweep's own."""
@@ -69,7 +86,7 @@ class Marked:
 
 def wait_for(condition: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:
     """Wait until a condition holds; fail if a process ends before."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < deadline
         assert process is None or process.poll() is None, process.communicate()

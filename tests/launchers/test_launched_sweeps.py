@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sweeping import JOBS, Marked, command, run_sweep, tables, wait_for
+from sweeping import JOBS, TIMEOUT, Marked, command, run_sweep, tables, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -52,31 +53,39 @@ def check(ran: subprocess.CompletedProcess[str], sweep: Path, basic: tuple[dict[
     assert tables(sweep) == basic[0]
 
 
+def resume(sweep: Path, *settings: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lt_lightning.train", f"resume={sweep.name}", *settings]
+    return subprocess.run(command, capture_output=True, text=True, cwd=sweep.parent, timeout=TIMEOUT, check=False)
+
+
+def begun(sweep: Path, job: int = 0) -> bool:
+    return (sweep / str(job) / ".hydra" / "overrides.yaml").exists()
+
+
+STOPPED = "stopped by {}: resume with: python -m lt_lightning.train resume=sweep"
+
+
 def test_a_sweep_that_was_stopped_goes_on_under_joblib(corpus: Path, tmp_path: Path, basic) -> None:
     pytest.importorskip("joblib", reason="part of the extra joblib")
     sweep = tmp_path / "sweep"
-    stopped = Marked(command(corpus, sweep, "hydra/launcher=joblib"), tmp_path)
-    wait_for(lambda: (sweep / "0" / "train.log").exists() and (sweep / "1" / "train.log").exists(), stopped.process)
-    assert len(stopped.living()) >= 2
-    stopped.process.send_signal(signal.SIGTERM)
-    _, errors = stopped.process.communicate(timeout=60)
-    assert stopped.process.returncode == 128 + signal.SIGTERM
-    assert errors == "stopped by SIGTERM: resume with: python -m lt_lightning.train resume=sweep\n"
-    wait_for(lambda: not stopped.living())
-    again = [*command(corpus, sweep)[:3], "resume=sweep"]
-    ran = subprocess.run(again, capture_output=True, text=True, cwd=tmp_path, timeout=600, check=False)
-    check(ran, sweep, basic)
+    with Marked(command(corpus, sweep, "hydra/launcher=joblib"), tmp_path) as sweeping:
+        wait_for(lambda: (sweep / "0" / "run.json").exists(), sweeping.process)
+        assert len(sweeping.living()) >= 2
+        code, _, errors = sweeping.stop(signal.SIGTERM)
+        assert (code, errors) == (128 + signal.SIGTERM, STOPPED.format("SIGTERM") + "\n")
+        wait_for(lambda: not sweeping.living())
+    check(resume(sweep), sweep, basic)
     assert "\nround 1/1 " in (sweep / "state" / "job_0.log").read_text()
 
 
-def test_workers_of_joblib_end_with_a_sweep_that_is_killed(corpus: Path, tmp_path: Path) -> None:
-    pytest.importorskip("joblib", reason="part of the extra joblib")
+@pytest.mark.parametrize(("launcher", "package"), [("joblib", "joblib"), ("submitit_local", "submitit")])
+def test_workers_end_with_a_sweep_that_is_killed(launcher: str, package: str, corpus: Path, tmp_path: Path) -> None:
+    pytest.importorskip(package, reason=f"part of the extra {package}")
     sweep = tmp_path / "sweep"
-    killed = Marked(command(corpus, sweep, "hydra/launcher=joblib"), tmp_path)
-    wait_for(lambda: (sweep / "0" / "train.log").exists(), killed.process)
-    killed.process.kill()
-    killed.process.communicate(timeout=60)
-    wait_for(lambda: not killed.living())
+    with Marked(command(corpus, sweep, f"hydra/launcher={launcher}"), tmp_path) as sweeping:
+        wait_for(lambda: begun(sweep), sweeping.process)
+        sweeping.stop(signal.SIGKILL)
+        wait_for(lambda: not sweeping.living())
 
 
 def test_submitit_on_this_machine(corpus: Path, tmp_path: Path, basic) -> None:
@@ -85,55 +94,42 @@ def test_submitit_on_this_machine(corpus: Path, tmp_path: Path, basic) -> None:
     check(run_sweep(corpus, sweep, "hydra/launcher=submitit_local"), sweep, basic)
 
 
-def test_processes_of_submitit_end_with_a_sweep_that_is_killed(corpus: Path, tmp_path: Path) -> None:
-    pytest.importorskip("submitit", reason="part of the extra submitit")
-    sweep = tmp_path / "sweep"
-    killed = Marked(command(corpus, sweep, "hydra/launcher=submitit_local"), tmp_path)
-    wait_for(lambda: (sweep / "0" / "train.log").exists(), killed.process)
-    killed.process.kill()
-    killed.process.communicate(timeout=60)
-    wait_for(lambda: not killed.living())
-
-
 @pytest.mark.usefixtures("slurm")
 def test_slurm_and_a_job_that_is_preempted(corpus: Path, tmp_path: Path, basic) -> None:
     pytest.importorskip("submitit", reason="part of the extra submitit")
     sweep = tmp_path / "sweep"
-    started = Marked(command(corpus, sweep, "hydra/launcher=slurm", "hydra.launcher.array_parallelism=2"), tmp_path)
-    wait_for(lambda: list((sweep / "0").glob("state/round_00_epoch_*")), started.process)
-    [job] = [path.parent.name for path in sweep.glob(".submitit/*_0/*_submitted.pkl")]
-    subprocess.run(["scancel", "--signal=USR2", job], check=True)  # as before a time limit
-    output, errors = started.process.communicate(timeout=900)
-    ran = subprocess.CompletedProcess([], started.process.returncode, output, errors)
-    log = (sweep / ".submitit" / job / f"{job}_0_log.out").read_text()
-    assert f"Requeued job {job}" in log
+    with Marked(command(corpus, sweep, "hydra/launcher=slurm"), tmp_path) as sweeping:
+        wait_for(lambda: (sweep / "0" / "run.json").exists(), sweeping.process)
+        [job] = [path.parent.name for path in sweep.glob(".submitit/*_0/*_submitted.pkl")]
+        subprocess.run(["scancel", "--signal=USR2", job], check=True)  # as before a time limit
+        output, errors = sweeping.process.communicate(timeout=TIMEOUT)
+    ran = subprocess.CompletedProcess([], sweeping.process.returncode, output, errors)
+    assert f"Requeued job {job}" in (sweep / ".submitit" / job / f"{job}_0_log.out").read_text()
     check(ran, sweep, basic)
+
+
+def queue() -> str:
+    return subprocess.run(["squeue", "--noheader"], capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.usefixtures("slurm")
 def test_slurm_jobs_are_cancelled_with_their_sweep(corpus: Path, tmp_path: Path) -> None:
     pytest.importorskip("submitit", reason="part of the extra submitit")
     sweep = tmp_path / "sweep"
-    stopped = Marked(command(corpus, sweep, "hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1"), tmp_path)
-    wait_for(lambda: (sweep / "0" / "train.log").exists(), stopped.process)
-    assert subprocess.run(["squeue", "--noheader"], capture_output=True, check=True).stdout
-    stopped.process.send_signal(signal.SIGINT)
-    _, errors = stopped.process.communicate(timeout=60)
-    assert stopped.process.returncode == 128 + signal.SIGINT
-    assert errors == "stopped by Ctrl-C: resume with: python -m lt_lightning.train resume=sweep\n"
-    wait_for(lambda: not subprocess.run(["squeue", "--noheader"], capture_output=True, check=True).stdout)
+    with Marked(command(corpus, sweep, "hydra/launcher=slurm"), tmp_path) as sweeping:
+        wait_for(lambda: begun(sweep), sweeping.process)
+        assert queue()
+        code, _, errors = sweeping.stop(signal.SIGINT)
+    assert (code, errors) == (128 + signal.SIGINT, STOPPED.format("Ctrl-C") + "\n")
+    wait_for(lambda: not queue())
 
 
-def test_ray(corpus: Path, tmp_path: Path, basic) -> None:
+def test_a_sweep_that_was_stopped_goes_on_under_ray(corpus: Path, tmp_path: Path, basic) -> None:
     pytest.importorskip("ray", reason="part of the extra ray")
     sweep = tmp_path / "sweep"
-    stopped = Marked(command(corpus, sweep, "hydra/launcher=ray"), tmp_path)
-    wait_for(lambda: (sweep / "0" / "train.log").exists(), stopped.process)
-    stopped.process.send_signal(signal.SIGTERM)
-    _, errors = stopped.process.communicate(timeout=120)
-    assert stopped.process.returncode == 128 + signal.SIGTERM
-    assert errors.splitlines()[-1] == "stopped by SIGTERM: resume with: python -m lt_lightning.train resume=sweep"
-    wait_for(lambda: not stopped.living())
-    again = [*command(corpus, sweep)[:3], "resume=sweep"]
-    ran = subprocess.run(again, capture_output=True, text=True, cwd=tmp_path, timeout=600, check=False)
-    check(ran, sweep, basic)
+    with Marked(command(corpus, sweep, "hydra/launcher=ray"), tmp_path) as sweeping:
+        wait_for(lambda: begun(sweep), sweeping.process)
+        code, _, errors = sweeping.stop(signal.SIGTERM)
+        assert (code, errors) == (128 + signal.SIGTERM, STOPPED.format("SIGTERM") + "\n")
+        wait_for(lambda: not sweeping.living())
+    check(resume(sweep), sweep, basic)
