@@ -5,6 +5,7 @@ The client is the real one; the Hub is `hub_server`.
 
 import json
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -34,6 +35,7 @@ from lt_lightning.runs.records import Record
 from lt_lightning.storage import hub as reaching
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.hub import find_ticket, pinned
+from trials.encoders import write_encoder
 from trials.kills import write_corpus
 
 # The client's own upload of LFS files calls its HTTP library in an old way.
@@ -361,3 +363,25 @@ def test_other_commands_take_a_ticket_of_the_hub(pushed, corpus, run_settings, t
     origin = json.loads((begun / "run.json").read_text(encoding="utf-8"))["ticket"]
     assert origin["file"] == f"hf://ann/news@{'1' * 40}/ticket.safetensors"
     assert origin["seal"] == Packed.load(find_ticket("hf://ann/news")).seal
+
+
+@pytest.mark.slow
+def test_a_pushed_encoder_is_loaded_by_transformers_and_as_a_ticket(hub, corpus, run_settings, tmp_path, monkeypatch):
+    transformers = pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
+    monkeypatch.setitem(sys.modules, "onnxscript", None)  # torch answers, which is quick to prepare
+    encoder = write_encoder(tmp_path / "encoder", "bert")
+    settings = ["data=files", f"data.path={corpus}", "trainer=cpu", "trainer.max_epochs=1", "pruning.rounds=0"]
+    run = run_settings([*settings, "model=bert", f"model.path={encoder}", "data.max_length=16"])
+    assert main(push(run, tmp_path, "--hf", str(tmp_path / "hf"))) == 0
+    files = hub.repositories["ann/news"].files
+    assert {"ticket.safetensors", "config.json", "model.safetensors", "tokenizer.json"} <= set(files)
+    text = files["README.md"].decode()
+    assert ModelCard(text).data.library_name == "transformers"
+    assert 'AutoModelForSequenceClassification.from_pretrained("ann/news")' in text
+    expected = Ticket.load("hf://ann/news").logits(TEXTS)
+    tokenizer = transformers.AutoTokenizer.from_pretrained("ann/news")
+    model = transformers.AutoModelForSequenceClassification.from_pretrained("ann/news").eval()
+    with torch.no_grad():
+        found = model(**tokenizer(TEXTS, padding=True, truncation=True, return_tensors="pt")).logits.numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
