@@ -1,12 +1,13 @@
 """Execute the notebooks of this folder and keep their outputs: `python examples/execute.py [NOTEBOOK …]`.
 
-They run in a temporary folder, where their files go. Outputs are kept without what differs from run to run or names
-the machine: times, versions and the progress of a run.
+They run in a temporary folder, where their files go. Outputs are kept without the seconds of rounds, which tell of the
+machine, and the metadata of the kernel.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ TIMEOUT = 1800
 """Seconds for one cell."""
 IGNORED = ["IProgress not found", "The `srun` command is available", "`isinstance(treespec"]
 """How warnings begin that tell of the machine, or of Lightning beside a new torch, and not of a notebook."""
+_SECONDS = re.compile(r"(?<=acc) +seconds$|(?<=%) +[\d,.]+$", re.MULTILINE)
+"""The last column of the table that a run shows."""
 
 
 def execute(path: Path, folder: Path) -> NotebookNode:
@@ -44,12 +47,15 @@ def outputs(notebook: NotebookNode) -> Iterator[NotebookNode]:
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
-    """Remove from an executed notebook what names the machine, and displays that a run has emptied in the end."""
+    """Remove from an executed notebook what tells of the machine, and displays that a run has emptied in the end."""
     notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     for cell in notebook.cells:
         cell.metadata = {}
         if cell.cell_type == "code":
             cell.outputs = [one for one in cell.outputs if one.get("data", {}).get("text/plain") != ""]
+            for one in cell.outputs:
+                if one.output_type == "display_data":
+                    one.data["text/plain"] = _SECONDS.sub("", one.data["text/plain"])
     return notebook
 
 

@@ -43,8 +43,8 @@ def test_pruned_entries_stay_zero_and_monitors_change_no_number(play_small, plai
     assert (numbers(run) != numbers(plain)) == changes
     if "lr_monitor" in choice:
         header = (run / "csv" / "metrics.csv").read_text().partition("\n")[0]
-        assert "lr-Adam" in header
-        assert "DeviceStatsMonitor.on_train_batch_start/cpu_percent" in header
+        assert "lr-LivingAdam" in header
+        assert "DeviceStatsMonitor.on_train_batch_start/cpu_vm_percent" in header
 
 
 @pytest.mark.parametrize("name", ["ema", "swa", "lr_monitor", "device_stats"])

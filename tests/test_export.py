@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from safetensors.numpy import load_file
 
 from lt_lightning import Ticket
@@ -192,8 +193,7 @@ def test_the_card_lies_beside_the_file_and_says_what_is_true(run, exported):
     assert "animals, food" in card
     pictures = re.findall(r"\]\(([^)]+\.png)\)", card)
     assert [(exported.parent / name).read_bytes()[:4] for name in pictures] == [b"\x89PNG"]
-    header = card.split("---\n")[1]
-    assert json.loads(re.findall("pipeline_tag: (.*)", header)[0]) == "text-classification"
+    assert yaml.safe_load(card.split("---\n")[1])["pipeline_tag"] == "text-classification"
 
 
 def test_a_readme_of_something_else_stays_as_it_is(run, tmp_path):

@@ -118,6 +118,8 @@ def _of_the_line(text: str) -> str | None:
         return f"{match[1]}: it has settings of its own, and no value; give one of {names}"
     if "Could not override ''" in text:
         return f"cannot read the command line: a word of it begins with =; {_WRITE}"
+    if match := re.search(r"does not support sweep type : (\w+)", text):
+        return f"{match[1].lower()}(…): only a search draws from it; add hydra/sweeper=optuna, or write KEY=A,B"
     if "--resolve" in text:
         return "--resolve: it says how --cfg prints; add --cfg job, or leave it out"
     return None

@@ -134,7 +134,7 @@ def finish_tracking(
     tracking.close("finished")
 
 
-def _makers(config: Config, run: Path) -> Iterator[tuple[str, Callable[[], Tracker]]]:
+def _makers(config: Config, run: Path) -> Iterator[tuple[str, Callable[[], Tracker[Any]]]]:
     """Yield what makes each tracker, by the setting that chooses it."""
     for name, settings in config.logger.relative_to(Path.cwd()).chosen():
         yield f"logger.{name}", partial(_make, settings)
@@ -142,7 +142,7 @@ def _makers(config: Config, run: Path) -> Iterator[tuple[str, Callable[[], Track
         yield name, partial(ObjectTracker, make, target, given)
 
 
-def _make(settings: Any) -> Tracker:
+def _make(settings: Any) -> Tracker[Any]:
     module, _, name = settings.target.rpartition(".")
     return getattr(import_module(module), name)(settings)
 

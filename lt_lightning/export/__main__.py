@@ -46,7 +46,7 @@ def _export(given: argparse.Namespace) -> None:
         from lt_lightning.export.push_request import Push, check_push
 
         push = Push(given.push, given.private, given.revision, given.message)
-        check_push(push)
+        check_push(push, given.output, given.hf)
     else:
         push = None
     run = read_run(given.run)

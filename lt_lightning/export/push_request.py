@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 from lt_lightning.config.hub_address import repo_fault
 from lt_lightning.errors import SettingError, shown
+
+_WEIGHTS = "model.safetensors"
+"""The weights in a folder of transformers."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,13 @@ class Push:
     message: str | None = None
 
 
-def check_push(push: Push) -> None:
+def check_push(push: Push, ticket: Path | None, folder: Path | None) -> None:
     """Check what can be checked of an upload before anything is packed.
+
+    Args:
+        push: the upload.
+        ticket: the file of the ticket; None for the default.
+        folder: the folder for transformers; None for none.
 
     Raises:
         SettingError: the repository, the branch or the message cannot be, or huggingface_hub is not installed.
@@ -40,5 +49,9 @@ def check_push(push: Push) -> None:
         raise SettingError(f"--revision: {shown(revision)} is not the name of a branch; give one, such as main")
     if push.message is not None and not push.message.strip():
         raise SettingError("--commit-message: empty; give a line, or leave it out")
+    if ticket is not None and folder is not None and ticket.name == _WEIGHTS:
+        raise SettingError(
+            f"--output: {ticket} is called as the weights of --hf are, which are pushed, too; give another"
+        )
     if find_spec("huggingface_hub") is None:
         raise SettingError("--push: needs huggingface_hub; pip install huggingface_hub")

@@ -66,7 +66,7 @@ def _push(exported: Exported, push: Push) -> list[str]:
         *(CommitOperationAdd(name, path) for name, path in _files(exported)),
     ]
     names = {one.path_in_repo for one in additions}
-    there = api.repo_info(push.repo, revision=push.revision).siblings or ()
+    there = api.model_info(push.repo, revision=push.revision).siblings or ()
     stale = sorted({path.name for path in exported.places.all} & {one.rfilename for one in there} - names)
     commit = api.create_commit(
         push.repo,
@@ -93,7 +93,7 @@ def _prepare_repository(api: HfApi, push: Push) -> None:
 
     ask(api.whoami)  # whether the token is good
     try:
-        info = ask(lambda: api.repo_info(push.repo, timeout=CONNECT_SECONDS))
+        info = ask(lambda: api.model_info(push.repo, timeout=CONNECT_SECONDS))
     except RepositoryNotFoundError:
         api.create_repo(push.repo, private=push.private or None)
     else:

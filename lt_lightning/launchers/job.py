@@ -175,11 +175,10 @@ def _sendable(result: JobReturn) -> JobReturn:
     from hydra.core.utils import JobStatus
 
     error = result._return_value
-    if result.status is JobStatus.FAILED and type(error) not in (SettingError, ResumableError):
-        lines = traceback.format_exception(error)
-        log.error("%s", "".join(lines))
-        text = str(error) if isinstance(error, SettingError) else None
-        result.return_value = SettingError(text) if text else JobError("".join(lines).strip())
+    if result.status is JobStatus.FAILED and type(error).__module__ != SettingError.__module__:
+        text = "".join(traceback.format_exception(error)).strip()
+        log.error("%s", text)
+        result.return_value = JobError(text)
     return result
 
 

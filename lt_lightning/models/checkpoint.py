@@ -12,10 +12,9 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from os import PathLike, fspath
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeVar
+from typing import IO, Any, NoReturn, TypeVar
 
 import torch
 
@@ -37,7 +36,7 @@ _AGAIN = "restore it from a copy"
 
 def load_learner(
     kind: type[L],
-    path: str | PathLike[str],
+    path: str | Path | IO[bytes],
     *,
     map_location: Any = None,
     strict: bool = True,
@@ -59,8 +58,8 @@ def load_learner(
     Raises:
         SettingError: the file cannot be read, is not that of a Learner, or names such a class.
     """
-    where = Path(fspath(path))
-    checkpoint = _read(where, map_location, weights_only)
+    where = Path(path if isinstance(path, (str, Path)) else getattr(path, "name", "checkpoint"))
+    checkpoint = _read(path, where, map_location, weights_only)
     description = find_description(checkpoint.get(Learner.CHECKPOINT_HYPER_PARAMS_KEY))
     if description is None and not arguments:
         raise SettingError(
@@ -85,10 +84,10 @@ def load_learner(
     return learner.to(device)
 
 
-def _read(path: Path, map_location: Any, weights_only: bool) -> dict[str, Any]:
+def _read(file: str | Path | IO[bytes], path: Path, map_location: Any, weights_only: bool) -> dict[str, Any]:
     """Return the content of a checkpoint, with the weights that a file of its run has."""
     try:
-        content = torch.load(path, map_location=map_location, weights_only=weights_only)
+        content = torch.load(file, map_location=map_location, weights_only=weights_only)
     except FileNotFoundError:
         raise SettingError(f"{path}: no such file; give a checkpoint") from None
     except (PermissionError, IsADirectoryError) as error:
@@ -141,10 +140,11 @@ def _build(kind: type[L], path: Path, description: Mapping[str, Any], *, trust: 
     with _encoder_files(path, description.get("encoder")) as encoder:
         try:
             learner = build_learner(
-                model,
+                model,  # pyright: ignore[reportArgumentType]  (a Custom of this group is a CustomModel)
                 embedding,
                 Adam() if withheld else optimizer,
-                **sizes,
+                words=sizes["words"],
+                classes=sizes["classes"],
                 class_names=names,
                 encoder=encoder,
                 max_length=length,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from os import PathLike
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
@@ -94,11 +94,11 @@ class Learner(pl.LightningModule):
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
 
     @classmethod
-    def load_from_checkpoint(  # pyright: ignore[reportIncompatibleVariableOverride]  (Lightning's is a descriptor)
+    def load_from_checkpoint(  # pyright: ignore[reportIncompatibleMethodOverride]  (Lightning's is a descriptor)
         cls,
-        checkpoint_path: str | PathLike[str],
+        checkpoint_path: str | Path | IO[bytes],
         map_location: Any = None,
-        hparams_file: str | PathLike[str] | None = None,
+        hparams_file: str | Path | None = None,
         strict: bool | None = None,
         weights_only: bool | None = None,
         *,
@@ -111,7 +111,7 @@ class Learner(pl.LightningModule):
         run, beside the file of the run that it refers to.
 
         Args:
-            checkpoint_path: the file.
+            checkpoint_path: the file; an open one cannot refer to another.
             map_location: as of `torch.load`.
             hparams_file: not read, as the file describes its network.
             strict: whether the weights must be those of the network, each of them; True by default.

@@ -69,7 +69,7 @@ def area(densities: Sequence[float], values: Sequence[float]) -> float:
     with i from 1 to n, and the plain mean if all densities are equal. It has the values' unit, and does not depend on
     the base of the logarithm. NaN if a value is.
 
-    >>> area([1.0, 0.5, 0.25], [0.9, 0.8, 0.5])
+    >>> round(area([1.0, 0.5, 0.25], [0.9, 0.8, 0.5]), 12)
     0.75
     """
     points = sorted(zip(densities, values, strict=True), key=lambda one: -one[0])

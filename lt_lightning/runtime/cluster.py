@@ -1,6 +1,6 @@
 """Find out whether a scheduler starts this process again, and ask SLURM to do so before a time limit.
 
-`tests/resume/test_slurm_jobs.py` compares these rules with the variables that SLURM itself sets.
+`tests/launchers/test_slurm_jobs.py` compares these rules with the variables that SLURM itself sets.
 """
 
 from __future__ import annotations

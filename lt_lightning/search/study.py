@@ -98,8 +98,8 @@ def open_storage(storage: str) -> BaseStorage:
                 return JournalStorage(JournalFileBackend(storage))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise SettingError(
-                    f"hydra.sweeper.storage: {storage} is no journal of Optuna's, or damaged ({first_line(error)}); "
-                    "give another path, or restore it from a copy"
+                    f"hydra.sweeper.storage: {_shown(storage)} is no journal of Optuna's, or damaged "
+                    f"({first_line(error)}); give another path, or restore it from a copy"
                 ) from None
     try:
         return RDBStorage(storage)
@@ -107,13 +107,17 @@ def open_storage(storage: str) -> BaseStorage:
         raise SettingError(f"hydra.sweeper.storage: needs the package {error.name}; pip install {error.name}") from None
     except Exception as error:  # of SQLAlchemy, Alembic, or a database's driver
         raise SettingError(
-            f"hydra.sweeper.storage: {_without_password(storage)} cannot be opened ({first_line(error)}); give a path, "
+            f"hydra.sweeper.storage: {_shown(storage)} cannot be opened ({first_line(error)}); give a path, "
             "or a URL such as sqlite:///search.db"
         ) from None
 
 
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
+def _shown(storage: str) -> str:
+    """Return a storage as users type it: a path below the working directory, or a URL without its password."""
+    if "://" not in storage:
+        path = Path(storage)
+        return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    scheme, _, rest = storage.partition("://")
     account, at, place = rest.rpartition("@")
     return f"{scheme}://{account.partition(':')[0]}{at}{place}"
 
@@ -153,7 +157,7 @@ def open_study(place: StudyPlace, direction: Any, made_by: Mapping[str, Any]) ->
     for key in dict.fromkeys([*now, *then]):
         if then.get(key) != now.get(key):
             raise SettingError(
-                f"{key}: the study {place.name!r} in {_without_password(place.storage)} has {_said(then.get(key))}, "
+                f"{key}: the study {place.name!r} in {_shown(place.storage)} has {_said(then.get(key))}, "
                 f"not {_said(now.get(key))}; give what it began with, or another hydra.sweeper.study_name"
             )
     return study, storage

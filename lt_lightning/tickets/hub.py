@@ -67,7 +67,7 @@ def fetch_ticket(address: HubAddress) -> Path:
 
     api = HfApi()
     try:
-        info = ask(lambda: api.repo_info(address.repo, revision=address.revision, timeout=CONNECT_SECONDS))
+        info = ask(lambda: api.model_info(address.repo, revision=address.revision, timeout=CONNECT_SECONDS))
     except Exception as error:  # HTTP libraries raise many types
         return _without_the_hub(address, error)
     files = [one.rfilename for one in info.siblings or ()]

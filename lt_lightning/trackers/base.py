@@ -7,13 +7,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pytorch_lightning.loggers import Logger
 
 from lt_lightning.runs.records import LayerRecord, Record
 
 Values = Mapping[str, float]
+Own = TypeVar("Own", bound=Logger)
+"""The class of a tracker's Lightning logger."""
+
+ROUND = "ticket/round"
+"""The number of a round among its values."""
 
 _UNIT = 10_000
 """Steps of a whole density, where a tracker's only other axis is of whole numbers: 115 is 1.15 %."""
@@ -97,7 +102,7 @@ def round_values(record: Record, layers: Sequence[LayerRecord], step: int) -> Ro
     """Return the values of a round from its records; values that were not measured are left out."""
     measured = {**{key: value for key, value in vars(record).items() if key not in _NOT_MEASURED}, **record.logged}
     numbers = {key: value for key, value in measured.items() if value is not None and not math.isnan(value)}
-    ticket = {"ticket/round": record.round, "ticket/density": record.density}
+    ticket = {ROUND: record.round, "ticket/density": record.density}
     return RoundValues(
         record.round,
         step,
@@ -114,7 +119,7 @@ class SentFile:
     folder: str = ""
 
 
-class Tracker(ABC):
+class Tracker(ABC, Generic[Own]):
     """Logs one run to one place.
 
     Its methods may raise anything; `Tracking` calls them on rank 0 alone and reports failures.
@@ -127,7 +132,7 @@ class Tracker(ABC):
     """
 
     title: str
-    logger: Logger
+    logger: Own
     keeps_marks: bool = True
     is_by_row: bool = True
 
@@ -144,18 +149,22 @@ class Tracker(ABC):
     def place(self) -> str:
         """Return where people find the run: a path, or an address."""
 
+    def logged(self) -> Mapping[str, int] | None:
+        """Return the last step of each value that is there, and of `ticket/round` the last round; None if unknown."""
+        return None
+
     def log_settings(self, settings: Mapping[str, Any]) -> None:
         """Log the hyperparameters."""
         self.logger.log_hyperparams(dict(settings))
 
-    def rewind(self, step: int, rounds: int) -> None:  # noqa: B027 (most cannot)
+    def rewind(self, step: int, rounds: int) -> None:
         """Take back points at this optimizer step of the run and later, and those of rounds from this number on."""
 
     @abstractmethod
     def log_round(self, values: RoundValues) -> None:
         """Log the values of a round."""
 
-    def add_files(self, files: Sequence[SentFile], folder: Path) -> None:  # noqa: B027 (some have no store)
+    def add_files(self, files: Sequence[SentFile], folder: Path) -> None:
         """Store files of the run directory `folder`; a tracker without a store of files does nothing."""
 
     @abstractmethod

@@ -14,10 +14,9 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lt_lightning.config.trackers import CsvSettings
 from lt_lightning.storage.atomic import write_whole
-from lt_lightning.trackers.base import RoundValues, RunFacts, Tracker
+from lt_lightning.trackers.base import ROUND, RoundValues, RunFacts, Tracker
 
 FILE = "metrics.csv"
-_ROUND = "ticket/round"
 
 
 class CsvLogger(Logger):
@@ -51,7 +50,10 @@ class CsvLogger(Logger):
         """Return the folder."""
         return str(self.path.parent)
 
-    log_dir = save_dir
+    @property
+    def log_dir(self) -> str:
+        """Return the folder."""
+        return self.save_dir
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
@@ -60,7 +62,7 @@ class CsvLogger(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Add values to the row of a step."""
-        if self.rows and self.rows[-1]["step"] == step and _ROUND not in self.rows[-1]:
+        if self.rows and self.rows[-1]["step"] == step and ROUND not in self.rows[-1]:
             self.rows[-1].update(metrics)
         else:
             self.rows.append({"step": step or 0, **metrics})
@@ -98,12 +100,12 @@ class CsvLogger(Logger):
         if self.path.exists():
             with self.path.open(encoding="utf-8", newline="") as file:
                 rows = [{name: float(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
-            whole = ("step", "round", "epoch", _ROUND)
+            whole = ("step", "round", "epoch", ROUND)
             self.rows = [{name: int(one) if name in whole else one for name, one in row.items()} for row in rows]
             self._names = list(dict.fromkeys(name for row in self.rows for name in row))
 
 
-class CsvTracker(Tracker):
+class CsvTracker(Tracker[CsvLogger]):
     """Logs to a CSV file in the run directory, or in a folder of the run's name elsewhere."""
 
     title = CsvSettings.title
@@ -128,12 +130,16 @@ class CsvTracker(Tracker):
 
     def rewind(self, step: int, rounds: int) -> None:
         """Remove rows that are logged again."""
-        self.logger.rows = [row for row in self.logger.rows if row.get(_ROUND, -1) < rounds and row["step"] < step]
+
+        def stays(row: Mapping[str, float]) -> bool:
+            return row[ROUND] < rounds if ROUND in row else row["step"] < step
+
+        self.logger.rows = [row for row in self.logger.rows if stays(row)]
         self.logger.write_all()
 
     def log_round(self, values: RoundValues) -> None:
         """Add a row and write the file."""
-        if any(row.get(_ROUND) == values.round for row in self.logger.rows):
+        if any(row.get(ROUND) == values.round for row in self.logger.rows):
             return
         row = {**values.ticket, **values.layers}
         self.logger.rows.append({"step": values.step, "round": values.round, **row})

@@ -11,7 +11,7 @@ from typing import Any
 from pytorch_lightning.utilities.seed import isolate_rng
 
 from lt_lightning.errors import first_line
-from lt_lightning.trackers.base import RoundValues, Tracker
+from lt_lightning.trackers.base import ROUND, RoundValues, Tracker
 from lt_lightning.trackers.marks import Marks
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Guarded:
 
     def __init__(
         self,
-        tracker: Tracker,
+        tracker: Tracker[Any],
         marks: Marks,
         log_step: Callable[..., object],
         log_settings: Callable[..., object],
@@ -73,10 +73,9 @@ class Guarded:
 
     def log_round(self, values: RoundValues) -> None:
         """Log the values of a round."""
-        name = f"round of {self.tracker.title}"
-        if not self._marks.new({name: 0.0}, values.round):
-            return
-        self.call(lambda: self.tracker.log_round(values), lambda: self._mark({name: 0.0}, values.round))
+        mark = {ROUND: values.round}
+        if self._marks.new(mark, values.round):
+            self.call(lambda: self.tracker.log_round(values), lambda: self._mark(mark, values.round))
 
     def call(self, action: Callable[[], object], after: Callable[[], object] = lambda: None) -> None:
         """Run an action on the tracker, and `after` if it succeeded."""

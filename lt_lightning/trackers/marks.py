@@ -29,6 +29,10 @@ class Marks:
                 found = json.load(file)
                 self._steps = {str(key): int(step) for key, step in found.items()}
 
+    def replace(self, steps: Mapping[str, int]) -> None:
+        """Take the word of a tracker that knows what it has."""
+        self._steps = dict(steps)
+
     def new(self, values: Mapping[str, float], step: int) -> dict[str, float]:
         """Return the values that were not logged at this step or later."""
         return {key: value for key, value in values.items() if self._steps.get(key, -1) < step}

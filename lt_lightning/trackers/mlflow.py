@@ -31,7 +31,7 @@ _MOST = 100
 _STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
 
-class MlflowTracker(Tracker):
+class MlflowTracker(Tracker[MLFlowLogger]):
     """Logs to a run of MLflow; the jobs of a sweep have a parent run.
 
     MLflow's only axis is a whole number: `ticket/…` and `layers/…` have the round as step, `by_density/…` the density
@@ -40,7 +40,6 @@ class MlflowTracker(Tracker):
 
     title = MlflowSettings.title
     is_by_row = False
-    logger: MLFlowLogger
 
     def __init__(self, settings: MlflowSettings) -> None:
         self._settings = settings

@@ -14,7 +14,7 @@ _NAMES = ("run_id", "version")
 """The arguments by which a logger goes on with a run, in the order in which they are tried."""
 
 
-class ObjectTracker(Tracker):
+class ObjectTracker(Tracker[Logger]):
     """Logs to a Lightning logger: one for the whole run, so that its rounds are one version.
 
     A resumed run goes on in the same version if the logger's class takes one; Lightning's CSVLogger would delete the

@@ -14,7 +14,7 @@ from lt_lightning.config.trackers import TensorBoardSettings
 from lt_lightning.trackers.base import RoundValues, RunFacts, SentFile, Tracker
 
 
-class TensorBoardTracker(Tracker):
+class TensorBoardTracker(Tracker[TensorBoardLogger]):
     """Logs to event files in the run directory, or in a folder of the run's name elsewhere.
 
     TensorBoard's only axis is the step. `ticket/…` and `layers/…` have the round as step, `by_density/…` the density in
@@ -24,7 +24,6 @@ class TensorBoardTracker(Tracker):
     title = TensorBoardSettings.title
     keeps_marks = False
     is_by_row = False
-    logger: TensorBoardLogger
 
     def __init__(self, settings: TensorBoardSettings) -> None:
         self._settings = settings
@@ -60,7 +59,7 @@ class TensorBoardTracker(Tracker):
 
         A reader drops the points of all tags: those of rounds are logged again.
         """
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 
         writer = self.logger.experiment._get_file_writer()
         writer.add_event(Event(step=step, session_log=SessionLog(status=SessionLog.START)))

@@ -52,7 +52,7 @@ class Tracking:
         """Return a line per tracker that says where its run is."""
         return [f"{one.tracker.title}: {one.tracker.place}" for one in self._guarded]
 
-    def open(self, name: str, tracker: Tracker, facts: RunFacts) -> Mapping[str, Any]:
+    def open(self, name: str, tracker: Tracker[Any], facts: RunFacts) -> Mapping[str, Any]:
         """Open a tracker under the name of its setting, and return what finds its run again.
 
         Raises:
@@ -65,6 +65,8 @@ class Tracking:
             raise SettingError(f"{name}: {error}") from error
         path = self._run / STATE / f"logged_{name.replace('.', '_')}.json" if tracker.keeps_marks else None
         marks = Marks(path, fresh=not facts.is_resumed)
+        if facts.is_resumed and (there := tracker.logged()) is not None:
+            marks.replace(there)
         logger = tracker.logger
         guarded = Guarded(tracker, marks, logger.log_metrics, logger.log_hyperparams, logger.save)
         self._guarded.append(guarded)

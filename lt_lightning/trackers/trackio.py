@@ -14,7 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lt_lightning.config.trackers import TrackioSettings
 from lt_lightning.errors import first_line
-from lt_lightning.trackers.base import RoundValues, RunFacts, Tracker, TrackerError
+from lt_lightning.trackers.base import ROUND, RoundValues, RunFacts, Tracker, TrackerError
 from lt_lightning.trackers.reach import require_answer
 
 
@@ -45,11 +45,10 @@ class TrackioLogger(Logger):
         self.experiment.log(dict(metrics), step=step)
 
 
-class TrackioTracker(Tracker):
+class TrackioTracker(Tracker[TrackioLogger]):
     """Logs to a run of Trackio; a sweep is a group. `ticket/density` can be chosen as an axis on its page."""
 
     title = TrackioSettings.title
-    logger: TrackioLogger
 
     def __init__(self, settings: TrackioSettings) -> None:
         self._settings = settings
@@ -96,6 +95,19 @@ class TrackioTracker(Tracker):
     def place(self) -> str:
         """Return the Space, the server or the project."""
         return self._where
+
+    def logged(self) -> Mapping[str, int] | None:
+        """Return what the database on this machine has: Trackio writes from a queue, which a kill loses."""
+        if self._settings.space_id or self._settings.server_url:
+            return None
+        # Not documented, as nothing public reads single values; a test kills a run and reads back what it resumed.
+        from trackio.sqlite_storage import SQLiteStorage
+
+        steps: dict[str, int] = {}
+        for row in SQLiteStorage.get_logs(self.logger.name, self.logger.version):
+            at = dict.fromkeys(row, row["step"]) | ({ROUND: row[ROUND]} if ROUND in row else {})
+            steps |= {key: max(step, steps.get(key, -1)) for key, step in at.items()}
+        return steps
 
     def log_settings(self, settings: Mapping[str, Any]) -> None:
         """Do nothing: `open` gave them."""

@@ -13,13 +13,16 @@ from pytorch_lightning.loggers import WandbLogger
 
 from lt_lightning.config.trackers import WandbSettings
 from lt_lightning.errors import first_line
-from lt_lightning.trackers.base import RoundValues, RunFacts, SentFile, Tracker, TrackerError
+from lt_lightning.trackers.base import ROUND, RoundValues, RunFacts, SentFile, Tracker, TrackerError
 from lt_lightning.trackers.reach import require_answer
+from lt_lightning.trackers.wandb_file import read_history
 
+_STEP = "trainer/global_step"
+"""The axis that Lightning's logger for W&B has."""
 _OFFLINE = "or keep the run on this machine by logger.offline=true"
 
 
-class WandbTracker(Tracker):
+class WandbTracker(Tracker[WandbLogger]):
     """Logs to a run of W&B; a sweep is a group.
 
     `ticket/…` has the density as its axis, `layers/…` the round, all else the optimizer steps of the run. Offline, a
@@ -27,7 +30,6 @@ class WandbTracker(Tracker):
     """
 
     title = WandbSettings.title
-    logger: WandbLogger
 
     def __init__(self, settings: WandbSettings) -> None:
         self._settings = settings
@@ -68,8 +70,8 @@ class WandbTracker(Tracker):
                 f"the run cannot be opened ({first_line(error)}); check WANDB_API_KEY, the entity and the project, "
                 f"{_OFFLINE}"
             ) from error
-        self._run.define_metric("trainer/global_step")
-        self._run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        self._run.define_metric(_STEP)
+        self._run.define_metric("*", step_metric=_STEP, step_sync=True)
         for group, axis in (("ticket/*", "ticket/density"), ("layers/*", "ticket/round")):
             self._run.define_metric(axis, hidden=True)
             self._run.define_metric(group, step_metric=axis, step_sync=False)
@@ -97,9 +99,22 @@ class WandbTracker(Tracker):
         folder = Path(self._run.settings.sync_dir)
         return f"{folder} (send it by: wandb sync --append {folder})"
 
+    def logged(self) -> Mapping[str, int]:
+        """Return what the server has, or offline the earlier files: W&B writes behind, and a kill loses some of it."""
+        rows = [dict(self._run.summary)]
+        if self._run.offline:
+            folder = Path(self._run.settings.sync_dir)
+            earlier = (path for path in folder.parent.glob(f"*/run-{self._run.id}.wandb") if path.parent != folder)
+            rows = [row for path in earlier for row in read_history(path)]
+        steps: dict[str, int] = {}
+        for row in rows:
+            at = dict.fromkeys(row, row.get(_STEP, -1)) | ({ROUND: row[ROUND]} if ROUND in row else {})
+            steps |= {key: max(step, steps.get(key, -1)) for key, step in at.items()}
+        return steps
+
     def log_round(self, values: RoundValues) -> None:
         """Log a round's values in one row, and the last of them as the run's summary."""
-        self._run.log({**values.ticket, **values.layers, "trainer/global_step": values.step})
+        self._run.log({**values.ticket, **values.layers, _STEP: values.step})
 
     def add_files(self, files: Sequence[SentFile], folder: Path) -> None:
         """Store the files as one artifact."""

@@ -300,6 +300,10 @@ def test_a_command_that_cannot_push_has_exported(hub, run, tmp_path, capsys, mon
         (["--push", "ann/a--b"], "--push: 'ann/a--b' has -- or .."),
         (["--push", "ann/news", "--revision", "a b"], "--revision: 'a b' is not the name of a branch"),
         (["--push", "ann/news", "--commit-message", " "], "--commit-message: empty; give a line"),
+        (
+            ["--push", "ann/news", "-o", "model.safetensors", "--hf", "f"],
+            "--output: model.safetensors is called as the",
+        ),
         (["--private"], "argument --private: it needs --push"),
         (["--push", "ann/news", "--license", "My own"], "argument --license/--licence: 'My own' is not the identifier"),
     ],

@@ -8,6 +8,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from lt_lightning.trackers.wandb_file import read_records
+
 Points = dict[str, list[tuple[int, float]]]
 """Step and value of each point, by the value's name."""
 
@@ -33,25 +35,19 @@ def scalars(folder: Path) -> Points:
 
 def read_wandb(folder: Path) -> dict[str, Any]:
     """The records of offline runs below a folder, in the order of the files."""
-    from wandb.proto import wandb_internal_pb2
-    from wandb.sdk.internal.datastore import DataStore
-
     found: dict[str, Any] = {"history": [], "config": {}, "metrics": [], "files": [], "runs": [], "exit": []}
     for path in sorted(folder.rglob("run-*.wandb")):
-        store = DataStore()
-        store.open_for_scan(str(path))
-        while (data := store.scan_data()) is not None:
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(data)
+        for record in read_records(path):
             kind = record.WhichOneof("record_type")
             if kind == "history":
-                items = record.history.item
-                found["history"].append(
-                    {one.key or "/".join(one.nested_key): json.loads(one.value_json) for one in items}
-                )
+                row = {one.key or "/".join(one.nested_key): json.loads(one.value_json) for one in record.history.item}
+                found["history"].append(row)
             elif kind == "run":
                 found["runs"].append(record.run)
                 found["config"] |= {one.key: json.loads(one.value_json) for one in record.run.config.update}
+            elif kind == "config":
+                items = record.config.update
+                found["config"] |= {one.key or "/".join(one.nested_key): json.loads(one.value_json) for one in items}
             elif kind == "metric":
                 found["metrics"].append(record.metric)
             elif kind == "request" and record.request.WhichOneof("request_type") == "log_artifact":

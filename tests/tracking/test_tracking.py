@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,9 +13,12 @@ import pytest
 from pytorch_lightning.loggers import CSVLogger, Logger
 from reading_back import read_csv
 
+from lt_lightning.config.trackers import CsvSettings
 from lt_lightning.errors import SettingError
 from lt_lightning.models import Learner
 from lt_lightning.trackers import guard as guarding
+from lt_lightning.trackers.base import RoundValues, RunFacts
+from lt_lightning.trackers.csv_file import CsvTracker
 from lt_lightning.trackers.marks import Marks
 
 Play = Callable[..., Path]
@@ -136,6 +140,25 @@ def test_lightnings_own_csv_logger_is_one_version(play_small, tmp_path):
     rows = read_csv(version / "metrics.csv")
     assert [row["round"] for row in rows if row["train_loss"]] == [*"000111222"]
     assert next(float(row["ticket/density"]) for row in rows if row["ticket/density"]) == 1.0
+
+
+def test_a_run_that_stopped_between_rounds_keeps_the_row_of_the_last_one(tmp_path):
+    facts = RunFacts(tmp_path, "x", "x", "x", None, (), None, None, {}, "ticket/test_acc", {})
+    ticket = RoundValues(0, 42, {"ticket/round": 0, "ticket/density": 1.0}, {})
+    for known in ({}, {"folder": ""}):
+        tracker = CsvTracker(CsvSettings())
+        tracker.open(replace(facts, known=known))
+        tracker.log_round(ticket)
+        if known:
+            tracker.rewind(42, 1)
+        else:
+            tracker.logger.log_metrics({"train_loss": 2.0}, 50)  # of round 1, before its first epoch is on disk
+            tracker.logger.save()
+    tracker.logger.log_metrics({"train_loss": 2.0}, 50)
+    tracker.logger.log_metrics({"train_loss": 1.0, "valid_loss": 1.0}, 60)
+    tracker.close("finished")
+    rows = read_csv(tmp_path / "csv" / "metrics.csv")
+    assert [(row["step"], row["ticket/round"]) for row in rows] == [("42", "0"), ("50", ""), ("60", "")]
 
 
 def test_marks_leave_out_what_was_logged(tmp_path):

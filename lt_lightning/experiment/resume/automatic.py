@@ -6,7 +6,6 @@ folder that is named by the clock, the job keeps a record: `outputs/NAME/.slurm/
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import os
@@ -113,6 +112,10 @@ def _template(place: Any) -> str:
 
 def _stamps_base(config: Any, group: str) -> Path:
     """Return the folder above the first part of a folder's name that contains the time."""
-    plain = copy.deepcopy(config)
-    plain.hydra[group].dir = _template(config.hydra[group]).partition(STAMP)[0].rpartition("/")[0] or "."
-    return Path(str(plain.hydra[group].dir))
+    place = config.hydra[group]
+    template = _template(place)
+    place.dir = template.partition(STAMP)[0].rpartition("/")[0] or "."
+    try:
+        return Path(str(place.dir))
+    finally:
+        place.dir = template
