@@ -67,7 +67,7 @@ def compare_with_cpu(request: Request) -> Outcome:
 
 def compare(one: Path, other: Path) -> tuple[float, float]:
     """Return the largest share of a round's mask that differs, and the largest relative difference of a loss."""
-    rows = [list(csv.DictReader((run / "results.csv").open())) for run in (one, other)]
+    rows = [list(csv.DictReader((run / "results.csv").read_text().splitlines())) for run in (one, other)]
     shares, differences = [], []
     for first, second in zip(*rows, strict=True):
         masks = [read_masks(ticket_path(run, int(first["round"]))).masks for run in (one, other)]

@@ -58,8 +58,8 @@ def compare_precisions(request: Request) -> Outcome:
             request.device, request.folder / name, "data=files", f"data.path={texts}", *settings,
             f"trainer.precision={name}", watcher,
         )  # fmt: skip
-        with (run / "results.csv").open() as file:
-            accuracies[name] = [float(row["test_acc"]) for row in csv.DictReader(file)]
+        rows = csv.DictReader((run / "results.csv").read_text().splitlines())
+        accuracies[name] = [float(row["test_acc"]) for row in rows]
         recorded[name] = json.loads((run / "run.json").read_text())["precision"]
     (half, single), (used, _) = accuracies.values(), recorded.values()
     counted = [[int(part) for part in line.split()] for line in zeros.read_text().splitlines()]

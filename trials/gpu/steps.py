@@ -58,12 +58,10 @@ def _watch(request: Request) -> dict[str, dict[str, Any]]:
 def _watch_networks(request: Request) -> Iterator[tuple[str, dict[str, Any]]]:
     texts = corpus(request.folder)
     # The stand-in has neither fused cells of GRU and LSTM nor a way to make transformers' masks.
-    is_whole = request.device == "cuda"
-    for network in NETWORKS if is_whole else ["cnn", "birnn"]:
+    for network in NETWORKS if request.device == "cuda" else ["cnn"]:
         settings = network_settings(network, request.folder)
         if settings is None:
             continue
-        settings += ["model.cell=rnn"] if network == "birnn" and not is_whole else []
         found = request.folder / f"{network}.json"
         watcher = f"trainer.callbacks=[{{_target_: trials.gpu.watching.StepWatch, file: '{found}'}}]"
         with in_use(request.device):

@@ -73,7 +73,7 @@ def play_whole(settings: Sequence[str], run: Path, seconds: float) -> Outcome:
     except subprocess.TimeoutExpired:
         faults.append(f"not over after {seconds:.0f} s")
     table = run / "results.csv"
-    rows = list(csv.DictReader(table.open())) if table.exists() else []
+    rows = list(csv.DictReader(table.read_text().splitlines())) if table.exists() else []
     density = {row["round"]: int(row["alive"]) / int(row["total"]) for row in rows}
     shown = [
         f"{density[row['round']]:.1%} {float(row['test_acc']):.2%} ({float(row['seconds']):.1f} s)" for row in rows
