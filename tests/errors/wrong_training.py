@@ -53,6 +53,12 @@ CASES = (
         "trainer.logger={_target_:pytorch_lightning.loggers.CometLogger}",
     ),
     corpus_case(
+        "an object that is no logger",
+        CSV,
+        ["trainer.logger", "dict", "Logger"],
+        "trainer.logger={_target_:builtins.dict}",
+    ),
+    corpus_case(
         "an object that is no callback",
         CSV,
         ["trainer.callbacks[0]", "dict", "Callback"],
