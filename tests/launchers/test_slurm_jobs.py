@@ -30,7 +30,7 @@ class Wait(pl.Callback):
             if start == 2:
                 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
             Path(f"waiting_{start}").touch()
-            time.sleep(300)
+            time.sleep(900)
         Wait.trained += 1
 """
 ENVIRONMENT = f"""
@@ -88,7 +88,7 @@ def test_a_job_that_its_time_limit_stops_three_times_ends_with_the_bits_of_one_l
     (tmp_path / "job.sh").write_text(
         f"#!/bin/bash\nexport PYTHONPATH=.\nexec {sys.executable} -m lt_lightning.train {' '.join(words)}\n"
     )
-    asked = ("--requeue", "--signal=B:USR1@50", "--time=10", "--output=job.out", "--open-mode=append")
+    asked = ("--requeue", "--signal=B:USR1@50", "--time=30", "--output=job.out", "--open-mode=append")
     job = ask("sbatch", "--parsable", *asked, "job.sh", folder=tmp_path)
 
     def state() -> str:
@@ -98,18 +98,18 @@ def test_a_job_that_its_time_limit_stops_three_times_ends_with_the_bits_of_one_l
         ask("scontrol", "update", f"JobId={job}", f"EndTime=now+{seconds}")
 
     def begin_again() -> None:
-        wait_for(lambda: state() == "PENDING", 120)
+        wait_for(lambda: state() == "PENDING", 300)
         # SLURM delays requeued jobs by two minutes, and keeps the limit that `end_in` made.
-        ask("scontrol", "update", f"JobId={job}", "StartTime=now", "TimeLimit=10")
+        ask("scontrol", "update", f"JobId={job}", "StartTime=now", "TimeLimit=30")
 
     for start in range(3):
-        wait_for((tmp_path / f"waiting_{start}").exists, 200)
+        wait_for((tmp_path / f"waiting_{start}").exists, 600)
         end_in(60 if start < 2 else 1)  # SLURM looks at time limits twice a minute
         if start == 2:
-            wait_for(lambda: state() == "TIMEOUT", 120)
+            wait_for(lambda: state() == "TIMEOUT", 300)
             ask("scontrol", "requeue", job)  # nobody was warned
         begin_again()
-    wait_for(lambda: state() == "COMPLETED", 200)
+    wait_for(lambda: state() == "COMPLETED", 600)
     printed = (tmp_path / "job.out").read_text()
     assert printed.count(f"stopped by SIGUSR1: SLURM starts job {job} again, and the run goes on there\n") == 2
     assert printed.count("stopped by SIGTERM: resume with: python -m lt_lightning.train resume=outputs/limited/") == 1
