@@ -50,7 +50,7 @@ def packed(start: Start[RecurrentClassifier]) -> Step:
 def padded(start: Start[RecurrentClassifier]) -> Step:
     """Return a step of torch's layers over padding as if it were words, which is another function."""
     network = _with_kernel(start, "reference")
-    network.forward = lambda ids, lengths: _read_padding(network, ids)
+    network.forward = lambda ids, lengths, counts=None: _read_padding(network, ids)
     return _step(start, network)
 
 

@@ -108,7 +108,7 @@ class WandbTracker(Tracker[WandbLogger]):
             rows = [row for path in earlier for row in read_history(path)]
         steps: dict[str, int] = {}
         for row in rows:
-            at = dict.fromkeys(row, row.get(_STEP, -1)) | ({ROUND: row[ROUND]} if ROUND in row else {})
+            at: dict[str, Any] = dict.fromkeys(row, row.get(_STEP, -1)) | ({ROUND: row[ROUND]} if ROUND in row else {})
             steps |= {key: max(step, steps.get(key, -1)) for key, step in at.items()}
         return steps
 
