@@ -49,7 +49,8 @@ class Sweep:
         Returns:
             The results in the order of `overrides`.
         """
-        self._progress.expect(overrides, first, total if total is not None else self._count(len(overrides)))
+        total = total if total is not None else self._count(len(overrides))
+        self._progress.expect(overrides, first, total, list(self._config.hydra.overrides.task))
         jobs = [self._prepare(first + place, list(one)) for place, one in enumerate(overrides)]
         if not self._told and (line := self._engine.describe(len(jobs))):
             self._progress.tell(line)
