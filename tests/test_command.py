@@ -100,9 +100,10 @@ def test_a_start_that_fails_leaves_no_folder_and_shows_its_traceback_if_it_is_as
 def test_a_job_of_a_sweep_that_fails_is_named_and_the_rest_still_answer(tmp_path: Path) -> None:
     result = train("-m", "data=files", "data.path=nowhere,elsewhere", "name=typo", folder=tmp_path)
     assert result.returncode == 2
-    assert "data.path=nowhere" in result.stderr
-    assert "job 0: data.path: nowhere does not exist" in result.stderr
-    assert "job 1: data.path: elsewhere does not exist" in result.stderr
+    ended = [line for line in result.stdout.splitlines() if line.startswith("job ")]
+    for number, (line, folder) in enumerate(zip(ended, ("nowhere", "elsewhere"), strict=True), start=1):
+        assert line.startswith(f"job {number} of 2: data.path={folder}: outputs/typo/sweeps/")
+        assert f"/{number - 1}: failed: data.path: {folder} does not exist" in line
     assert result.stderr.splitlines()[-1].startswith("error: data.path: nowhere does not exist")
     assert not list(tmp_path.iterdir())  # as no job began
 
