@@ -176,7 +176,7 @@ def _object(
         target = get_class(given["_target_"])
     except Exception:  # `make` explains why there is none; a function has no arguments to ask for
         target = Logger
-    return make, target, given
+    return make, target if issubclass(target, Logger) else Logger, given
 
 
 def _facts(config: Config, run: Path, settings: Mapping[str, Any], description: Description, known: Any) -> RunFacts:

@@ -43,8 +43,8 @@ CASES = (
     corpus_case(
         "a mistyped argument of a callback",
         CSV,
-        ["trainer.callbacks[0]", "did you mean logging_interval?"],
-        "trainer.callbacks=[{_target_:pytorch_lightning.callbacks.LearningRateMonitor,logging_intervall:step}]",
+        ["trainer.callbacks[0]", "did you mean duration?"],
+        "trainer.callbacks=[{_target_:pytorch_lightning.callbacks.Timer,durations:00.01.00.00}]",
     ),
     corpus_case(
         "a logger whose package is missing",
