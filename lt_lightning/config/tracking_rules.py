@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 
 from lt_lightning.config.quoting import find_interpolations
@@ -20,11 +21,26 @@ def tracking_rules(config: Config) -> Iterator[str]:
         yield f"logger.wandb.mode: {wandb.mode} contradicts logger.wandb.offline=true; leave one of them out"
     if mlflow is not None and mlflow.tags is not None and not isinstance(mlflow.tags, Mapping):
         yield f"logger.mlflow.tags: {mlflow.tags} is not a mapping; write logger.mlflow.tags={{team: nlp}}"
+    for key, address in _remote_places(config) if config.logger.offline else ():
+        yield f"{key}: {address} is not on this machine, which logger.offline=true asks for; leave one of them out"
     if trackio is not None and "write_token" in (trackio.server_url or ""):
         yield (
             "logger.trackio.server_url: holds a write token, which the records of the run would show; set "
             "TRACKIO_WRITE_TOKEN, and give the address alone"
         )
+
+
+def _remote_places(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield the places of MLflow and Trackio on other machines, with the setting or variable that names each."""
+    mlflow, trackio = config.logger.mlflow, config.logger.trackio
+    if mlflow is not None:
+        key = "MLFLOW_TRACKING_URI" if mlflow.tracking_uri is None else "logger.mlflow.tracking_uri"
+        address = mlflow.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
+        if address.startswith(("http:", "https:", "databricks")):
+            yield key, address.rpartition("@")[2]
+    if trackio is not None:
+        places = {"logger.trackio.space_id": trackio.space_id, "logger.trackio.server_url": trackio.server_url}
+        yield from ((key, place.rpartition("@")[2]) for key, place in places.items() if place)
 
 
 def _callback_rules(config: Config) -> Iterator[str]:

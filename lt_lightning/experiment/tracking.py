@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -61,7 +62,7 @@ def open_tracking(
     makers = dict(_makers(config, run)) if is_writer else {}
     if not makers:
         return tracking
-    settings, there = _hyperparameters(description), set(run.iterdir())
+    settings, there = hyperparameters(description), set(run.iterdir())
     known = _read_record(run) if description.resumed else {}
     try:
         for name, make in makers.items():
@@ -126,7 +127,7 @@ def finish_tracking(
     }[keep]
     tickets = dict.fromkeys(ticket_path(run, one.round) for one in compared if chosen(one))
     files = [
-        *(SentFile(run / name) for name in _PAGES),
+        *(SentFile(run / name) for name in _PAGES if name != "run.json" or not holds_secrets(description)),
         *(SentFile(path, "figures") for path in sorted((run / "figures").glob("*.png"))),
         *(SentFile(path, "tickets") for path in tickets),
     ]
@@ -199,12 +200,26 @@ def _facts(config: Config, run: Path, settings: Mapping[str, Any], description: 
     )
 
 
-def _hyperparameters(description: Description) -> dict[str, Any]:
+_SECRET = re.compile(r"(?i)api_?key|token$|password|passwd|secret|credential")
+"""The names of settings whose values no tracker gets."""
+
+
+def hyperparameters(description: Description) -> dict[str, Any]:
     """Return the settings by their full names without those of trackers, and what they came to on this machine."""
     settings = flat_settings(description.config.values)
     kept = {key: one for key, one in settings.items() if key.partition(".")[0] != "logger" and one is not None}
+    kept = {key: one for key, one in kept.items() if not _SECRET.search(key.rpartition(".")[2])}
     found = {"network": description.network, "parameters": description.parameters, "corpus": description.corpus.name}
     return {**kept, **{f"run.{key}": one for key, one in found.items() if one is not None}}
+
+
+def holds_secrets(description: Description) -> bool:
+    """Return whether the settings hold a value that no tracker gets, or the account of an address."""
+    settings = flat_settings(description.config.values).items()
+    return any(
+        one is not None and (_SECRET.search(key.rpartition(".")[2]) or re.search(r"://[^/@\s]+@", str(one)))
+        for key, one in settings
+    )
 
 
 def _read_record(run: Path) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def load_learner(
     Args:
         kind: its class.
         path: a file that a Trainer saved, or one in the `state/` of a run.
-        map_location: as of `torch.load`.
+        map_location: the device of the Learner, such as `"cuda"`; None for the CPU.
         strict: whether the weights must be those of the network, each of them.
         weights_only: False unpickles objects, which can run code.
         trust: import the classes that the file names and that are not this package's.
@@ -59,7 +59,7 @@ def load_learner(
         SettingError: the file cannot be read, is not that of a Learner, or names such a class.
     """
     where = Path(path if isinstance(path, (str, Path)) else getattr(path, "name", "checkpoint"))
-    checkpoint = _read(path, where, map_location, weights_only)
+    checkpoint = _read(path, where, weights_only)
     description = find_description(checkpoint.get(Learner.CHECKPOINT_HYPER_PARAMS_KEY))
     if description is None and not arguments:
         raise SettingError(
@@ -80,14 +80,15 @@ def load_learner(
         raise SettingError(
             f"{where}: its weights are not those of the network that it describes ({reason}); {_AGAIN}"
         ) from error
-    device = next((one.device for one in weights.values() if isinstance(one, torch.Tensor)), torch.device("cpu"))
-    return learner.to(device)
+    return learner if map_location is None else learner.to(map_location)
 
 
-def _read(file: str | Path | IO[bytes], path: Path, map_location: Any, weights_only: bool) -> dict[str, Any]:
+def _read(file: str | Path | IO[bytes], path: Path, weights_only: bool) -> dict[str, Any]:
     """Return the content of a checkpoint, with the weights that a file of its run has."""
     try:
-        content = torch.load(file, map_location=map_location, weights_only=weights_only)
+        content = torch.load(
+            file, map_location="cpu", weights_only=weights_only
+        )  # also without the device that wrote it
     except FileNotFoundError:
         raise SettingError(f"{path}: no such file; give a checkpoint") from None
     except (PermissionError, IsADirectoryError) as error:
@@ -154,6 +155,7 @@ def _build(kind: type[L], path: Path, description: Mapping[str, Any], *, trust: 
             )
         except (AssertionError, RuntimeError, MemoryError, TypeError, ValueError, OverflowError) as error:
             raise SettingError(f"{path}: its network cannot be built ({first_line(error)[:200]}); {_AGAIN}") from error
+    learner.describe(description)  # a checkpoint of it says what was trained, although some of it is withheld
     if withheld:
 
         def refuse(*_: Any) -> NoReturn:
@@ -183,6 +185,8 @@ def _encoder_files(path: Path, described: Any) -> Iterator[Any]:
     config = described.get("config") if isinstance(described, Mapping) else None
     if not isinstance(config, Mapping) or not isinstance(config.get("model_type"), str) or "vocab_size" not in config:
         raise SettingError(f"{path}: it does not describe its encoder; {_AGAIN}")
+    # transformers could fetch the code of these from the Hub.
+    config = {key: value for key, value in config.items() if not key.strip("_").endswith("implementation")}
     with tempfile.TemporaryDirectory() as folder:  # transformers reads files alone
         (Path(folder) / CONFIG).write_text(json.dumps(config), encoding="utf-8")
         yield EncoderFiles(str(described.get("name")), str(path), str(path), Path(folder), config, has_weights=False)

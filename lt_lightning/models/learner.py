@@ -112,7 +112,7 @@ class Learner(pl.LightningModule):
 
         Args:
             checkpoint_path: the file; an open one cannot refer to another.
-            map_location: as of `torch.load`.
+            map_location: the device of the Learner, such as `"cuda"`; None for the CPU.
             hparams_file: not read, as the file describes its network.
             strict: whether the weights must be those of the network, each of them; True by default.
             weights_only: False unpickles objects, which can run code.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
+import socket
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from lt_lightning.trackers.base import TrackerError
 
@@ -11,7 +12,9 @@ SECONDS = 5.0
 
 
 def require_answer(address: str, remedy: str, seconds: float = SECONDS) -> None:
-    """Raise a `TrackerError` unless an HTTP server answers, with whatever status.
+    """Raise a `TrackerError` unless something listens at the address of a server, or of the proxy before it.
+
+    What it answers is the client's affair, which knows the account and the certificates.
 
     Args:
         address: its URL; of any other scheme than HTTP nothing is asked.
@@ -21,9 +24,12 @@ def require_answer(address: str, remedy: str, seconds: float = SECONDS) -> None:
     if not address.startswith(("http://", "https://")):
         return
     try:
-        urllib.request.urlopen(address, timeout=seconds).close()
-    except urllib.error.HTTPError as error:
-        error.close()  # it answers, if only that there is nothing to see
+        server = urlsplit(address)
+        proxy = None if proxy_bypass(server.hostname or "") else getproxies().get(server.scheme)
+        asked = server if proxy is None else urlsplit(proxy)
+        port = asked.port or (443 if asked.scheme == "https" else 80)
+        socket.create_connection((asked.hostname, port), timeout=seconds).close()
     except (OSError, ValueError) as error:
-        reason = " ".join(str(getattr(error, "reason", error)).split())
-        raise TrackerError(f"{address} cannot be reached ({reason}); {remedy}") from None
+        reason = " ".join(str(error).split())
+        shown = address.rpartition("@")[2]  # without the account
+        raise TrackerError(f"{shown} cannot be reached ({reason}); {remedy}") from None

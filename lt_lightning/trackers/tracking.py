@@ -41,6 +41,7 @@ class Tracking:
         self._density: Callable[[], float] = lambda: 1.0
         self._is_fitting = False
         self._earlier: Sequence[RoundValues] | None = None
+        self._is_resumed = False
 
     @property
     def loggers(self) -> list[Logger]:
@@ -65,6 +66,7 @@ class Tracking:
             raise SettingError(f"{name}: {error}") from error
         path = self._run / STATE / f"logged_{name.replace('.', '_')}.json" if tracker.keeps_marks else None
         marks = Marks(path, fresh=not facts.is_resumed)
+        self._is_resumed = self._is_resumed or facts.is_resumed
         if facts.is_resumed and (there := tracker.logged()) is not None:
             marks.replace(there)
         logger = tracker.logger
@@ -117,7 +119,7 @@ class Tracking:
         self._is_fitting = True
         if self._earlier is not None:  # the first fit of this process
             first, rounds = self._first_step + steps, len(self._earlier)
-            if rounds or steps:
+            if rounds or steps or self._is_resumed:
                 for one in self._guarded:
                     one.call(partial(one.tracker.rewind, first, self._round))
             self._earlier = None

@@ -149,7 +149,9 @@ def test_an_optimizer_that_a_file_names_is_not_made_unasked(configure, tmp_path)
     assert torch.equal(loaded.eval()(IDS, LENGTHS), learner.eval()(IDS, LENGTHS))
     with pytest.raises(SettingError, match=r"a\.ckpt: it was trained with 'torch\.optim\.RMSprop', .* trust=True"):
         loaded.configure_optimizers()
-    assert isinstance(Learner.load_from_checkpoint(path, trust=True).configure_optimizers(), torch.optim.RMSprop)
+    trusted = Learner.load_from_checkpoint(path, trust=True)
+    assert isinstance(trusted.configure_optimizers(), torch.optim.RMSprop)
+    assert loaded.hparams == trusted.hparams  # saved again, it says what was trained
 
 
 def test_arguments_are_taken_as_lightning_takes_them(configure, tmp_path):

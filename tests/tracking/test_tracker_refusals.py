@@ -14,6 +14,8 @@ from lt_lightning.config.trackers import LoggerConfig, MlflowSettings, WandbSett
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.hydra_main import compose_config
 from lt_lightning.experiment.start_check import prepare_run
+from lt_lightning.experiment.tracking import holds_secrets, hyperparameters
+from lt_lightning.runs.description import Description
 from lt_lightning.trackers.base import TrackerError
 from lt_lightning.trackers.reach import require_answer
 
@@ -24,6 +26,8 @@ from lt_lightning.trackers.reach import require_answer
     (["logger=wandb", "logger.wandb.projct=x"], "logger.wandb.projct: no such setting; did you mean logger"),
     (["logger=mlflow", "logger.mlflow.tags=3"], "logger.mlflow.tags: 3 is not a mapping"),
     (["logger=trackio", "logger.trackio.server_url='http://x?write_token=1'"], "TRACKIO_WRITE_TOKEN"),
+    (["logger=mlflow", "logger.offline=true", "logger.mlflow.tracking_uri=https://me:pw@host"], "uri: host is not on"),
+    (["logger=trackio", "logger.offline=true", "logger.trackio.space_id=me/runs"], "space_id: me/runs is not on this"),
     (["logger.tickets=some"], "logger.tickets: 'some' is none of none, winners, all"),
     (["logger=wandbb"], "did you mean wandb"),
     (["+callbacks.mine=3"], "callbacks.mine: 3 is not an object"),
@@ -51,6 +55,19 @@ def test_a_server_that_does_not_answer_is_known_within_seconds():
     with pytest.raises(TrackerError, match=r"^http://127\.0\.0\.1:9 cannot be reached \(.*refused.*\); start it$"):
         require_answer("http://127.0.0.1:9", "start it")
     require_answer("sqlite:///x.db", "")
+    with pytest.raises(TrackerError, match=r"^127\.0\.0\.1:9 cannot be reached \(.*refused.*\); start it$"):
+        require_answer("http://me:secret@127.0.0.1:9", "start it")
+
+
+def test_trackers_get_no_secrets():
+    trainer = {"max_epochs": 1, "logger": {"_target_": "my.Logger", "api_key": "S3CRET"}}
+    described = Description.from_json({"config": {"seed": 1, "trainer": trainer}})
+    kept = hyperparameters(described)
+    assert kept["trainer.max_epochs"] == 1
+    assert "S3CRET" not in str(kept)
+    assert holds_secrets(described)
+    assert holds_secrets(Description.from_json({"config": {"logger": {"mlflow": {"tracking_uri": "https://a:b@c"}}}}))
+    assert not holds_secrets(Description.from_json({"config": {"seed": 1, "trainer": {"max_epochs": 1}}}))
 
 
 @pytest.mark.slow
