@@ -126,63 +126,63 @@ def run_experiment(
         )
         room = report_use(run, use)
     tracking = open_tracking(config, run, description, played, is_writer=is_writer)
-    if is_writer:
-        with writing_to(run):
-            following = upcoming[0] if upcoming else plan.rounds[-1] + 1
-            set_aside_rounds(run, first=following)
-            drop_checkpoints(run / STATE, keep=following if resuming else None)
-            if not resuming:
-                plan.write()
-            for one in played:
-                plan.finish(one.record.round)
-            (run / "report.html").unlink(missing_ok=True)  # it shows fewer rounds; `is_complete` looks for it
-            if encoder is not None:
-                encoder.keep(run)
-            write_description(run, description)
-            write_tables(run, played)
-            _drop_tickets(run, config, played, description)
-    watch = Watch(config, trial, is_writer, plan.rounds[-1])
-    base = RunBase(run, subject.tokenizer, None if played else plan.rounds[0])
-    console = Screen(highlight=False, quiet=not is_writer)
-    metric = description.metric_for(_compared(played, description))
-    lines = (summarize(config, data, description), room, *tracking.places)
-    title, epochs = "\n".join(filter(None, lines)), config.trainer.max_epochs
-    with (
-        closed_on_error(tracking),
-        RoundsDisplay(title, plan.rounds[-1], epochs, console, metric=metric, plan=description.plan) as display,
-    ):
-        loggers = loggers_of(config, run, tracking, is_writer=is_writer)
-        display.show_earlier([one.record for one in played])
-        for round in upcoming:
-            if watch.is_hopeless(description, _compared(played, description)):
-                display.say(f"  {watch.line}")
-                break
-            display.begin_round()
-            pruning, alive = plan.begin(round), plan.before(played)
-            watching = tracking.follow_round(round, steps_before(played), partial(_density, pruning))
-            one = run_round(precise, run, round, subject, pruning, display, environment, alive, base, loggers, watching)
-            played.append(replace(one, settings=made_by))
-            if is_writer:
-                with writing_to(run):
-                    write_round(run, played[-1])
-                    write_tables(run, played)
-                    drop_checkpoints(run / STATE)
-                    plan.finish(round)
-                    _drop_tickets(run, config, played, description)
-            tracking.end_round(values_of_round(played))
-            display.show_round(played[-1].record)
-            if played[-1].record.collapsed:
-                dead = ", ".join(one.parameter for one in played[-1].layers if not one.alive and len(one.shape) > 1)
-                display.say(f"  layer collapse: no entry of {dead} is alive, so that nothing passes through")
-            if subject.task.shows_rounds:
-                display.say("\n".join(f"  sample: {one.given}{one.answer}" for one in played[-1].examples))
-    watch.is_hopeless(description, _compared(played, description))  # the last value, after which nothing is stopped
-    if is_writer:
-        display.show_parameters(played[-1].layers)
-        with writing_to(run):
-            write_description(run, replace(description, finished=now(), stopped=watch.line))
-        write("", f"report: {draw_report(run)}")
-        finish_tracking(tracking, config, run, _compared(played, description), description)
+    with closed_on_error(tracking):
+        if is_writer:
+            with writing_to(run):
+                following = upcoming[0] if upcoming else plan.rounds[-1] + 1
+                set_aside_rounds(run, first=following)
+                drop_checkpoints(run / STATE, keep=following if resuming else None)
+                if not resuming:
+                    plan.write()
+                for one in played:
+                    plan.finish(one.record.round)
+                (run / "report.html").unlink(missing_ok=True)  # it shows fewer rounds; `is_complete` looks for it
+                if encoder is not None:
+                    encoder.keep(run)
+                write_description(run, description)
+                write_tables(run, played)
+                _drop_tickets(run, config, played, description)
+        watch = Watch(config, trial, is_writer, plan.rounds[-1])
+        base = RunBase(run, subject.tokenizer, None if played else plan.rounds[0])
+        console = Screen(highlight=False, quiet=not is_writer)
+        metric = description.metric_for(_compared(played, description))
+        lines = (summarize(config, data, description), room, *tracking.places)
+        title, epochs = "\n".join(filter(None, lines)), config.trainer.max_epochs
+        with RoundsDisplay(title, plan.rounds[-1], epochs, console, metric=metric, plan=description.plan) as display:
+            loggers = loggers_of(config, run, tracking, is_writer=is_writer)
+            display.show_earlier([one.record for one in played])
+            for round in upcoming:
+                if watch.is_hopeless(description, _compared(played, description)):
+                    display.say(f"  {watch.line}")
+                    break
+                display.begin_round()
+                pruning, alive = plan.begin(round), plan.before(played)
+                watching = tracking.follow_round(round, steps_before(played), partial(_density, pruning))
+                one = run_round(
+                    precise, run, round, subject, pruning, display, environment, alive, base, loggers, watching
+                )
+                played.append(replace(one, settings=made_by))
+                if is_writer:
+                    with writing_to(run):
+                        write_round(run, played[-1])
+                        write_tables(run, played)
+                        drop_checkpoints(run / STATE)
+                        plan.finish(round)
+                        _drop_tickets(run, config, played, description)
+                tracking.end_round(values_of_round(played))
+                display.show_round(played[-1].record)
+                if played[-1].record.collapsed:
+                    dead = ", ".join(one.parameter for one in played[-1].layers if not one.alive and len(one.shape) > 1)
+                    display.say(f"  layer collapse: no entry of {dead} is alive, so that nothing passes through")
+                if subject.task.shows_rounds:
+                    display.say("\n".join(f"  sample: {one.given}{one.answer}" for one in played[-1].examples))
+        watch.is_hopeless(description, _compared(played, description))  # the last value, after which nothing is stopped
+        if is_writer:
+            display.show_parameters(played[-1].layers)
+            with writing_to(run):
+                write_description(run, replace(description, finished=now(), stopped=watch.line))
+            write("", f"report: {draw_report(run)}")
+            finish_tracking(tracking, config, run, _compared(played, description), description)
 
 
 def _density(pruning: PruningCallback) -> float:
