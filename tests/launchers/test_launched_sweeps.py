@@ -101,7 +101,8 @@ def test_slurm_and_a_job_that_is_preempted(corpus: Path, tmp_path: Path, basic) 
     with Marked(command(corpus, sweep, "hydra/launcher=slurm"), tmp_path) as sweeping:
         wait_for(lambda: (sweep / "0" / "run.json").exists(), sweeping.process)
         [job] = [path.parent.name for path in sweep.glob(".submitit/*_0/*_submitted.pkl")]
-        subprocess.run(["scancel", "--signal=USR2", job], check=True)  # as before a time limit
+        warning = ["scancel", "--signal=USR2", job]  # as before a time limit
+        wait_for(lambda: subprocess.run(warning).returncode == 0, sweeping.process)  # SLURM may be busy with the job
         output, errors = sweeping.process.communicate(timeout=TIMEOUT)
     ran = subprocess.CompletedProcess([], sweeping.process.returncode, output, errors)
     assert f"Requeued job {job}" in (sweep / ".submitit" / job / f"{job}_0_log.out").read_text()
