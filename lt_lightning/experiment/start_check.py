@@ -64,7 +64,9 @@ class CheckConfig:
             check_sweeper(config)
             is_writer = _is_first(config.trainer)
             asked, place = near(Path(config.hydra.sweep.dir)), _find_place(config, "sweep", is_writer)
-            resumes = is_sweep(place.folder) if config.resume == AUTO else config.resume is not None
+            resumes = config.resume is not None
+            if config.resume == AUTO:  # a folder named by the clock may be that of another start in the same second
+                resumes = is_sweep(place.folder) and not place.stamped
             if not resumes and config.pruning.ticket == "" and not swept:
                 fail(NO_TICKET)  # once, and not in every job
             check_folder(place.folder, "hydra.sweep.dir")

@@ -64,6 +64,7 @@ class Sweep:
         except BaseException as error:
             if (stopped := interruption(error)) is not None:
                 stopped.advice = how_to_go_on(self._folder)
+                stopped.goes_on = self._config.resume is not None
                 raise stopped from None
             raise
         return [results[job.number] for job in jobs]
