@@ -115,4 +115,4 @@ def test_a_job_that_its_time_limit_stops_three_times_ends_with_the_bits_of_one_l
     assert printed.count("stopped by SIGTERM: resume with: python -m lt_lightning.train resume=outputs/limited/") == 1
     (run,) = (tmp_path / "outputs/limited").glob("2*")  # all starts found the folder of the first
     assert (run / "train.log").read_text().count("going on with round ") >= 1  # or after a round
-    assert outcome(run) == outcome(play_small(tmp_path / "whole"))
+    assert outcome(run) == outcome(play_small(tmp_path / "whole", "name=limited"))
