@@ -10,6 +10,8 @@ set -euo pipefail
 action=${1:?start or stop} folder=${2:?a folder}
 
 stop() {
+    SLURM_CONF=$folder/slurm.conf timeout 10 scancel --user="$(id -un)" 2>/dev/null || true
+    sleep 1
     for name in slurmd slurmctld munged; do
         if [ -f "$folder/$name.pid" ]; then
             kill "$(cat "$folder/$name.pid")" 2>/dev/null || true
@@ -27,7 +29,7 @@ start() {
         --log-file "$folder/munged.log" --seed-file "$folder/munged.seed" 2>"$folder/munged.start"
     local host port
     host=$(hostname -s)
-    port=$((20000 + $$ % 20000))
+    port=$((20000 + 2 * ($$ % 6000)))  # two ports each, as tests may start clusters one process number apart
     cat >"$folder/slurm.conf" <<CONF
 ClusterName=one
 SlurmctldHost=$host(127.0.0.1)
@@ -36,7 +38,7 @@ SlurmdPort=$((port + 1))
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket=$folder/munge.socket
+AuthInfo=socket=$folder/munge.socket,cred_expire=20
 CredType=cred/munge
 StateSaveLocation=$folder/state
 SlurmdSpoolDir=$folder/spool
