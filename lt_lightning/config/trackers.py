@@ -113,9 +113,14 @@ class MlflowSettings(TrackerSettings):
     tags: Any = None  # a mapping
     artifact_location: Optional[str] = None
 
+    @property
+    def address(self) -> str:
+        """Return the address of the store: that of the settings, of the environment, or the default."""
+        return self.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///outputs/mlflow.db"
+
     def relative_to(self, folder: Path) -> "MlflowSettings":
         """Return the settings with absolute paths; without an address the default's, below the user's folder."""
-        uri = self.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///outputs/mlflow.db"
+        uri = self.address
         for scheme in ("sqlite:///", "file:"):
             if uri.startswith(scheme) and not (path := uri.removeprefix(scheme)).startswith("/"):
                 uri = f"{scheme}{folder / Path(path)}"

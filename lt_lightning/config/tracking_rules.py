@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 
 from lt_lightning.config.quoting import find_interpolations
@@ -35,9 +34,8 @@ def _remote_places(config: Config) -> Iterator[tuple[str, str]]:
     mlflow, trackio = config.logger.mlflow, config.logger.trackio
     if mlflow is not None:
         key = "MLFLOW_TRACKING_URI" if mlflow.tracking_uri is None else "logger.mlflow.tracking_uri"
-        address = mlflow.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
-        if address.startswith(("http:", "https:", "databricks")):
-            yield key, address.rpartition("@")[2]
+        if mlflow.address.startswith(("http:", "https:", "databricks")):
+            yield key, mlflow.address.rpartition("@")[2]
     if trackio is not None:
         places = {"logger.trackio.space_id": trackio.space_id, "logger.trackio.server_url": trackio.server_url}
         yield from ((key, place.rpartition("@")[2]) for key, place in places.items() if place)

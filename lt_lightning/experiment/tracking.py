@@ -204,11 +204,18 @@ _SECRET = re.compile(r"(?i)api_?key|token$|password|passwd|secret|credential")
 """The names of settings whose values no tracker gets."""
 
 
+def _is_secret(key: str) -> bool:
+    return _SECRET.search(key.rpartition(".")[2]) is not None
+
+
 def hyperparameters(description: Description) -> dict[str, Any]:
     """Return the settings by their full names without those of trackers, and what they came to on this machine."""
     settings = flat_settings(description.config.values)
-    kept = {key: one for key, one in settings.items() if key.partition(".")[0] != "logger" and one is not None}
-    kept = {key: one for key, one in kept.items() if not _SECRET.search(key.rpartition(".")[2])}
+    kept = {
+        key: one
+        for key, one in settings.items()
+        if key.partition(".")[0] != "logger" and one is not None and not _is_secret(key)
+    }
     found = {"network": description.network, "parameters": description.parameters, "corpus": description.corpus.name}
     return {**kept, **{f"run.{key}": one for key, one in found.items() if one is not None}}
 
@@ -216,10 +223,7 @@ def hyperparameters(description: Description) -> dict[str, Any]:
 def holds_secrets(description: Description) -> bool:
     """Return whether the settings hold a value that no tracker gets, or the account of an address."""
     settings = flat_settings(description.config.values).items()
-    return any(
-        one is not None and (_SECRET.search(key.rpartition(".")[2]) or re.search(r"://[^/@\s]+@", str(one)))
-        for key, one in settings
-    )
+    return any(one is not None and (_is_secret(key) or re.search(r"://[^/@\s]+@", str(one))) for key, one in settings)
 
 
 def _read_record(run: Path) -> dict[str, Any]:

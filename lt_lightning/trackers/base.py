@@ -65,6 +65,10 @@ class RunFacts:
         """Return whether the run was open before."""
         return bool(self.known)
 
+    def folder(self, name: str, given: str | None) -> Path:
+        """Return the folder for a tracker's files: `name` in the run directory, or a folder of the run in `given`."""
+        return self.run / name if given is None else Path(given) / self.experiment / self.title
+
 
 @dataclass(frozen=True)
 class RoundValues:
@@ -83,19 +87,24 @@ class RoundValues:
     layers: Values
 
     @property
-    def density(self) -> int:
-        """Return the density in hundredths of a per cent."""
-        return round(_UNIT * self.ticket["ticket/density"])
+    def row(self) -> dict[str, float]:
+        """Return all values."""
+        return {**self.ticket, **self.layers}
 
     @property
-    def curve(self) -> Values:
-        """Return the measured values, to be drawn against the density, as `by_density/NAME`."""
+    def axes(self) -> tuple[tuple[int, Values], tuple[int, Values]]:
+        """Return the values with their places on a tracker's axis of whole numbers.
+
+        All values are at the round. The measured ones are also, as `by_density/NAME`, at the density in hundredths of a
+        per cent.
+        """
         measured = ("ticket/test_", "ticket/valid_", "ticket/train_")
-        return {
+        curve = {
             name.replace("ticket/", "by_density/"): value
             for name, value in self.ticket.items()
             if name.startswith(measured)
         }
+        return (self.round, self.row), (round(_UNIT * self.ticket["ticket/density"]), curve)
 
 
 def round_values(record: Record, layers: Sequence[LayerRecord], step: int) -> RoundValues:

@@ -116,8 +116,7 @@ class CsvTracker(Tracker[CsvLogger]):
 
     def open(self, facts: RunFacts) -> Mapping[str, Any]:
         """Read the rows of a resumed run."""
-        given = self._settings.save_dir
-        folder = facts.run / "csv" if given is None else Path(given) / facts.experiment / facts.title
+        folder = facts.folder("csv", self._settings.save_dir)
         self.logger = CsvLogger(folder)
         if facts.is_resumed:
             self.logger.load()
@@ -141,8 +140,7 @@ class CsvTracker(Tracker[CsvLogger]):
         """Add a row and write the file."""
         if any(row.get(ROUND) == values.round for row in self.logger.rows):
             return
-        row = {**values.ticket, **values.layers}
-        self.logger.rows.append({"step": values.step, "round": values.round, **row})
+        self.logger.rows.append({"step": values.step, "round": values.round, **values.row})
         self.logger.save()
 
     def close(self, status: str) -> None:

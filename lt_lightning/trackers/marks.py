@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from lt_lightning.storage.atomic import open_regular
+from lt_lightning.trackers.base import ROUND
+
+
+def last_steps(rows: Iterable[Mapping[str, Any]], axis: str) -> dict[str, int]:
+    """Return the last step of each value, and of `ticket/round` the last round.
+
+    Args:
+        rows: what a tracker has, a row for the values that were logged together.
+        axis: the name of the step in a row; a row without it counts as step −1.
+    """
+    steps: dict[str, int] = {}
+    for row in rows:
+        at: dict[str, Any] = dict.fromkeys(row, row.get(axis, -1)) | ({ROUND: row[ROUND]} if ROUND in row else {})
+        steps |= {key: max(step, steps.get(key, -1)) for key, step in at.items()}
+    return steps
 
 
 class Marks:

@@ -137,8 +137,7 @@ class MlflowTracker(Tracker[MLFlowLogger]):
     def log_round(self, values: RoundValues) -> None:
         """Log a round's values against the round, and the measured ones against the density."""
         now = int(time.time() * 1000)
-        axes = ((values.round, {**values.ticket, **values.layers}), (values.density, values.curve))
-        metrics = [Metric(key, value, now, step) for step, of_axis in axes for key, value in of_axis.items()]
+        metrics = [Metric(key, value, now, step) for step, of_axis in values.axes for key, value in of_axis.items()]
         for first in range(0, len(metrics), 1000):
             self._client.log_batch(self._run, metrics=metrics[first : first + 1000])
 

@@ -52,7 +52,7 @@ class ObjectTracker(Tracker[Logger]):
 
     def log_round(self, values: RoundValues) -> None:
         """Log a round's values at the step where the round ended: a logger has one axis."""
-        self._log({**values.ticket, **values.layers}, step=values.step)
+        self._log(values.row, step=values.step)
 
     def close(self, status: str) -> None:
         """Finish the logger."""

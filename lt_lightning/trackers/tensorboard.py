@@ -32,8 +32,7 @@ class TensorBoardTracker(Tracker[TensorBoardLogger]):
 
     def open(self, facts: RunFacts) -> Mapping[str, Any]:
         """Begin another event file in the run's folder."""
-        given = self._settings.save_dir
-        folder = facts.run / "tensorboard" if given is None else Path(given) / facts.experiment / facts.title
+        folder = facts.folder("tensorboard", self._settings.save_dir)
         self.logger = TensorBoardLogger(
             folder, name="", version="", default_hp_metric=False, flush_secs=self._settings.flush_secs
         )
@@ -88,8 +87,7 @@ class TensorBoardTracker(Tracker[TensorBoardLogger]):
 
     def _write(self, values: RoundValues, least: int) -> None:
         """Write the values of a round at steps from `least` on."""
-        axes = ((values.round, {**values.ticket, **values.layers}), (values.density, values.curve))
-        for step, of_axis in axes:
+        for step, of_axis in values.axes:
             for name, value in of_axis.items() if step >= least else ():
                 self.logger.experiment.add_scalar(name, value, step)
 

@@ -14,7 +14,8 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lt_lightning.config.trackers import TrackioSettings
 from lt_lightning.errors import first_line
-from lt_lightning.trackers.base import ROUND, RoundValues, RunFacts, Tracker, TrackerError
+from lt_lightning.trackers.base import RoundValues, RunFacts, Tracker, TrackerError
+from lt_lightning.trackers.marks import last_steps
 from lt_lightning.trackers.reach import require_answer
 
 
@@ -103,18 +104,14 @@ class TrackioTracker(Tracker[TrackioLogger]):
         # Not documented, as nothing public reads single values; a test kills a run and reads back what it resumed.
         from trackio.sqlite_storage import SQLiteStorage
 
-        steps: dict[str, int] = {}
-        for row in SQLiteStorage.get_logs(self.logger.name, self.logger.version):
-            at = dict.fromkeys(row, row["step"]) | ({ROUND: row[ROUND]} if ROUND in row else {})
-            steps |= {key: max(step, steps.get(key, -1)) for key, step in at.items()}
-        return steps
+        return last_steps(SQLiteStorage.get_logs(self.logger.name, self.logger.version), "step")
 
     def log_settings(self, settings: Mapping[str, Any]) -> None:
         """Do nothing: `open` gave them."""
 
     def log_round(self, values: RoundValues) -> None:
         """Log a round's values in one row, at the step where the round ended."""
-        self.logger.experiment.log({**values.ticket, **values.layers}, step=values.step)
+        self.logger.experiment.log(values.row, step=values.step)
 
     def close(self, status: str) -> None:
         """Write or send what is left."""

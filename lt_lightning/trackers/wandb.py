@@ -13,7 +13,8 @@ from pytorch_lightning.loggers import WandbLogger
 
 from lt_lightning.config.trackers import WandbSettings
 from lt_lightning.errors import first_line
-from lt_lightning.trackers.base import ROUND, RoundValues, RunFacts, SentFile, Tracker, TrackerError
+from lt_lightning.trackers.base import RoundValues, RunFacts, SentFile, Tracker, TrackerError
+from lt_lightning.trackers.marks import last_steps
 from lt_lightning.trackers.reach import require_answer
 from lt_lightning.trackers.wandb_file import read_history
 
@@ -106,15 +107,11 @@ class WandbTracker(Tracker[WandbLogger]):
             folder = Path(self._run.settings.sync_dir)
             earlier = (path for path in folder.parent.glob(f"*/run-{self._run.id}.wandb") if path.parent != folder)
             rows = [row for path in earlier for row in read_history(path)]
-        steps: dict[str, int] = {}
-        for row in rows:
-            at: dict[str, Any] = dict.fromkeys(row, row.get(_STEP, -1)) | ({ROUND: row[ROUND]} if ROUND in row else {})
-            steps |= {key: max(step, steps.get(key, -1)) for key, step in at.items()}
-        return steps
+        return last_steps(rows, _STEP)
 
     def log_round(self, values: RoundValues) -> None:
         """Log a round's values in one row, and the last of them as the run's summary."""
-        self._run.log({**values.ticket, **values.layers, _STEP: values.step})
+        self._run.log({**values.row, _STEP: values.step})
 
     def add_files(self, files: Sequence[SentFile], folder: Path) -> None:
         """Store the files as one artifact."""

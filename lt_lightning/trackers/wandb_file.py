@@ -20,7 +20,8 @@ _WHOLE, _FIRST, _LAST = 1, 2, 4
 
 def read_records(path: Path) -> Iterator[Any]:
     """Yield the protobuf records of a file, up to the first that is cut off."""
-    from wandb.proto.wandb_internal_pb2 import Record  # pyright: ignore[reportAttributeAccessIssue] (made as it is imported; a test reads one back)
+    # The class is made as the module is imported; a test reads back what a run has logged.
+    from wandb.proto.wandb_internal_pb2 import Record  # pyright: ignore[reportAttributeAccessIssue]
 
     for content in _contents(path.read_bytes()):
         record = Record()

@@ -27,7 +27,7 @@ from trials.kills import small_run, write_corpus
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # of MLflow's libraries
 
 KILLER = """
-import os, pathlib, signal
+import os, pathlib, signal, time
 import pytorch_lightning as pl
 
 class Killer(pl.Callback):
@@ -35,6 +35,8 @@ class Killer(pl.Callback):
         self.flag = pathlib.Path(flag)
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == 30 and self.flag.exists():
+            time.sleep(1)  # Trackio writes twice a second, and these epochs are shorter
         if trainer.global_step == 33 and self.flag.exists():
             if int(self.flag.read_text()) == 0:
                 self.flag.unlink()
@@ -64,7 +66,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "logger.tickets=all",
     ]
     more = ["trainer.log_every_n_steps=1", "logger.tags=[pilot]", f"+{callback}", "hydra.run.dir=run", "trainer=cpu"]
-    environ = {**os.environ, "PYTHONPATH": str(folder)}
+    # A service of W&B that another test has started would know the killed run as one in use.
+    environ = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
+    environ["PYTHONPATH"] = str(folder)
 
     def train(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "lt_lightning.train", *arguments]
