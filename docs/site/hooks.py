@@ -36,6 +36,7 @@ PAGES: Mapping[str, str] = {
 
 _LINK = re.compile(r"(?:\[`?(?:docs/)?(?P<name>[\w-]+\.md)`?\]|\])\((?P<target>[^)#\s]+)(?=[)#\s])")
 _CODE = re.compile(r"<a\b.*?</a>|<h\d.*?</h\d>|<code>(?P<text>[\w./-]+)</code>", re.DOTALL)
+_BETWEEN = re.compile(r"</pre>\s*<pre[^>]*>")
 _log = logging.getLogger("mkdocs.hooks.links")
 
 
@@ -100,7 +101,9 @@ def notebook_page(text: str, source: str) -> tuple[str, dict[str, bytes]]:
             parts.append(content)
             continue
         parts.append(_fence(content, "python"))
-        parts += [_output(output, stem, images) for output in cell["outputs"]]
+        outputs = (_output(output, stem, images) for output in cell["outputs"])
+        # Rich displays each line that it prints by itself.
+        parts.append(_BETWEEN.sub("", "\n\n".join(output for output in outputs if output)))
     note = f"*This page is the notebook [{source}]({REPOSITORY}/blob/main/{source}); run it in Jupyter.*"
     heading, _, rest = "\n\n".join(part for part in parts if part).partition("\n")
     return f"{heading}\n\n{note}\n{rest}\n", images
