@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lt_lightning.config.typed_paths import typed_path
 from lt_lightning.errors import ResumableError, SettingError, first_line
 from lt_lightning.storage.atomic import open_regular, writing_to
 
@@ -16,6 +19,22 @@ SETTING = "hydra.sweeper.storage"
 
 JOURNAL = "study.journal"
 """The file of a search in its sweep's folder, unless `hydra.sweeper.storage` names another place."""
+
+
+_SQLITE = re.compile(r"(sqlite[+\w]*:///)(?!/|:memory:|file:)([^?]+)(.*)")
+"""The URL of a database in a file, by a relative path."""
+
+
+def absolute_storage(typed: str) -> str:
+    """Return a storage as it is typed, without relative paths, for processes that start elsewhere.
+
+    >>> absolute_storage("mysql://host/db"), absolute_storage("sqlite:////data/search.db?timeout=9")
+    ('mysql://host/db', 'sqlite:////data/search.db?timeout=9')
+    """
+    if "://" not in typed:
+        # Processes that reach a journal by different links share its lock.
+        return os.path.realpath(typed_path(typed))
+    return _SQLITE.sub(lambda url: f"{url[1]}{Path(url[2]).absolute()}{url[3]}", typed)
 
 
 def create_journal(storage: str) -> None:
@@ -103,7 +122,7 @@ def shown_storage(storage: str) -> str:
         return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
     scheme, _, rest = storage.partition("://")
     account, at, place = rest.rpartition("@")
-    return f"{scheme}://{account.partition(':')[0]}{at}{place}"
+    return f"{scheme}://{account.partition(':')[0]}{at}{place}".replace(f":///{Path.cwd()}/", ":///")
 
 
 def unreachable(what: str, error: BaseException) -> ResumableError:
@@ -113,6 +132,7 @@ def unreachable(what: str, error: BaseException) -> ResumableError:
         what: the search or the trial, for the message.
         error: the error of Optuna or of the system.
     """
-    return ResumableError(
-        f"{SETTING}: {what} cannot be recorded ({first_line(error)}); make the storage writable, and resume"
-    )
+    reason = first_line(error).removeprefix(f"{SETTING}: ")
+    if isinstance(error, SettingError):
+        reason = reason.partition("; ")[0]  # with a remedy of its own
+    return ResumableError(f"{SETTING}: {what} cannot be recorded ({reason}); make the storage writable, and resume")

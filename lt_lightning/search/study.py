@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import SettingError, first_line
 from lt_lightning.search.space import Dimension
-from lt_lightning.search.storage import JOURNAL, create_journal, open_storage, shown_storage
+from lt_lightning.search.storage import JOURNAL, absolute_storage, create_journal, open_storage, shown_storage
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -49,11 +48,9 @@ def place_of(settings: Mapping[str, Any], sweep: Path, name: str) -> StudyPlace:
         name: the experiment's, for a study that has no name.
     """
     given = settings.get("storage")
-    # Processes that reach a journal by different links share its lock.
-    journal = os.path.realpath(given) if given else str(sweep / JOURNAL)
-    storage = given if given and "://" in given else journal
+    storage = str(sweep / JOURNAL) if given is None else absolute_storage(str(given))
     options = settings.get("pruner_options") or {}
-    return StudyPlace(storage, settings.get("study_name") or name, settings.get("pruner"), dict(options))
+    return StudyPlace(storage, str(settings.get("study_name") or name), settings.get("pruner"), dict(options))
 
 
 def require_optuna() -> None:

@@ -13,8 +13,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from lt_lightning.errors import SettingError
 from lt_lightning.search.samplers import SAMPLERS, grid_size, make_sampler
 from lt_lightning.search.space import Choices, Interval, Space, Steps, read_space
-from lt_lightning.search.storage import JOURNAL, open_storage
-from lt_lightning.search.study import StudyPlace, draw, open_study
+from lt_lightning.search.storage import JOURNAL, open_storage, shown_storage
+from lt_lightning.search.study import StudyPlace, draw, open_study, place_of
 
 optuna = pytest.importorskip("optuna", reason="needs the extra [optuna]")
 
@@ -163,6 +163,22 @@ def test_a_refused_search_leaves_the_journal_as_it_is(tmp_path) -> None:
     study.set_user_attr("more", 1)
     assert open_study(place, "minimize", {"objective": "auc"})[0].user_attrs["more"] == 1
     assert [json.loads(line)["op_code"] for line in journal.read_bytes().splitlines()] == [0, 2, 2]
+
+
+def test_storages_are_absolute_and_shown_as_they_are_typed(tmp_path, monkeypatch) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    for typed, absolute, shown in (
+        ("a.journal", f"{tmp_path}/a.journal", "a.journal"),
+        ("link/a.journal", f"{tmp_path}/real/a.journal", "real/a.journal"),
+        ("sqlite:///a.db", f"sqlite:///{tmp_path}/a.db", "sqlite:///a.db"),
+        ("sqlite+pysqlite:///b/a.db?x=1", f"sqlite+pysqlite:///{tmp_path}/b/a.db?x=1", "sqlite+pysqlite:///b/a.db?x=1"),
+        ("sqlite:////b/a.db", "sqlite:////b/a.db", "sqlite:////b/a.db"),
+        ("mysql://me:secret@host/db", "mysql://me:secret@host/db", "mysql://me@host/db"),
+    ):
+        found = place_of({"storage": typed}, tmp_path, "s").storage
+        assert (found, shown_storage(found)) == (absolute, shown)
 
 
 def test_files_that_are_no_journals_are_refused_and_kept(tmp_path) -> None:
