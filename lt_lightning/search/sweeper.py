@@ -84,7 +84,7 @@ class Search:
         )
 
     def run(self, arguments: Sequence[str]) -> float | None:
-        """Run the trials that are missing, and return the best value.
+        """Run the trials that are missing, and return the best value, or None if no trial is complete.
 
         Args:
             arguments: the overrides of the task on the command line, those that vary too.
@@ -92,6 +92,7 @@ class Search:
         Raises:
             SettingError: the space is empty, the storage belongs to another search or has a trial with values outside
                 of the space, or the first trials all failed.
+            ResumableError: the storage cannot be reached.
         """
         from hydra.core.override_parser.overrides_parser import OverridesParser
         from omegaconf import OmegaConf
@@ -104,12 +105,12 @@ class Search:
         if self._settings["sampler"] == "grid":
             self._most = min(self._most, grid_size(space))
         self._objective, direction, made_by = self._describe(space)
-        with writing_to(self._folder):
-            (self._folder / STATE).mkdir(parents=True, exist_ok=True)
-            self._study, self._storage = open_study(self._place, direction, made_by)
-            self._id = self._find_id()
-            OmegaConf.save(self._config, self._folder / "multirun.yaml")
         try:
+            with writing_to(self._folder):
+                (self._folder / STATE).mkdir(parents=True, exist_ok=True)
+                self._study, self._storage = open_study(self._place, direction, made_by)
+                self._id = self._find_id()
+                OmegaConf.save(self._config, self._folder / "multirun.yaml")
             while batch := self._next_batch():
                 self._run_batch(batch)
             outcomes = self._write()
