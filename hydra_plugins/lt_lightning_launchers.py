@@ -5,7 +5,7 @@ Hydra imports this module in every start, and takes plugins from this namespace 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hydra.plugins.launcher import Launcher
@@ -17,15 +17,10 @@ if TYPE_CHECKING:
 
 
 class SweepLauncher(Launcher):
-    """Run the jobs of a sweep by the engine that `hydra/launcher` chooses.
-
-    Attributes:
-        total: the number of jobs of the whole sweep, for a sweeper that launches them in batches and knows it.
-    """
+    """Run the jobs of a sweep by the engine that `hydra/launcher` chooses."""
 
     def __init__(self, **settings: Any) -> None:
-        # `setup` reads them from the configuration, with their types.
-        self.total: int | None = None
+        """Do nothing: `setup` reads the settings from the configuration, with their types."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Make the engine."""
@@ -35,4 +30,16 @@ class SweepLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run a batch of jobs, and return their results in the same order; failed jobs have the status FAILED."""
-        return self._sweep.launch(job_overrides, initial_job_idx, self.total)
+        return [*self._sweep.launch(dict(enumerate(job_overrides, initial_job_idx)), None).values()]
+
+    def launch_numbered(self, jobs: Mapping[int, Sequence[str]], total: int) -> Mapping[int, JobReturn]:
+        """Run a batch of jobs whose numbers need not be consecutive, as Hydra's `launch` requires.
+
+        Args:
+            jobs: the overrides of the jobs by number.
+            total: the number of jobs of the whole sweep.
+
+        Returns:
+            The results by number; failed jobs have the status FAILED.
+        """
+        return self._sweep.launch(jobs, total)

@@ -40,6 +40,6 @@ class OptunaSweeper(Sweeper):
         self._search = Search(config, hydra_context, task_function)
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the trials, and return the best value."""
+        """Run the trials, and return the best value, or None if no trial is complete."""
         assert self._search is not None
         return self._search.run(arguments)

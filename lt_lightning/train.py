@@ -67,7 +67,7 @@ def task(composed: DictConfig) -> float:
             "job_logging": OmegaConf.to_container(hydra.job_logging, resolve=True),
             "verbose": list(verbose) if OmegaConf.is_list(verbose) else verbose,
         }
-        trial = find_trial(hydra, config.name)
+        trial = find_trial(hydra)
         job = Job(config, run, filled_in(hydra.overrides.task), logs, trial=trial)
         if (in_sweep or config.resume is not None) and not goes_on(job):
             # Refuse at once; `prepare_run` does so for a single new run.

@@ -70,14 +70,20 @@ def configure() -> Callable[..., Config]:
 def run_settings(configure: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Run an experiment in this process, without its figures unless `report`, and return its run directory.
 
-    `run_settings(common, *overrides, run=None, report=False, resuming=False)` records `overrides` as the command.
+    `run_settings(common, *overrides, run=None, report=False, resuming=False, trial=None)` records `overrides` as the
+    command.
     """
     from lt_lightning.data.corpus import load_corpus
     from lt_lightning.data.sources.pairs import load_pairs
     from lt_lightning.experiment.experiment import run_experiment
 
     def run_settings(
-        common: Sequence[str], *overrides: str, run: Path | None = None, report: bool = False, resuming: bool = False
+        common: Sequence[str],
+        *overrides: str,
+        run: Path | None = None,
+        report: bool = False,
+        resuming: bool = False,
+        trial: Any = None,
     ) -> Path:
         config = configure(*common, *overrides)
         data = load_pairs(config.data, config.seed) if config.data.kind.is_pairs else load_corpus(config.data)
@@ -86,7 +92,7 @@ def run_settings(configure: Callable[..., Config], tmp_path_factory: pytest.Temp
         with pytest.MonkeyPatch.context() as patch:
             if not report:
                 patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
-            run_experiment(config, data, run, list(overrides), resuming=resuming)
+            run_experiment(config, data, run, list(overrides), resuming=resuming, trial=trial)
         return run
 
     return run_settings

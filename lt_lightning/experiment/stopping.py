@@ -35,6 +35,8 @@ class Watch:
     def is_hopeless(self, description: Description, records: Sequence[Record]) -> bool:
         """Return whether the run must stop before its next round; the answer is the same in all of its processes.
 
+        Processes that cannot communicate yet, as a run resumes, ask after the next round.
+
         Args:
             description: the run's `run.json`.
             records: the rounds so far, the full network first.
@@ -51,15 +53,26 @@ class Watch:
             return False
         newest = records[-1].round
         may_stop = newest < self._last
+        if may_stop and not _can_agree(description.processes or 1):
+            return False
         stops = self._reports is not None and self._reports.report(values, may_stop=may_stop)
-        if _from_rank_0(stops):
+        if may_stop and _from_rank_0(stops):
             self.line = f"stopped after round {newest}: trial {self._trial.number} of its search is hopeless"
         return self.line is not None
 
 
+def _can_agree(processes: int) -> bool:
+    """Return whether the processes of the run can communicate: Lightning connects them as the first round begins."""
+    return processes == 1 or _are_connected()
+
+
+def _are_connected() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
 def _from_rank_0(value: bool) -> bool:
     """Return rank 0's value in all processes of the run."""
-    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+    if not _are_connected():
         return value
     values = [value]
     torch.distributed.broadcast_object_list(values, src=0)

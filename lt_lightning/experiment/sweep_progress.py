@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,22 +34,19 @@ class SweepProgress:
         self._failed = 0
         self._has_runs = False
 
-    def expect(
-        self, overrides: Sequence[Sequence[str]], first: int, total: int | None, given: Collection[str] = ()
-    ) -> None:
+    def expect(self, overrides: Mapping[int, Sequence[str]], total: int | None, given: Collection[str] = ()) -> None:
         """Take note of a batch of jobs.
 
         Args:
-            overrides: those of each job.
-            first: the number of the first job.
+            overrides: those of each job, by its number.
             total: the number of all jobs, if known.
             given: the overrides of the sweep's command. One that a job has as it stands there is no setting of its own.
         """
         self._total = total
-        shared = {*given, *(set.intersection(*map(set, overrides)) if len(overrides) > 1 else ())}
-        for place, one in enumerate(overrides):
+        shared = {*given, *(set.intersection(*map(set, overrides.values())) if len(overrides) > 1 else ())}
+        for number, one in overrides.items():
             own = [text for text in one if text not in shared and not text.startswith("hydra.")]
-            self._names[first + place] = " ".join(own) or "no settings of its own"
+            self._names[number] = " ".join(own) or "no settings of its own"
 
     def tell(self, line: str) -> None:
         """Print a line."""

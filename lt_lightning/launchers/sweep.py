@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from importlib import import_module
 from pathlib import Path
@@ -38,20 +38,19 @@ class Sweep:
         self._engine: Engine = getattr(import_module(module), name)(setup)
         self._told = False
 
-    def launch(self, overrides: Sequence[Sequence[str]], first: int, total: int | None) -> list[JobReturn]:
+    def launch(self, overrides: Mapping[int, Sequence[str]], total: int | None) -> dict[int, JobReturn]:
         """Run a batch of jobs.
 
         Args:
-            overrides: those of each job.
-            first: the number of the first one in the sweep.
+            overrides: those of each job, by its number in the sweep.
             total: the number of all jobs of the sweep, if the sweeper knows it.
 
         Returns:
-            The results in the order of `overrides`.
+            The results by number, in the order of `overrides`.
         """
         total = total if total is not None else self._count(len(overrides))
-        self._progress.expect(overrides, first, total, list(self._config.hydra.overrides.task))
-        jobs = [self._prepare(first + place, list(one)) for place, one in enumerate(overrides)]
+        self._progress.expect(overrides, total, list(self._config.hydra.overrides.task))
+        jobs = [self._prepare(number, list(one)) for number, one in overrides.items()]
         if not self._told and (line := self._engine.describe(len(jobs))):
             self._progress.tell(line)
         self._told = True
@@ -67,7 +66,7 @@ class Sweep:
                 stopped.goes_on = self._config.resume is not None
                 raise stopped from None
             raise
-        return [results[job.number] for job in jobs]
+        return {job.number: results[job.number] for job in jobs}
 
     def _announce(self, job: SweepJob) -> None:
         self._progress.announce(job.number)

@@ -28,7 +28,15 @@ PRUNERS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
 
 
 def make_pruner(name: str | None, options: Mapping[str, Any]) -> BasePruner:
-    """Return a pruner; raise a `SettingError` if there is none of that name, or it does not take the options."""
+    """Return a pruner of Optuna's.
+
+    Args:
+        name: a key of `PRUNERS`; None for `none`.
+        options: arguments of Optuna's class.
+
+    Raises:
+        SettingError: the name is unknown, or the pruner does not take the options.
+    """
     if (name := name or "none") not in PRUNERS:
         raise SettingError(f"{SETTING}: {name!r} is none of {', '.join(PRUNERS)}")
     import optuna.pruners

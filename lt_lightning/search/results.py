@@ -11,14 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.search.space import Space
-from lt_lightning.search.trial import STOPPED
+from lt_lightning.search.trial import FOLDER, STOPPED
 from lt_lightning.storage.atomic import write_whole
 
 if TYPE_CHECKING:
     from optuna import Study
-
-FOLDER = "folder"
-"""The attribute of a trial with the absolute path of its run directory."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +44,13 @@ class Outcome:
 
 
 def read_outcomes(study: Study, space: Space, sweep: Path) -> list[Outcome]:
-    """Return the trials of a study, but those that a user has enqueued, by number."""
+    """Return the trials of a study that have values of the space, in the order of their numbers."""
     found = []
     for trial in study.get_trials(deepcopy=False):
-        if trial.state.name == "WAITING" or len(trial.params) < len(space.dimensions):
+        # A user of Optuna may have enqueued a trial, or asked for one that has no values yet.
+        if trial.state.name == "WAITING" or space.find_fault(trial.params) is not None:
             continue
-        folder = trial.user_attrs.get(FOLDER, "")
+        folder = str(trial.user_attrs.get(FOLDER, ""))
         found.append(
             Outcome(
                 trial.number,
@@ -69,7 +67,7 @@ def read_outcomes(study: Study, space: Space, sweep: Path) -> list[Outcome]:
 
 
 def find_best(outcomes: Sequence[Outcome], direction: Any) -> Outcome | None:
-    """Return the best trial that was not stopped, the first of equals; None before there is one."""
+    """Return the best trial that was not stopped, the first of equals, or None if no trial is complete."""
     whole = [one for one in outcomes if one.state == "COMPLETE" and one.value is not None]
     sign = -1.0 if direction.name == "MAXIMIZE" else 1.0
     return min(whole, key=lambda one: sign * (one.value or 0.0), default=None)
@@ -95,14 +93,15 @@ def describe_best(outcomes: Sequence[Outcome], direction: Any, objective: str, s
         for state, word in (("COMPLETE", "complete"), ("PRUNED", "stopped as hopeless"), ("FAIL", "failed"))
         if any(one.state == state for one in outcomes)
     ]
-    lines = [f"{len(outcomes)} trials: {', '.join(counts)}"]
-    if best is not None:
-        way = "highest" if direction.name == "MAXIMIZE" else "lowest"
-        lines += [
-            f"best trial: {best.number}, with the {way} {objective}, {best.value:.6g}: {' '.join(best.overrides)}",
-            f"its run: {os.path.normpath(sweep / best.folder)}",
-        ]
-    return lines
+    line = f"{len(outcomes)} trials: {', '.join(counts)}"
+    if best is None:
+        return [f"{line}; none is complete, so that there is no best one"]
+    way = "highest" if direction.name == "MAXIMIZE" else "lowest"
+    return [
+        line,
+        f"best trial: {best.number}, with the {way} {objective}, {best.value:.6g}: {' '.join(best.overrides)}",
+        f"its run: {os.path.normpath(sweep / best.folder)}",
+    ]
 
 
 def write_results(sweep: Path, outcomes: Sequence[Outcome], study: Study, objective: str) -> None:

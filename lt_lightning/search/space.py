@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lt_lightning.errors import SettingError, first_line
+from lt_lightning.errors import SettingError, first_line, shown
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -36,6 +36,10 @@ class Dimension(Protocol):
         """Return all values, or None if there are infinitely many."""
         ...
 
+    def contains(self, value: Any) -> bool:
+        """Return whether a value, read from a storage, is one of this setting's."""
+        ...
+
     @property
     def middle(self) -> Any:
         """Return a value from the middle."""
@@ -60,6 +64,10 @@ class Choices:
     def values(self) -> Sequence[str]:
         """Return the values."""
         return self.options
+
+    def contains(self, value: Any) -> bool:
+        """Return whether a value is one of the options."""
+        return isinstance(value, str) and value in self.options
 
     @property
     def middle(self) -> str:
@@ -88,6 +96,13 @@ class Steps:
     def values(self) -> Sequence[float]:
         """Return the numbers, as Optuna computes them."""
         return [self.low + place * self.step for place in range(round((self.high - self.low) / self.step) + 1)]
+
+    def contains(self, value: Any) -> bool:
+        """Return whether a value is one of the numbers, up to rounding."""
+        if not _is_number(value, self._is_whole):
+            return False
+        place, last = (value - self.low) / self.step, (self.high - self.low) / self.step
+        return -1e-9 <= place <= last + 1e-9 and abs(place - round(place)) <= 1e-9
 
     @property
     def middle(self) -> float:
@@ -122,6 +137,10 @@ class Interval:
         """Return the whole numbers, or None for an interval of real numbers."""
         return range(self.low, int(self.high) + 1) if isinstance(self.low, int) else None
 
+    def contains(self, value: Any) -> bool:
+        """Return whether a value is a number of the interval."""
+        return _is_number(value, isinstance(self.low, int)) and self.low <= value <= self.high
+
     @property
     def middle(self) -> float:
         """Return the mean, with `log` the geometric mean."""
@@ -152,6 +171,20 @@ class Space:
     def assignments(self, values: Mapping[str, Any]) -> list[str]:
         """Return the overrides that vary, such as `optimizer.lr=0.01`."""
         return [f"{one.key}={values[name_of(one.key)]}" for one in self.dimensions]
+
+    def find_fault(self, values: Mapping[str, Any]) -> str | None:
+        """Return what is wrong with values that a storage has, or None; a storage may come from elsewhere.
+
+        Args:
+            values: those of a trial, by the names of the settings.
+        """
+        dimensions = {name_of(one.key): one for one in self.dimensions}
+        if values.keys() != dimensions.keys():
+            return f"values of {', '.join(map(shown, sorted(values))) or 'no settings'}, not of {', '.join(dimensions)}"
+        for name, one in dimensions.items():
+            if not one.contains(values[name]):
+                return f"{name}={shown(values[name])}, which is not in {one.describe()}"
+        return None
 
     @property
     def middle(self) -> dict[str, Any]:
@@ -255,6 +288,10 @@ def _interval(key: str, low: Any, high: Any, tags: set[str]) -> Interval:
     if "log" in tags and low <= 0:
         raise SettingError(f"{name_of(key)}: {low} has no logarithm; give a lower end above 0, or leave out log")
     return Interval(key, low, high, "log" in tags)
+
+
+def _is_number(value: Any, is_whole: bool) -> bool:
+    return type(value) is int or (type(value) is float and not is_whole)
 
 
 def _plain(number: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Open the storage of a search, which all its processes share, and its study in it."""
+"""Open the study of a search in its storage, which all its processes share."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import SettingError, first_line
 from lt_lightning.search.space import Dimension
-from lt_lightning.storage.atomic import writing_to
+from lt_lightning.search.storage import JOURNAL, absolute_storage, create_journal, open_storage, shown_storage
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
-
-JOURNAL = "study.journal"
-"""The file of a search in its sweep's folder, unless `hydra.sweeper.storage` names another place."""
 
 _MADE_BY = "lt_lightning"
 """The attribute of a study that has what it was made by."""
@@ -46,14 +43,14 @@ def place_of(settings: Mapping[str, Any], sweep: Path, name: str) -> StudyPlace:
     """Return the place of a search's study.
 
     Args:
-        settings: the `hydra.sweeper` group.
+        settings: the `hydra.sweeper` group, without interpolations.
         sweep: the absolute path of the sweep's folder.
         name: the experiment's, for a study that has no name.
     """
     given = settings.get("storage")
-    storage = given if given and "://" in given else str(Path(given).absolute() if given else sweep / JOURNAL)
+    storage = str(sweep / JOURNAL) if given is None else absolute_storage(str(given))
     options = settings.get("pruner_options") or {}
-    return StudyPlace(storage, settings.get("study_name") or name, settings.get("pruner"), dict(options))
+    return StudyPlace(storage, str(settings.get("study_name") or name), settings.get("pruner"), dict(options))
 
 
 def require_optuna() -> None:
@@ -83,57 +80,8 @@ def build(cls: Callable[..., Any], arguments: Mapping[str, Any], setting: str) -
         raise SettingError(f"{setting}: {name} refuses them ({first_line(error)}); correct them") from None
 
 
-def open_storage(storage: str) -> BaseStorage:
-    """Open a storage, and create it if it is missing.
-
-    Raises:
-        SettingError: it cannot be opened, or the file is no journal of Optuna's.
-    """
-    from optuna.storages import JournalStorage, RDBStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    if "://" not in storage:
-        with writing_to(Path(storage).parent):
-            try:
-                return JournalStorage(JournalFileBackend(storage))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise SettingError(
-                    f"hydra.sweeper.storage: {_shown(storage)} is no journal of Optuna's, or damaged "
-                    f"({first_line(error)}); give another path, or restore it from a copy"
-                ) from None
-    try:
-        return RDBStorage(storage)
-    except ImportError as error:
-        raise SettingError(f"hydra.sweeper.storage: needs the package {error.name}; pip install {error.name}") from None
-    except Exception as error:  # of SQLAlchemy, Alembic, or a database's driver
-        raise SettingError(
-            f"hydra.sweeper.storage: {_shown(storage)} cannot be opened ({first_line(error)}); give a path, "
-            "or a URL such as sqlite:///search.db"
-        ) from None
-
-
-def _shown(storage: str) -> str:
-    """Return a storage as users type it: a path below the working directory, or a URL without its password."""
-    if "://" not in storage:
-        path = Path(storage)
-        return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-    scheme, _, rest = storage.partition("://")
-    account, at, place = rest.rpartition("@")
-    return f"{scheme}://{account.partition(':')[0]}{at}{place}"
-
-
-def drop_torn_line(journal: Path) -> None:
-    """Remove the beginning of a line that a killed process left at the end of a journal; no process may write to it."""
-    if not journal.is_file():
-        return
-    with journal.open("rb+") as file:
-        content = file.read()
-        if content and not content.endswith(b"\n"):
-            file.truncate(content.rfind(b"\n") + 1)
-
-
 def open_study(place: StudyPlace, direction: Any, made_by: Mapping[str, Any]) -> tuple[Study, BaseStorage]:
-    """Open the study of a search, and create it if it is missing.
+    """Open the study of a search, and create it if it is missing. Nothing is written to that of another search.
 
     Args:
         place: where it lies.
@@ -146,29 +94,54 @@ def open_study(place: StudyPlace, direction: Any, made_by: Mapping[str, Any]) ->
     import optuna
     from optuna.exceptions import DuplicatedStudyError
 
+    create_journal(place.storage)
     storage = open_storage(place.storage)
-    with suppress(DuplicatedStudyError):
-        optuna.create_study(storage=storage, study_name=place.name, direction=direction)
+    if _has_study(place, storage):
+        _require_same(load_study(place, storage), place, direction, made_by)
+    else:
+        with suppress(DuplicatedStudyError):
+            optuna.create_study(storage=storage, study_name=place.name, direction=direction)
     study = load_study(place, storage)
-    if not study.trials and _MADE_BY not in study.user_attrs:  # new, or killed before it was described
+    if _is_new(study):
         study.set_user_attr(_MADE_BY, dict(made_by))
-    then = {**study.user_attrs.get(_MADE_BY, {}), "hydra.sweeper.direction": study.direction.name.lower()}
+        _require_same(study, place, direction, made_by)  # another search may have begun at the same time
+    return study, storage
+
+
+def _has_study(place: StudyPlace, storage: BaseStorage) -> bool:
+    try:
+        storage.get_study_id_from_name(place.name)
+    except KeyError:
+        return False
+    return True
+
+
+def _is_new(study: Study) -> bool:
+    """Return whether a study has no trials and no description; the search that created it may have been killed."""
+    return _MADE_BY not in study.user_attrs and not study.get_trials(deepcopy=False)
+
+
+def _require_same(study: Study, place: StudyPlace, direction: str, made_by: Mapping[str, Any]) -> None:
+    """Raise a `SettingError` if a study belongs to another search."""
+    described = made_by if _is_new(study) else study.user_attrs.get(_MADE_BY, {})
+    then = {**described, "hydra.sweeper.direction": study.direction.name.lower()}
     now = {**made_by, "hydra.sweeper.direction": direction}
     for key in dict.fromkeys([*now, *then]):
         if then.get(key) != now.get(key):
             raise SettingError(
-                f"{key}: the study {place.name!r} in {_shown(place.storage)} has {_said(then.get(key))}, "
+                f"{key}: the study {place.name!r} in {shown_storage(place.storage)} has {_said(then.get(key))}, "
                 f"not {_said(now.get(key))}; give what it began with, or another hydra.sweeper.study_name"
             )
-    return study, storage
 
 
 def load_study(place: StudyPlace, storage: BaseStorage) -> Study:
-    """Return a study that exists; it draws no trials, see `draw`."""
+    """Return a study that exists, and that draws no trials, see `draw`; raise a `SettingError` if it is missing."""
     import optuna
 
     from lt_lightning.search.pruners import make_pruner
 
+    if not _has_study(place, storage):
+        raise SettingError(f"hydra.sweeper.study_name: {shown_storage(place.storage)} has no study {place.name!r}")
     pruner, sampler = make_pruner(place.pruner, place.pruner_options), optuna.samplers.RandomSampler()
     return optuna.load_study(study_name=place.name, storage=storage, pruner=pruner, sampler=sampler)
 
@@ -209,8 +182,13 @@ def draw(study: Study, sampler: BaseSampler, dimensions: Sequence[Dimension], at
 
 
 def find_id(place: StudyPlace, storage: BaseStorage, number: int) -> int:
-    """Return what the storage knows a trial by."""
-    return storage.get_trial_id_from_study_id_trial_number(storage.get_study_id_from_name(place.name), number)
+    """Return the storage's id of a trial; raise a `SettingError` if the trial is missing."""
+    try:
+        return storage.get_trial_id_from_study_id_trial_number(storage.get_study_id_from_name(place.name), number)
+    except KeyError:
+        raise SettingError(
+            f"hydra.sweeper.storage: {shown_storage(place.storage)} has no trial {number} of the study {place.name!r}"
+        ) from None
 
 
 def _said(value: Any) -> str:

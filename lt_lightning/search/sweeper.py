@@ -1,7 +1,7 @@
 """Search for settings: ask Optuna for trials, run them by Hydra's launcher, and tell Optuna their objectives.
 
 The study's storage has everything: a search that was killed resumes with the trials that had not ended, each with the
-number, the values and the folder that it had. Trials run in batches of `n_jobs`, whose numbers are consecutive.
+number, the values and the folder that it had. Trials run in batches of `n_jobs`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import json
 import logging
 import math
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,12 @@ from lt_lightning.runs.objective import Objective, planned_objective
 from lt_lightning.runs.reading import read_object
 from lt_lightning.runtime.terminal import write
 from lt_lightning.search.pruners import make_pruner
-from lt_lightning.search.results import FOLDER, Outcome, describe_best, describe_trial, read_outcomes, write_results
+from lt_lightning.search.results import Outcome, describe_best, describe_trial, find_best, read_outcomes, write_results
 from lt_lightning.search.samplers import grid_size, make_sampler
 from lt_lightning.search.space import Space, read_space
-from lt_lightning.search.study import JOURNAL, draw, drop_torn_line, find_id, open_study, place_of, require_optuna
-from lt_lightning.search.trial import STOPPED
+from lt_lightning.search.storage import shown_storage, unreachable
+from lt_lightning.search.study import draw, find_id, open_study, place_of, require_optuna
+from lt_lightning.search.trial import FOLDER, STOPPED, study_override
 from lt_lightning.storage.atomic import write_whole, writing_to
 from lt_lightning.storage.lock import STATE
 
@@ -74,23 +76,27 @@ class Search:
             raise SettingError(f"hydra.sweeper.direction: {settings['direction']!r} is none of minimize, maximize")
         require_optuna()
         make_pruner(settings["pruner"], settings["pruner_options"] or {})
+        self._folder = Path(config.hydra.sweep.dir)
+        self._place = place_of(settings, self._folder.absolute(), str(config.name))
+        config.hydra.overrides.hydra.append(study_override(self._place))
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
-        self._folder = Path(config.hydra.sweep.dir)
-        self._place = place_of(settings, self._folder.absolute(), str(config.name))
 
     def run(self, arguments: Sequence[str]) -> float | None:
-        """Run the trials that are missing, and return the best value.
+        """Run the trials that are missing, and return the best value, or None if no trial is complete.
 
         Args:
             arguments: the overrides of the task on the command line, those that vary too.
 
         Raises:
-            SettingError: the space is empty, the storage belongs to another search, or no trial has a value.
+            SettingError: the space is empty, the storage belongs to another search or has a trial with values outside
+                of the space, or the first trials all failed.
+            ResumableError: the storage cannot be reached.
         """
         from hydra.core.override_parser.overrides_parser import OverridesParser
         from omegaconf import OmegaConf
+        from optuna.exceptions import StorageInternalError
 
         parser = OverridesParser.create(config_loader=self._context.config_loader)
         self._space = space = read_space(self._settings["params"], arguments, parser)
@@ -99,24 +105,26 @@ class Search:
         if self._settings["sampler"] == "grid":
             self._most = min(self._most, grid_size(space))
         self._objective, direction, made_by = self._describe(space)
-        with writing_to(self._folder):
-            (self._folder / STATE).mkdir(parents=True, exist_ok=True)
-            drop_torn_line(self._folder / JOURNAL)
-            self._study, self._storage = open_study(self._place, direction, made_by)
-            self._id = self._find_id()
-            OmegaConf.save(self._config, self._folder / "multirun.yaml")
-        if hasattr(self._launcher, "total"):  # of this package's own launchers
-            setattr(self._launcher, "total", self._most)  # noqa: B010
-        while batch := self._next_batch():
-            self._run_batch(batch)
-        outcomes = self._write()
+        try:
+            with writing_to(self._folder):
+                (self._folder / STATE).mkdir(parents=True, exist_ok=True)
+                self._study, self._storage = open_study(self._place, direction, made_by)
+                self._id = self._find_id()
+                OmegaConf.save(self._config, self._folder / "multirun.yaml")
+            while batch := self._next_batch():
+                self._run_batch(batch)
+            outcomes = self._write()
+        except StorageInternalError as error:
+            raise unreachable("the search", error) from error
         write(*describe_best(outcomes, self._study.direction, self._objective.name, self._folder))
         self._require_success(outcomes)
-        return None if not any(one.value is not None for one in outcomes) else self._study.best_value
+        best = find_best(outcomes, self._study.direction)
+        return None if best is None else best.value
 
     def _describe(self, space: Space) -> tuple[Objective, str, dict[str, Any]]:
         """Return the objective and its direction, and what must stay the same for all trials."""
-        config = read_config(self._compose(space.overrides(space.middle)))
+        composed = self._context.config_loader.load_sweep_config(self._config, space.overrides(space.middle))
+        config = read_config(composed)
         objective = planned_objective(config)
         direction = self._settings["direction"] or DIRECTIONS.get(objective.better or "")
         if direction is None:
@@ -133,9 +141,6 @@ class Search:
         }
         return objective, direction, made_by
 
-    def _compose(self, overrides: Sequence[str]) -> DictConfig:
-        return self._context.config_loader.load_sweep_config(self._config, list(overrides))
-
     def _find_id(self) -> str:
         """Return what tells this sweep from others that share its storage."""
         path = self._folder / STATE / "search.json"
@@ -143,54 +148,69 @@ class Search:
             write_whole(path, json.dumps({_SWEEP: uuid.uuid4().hex}) + "\n")
         return str(read_object(path).get(_SWEEP))
 
-    def _next_batch(self) -> list[int]:
-        """Return the numbers of the trials that run next: those that had not ended, and new ones up to a full batch."""
+    def _next_batch(self) -> dict[int, FrozenTrial]:
+        """Return the trials that run next, by number: those that had not ended, and new ones up to a full batch."""
         from optuna.trial import TrialState
 
         size = self._settings["n_jobs"]
-        for trial in self._running():
+        for number, trial in self._running().items():
             if STOPPED in trial.user_attrs:
-                self._study.tell(trial.number, state=TrialState.PRUNED)
-        batch = [one.number for one in self._running()][:size]
-        count = len(self._study.get_trials(deepcopy=False))
+                self._study.tell(number, state=TrialState.PRUNED)
+        batch = dict(islice(self._running().items(), size))
         # Batches end at multiples of their size, also where a kill has left a part of one.
-        while count < self._most and len(batch) < size and (not batch or count % size):
+        while (count := self._count()) < self._most and len(batch) < size and (not batch or len(self._own()) % size):
             draw(self._study, self._sampler(count), self._space.dimensions, {_SWEEP: self._id})
-            batch = [one.number for one in self._running()]
-            count = len(self._study.get_trials(deepcopy=False))
+            batch = self._running()
         return batch
 
-    def _running(self) -> list[FrozenTrial]:
-        """Return the trials of this sweep that have not ended; searches elsewhere may share the storage."""
-        from optuna.trial import TrialState
+    def _count(self) -> int:
+        return len(self._study.get_trials(deepcopy=False))
 
-        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return [one for one in running if one.user_attrs.get(_SWEEP) == self._id]
+    def _own(self) -> list[FrozenTrial]:
+        """Return the trials of this sweep; searches elsewhere may share the storage."""
+        return [one for one in self._study.get_trials(deepcopy=False) if one.user_attrs.get(_SWEEP) == self._id]
+
+    def _running(self) -> dict[int, FrozenTrial]:
+        """Return the trials of this sweep that have not ended, by number.
+
+        Raises:
+            SettingError: one has values that this search does not draw. Its overrides could run any code.
+        """
+        running = {one.number: one for one in self._own() if one.state.name == "RUNNING"}
+        for number, trial in running.items():
+            if (fault := self._space.find_fault(trial.params)) is not None:
+                raise SettingError(
+                    f"hydra.sweeper.storage: trial {number} in {shown_storage(self._place.storage)} has {fault}; its "
+                    "values are not this search's, so start another search"
+                )
+        return running
 
     def _sampler(self, number: int) -> BaseSampler:
         settings = self._settings
         options = settings["sampler_options"] or {}
         return make_sampler(settings["sampler"], options, settings["seed"], number, self._space)
 
-    def _run_batch(self, batch: Sequence[int]) -> None:
+    def _run_batch(self, batch: Mapping[int, FrozenTrial]) -> None:
         """Run trials, and tell the study what came of them; raise the first error that ends the search."""
-        trials = {one.number: one for one in self._study.get_trials(deepcopy=False) if one.number in batch}
         error = None
-        for numbers in _consecutive(batch):
-            jobs = [self._space.overrides(trials[number].params) for number in numbers]
-            for overrides in jobs:
-                self._compose(overrides)  # raises before any of them runs
-            returns = self._launcher.launch(jobs, initial_job_idx=numbers[0])
-            for number, job in zip(numbers, returns, strict=True):
-                error = self._settle(number, job) or error
+        for number, job in self._launch({number: self._space.overrides(one.params) for number, one in batch.items()}):
+            error = self._settle(number, job) or error
         outcomes = self._write()
-        done = set(batch)
         for one in outcomes:
-            if one.number in done and one.state != "RUNNING":
+            if one.number in batch and one.state != "RUNNING":
                 write(describe_trial(one, outcomes, self._study.direction))
         if error is not None:
             raise error
         self._require_success(outcomes)
+
+    def _launch(self, jobs: Mapping[int, list[str]]) -> Iterator[tuple[int, JobReturn]]:
+        """Run jobs, and yield their numbers and results; third-party launchers run consecutive numbers only."""
+        if (launch := getattr(self._launcher, "launch_numbered", None)) is not None:
+            yield from launch(jobs, self._most).items()
+            return
+        for numbers in _consecutive(jobs):
+            overrides = [jobs[number] for number in numbers]
+            yield from zip(numbers, self._launcher.launch(overrides, initial_job_idx=numbers[0]), strict=True)
 
     def _settle(self, number: int, job: JobReturn) -> BaseException | None:
         """Tell the study what came of a trial, and return the error that ends the search, if it is one."""
@@ -232,8 +252,8 @@ class Search:
             )
 
 
-def _consecutive(numbers: Sequence[int]) -> Iterator[list[int]]:
-    """Yield the runs of consecutive numbers, which Hydra's launchers ask for."""
+def _consecutive(numbers: Iterable[int]) -> Iterator[list[int]]:
+    """Yield the runs of consecutive numbers in ascending order."""
     begun: list[int] = []
     for number in sorted(numbers):
         if begun and number != begun[-1] + 1:

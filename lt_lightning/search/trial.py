@@ -5,46 +5,60 @@ A run knows its trial by Hydra's settings alone, so that it can run in the proce
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from lt_lightning.errors import ResumableError, first_line
-from lt_lightning.search.study import StudyPlace, find_id, load_study, open_storage, place_of, require_optuna
+from lt_lightning.config.quoting import escape, quoted
+from lt_lightning.errors import SettingError
+from lt_lightning.search.storage import open_storage, unreachable
+from lt_lightning.search.study import StudyPlace, find_id, load_study, require_optuna
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.storages import BaseStorage
 
-TARGET = "hydra_plugins.lt_lightning_optuna.OptunaSweeper"
 STOPPED = "stopped_after"
 """The attribute of a trial with the round after which its run was stopped as hopeless."""
+
+FOLDER = "folder"
+"""The attribute of a trial with the absolute path of its run directory."""
+
+_KEY = "hydra.sweeper.study"
+"""The setting by which a search tells its jobs where its study is: its own settings may differ between jobs."""
 
 
 @dataclass(frozen=True)
 class TrialPlace:
-    """The trial of a run: its study and its number."""
+    """The trial of a run.
+
+    Attributes:
+        study: its study.
+        number: its number.
+        folder: the absolute path of the run directory.
+    """
 
     study: StudyPlace
     number: int
+    folder: str
 
 
-def find_trial(hydra: Any, name: str) -> TrialPlace | None:
-    """Return the trial that a job of a sweep is, or None for any other job.
+def study_override(place: StudyPlace) -> str:
+    """Return the override that tells a job where the study of its search is; see `find_trial`."""
+    return f"+{_KEY}={quoted(escape(json.dumps(asdict(place))))}"
+
+
+def find_trial(hydra: Any) -> TrialPlace | None:
+    """Return the trial that a job of a search is, or None for any other job.
 
     Args:
         hydra: Hydra's part of the job's configuration.
-        name: the experiment's name.
     """
-    from hydra.types import RunMode
-    from omegaconf import OmegaConf
-
-    settings: Any = OmegaConf.to_container(hydra.sweeper, resolve=False)
-    if hydra.mode != RunMode.MULTIRUN or not isinstance(settings, Mapping) or settings.get("_target_") != TARGET:
+    told = hydra.sweeper.get(_KEY.rpartition(".")[2])
+    if told is None:
         return None
-    place = place_of(settings, Path(hydra.runtime.cwd) / hydra.sweep.dir, name)
-    return TrialPlace(place, int(hydra.job.num))
+    return TrialPlace(StudyPlace(**json.loads(told)), int(hydra.job.num), str(hydra.runtime.output_dir))
 
 
 class RoundReports:
@@ -62,34 +76,36 @@ class RoundReports:
             may_stop: whether rounds follow.
 
         Raises:
-            ResumableError: the storage cannot be read or written.
+            ResumableError: the storage cannot be read or written, or has no such trial.
         """
+        require_optuna()
         from optuna.exceptions import OptunaError
 
         try:
             return self._report(values, may_stop)
-        except (OSError, OptunaError) as error:
-            raise ResumableError(
-                f"hydra.sweeper.storage: trial {self._place.number} cannot be recorded ({first_line(error)}); make the "
-                "storage writable"
-            ) from error
+        except (OSError, OptunaError, SettingError) as error:  # SettingError: a storage that cannot be opened
+            raise unreachable(f"trial {self._place.number}", error) from error
 
     def _report(self, values: Mapping[int, float], may_stop: bool) -> bool:
         study, storage, trial_id = self._opened = self._opened or self._open()
         trial = storage.get_trial(trial_id)
         if trial.state.is_finished():  # a run of a finished search that its user continues
             return False
-        for round_, value in values.items():
-            if round_ not in trial.intermediate_values:
-                storage.set_trial_intermediate_value(trial_id, round_, value)
-        stopped = STOPPED in trial.user_attrs
-        if may_stop and not stopped and study.pruner.prune(study, storage.get_trial(trial_id)):
-            storage.set_trial_user_attr(trial_id, STOPPED, max(values))
-            stopped = True
+        if trial.user_attrs.get(FOLDER) != self._place.folder:
+            storage.set_trial_user_attr(trial_id, FOLDER, self._place.folder)
+        stopped, newest = STOPPED in trial.user_attrs, max(values)
+        for round_ in sorted(values):
+            is_new = round_ not in trial.intermediate_values
+            if is_new:
+                storage.set_trial_intermediate_value(trial_id, round_, values[round_])
+            # After each round, as the run that was not interrupted did: a pruner looks at the last value.
+            if may_stop and not stopped and (is_new or round_ == newest):
+                stopped = study.pruner.prune(study, storage.get_trial(trial_id))
+                if stopped:
+                    storage.set_trial_user_attr(trial_id, STOPPED, newest)
         return stopped and may_stop
 
     def _open(self) -> tuple[Study, BaseStorage, int]:
-        require_optuna()
         place = self._place.study
         storage = open_storage(place.storage)
         return load_study(place, storage), storage, find_id(place, storage, self._place.number)

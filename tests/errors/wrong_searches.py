@@ -17,6 +17,15 @@ def _text(folder: Path) -> list[str]:
     return [*_SEARCH, _LR, "hydra.sweeper.storage=notes"]
 
 
+def _other(folder: Path) -> list[str]:
+    from lt_lightning.search.study import StudyPlace, open_study
+
+    open_study(
+        StudyPlace(str(folder / "search"), "mine"), "maximize", {"hydra.sweeper.params": {"seed": "choice(0,1)"}}
+    )
+    return [*_SEARCH, _LR, "hydra.sweeper.storage=search", "hydra.sweeper.study_name=mine"]
+
+
 CASES = (
     _case("nothing to vary", ["seed=1"], "hydra/sweeper", "no setting to vary", "interval(LOW,HIGH)"),
     _case(
@@ -51,6 +60,7 @@ CASES = (
         "no://host/db",
     ),
     Case("a file that is no journal: `hydra.sweeper.storage=notes`", _text, ("hydra.sweeper.storage", "notes"), train),
+    Case("a study of another search", _other, ("name", "'mine'", "hydra.sweeper.study_name"), train),
     Case(
         "an interval without a search: `-m optimizer.lr=interval(0.1,1)`",
         lambda folder: ["-m", "optimizer.lr=interval(0.1,1)"],

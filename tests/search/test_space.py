@@ -1,6 +1,9 @@
 """The settings that a search varies, and the trials that samplers draw of them."""
 
 import itertools
+import json
+import math
+import os
 import subprocess
 import sys
 
@@ -10,7 +13,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from lt_lightning.errors import SettingError
 from lt_lightning.search.samplers import SAMPLERS, grid_size, make_sampler
 from lt_lightning.search.space import Choices, Interval, Space, Steps, read_space
-from lt_lightning.search.study import JOURNAL, StudyPlace, draw, drop_torn_line, open_study
+from lt_lightning.search.storage import JOURNAL, open_storage, shown_storage
+from lt_lightning.search.study import StudyPlace, draw, open_study, place_of
 
 optuna = pytest.importorskip("optuna", reason="needs the extra [optuna]")
 
@@ -96,7 +100,6 @@ def test_a_search_that_is_taken_up_draws_what_it_would_have_drawn(name, tmp_path
         if first:
             with (tmp_path / "cut" / JOURNAL).open("ab") as journal:
                 journal.write(b'{"op_code": 5, "wor')  # by a process that was killed
-            drop_torn_line(tmp_path / "cut" / JOURNAL)
         cut = search("cut", range(first, end))
     assert cut == whole
     assert len({str(one) for one in whole}) > 5
@@ -144,9 +147,80 @@ def test_a_storage_of_another_search_is_refused(tmp_path) -> None:
     with pytest.raises(SettingError, match=r"no://me@host/db cannot be opened \(.*\); give a path") as no:
         open_study(StudyPlace("no://me:secret@host/db", "s"), "minimize", {})
     assert "secret" not in str(no.value)
-    (tmp_path / "notes").write_text("a list\nof words\n")
-    with pytest.raises(SettingError, match=r"storage: .*notes is no journal of Optuna's, or damaged"):
-        open_study(StudyPlace(str(tmp_path / "notes"), "s"), "minimize", {})
+
+
+def test_a_refused_search_leaves_the_journal_as_it_is(tmp_path) -> None:
+    journal = tmp_path / JOURNAL
+    place = StudyPlace(str(journal), "s")
+    open_study(place, "minimize", {"objective": "auc"})
+    with journal.open("ab") as file:
+        file.write(b'{"op_code": 5, "wor')  # by a process that was killed
+    before = journal.read_bytes()
+    with pytest.raises(SettingError, match=r"objective: the study 's' in .* has auc, not null"):
+        open_study(place, "minimize", {"objective": None})
+    assert journal.read_bytes() == before
+    study, _ = open_study(place, "minimize", {"objective": "auc"})
+    study.set_user_attr("more", 1)
+    assert open_study(place, "minimize", {"objective": "auc"})[0].user_attrs["more"] == 1
+    assert [json.loads(line)["op_code"] for line in journal.read_bytes().splitlines()] == [0, 2, 2]
+
+
+def test_storages_are_absolute_and_shown_as_they_are_typed(tmp_path, monkeypatch) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    for typed, absolute, shown in (
+        ("a.journal", f"{tmp_path}/a.journal", "a.journal"),
+        ("link/a.journal", f"{tmp_path}/real/a.journal", "real/a.journal"),
+        ("sqlite:///a.db", f"sqlite:///{tmp_path}/a.db", "sqlite:///a.db"),
+        ("sqlite+pysqlite:///b/a.db?x=1", f"sqlite+pysqlite:///{tmp_path}/b/a.db?x=1", "sqlite+pysqlite:///b/a.db?x=1"),
+        ("sqlite:////b/a.db", "sqlite:////b/a.db", "sqlite:////b/a.db"),
+        ("mysql://me:secret@host/db", "mysql://me:secret@host/db", "mysql://me@host/db"),
+    ):
+        found = place_of({"storage": typed}, tmp_path, "s").storage
+        assert (found, shown_storage(found)) == (absolute, shown)
+
+
+def test_files_that_are_no_journals_are_refused_and_kept(tmp_path) -> None:
+    (tmp_path / "notes").write_text("a list\nof words\nwithout an end")
+    (tmp_path / "link").symlink_to(tmp_path / "notes")
+    os.mkfifo(tmp_path / "pipe")
+    for name, said in (("notes", "is no journal of Optuna's, or damaged"), ("link", "is a link"), ("pipe", "a pipe")):
+        with pytest.raises(SettingError, match=f"hydra.sweeper.storage: .*{name} .*{said}"):
+            open_study(StudyPlace(str(tmp_path / name), "s"), "minimize", {})
+    assert (tmp_path / "notes").read_text() == "a list\nof words\nwithout an end"
+    with pytest.raises(SettingError, match=r"hydra.sweeper.storage: .*none cannot be opened \(No such file"):
+        open_storage(str(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(("values", "fault"), [
+    ({"lr": 0.01, "n": 4, "c": "b"}, None),
+    ({"lr": 1e-4, "n": 1, "c": "a"}, None),
+    ({"lr": 0.2, "n": 4, "c": "b"}, "lr=0.2, which is not in log interval(0.0001,0.1)"),
+    ({"lr": math.nan, "n": 4, "c": "b"}, "lr=nan, which is not in"),
+    ({"lr": "0.01 model._target_=evil.Net", "n": 4, "c": "b"}, "lr='0.01 model._target_=evil.Net', which is not in"),
+    ({"lr": 0.01, "n": 5, "c": "b"}, "n=5, which is not in 1, 2, …, 4"),
+    ({"lr": 0.01, "n": 4.0, "c": "b"}, "n=4.0, which"),
+    ({"lr": 0.01, "n": True, "c": "b"}, "n=True, which"),
+    ({"lr": 0.01, "n": 4, "c": "{_target_: evil.f}"}, "c='{_target_: evil.f}', which is not in choice(a,b)"),
+    ({"lr": 0.01, "n": 4, "c": ["a"]}, "c=['a'], which"),
+    ({"lr": 0.01, "n": 4}, "values of 'lr', 'n', not of lr, n, c"),
+    ({"lr": 0.01, "n": 4, "c": "a", "model._target_": "evil.Net"}, "values of 'c', 'lr', 'model._target_', 'n', not"),
+])  # fmt: skip
+def test_values_that_a_search_does_not_draw_are_known(values, fault) -> None:
+    found = SPACE.find_fault(values)
+    assert found is None if fault is None else (found or "").startswith(fault)
+
+
+@pytest.mark.parametrize("name", ["random", "tpe"])
+def test_all_drawn_values_are_of_the_space(name) -> None:
+    varied = space("a=range(0.1,0.9,0.1)", "b=tag(log,interval(1e-5,1))", "c=int(tag(log,interval(8,64)))", "d=1,x")
+    study = optuna.create_study()
+    for number in range(25):
+        draw(study, make_sampler(name, {}, 3, number, varied), varied.dimensions, {})
+        study.tell(number, study.trials[number].params["a"])
+    assert [varied.find_fault(one.params) for one in study.trials] == [None] * 25
 
 
 def test_the_door_to_hydra_costs_no_optuna() -> None:
