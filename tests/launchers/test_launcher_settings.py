@@ -1,4 +1,4 @@
-"""What launchers are told: defaults of a job, and refusals in one line before anything is written."""
+"""Check the settings of launchers: defaults of a job, and refusals in one line before anything is written."""
 
 from __future__ import annotations
 
