@@ -1,4 +1,4 @@
-"""One job of a sweep, as sent to the process that runs it, and what it sends back."""
+"""One job of a sweep, as sent to the process that runs it, and its result."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class EngineSetup:
         return Path.cwd() / folder
 
     def output(self, job: SweepJob) -> Path:
-        """Return the file for what a job prints."""
+        """Return the file for the output of a job."""
         return self.absolute(str(self.sweep)) / STATE / f"job_{job.number}.log"
 
     def describe_workers(self, engine: str, count: int, at_once: int, threads: int | None) -> str:
@@ -140,7 +140,7 @@ class WorkerTask:
     Attributes:
         surroundings: those of the process that started the sweep.
         lifeline: the address of its lifeline; None if the worker may be on another machine.
-        output: the file for what the worker prints; None leaves stdout and stderr alone.
+        output: the file for the output of the worker; None leaves stdout and stderr alone.
         listens: the signals that stop the job.
         ignores: the signals that are meant for the process that started the sweep.
     """
@@ -192,7 +192,7 @@ def _sendable(result: JobReturn) -> JobReturn:
 
 @contextmanager
 def _printing_to(path: Path | None) -> Iterator[None]:
-    """Append what this process prints to a file, libraries' and started processes' output included."""
+    """Append the output of this process to a file, libraries' and started processes' output included."""
     if path is None:
         yield
         return

@@ -44,7 +44,7 @@ class SlurmEngine:
         self._surroundings = Surroundings.of_this_process(self._threads)
 
     def describe(self, count: int) -> str:
-        """Return what each job asks for."""
+        """Return the cores, the minutes and the GPUs of each job."""
         wish = self._parameters()
         parts = [f"{wish.get('cpus_per_task', 'unknown')} cores", f"{self._settings.timeout_min} minutes"]
         gpus = wish.get("gpus_per_node")
@@ -95,7 +95,7 @@ class SlurmEngine:
             ) from error
 
     def _parameters(self) -> Mapping[str, Any]:
-        """Return what submitit's executor is told, by its names."""
+        """Return the parameters of submitit's executor, by its names."""
         given = {key: value for key, value in asdict(self._settings).items() if key not in _OWN and value is not None}
         wish = {_NAMES.get(key, key): value for key, value in given.items()}
         if "mem" in wish:

@@ -108,7 +108,7 @@ def describe_standstill(folder: Path) -> str | None:
 
 
 def job_key(environ: Mapping[str, str]) -> str | None:
-    """Return what stays the same when SLURM starts a batch job again; None outside of one.
+    """Return a name of this process that stays when SLURM starts its batch job again; None outside of one.
 
     Processes of one job step differ by their number.
     """
