@@ -54,5 +54,14 @@ def require_training(what: str, *modules: str) -> None:
         raise NotInstalledError(f"{what} needs {missing[0]}{more} not installed: pip install 'lt-lightning[train]'")
 
 
+def needs_package(package: str, extra: str) -> str:
+    """Return the end of an error's line for a package that is not installed, and the extra that brings it.
+
+    >>> needs_package("joblib", "joblib")
+    "needs the package joblib; pip install 'lt-lightning[joblib]'"
+    """
+    return f"needs the package {package}; pip install 'lt-lightning[{extra}]'"
+
+
 def _is_installed(module: str) -> bool:
     return sys.modules.get(module) is not None or find_spec(module) is not None

@@ -79,7 +79,8 @@ def task(composed: DictConfig) -> float:
     except BaseException as error:
         if (stopped := interruption(error)) is not None:
             log.info("stopped by %s", stopped.signal.name)
-            stopped.advice = how_to_go_on(Path(hydra.sweep.dir) if in_sweep else run, start)
+            stopped.folder = Path(hydra.sweep.dir) if in_sweep else run
+            stopped.advice = how_to_go_on(stopped.folder, start)
             stopped.goes_on = composed.resume is not None
             raise stopped from None
         if isinstance(error, BrokenPipeError):

@@ -1,4 +1,4 @@
-"""What all tests share: small machines, no network, no cache of the user's."""
+"""Set up all tests: for small machines, without a network, and with a cache of their own."""
 
 import os
 
@@ -158,7 +158,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests that need a GPU where there is none."""
+    """Skip tests that need a GPU on machines without one."""
     if item.get_closest_marker("gpu") is not None:
         import torch
 

@@ -15,7 +15,8 @@ _ADDRESS = re.compile(
     rf"hf:/{{1,2}}(?P<repo>{_PART}/{_PART})(?:@(?P<revision>[^/@\s]+))?(?:/(?P<file>[^@\s]+))?", re.ASCII
 )
 _LONGEST = 96
-_ENDING = ".safetensors"
+ENDING = ".safetensors"
+"""The ending of a ticket's file."""
 FORM = "write hf://OWNER/NAME, hf://OWNER/NAME@REVISION or hf://OWNER/NAME@REVISION/FILE.safetensors"
 
 
@@ -63,8 +64,8 @@ def parse_address(text: str | PathLike[str]) -> HubAddress:
     repo, revision, file = found["repo"], found["revision"], found["file"]
     if reason := repo_fault(repo):
         raise SettingError(f"{shown(typed)}: {repo} {reason}; {FORM}")
-    if file is not None and not file.endswith(_ENDING):
-        raise SettingError(f"{shown(typed)}: a ticket's file ends in {_ENDING}; {FORM}")
+    if file is not None and not file.endswith(ENDING):
+        raise SettingError(f"{shown(typed)}: a ticket's file ends in {ENDING}; {FORM}")
     if file is not None and not {"", ".", ".."}.isdisjoint(file.split("/")):
         raise SettingError(f"{shown(typed)}: {shown(file)} is not a path in a repository; {FORM}")
     return HubAddress(repo, None if revision is None else unquote(revision), file)

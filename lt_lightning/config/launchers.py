@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lt_lightning.config.choice import checked, find_faults, limited
 from lt_lightning.errors import SettingError
+from lt_lightning.extras import needs_package
 
 GROUP = "hydra/launcher"
 _PREFIX = "hydra.launcher."
@@ -25,7 +26,7 @@ _ENGINES = "lt_lightning.launchers"
 
 @dataclass
 class LauncherConfig:
-    """What all launchers share.
+    """Settings of every launcher.
 
     Attributes:
         choice: its name.
@@ -45,7 +46,7 @@ class LauncherConfig:
         """Return why the launcher cannot start here, and what to do, or None."""
         if self.extra is None or find_spec(self.extra) is not None:
             return None
-        return f"needs the package {self.extra}; pip install 'lt-lightning[{self.extra}]'"
+        return needs_package(self.extra, self.extra)
 
 
 @dataclass
@@ -76,7 +77,7 @@ class JoblibConfig(_Threads):
 
 @dataclass
 class SubmititConfig(_Threads):
-    """What both of submitit's executors read, by submitit's names."""
+    """Settings of both of submitit's executors, by submitit's names."""
 
     extra = "submitit"
     is_elsewhere = True

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, List, Optional, get_args
 from lt_lightning.config.choice import checked, limited, one_of
 from lt_lightning.config.typed_paths import typed_path
 from lt_lightning.errors import SettingError
+from lt_lightning.extras import needs_package
 
 
 class SentTickets(str, Enum):
@@ -185,6 +186,4 @@ def require_packages(config: LoggerConfig) -> None:
     """Raise a `SettingError` for a tracker whose package is not installed. Imports none of them."""
     for name, one in config.chosen():
         if one.package is not None and find_spec(one.package) is None:
-            raise SettingError(
-                f"logger.{name}: {one.title} needs the package {one.package}; pip install 'lt-lightning[{one.extra}]'"
-            )
+            raise SettingError(f"logger.{name}: {one.title} {needs_package(one.package, one.extra)}")

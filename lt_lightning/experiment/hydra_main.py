@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import sys
@@ -19,7 +18,7 @@ from lt_lightning.runtime.cluster import answer_warning
 from lt_lightning.runtime.fast_import import prefer_installed
 from lt_lightning.runtime.signals import interruption, listen
 from lt_lightning.runtime.terminal import complain, write
-from lt_lightning.storage.atomic import unwritable
+from lt_lightning.storage.atomic import UNWRITABLE, unwritable
 
 _tracebacks = False
 """Whether the user asked for tracebacks."""
@@ -93,7 +92,7 @@ def _run_hydra(task: Callable[[Any], Any]) -> None:
             raise
         fail(explain_unread_tracker(sys.argv[1:]))  # OmegaConf asserts that a setting has one above it
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
+        if error.errno not in UNWRITABLE:
             raise
         fail(str(unwritable(error, "a file")))
     except ValueError as error:

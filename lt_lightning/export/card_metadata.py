@@ -27,7 +27,7 @@ class BaseModel(NamedTuple):
     """The pre-trained encoder of a ticket.
 
     Attributes:
-        home: its repository on the Hub; None if there is none or it is not known.
+        home: its repository on the Hub; None if it is not on the Hub or not known.
         licence: the identifier of its licence; None if it is not known.
     """
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save
 
+from lt_lightning.config.hub_address import ENDING
 from lt_lightning.errors import SettingError
 from lt_lightning.export.shrinking import renumbered
 from lt_lightning.runs.formatting import exact
@@ -131,7 +132,6 @@ def write_tokenizer(ticket: RoundTicket, path: Path, zero_words: Sequence[str] =
         write_whole(path, words)
 
 
-_ENDING = ".safetensors"
 _MARK = "<!-- lt-lightning's model card of {name} -->"
 
 
@@ -154,11 +154,11 @@ class Places:
     @classmethod
     def beside(cls, ticket: Path) -> Places:
         """Return the files that belong to a ticket."""
-        stem = ticket.name.removesuffix(_ENDING)
+        stem = ticket.name.removesuffix(ENDING)
         card = ticket.with_name("README.md")
         if card.exists() and not is_card_of(card, ticket):
             card = ticket.with_name(f"{stem}.README.md")
-        names = (f"{stem}_accuracy.png", f"{stem}.onnx", f"{stem}_dense{_ENDING}", f"{stem}_tokenizer.json")
+        names = (f"{stem}_accuracy.png", f"{stem}.onnx", f"{stem}_dense{ENDING}", f"{stem}_tokenizer.json")
         return cls(ticket, card, *map(ticket.with_name, names))
 
 

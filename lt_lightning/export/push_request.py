@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from lt_lightning.config.hub_address import repo_fault
 from lt_lightning.errors import SettingError, shown
+from lt_lightning.storage.hub import require_hub
 
 _WEIGHTS = "model.safetensors"
 """The weights in a folder of transformers."""
@@ -53,5 +53,4 @@ def check_push(push: Push, ticket: Path | None, folder: Path | None) -> None:
         raise SettingError(
             f"--output: {ticket} is called as the weights of --hf are, which are pushed, too; give another"
         )
-    if find_spec("huggingface_hub") is None:
-        raise SettingError("--push: needs huggingface_hub; pip install huggingface_hub")
+    require_hub("--push")

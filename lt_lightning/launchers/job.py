@@ -1,4 +1,4 @@
-"""One job of a sweep, as sent to the process that runs it, and what it sends back."""
+"""One job of a sweep, as sent to the process that runs it, and its result."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from lt_lightning.runtime.fast_import import prefer_installed
 from lt_lightning.runtime.lifeline import hold
 from lt_lightning.runtime.signals import WARNINGS, Interruption, listen
 from lt_lightning.runtime.terminal import prepare_streams
+from lt_lightning.storage.atomic import UNWRITABLE, unwritable
 from lt_lightning.storage.lock import STATE
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class EngineSetup:
-    """What an engine is made of.
+    """The settings and the surroundings of an engine.
 
     Attributes:
         settings: those of the launcher.
@@ -104,7 +105,7 @@ class EngineSetup:
         return Path.cwd() / folder
 
     def output(self, job: SweepJob) -> Path:
-        """Return the file for what a job prints."""
+        """Return the file for the output of a job."""
         return self.absolute(str(self.sweep)) / STATE / f"job_{job.number}.log"
 
     def describe_workers(self, engine: str, count: int, at_once: int, threads: int | None) -> str:
@@ -120,13 +121,16 @@ def run_here(job: SweepJob, task: TaskFunction) -> JobReturn:
     """Run a job in this process; a failure is in the result."""
     from hydra.core.utils import run_job
 
-    return run_job(
-        hydra_context=job.context,
-        task_function=task,
-        config=job.config,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
+    try:
+        return run_job(
+            hydra_context=job.context,
+            task_function=task,
+            config=job.config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+    except OSError as error:  # Hydra makes the folder, the log and its notes before the task runs
+        return lost(job, error)
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ class WorkerTask:
     Attributes:
         surroundings: those of the process that started the sweep.
         lifeline: the address of its lifeline; None if the worker may be on another machine.
-        output: the file for what the worker prints; None leaves stdout and stderr alone.
+        output: the file for the output of the worker; None leaves stdout and stderr alone.
         listens: the signals that stop the job.
         ignores: the signals that are meant for the process that started the sweep.
     """
@@ -149,7 +153,7 @@ class WorkerTask:
 
     def __call__(self, job: SweepJob) -> JobReturn:
         """Run the job in this process and return its result, which can be pickled."""
-        from hydra.core.utils import JobReturn, JobRuntime, JobStatus, setup_globals
+        from hydra.core.utils import JobRuntime, setup_globals
 
         self.surroundings.enter()
         if self.lifeline is not None:
@@ -158,17 +162,18 @@ class WorkerTask:
             listen(self.listens)
             for signum in self.ignores:
                 signal.signal(signum, signal.SIG_IGN)
-        with _printing_to(self.output):
-            prepare_streams()
-            prefer_installed()
-            setup_globals()
-            JobRuntime.instance().set("name", job.program)
-            try:
+        try:
+            with _printing_to(self.output):
+                prepare_streams()
+                prefer_installed()
+                setup_globals()
+                JobRuntime.instance().set("name", job.program)
                 module, name = job.task
                 result = run_here(job, getattr(import_module(module), name))
-            except Interruption as stopped:
-                result = JobReturn(overrides=list(job.config.hydra.overrides.task), status=JobStatus.FAILED)
-                result.return_value = ResumableError(f"stopped by {stopped.signal.name}")
+        except Interruption as stopped:
+            result = failed(job, ResumableError(f"stopped by {stopped.signal.name}"))
+        except OSError as error:  # the output of the job cannot be written
+            result = lost(job, error)
         return _sendable(result)
 
 
@@ -177,7 +182,8 @@ def _sendable(result: JobReturn) -> JobReturn:
     from hydra.core.utils import JobStatus
 
     error = result._return_value
-    if result.status is JobStatus.FAILED and type(error).__module__ != SettingError.__module__:
+    kept = type(error).__module__ == SettingError.__module__ or type(error) is JobError
+    if result.status is JobStatus.FAILED and not kept:
         text = "".join(traceback.format_exception(error)).strip()
         log.error("%s", text)
         result.return_value = JobError(text)
@@ -186,7 +192,7 @@ def _sendable(result: JobReturn) -> JobReturn:
 
 @contextmanager
 def _printing_to(path: Path | None) -> Iterator[None]:
-    """Append what this process prints to a file, libraries' and started processes' output included."""
+    """Append the output of this process to a file, libraries' and started processes' output included."""
     if path is None:
         yield
         return
@@ -206,8 +212,15 @@ def _printing_to(path: Path | None) -> Iterator[None]:
             os.close(kept)
 
 
+def lost(job: SweepJob, error: Exception) -> JobReturn:
+    """Return the result of a job that an error outside of its task ended, such as a full disk."""
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:
+        return failed(job, ResumableError(str(unwritable(error, job.folder))))
+    return failed(job, JobError("".join(traceback.format_exception(error)).strip()))
+
+
 def failed(job: SweepJob, error: Exception) -> JobReturn:
-    """Return the result of a job whose worker sent none."""
+    """Return the result of a job that failed by an error."""
     from hydra.core.utils import JobReturn, JobStatus
 
     result = JobReturn(overrides=list(job.config.hydra.overrides.task), status=JobStatus.FAILED)

@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import ResumableError
-from lt_lightning.launchers.job import EngineSetup, SweepJob, WorkerTask, failed
+from lt_lightning.launchers.job import EngineSetup, SweepJob, WorkerTask, failed, lost
 from lt_lightning.launchers.surroundings import Surroundings, known_threads, simultaneous
 from lt_lightning.runtime.lifeline import Lifeline
 
@@ -46,7 +46,6 @@ class LokyEngine:
     def run(self, jobs: list[SweepJob]) -> Iterator[tuple[SweepJob, JobReturn]]:
         """Yield results in the order in which jobs end."""
         waiting, running = list(reversed(jobs)), dict[Future[Any], SweepJob]()
-        done = False
         try:
             while waiting or running:
                 while waiting and len(running) < self._at_once:
@@ -57,10 +56,9 @@ class LokyEngine:
                 for future in ended:
                     job = running.pop(future)
                     yield job, self._result(job, future)
-            done = True
-        finally:
-            if not done:
-                self._stop()
+        except BaseException:
+            self._stop()
+            raise
 
     def _start(self, job: SweepJob, workers: int) -> Future[Any]:
         from joblib.externals.loky import get_reusable_executor
@@ -76,6 +74,8 @@ class LokyEngine:
             return future.result()
         except BrokenProcessPool:
             return failed(job, _KILLED)
+        except Exception as error:
+            return lost(job, error)
 
     def _stop(self) -> None:
         from joblib.externals.loky import get_reusable_executor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
 
     from lt_lightning.config.launchers import RayConfig
+
+log = logging.getLogger(__name__)
+
+_RESOURCES = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
+"""Arguments of `ray.remote`, and the names of these resources in `ray.nodes()`."""
 
 
 class RayEngine:
@@ -39,12 +44,12 @@ class RayEngine:
         """Yield results in the order in which jobs end."""
         import ray
 
-        self._connect()
         lifeline = Lifeline() if self._is_here else None
-        task = ray.remote(**self._of_each_job())(_run_job)
         running: dict[Any, SweepJob] = {}
-        done = False
         try:
+            self._connect()
+            self._check_resources()
+            task = ray.remote(**self._of_each_job())(_run_job)
             for job in jobs:
                 address = None if lifeline is None else lifeline.address
                 worker = WorkerTask(self._surroundings, address, self._setup.output(job))
@@ -54,12 +59,12 @@ class RayEngine:
                 for one in ended:
                     job = running.pop(one)
                     yield job, self._result(job, one)
-            done = True
+        except BaseException:
+            for one in running:
+                with suppress(Exception):
+                    ray.cancel(one, force=not self._is_here)
+            raise
         finally:
-            if not done:
-                for one in running:
-                    with suppress(Exception):
-                        ray.cancel(one, force=not self._is_here)
             if lifeline is not None:
                 lifeline.cut()
             ray.shutdown()
@@ -78,6 +83,26 @@ class RayEngine:
         finally:
             for number, handler in handlers.items():  # Ray has handlers of its own
                 signal.signal(number, handler)
+
+    def _check_resources(self) -> None:
+        """Refuse what no node has, as Ray would wait for one; a cluster that is only joined may still grow, so warn."""
+        import ray
+
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        shortage = find_shortage(self._of_each_job(), nodes)
+        if shortage is None:
+            return
+        argument, fault = shortage
+        line = f"{self._name_setting(argument)}: {fault}"
+        if self._is_here:
+            raise SettingError(f"{line}; ask for less")
+        log.warning("%s; jobs wait until the cluster has such a node", line)
+
+    def _name_setting(self, argument: str) -> str:
+        """Return the setting that an argument of `ray.remote` comes from."""
+        if self._settings.ray.remote.get(argument) is not None or argument not in ("num_cpus", "num_gpus"):
+            return f"hydra.launcher.ray.remote.{argument}"
+        return "trainer.devices" if argument == "num_gpus" else "hydra.launcher.threads"
 
     def _cores(self) -> float:
         return self._settings.ray.remote.get("num_cpus") or self._threads or count_cores()
@@ -98,6 +123,28 @@ class RayEngine:
             return ray.get(one)
         except RayError as error:
             return failed(job, ResumableError(f"Ray lost it: {first_line(error)}"))
+
+
+def find_shortage(asked: Mapping[str, Any], nodes: Sequence[Mapping[str, float]]) -> tuple[str, str] | None:
+    """Return the argument of `ray.remote` by which a job fits on no node, and the fault in words, or None.
+
+    Args:
+        asked: the arguments.
+        nodes: the resources of each node, by Ray's names.
+
+    >>> find_shortage({"num_cpus": 1, "num_gpus": 1}, [{"CPU": 4.0}])
+    ('num_gpus', 'a job asks for 1 GPU, and no node of the Ray cluster has more than 0')
+    """
+    wishes = {argument: (name, asked.get(argument) or 0) for argument, name in _RESOURCES.items()}
+    wishes |= {f"resources.{name}": (name, amount) for name, amount in (asked.get("resources") or {}).items()}
+    for argument, (name, amount) in wishes.items():
+        most = max((node.get(name, 0) for node in nodes), default=0)
+        if amount > most:
+            return argument, f"a job asks for {amount:g} {name}, and no node of the Ray cluster has more than {most:g}"
+    if any(all(node.get(name, 0) >= amount for name, amount in wishes.values()) for node in nodes):
+        return None
+    together = ", ".join(f"{amount:g} {name}" for name, amount in wishes.values() if amount)
+    return "num_cpus", f"a job asks for {together}, and no node of the Ray cluster has all of these"
 
 
 def _run_job(task: WorkerTask, job: SweepJob) -> JobReturn:

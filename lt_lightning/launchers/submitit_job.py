@@ -1,13 +1,15 @@
-"""What both of submitit's engines share: the callable that submitit pickles, starts and requeues, and its result."""
+"""The callable that submitit pickles, starts and requeues, and its result."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import ResumableError
-from lt_lightning.launchers.job import SweepJob, WorkerTask, failed
+from lt_lightning.launchers.job import SweepJob, WorkerTask, failed, lost
+from lt_lightning.runtime.cluster import describe_standstill
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
@@ -38,9 +40,18 @@ class RequeuedTask:
         return self.task(self.job)
 
     def checkpoint(self) -> DelayedSubmission:
-        """Return what to start next."""
+        """Return the task to start next.
+
+        Raises:
+            ResumableError: the job would stand still.
+        """
         from submitit.helpers import DelayedSubmission
 
+        if (fault := describe_standstill(Path(self.task.surroundings.folder, self.job.folder))) is not None:
+            raise ResumableError(
+                f"hydra.launcher.timeout_min: the job is not requeued, as {fault}; raise the limit above the duration "
+                "of an epoch"
+            )
         return DelayedSubmission(self)
 
 
@@ -55,3 +66,5 @@ def read_result(job: SweepJob, submitted: Any) -> JobReturn:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raised = next((line for line in reversed(lines) if "Error: " in line), lines[0])
         return failed(job, ResumableError(f"{raised}; {first.paths.stdout} has its output"))
+    except Exception as error:  # the file of the result is damaged
+        return lost(job, error)

@@ -14,6 +14,7 @@ from lt_lightning.errors import ResumableError, SettingError
 from lt_lightning.launchers.job import EngineSetup, SweepJob, WorkerTask, failed
 from lt_lightning.launchers.submitit_job import RequeuedTask, read_result
 from lt_lightning.launchers.surroundings import Surroundings, count_cores, known_threads
+from lt_lightning.runtime.signals import delayed
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 1.0
 _QUEUE_SECONDS = 15.0
 """How often the queue is read: a job without a result that is not in it has been cancelled or lost."""
+_QUEUED = "PENDING,RUNNING,SUSPENDED,COMPLETING,CONFIGURING,REQUEUED,REQUEUE_HOLD,STAGE_OUT,STOPPED"
+"""The states of jobs that have not ended."""
 _OWN = ("_target_", "submitit_folder", "threads", "max_num_timeout")
 _NAMES = {"timeout_min": "time", "name": "job_name", "mem_gb": "mem", "tasks_per_node": "ntasks_per_node"}
 """Settings that are no parameters of submitit's, and those with other names there."""
-
-
 _OF_CLUSTER = frozenset({"SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT"})
 
 
@@ -43,7 +44,7 @@ class SlurmEngine:
         self._surroundings = Surroundings.of_this_process(self._threads)
 
     def describe(self, count: int) -> str:
-        """Return what each job asks for."""
+        """Return the cores, the minutes and the GPUs of each job."""
         wish = self._parameters()
         parts = [f"{wish.get('cpus_per_task', 'unknown')} cores", f"{self._settings.timeout_min} minutes"]
         gpus = wish.get("gpus_per_node")
@@ -52,11 +53,12 @@ class SlurmEngine:
 
     def run(self, jobs: list[SweepJob]) -> Iterator[tuple[SweepJob, JobReturn]]:
         """Yield results in the order in which jobs end; cancel the jobs that are left when closed."""
-        submitted = self._submit(jobs)
-        running = list(zip(jobs, submitted, strict=True))
+        running: list[tuple[SweepJob, Any]] = []
         missing: set[str] = set()
-        checked = time.monotonic()
         try:
+            with delayed():  # sbatch may have submitted the jobs already, and must return their numbers
+                running += zip(jobs, self._submit(jobs), strict=True)
+            checked = time.monotonic()
             while running:
                 ended = [pair for pair in running if pair[1].task(0).paths.result_pickle.exists()]
                 if time.monotonic() - checked > _QUEUE_SECONDS:
@@ -93,7 +95,7 @@ class SlurmEngine:
             ) from error
 
     def _parameters(self) -> Mapping[str, Any]:
-        """Return what submitit's executor is told, by its names."""
+        """Return the parameters of submitit's executor, by its names."""
         given = {key: value for key, value in asdict(self._settings).items() if key not in _OWN and value is not None}
         wish = {_NAMES.get(key, key): value for key, value in given.items()}
         if "mem" in wish:
@@ -140,8 +142,7 @@ def _outside_allocation() -> Iterator[None]:
 def read_queue(jobs: list[str]) -> set[str] | None:
     """Return those of the jobs that are waiting or running, tasks of arrays as 12_3; None if SLURM does not answer."""
     parents = sorted({job.partition("_")[0] for job in jobs})
-    command = ["squeue", "--noheader", "--array", "--format=%i", "--states=all", f"--jobs={','.join(parents)}"]
-    command[4] = "--states=PENDING,RUNNING,SUSPENDED,COMPLETING,CONFIGURING,REQUEUED,REQUEUE_HOLD,STAGE_OUT,STOPPED"
+    command = ["squeue", "--noheader", "--array", "--format=%i", f"--states={_QUEUED}", f"--jobs={','.join(parents)}"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode:
         return set() if "Invalid job id" in ran.stderr else None

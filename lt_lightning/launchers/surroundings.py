@@ -54,7 +54,7 @@ class Surroundings:
         """Return those of this process.
 
         Args:
-            threads: the number of threads of a job; None for what the environment says, or does not say.
+            threads: the number of threads of a job; None leaves it to the environment.
             variables: further variables of the environment; None leaves one out.
         """
         carried = {name: value for name, value in os.environ.items() if _CARRIED.fullmatch(name)}

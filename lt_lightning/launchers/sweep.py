@@ -64,6 +64,7 @@ class Sweep:
             if (stopped := interruption(error)) is not None:
                 stopped.advice = how_to_go_on(self._folder)
                 stopped.goes_on = self._config.resume is not None
+                stopped.folder = self._folder
                 raise stopped from None
             raise
         return {job.number: results[job.number] for job in jobs}

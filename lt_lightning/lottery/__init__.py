@@ -63,9 +63,20 @@ __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its module on first use (PEP 562)."""
+    """Import a public name from its module on first use (PEP 562).
+
+    Raises:
+        ImportError: it needs torch, which is not installed.
+    """
     from importlib import import_module
 
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    try:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        # The words of lt_lightning.extras, which this folder does not import.
+        remedy = "which is not installed: pip install 'lt-lightning[train]'"
+        raise ImportError(f"{__name__}.{name} needs torch, {remedy}", name="torch") from error

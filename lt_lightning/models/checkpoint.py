@@ -155,7 +155,7 @@ def _build(kind: type[L], path: Path, description: Mapping[str, Any], *, trust: 
             )
         except (AssertionError, RuntimeError, MemoryError, TypeError, ValueError, OverflowError) as error:
             raise SettingError(f"{path}: its network cannot be built ({first_line(error)[:200]}); {_AGAIN}") from error
-    learner.describe(description)  # a checkpoint of it says what was trained, although some of it is withheld
+    learner.describe(description)  # its checkpoints say what was trained, although a part is withheld
     if withheld:
 
         def refuse(*_: Any) -> NoReturn:

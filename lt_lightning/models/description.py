@@ -56,6 +56,6 @@ def describe_learner(
 
 
 def find_description(hyper_parameters: Any) -> Mapping[str, Any] | None:
-    """Return the description in the `hyper_parameters` of a checkpoint; None if there is none."""
+    """Return the description in the `hyper_parameters` of a checkpoint; None if it has none."""
     found = hyper_parameters.get(KEY) if isinstance(hyper_parameters, Mapping) else None
     return found if isinstance(found, Mapping) and found.get("format") == FORMAT else None

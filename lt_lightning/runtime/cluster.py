@@ -5,11 +5,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 from lt_lightning.runtime.job import number_in
 from lt_lightning.runtime.signals import WARNINGS, Interruption, ignore_signals
+from lt_lightning.storage.atomic import write_whole
+from lt_lightning.storage.lock import STATE
+
+_MOST_STOPS = 3
+"""How often a time limit may stop a run at the same place before its job is not requeued."""
 
 _REQUEUE_SECONDS = 30
 """How long `scontrol` may take."""
@@ -51,12 +60,16 @@ def attempt(environ: Mapping[str, str]) -> str:
 def answer_warning(stopped: Interruption, environ: Mapping[str, str]) -> str:
     """Requeue this process's SLURM job if `stopped` is the warning before its time limit; return the line to print.
 
-    Only the first process of a job step requeues. Nothing is requeued if the run does not go on when it starts again.
+    Only the first process of a job step requeues. Nothing is requeued if the run does not go on when it starts again,
+    or if it stands still.
     """
     is_first = number_in(environ, "SLURM_PROCID") == 0 and number_in(environ, "RANK") == 0
     if stopped.signal not in WARNINGS or not stopped.goes_on or not is_batch_job(environ) or not is_first:
         return str(stopped)
     job = environ["SLURM_JOB_ID"]
+    if stopped.folder is not None and (fault := describe_standstill(stopped.folder)) is not None:
+        limit = "raise the time limit of the job (sbatch --time) above the duration of an epoch"
+        return f"stopped by {stopped.signal.name}: job {job} is not requeued, as {fault}; {limit}, and {stopped.advice}"
     ignore_signals()  # SLURM ends the job at once; the line must come before
     try:
         asked = subprocess.run(
@@ -71,8 +84,31 @@ def answer_warning(stopped: Interruption, environ: Mapping[str, str]) -> str:
     return f"stopped by {stopped.signal.name}: {reason}: {stopped.advice}"
 
 
+def describe_standstill(folder: Path) -> str | None:
+    """Count a stop by a time limit; return that the run stands still if it has saved nothing over three of them.
+
+    Args:
+        folder: the directory of a run or a sweep, which holds the count.
+    """
+    saved = sorted(path.relative_to(folder).as_posix() for path in folder.glob(f"**/{STATE}/round_*"))
+    mark = hashlib.sha256("\n".join(saved).encode()).hexdigest()
+    record = folder / STATE / "time_limits.json"
+    try:
+        before = json.loads(record.read_text(encoding="utf-8"))
+        stops = int(before["stops"]) + 1 if before["saved"] == mark else 1
+    except (OSError, ValueError, TypeError, KeyError):  # the first stop
+        stops = 1
+    if stops >= _MOST_STOPS:
+        record.unlink(missing_ok=True)  # a person may start it again, with another limit
+        return f"it reached its time limit {stops} times without finishing an epoch"
+    with suppress(OSError):  # a disk that is full is no reason to end the job
+        record.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(record, json.dumps({"saved": mark, "stops": stops}) + "\n")
+    return None
+
+
 def job_key(environ: Mapping[str, str]) -> str | None:
-    """Return what stays the same when SLURM starts a batch job again; None outside of one.
+    """Return a name of this process that stays when SLURM starts its batch job again; None outside of one.
 
     Processes of one job step differ by their number.
     """

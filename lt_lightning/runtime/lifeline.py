@@ -6,6 +6,7 @@ system closes whatever ends the owner. They hold a second pipe open, by which th
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import select
@@ -35,6 +36,7 @@ class Lifeline:
         self._owner = os.open(Path(self.address, "owner"), os.O_RDWR)
         self._workers = os.open(Path(self.address, "workers"), os.O_RDONLY | os.O_NONBLOCK)
         self._process = os.getpid()
+        atexit.register(self._remove)
 
     def __enter__(self) -> Lifeline:
         return self
@@ -52,7 +54,12 @@ class Lifeline:
         while time.monotonic() < deadline and not _is_closed(self._workers):
             time.sleep(0.05)
         os.close(self._workers)
-        shutil.rmtree(self.address, ignore_errors=True)
+        self._remove()
+        atexit.unregister(self._remove)
+
+    def _remove(self) -> None:
+        if os.getpid() == self._process:
+            shutil.rmtree(self.address, ignore_errors=True)
 
 
 def hold(address: str) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
@@ -32,6 +34,7 @@ class Interruption(BaseException):
         code: the exit code, 128 + the signal's number: 130 for Ctrl-C, 143 for SIGTERM, 138 and 140 for SIGUSR1 and 2.
         advice: how to resume.
         goes_on: whether the same command, started again, goes on with the run.
+        folder: the directory of the run or the sweep, if it is known yet.
     """
 
     def __init__(self, signum: int) -> None:
@@ -39,6 +42,7 @@ class Interruption(BaseException):
         self.code = 128 + signum
         self.advice = "start it again, or continue its run directory with resume=FOLDER"
         self.goes_on = True
+        self.folder: Path | None = None
         super().__init__(self.signal.name)
 
     def __str__(self) -> str:
@@ -77,6 +81,22 @@ def listen(signals: Iterable[signal.Signals] = SIGNALS) -> None:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     os.register_at_fork(after_in_child=leave_to_it)
+
+
+@contextmanager
+def delayed() -> Iterator[None]:
+    """Deliver the signals that `listen` handles after the block, to this process and to those that the block starts."""
+    came: list[int] = []
+    handlers = {one: signal.signal(one, lambda signum, _: came.append(signum)) for one in _listened}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _listened)  # inherited by started processes
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
+        for signum in came:
+            signal.raise_signal(signum)
 
 
 def ignore_signals() -> None:

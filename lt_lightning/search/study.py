@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import SettingError, first_line
+from lt_lightning.extras import needs_package
 from lt_lightning.search.space import Dimension
 from lt_lightning.search.storage import JOURNAL, absolute_storage, create_journal, open_storage, shown_storage
 
@@ -58,9 +59,7 @@ def require_optuna() -> None:
     try:
         import optuna
     except ImportError as error:
-        raise SettingError(
-            f"hydra/sweeper: optuna needs the package {error.name or 'optuna'}; pip install 'lt-lightning[optuna]'"
-        ) from None
+        raise SettingError(f"hydra/sweeper: optuna {needs_package(error.name or 'optuna', 'optuna')}") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 

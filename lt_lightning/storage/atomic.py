@@ -31,6 +31,10 @@ _ABANDONED = 24 * 3600
 _NEW = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
+UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES})
+"""The numbers of errors that say that nothing can be written: a full disk, a quota, no permission."""
+
+
 class WriteError(ResumableError):
     """A file cannot be written (disk full or no permission); what was written before is intact."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TypeVar
 
 from lt_lightning.errors import SettingError, first_line
@@ -16,6 +17,12 @@ T = TypeVar("T")
 
 CONNECT_SECONDS = 2.5
 """How long to wait for the Hub's first answer."""
+
+
+def require_hub(what: str) -> None:
+    """Raise a `SettingError` unless huggingface_hub is installed; `what` needs it. Does not import it."""
+    if find_spec("huggingface_hub") is None:
+        raise SettingError(f"{what}: needs huggingface_hub; pip install huggingface_hub")
 
 
 def ask(question: Callable[[], T]) -> T:

@@ -10,18 +10,16 @@ import logging
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path, PurePosixPath
 
-from lt_lightning.config.hub_address import HubAddress, is_address, parse_address
+from lt_lightning.config.hub_address import ENDING, HubAddress, is_address, parse_address
 from lt_lightning.errors import SettingError, first_line
-from lt_lightning.storage.hub import CONNECT_SECONDS, ask, is_offline, is_refusal, status_of
+from lt_lightning.storage.hub import CONNECT_SECONDS, ask, is_offline, is_refusal, require_hub, status_of
 
 log = logging.getLogger(__name__)
 
-_ENDING = ".safetensors"
-_DENSE = (f"model{_ENDING}", f"model-*-of-*{_ENDING}", f"*_dense{_ENDING}")
+_DENSE = (f"model{ENDING}", f"model-*-of-*{ENDING}", f"*_dense{ENDING}")
 """Names of files with dense weights, which exports write beside a ticket."""
 _COMMIT = re.compile("[0-9a-f]{40}")
 
@@ -58,8 +56,7 @@ def fetch_ticket(address: HubAddress) -> Path:
         SettingError: huggingface_hub is not installed, the Hub is out of reach and the file not in the cache, the Hub
             refuses it, or the repository has no ticket or several.
     """
-    if find_spec("huggingface_hub") is None:
-        raise SettingError(f"{address}: needs huggingface_hub; pip install huggingface_hub")
+    require_hub(str(address))
     is_commit = address.revision is not None and _COMMIT.fullmatch(address.revision) is not None
     if is_commit and (cached := _from_cache(address)) is not None:
         return cached
@@ -86,7 +83,7 @@ def choose_file(address: HubAddress, files: Sequence[str]) -> str:
     Raises:
         SettingError: there is no such file, or the address names none and there is not exactly one ticket.
     """
-    tickets = sorted(name for name in files if name.endswith(_ENDING))
+    tickets = sorted(name for name in files if name.endswith(ENDING))
     if len(tickets) > 1:
         dense = [name for name in tickets if any(fnmatchcase(PurePosixPath(name).name, one) for one in _DENSE)]
         tickets = [name for name in tickets if name not in dense] or tickets
@@ -96,7 +93,7 @@ def choose_file(address: HubAddress, files: Sequence[str]) -> str:
             return address.file
         raise SettingError(f"{address}: there is no such file; the repository has {names or 'no ticket'}")
     if not tickets:
-        raise SettingError(f"{address}: the repository has no {_ENDING} file, so no ticket; give another")
+        raise SettingError(f"{address}: the repository has no {ENDING} file, so no ticket; give another")
     if len(tickets) > 1:
         one = address._replace(file=tickets[0])
         raise SettingError(f"{address}: the repository has {len(tickets)} tickets, {names}; name one, such as {one}")
@@ -151,7 +148,7 @@ def _from_cache(address: HubAddress) -> Path | None:
     except LocalEntryNotFoundError:
         return None
     folder = Path(snapshot)
-    files = [path.relative_to(folder).as_posix() for path in folder.rglob(f"*{_ENDING}") if path.is_file()]
+    files = [path.relative_to(folder).as_posix() for path in folder.rglob(f"*{ENDING}") if path.is_file()]
     if not files or (address.file is not None and address.file not in files):
         return None
     return folder / choose_file(address, files)

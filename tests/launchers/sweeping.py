@@ -1,4 +1,4 @@
-"""What the tests of launchers share: a small sweep as a command, its tables, and the processes that it leaves."""
+"""Run a small sweep as a command, read its tables, and find the processes that it leaves."""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from trials.kills import small_run
 
-JOBS = 4
+JOBS = 2
+"""Few: a worker process takes longer to import torch than its job takes."""
 TIMEOUT = 1800
 """Seconds that only a busy machine needs."""
-SWEPT = ("pruning.rewind=init,random", "seed=0,1")
 MARK = "LT_LIGHTNING_TEST_MARK"
 """A variable of the environment by which a test knows all processes that its sweep has started."""
 
 
-def command(corpus: Path, sweep: Path, *settings: str, swept: Sequence[str] = SWEPT) -> list[str]:
+def command(corpus: Path, sweep: Path, *settings: str) -> list[str]:
     small = small_run("trainer.max_epochs=1", "pruning.rounds=1")
     data = ("data=files", f"data.path={corpus}", f"hydra.sweep.dir={sweep}")
-    return [sys.executable, "-m", "lt_lightning.train", "-m", *data, *small, *swept, *settings]
+    return [sys.executable, "-m", "lt_lightning.train", "-m", *data, *small, "seed=0,1", *settings]
 
 
-def run_sweep(corpus: Path, sweep: Path, *settings: str) -> subprocess.CompletedProcess[str]:
-    given = command(corpus, sweep, *settings)
-    return subprocess.run(given, capture_output=True, text=True, cwd=sweep.parent, timeout=TIMEOUT, check=False)
+def resuming(sweep: Path) -> list[str]:
+    return [sys.executable, "-m", "lt_lightning.train", f"resume={sweep.name}"]
+
+
+def play(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(arguments, capture_output=True, text=True, cwd=folder, timeout=TIMEOUT, check=False)
 
 
 def tables(sweep: Path) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What launchers are told: defaults of a job, and refusals in one line before anything is written."""
+"""Check the settings of launchers: defaults of a job, and refusals in one line before anything is written."""
 
 from __future__ import annotations
 
@@ -217,9 +217,11 @@ def test_a_worker_gets_threads_caches_and_modules_but_not_its_engines_limits(
 
 WORKER = """
 import signal, sys, time
+from lt_lightning.runtime import lifeline
 from lt_lightning.runtime.lifeline import hold
 if sys.argv[2] == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    lifeline.PATIENCE_SECONDS = 0.2
 hold(sys.argv[1]); hold(sys.argv[1])
 print("held", flush=True)
 time.sleep(60)
@@ -260,7 +262,6 @@ def test_workers_end_when_the_owner_of_their_lifeline_is_killed() -> None:
         assert owner.stdout.read() == ""  # it is closed when both have ended
 
 
-@pytest.mark.slow
 def test_a_worker_that_does_not_hear_ends_all_the_same() -> None:
     with Lifeline() as lifeline:
         worker = start_worker(lifeline, "deaf")

@@ -1,6 +1,7 @@
 """`lottery` can be lifted out: it imports torch and the standard library alone, and torch no sooner than needed."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lt_lightning import lottery
+from lt_lightning.extras import NotInstalledError, require_training
 
 FOLDER = Path(lottery.__file__).parent
 FILES = sorted(FOLDER.rglob("*.py"))
@@ -47,6 +49,23 @@ def test_a_file_imports_torch_the_standard_library_and_its_neighbours_alone(path
 ])  # fmt: skip
 def test_settings_are_checked_without_torch(imports):
     assert run(f"{imports}; import sys; print('torch' in sys.modules)") == "False"
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+try:
+    from lt_lightning.lottery import Mask
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_a_name_that_needs_torch_says_so_without_it(monkeypatch):
+    said = run(WITHOUT_TORCH)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(NotInstalledError, match=re.escape(said)):  # the words of other parts
+        require_training("lt_lightning.lottery.Mask", "torch")
 
 
 @pytest.mark.slow

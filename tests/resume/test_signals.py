@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from cutting import train
@@ -123,9 +124,9 @@ def test_a_warning_requeues_a_batch_job_alone_and_only_if_the_run_goes_on(tmp_pa
     monkeypatch.setenv("PATH", str(tmp_path))  # without scontrol
     batch = {"SLURM_JOB_ID": "7", "ENVIRONMENT": "BATCH"}
 
-    def said(signum: int, environ: dict[str, str], *, goes_on: bool = True) -> str:
+    def said(signum: int, environ: dict[str, str], *, goes_on: bool = True, folder: Path | None = None) -> str:
         stopped = Interruption(signum)
-        stopped.advice, stopped.goes_on = "resume with: …", goes_on
+        stopped.advice, stopped.goes_on, stopped.folder = "resume with: …", goes_on, folder
         return answer_warning(stopped, environ)
 
     for signum in (signal.SIGUSR1, signal.SIGUSR2):
@@ -138,3 +139,9 @@ def test_a_warning_requeues_a_batch_job_alone_and_only_if_the_run_goes_on(tmp_pa
             assert said(signum, environ) == f"stopped by {name}: resume with: …"
         assert said(signum, batch, goes_on=False) == f"stopped by {name}: resume with: …"
     assert said(signal.SIGTERM, batch) == "stopped by SIGTERM: resume with: …"
+    stops = [said(signal.SIGUSR1, batch, folder=tmp_path / "run") for _ in range(3)]
+    assert stops[2] == (
+        "stopped by SIGUSR1: job 7 is not requeued, as it reached its time limit 3 times without finishing an epoch; "
+        "raise the time limit of the job (sbatch --time) above the duration of an epoch, and resume with: …"
+    )
+    assert all("SLURM does not requeue" in line for line in stops[:2])
