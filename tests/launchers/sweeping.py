@@ -14,8 +14,9 @@ from pathlib import Path
 
 from trials.kills import small_run
 
-JOBS = 2
-"""Few: a worker process takes longer to import torch than its job takes."""
+VARIED = {"seed": (0, 1), "pruning.rewind": ("init", "random")}
+JOBS = [f"seed={seed} pruning.rewind={rewind}" for seed in VARIED["seed"] for rewind in VARIED["pruning.rewind"]]
+"""What differs between the jobs of the sweep, in their order."""
 TIMEOUT = 1800
 """Seconds that only a busy machine needs."""
 MARK = "LT_LIGHTNING_TEST_MARK"
@@ -25,7 +26,8 @@ MARK = "LT_LIGHTNING_TEST_MARK"
 def command(corpus: Path, sweep: Path, *settings: str) -> list[str]:
     small = small_run("trainer.max_epochs=1", "pruning.rounds=1")
     data = ("data=files", f"data.path={corpus}", f"hydra.sweep.dir={sweep}")
-    return [sys.executable, "-m", "lt_lightning.train", "-m", *data, *small, "seed=0,1", *settings]
+    varied = [f"{key}={','.join(map(str, values))}" for key, values in VARIED.items()]
+    return [sys.executable, "-m", "lt_lightning.train", "-m", *data, *small, *varied, *settings]
 
 
 def resuming(sweep: Path) -> list[str]:

@@ -41,12 +41,12 @@ def corpus(basic: Path) -> Path:
 def test_each_job_of_a_plain_sweep_has_its_table_and_then_its_line(basic: Path) -> None:
     by_path: dict[str, Any] = tables(basic / "sweep")
     screen = (basic / "screen").read_text()
-    assert {path.partition("/")[0] for path in by_path} == {"0", "1"}
-    begun = re.findall(r"^begin job (\d) of 2: (.*)$", screen, re.M)
-    ended = re.findall(r"^job (\d) of 2: (.*): sweep/(\d): (.*)$", screen, re.M)
+    assert {path.partition("/")[0] for path in by_path} == {"0", "1", "2", "3"}
+    begun = re.findall(r"^begin job (\d) of 4: (.*)$", screen, re.M)
+    ended = re.findall(r"^job (\d) of 4: (.*): sweep/(\d): (.*)$", screen, re.M)
     assert begun == [(number, overrides) for number, overrides, *_ in ended]
-    assert [(overrides, job) for _, overrides, job, _ in ended] == [("seed=0", "0"), ("seed=1", "1")]
-    assert screen.count("\nround 1/1 ") == JOBS
+    assert [(overrides, int(job)) for _, overrides, job, _ in ended] == [(job, place) for place, job in enumerate(JOBS)]
+    assert screen.count("\nround 1/1 ") == len(JOBS)
     for _, _, job, result in ended:
         last = by_path[f"{job}/results.csv"][1]
         assert f"round 1, {100 * int(last['alive']) / int(last['total']):.3g} % alive" in result
@@ -58,10 +58,10 @@ def check(ran: subprocess.CompletedProcess[str], sweep: Path, basic: Path) -> No
     """The tables are those of the plain sweep, and the screen has its lines alone, in the order in which jobs ended."""
     assert (ran.returncode, ran.stderr) == (0, "")
     first, *lines, last = ran.stdout.splitlines()
-    assert re.match(f"{JOBS} jobs ", first)
-    ended = [re.fullmatch(r"job (\d) of 2: (.*): sweep/(\d): (.*)", line) for line in lines]
-    assert [found and found[1] for found in ended] == ["1", "2"]
-    plain = re.findall(r"^job \d of 2: (.*): sweep/(\d): (.*)$", (basic / "screen").read_text(), re.M)
+    assert re.match(f"{len(JOBS)} jobs ", first)
+    ended = [re.fullmatch(r"job (\d) of 4: (.*): sweep/(\d): (.*)", line) for line in lines]
+    assert [found and found[1] for found in ended] == ["1", "2", "3", "4"]
+    plain = re.findall(r"^job \d of 4: (.*): sweep/(\d): (.*)$", (basic / "screen").read_text(), re.M)
     assert sorted(found.groups()[1:] for found in ended if found) == sorted(plain)
     assert last == "compare the jobs with: python -m lt_lightning.report sweep"
     assert tables(sweep) == tables(basic / "sweep")
@@ -77,7 +77,7 @@ STOPPED = "stopped by {}: resume with: python -m lt_lightning.train resume=sweep
 def test_a_sweep_that_was_stopped_goes_on_under_joblib(corpus: Path, tmp_path: Path, basic: Path) -> None:
     pytest.importorskip("joblib", reason="part of the extra joblib")
     sweep = tmp_path / "sweep"
-    one_worker = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=1")  # which serves both jobs
+    one_worker = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=1")  # which serves all jobs
     with Marked(command(corpus, sweep, *one_worker), tmp_path) as sweeping:
         wait_for(lambda: (sweep / "0" / "run.json").exists(), sweeping.process)
         assert sweeping.living()
