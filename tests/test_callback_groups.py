@@ -9,6 +9,7 @@ import pytest
 from hydra.utils import instantiate
 
 from lt_lightning.errors import SettingError
+from lt_lightning.experiment.trainer import with_callbacks
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.runs.rounds import ticket_path
 
@@ -58,6 +59,18 @@ def test_a_monitor_without_a_tracker_is_refused(configure):
         configure("callbacks=lr_monitor")
     with pytest.raises(SettingError, match=r"trainer\.callbacks\[0\]: LearningRateMonitor writes to a tracker"):
         configure("trainer.callbacks=[{_target_: pytorch_lightning.callbacks.LearningRateMonitor}]")
+
+
+def test_a_run_that_resumes_without_its_tracker_leaves_monitors_out(configure, caplog):
+    listed = "trainer.callbacks=[{_target_: pytorch_lightning.callbacks.DeviceStatsMonitor}]"
+    monitors = ["callbacks=[lr_monitor,ema]", listed]
+    (kept,) = with_callbacks(configure(*monitors, "resume=RUN")).trainer.callbacks or []
+    assert kept["_target_"].endswith("EMAWeightAveraging")
+    assert [one.partition(" writes")[0] for one in caplog.messages] == [
+        "callbacks.lr_monitor: LearningRateMonitor",
+        "trainer.callbacks[0]: DeviceStatsMonitor",
+    ]
+    assert len(with_callbacks(configure(*monitors, "resume=RUN", "logger=csv")).trainer.callbacks or []) == 3
 
 
 def test_early_stopping_as_a_callback_is_the_setting(configure):

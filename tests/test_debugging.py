@@ -9,21 +9,24 @@ from typing import Any
 
 import pytest
 import torch
+from pytorch_lightning.loggers import CSVLogger
 
 from lt_lightning.config.folder import config_folder
 from lt_lightning.config.quoting import quote_arguments
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.hydra_main import compose_config
+from lt_lightning.experiment.trainer import make_trainer
 from lt_lightning.models import Learner
 
 MODES = ("default", "fast", "limit", "overfit", "profiler")
-EXPERIMENTS = sorted(path.stem for path in (Path(config_folder()) / "experiment").glob("[!_]*.yaml"))
+EXPERIMENTS = {path.stem: path.read_text() for path in sorted(Path(config_folder(), "experiment").glob("[!_]*.yaml"))}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_any_experiment_can_be_debugged(configure, experiment):
     given = ["pruning.ticket=FILE"] if experiment.startswith("transfer") else []
+    given += ["branch.of=RUN"] if "\nbranch:" in EXPERIMENTS[experiment] else []
     config = configure(*quote_arguments(["debug=fast", f"+experiment={experiment}", *given]))
     assert (config.debug_mode, config.pruning.rounds in (0, 1), config.trainer.max_epochs) == ("fast", True, 1)
 
@@ -48,6 +51,14 @@ def test_a_debug_run_is_whole_and_marked(run_settings, corpus, tmp_path):
     assert description["config"]["debug_mode"] == "fast"
     assert len((run / "results.csv").read_text().splitlines()) == 3
     assert "A run for debugging (debug=fast): its numbers are no results." in (run / "report.html").read_text()
+
+
+def test_the_profile_is_in_the_run_directory_whatever_the_loggers(configure, tmp_path):
+    config = configure(*quote_arguments(["debug=profiler"]))
+    trainer: Any = make_trainer(config.trainer, [], tmp_path / "run", loggers=[CSVLogger(tmp_path / "logs")])
+    trainer.profiler.setup("fit", log_dir=trainer.log_dir)
+    trainer.profiler.describe()
+    assert (tmp_path / "run" / "fit-profile.txt").is_file()
 
 
 def test_overfitting_trains_the_same_batches_in_all_epochs_and_rounds(play_small, monkeypatch, tmp_path):

@@ -7,6 +7,7 @@ of `conf/logger` switch them on, with a comment on each setting.
 # OmegaConf reads these annotations at run time; List and Optional are what it knows on every Python from 3.10.
 # ruff: noqa: UP006, UP035, UP045, RUF009
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import Enum
@@ -28,6 +29,15 @@ class SentTickets(str, Enum):
     all = "all"
 
 
+def without_account(address: str) -> str:
+    """Return an address without the account that it may hold.
+
+    >>> without_account("https://me:secret@host/path")
+    'https://host/path'
+    """
+    return re.sub(r"://[^/@]*@", "://", address)
+
+
 def _texts_fault(texts: List[str]) -> Optional[str]:
     return None if all(texts) else "not a list of words; give some, such as [pilot]"
 
@@ -41,7 +51,7 @@ class TrackerSettings:
         package: the Python package that it needs; None for none.
         extra: the extra of this package that installs it.
         title: its name for people.
-        place: the setting that is a folder or an address, which a relative path is relative to the user's folder in.
+        place: the setting that holds a folder or an address; relative paths start at the user's folder.
     """
 
     target: ClassVar[str]
@@ -49,6 +59,11 @@ class TrackerSettings:
     extra: ClassVar[str] = ""
     title: ClassVar[str] = ""
     place: ClassVar[str] = "save_dir"
+
+    @property
+    def where(self) -> Optional[str]:
+        """Return the place as it is typed, without an account; None for the default."""
+        return getattr(self, self.place)
 
     def relative_to(self, folder: Path) -> "TrackerSettings":
         """Return the settings with an absolute path in place of a relative one."""
@@ -119,6 +134,11 @@ class MlflowSettings(TrackerSettings):
         """Return the address of the store: that of the settings, of the environment, or the default."""
         return self.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///outputs/mlflow.db"
 
+    @property
+    def where(self) -> str:
+        """Return the address without the account."""
+        return without_account(self.address)
+
     def relative_to(self, folder: Path) -> "MlflowSettings":
         """Return the settings with absolute paths; without an address the default's, below the user's folder."""
         uri = self.address
@@ -145,10 +165,20 @@ class TrackioSettings(TrackerSettings):
     server_url: Optional[str] = None
     save_dir: Optional[str] = None
 
+    @property
+    def is_remote(self) -> bool:
+        """Return whether the values go to a Space or a server."""
+        return bool(self.space_id or self.server_url)
+
+    @property
+    def where(self) -> Optional[str]:
+        """Return the Space, the server without the account, or the folder."""
+        return self.space_id or (without_account(self.server_url) if self.server_url else self.save_dir)
+
 
 @dataclass
 class LoggerConfig:
-    """The `logger` group: settings that all trackers share, and each tracker's own."""
+    """The `logger` group: settings for every tracker, and those of each one."""
 
     tickets: SentTickets = SentTickets.winners
     project: Optional[str] = None

@@ -47,11 +47,27 @@ def _callback_rules(config: Config) -> Iterator[str]:
             yield f"callbacks.{name}: {one} is not an object; give callbacks.{name}._target_=CLASS"
         for text in find_interpolations(one):
             yield (f"callbacks.{name}: {text} is not possible here: Hydra would read ${{ as an interpolation once more")
+    if config.resume is None:
+        for key, kind in monitors_without_tracker(config).items():
+            yield f"{key}: {kind} {NO_TRACKER}, or leave the callback out"
+
+
+NO_TRACKER = "writes to a tracker, and logger=none chooses none; add logger=csv, or another"
+"""The fault of a monitor without a tracker, and the remedy."""
+
+
+def monitors_without_tracker(config: Config) -> dict[str, str]:
+    """Return the callbacks that cannot run, as they log to a tracker and none is chosen: the class of each, by setting.
+
+    A new run is refused with them. A run that resumes without its tracker leaves them out.
+    """
     if config.trainer.logger or any(config.logger.chosen()):
-        return
+        return {}
     named = {f"callbacks.{name}": one for name, one in config.callbacks.items()}
     listed = {f"trainer.callbacks[{place}]": one for place, one in enumerate(config.trainer.callbacks or ())}
-    for key, one in {**named, **listed}.items():
-        kind = str(one.get("_target_", "")).rpartition(".")[2] if isinstance(one, Mapping) else ""
-        if kind in _MONITORS:
-            yield f"{key}: {kind} writes to a tracker, and none is chosen; add logger=csv, or another"
+    kinds = {
+        key: str(one.get("_target_", "")).rpartition(".")[2]
+        for key, one in {**named, **listed}.items()
+        if isinstance(one, Mapping)
+    }
+    return {key: kind for key, kind in kinds.items() if kind in _MONITORS}

@@ -17,6 +17,7 @@ from lt_lightning.errors import SettingError
 from lt_lightning.experiment.branch.trunk import check_corpus
 from lt_lightning.experiment.own_encoder import find_own_encoder
 from lt_lightning.experiment.resume.compare import check_same, describe_before, is_begun, is_complete
+from lt_lightning.experiment.tracker_record import find_unfinished
 from lt_lightning.experiment.transfer.fitting import read_ticket
 from lt_lightning.runs.formatting import name_rounds
 from lt_lightning.runs.rounds import find_standing
@@ -91,6 +92,10 @@ def _is_over(job: Job, corpus: Corpus | PairCorpus | OwnCorpus, is_writer: bool)
     if not standing.rounds:
         read_ticket(job.config)
     if not is_complete(job.run, job.config, standing):
+        return False
+    if names := find_unfinished(job.run, job.config):
+        if is_writer:
+            write(f"{job.run}: all rounds are done, but not all of them logged; sending the rest to {', '.join(names)}")
         return False
     numbers = [one.record.round for one in standing.rounds]
     done = f"round{'s' * (len(numbers) > 1)} {name_rounds(numbers)} {'are' if len(numbers) > 1 else 'is'} done"

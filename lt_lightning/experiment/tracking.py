@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -24,6 +23,7 @@ from lt_lightning.config.schema import Config
 from lt_lightning.config.trackers import SentTickets
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.resume.compare import SWEEP
+from lt_lightning.experiment.tracker_record import mark_done, read_trackers, write_trackers
 from lt_lightning.experiment.trainer import check_kinds
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.formatting import flat_settings
@@ -31,14 +31,9 @@ from lt_lightning.runs.records import Record
 from lt_lightning.runs.rounds import PlayedRound, ticket_path
 from lt_lightning.runs.winners import is_winner
 from lt_lightning.runtime.signals import interruption
-from lt_lightning.storage.atomic import open_regular, write_whole, writing_to
-from lt_lightning.storage.lock import STATE
 from lt_lightning.trackers.base import RoundValues, RunFacts, SentFile, Tracker, round_values
 from lt_lightning.trackers.objects import ObjectTracker
 from lt_lightning.trackers.tracking import Tracking
-
-_RECORD = "trackers.json"
-"""The file in `state/` with what finds the run's runs in the trackers again."""
 
 _PAGES = ("report.html", "results.csv", "layers.csv", "epochs.csv", "run.json")
 
@@ -63,18 +58,18 @@ def open_tracking(
     if not makers:
         return tracking
     settings, there = hyperparameters(description), set(run.iterdir())
-    known = _read_record(run) if description.resumed else {}
+    known = read_trackers(run) if description.resumed else {}
+    places = {f"logger.{name}": one.where for name, one in config.logger.chosen()}
     try:
         for name, make in makers.items():
-            known[name] = tracking.open(name, make(), _facts(config, run, settings, description, known.get(name)))
+            found = tracking.open(name, make(), _facts(config, run, settings, description, known.get(name, {})))
+            known[name] = {**found, "where": places.get(name)}
     except BaseException:
         tracking.close("failed")
         for path in set(run.iterdir()) - there:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         raise
-    with writing_to(run):
-        (run / STATE).mkdir(exist_ok=True)
-        write_whole(run / STATE / _RECORD, json.dumps(known) + "\n")
+    write_trackers(run, known)
     tracking.begin(settings, [values_of_round(played[: place + 1]) for place in range(len(played))])
     return tracking
 
@@ -132,11 +127,12 @@ def finish_tracking(
         *(SentFile(path, "tickets") for path in tickets),
     ]
     tracking.add_files([one for one in files if one.path.exists()])
-    tracking.close("finished")
+    if done := tracking.close("finished"):
+        mark_done(run, done)
 
 
 def _makers(config: Config, run: Path) -> Iterator[tuple[str, Callable[[], Tracker[Any]]]]:
-    """Yield what makes each tracker, by the setting that chooses it."""
+    """Yield a factory for each tracker, behind the setting that chooses it."""
     for name, settings in config.logger.relative_to(Path.cwd()).chosen():
         yield f"logger.{name}", partial(_make, settings)
     for name, (make, target, given) in _objects(config, run).items():
@@ -149,7 +145,7 @@ def _make(settings: Any) -> Tracker[Any]:
 
 
 def _objects(config: Config, run: Path) -> dict[str, tuple[Callable[..., Logger], type, Mapping[str, Any]]]:
-    """Return what makes each Lightning logger of `trainer.logger`, its class and its arguments."""
+    """Return a factory for each Lightning logger of `trainer.logger`, its class and its arguments."""
     given = config.trainer.logger
     if given is True:
         kind = "TensorBoardLogger" if find_spec("tensorboard") else "CSVLogger"
@@ -175,20 +171,24 @@ def _object(
 
     try:
         target = get_class(given["_target_"])
-    except Exception:  # `make` explains why there is none; a function has no arguments to ask for
+    except Exception:  # `make` raises with the reason; a function has no arguments to ask for
         target = Logger
     return make, target if issubclass(target, Logger) else Logger, given
 
 
-def _facts(config: Config, run: Path, settings: Mapping[str, Any], description: Description, known: Any) -> RunFacts:
+def _facts(
+    config: Config, run: Path, settings: Mapping[str, Any], description: Description, known: Mapping[str, Any]
+) -> RunFacts:
     whole = run.absolute()
     sweep = next((folder for folder in list(whole.parents)[:4] if (folder / SWEEP).is_file()), None)
     shared = config.logger
-    title = run.name if sweep is None else "-".join((sweep.name, *whole.relative_to(sweep).parts))
+    job = () if sweep is None else whole.relative_to(sweep).parts
+    title = run.name if sweep is None else sweep.name
     return RunFacts(
         run=run,
         experiment=config.name.replace("/", "-"),
-        title=shared.name or title,
+        title="-".join((shared.name or title, *job)),
+        job=job,
         project=shared.project or config.name.replace("/", "-"),
         group=shared.group or (None if sweep is None else sweep.name),
         tags=(*shared.tags, *([f"debug-{config.debug_mode}"] if config.debug_mode else [])),
@@ -196,7 +196,7 @@ def _facts(config: Config, run: Path, settings: Mapping[str, Any], description: 
         sweep=sweep,
         settings=settings,
         judged=f"ticket/{config.metric or f'test_{description.metric_for().key}'}",
-        known=known if isinstance(known, Mapping) else {},
+        known=known,
     )
 
 
@@ -209,7 +209,7 @@ def _is_secret(key: str) -> bool:
 
 
 def hyperparameters(description: Description) -> dict[str, Any]:
-    """Return the settings by their full names without those of trackers, and what they came to on this machine."""
+    """Return the settings by their full names, without those of trackers, and the network and corpus of the run."""
     settings = flat_settings(description.config.values)
     kept = {
         key: one
@@ -224,12 +224,3 @@ def holds_secrets(description: Description) -> bool:
     """Return whether the settings hold a value that no tracker gets, or the account of an address."""
     settings = flat_settings(description.config.values).items()
     return any(one is not None and (_is_secret(key) or re.search(r"://[^/@\s]+@", str(one))) for key, one in settings)
-
-
-def _read_record(run: Path) -> dict[str, Any]:
-    """Return what the trackers recorded, by setting; nothing if the file is missing or damaged."""
-    with suppress(OSError, ValueError), open_regular(run / STATE / _RECORD) as file:
-        found = json.load(file)
-        if isinstance(found, dict):
-            return found
-    return {}

@@ -6,6 +6,7 @@ follows from the settings (`start_run.find_launch`), and a round starts from thi
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -23,14 +24,18 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.profilers import PassThroughProfiler
+from pytorch_lightning.profilers import PassThroughProfiler, Profiler
+from pytorch_lightning.utilities import rank_zero_only
 
 from lt_lightning.callbacks.refusals import check_callbacks
 from lt_lightning.config.messages import explain_instantiation
 from lt_lightning.config.schema import Config, TrainerConfig
+from lt_lightning.config.tracking_rules import NO_TRACKER, monitors_without_tracker
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.precision import AUTO, allow_clipping, find_precision
 from lt_lightning.runtime.job import Launch, Place
+
+log = logging.getLogger(__name__)
 
 
 def make_trainer(
@@ -73,6 +78,8 @@ def make_trainer(
         # Lightning lists a set, in another order each time.
         said = re.sub(r"Available names are: .*", "Use auto, cpu, gpu or another that Lightning knows.", said)
         raise SettingError(f"trainer: {said}") from error
+    profiler: Profiler = trainer.profiler  # pyright: ignore[reportAttributeAccessIssue]
+    profiler.dirpath = profiler.dirpath or run  # else the folder of its first logger
     allow_clipping(trainer)
     check_callbacks(callbacks)
     # Load only the checkpoint that `fit` is given; Lightning would load `hpc_ckpt_N.ckpt` on SLURM, or that of an
@@ -84,11 +91,24 @@ def make_trainer(
 
 
 def with_callbacks(config: Config) -> Config:
-    """Return the settings with the group `callbacks` among the callbacks of the Trainer, before those of `trainer`."""
-    named = [one for one in config.callbacks.values() if one is not None]
-    if not named:
-        return config
-    return replace(config, trainer=replace(config.trainer, callbacks=[*named, *(config.trainer.callbacks or ())]))
+    """Return the settings with the group `callbacks` among the callbacks of the Trainer, before those of `trainer`.
+
+    Monitors are left out of a run that goes on without a tracker: Lightning would refuse them.
+    """
+    left_out = monitors_without_tracker(config)
+    for key, kind in left_out.items():
+        _warn_once(f"{key}: {kind} {NO_TRACKER}; the run goes on without it")
+    named = [one for name, one in config.callbacks.items() if one is not None and f"callbacks.{name}" not in left_out]
+    listed = [
+        one for at, one in enumerate(config.trainer.callbacks or ()) if f"trainer.callbacks[{at}]" not in left_out
+    ]
+    callbacks = [*named, *listed] or None
+    return replace(config, trainer=replace(config.trainer, callbacks=callbacks))
+
+
+@rank_zero_only
+def _warn_once(line: str) -> None:
+    log.warning(line)
 
 
 def check_kinds(key: str, objects: Any, kind: type) -> None:

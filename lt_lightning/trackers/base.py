@@ -1,4 +1,4 @@
-"""What all trackers share: the facts that they are opened with, the values of a round, and their interface."""
+"""Define the interface of a tracker, the facts about a run that it is opened with, and the values of a round."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -37,7 +38,8 @@ class RunFacts:
     Attributes:
         run: the run directory.
         experiment: the name of the experiment.
-        title: the name of the run for people.
+        title: the name of the run for people; of a sweep's job with its number.
+        job: the folders from that of the sweep to that of its job; empty outside of a sweep.
         project: the project that the user asks for, or the experiment's name.
         group: the group that the user asks for, else the name of the sweep; None outside of one.
         tags: words to find the run by.
@@ -45,12 +47,13 @@ class RunFacts:
         sweep: the folder of the sweep that the run is a job of.
         settings: the hyperparameters by their full names.
         judged: the value of a round that counts, such as `ticket/test_acc`.
-        known: what the tracker recorded when the run began; empty for a new run.
+        known: what the tracker recorded when the run was open before; empty for a new run, and for a new tracker.
     """
 
     run: Path
     experiment: str
     title: str
+    job: tuple[str, ...]
     project: str
     group: str | None
     tags: tuple[str, ...]
@@ -60,14 +63,9 @@ class RunFacts:
     judged: str
     known: Mapping[str, Any]
 
-    @property
-    def is_resumed(self) -> bool:
-        """Return whether the run was open before."""
-        return bool(self.known)
-
-    def folder(self, name: str, given: str | None) -> Path:
-        """Return the folder for a tracker's files: `name` in the run directory, or a folder of the run in `given`."""
-        return self.run / name if given is None else Path(given) / self.experiment / self.title
+    def named(self, given: str | None) -> str:
+        """Return the name that a user gives runs in one tracker, of a sweep's job with its number; else the title."""
+        return self.title if given is None else "-".join((given, *self.job))
 
 
 @dataclass(frozen=True)
@@ -128,6 +126,36 @@ class SentFile:
     folder: str = ""
 
 
+def find_folder(facts: RunFacts, name: str, given: str | None) -> tuple[Path, bool]:
+    """Return the folder for a tracker's files, and whether an earlier process of the run wrote files there.
+
+    Args:
+        facts: those of the run; `known` may hold the `folder` of before, which may have moved with the run.
+        name: the folder's name in the run directory.
+        given: the folder of the settings, in which each run gets one of its own; None for the run directory.
+
+    Raises:
+        OSError: the folder cannot be created.
+    """
+    before = None if facts.known.get("folder") is None else Path(facts.known["folder"])
+    if given is None:
+        return facts.run / name, before is not None and (facts.run / name).is_dir()
+    base, title = Path(given) / facts.experiment, facts.title.replace("/", "-")
+    if before is not None and (same := base / before.name).is_dir() and (same == before or not before.exists()):
+        return same, True
+    folders = (base / (title if number == 1 else f"{title}-{number}") for number in count(1))
+    return next(folder for folder in folders if _is_created(folder)), False
+
+
+def _is_created(folder: Path) -> bool:
+    """Create a folder, and return whether it was missing."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:  # of another run
+        return False
+    return True
+
+
 class Tracker(ABC, Generic[Own]):
     """Logs one run to one place.
 
@@ -136,18 +164,22 @@ class Tracker(ABC, Generic[Own]):
     Attributes:
         title: its name for people.
         logger: the Lightning logger that Trainers get; set by `open`.
+        goes_on: whether `open` found the run that an earlier process logged to.
         keeps_marks: whether it cannot take points back, so that those logged before an interruption are left out.
         is_by_row: whether values that are logged together stay together; otherwise each has a curve of its own.
     """
 
     title: str
     logger: Own
+    goes_on: bool = False
     keeps_marks: bool = True
     is_by_row: bool = True
 
     @abstractmethod
     def open(self, facts: RunFacts) -> Mapping[str, Any]:
-        """Begin or go on with the run there, and return what is needed to find it again (plain values).
+        """Begin or go on with the run there, and return plain values by which it can be found again.
+
+        A run that is not at the place of today's settings begins there anew.
 
         Raises:
             TrackerError: the tracker cannot be reached.

@@ -14,7 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lt_lightning.config.trackers import CsvSettings
 from lt_lightning.storage.atomic import write_whole
-from lt_lightning.trackers.base import ROUND, RoundValues, RunFacts, Tracker
+from lt_lightning.trackers.base import ROUND, RoundValues, RunFacts, Tracker, find_folder
 
 FILE = "metrics.csv"
 
@@ -25,7 +25,8 @@ class CsvLogger(Logger):
     Lightning's own deletes the file of an earlier process.
 
     Attributes:
-        rows: the rows; call `write_all` after changes to any but the last.
+        rows: the rows.
+        is_stale: whether rows before the last have changed since they were written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,6 +34,7 @@ class CsvLogger(Logger):
         self.path = folder / FILE
         self.rows: list[dict[str, float]] = []
         self._names: list[str] = []
+        self.is_stale = False
         self._settled, self._end = 0, 0  # rows that change no more, and where the first of the others begins
 
     @property
@@ -71,9 +73,9 @@ class CsvLogger(Logger):
     def save(self) -> None:
         """Write what is new: the file anew if there are new columns, else its last rows."""
         names = list(dict.fromkeys([*self._names, *(name for row in self.rows[self._settled :] for name in row)]))
-        if names != self._names or not self.path.exists():
-            self._names = names
-            self.write_all()
+        if names != self._names or self.is_stale or not self.path.exists():
+            self._names, self.is_stale = names, True
+            self._write_all()
         elif self.rows[self._settled :]:
             with self.path.open("r+b") as file:
                 file.truncate(self._end)
@@ -83,12 +85,13 @@ class CsvLogger(Logger):
             self._end += sum(map(len, settled))
             self._settled = len(self.rows) - 1
 
-    def write_all(self) -> None:
+    def _write_all(self) -> None:
         """Write the file, whole or not at all."""
         text = ",".join(self._names) + "\n" + self._text(self.rows[:-1])
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, text, self._text(self.rows[-1:]))
         self._end, self._settled = len(text.encode()), max(0, len(self.rows) - 1)
+        self.is_stale = False
 
     def _text(self, rows: Sequence[Mapping[str, float]]) -> str:
         text = io.StringIO()
@@ -116,9 +119,9 @@ class CsvTracker(Tracker[CsvLogger]):
 
     def open(self, facts: RunFacts) -> Mapping[str, Any]:
         """Read the rows of a resumed run."""
-        folder = facts.folder("csv", self._settings.save_dir)
+        folder, self.goes_on = find_folder(facts, "csv", self._settings.save_dir)
         self.logger = CsvLogger(folder)
-        if facts.is_resumed:
+        if self.goes_on:
             self.logger.load()
         return {"folder": str(folder)}
 
@@ -134,7 +137,8 @@ class CsvTracker(Tracker[CsvLogger]):
             return row[ROUND] < rounds if ROUND in row else row["step"] < step
 
         self.logger.rows = [row for row in self.logger.rows if stays(row)]
-        self.logger.write_all()
+        self.logger.is_stale = True
+        self.logger.save()
 
     def log_round(self, values: RoundValues) -> None:
         """Add a row and write the file."""

@@ -46,7 +46,7 @@ class Marks:
                 self._steps = {str(key): int(step) for key, step in found.items()}
 
     def replace(self, steps: Mapping[str, int]) -> None:
-        """Take the word of a tracker that knows what it has."""
+        """Replace the steps by those that the tracker itself reports."""
         self._steps = dict(steps)
 
     def new(self, values: Mapping[str, float], step: int) -> dict[str, float]:
@@ -55,7 +55,7 @@ class Marks:
 
     def set(self, values: Mapping[str, float], step: int) -> None:
         """Record that values were logged at a step."""
-        self._steps.update(dict.fromkeys(values, step))
+        self._steps |= {key: max(step, self._steps.get(key, -1)) for key in values}
         if self._path is None:
             return
         temporary = self._path.with_suffix(".part")

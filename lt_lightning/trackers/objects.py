@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,7 +20,7 @@ class ObjectTracker(Tracker[Logger]):
     """Logs to a Lightning logger: one for the whole run, so that its rounds are one version.
 
     A resumed run goes on in the same version if the logger's class takes one; Lightning's CSVLogger would delete the
-    earlier rows, and gets a new version.
+    earlier rows, and gets a new version. One of another class, or with other arguments, begins anew.
 
     Args:
         make: makes the logger with further arguments.
@@ -35,7 +37,10 @@ class ObjectTracker(Tracker[Logger]):
     def open(self, facts: RunFacts) -> Mapping[str, Any]:
         """Make the logger."""
         more: dict[str, Any] = {}
-        known = facts.known.get("version")
+        text = json.dumps([self._target.__qualname__, self._given], sort_keys=True, default=str)
+        made_by = hashlib.sha256(text.encode()).hexdigest()[:16]  # the arguments may hold a secret
+        self.goes_on = facts.known.get("made_by") == made_by
+        known = facts.known.get("version") if self.goes_on else None
         takes = inspect.signature(self._target).parameters
         name = next((one for one in _NAMES if one in takes), None)
         if known is not None and name is not None and name not in self._given and self._target is not CSVLogger:
@@ -43,7 +48,7 @@ class ObjectTracker(Tracker[Logger]):
         self.logger = self._make(**more)
         self._log, self._finish = self.logger.log_metrics, self.logger.finalize  # before Trainers get others
         version = self.logger.version
-        return {"version": version if isinstance(version, int | str) else None}
+        return {"version": version if isinstance(version, int | str) else None, "made_by": made_by}
 
     @property
     def place(self) -> str:

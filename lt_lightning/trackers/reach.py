@@ -14,10 +14,10 @@ SECONDS = 5.0
 def require_answer(address: str, remedy: str, seconds: float = SECONDS) -> None:
     """Raise a `TrackerError` unless something listens at the address of a server, or of the proxy before it.
 
-    What it answers is the client's affair, which knows the account and the certificates.
+    The tracker's client checks the account and the certificates.
 
     Args:
-        address: its URL; of any other scheme than HTTP nothing is asked.
+        address: its URL; schemes other than HTTP are not checked.
         remedy: what to do, for the message.
         seconds: how long to wait.
     """

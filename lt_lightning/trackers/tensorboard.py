@@ -11,7 +11,7 @@ from typing import Any
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from lt_lightning.config.trackers import TensorBoardSettings
-from lt_lightning.trackers.base import RoundValues, RunFacts, SentFile, Tracker
+from lt_lightning.trackers.base import RoundValues, RunFacts, SentFile, Tracker, find_folder
 
 
 class TensorBoardTracker(Tracker[TensorBoardLogger]):
@@ -32,7 +32,7 @@ class TensorBoardTracker(Tracker[TensorBoardLogger]):
 
     def open(self, facts: RunFacts) -> Mapping[str, Any]:
         """Begin another event file in the run's folder."""
-        folder = facts.folder("tensorboard", self._settings.save_dir)
+        folder, self.goes_on = find_folder(facts, "tensorboard", self._settings.save_dir)
         self.logger = TensorBoardLogger(
             folder, name="", version="", default_hp_metric=False, flush_secs=self._settings.flush_secs
         )

@@ -41,7 +41,7 @@ class Tracking:
         self._density: Callable[[], float] = lambda: 1.0
         self._is_fitting = False
         self._earlier: Sequence[RoundValues] | None = None
-        self._is_resumed = False
+        self._goes_on = False
 
     @property
     def loggers(self) -> list[Logger]:
@@ -54,7 +54,7 @@ class Tracking:
         return [f"{one.tracker.title}: {one.tracker.place}" for one in self._guarded]
 
     def open(self, name: str, tracker: Tracker[Any], facts: RunFacts) -> Mapping[str, Any]:
-        """Open a tracker under the name of its setting, and return what finds its run again.
+        """Open a tracker under the name of its setting, and return the values by which its run can be found again.
 
         Raises:
             SettingError: it cannot be opened.
@@ -65,12 +65,15 @@ class Tracking:
         except (TrackerError, OSError) as error:
             raise SettingError(f"{name}: {error}") from error
         path = self._run / STATE / f"logged_{name.replace('.', '_')}.json" if tracker.keeps_marks else None
-        marks = Marks(path, fresh=not facts.is_resumed)
-        self._is_resumed = self._is_resumed or facts.is_resumed
-        if facts.is_resumed and (there := tracker.logged()) is not None:
+        marks = Marks(path, fresh=not tracker.goes_on)
+        self._goes_on = self._goes_on or tracker.goes_on
+        if tracker.goes_on and (there := tracker.logged()) is not None:
             marks.replace(there)
+        if facts.known and not tracker.goes_on:
+            said = "%s: the run of before is not there; a new one gets all rounds, and the steps from now on: %s"
+            log.warning(said, name, tracker.place)
         logger = tracker.logger
-        guarded = Guarded(tracker, marks, logger.log_metrics, logger.log_hyperparams, logger.save)
+        guarded = Guarded(name, tracker, marks, logger.log_metrics, logger.log_hyperparams, logger.save)
         self._guarded.append(guarded)
         # Of the instance, not of the class: modules find the logger that they know, with its `experiment`.
         logger.log_metrics = partial(self._relay, guarded)  # pyright: ignore[reportAttributeAccessIssue]
@@ -83,7 +86,7 @@ class Tracking:
         """Log the hyperparameters, and of a resumed run the rounds that were not logged before it was interrupted."""
         self._earlier = list(earlier)
         for one in self._guarded:
-            one.call(partial(one.tracker.log_settings, settings))
+            one.call(partial(one.tracker.log_settings, settings), "hyperparameters")
             for values in self._earlier:
                 one.log_round(values)
 
@@ -106,26 +109,30 @@ class Tracking:
     def add_files(self, files: Sequence[SentFile]) -> None:
         """Store files."""
         for one in self._guarded:
-            one.call(partial(one.tracker.add_files, files, self._run))
+            one.call(partial(one.tracker.add_files, files, self._run), "files of the run")
 
-    def close(self, status: str) -> None:
-        """End the run in all trackers: `finished`, `stopped` or `failed`."""
-        for one in self._guarded:
-            one.close(status)
+    def close(self, status: str) -> list[str]:
+        """End the run in all trackers, and return the names of those that took all but what they refused.
+
+        Args:
+            status: `finished`, `stopped` or `failed`.
+        """
+        done = [one.name for one in self._guarded if one.close(status)]
         self._guarded = []
+        return done
 
     def start_fit(self, steps: int) -> None:
         """Relay what is logged from now on; a resumed fit has made `steps` optimizer steps already."""
         self._is_fitting = True
         if self._earlier is not None:  # the first fit of this process
             first, rounds = self._first_step + steps, len(self._earlier)
-            if rounds or steps or self._is_resumed:
+            if rounds or steps or self._goes_on:
                 for one in self._guarded:
-                    one.call(partial(one.tracker.rewind, first, self._round))
+                    one.call_once(partial(one.tracker.rewind, first, self._round), "the removal of earlier points")
             self._earlier = None
 
     def end_fit(self) -> None:
-        """Relay no more: the evaluations that follow are measured for the records, and logged as the round ends."""
+        """Stop relaying: later evaluations are measured for the records, and logged as the round ends."""
         self._is_fitting = False
         for one in self._guarded:
             one.save()
@@ -156,5 +163,5 @@ class _FollowFit(pl.Callback):
         self._tracking.start_fit(trainer.global_step)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop to relay."""
+        """Stop relaying."""
         self._tracking.end_fit()

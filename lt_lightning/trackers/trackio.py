@@ -71,8 +71,9 @@ class TrackioTracker(Tracker[TrackioLogger]):
         if given.space_id:
             hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
             require_answer(hub, "check the network, or leave logger.trackio.space_id out")
-        project = facts.known.get("project") or given.project or facts.project
-        name = facts.known.get("name") or given.name or facts.title
+        project = given.project or facts.project
+        self.goes_on = self._is_there(facts.known, project)
+        name = facts.known["name"] if self.goes_on else facts.named(given.name)
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 run = trackio.init(
@@ -82,7 +83,7 @@ class TrackioTracker(Tracker[TrackioLogger]):
                     space_id=given.space_id,
                     server_url=given.server_url,
                     config=dict(facts.settings),
-                    resume="allow" if facts.is_resumed else "never",
+                    resume="allow" if self.goes_on else "never",
                     embed=False,
                     auto_log_cpu=False,
                 )
@@ -92,6 +93,17 @@ class TrackioTracker(Tracker[TrackioLogger]):
         self._where = given.space_id or given.server_url or f"project {project}, run {run.name}: trackio show"
         return {"project": project, "name": run.name}
 
+    def _is_there(self, known: Mapping[str, Any], project: str) -> bool:
+        """Return whether a recorded run is in a project of the place of today's settings."""
+        if known.get("project") != project:
+            return False
+        if self._settings.is_remote:
+            return known.get("where") == self._settings.where
+        # Not documented, as is what `logged` reads.
+        from trackio.sqlite_storage import SQLiteStorage
+
+        return SQLiteStorage.get_latest_run_record_by_name(project, known["name"]) is not None
+
     @property
     def place(self) -> str:
         """Return the Space, the server or the project."""
@@ -99,7 +111,7 @@ class TrackioTracker(Tracker[TrackioLogger]):
 
     def logged(self) -> Mapping[str, int] | None:
         """Return what the database on this machine has: Trackio writes from a queue, which a kill loses."""
-        if self._settings.space_id or self._settings.server_url:
+        if self._settings.is_remote:
             return None
         # Not documented, as nothing public reads single values; a test kills a run and reads back what it resumed.
         from trackio.sqlite_storage import SQLiteStorage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,17 +45,22 @@ class WandbTracker(Tracker[WandbLogger]):
         """
         given = self._settings
         mode = self._mode(facts)
+        leave_other_service()
         if mode in ("online", "shared"):
             self._require_server()
-        project = given.project or (None if facts.project != facts.experiment else os.environ.get("WANDB_PROJECT"))
-        identity = given.id or facts.known.get("id") or secrets.token_hex(4)
+        asked = given.project or (None if facts.project != facts.experiment else os.environ.get("WANDB_PROJECT"))
+        project = asked or facts.project
+        known = facts.known.get("id") if _is_there(facts.known, given.entity, project) else None
+        identity = facts.named(given.id) if given.id else known or secrets.token_hex(4)
+        self.goes_on = identity == known
         folder = Path(given.save_dir) if given.save_dir else facts.run
         folder.mkdir(parents=True, exist_ok=True)
+        self._folders = {folder / "wandb", Path(facts.known.get("folder", folder / "wandb"))}
         try:
             self._run = wandb.init(
-                project=project or facts.project,
+                project=project,
                 entity=given.entity,
-                name=given.name or facts.title,
+                name=facts.named(given.name),
                 group=given.group or facts.group,
                 job_type=given.job_type,
                 tags=[*facts.tags, *given.tags],
@@ -76,8 +82,9 @@ class WandbTracker(Tracker[WandbLogger]):
         for group, axis in (("ticket/*", "ticket/density"), ("layers/*", "ticket/round")):
             self._run.define_metric(axis, hidden=True)
             self._run.define_metric(group, step_metric=axis, step_sync=False)
-        self.logger = WandbLogger(experiment=self._run, save_dir=str(folder), project=project or facts.project)
-        return {"id": self._run.id, "project": project or facts.project}
+        self.logger = WandbLogger(experiment=self._run, save_dir=str(folder), project=project)
+        there = str((folder / "wandb").absolute())
+        return {"id": self._run.id, "project": project, "entity": given.entity, "folder": there}
 
     def _mode(self, facts: RunFacts) -> str:
         if self._settings.mode is not None:
@@ -104,8 +111,9 @@ class WandbTracker(Tracker[WandbLogger]):
         """Return what the server has, or offline the earlier files: W&B writes behind, and a kill loses some of it."""
         rows = [dict(self._run.summary)]
         if self._run.offline:
-            folder = Path(self._run.settings.sync_dir)
-            earlier = (path for path in folder.parent.glob(f"*/run-{self._run.id}.wandb") if path.parent != folder)
+            own, places = Path(self._run.settings.sync_dir), {one.resolve() for one in self._folders}
+            earlier = (path for one in places for path in one.glob(f"*/run-{self._run.id}.wandb"))
+            earlier = (path for path in earlier if path.parent != own.resolve())
             rows = [row for path in earlier for row in read_history(path)]
         return last_steps(rows, _STEP)
 
@@ -123,3 +131,17 @@ class WandbTracker(Tracker[WandbLogger]):
     def close(self, status: str) -> None:
         """Send what is left; a run that was stopped goes on when it is resumed."""
         self._run.finish(exit_code=0 if status == "finished" else 1)
+
+
+def _is_there(known: Mapping[str, Any], entity: str | None, project: str) -> bool:
+    """Return whether a recorded run is in the project of today's settings."""
+    return known.get("project") == project and known.get("entity") == entity
+
+
+def leave_other_service() -> None:
+    """Let W&B start a service in this process rather than use that of the program that started this one.
+
+    A service takes a run that was killed for one in use. The variable holds the id of the process that set it.
+    """
+    if not re.match(rf"\d+-{os.getpid()}-", os.environ.get("WANDB_SERVICE", "")):
+        os.environ.pop("WANDB_SERVICE", None)

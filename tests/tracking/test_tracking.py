@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,10 @@ from reading_back import read_csv
 
 from lt_lightning.config.trackers import CsvSettings
 from lt_lightning.errors import SettingError
+from lt_lightning.experiment.tracker_record import find_unfinished
 from lt_lightning.models import Learner
 from lt_lightning.trackers import guard as guarding
-from lt_lightning.trackers.base import RoundValues, RunFacts
+from lt_lightning.trackers.base import RoundValues, RunFacts, find_folder
 from lt_lightning.trackers.csv_file import CsvTracker
 from lt_lightning.trackers.marks import Marks
 
@@ -73,12 +75,18 @@ def plain(play_small: Play, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return play_small(tmp_path_factory.mktemp("plain") / "run")
 
 
-def test_a_logger_of_ones_own_is_one_for_the_whole_run(play_small, plain, made, tmp_path):
-    run = play_small(tmp_path / "run", KEEPING)
+def test_a_logger_of_ones_own_is_one_for_the_whole_run_and_gets_what_it_failed_to_take_later(
+    play_small, plain, made, monkeypatch, caplog, tmp_path
+):
+    monkeypatch.setattr(Keeping, "failing", range(3, 12))
+    monkeypatch.setattr(guarding, "_PAUSE", 0.0)
+    with caplog.at_level(logging.WARNING):
+        run = play_small(tmp_path / "run", KEEPING)
+    (warning,) = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
+    assert "the server is gone" in warning
     (keeping,) = made
     assert numbers(run) == numbers(plain)
-    steps = [step for step, _ in keeping.points]
-    assert steps == sorted(steps)
+    keeping.points.sort(key=lambda point: point[0])
     losses = [(step, values["round"]) for step, values in keeping.points if "train_loss" in values]
     assert losses == [(14 * (epoch + 1) - 1, epoch // 3) for epoch in range(9)]
     tickets = [(step, values["ticket/test_acc"]) for step, values in keeping.points if "ticket/round" in values]
@@ -112,20 +120,6 @@ def test_a_resumed_run_goes_on_in_the_same_place(play_small, made, monkeypatch, 
     assert [row["ticket/test_acc"] for row in rows if row["ticket/round"]] == [line[9] for line in numbers(run)[1:]]
 
 
-def test_a_tracker_that_fails_is_one_warning_and_gets_its_points_later(
-    play_small, plain, made, monkeypatch, caplog, tmp_path
-):
-    monkeypatch.setattr(Keeping, "failing", range(3, 12))
-    monkeypatch.setattr(guarding, "_PAUSE", 0.0)
-    with caplog.at_level(logging.WARNING):
-        run = play_small(tmp_path / "run", KEEPING)
-    assert numbers(run) == numbers(plain)
-    warnings = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
-    assert len([one for one in warnings if "the server is gone" in one]) == len(warnings) == 1
-    (keeping,) = made
-    assert [values["round"] for _, values in keeping.points if "train_loss" in values] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
-
-
 def test_a_tracker_that_cannot_begin_stops_the_run_before_it_trains(play_small, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingError, match=r"^logger\.tensorboard: .*file"):
@@ -135,15 +129,17 @@ def test_a_tracker_that_cannot_begin_stops_the_run_before_it_trains(play_small, 
 
 def test_lightnings_own_csv_logger_is_one_version(play_small, tmp_path):
     target = f"{CSVLogger.__module__}.{CSVLogger.__name__}"
-    play_small(tmp_path / "run", f"trainer.logger={{_target_: {target}, save_dir: {tmp_path}}}")
+    play_small(
+        tmp_path / "run", f"trainer.logger={{_target_: {target}, save_dir: {tmp_path}}}", "pruning.rounds=1", epochs=1
+    )
     (version,) = (tmp_path / "lightning_logs").iterdir()
     rows = read_csv(version / "metrics.csv")
-    assert [row["round"] for row in rows if row["train_loss"]] == [*"000111222"]
+    assert [row["round"] for row in rows if row["train_loss"]] == ["0", "1"]
     assert next(float(row["ticket/density"]) for row in rows if row["ticket/density"]) == 1.0
 
 
 def test_a_run_that_stopped_between_rounds_keeps_the_row_of_the_last_one(tmp_path):
-    facts = RunFacts(tmp_path, "x", "x", "x", None, (), None, None, {}, "ticket/test_acc", {})
+    facts = RunFacts(tmp_path, "x", "x", (), "x", None, (), None, None, {}, "ticket/test_acc", {})
     ticket = RoundValues(0, 42, {"ticket/round": 0, "ticket/density": 1.0}, {})
     for known in ({}, {"folder": ""}):
         tracker = CsvTracker(CsvSettings())
@@ -161,6 +157,39 @@ def test_a_run_that_stopped_between_rounds_keeps_the_row_of_the_last_one(tmp_pat
     assert [(row["step"], row["ticket/round"]) for row in rows] == [("42", "0"), ("50", ""), ("60", "")]
 
 
+def test_each_run_has_a_folder_of_its_own_elsewhere_and_finds_it_again(tmp_path):
+    facts = RunFacts(tmp_path / "run", "x", "pilot", (), "x", None, (), None, None, {}, "ticket/test_acc", {})
+    logs, others = str(tmp_path / "logs"), str(tmp_path / "others")
+    first, second = (find_folder(facts, "csv", logs) for _ in range(2))
+    assert (first, second) == ((tmp_path / "logs/x/pilot", False), (tmp_path / "logs/x/pilot-2", False))
+    known = replace(facts, known={"folder": str(second[0])})
+    assert find_folder(known, "csv", logs) == (second[0], True)
+    assert find_folder(known, "csv", others) == (tmp_path / "others/x/pilot", False)
+    assert find_folder(known, "csv", None) == (tmp_path / "run/csv", False)
+    (tmp_path / "logs").rename(tmp_path / "moved")
+    assert find_folder(known, "csv", str(tmp_path / "moved")) == (tmp_path / "moved/x/pilot-2", True)
+
+
+def test_a_complete_run_is_sent_to_a_tracker_that_was_not_ended_or_is_elsewhere_now(
+    play_small, plain, configure, monkeypatch, caplog, tmp_path
+):
+    run, elsewhere = tmp_path / "run", ("logger=csv", f"logger.csv.save_dir={tmp_path / 'logs'}")
+    shutil.copytree(plain, run)
+    with monkeypatch.context() as patch:
+        patch.setattr("lt_lightning.experiment.experiment.finish_tracking", lambda *_: None)  # as after a kill
+        play_small(run, "logger=csv", resuming=True)
+    assert find_unfinished(run, configure("logger=csv")) == ["logger.csv"]
+    play_small(run, *elsewhere, resuming=True)
+    assert find_unfinished(run, configure(*elsewhere)) == []
+    assert find_unfinished(run, configure("logger=csv")) == ["logger.csv"]
+    assert find_unfinished(run, configure()) == []
+    for path in (run / "csv", tmp_path / "logs" / "custom" / "run"):
+        rows = read_csv(path / "metrics.csv")
+        assert [row["ticket/test_acc"] for row in rows] == [line[9] for line in numbers(plain)[1:]]
+    (line,) = [one for one in caplog.messages if one.startswith("logger.csv: the run of before is not there; a new")]
+    assert str(tmp_path / "logs") in line
+
+
 def test_marks_leave_out_what_was_logged(tmp_path):
     marks = Marks(tmp_path / "marks.json", fresh=True)
     marks.set({"a": 1.0, "b": 2.0}, 5)
@@ -174,7 +203,7 @@ def test_marks_leave_out_what_was_logged(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # between MLflow and SQLAlchemy
-def test_jobs_of_a_sweep_share_one_parent_run(play_small, tmp_path):
+def test_jobs_of_a_sweep_share_one_parent_run_and_have_places_of_their_own(play_small, monkeypatch, tmp_path):
     pytest.importorskip("mlflow")
     from mlflow.tracking import MlflowClient
 
@@ -182,14 +211,19 @@ def test_jobs_of_a_sweep_share_one_parent_run(play_small, tmp_path):
     sweep.mkdir()
     (sweep / "sweep.json").write_text("{}")
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    more = ["logger=[csv,mlflow]", f"logger.mlflow.tracking_uri={uri}", "logger.name=pilot", "logger.csv.save_dir=logs"]
+    monkeypatch.chdir(tmp_path)
     for job in ("0", "1"):
-        play_small(sweep / job, "logger=mlflow", f"logger.mlflow.tracking_uri={uri}", "pruning.rounds=0", epochs=1)
+        play_small(sweep / job, *more, "pruning.rounds=0", epochs=1)
+    for job in ("0", "1"):
+        tickets = [row for row in read_csv(tmp_path / f"logs/custom/pilot-{job}/metrics.csv") if row["ticket/round"]]
+        assert [row["ticket/test_acc"] for row in tickets] == [numbers(sweep / job)[1][9]]
     client = MlflowClient(uri)
     (experiment,) = client.search_experiments(filter_string="name = 'custom'")
     runs = client.search_runs([experiment.experiment_id])
     (parent,) = [run for run in runs if "lt_lightning.sweep" in run.data.tags]
     jobs = [run for run in runs if run is not parent]
     assert {run.data.tags["mlflow.parentRunId"] for run in jobs} == {parent.info.run_id}
-    assert sorted(str(run.info.run_name) for run in jobs) == ["2030-01-01-0", "2030-01-01-1"]
+    assert sorted(str(run.info.run_name) for run in jobs) == ["pilot-0", "pilot-1"]
     assert (parent.info.run_name, parent.info.status) == ("2030-01-01", "FINISHED")
     assert json.loads((sweep / "state" / "mlflow.json").read_text())["run_id"] == parent.info.run_id
