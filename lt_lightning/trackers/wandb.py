@@ -95,7 +95,7 @@ class WandbTracker(Tracker[WandbLogger]):
         return "offline" if offline else "online"
 
     def _require_server(self) -> None:
-        if wandb.Api is not None and not wandb.setup().settings.api_key and not wandb.api.api_key:
+        if not wandb.setup().settings.api_key and not wandb.login(prompt=False, verify=False):
             raise TrackerError(f"there is no API key; run `wandb login`, set WANDB_API_KEY, {_OFFLINE}")
         require_answer(wandb.setup().settings.base_url, f"check the network and WANDB_BASE_URL, {_OFFLINE}")
 
