@@ -40,7 +40,7 @@ EVIL = (
     "hydra.launcher.partition='a b'", "hydra.launcher.additional_parameters={prolog: x}", "hydra.launcher._target_=x.Y",
     "hydra.launcher.timeout_min={_target_: x}", "hydra.launcher.submitit_folder=/x", "hydra.launcher.pre_dispatch=f()",
     "hydra.launcher.ray.init.address=ray://x:1", "hydra.launcher.partition=${oc.env:X}",
-    "trainer.logger='${hydra:job.name}'",
+    "trainer.logger='${hydra:job.name}'", "hydra.sweeper.sampler=cmaes", "hydra.sweeper.sampler=${name}",
 )  # fmt: skip
 PLAIN = (
     "seed=0,1,2", "+experiment=quickstart", "model=cnn", "pruning.criterion=magnitude,random",
@@ -49,7 +49,7 @@ PLAIN = (
     "data.pairs=[[a,b],[c,d]]", "hydra.sweep.subdir=${hydra.job.override_dirname}", "hydra/launcher=joblib",
     "trainer.logger=false", "hydra.launcher.timeout_min=600", "hydra.launcher.partition=gpu-long",
     "hydra.launcher.qos=null", "hydra.launcher.gres=gpu:a100:2", "hydra.launcher.ray.remote.num_cpus=2",
-    "trainer.default_root_dir=${hydra:runtime.output_dir}",
+    "trainer.default_root_dir=${hydra:runtime.output_dir}", "hydra.sweeper.sampler=grid",
 )  # fmt: skip
 
 

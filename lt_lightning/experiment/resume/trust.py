@@ -100,6 +100,8 @@ def _is_plain(argument: str) -> bool:
 
 def _is_of_hydra(key: str, package: str, value: Any) -> bool:
     """Return whether an override changes Hydra itself."""
+    if key == "hydra.sweeper.sampler":  # of cmaes, Optuna keeps the state in the study, as a pickle
+        return value not in ("tpe", "random", "grid", "gp")
     if key in _INSTALLED and not package:
         return not isinstance(value, str) or re.fullmatch(r"\w+", value) is None
     if key.startswith("hydra.launcher.") and key.rpartition(".")[2] in _LIMITS and not package:
