@@ -205,11 +205,13 @@ def _printing_to(path: Path | None) -> Iterator[None]:
     try:
         yield
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for target, kept in zip((1, 2), before, strict=True):
-            os.dup2(kept, target)
-            os.close(kept)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:  # also on a full disk: the process may run other jobs
+            for target, kept in zip((1, 2), before, strict=True):
+                os.dup2(kept, target)
+                os.close(kept)
 
 
 def lost(job: SweepJob, error: Exception) -> JobReturn:

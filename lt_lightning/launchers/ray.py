@@ -32,7 +32,9 @@ class RayEngine:
         self._setup, self._settings = setup, settings
         self._threads = settings.threads or known_threads()
         self._surroundings = Surroundings.of_this_process(settings.threads)
-        self._is_here = settings.ray.init.get("address") is None
+        # Without an address, Ray would join a cluster that it finds.
+        self._init = {"address": "local"} | {key: one for key, one in settings.ray.init.items() if one is not None}
+        self._is_here = self._init["address"] == "local"
 
     def describe(self, count: int) -> str:
         """Return the number of tasks and their threads."""
@@ -72,12 +74,11 @@ class RayEngine:
     def _connect(self) -> None:
         import ray
 
-        given = {key: value for key, value in self._settings.ray.init.items() if value is not None}
         # It tells of a password that Ray makes and uses by itself.
         logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            ray.init(configure_logging=False, **given)
+            ray.init(configure_logging=False, **self._init)
         except (ConnectionError, RuntimeError, TypeError, ValueError) as error:
             raise SettingError(f"hydra.launcher.ray.init: {first_line(error)}; correct these settings") from error
         finally:
@@ -144,7 +145,8 @@ def find_shortage(asked: Mapping[str, Any], nodes: Sequence[Mapping[str, float]]
     if any(all(node.get(name, 0) >= amount for name, amount in wishes.values()) for node in nodes):
         return None
     together = ", ".join(f"{amount:g} {name}" for name, amount in wishes.values() if amount)
-    return "num_cpus", f"a job asks for {together}, and no node of the Ray cluster has all of these"
+    last = next(argument for argument, (_, amount) in reversed(wishes.items()) if amount)
+    return last, f"a job asks for {together}, and no node of the Ray cluster has all of these"
 
 
 def _run_job(task: WorkerTask, job: SweepJob) -> JobReturn:

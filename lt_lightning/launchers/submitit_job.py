@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
 
+_STARTED = time.monotonic()
+"""When the process of a job has loaded this module to unpickle its task: seconds after its start."""
+
+
 @dataclass(frozen=True)
 class RequeuedTask:
     """A job that goes on where it was when submitit starts it again.
@@ -27,11 +32,13 @@ class RequeuedTask:
         task: runs the job.
         job: the job.
         unhide: whether to show the job the GPUs that submitit hides.
+        limit: the seconds after which submitit warns the job of its time limit. An earlier warning is a preemption.
     """
 
     task: WorkerTask
     job: SweepJob
     unhide: bool = False
+    limit: float = 0.0
 
     def __call__(self) -> JobReturn:
         """Run the job."""
@@ -47,7 +54,9 @@ class RequeuedTask:
         """
         from submitit.helpers import DelayedSubmission
 
-        if (fault := describe_standstill(Path(self.task.surroundings.folder, self.job.folder))) is not None:
+        timed_out = time.monotonic() - _STARTED >= 0.8 * self.limit  # SLURM's clock began before the process
+        folder = Path(self.task.surroundings.folder, self.job.folder)
+        if timed_out and (fault := describe_standstill(folder)) is not None:
             raise ResumableError(
                 f"hydra.launcher.timeout_min: the job is not requeued, as {fault}; raise the limit above the duration "
                 "of an epoch"

@@ -72,7 +72,8 @@ class LocalEngine:
         task = WorkerTask(  # SIGUSR2 is submitit's
             self._surroundings, lifeline, listens=(signal.SIGINT, signal.SIGTERM), ignores=(signal.SIGUSR1,)
         )
-        return executor.submit(RequeuedTask(task, job, unhide=self._hides))
+        limit = 60 * settings.timeout_min - settings.signal_delay_s
+        return executor.submit(RequeuedTask(task, job, unhide=self._hides, limit=limit))
 
     def _result(self, job: SweepJob, process: Any) -> JobReturn:
         if not process.paths.result_pickle.exists():

@@ -84,9 +84,10 @@ class SlurmEngine:
         executor.update_parameters(**self._parameters())
         # Signals are submitit's: SLURM sends SIGTERM before it preempts a job, which goes on then.
         task = WorkerTask(self._surroundings, listens=(), ignores=())
+        limit = 60 * self._settings.timeout_min - self._settings.signal_delay_s
         try:
             with _outside_allocation(), executor.batch():
-                return [executor.submit(RequeuedTask(task, job)) for job in jobs]
+                return [executor.submit(RequeuedTask(task, job, limit=limit)) for job in jobs]
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
             lines = [line.strip() for line in str(error).splitlines() if "error" in line.lower()] or [str(error)]
             raise SettingError(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ _NO_MORE = "and no node of the Ray cluster has"
     (["remote.num_gpus=1"], f"remote.num_gpus: a job asks for 1 GPU, {_NO_MORE} more than 0"),
     (["remote.num_cpus=8"], f"remote.num_cpus: a job asks for 8 CPU, {_NO_MORE} more than 4"),
     (["remote.num_cpus=3", "+remote.resources={tpu: 1}"],
-     f"remote.num_cpus: a job asks for 3 CPU, 1 tpu, {_NO_MORE} all of these"),
+     f"remote.resources.tpu: a job asks for 3 CPU, 1 tpu, {_NO_MORE} all of these"),
     (["remote.num_cpus=4"], None),
 ])  # fmt: skip
 def test_ray_refuses_what_no_node_has_but_only_warns_of_a_cluster_that_may_grow(
@@ -53,6 +54,17 @@ def test_ray_refuses_what_no_node_has_but_only_warns_of_a_cluster_that_may_grow(
     here._is_here = False
     here._check_resources()
     assert caplog.messages == [f"{RAY}.{line}; jobs wait until the cluster has such a node"]
+
+
+def test_ray_begins_a_cluster_of_its_own_unless_an_address_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="part of the extra ray")
+    asked: list[str] = []
+    monkeypatch.setattr(ray, "init", lambda *, address, **_: asked.append(address))
+    settings = [], [f"{RAY}.init.address=auto"]
+    engines = [engine(RayEngine, "hydra/launcher=ray", *one) for one in settings]
+    for one in engines:
+        one._connect()
+    assert (asked, [one._is_here for one in engines]) == (["local", "auto"], [True, False])
 
 
 def test_the_setting_behind_a_wish_for_cores_or_gpus_is_named() -> None:
@@ -154,3 +166,5 @@ def test_a_job_that_its_time_limit_stops_before_an_epoch_ends_is_not_requeued_fo
         f"hydra.launcher.timeout_min: the job is not requeued, as {fault}; raise the limit above the duration of an "
         "epoch"
     )
+    preempted = replace(task, limit=3600.0)
+    assert [preempted.checkpoint().function for _ in range(4)] == [preempted] * 4
