@@ -95,7 +95,7 @@ def describe_best(outcomes: Sequence[Outcome], direction: Any, objective: str, s
     ]
     line = f"{len(outcomes)} trials: {', '.join(counts)}"
     if best is None:
-        return [f"{line}; none is complete, so that there is no best one"]
+        return [f"{line}; no trial is complete, so there is no best one"]
     way = "highest" if direction.name == "MAXIMIZE" else "lowest"
     return [
         line,

@@ -81,7 +81,7 @@ def _gp(options: Mapping[str, Any], seed: int, own: int, space: Space) -> BaseSa
 
 
 def _grid(options: Mapping[str, Any], seed: int, own: int, space: Space) -> BaseSampler:
-    """Return a sampler of all points, in an order that follows from the seed: trial n takes the nth.
+    """Return a sampler of all points, in an order that follows from the seed: a trial takes the first that is left.
 
     Optuna's GridSampler stops the study itself after the last point, which asking and telling do not allow.
     """
@@ -101,7 +101,9 @@ def _grid(options: Mapping[str, Any], seed: int, own: int, space: Space) -> Base
             return {}
 
         def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
-            return points[trial.number % len(points)][names.index(param_name)]
+            others = (one.params for one in study.get_trials(deepcopy=False) if one.number != trial.number)
+            drawn = {tuple(one.get(name) for name in names) for one in others}
+            return next((one for one in points if one not in drawn), points[0])[names.index(param_name)]
 
     return Grid()
 

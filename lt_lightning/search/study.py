@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 _MADE_BY = "lt_lightning"
-"""The attribute of a study that has what it was made by."""
+"""The attribute of a study with the settings that must be the same for all of its trials."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ def open_study(place: StudyPlace, direction: Any, made_by: Mapping[str, Any]) ->
     study = load_study(place, storage)
     if _is_new(study):
         study.set_user_attr(_MADE_BY, dict(made_by))
-        _require_same(study, place, direction, made_by)  # another search may have begun at the same time
+        # Another search may have begun in between; if it begins only now, its next start is refused.
+        _require_same(study, place, direction, made_by)
     return study, storage
 
 
@@ -163,7 +164,7 @@ def draw(study: Study, sampler: BaseSampler, dimensions: Sequence[Dimension], at
         study_name=study.study_name, direction=study.direction, sampler=sampler, pruner=study.pruner
     )
     for one in study.get_trials(deepcopy=False):
-        if one.state.name != "WAITING":  # enqueued by a user of Optuna, whom no run answers
+        if one.state.name != "WAITING":  # enqueued by a user of Optuna; never run here
             copied.add_trial(one)
     trial = copied.ask()
     for dimension in dimensions:

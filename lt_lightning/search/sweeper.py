@@ -1,4 +1,4 @@
-"""Search for settings: ask Optuna for trials, run them by Hydra's launcher, and tell Optuna their objectives.
+"""Search for settings: ask Optuna for trials, run them by Hydra's launcher, and record their objectives.
 
 The study's storage has everything: a search that was killed resumes with the trials that had not ended, each with the
 number, the values and the folder that it had. Trials run in batches of `n_jobs`.
@@ -11,6 +11,7 @@ import logging
 import math
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,17 @@ _HOPELESS = 3
 DIRECTIONS = {"max": "maximize", "min": "minimize"}
 
 
+@contextmanager
+def _reaching_storage() -> Iterator[None]:
+    """Raise a `ResumableError` if the storage cannot be reached."""
+    from optuna.exceptions import StorageInternalError
+
+    try:
+        yield
+    except (OSError, StorageInternalError) as error:
+        raise unreachable("the search", error) from error
+
+
 class Search:
     """A search, as Hydra's sweeper; its settings are those of `conf/hydra/sweeper/optuna.yaml`.
 
@@ -78,6 +90,7 @@ class Search:
         make_pruner(settings["pruner"], settings["pruner_options"] or {})
         self._folder = Path(config.hydra.sweep.dir)
         self._place = place_of(settings, self._folder.absolute(), str(config.name))
+        self._record = config.copy()
         config.hydra.overrides.hydra.append(study_override(self._place))
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
@@ -96,7 +109,6 @@ class Search:
         """
         from hydra.core.override_parser.overrides_parser import OverridesParser
         from omegaconf import OmegaConf
-        from optuna.exceptions import StorageInternalError
 
         parser = OverridesParser.create(config_loader=self._context.config_loader)
         self._space = space = read_space(self._settings["params"], arguments, parser)
@@ -105,17 +117,14 @@ class Search:
         if self._settings["sampler"] == "grid":
             self._most = min(self._most, grid_size(space))
         self._objective, direction, made_by = self._describe(space)
-        try:
-            with writing_to(self._folder):
-                (self._folder / STATE).mkdir(parents=True, exist_ok=True)
-                self._study, self._storage = open_study(self._place, direction, made_by)
-                self._id = self._find_id()
-                OmegaConf.save(self._config, self._folder / "multirun.yaml")
-            while batch := self._next_batch():
-                self._run_batch(batch)
-            outcomes = self._write()
-        except StorageInternalError as error:
-            raise unreachable("the search", error) from error
+        with _reaching_storage(), writing_to(self._folder):
+            (self._folder / STATE).mkdir(parents=True, exist_ok=True)
+            self._study, self._storage = open_study(self._place, direction, made_by)
+            self._id = self._find_id()
+            OmegaConf.save(self._record, self._folder / "multirun.yaml")
+        while batch := self._next_batch():
+            self._run_batch(batch)
+        outcomes = self._write()
         write(*describe_best(outcomes, self._study.direction, self._objective.name, self._folder))
         self._require_success(outcomes)
         best = find_best(outcomes, self._study.direction)
@@ -142,12 +151,13 @@ class Search:
         return objective, direction, made_by
 
     def _find_id(self) -> str:
-        """Return what tells this sweep from others that share its storage."""
+        """Return the name of this sweep among those that share its storage; make one if there is none yet."""
         path = self._folder / STATE / "search.json"
         if not path.exists():
             write_whole(path, json.dumps({_SWEEP: uuid.uuid4().hex}) + "\n")
         return str(read_object(path).get(_SWEEP))
 
+    @_reaching_storage()
     def _next_batch(self) -> dict[int, FrozenTrial]:
         """Return the trials that run next, by number: those that had not ended, and new ones up to a full batch."""
         from optuna.trial import TrialState
@@ -191,11 +201,14 @@ class Search:
         return make_sampler(settings["sampler"], options, settings["seed"], number, self._space)
 
     def _run_batch(self, batch: Mapping[int, FrozenTrial]) -> None:
-        """Run trials, and tell the study what came of them; raise the first error that ends the search."""
+        """Run trials, and record their results; raise the first error that ends the search."""
         error = None
         for number, job in self._launch({number: self._space.overrides(one.params) for number, one in batch.items()}):
             error = self._settle(number, job) or error
-        outcomes = self._write()
+        try:
+            outcomes = self._write()
+        except ResumableError as unwritten:
+            raise error or unwritten from None
         for one in outcomes:
             if one.number in batch and one.state != "RUNNING":
                 write(describe_trial(one, outcomes, self._study.direction))
@@ -212,17 +225,18 @@ class Search:
             overrides = [jobs[number] for number in numbers]
             yield from zip(numbers, self._launcher.launch(overrides, initial_job_idx=numbers[0]), strict=True)
 
+    @_reaching_storage()
     def _settle(self, number: int, job: JobReturn) -> BaseException | None:
-        """Tell the study what came of a trial, and return the error that ends the search, if it is one."""
+        """Record the result of a trial, and return its error if that ends the search."""
         from optuna.trial import TrialState
 
+        value = job._return_value  # the public property prints an error, which was printed before
+        if isinstance(value, (ResumableError, InUseError)):
+            return value  # the trial goes on when the search resumes
         trial_id = find_id(self._place, self._storage, number)
         if job.hydra_cfg is not None:
             folder = str(job.hydra_cfg.hydra.runtime.output_dir)
             self._storage.set_trial_user_attr(trial_id, FOLDER, folder)
-        value = job._return_value  # the public property prints an error, which was printed before
-        if isinstance(value, (ResumableError, InUseError)):
-            return value  # the trial goes on when the search resumes
         if isinstance(value, BaseException):
             self._study.tell(number, state=TrialState.FAIL)
             return None if isinstance(value, (SettingError, LotteryError)) else value
@@ -235,8 +249,9 @@ class Search:
             self._study.tell(number, float(value))
         return None
 
+    @_reaching_storage()
     def _write(self) -> list[Outcome]:
-        """Write the files of the search so far, and return what came of its trials."""
+        """Write the files of the search so far, and return the results of its trials."""
         outcomes = read_outcomes(self._study, self._space, self._folder)
         with writing_to(self._folder):
             write_results(self._folder, outcomes, self._study, self._objective.name)

@@ -1,4 +1,4 @@
-"""Tell a search how a trial's run does after each round, and ask whether it is hopeless.
+"""Record a trial's objective after each round, and ask the search whether the trial is hopeless.
 
 A run knows its trial by Hydra's settings alone, so that it can run in the processes of any launcher.
 """
@@ -26,7 +26,7 @@ FOLDER = "folder"
 """The attribute of a trial with the absolute path of its run directory."""
 
 _KEY = "hydra.sweeper.study"
-"""The setting by which a search tells its jobs where its study is: its own settings may differ between jobs."""
+"""The setting with the study of a search, for its jobs, in which other settings of the search may differ."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class TrialPlace:
 
 
 def study_override(place: StudyPlace) -> str:
-    """Return the override that tells a job where the study of its search is; see `find_trial`."""
+    """Return the override that gives a job the study of its search; see `find_trial`."""
     return f"+{_KEY}={quoted(escape(json.dumps(asdict(place))))}"
 
 
@@ -55,10 +55,10 @@ def find_trial(hydra: Any) -> TrialPlace | None:
     Args:
         hydra: Hydra's part of the job's configuration.
     """
-    told = hydra.sweeper.get(_KEY.rpartition(".")[2])
-    if told is None:
+    study = hydra.sweeper.get(_KEY.rpartition(".")[2])
+    if study is None:
         return None
-    return TrialPlace(StudyPlace(**json.loads(told)), int(hydra.job.num), str(hydra.runtime.output_dir))
+    return TrialPlace(StudyPlace(**json.loads(study)), int(hydra.job.num), str(hydra.runtime.output_dir))
 
 
 class RoundReports:

@@ -186,7 +186,7 @@ def test_a_search_whose_trials_were_all_stopped_has_no_best_one(start, capsys) -
     hopeless = ("hydra.sweeper.pruner=threshold", "+hydra.sweeper.pruner_options.lower=1")
     assert start(compute, *VARIED, *hopeless, "hydra.sweeper.n_trials=3")[0] is None
     assert [one["state"] for one in trials()] == ["pruned"] * 3
-    assert "3 trials: 3 stopped as hopeless; none is complete" in capsys.readouterr().out
+    assert "3 trials: 3 stopped as hopeless; no trial is complete" in capsys.readouterr().out
 
 
 def test_a_planted_trial_does_not_run(start) -> None:
@@ -250,16 +250,14 @@ def test_a_trial_whose_storage_is_away_goes_on_later(start, tmp_path) -> None:
 
     def lose(settings: Mapping[str, float], place: TrialPlace) -> float:
         journal.rename(away)
-        try:
-            return compute(settings, place)
-        finally:
-            assert not journal.exists()
-            away.rename(journal)
+        return compute(settings, place)
 
     with pytest.raises(
         ResumableError, match=r"trial 0 cannot be recorded \(sweep.* cannot be opened \(No such.*\); make"
     ):
         start(lose, *VARIED)
+    assert not journal.exists()
+    away.rename(journal)
     start(compute, *VARIED, "hydra.sweeper.n_trials=2")
     assert [one["state"] for one in trials()] == ["complete"] * 2
 
