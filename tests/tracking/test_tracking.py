@@ -157,6 +157,20 @@ def test_a_run_that_stopped_between_rounds_keeps_the_row_of_the_last_one(tmp_pat
     assert [(row["step"], row["ticket/round"]) for row in rows] == [("42", "0"), ("50", ""), ("60", "")]
 
 
+def test_a_complete_run_that_is_sent_once_more_has_the_same_csv_file(tmp_path):
+    facts = RunFacts(tmp_path, "x", "x", (), "x", None, (), None, None, {}, "ticket/test_acc", {})
+    alive = {"ticket/alive": 8, "ticket/density": 1.0}
+    rounds = [RoundValues(one, 42, {"ticket/round": one, **alive}, {}) for one in (0, 1)]
+    for known in ({}, {"folder": ""}):
+        tracker = CsvTracker(CsvSettings())
+        tracker.open(replace(facts, known=known))
+        for one in rounds:
+            tracker.log_round(one)
+        tracker.close("finished")
+        text = (tmp_path / "csv" / "metrics.csv").read_text()
+        assert text == "step,round,ticket/round,ticket/alive,ticket/density\n42,0,0,8,1.0\n42,1,1,8,1.0\n"
+
+
 def test_each_run_has_a_folder_of_its_own_elsewhere_and_finds_it_again(tmp_path):
     facts = RunFacts(tmp_path / "run", "x", "pilot", (), "x", None, (), None, None, {}, "ticket/test_acc", {})
     logs, others = str(tmp_path / "logs"), str(tmp_path / "others")
