@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import logging
+import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 from pytorch_lightning.loggers import Logger
 
+from lt_lightning.runtime.signals import Interruption
 from lt_lightning.trackers import guard as guarding
 from lt_lightning.trackers.base import RoundValues, RunFacts, Tracker
 from lt_lightning.trackers.failures import is_refusal
@@ -23,7 +25,7 @@ class Fake(Tracker[Logger]):
 
     title = "Fake"
 
-    def __init__(self, failing: Mapping[int, Exception]) -> None:
+    def __init__(self, failing: Mapping[int, BaseException]) -> None:
         self.failing, self.rounds = dict(failing), []
 
     @property
@@ -42,7 +44,7 @@ class Fake(Tracker[Logger]):
         pass
 
 
-Guard = Callable[[Mapping[int, Exception]], tuple[Guarded, Fake]]
+Guard = Callable[[Mapping[int, BaseException]], tuple[Guarded, Fake]]
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def guard(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
     monkeypatch.setattr(guarding, "_PAUSE", 0.0)
     monkeypatch.setattr(guarding, "_SHARE", 0)
 
-    def make(failing: Mapping[int, Exception]) -> tuple[Guarded, Fake]:
+    def make(failing: Mapping[int, BaseException]) -> tuple[Guarded, Fake]:
         fake, marks = Fake(failing), Marks(None, fresh=True)
         return Guarded("logger.fake", fake, marks, lambda *_: None, lambda *_: None, lambda: None), fake
 
@@ -89,6 +91,35 @@ def test_a_call_that_alone_fails_holds_back_no_other_and_is_dropped(guard, caplo
     assert sorted(fake.rounds) == [0, *range(2, 20)]
     assert guarded.close("finished")
     assert [one for one in caplog.messages if "refuses the values of round 1 (too large)" in one]
+
+
+@pytest.mark.parametrize("bad", [{1, 3}, {1, 2, 3}, {*range(1, 20, 2)}])
+def test_several_calls_that_fail_alone_hold_back_no_other_and_are_dropped(guard, bad):
+    guarded, fake = guard({one: TimeoutError("too large") for one in bad})
+    log_rounds(guarded, *range(40))
+    assert sorted(fake.rounds) == sorted({*range(40)} - bad)
+    assert guarded.close("finished")
+
+
+def test_an_outage_does_not_count_as_tries_of_a_call(guard):
+    guarded, fake = guard(dict.fromkeys(range(10), ConnectionError("gone")))
+    log_rounds(guarded, *range(10))
+    fake.failing = {0: ConnectionError("gone")}
+    log_rounds(guarded, 10)
+    fake.failing = {}
+    assert guarded.close("finished")
+    assert sorted(fake.rounds) == [*range(11)]
+
+
+def test_a_signal_during_a_try_loses_no_call(guard):
+    guarded, fake = guard({1: ConnectionError("gone")})
+    log_rounds(guarded, 0, 1)
+    fake.failing[1] = Interruption(signal.SIGTERM)
+    with pytest.raises(Interruption):
+        log_rounds(guarded, 2)
+    fake.failing = {}
+    assert guarded.close("stopped")
+    assert fake.rounds == [0, 1, 2]
 
 
 def test_an_outage_at_the_end_is_not_the_end(guard, caplog):
