@@ -31,6 +31,8 @@ _IN_A_ROW = 3
 """Failures in a row that end a try."""
 _NAMED = 5
 """Values, or calls, that a warning names."""
+FILES = "files of the run"
+"""The name of the files in a warning; a tracker that lacks them is sent them again when the run is resumed."""
 
 
 @dataclass(eq=False)
@@ -166,7 +168,7 @@ class Guarded:
             log.info("%s works again", self.tracker.title)
 
     def close(self, status: str) -> bool:
-        """End the run there, and return whether the tracker took all but what it refused."""
+        """End the run there, and return whether the tracker has the files, and all else but what it refused."""
         self.retry()
         title, error = self.tracker.title, self._run(lambda: self.tracker.close(status))
         if error is not None:
@@ -177,7 +179,7 @@ class Guarded:
         if len(self._dropped) > 1:
             said = "%s: %d calls were refused: %s; the run directory has all results"
             log.warning(said, title, len(self._dropped), _name_some(self._dropped))
-        return error is None and not lost
+        return error is None and not lost and FILES not in self._dropped
 
     def _run(self, action: Callable[[], object]) -> Exception | None:
         """Run an action, and return its error: a tracker may raise anything, and the run goes on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import signal
+import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from lt_lightning.runtime.signals import Interruption
 from lt_lightning.trackers import guard as guarding
 from lt_lightning.trackers.base import RoundValues, RunFacts, Tracker
 from lt_lightning.trackers.failures import is_refusal
-from lt_lightning.trackers.guard import Guarded
+from lt_lightning.trackers.guard import FILES, Guarded
 from lt_lightning.trackers.marks import Marks
 from lt_lightning.trackers.mlflow_names import mlflow_name
 
@@ -129,6 +130,14 @@ def test_an_outage_at_the_end_is_not_the_end(guard, caplog):
     assert "2 calls were not logged (the values of round 1, the values of round 2)" in caplog.messages[-1]
 
 
+def test_a_tracker_that_refuses_the_files_does_not_have_all(guard):
+    guarded, _ = guard({1: ValueError("no")})
+    log_rounds(guarded, 0, 1)
+    assert guarded.close("finished")
+    guarded.call(lambda: [][0], FILES)
+    assert not guarded.close("finished")
+
+
 def test_errors_by_whether_another_try_can_help():
     class AnswerError(OSError):
         def __init__(self, status: int) -> None:
@@ -142,6 +151,7 @@ def test_errors_by_whether_another_try_can_help():
     for error in (
         ValueError(),
         TypeError(),
+        KeyError(),
         AnswerError(400),
         AnswerError(413),
         FileNotFoundError(),
@@ -154,6 +164,8 @@ def test_errors_by_whether_another_try_can_help():
         AnswerError(503),
         AnswerError(401),
         OSError(),
+        RuntimeError("server down"),
+        sqlite3.OperationalError("database is locked"),
         wrapped(TimeoutError()),
     ):
         assert not is_refusal(error), error
