@@ -16,7 +16,7 @@ from reading_back import read_csv
 
 from lt_lightning.config.trackers import CsvSettings
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.tracker_record import find_unfinished
+from lt_lightning.experiment.tracker_record import find_unfinished, mark_done, write_trackers
 from lt_lightning.models import Learner
 from lt_lightning.trackers import guard as guarding
 from lt_lightning.trackers.base import RoundValues, RunFacts, find_folder
@@ -202,6 +202,28 @@ def test_a_complete_run_is_sent_to_a_tracker_that_was_not_ended_or_is_elsewhere_
         assert [row["ticket/test_acc"] for row in rows] == [line[9] for line in numbers(plain)[1:]]
     (line,) = [one for one in caplog.messages if one.startswith("logger.csv: the run of before is not there; a new")]
     assert str(tmp_path / "logs") in line
+
+
+def test_another_project_or_entity_or_folder_of_the_user_is_another_place(configure, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    chosen = ["logger=[csv,wandb,mlflow,trackio]", "logger.csv.save_dir=logs"]
+    chosen.append("logger.mlflow.tracking_uri=http://me:pw@x")
+    places = configure(*chosen).logger.places(Path.cwd())
+    assert "pw" not in str(places)
+    write_trackers(tmp_path, {name: {"where": place} for name, place in places.items()})
+    mark_done(tmp_path, list(places))
+    assert find_unfinished(tmp_path, configure(*chosen)) == []
+    for more, names in {
+        "logger.project=p": ["logger.wandb", "logger.mlflow", "logger.trackio"],
+        "logger.wandb.project=p": ["logger.wandb"],
+        "logger.wandb.entity=e": ["logger.wandb"],
+        "logger.mlflow.experiment_name=e": ["logger.mlflow"],
+        "logger.trackio.project=p": ["logger.trackio"],
+    }.items():
+        assert find_unfinished(tmp_path, configure(*chosen, more)) == names
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    assert find_unfinished(tmp_path, configure(*chosen)) == ["logger.csv"]
 
 
 def test_marks_leave_out_what_was_logged(tmp_path):
