@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lt_lightning.config.tracking_rules import check_monitors
 from lt_lightning.config.typed_paths import typed_in
 from lt_lightning.errors import InUseError, ResumableError, SettingError
 from lt_lightning.experiment.branch.trunk import read_trunk
@@ -71,6 +72,7 @@ def task(composed: DictConfig) -> float:
         job = Job(config, run, filled_in(hydra.overrides.task), logs, trial=trial)
         if (in_sweep or config.resume is not None) and not goes_on(job):
             # Refuse at once; `prepare_run` does so for a single new run.
+            check_monitors(config)
             read_ticket(config)
             read_trunk(config)
         start_run(job, launch)

@@ -9,6 +9,9 @@ import pytest
 from hydra.utils import instantiate
 
 from lt_lightning.errors import SettingError
+from lt_lightning.experiment.folders import release
+from lt_lightning.experiment.hydra_main import compose_config
+from lt_lightning.experiment.start_check import prepare_run
 from lt_lightning.experiment.trainer import with_callbacks
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.runs.rounds import ticket_path
@@ -59,6 +62,20 @@ def test_a_monitor_without_a_tracker_is_refused(configure):
         configure("callbacks=lr_monitor")
     with pytest.raises(SettingError, match=r"trainer\.callbacks\[0\]: LearningRateMonitor writes to a tracker"):
         configure("trainer.callbacks=[{_target_: pytorch_lightning.callbacks.LearningRateMonitor}]")
+
+
+def test_a_run_that_may_have_begun_is_refused_with_a_monitor_only_if_it_has_not(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    overrides = ["callbacks=lr_monitor", "resume=auto", "hydra.run.dir=run"]
+    with pytest.raises(SettingError, match=r"^callbacks\.lr_monitor: LearningRateMonitor writes to a tracker"):
+        prepare_run(compose_config(overrides, with_hydra=True))
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    try:
+        assert prepare_run(compose_config(overrides, with_hydra=True)).resume == "auto"
+    finally:
+        release(failed=False)
 
 
 def test_a_run_that_resumes_without_its_tracker_leaves_monitors_out(configure, caplog):

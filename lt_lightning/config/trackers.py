@@ -52,6 +52,7 @@ class TrackerSettings:
         extra: the extra of this package that installs it.
         title: its name for people.
         place: the setting that holds a folder or an address; relative paths start at the user's folder.
+        project_key: the setting that holds the project; None for a tracker without projects.
     """
 
     target: ClassVar[str]
@@ -59,6 +60,7 @@ class TrackerSettings:
     extra: ClassVar[str] = ""
     title: ClassVar[str] = ""
     place: ClassVar[str] = "save_dir"
+    project_key: ClassVar[Optional[str]] = None
 
     @property
     def where(self) -> Optional[str]:
@@ -100,6 +102,7 @@ class WandbSettings(TrackerSettings):
     package: ClassVar[Optional[str]] = "wandb"
     extra: ClassVar[str] = "wandb"
     title: ClassVar[str] = "W&B"
+    project_key: ClassVar[Optional[str]] = "project"
     project: Optional[str] = None
     entity: Optional[str] = None
     name: Optional[str] = None
@@ -123,6 +126,7 @@ class MlflowSettings(TrackerSettings):
     extra: ClassVar[str] = "mlflow"
     title: ClassVar[str] = "MLflow"
     place: ClassVar[str] = "tracking_uri"
+    project_key: ClassVar[Optional[str]] = "experiment_name"
     tracking_uri: Optional[str] = None
     experiment_name: Optional[str] = None
     run_name: Optional[str] = None
@@ -158,6 +162,7 @@ class TrackioSettings(TrackerSettings):
     package: ClassVar[Optional[str]] = "trackio"
     extra: ClassVar[str] = "trackio"
     title: ClassVar[str] = "Trackio"
+    project_key: ClassVar[Optional[str]] = "project"
     project: Optional[str] = None
     name: Optional[str] = None
     group: Optional[str] = None
@@ -201,6 +206,21 @@ class LoggerConfig:
     def relative_to(self, folder: Path) -> "LoggerConfig":
         """Return the group with paths relative to a folder made absolute."""
         return replace(self, **{name: one.relative_to(folder) for name, one in self.chosen()})
+
+    def places(self, folder: Path) -> dict[str, List[Optional[str]]]:
+        """Return the place, the project and the entity of each tracker that is on, by its setting; None for defaults.
+
+        Args:
+            folder: the user's folder, where relative paths start.
+        """
+        return {
+            f"logger.{name}": [
+                one.where,
+                None if one.project_key is None else getattr(one, one.project_key) or self.project,
+                getattr(one, "entity", None),
+            ]
+            for name, one in self.relative_to(folder).chosen()
+        }
 
 
 TRACKERS: Mapping[str, type[TrackerSettings]] = {

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from lt_lightning.config.quoting import find_interpolations
 from lt_lightning.config.rules import is_object
 from lt_lightning.config.schema import Config
+from lt_lightning.config.trackers import without_account
+from lt_lightning.errors import SettingError
 
 _MONITORS = frozenset({"LearningRateMonitor", "DeviceStatsMonitor", "ThroughputMonitor"})
 """Lightning callbacks that log to a tracker and do nothing else."""
@@ -35,10 +37,10 @@ def _remote_places(config: Config) -> Iterator[tuple[str, str]]:
     if mlflow is not None:
         key = "MLFLOW_TRACKING_URI" if mlflow.tracking_uri is None else "logger.mlflow.tracking_uri"
         if mlflow.address.startswith(("http:", "https:", "databricks")):
-            yield key, mlflow.address.rpartition("@")[2]
+            yield key, without_account(mlflow.address)
     if trackio is not None:
         places = {"logger.trackio.space_id": trackio.space_id, "logger.trackio.server_url": trackio.server_url}
-        yield from ((key, place.rpartition("@")[2]) for key, place in places.items() if place)
+        yield from ((key, without_account(place)) for key, place in places.items() if place)
 
 
 def _callback_rules(config: Config) -> Iterator[str]:
@@ -48,8 +50,22 @@ def _callback_rules(config: Config) -> Iterator[str]:
         for text in find_interpolations(one):
             yield (f"callbacks.{name}: {text} is not possible here: Hydra would read ${{ as an interpolation once more")
     if config.resume is None:
-        for key, kind in monitors_without_tracker(config).items():
-            yield f"{key}: {kind} {NO_TRACKER}, or leave the callback out"
+        yield from _monitor_faults(config)
+
+
+def check_monitors(config: Config) -> None:
+    """Raise for a monitor without a tracker in a new run, which may have `resume=auto`.
+
+    Raises:
+        SettingError: naming the monitor.
+    """
+    for fault in _monitor_faults(config) if config.resume in (None, "auto") else ():
+        raise SettingError(fault)
+
+
+def _monitor_faults(config: Config) -> Iterator[str]:
+    for key, kind in monitors_without_tracker(config).items():
+        yield f"{key}: {kind} {NO_TRACKER}, or leave the callback out"
 
 
 NO_TRACKER = "writes to a tracker, and logger=none chooses none; add logger=csv, or another"

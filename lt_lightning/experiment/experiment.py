@@ -180,7 +180,8 @@ def run_experiment(
         if is_writer:
             display.show_parameters(played[-1].layers)
             with writing_to(run):
-                write_description(run, replace(description, finished=now(), stopped=watch.line))
+                finished = (None if upcoming or before is None else before.finished) or now()
+                write_description(run, replace(description, finished=finished, stopped=watch.line))
             write("", f"report: {draw_report(run)}")
             finish_tracking(tracking, config, run, _compared(played, description), description)
 

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from lt_lightning.config.launchers import check_launcher
 from lt_lightning.config.quoting import quoted
+from lt_lightning.config.tracking_rules import check_monitors
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.folders import assign_folders, recover_records, reserve
 from lt_lightning.experiment.hydra_main import fail
@@ -132,6 +133,7 @@ def prepare_run(config: Any) -> Config:
         if config.resume is None and not place.stamped:
             check_free(place.folder)
         if config.resume is None or (config.resume == AUTO and not is_begun(place.folder)):
+            check_monitors(checked)
             read_ticket(checked)
             read_trunk(checked)
         if is_writer and (reserved := place.reserve()) != asked:

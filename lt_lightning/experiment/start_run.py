@@ -95,7 +95,7 @@ def _is_over(job: Job, corpus: Corpus | PairCorpus | OwnCorpus, is_writer: bool)
         return False
     if names := find_unfinished(job.run, job.config):
         if is_writer:
-            write(f"{job.run}: all rounds are done, but not all of them logged; sending the rest to {', '.join(names)}")
+            write(f"{job.run}: all rounds are done; sending them to {', '.join(names)}")
         return False
     numbers = [one.record.round for one in standing.rounds]
     done = f"round{'s' * (len(numbers) > 1)} {name_rounds(numbers)} {'are' if len(numbers) > 1 else 'is'} done"

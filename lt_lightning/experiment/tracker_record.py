@@ -42,7 +42,7 @@ def mark_done(run: Path, names: Collection[str]) -> None:
 
 def find_unfinished(run: Path, config: Config) -> list[str]:
     """Return the names of the chosen trackers that lack a part of a complete run, or have another place than before."""
-    known, chosen = read_trackers(run), {f"logger.{name}": one.where for name, one in config.logger.chosen()}
+    known, chosen = read_trackers(run), config.logger.places(Path.cwd())
     of_trainer = [name for name in known if name.startswith("trainer.logger")] if config.trainer.logger else []
     # Runs of 0.4 have no record of the loggers of `trainer.logger`.
     return [

@@ -59,7 +59,7 @@ def open_tracking(
         return tracking
     settings, there = hyperparameters(description), set(run.iterdir())
     known = read_trackers(run) if description.resumed else {}
-    places = {f"logger.{name}": one.where for name, one in config.logger.chosen()}
+    places = config.logger.places(Path.cwd())
     try:
         for name, make in makers.items():
             found = tracking.open(name, make(), _facts(config, run, settings, description, known.get(name, {})))

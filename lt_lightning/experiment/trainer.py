@@ -79,7 +79,8 @@ def make_trainer(
         said = re.sub(r"Available names are: .*", "Use auto, cpu, gpu or another that Lightning knows.", said)
         raise SettingError(f"trainer: {said}") from error
     profiler: Profiler = trainer.profiler  # pyright: ignore[reportAttributeAccessIssue]
-    profiler.dirpath = profiler.dirpath or run  # else the folder of its first logger
+    # Else the folder of its first logger; a user's class may not call the constructor that sets it.
+    profiler.dirpath = getattr(profiler, "dirpath", None) or run
     allow_clipping(trainer)
     check_callbacks(callbacks)
     # Load only the checkpoint that `fit` is given; Lightning would load `hpc_ckpt_N.ckpt` on SLURM, or that of an
@@ -97,7 +98,7 @@ def with_callbacks(config: Config) -> Config:
     """
     left_out = monitors_without_tracker(config)
     for key, kind in left_out.items():
-        _warn_once(f"{key}: {kind} {NO_TRACKER}; the run goes on without it")
+        _warn(f"{key}: {kind} {NO_TRACKER}; the run goes on without it")
     named = [one for name, one in config.callbacks.items() if one is not None and f"callbacks.{name}" not in left_out]
     listed = [
         one for at, one in enumerate(config.trainer.callbacks or ()) if f"trainer.callbacks[{at}]" not in left_out
@@ -107,7 +108,7 @@ def with_callbacks(config: Config) -> Config:
 
 
 @rank_zero_only
-def _warn_once(line: str) -> None:
+def _warn(line: str) -> None:
     log.warning(line)
 
 

@@ -26,7 +26,7 @@ class CsvLogger(Logger):
 
     Attributes:
         rows: the rows.
-        is_stale: whether rows before the last have changed since they were written.
+        is_stale: whether to write the whole file next, as rows before the last may not be there as they are here.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -102,10 +102,19 @@ class CsvLogger(Logger):
         """Read the rows of an earlier process."""
         if self.path.exists():
             with self.path.open(encoding="utf-8", newline="") as file:
-                rows = [{name: float(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
-            whole = ("step", "round", "epoch", ROUND)
-            self.rows = [{name: int(one) if name in whole else one for name, one in row.items()} for row in rows]
+                rows = csv.DictReader(file)
+                self.rows = [{name: _number(text) for name, text in row.items() if text} for row in rows]
             self._names = list(dict.fromkeys(name for row in self.rows for name in row))
+            self.is_stale = True  # where its last row begins is not known
+
+
+def _number(text: str) -> float:
+    """Return the number that a text stands for, so that it is written the same again.
+
+    >>> _number("42"), _number("1.0")
+    (42, 1.0)
+    """
+    return int(text) if text.removeprefix("-").isdecimal() else float(text)
 
 
 class CsvTracker(Tracker[CsvLogger]):

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 
 _PASSING = frozenset({401, 403, 408, 425, 429})
 """HTTP statuses from 400 to 499 that another try may not get: a renewed account, fewer requests."""
 
 
+_MISSING_FILES = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+_WRONG_VALUES = (AttributeError, ImportError, LookupError, NotImplementedError, TypeError, ValueError)
+
+
 def is_refusal(error: BaseException) -> bool:
     """Return whether a tracker would answer the same to another try.
 
     Args:
-        error: raised by the tracker's client. Its HTTP status counts if it has one. Otherwise errors of the system or
-            of a database, or those behind which one of these lies, may pass; others are refusals.
+        error: raised by the tracker's client. Its HTTP status counts if it has one. Otherwise errors of the system, or
+            those behind which one of these lies, may pass, but for missing files. Errors of wrong values are refusals;
+            others may pass, as libraries have errors of their own for connections.
 
-    >>> is_refusal(ValueError("not a number")), is_refusal(ConnectionError("refused"))
-    (True, False)
+    >>> is_refusal(ValueError("not a number")), is_refusal(ConnectionError("refused")), is_refusal(RuntimeError("down"))
+    (True, False, False)
     """
     for one in _chain(error):
         status = _status(one)
         if status is not None:
             return 400 <= status < 500 and status not in _PASSING
-        if isinstance(one, FileNotFoundError | IsADirectoryError | NotADirectoryError):
-            return True
-        if isinstance(one, OSError | sqlite3.OperationalError):
-            return False
-    return True
+        if isinstance(one, OSError):
+            return isinstance(one, _MISSING_FILES)
+    return isinstance(error, _WRONG_VALUES)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

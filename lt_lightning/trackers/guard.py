@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pytorch_lightning.utilities.seed import isolate_rng
@@ -26,8 +27,12 @@ _SHARE = 10
 """The pause is so many times longer than the last try: a client may wait for its server each time."""
 _TRIES = 5
 """Tries of a call while other calls succeed."""
+_IN_A_ROW = 3
+"""Failures in a row that end a try."""
 _NAMED = 5
 """Values, or calls, that a warning names."""
+FILES = "files of the run"
+"""The name of the files in a warning; a tracker that lacks them is sent them again when the run is resumed."""
 
 
 @dataclass(eq=False)
@@ -37,12 +42,12 @@ class _Call:
     Attributes:
         action: makes the call.
         subject: names its values in a warning.
-        failures: the errors of the tries so far.
+        failures: the number of tries in which it failed while others succeeded.
     """
 
     action: Callable[[], object]
     subject: str
-    failures: list[Exception] = field(default_factory=list)
+    failures: int = 0
 
 
 class Guarded:
@@ -128,32 +133,42 @@ class Guarded:
             self._drop(subject, error)
 
     def retry(self) -> None:
-        """Make the calls that are waiting, in their order; stop when two in a row fail."""
-        calls, self._waiting = self._waiting, []
-        started, has_worked, has_failed = time.monotonic(), False, False
-        for place, one in enumerate(calls):
-            if (error := self._run(one.action)) is None:
-                has_worked, has_failed = True, False
-            elif is_refusal(error):
-                self._drop(one.subject, error)
-            else:
-                one.failures.append(error)
-                self._waiting.append(one)
-                self._warn_of_outage(error)
-                if has_failed:
-                    self._waiting += calls[place + 1 :]
-                    break
-                has_failed = True
-        for one in [one for one in self._waiting if has_worked and len(one.failures) >= _TRIES]:
-            self._waiting.remove(one)
-            self._drop(one.subject, one.failures[-1])
+        """Make the calls that are waiting, in their order; those that failed while others succeeded come last.
+
+        After two failures in a row the latest call is next: it shows whether the tracker or single calls are at fault.
+        Stop if it fails, too.
+        """
+        calls, self._waiting = sorted(self._waiting, key=lambda one: one.failures), []
+        rest, done, failed = deque(calls), set[_Call](), list[tuple[_Call, Exception]]()
+        started, in_a_row, has_worked = time.monotonic(), 0, False
+        try:
+            while rest and in_a_row < _IN_A_ROW:
+                one = rest.pop() if in_a_row == _IN_A_ROW - 1 else rest.popleft()
+                error = self._run(one.action)
+                if error is None:
+                    in_a_row, has_worked = 0, True
+                    done.add(one)
+                elif is_refusal(error):
+                    done.add(one)
+                    self._drop(one.subject, error)
+                else:
+                    in_a_row += 1
+                    failed.append((one, error))
+                    self._warn_of_outage(error)
+            for one, error in failed if has_worked else ():
+                one.failures += 1
+                if one.failures == _TRIES:
+                    done.add(one)
+                    self._drop(one.subject, error)
+        finally:  # a signal may stop a call
+            self._waiting = [*(one for one in calls if one not in done), *self._waiting]
         now = time.monotonic()
         self._next_try = now + max(_PAUSE, _SHARE * (now - started))
         if len(calls) > 1 and not self._waiting:
             log.info("%s works again", self.tracker.title)
 
     def close(self, status: str) -> bool:
-        """End the run there, and return whether the tracker took all but what it refused."""
+        """End the run there, and return whether the tracker has the files, and all else but what it refused."""
         self.retry()
         title, error = self.tracker.title, self._run(lambda: self.tracker.close(status))
         if error is not None:
@@ -164,7 +179,7 @@ class Guarded:
         if len(self._dropped) > 1:
             said = "%s: %d calls were refused: %s; the run directory has all results"
             log.warning(said, title, len(self._dropped), _name_some(self._dropped))
-        return error is None and not lost
+        return error is None and not lost and FILES not in self._dropped
 
     def _run(self, action: Callable[[], object]) -> Exception | None:
         """Run an action, and return its error: a tracker may raise anything, and the run goes on."""

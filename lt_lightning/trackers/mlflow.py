@@ -89,9 +89,10 @@ class MlflowTracker(Tracker[MLFlowLogger]):
 
     def _open(self, facts: RunFacts) -> Mapping[str, Any]:
         name = self._settings.experiment_name or facts.project
-        self.goes_on = facts.known.get("experiment") == name and self._is_there(facts.known["run_id"])
-        if self.goes_on:
-            self._run, self._parent = facts.known["run_id"], facts.known.get("parent")
+        known, parent = facts.known.get("run_id"), facts.known.get("parent")
+        self.goes_on = facts.known.get("experiment") == name and self._is_there(known)
+        if known is not None and self.goes_on:
+            self._run, self._parent = known, parent if self._is_there(parent) else None
             self._client.update_run(self._run, status="RUNNING")
             experiment = self._client.get_run(self._run).info.experiment_id
         else:
@@ -109,8 +110,10 @@ class MlflowTracker(Tracker[MLFlowLogger]):
         self.logger = MlflowLogger(name, tracking_uri=self._uri, run_id=self._run)
         return {"run_id": self._run, "experiment": name, "parent": self._parent}
 
-    def _is_there(self, run_id: str) -> bool:
-        """Return whether the store has a run that is not deleted."""
+    def _is_there(self, run_id: str | None) -> bool:
+        """Return whether the store has a run that is not deleted; a damaged record has no id."""
+        if run_id is None:
+            return False
         try:
             return self._client.get_run(run_id).info.lifecycle_stage == "active"
         except MlflowException as error:
@@ -146,7 +149,8 @@ class MlflowTracker(Tracker[MLFlowLogger]):
         with FileLock(sweep / STATE / "mlflow.lock"):
             if record.exists():
                 known = json.loads(record.read_text(encoding="utf-8"))
-                if known.get("tracking_uri") == self._shown and known.get("experiment_id") == experiment:
+                is_same = known.get("tracking_uri") == self._shown and known.get("experiment_id") == experiment
+                if is_same and self._is_there(known.get("run_id")):
                     return known["run_id"]
             made = self._client.create_run(experiment, run_name=facts.group, tags={"lt_lightning.sweep": str(sweep)})
             known = {"run_id": made.info.run_id, "experiment_id": experiment, "tracking_uri": self._shown}

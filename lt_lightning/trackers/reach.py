@@ -6,6 +6,7 @@ import socket
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from lt_lightning.config.trackers import without_account
 from lt_lightning.trackers.base import TrackerError
 
 SECONDS = 5.0
@@ -31,5 +32,4 @@ def require_answer(address: str, remedy: str, seconds: float = SECONDS) -> None:
         socket.create_connection((asked.hostname, port), timeout=seconds).close()
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        shown = address.rpartition("@")[2]  # without the account
-        raise TrackerError(f"{shown} cannot be reached ({reason}); {remedy}") from None
+        raise TrackerError(f"{without_account(address)} cannot be reached ({reason}); {remedy}") from None

@@ -16,7 +16,7 @@ from lt_lightning.callbacks.hooks import only_its_own_hooks
 from lt_lightning.errors import SettingError
 from lt_lightning.storage.lock import STATE
 from lt_lightning.trackers.base import RoundValues, RunFacts, SentFile, Tracker, TrackerError
-from lt_lightning.trackers.guard import Guarded
+from lt_lightning.trackers.guard import FILES, Guarded
 from lt_lightning.trackers.marks import Marks
 
 log = logging.getLogger(__name__)
@@ -109,10 +109,10 @@ class Tracking:
     def add_files(self, files: Sequence[SentFile]) -> None:
         """Store files."""
         for one in self._guarded:
-            one.call(partial(one.tracker.add_files, files, self._run), "files of the run")
+            one.call(partial(one.tracker.add_files, files, self._run), FILES)
 
     def close(self, status: str) -> list[str]:
-        """End the run in all trackers, and return the names of those that took all but what they refused.
+        """End the run in all trackers, and return the names of those that have all that they take.
 
         Args:
             status: `finished`, `stopped` or `failed`.

@@ -91,18 +91,18 @@ class TrackioTracker(Tracker[TrackioLogger]):
             raise TrackerError(f"the run cannot be opened ({first_line(error)}); correct logger.trackio") from error
         self.logger = TrackioLogger(run)
         self._where = given.space_id or given.server_url or f"project {project}, run {run.name}: trackio show"
-        return {"project": project, "name": run.name}
+        return {"project": project, "name": run.name, "space": given.where if given.is_remote else None}
 
     def _is_there(self, known: Mapping[str, Any], project: str) -> bool:
         """Return whether a recorded run is in a project of the place of today's settings."""
-        if known.get("project") != project:
+        if known.get("project") != project or (name := known.get("name")) is None:
             return False
         if self._settings.is_remote:
-            return known.get("where") == self._settings.where
+            return known.get("space") == self._settings.where
         # Not documented, as is what `logged` reads.
         from trackio.sqlite_storage import SQLiteStorage
 
-        return SQLiteStorage.get_latest_run_record_by_name(project, known["name"]) is not None
+        return SQLiteStorage.get_latest_run_record_by_name(project, name) is not None
 
     @property
     def place(self) -> str:

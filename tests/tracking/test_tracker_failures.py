@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 import logging
+import signal
+import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 from pytorch_lightning.loggers import Logger
 
+from lt_lightning.runtime.signals import Interruption
 from lt_lightning.trackers import guard as guarding
 from lt_lightning.trackers.base import RoundValues, RunFacts, Tracker
 from lt_lightning.trackers.failures import is_refusal
-from lt_lightning.trackers.guard import Guarded
+from lt_lightning.trackers.guard import FILES, Guarded
 from lt_lightning.trackers.marks import Marks
 from lt_lightning.trackers.mlflow_names import mlflow_name
 
@@ -23,7 +26,7 @@ class Fake(Tracker[Logger]):
 
     title = "Fake"
 
-    def __init__(self, failing: Mapping[int, Exception]) -> None:
+    def __init__(self, failing: Mapping[int, BaseException]) -> None:
         self.failing, self.rounds = dict(failing), []
 
     @property
@@ -42,7 +45,7 @@ class Fake(Tracker[Logger]):
         pass
 
 
-Guard = Callable[[Mapping[int, Exception]], tuple[Guarded, Fake]]
+Guard = Callable[[Mapping[int, BaseException]], tuple[Guarded, Fake]]
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ def guard(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
     monkeypatch.setattr(guarding, "_PAUSE", 0.0)
     monkeypatch.setattr(guarding, "_SHARE", 0)
 
-    def make(failing: Mapping[int, Exception]) -> tuple[Guarded, Fake]:
+    def make(failing: Mapping[int, BaseException]) -> tuple[Guarded, Fake]:
         fake, marks = Fake(failing), Marks(None, fresh=True)
         return Guarded("logger.fake", fake, marks, lambda *_: None, lambda *_: None, lambda: None), fake
 
@@ -91,11 +94,48 @@ def test_a_call_that_alone_fails_holds_back_no_other_and_is_dropped(guard, caplo
     assert [one for one in caplog.messages if "refuses the values of round 1 (too large)" in one]
 
 
+@pytest.mark.parametrize("bad", [{1, 3}, {1, 2, 3}, {*range(1, 20, 2)}])
+def test_several_calls_that_fail_alone_hold_back_no_other_and_are_dropped(guard, bad):
+    guarded, fake = guard({one: TimeoutError("too large") for one in bad})
+    log_rounds(guarded, *range(40))
+    assert sorted(fake.rounds) == sorted({*range(40)} - bad)
+    assert guarded.close("finished")
+
+
+def test_an_outage_does_not_count_as_tries_of_a_call(guard):
+    guarded, fake = guard(dict.fromkeys(range(10), ConnectionError("gone")))
+    log_rounds(guarded, *range(10))
+    fake.failing = {0: ConnectionError("gone")}
+    log_rounds(guarded, 10)
+    fake.failing = {}
+    assert guarded.close("finished")
+    assert sorted(fake.rounds) == [*range(11)]
+
+
+def test_a_signal_during_a_try_loses_no_call(guard):
+    guarded, fake = guard({1: ConnectionError("gone")})
+    log_rounds(guarded, 0, 1)
+    fake.failing[1] = Interruption(signal.SIGTERM)
+    with pytest.raises(Interruption):
+        log_rounds(guarded, 2)
+    fake.failing = {}
+    assert guarded.close("stopped")
+    assert fake.rounds == [0, 1, 2]
+
+
 def test_an_outage_at_the_end_is_not_the_end(guard, caplog):
     guarded, _ = guard({1: ConnectionError("gone"), 2: ConnectionError("gone")})
     log_rounds(guarded, 0, 1, 2)
     assert not guarded.close("finished")
     assert "2 calls were not logged (the values of round 1, the values of round 2)" in caplog.messages[-1]
+
+
+def test_a_tracker_that_refuses_the_files_does_not_have_all(guard):
+    guarded, _ = guard({1: ValueError("no")})
+    log_rounds(guarded, 0, 1)
+    assert guarded.close("finished")
+    guarded.call(lambda: [][0], FILES)
+    assert not guarded.close("finished")
 
 
 def test_errors_by_whether_another_try_can_help():
@@ -111,6 +151,7 @@ def test_errors_by_whether_another_try_can_help():
     for error in (
         ValueError(),
         TypeError(),
+        KeyError(),
         AnswerError(400),
         AnswerError(413),
         FileNotFoundError(),
@@ -123,6 +164,8 @@ def test_errors_by_whether_another_try_can_help():
         AnswerError(503),
         AnswerError(401),
         OSError(),
+        RuntimeError("server down"),
+        sqlite3.OperationalError("database is locked"),
         wrapped(TimeoutError()),
     ):
         assert not is_refusal(error), error

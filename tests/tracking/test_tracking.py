@@ -16,7 +16,7 @@ from reading_back import read_csv
 
 from lt_lightning.config.trackers import CsvSettings
 from lt_lightning.errors import SettingError
-from lt_lightning.experiment.tracker_record import find_unfinished
+from lt_lightning.experiment.tracker_record import find_unfinished, mark_done, write_trackers
 from lt_lightning.models import Learner
 from lt_lightning.trackers import guard as guarding
 from lt_lightning.trackers.base import RoundValues, RunFacts, find_folder
@@ -157,6 +157,20 @@ def test_a_run_that_stopped_between_rounds_keeps_the_row_of_the_last_one(tmp_pat
     assert [(row["step"], row["ticket/round"]) for row in rows] == [("42", "0"), ("50", ""), ("60", "")]
 
 
+def test_a_complete_run_that_is_sent_once_more_has_the_same_csv_file(tmp_path):
+    facts = RunFacts(tmp_path, "x", "x", (), "x", None, (), None, None, {}, "ticket/test_acc", {})
+    alive = {"ticket/alive": 8, "ticket/density": 1.0}
+    rounds = [RoundValues(one, 42, {"ticket/round": one, **alive}, {}) for one in (0, 1)]
+    for known in ({}, {"folder": ""}):
+        tracker = CsvTracker(CsvSettings())
+        tracker.open(replace(facts, known=known))
+        for one in rounds:
+            tracker.log_round(one)
+        tracker.close("finished")
+        text = (tmp_path / "csv" / "metrics.csv").read_text()
+        assert text == "step,round,ticket/round,ticket/alive,ticket/density\n42,0,0,8,1.0\n42,1,1,8,1.0\n"
+
+
 def test_each_run_has_a_folder_of_its_own_elsewhere_and_finds_it_again(tmp_path):
     facts = RunFacts(tmp_path / "run", "x", "pilot", (), "x", None, (), None, None, {}, "ticket/test_acc", {})
     logs, others = str(tmp_path / "logs"), str(tmp_path / "others")
@@ -188,6 +202,28 @@ def test_a_complete_run_is_sent_to_a_tracker_that_was_not_ended_or_is_elsewhere_
         assert [row["ticket/test_acc"] for row in rows] == [line[9] for line in numbers(plain)[1:]]
     (line,) = [one for one in caplog.messages if one.startswith("logger.csv: the run of before is not there; a new")]
     assert str(tmp_path / "logs") in line
+
+
+def test_another_project_or_entity_or_folder_of_the_user_is_another_place(configure, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    chosen = ["logger=[csv,wandb,mlflow,trackio]", "logger.csv.save_dir=logs"]
+    chosen.append("logger.mlflow.tracking_uri=http://me:pw@x")
+    places = configure(*chosen).logger.places(Path.cwd())
+    assert "pw" not in str(places)
+    write_trackers(tmp_path, {name: {"where": place} for name, place in places.items()})
+    mark_done(tmp_path, list(places))
+    assert find_unfinished(tmp_path, configure(*chosen)) == []
+    for more, names in {
+        "logger.project=p": ["logger.wandb", "logger.mlflow", "logger.trackio"],
+        "logger.wandb.project=p": ["logger.wandb"],
+        "logger.wandb.entity=e": ["logger.wandb"],
+        "logger.mlflow.experiment_name=e": ["logger.mlflow"],
+        "logger.trackio.project=p": ["logger.trackio"],
+    }.items():
+        assert find_unfinished(tmp_path, configure(*chosen, more)) == names
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    assert find_unfinished(tmp_path, configure(*chosen)) == ["logger.csv"]
 
 
 def test_marks_leave_out_what_was_logged(tmp_path):
