@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _STARTED = time.monotonic()
 """When the process of a job has loaded this module to unpickle its task: seconds after its start."""
 
+_requeued = False
+"""Whether this process has been asked to end, as its job is requeued."""
+
 
 @dataclass(frozen=True)
 class RequeuedTask:
@@ -41,10 +44,17 @@ class RequeuedTask:
     limit: float = 0.0
 
     def __call__(self) -> JobReturn:
-        """Run the job."""
+        """Run the job.
+
+        Raises:
+            SystemExit: the job is requeued, and must leave no result.
+        """
         if self.unhide:
             os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-        return self.task(self.job)
+        result = self.task(self.job)
+        if _requeued:  # submitit raised this somewhere in the job; an error may have replaced it
+            raise SystemExit(-1)
+        return result
 
     def checkpoint(self) -> DelayedSubmission:
         """Return the task to start next.
@@ -61,6 +71,8 @@ class RequeuedTask:
                 f"hydra.launcher.timeout_min: the job is not requeued, as {fault}; raise the limit above the duration "
                 "of an epoch"
             )
+        global _requeued
+        _requeued = True
         return DelayedSubmission(self)
 
 

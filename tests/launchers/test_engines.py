@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.utils import JobReturn
 from test_launcher_settings import engine
 
 from lt_lightning.errors import ResumableError, SettingError
@@ -146,7 +147,9 @@ def test_a_lifeline_leaves_no_folder_when_its_owner_ends(tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
-def test_a_job_that_its_time_limit_stops_before_an_epoch_ends_is_not_requeued_for_ever(tmp_path: Path) -> None:
+def test_a_job_that_its_time_limit_stops_before_an_epoch_ends_is_not_requeued_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = tmp_path / "0"
     assert [describe_standstill(run) for _ in range(2)] == [None, None]
     (run / "state" / "round_00_epoch_001_a.ckpt").touch()
@@ -157,6 +160,7 @@ def test_a_job_that_its_time_limit_stops_before_an_epoch_ends_is_not_requeued_fo
     assert describe_standstill(tmp_path) == fault
     assert [describe_standstill(tmp_path) for _ in range(3)] == [None, None, fault]  # started again by hand
 
+    monkeypatch.setattr("lt_lightning.launchers.submitit_job._requeued", False)
     task = RequeuedTask(WorkerTask(Surroundings(str(tmp_path), (), {})), a_job(Path()))
     pytest.importorskip("submitit", reason="part of the extra submitit")
     assert [task.checkpoint().function for _ in range(2)] == [task, task]
@@ -168,3 +172,16 @@ def test_a_job_that_its_time_limit_stops_before_an_epoch_ends_is_not_requeued_fo
     )
     preempted = replace(task, limit=3600.0)
     assert [preempted.checkpoint().function for _ in range(4)] == [preempted] * 4
+
+
+def test_a_requeued_job_leaves_no_result_also_if_it_swallows_the_request_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit", reason="part of the extra submitit")
+    monkeypatch.setattr("lt_lightning.launchers.submitit_job._requeued", False)
+    task: Any = RequeuedTask(WorkerTask(Surroundings(str(tmp_path), (), {})), a_job(Path()))
+    result = JobReturn()
+    assert replace(task, task=lambda job: result)() is result
+    task.checkpoint()
+    with pytest.raises(SystemExit):
+        replace(task, task=lambda job: result)()
