@@ -5,7 +5,7 @@ A small run is trained once without interruption, and its file operations are lo
 to end. Its `results.csv` (without `seconds`), its other tables, its tickets and the weights to rewind to must be equal
 to the byte, no file may be reported as damaged or be left over, and no epoch or round that was saved may be trained
 again. The first kills of each run are the most telling ones; the seed chooses the others. Each process is forked from
-one that has imported torch and Lightning.
+one that has imported torch and Lightning. Only the first run draws its report, which takes as long as the training.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ def write_corpus(folder: Path, *, train: int = 150, test: int = 60, classes: int
     return folder
 
 
-def start(arguments: Sequence[str], run: Path, log: Path, done: Path, moment: Moment | None = None) -> int:
+def start(
+    arguments: Sequence[str], run: Path, log: Path, done: Path, moment: Moment | None = None, *, draws: bool = False
+) -> int:
     """Run the command line of `lt_lightning.train` in its own process, and return its id.
 
     Args:
@@ -100,6 +102,7 @@ def start(arguments: Sequence[str], run: Path, log: Path, done: Path, moment: Mo
         log: the file to append its output to.
         done: the file to append its operations on the run directory to.
         moment: when to kill it; None to let it end.
+        draws: whether to draw its report; otherwise the page is empty, and there are no figures.
     """
     process = os.fork()
     if process:
@@ -110,9 +113,12 @@ def start(arguments: Sequence[str], run: Path, log: Path, done: Path, moment: Mo
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         sys.argv = ["lt_lightning.train", *arguments]
+        from lt_lightning.experiment import experiment
         from lt_lightning.experiment.hydra_main import run_hydra
         from lt_lightning.train import task
 
+        if not draws:
+            experiment.draw_report = write_page
         intercept(run, done, moment)
         run_hydra(task)
         code = 0
@@ -125,6 +131,14 @@ def start(arguments: Sequence[str], run: Path, log: Path, done: Path, moment: Mo
     finally:
         sys.stdout.flush()
         os._exit(code)
+
+
+def write_page(run: Path) -> Path:
+    """Write an empty page in place of a run's report, and return its path."""
+    from lt_lightning.storage.atomic import write_whole
+
+    write_whole(run / "report.html", "\n")
+    return run / "report.html"
 
 
 def resumption(run: Path, command: Sequence[str]) -> list[str]:
@@ -217,7 +231,8 @@ def try_run(name: str, settings: Sequence[str], kills: int, folder: Path, rng: r
         if code := finish(start([*data, *SMALL, f"hydra.run.dir={trunk}"], trunk, log, folder / f"{TRUNK}.done")):
             return [f"{name}: exit code {code} of its trunk; see {log}"]
     whole, run, done = folder / name / "whole", folder / name / "killed", folder / f"{name}.done"
-    if code := finish(start([*common, f"hydra.run.dir={whole}"], whole, log, done)):
+    draws = name == next(iter(RUNS))
+    if code := finish(start([*common, f"hydra.run.dir={whole}"], whole, log, done, draws=draws)):
         return [f"{name}: exit code {code} without a kill; see {log}"]
     wrong: list[str] = []
     try:
@@ -228,10 +243,10 @@ def try_run(name: str, settings: Sequence[str], kills: int, folder: Path, rng: r
         shutil.rmtree(run, ignore_errors=True)
         done.unlink()
         for moment in passage:
-            if (code := finish(start(resumption(run, common), run, log, done, moment))) >= 0:
+            if (code := finish(start(resumption(run, common), run, log, done, moment, draws=draws))) >= 0:
                 wrong.append(f"{name}: exit code {code} before the moment {moment}; see {log}")
                 break
-        if code := finish(start(resumption(run, common), run, log, done)):
+        if code := finish(start(resumption(run, common), run, log, done, draws=draws)):
             wrong.append(f"{name}: exit code {code} after kills {_listed(passage)}; see {log}")
         else:
             wrong += [

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import datasets
@@ -15,6 +16,7 @@ from benchmarks.data_inputs import write_articles, write_vectors
 from benchmarks.data_peers import collate_rows, count_in_python, load_text, read_every_line, train_tokenizer
 from lt_lightning.config.enums import Splitter
 from lt_lightning.data.encoding import EncodedTexts, choose_words, number_of_each, number_words
+from lt_lightning.data.sources import pydocs
 from lt_lightning.errors import SettingError
 
 TEXTS = ["The cat, the dog.", "A dog and a cat_tail", "no <other> words", "the end"]
@@ -37,7 +39,9 @@ def test_all_that_is_asked_for_is_measured_and_kept(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_pydocs_is_measured_too(capsys):
+def test_pydocs_is_measured_too(capsys, monkeypatch):
+    parse_all = pydocs.parsed_files
+    monkeypatch.setattr(pydocs, "parsed_files", lambda library: islice(parse_all(library), 60))
     benchmark.main(["--articles", "100", "--turns", "2", "--only", "pydocs"])
     assert "harvested" in capsys.readouterr().out
 

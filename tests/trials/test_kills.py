@@ -128,7 +128,9 @@ def test_a_run_that_is_not_the_same_after_its_kill_is_reported(
     """The processes of a run are replaced by what they would leave behind."""
     folder, codes = tmp_path / "trial", iter(ends)
 
-    def start(arguments: list[str], run: Path, log: Path, done: Path, moment: Moment | None = None) -> int:
+    def start(
+        arguments: list[str], run: Path, log: Path, done: Path, moment: Moment | None = None, *, draws: bool = False
+    ) -> int:
         shutil.copytree(whole, run, dirs_exist_ok=True)
         done.write_text("".join(f"{one.kind}\t{one.file}\t{one.rounds}\n" for one in OPERATIONS))
         log.write_text(said)
