@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +129,13 @@ def test_a_sweep_of_slurm_is_cancelled_when_stopped_and_goes_on_also_over_a_requ
     with Marked(resuming(sweep), tmp_path) as sweeping:
         wait_for(lambda: (sweep / "0" / "run.json").exists(), sweeping.process)
         job = max((path.parent.name for path in sweep.glob(".submitit/*_0/*_submitted.pkl")), key=by_number)
-        warning = ["scancel", "--signal=USR2", job]  # as before a time limit
-        wait_for(lambda: subprocess.run(warning).returncode == 0, sweeping.process)  # SLURM may be busy with the job
+        warning = subprocess.Popen(
+            ["scancel", "--signal=USR2", job], stderr=subprocess.DEVNULL
+        )  # as before a time limit
         wait_for(lambda: queue("--format=%T", f"--jobs={job}") == "PENDING", sweeping.process)
+        warning.kill()  # it may warn the job again and again, while SLURM requeues it
+        warning.wait()
+        time.sleep(3)  # SLURM's node refuses a job that starts again in the second in which it ended
         subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=True)  # not in 20 seconds
         output, errors = sweeping.process.communicate(timeout=TIMEOUT)
     ran = subprocess.CompletedProcess([], sweeping.process.returncode, output, errors)
