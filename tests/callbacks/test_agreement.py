@@ -29,7 +29,7 @@ def said() -> list[dict[str, str]]:
         for rank in range(2)
     ]
     try:
-        return [json.loads(rank.communicate(timeout=120)[0]) for rank in ranks]
+        return [json.loads(rank.communicate(timeout=600)[0]) for rank in ranks]
     finally:
         for rank in ranks:
             rank.kill()
