@@ -151,7 +151,7 @@ class Search:
         return objective, direction, made_by
 
     def _find_id(self) -> str:
-        """Return the name of this sweep among those that share its storage; make one if there is none yet."""
+        """Return the id by which this sweep knows its trials in a shared storage; make one for a new sweep."""
         path = self._folder / STATE / "search.json"
         if not path.exists():
             write_whole(path, json.dumps({_SWEEP: uuid.uuid4().hex}) + "\n")

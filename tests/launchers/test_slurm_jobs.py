@@ -111,7 +111,7 @@ def test_a_job_that_its_time_limit_stops_three_times_ends_with_the_bits_of_one_l
     end_in(1)
     alone = outcome(play_small(tmp_path / "whole", "name=limited"))  # while SLURM waits
     wait_for(lambda: state() == "TIMEOUT", 300)
-    ask("scontrol", "requeue", job)  # nobody was warned
+    ask("scontrol", "requeue", job)  # without a warning to the job
     begin_again()
     wait_for(lambda: state() == "COMPLETED", 600)
     printed = (tmp_path / "job.out").read_text()

@@ -17,10 +17,7 @@ from lt_lightning.config.quoting import _texts, find_targets
 _HARMLESS = frozenset(
     {
         "hydra.sweep.subdir",
-        *(
-            f"hydra.sweeper.{key}"
-            for key in ("n_trials", "n_jobs", "sampler", "seed", "pruner", "direction", "study_name")
-        ),
+        *(f"hydra.sweeper.{key}" for key in ("n_trials", "n_jobs", "seed", "pruner", "direction", "study_name")),
     }
 )
 """Settings of Hydra that name folders within the sweep's own, as `folders` refuses others, or choose how to search."""
