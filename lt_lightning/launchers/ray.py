@@ -33,7 +33,9 @@ class RayEngine:
         self._threads = settings.threads or known_threads()
         self._surroundings = Surroundings.of_this_process(settings.threads)
         # Without an address, Ray would join a cluster that it finds.
-        self._init = {"address": "local"} | {key: one for key, one in settings.ray.init.items() if one is not None}
+        self._init: dict[str, Any] = {"address": "local"} | {
+            key: one for key, one in settings.ray.init.items() if one is not None
+        }
         self._is_here = self._init["address"] == "local"
 
     def describe(self, count: int) -> str:
