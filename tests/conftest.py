@@ -8,6 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +86,11 @@ def run_settings(configure: Callable[..., Config], tmp_path_factory: pytest.Temp
         resuming: bool = False,
         trial: Any = None,
     ) -> Path:
-        config = configure(*common, *overrides)
+        config = replace(configure(*common, *overrides), report=report)
         data = load_pairs(config.data, config.seed) if config.data.kind.is_pairs else load_corpus(config.data)
         run = run or tmp_path_factory.mktemp("run")
         run.mkdir(exist_ok=True)
-        with pytest.MonkeyPatch.context() as patch:
-            if not report:
-                patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
-            run_experiment(config, data, run, list(overrides), resuming=resuming, trial=trial)
+        run_experiment(config, data, run, list(overrides), resuming=resuming, trial=trial)
         return run
 
     return run_settings

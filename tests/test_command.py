@@ -10,11 +10,7 @@ import pytest
 
 from lt_lightning.config.folder import config_folder
 from lt_lightning.runtime.logs import LogFile
-
-
-def train(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lt_lightning.train", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120, check=False)
+from trials.forking import run_train
 
 
 @pytest.mark.slow
@@ -34,7 +30,7 @@ def train(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     (["data=files", "data.path=nowhere"], "data.path: nowhere does not exist"),
 ])  # fmt: skip
 def test_a_mistake_is_one_line_that_names_it(arguments: list[str], said: str, tmp_path: Path) -> None:
-    result = train(*arguments, folder=tmp_path)
+    result = run_train(*arguments, folder=tmp_path)
     assert result.returncode == 2
     assert result.stderr.startswith("error: ")
     assert said in result.stderr
@@ -48,7 +44,7 @@ def test_vectors_that_cannot_be_had_are_named_before_torch_is_loaded(tmp_path: P
     rows = "text,label\n" + "a good film,good\na bad film,bad\n" * 5
     for split in ("train", "test"):
         (tmp_path / f"{split}.csv").write_text(rows)
-    result = train("embedding=glove", "model=cnn", "data=files", "data.path=.", folder=tmp_path)
+    result = run_train("embedding=glove", "model=cnn", "data=files", "data.path=.", folder=tmp_path)
     assert result.returncode == 2
     assert "embedding: stanfordnlp/glove is not in the cache" in result.stderr
     assert "embedding.path=FILE" in result.stderr
@@ -72,25 +68,25 @@ def test_a_working_directory_that_was_removed_is_an_error_in_one_line(program: s
 def test_a_mistake_is_said_whatever_a_launcher_has_left_in_the_environment(environ, tmp_path, monkeypatch):
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    result = train("pruning.amount=2", folder=tmp_path)
+    result = run_train("pruning.amount=2", folder=tmp_path)
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert result.stderr.startswith("error: pruning.amount: 2 is not between 0 and 1")
 
 
 @pytest.mark.slow
 def test_a_rejected_setting_leaves_nothing_behind(tmp_path: Path) -> None:
-    train("pruning.amount=7", folder=tmp_path)
-    train("model=nosuch", folder=tmp_path)
+    run_train("pruning.amount=7", folder=tmp_path)
+    run_train("model=nosuch", folder=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
 def test_a_start_that_fails_leaves_no_folder_and_shows_its_traceback_if_it_is_asked_to(tmp_path, monkeypatch):
-    result = train("data=files", "data.path=nowhere", "name=typo", folder=tmp_path)
+    result = run_train("data=files", "data.path=nowhere", "name=typo", folder=tmp_path)
     assert "Traceback" not in result.stderr
     assert not list(tmp_path.iterdir())
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    result = train("data=files", "data.path=nowhere", "name=typo", folder=tmp_path)
+    result = run_train("data=files", "data.path=nowhere", "name=typo", folder=tmp_path)
     assert "Traceback" in result.stderr
     assert "data.path: nowhere does not exist" in result.stderr.splitlines()[-1]
     assert not list(tmp_path.iterdir())
@@ -98,7 +94,7 @@ def test_a_start_that_fails_leaves_no_folder_and_shows_its_traceback_if_it_is_as
 
 @pytest.mark.slow
 def test_a_job_of_a_sweep_that_fails_is_named_and_the_rest_still_answer(tmp_path: Path) -> None:
-    result = train("-m", "data=files", "data.path=nowhere,elsewhere", "name=typo", folder=tmp_path)
+    result = run_train("-m", "data=files", "data.path=nowhere,elsewhere", "name=typo", folder=tmp_path)
     assert result.returncode == 2
     ended = [line for line in result.stdout.splitlines() if line.startswith("job ")]
     for number, (line, folder) in enumerate(zip(ended, ("nowhere", "elsewhere"), strict=True), start=1):
@@ -109,7 +105,7 @@ def test_a_job_of_a_sweep_that_fails_is_named_and_the_rest_still_answer(tmp_path
 
 
 def test_help_lists_groups_settings_and_experiments(tmp_path: Path) -> None:
-    result = train("--help", folder=tmp_path)
+    result = run_train("--help", folder=tmp_path)
     assert result.returncode == 0
     for word in ("quickstart", "lt_imdb_lstm", "binary_cnn", "amount: 0.2", "max_epochs: 10"):
         assert word in result.stdout
@@ -121,14 +117,14 @@ def test_help_lists_groups_settings_and_experiments(tmp_path: Path) -> None:
 
 
 def test_what_choices_share_is_no_choice(tmp_path: Path) -> None:
-    result = train("data=_common", folder=tmp_path)
+    result = run_train("data=_common", folder=tmp_path)
     assert result.returncode == 2
     assert result.stderr.startswith("error: data: _common is what several choices share")
     assert not list(tmp_path.iterdir())
 
 
 def test_cfg_job_prints_the_configuration(tmp_path: Path) -> None:
-    result = train("--cfg", "job", "+experiment=lt_agnews", folder=tmp_path)
+    result = run_train("--cfg", "job", "+experiment=lt_agnews", folder=tmp_path)
     assert result.returncode == 0
     assert "hub: fancyzhx/ag_news" in result.stdout
 

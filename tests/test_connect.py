@@ -38,9 +38,7 @@ def make(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
         folder = tmp_path_factory.mktemp("runs") / "run"
         small = [one for one in SMALL if not one.startswith(("pruning.rounds", "trainer.max_epochs"))]
         common = ["data=files", f"data.path={texts}", *small, "pruning.rounds=1", "trainer.max_epochs=2"]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
-            run(*common, *settings, f"hydra.run.dir={folder}")
+        run(*common, *settings, f"hydra.run.dir={folder}")
         return folder
 
     return make

@@ -97,13 +97,12 @@ class OfTriples(Net):
 
 OWN = (
     "model=custom", f"model._target_={__name__}.Net", "data=custom", f"data._target_={__name__}.Rows",
-    "trainer=cpu", "trainer.max_epochs=2", "pruning.rounds=1", "metric=val/acc",
+    "trainer=cpu", "trainer.max_epochs=2", "pruning.rounds=1", "metric=val/acc", "report=false",
 )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
     monkeypatch.setattr(analysis, "draw", lambda run, folder, *_: folder / "connectivity.html")
 
 

@@ -26,6 +26,7 @@ from lt_lightning.experiment.trainer import Unprofiled, make_trainer
 from lt_lightning.runs.csv_files import read_records
 from lt_lightning.runs.records import ConfusionRecord, EpochRecord, LayerRecord, Record
 from lt_lightning.runs.round_ticket import RoundTicket
+from trials.forking import run_train
 from trials.kills import THEMES, write_corpus
 
 SMALL = ["model.filters=4", "embedding.dim=6", "data.batch_size=16", "trainer=cpu", "optimizer.lr=0.02"]
@@ -230,15 +231,14 @@ def test_a_pipe_gets_one_line_a_round_without_control_characters(corpus: Path, t
 
 @pytest.mark.slow
 def test_a_sweep_keeps_each_job_in_a_directory_of_its_own(corpus: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "lt_lightning.train", "-m", "data=files", f"data.path={corpus}", *SMALL]
-    command += ["pruning.rounds=1", "trainer.max_epochs=1", "name=swept", "pruning.rewind=random,init", "seed=0,1"]
-    subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    small = ["data=files", f"data.path={corpus}", *SMALL, "pruning.rounds=1", "trainer.max_epochs=1", "name=swept"]
+    run_train("-m", *small, "report=true,false", "seed=0,1", folder=tmp_path).check_returncode()
     (sweep,) = (tmp_path / "outputs/swept/sweeps").iterdir()
     configs = [json.loads((sweep / str(job) / "run.json").read_text())["config"] for job in range(4)]
-    assert [(config["pruning"]["rewind"], config["seed"]) for config in configs] == [
-        ("random", 0), ("random", 1), ("init", 0), ("init", 1),
-    ]  # fmt: skip
-    assert all((sweep / str(job) / "report.html").exists() for job in range(4))
+    jobs = [(config["report"], config["seed"]) for config in configs]
+    assert jobs == [(True, 0), (True, 1), (False, 0), (False, 1)]
+    for job, (report, _) in enumerate(jobs):
+        assert (sweep / str(job) / "report.html").exists() == (sweep / str(job) / "figures").exists() == report
 
 
 @pytest.mark.slow

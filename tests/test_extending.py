@@ -8,7 +8,6 @@ import json
 import random
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -30,11 +29,12 @@ from lt_lightning.models import build_learner
 from lt_lightning.report.__main__ import main as report
 from lt_lightning.runs.reading import read_run
 from lt_lightning.runs.round_ticket import RoundTicket
+from trials.forking import run_train
 from trials.kills import COMMON, THEMES
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
-SHORT = ("trainer=cpu", "trainer.max_epochs=1", "pruning.rounds=1")
+SHORT = ("report=false", "trainer=cpu", "trainer.max_epochs=1", "pruning.rounds=1")
 SMALL = (*SHORT, "data.batch_size=16", "embedding.dim=6")
 
 
@@ -84,7 +84,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.syspath_prepend(folder)
-        patch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
         yield folder
     for name in [name for name in sys.modules if name.partition(".")[0] == "my_package"]:
         del sys.modules[name]
@@ -239,8 +238,7 @@ def test_recipe_scheduler() -> None:
 @pytest.mark.slow
 def test_recipe_data_source(folder: Path) -> None:
     def command(*words: str) -> None:
-        program = [sys.executable, "-m", "lt_lightning.train", *words]
-        done = subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
+        done = run_train(*words, folder=folder)
         assert done.returncode == 0, done.stderr
 
     command(*RECIPES["data_source"].commands["lt_lightning.train"], *SMALL, "hydra.run.dir=source")

@@ -168,11 +168,9 @@ Play = Callable[..., Path]
 
 
 @pytest.fixture
-def play(configure: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
+def play(configure: Callable[..., Config], tmp_path: Path) -> Play:
     def play(*overrides: str, name: str = "run", resuming: bool = False, draws: bool = False) -> Path:
-        if not draws:
-            monkeypatch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
-        config = configure(*OWN, *overrides)
+        config = configure(*OWN, f"report={draws}", *overrides)
         (tmp_path / name).mkdir(exist_ok=True)
         run_experiment(config, load(config), tmp_path / name, [*OWN, *overrides], resuming=resuming)
         return tmp_path / name

@@ -167,7 +167,7 @@ def test_four_starts_under_one_stamp_are_four_runs(tmp_path: Path) -> None:
     runs = sorted((tmp_path / "runs").iterdir())
     assert len(runs) == 4
     for run in runs:
-        assert {"run.json", "results.csv", "report.html", ".hydra/config.yaml"} <= files(run)
+        assert {"run.json", "results.csv", ".hydra/config.yaml"} <= files(run)
         noted = OmegaConf.load(run / ".hydra" / "hydra.yaml").hydra.runtime.output_dir
         assert Path(noted) == run
 

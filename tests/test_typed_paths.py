@@ -1,8 +1,7 @@
 """A path in a setting is the one that was typed, wherever a home or a run directory lies."""
 
-import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from lt_lightning.config.schema import Config
 from lt_lightning.config.typed_paths import typed_in, typed_path
 from lt_lightning.data.corpus import load_corpus
 from lt_lightning.errors import SettingError
+from trials.forking import run_train
 from trials.kills import SMALL, write_corpus
 
 
@@ -66,13 +66,10 @@ def test_a_run_that_changes_its_directory_reads_what_was_typed_and_goes_on(tmp_p
         encoding="utf-8",
     )
 
-    def train(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "lt_lightning.train", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
-
+    train = partial(run_train, folder=tmp_path)
     first = train(
         "data=files", "data.path=corpus", *SMALL, "pruning.rounds=0", "hydra.job.chdir=true", "hydra.run.dir=run",
-        "trainer.callbacks=[{_target_: mine.Note}]",
+        "trainer.callbacks=[{_target_: mine.Note}]", "report=true",
     )  # fmt: skip
     assert (first.returncode, first.stderr) == (0, "")
     assert (tmp_path / "run/note.txt").read_text(encoding="utf-8") == "here"

@@ -34,7 +34,7 @@ THEMES = {
 }
 COMMON = ("the", "a", "of", "and", "with", "some", "very", "old", "new", "here")
 SMALL = (
-    "model.filters=4", "embedding.dim=6", "data.batch_size=8", "trainer=cpu", "optimizer.lr=0.02",
+    "report=false", "model.filters=4", "embedding.dim=6", "data.batch_size=8", "trainer=cpu", "optimizer.lr=0.02",
     "trainer.max_epochs=3", "pruning.rounds=2",
 )  # fmt: skip
 TRUNK = "trunk"
@@ -91,9 +91,7 @@ def write_corpus(folder: Path, *, train: int = 150, test: int = 60, classes: int
     return folder
 
 
-def start(
-    arguments: Sequence[str], run: Path, log: Path, done: Path, moment: Moment | None = None, *, draws: bool = False
-) -> int:
+def start(arguments: Sequence[str], run: Path, log: Path, done: Path, moment: Moment | None = None) -> int:
     """Run the command line of `lt_lightning.train` in its own process, and return its id.
 
     Args:
@@ -102,7 +100,6 @@ def start(
         log: the file to append its output to.
         done: the file to append its operations on the run directory to.
         moment: when to kill it; None to let it end.
-        draws: whether to draw its report; otherwise the page is empty, and there are no figures.
     """
     process = os.fork()
     if process:
@@ -113,12 +110,9 @@ def start(
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         sys.argv = ["lt_lightning.train", *arguments]
-        from lt_lightning.experiment import experiment
         from lt_lightning.experiment.hydra_main import run_hydra
         from lt_lightning.train import task
 
-        if not draws:
-            experiment.draw_report = write_page
         intercept(run, done, moment)
         run_hydra(task)
         code = 0
@@ -131,14 +125,6 @@ def start(
     finally:
         sys.stdout.flush()
         os._exit(code)
-
-
-def write_page(run: Path) -> Path:
-    """Write an empty page in place of a run's report, and return its path."""
-    from lt_lightning.storage.atomic import write_whole
-
-    write_whole(run / "report.html", "\n")
-    return run / "report.html"
 
 
 def resumption(run: Path, command: Sequence[str]) -> list[str]:
@@ -231,8 +217,9 @@ def try_run(name: str, settings: Sequence[str], kills: int, folder: Path, rng: r
         if code := finish(start([*data, *SMALL, f"hydra.run.dir={trunk}"], trunk, log, folder / f"{TRUNK}.done")):
             return [f"{name}: exit code {code} of its trunk; see {log}"]
     whole, run, done = folder / name / "whole", folder / name / "killed", folder / f"{name}.done"
-    draws = name == next(iter(RUNS))
-    if code := finish(start([*common, f"hydra.run.dir={whole}"], whole, log, done, draws=draws)):
+    if name == next(iter(RUNS)):
+        common = (*common, "report=true")
+    if code := finish(start([*common, f"hydra.run.dir={whole}"], whole, log, done)):
         return [f"{name}: exit code {code} without a kill; see {log}"]
     wrong: list[str] = []
     try:
@@ -243,10 +230,10 @@ def try_run(name: str, settings: Sequence[str], kills: int, folder: Path, rng: r
         shutil.rmtree(run, ignore_errors=True)
         done.unlink()
         for moment in passage:
-            if (code := finish(start(resumption(run, common), run, log, done, moment, draws=draws))) >= 0:
+            if (code := finish(start(resumption(run, common), run, log, done, moment))) >= 0:
                 wrong.append(f"{name}: exit code {code} before the moment {moment}; see {log}")
                 break
-        if code := finish(start(resumption(run, common), run, log, done, draws=draws)):
+        if code := finish(start(resumption(run, common), run, log, done)):
             wrong.append(f"{name}: exit code {code} after kills {_listed(passage)}; see {log}")
         else:
             wrong += [

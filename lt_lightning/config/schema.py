@@ -162,6 +162,7 @@ class Config:
     objective_reference: Optional[float] = None
     resume: Optional[str] = None
     trust: bool = False
+    report: bool = True
     debug_mode: Optional[str] = None  # typed debug=NAME, see `config.aliases`
     data: Any = MISSING  # these five are objects of `config.choice.CHOICES`, or `Custom`
     embedding: Any = MISSING

@@ -26,7 +26,7 @@ from lt_lightning.experiment.own_encoder import require_weights
 from lt_lightning.experiment.plan import make_plan
 from lt_lightning.experiment.precision import as_recorded
 from lt_lightning.experiment.progress import RoundsDisplay, Screen
-from lt_lightning.experiment.resume.compare import check_free, describe_before
+from lt_lightning.experiment.resume.compare import check_free, describe_before, how_to_draw
 from lt_lightning.experiment.resume.restore import require_origin, resume_description
 from lt_lightning.experiment.round import run_round
 from lt_lightning.experiment.round_checkpoint import drop_checkpoints
@@ -182,7 +182,7 @@ def run_experiment(
             with writing_to(run):
                 finished = (None if upcoming or before is None else before.finished) or now()
                 write_description(run, replace(description, finished=finished, stopped=watch.line))
-            write("", f"report: {draw_report(run)}")
+            write("", f"report: {draw_report(run) if config.report else how_to_draw(run)}")
             finish_tracking(tracking, config, run, _compared(played, description), description)
 
 

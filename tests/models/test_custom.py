@@ -61,11 +61,11 @@ def test_what_a_custom_network_cannot_be_is_one_line(configure, overrides, said)
 
 
 @pytest.mark.slow
-def test_a_custom_network_is_trained_and_pruned(configure, tmp_path, monkeypatch):
-    monkeypatch.setattr("lt_lightning.experiment.experiment.draw_report", lambda run: run)
+def test_a_custom_network_is_trained_and_pruned(configure, tmp_path):
     write_corpus(tmp_path / "corpus")
     small = (
         "data=files", f"data.path={tmp_path / 'corpus'}", "trainer=cpu", "trainer.max_epochs=1", "pruning.rounds=1",
+        "report=false",
     )  # fmt: skip
     config = configure(*small, "trainer.max_epochs=1", "pruning.rounds=1", *NET, *RMSPROP)
     run = tmp_path / "run"

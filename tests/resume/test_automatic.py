@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from cutting import train
 
 from lt_lightning import run as run_lottery
 from lt_lightning.errors import SettingError
@@ -15,6 +14,7 @@ from lt_lightning.experiment.hydra_main import compose_config
 from lt_lightning.experiment.resume.automatic import FirstStart, find_resume
 from lt_lightning.experiment.resume.command import check_same_sweep, resumed_arguments, write_sweep
 from lt_lightning.runtime.cluster import may_start_again
+from trials.forking import run_train
 from trials.kills import SMALL, outcome
 
 BATCH = {"SLURM_JOB_ID": "7", "ENVIRONMENT": "BATCH"}
@@ -154,18 +154,18 @@ def test_a_single_run_knows_its_directory_also_where_it_was_moved(corpus, tmp_pa
 def test_one_command_starts_a_sweep_and_goes_on_with_it(corpus, tmp_path):
     small = ("data=files", f"data.path={corpus}", *SMALL, "trainer.max_epochs=1", "pruning.rounds=0", "resume=auto")
     sweep = ("-m", *small, "hydra.sweep.dir=sweep")
-    assert train(*sweep, "seed=0,1", folder=tmp_path).returncode == 0
+    assert run_train(*sweep, "seed=0,1", folder=tmp_path).returncode == 0
     whole = outcome(tmp_path / "sweep/1")
     notes = {path.name: path.read_bytes() for path in (tmp_path / "sweep/0/.hydra").iterdir()}
     shutil.rmtree(tmp_path / "sweep/1")
-    again = train(*sweep, "seed=0,1", folder=tmp_path)
+    again = run_train(*sweep, "seed=0,1", folder=tmp_path)
     assert (again.returncode, again.stderr) == (0, "")
     assert "sweep/0: nothing to do, round 0 is done" in again.stdout
     assert outcome(tmp_path / "sweep/1") == whole
-    other = train(*sweep, "seed=0,2", folder=tmp_path)
+    other = run_train(*sweep, "seed=0,2", folder=tmp_path)
     assert other.returncode == 2
     assert other.stderr.startswith("error: resume: sweep holds another sweep: seed was 0,1, not 0,2: ")
-    single = train(*small, "seed=3", "hydra.run.dir=sweep/0", folder=tmp_path)
+    single = run_train(*small, "seed=3", "hydra.run.dir=sweep/0", folder=tmp_path)
     assert single.returncode == 2
     assert single.stderr.startswith("error: resume: sweep/0: seed was 0, not 3: ")
     assert {path.name: path.read_bytes() for path in (tmp_path / "sweep/0/.hydra").iterdir()} == notes

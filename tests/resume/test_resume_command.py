@@ -9,13 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
-from cutting import packed, train
+from cutting import packed
 
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.resume.compare import how_to_go_on
 from lt_lightning.runs.csv_files import read_records
 from lt_lightning.runs.records import EpochRecord, Record
 from lt_lightning.storage.lock import hold
+from trials.forking import run_train
 from trials.kills import SMALL, outcome
 
 
@@ -35,7 +36,7 @@ def test_a_signal_is_a_line_that_says_how_to_go_on(whole, corpus, tmp_path, sign
         _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + signum
     assert said == f"stopped by {name}: resume with: python -m lt_lightning.train resume=run\n"
-    resumed = train("resume=run", folder=tmp_path)
+    resumed = run_train("resume=run", folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert not resumed.stderr
     assert outcome(tmp_path / "run") == outcome(whole)
@@ -45,32 +46,32 @@ def test_a_signal_is_a_line_that_says_how_to_go_on(whole, corpus, tmp_path, sign
 def test_a_finished_run_is_left_alone_and_a_refused_one_too(corpus: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     common = ("data=files", f"data.path={corpus}", *SMALL[:-2], "trainer.max_epochs=1", "pruning.rounds=1")
-    assert train(*common, "hydra.run.dir=run", folder=tmp_path).returncode == 0
+    assert run_train(*common, "hydra.run.dir=run", folder=tmp_path).returncode == 0
 
     def files() -> dict[Path, tuple[bytes, int]]:
         kept = [path for path in run.rglob("*") if path.is_file() and path.name not in ("train.log", "lock")]
         return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in kept}
 
     before = files()
-    again = train("resume=run", folder=tmp_path)
+    again = run_train("resume=run", folder=tmp_path)
     assert again.returncode == 0
     assert again.stdout == "run: nothing to do, rounds 0 to 1 are done; to go on, give more pruning.rounds\n"
-    other = train("resume=run", "optimizer.lr=0.5", "seed=1", folder=tmp_path)
+    other = run_train("resume=run", "optimizer.lr=0.5", "seed=1", folder=tmp_path)
     assert other.returncode == 2
     assert other.stderr == (
         "error: resume: run: seed was 0, not 1; optimizer.lr was 0.02, not 0.5: resume with the recorded settings, or "
         "start another run\n"
     )
-    taken = train(*common, "hydra.run.dir=run", folder=tmp_path)
+    taken = run_train(*common, "hydra.run.dir=run", folder=tmp_path)
     assert taken.stderr == (
         "error: hydra.run.dir: run holds a run already; continue it with resume=run, or give another folder\n"
     )
     with hold(run):
-        held = train("resume=run", folder=tmp_path)
+        held = run_train("resume=run", folder=tmp_path)
     assert held.returncode == 2
     assert f"error: run: in use by process {os.getpid()} on " in held.stderr
     assert files() == before
-    more = train("resume=run", "pruning.rounds=2", folder=tmp_path)
+    more = run_train("resume=run", "pruning.rounds=2", folder=tmp_path)
     assert more.returncode == 0, more.stderr
     assert [record.round for record in read_records(run / "results.csv", Record)] == [0, 1, 2]
     assert {epoch.round for epoch in read_records(run / "epochs.csv", EpochRecord)} == {0, 1, 2}
@@ -84,7 +85,7 @@ def test_a_sweep_goes_on_with_the_jobs_that_are_not_done(whole: Path, corpus: Pa
         "data=files", f"data.path={corpus}", *SMALL[:-2], "trainer.max_epochs=1", "pruning.rounds=1",
         "pruning.ticket=${seed}.safetensors",
     )  # fmt: skip
-    swept = train("-m", *common, "seed=0,1,2", "hydra.sweep.dir=sweep", folder=tmp_path)
+    swept = run_train("-m", *common, "seed=0,1,2", "hydra.sweep.dir=sweep", folder=tmp_path)
     assert swept.returncode == 0, swept.stderr
     whole = {job: outcome(tmp_path / "sweep" / job) for job in "012"}
     sparsities = {read_records(tmp_path / "sweep" / job / "results.csv", Record)[0].sparsity for job in "012"}
@@ -92,12 +93,12 @@ def test_a_sweep_goes_on_with_the_jobs_that_are_not_done(whole: Path, corpus: Pa
     first = (tmp_path / "sweep/0/run.json").read_bytes()
     (tmp_path / "sweep/1/tickets/round_01.safetensors").unlink()
     shutil.rmtree(tmp_path / "sweep/2")
-    refused = train("resume=sweep", "optimizer.lr=0.5", folder=tmp_path)
+    refused = run_train("resume=sweep", "optimizer.lr=0.5", folder=tmp_path)
     assert refused.returncode == 2
     assert refused.stderr.startswith(
         "error: optimizer.lr: the sweep sweep resumes with the settings that it began with; "
     )
-    resumed = train("resume=sweep", folder=tmp_path)  # which has not learned anything from it
+    resumed = run_train("resume=sweep", folder=tmp_path)  # which has not learned anything from it
     assert resumed.returncode == 0, resumed.stderr
     assert {job: outcome(tmp_path / "sweep" / job) for job in "012"} == whole
     assert (tmp_path / "sweep/0/run.json").read_bytes() == first

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cutting import Play, train
+from cutting import Play
 
 from lt_lightning.runs.csv_files import read_records
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.rounds import find_standing
 from lt_lightning.storage.atomic import WriteError
+from trials.forking import run_train
 from trials.kills import SMALL, outcome
 
 Room = Callable[[int | None], None]
@@ -101,6 +102,6 @@ def test_files_that_may_not_grow_are_a_line_and_nothing_is_lost(whole: Path, cor
     )
     assert stopped.stderr.count("\n") == 1
     assert not find_standing(tmp_path / "run").damages
-    resumed = train("resume=run", folder=tmp_path)
+    resumed = run_train("resume=run", folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert outcome(tmp_path / "run") == outcome(whole)

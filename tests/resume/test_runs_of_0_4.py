@@ -3,8 +3,6 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from lt_lightning.export.__main__ import main as export
 from lt_lightning.report.__main__ import main as report
 from lt_lightning.runs.reading import read_run
 from lt_lightning.tickets import Ticket
+from trials.forking import run_train
 
 KEPT = Path(__file__).parents[1] / "runs_of_0_4"
 
@@ -66,8 +65,7 @@ def test_a_packed_ticket_of_0_4_is_evaluated(kept: Path, capsys: pytest.CaptureF
 def test_a_run_of_0_4_goes_on_and_keeps_its_rounds(kept: Path) -> None:
     earlier = table(kept / "init_0/results.csv")
     alive = [int(row["alive"]) for row in table(kept / "init_0/layers.csv") if row["round"] == "2"]
-    command = [sys.executable, "-m", "lt_lightning.train", "resume=init_0", "pruning.rounds=3"]
-    ran = subprocess.run(command, cwd=kept, capture_output=True, text=True, check=False)
+    ran = run_train("resume=init_0", "pruning.rounds=3", folder=kept)
     assert ran.returncode == 0, ran.stderr
     rows = table(kept / "init_0/results.csv")
     assert [{key: row[key] for key in earlier[0]} for row in rows[:3]] == earlier

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from cutting import train
 
 from lt_lightning.runtime.cluster import answer_warning
 from lt_lightning.runtime.signals import Interruption
+from trials.forking import run_train
 from trials.kills import SMALL, outcome
 
 SWALLOWED = """
@@ -114,7 +114,7 @@ def test_a_slurm_jobs_warning_stops_a_run_that_goes_on_from_its_own_state(whole,
     assert started.returncode == 138
     assert errors == "stopped by SIGUSR1: resume with: python -m lt_lightning.train resume=run\n"
     assert not list(run.rglob("hpc_ckpt*"))
-    resumed = train("resume=run", folder=tmp_path)
+    resumed = run_train("resume=run", folder=tmp_path)
     assert (resumed.returncode, resumed.stderr) == (0, "")
     assert outcome(run) == outcome(whole)
 

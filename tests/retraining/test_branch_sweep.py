@@ -2,8 +2,8 @@
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import torch
 
 from lt_lightning.runs.reading import read_run
 from lt_lightning.runs.round_ticket import RoundTicket
+from trials.forking import run_train
 from trials.kills import SMALL, outcome
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
@@ -19,12 +20,7 @@ Train = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def train(tmp_path: Path) -> Train:
     """Run the program in a folder of its own."""
-
-    def train(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "lt_lightning.train", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False)
-
-    return train
+    return partial(run_train, folder=tmp_path)
 
 
 @pytest.mark.slow

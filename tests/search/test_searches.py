@@ -17,28 +17,24 @@ from trials.kills import SMALL
 
 optuna = pytest.importorskip("optuna", reason="needs the extra [optuna]")
 
-SEARCHING = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-"""The environment in which workers of any launcher find `searching`."""
 TINY = ("data=files", "data.path=corpus", *SMALL[:-2], "trainer.max_epochs=1", "objective=auc")
 VARIED = ("optimizer.lr=tag(log,interval(1e-3,1e-1))", "pruning.amount=choice(0.3,0.6)")
 WITHOUT_LR = tuple(one for one in TINY if not one.startswith("optimizer.lr"))
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "searching", *arguments]
+    return [sys.executable, "-m", "lt_lightning.train", *arguments]
 
 
 def search(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), cwd=folder, env=SEARCHING, capture_output=True, text=True, timeout=400)
+    return subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, timeout=400)
 
 
 def kill_at(folder: Path, number: int, *arguments: str) -> None:
     """Start a search, and kill it and its workers once a trial's first round is on disk."""
     with (
         (folder / "killed.log").open("w") as log,
-        subprocess.Popen(
-            command(*arguments), cwd=folder, env=SEARCHING, stdout=log, stderr=log, start_new_session=True
-        ) as process,
+        subprocess.Popen(command(*arguments), cwd=folder, stdout=log, stderr=log, start_new_session=True) as process,
     ):
         awaited = folder / "sweep" / str(number) / "state" / "round_00.json"
         ends = time.monotonic() + 200

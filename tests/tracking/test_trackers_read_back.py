@@ -83,7 +83,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "logger.trackio.save_dir=trackio",
         "logger.tickets=all",
     ]
-    more = ["trainer.log_every_n_steps=1", "logger.tags=[pilot]", f"+{callback}", "hydra.run.dir=run", "trainer=cpu"]
+    more = [
+        "trainer.log_every_n_steps=1",
+        "logger.tags=[pilot]",
+        f"+{callback}",
+        "hydra.run.dir=run",
+        "trainer=cpu",
+        "report=true",
+    ]
     starts = [["data=files", "data.path=corpus", *small_run(*chosen, *more)], ["resume=run", "trust=true"]]
     # As in a program that uses W&B itself: its service would know the killed run as one in use.
     token = f"3-{os.getpid()}-unix-{folder / 'socket'}"

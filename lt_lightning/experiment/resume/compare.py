@@ -42,7 +42,7 @@ _FREE = frozenset(
     {
         "pruning.rounds", "data.path", "data.delimiter", "data.hub_config", "data.test_fraction", "embedding.path",
         "model.path", "data.num_workers", "tickets.keep", "metric", "metric_mode", "trainer.logger",
-        "objective", "objective_within", "objective_reference", "hydra.sweeper.n_trials",
+        "objective", "objective_within", "objective_reference", "report", "hydra.sweeper.n_trials",
         "trainer.log_every_n_steps", "trainer.default_root_dir", "trainer.enable_progress_bar",
         "trainer.enable_model_summary", "trainer.enable_checkpointing", "trainer.profiler", "trainer.detect_anomaly",
         "logger", "hydra/launcher", "hydra.launcher", "hydra.sweeper.n_jobs", "hydra.sweeper.max_batch_size",
@@ -100,6 +100,11 @@ def describe_stop(error: SettingError | LotteryError, run: Path, start: Path | N
 def how_to_go_on(folder: Path, start: Path | None = None) -> str:
     """Return the command that resumes a run or a sweep; arguments as for `near`."""
     return f"resume with: python -m lt_lightning.train {shlex.quote(f'resume={near(folder, start)}')}"
+
+
+def how_to_draw(run: Path) -> str:
+    """Return the command that draws the report of a run, which `report=false` leaves out."""
+    return f"not drawn; draw it with: python -m lt_lightning.report {shlex.quote(str(near(run)))}"
 
 
 def near(folder: Path, start: Path | None = None) -> Path:
@@ -163,9 +168,10 @@ def count_rounds(run: Path, config: Config) -> int:
 
 
 def is_complete(run: Path, config: Config, standing: Standing) -> bool:
-    """Return whether all rounds are run, all files are sound, and the report is drawn."""
+    """Return whether all rounds are run, all files are sound, and the report, if it is asked for, is drawn."""
     finished = describe_before(run)[0].finished
-    whole = not standing.damages and not standing.stale and (run / "report.html").exists()
+    is_drawn = not config.report or (run / "report.html").exists()
+    whole = not standing.damages and not standing.stale and is_drawn
     return bool(finished) and whole and len(standing.rounds) == count_rounds(run, config)
 
 

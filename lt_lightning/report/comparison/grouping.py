@@ -36,7 +36,7 @@ BRANCH = "branch"
 # make one, as each process takes a batch of its own; `run.json` has it.
 _SAME_EXPERIMENT = frozenset(
     {
-        "branch.of", "branch.rounds", "objective", "objective_within", "objective_reference",
+        "branch.of", "branch.rounds", "objective", "objective_within", "objective_reference", "report",
         "seed", "seed_order", "name", "metric", "metric_mode", "pruning.rounds", "tickets.keep", "data.path",
         "data.delimiter", "data.hub_config", "data.test_fraction", "data.num_workers", "data.kind",
         "logger", "model.prompt", "model.temperature", "model.sample_length",
