@@ -9,6 +9,7 @@ Imports neither torch nor Lightning, so that a refused setting answers immediate
 # ruff: noqa: UP006, UP007, UP035, UP045
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
 from typing import Any, Dict, List, Optional, Union
 
 from hydra.core.config_store import ConfigStore
@@ -183,6 +184,7 @@ class Config:
         return self.seed if self.seed_order is None else self.seed_order
 
 
+@cache
 def register_schema() -> None:
     """Register the types with Hydra: `schema`, and each choice under the name that its file in `conf/` begins with."""
     store = ConfigStore.instance()

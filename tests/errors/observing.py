@@ -6,13 +6,19 @@ import contextlib
 import io
 import logging
 import os
+import shutil
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
+
+from hydra._internal.hydra import Hydra
+
+_GET_MODE = Hydra.get_mode
 
 Program = Callable[[Sequence[str]], "int | None"]
 """What is given the words of a command line; like any program it prints, and returns or exits with a code."""
@@ -90,6 +96,21 @@ def train(arguments: Sequence[str]) -> None:
         run_hydra(task)
 
 
+_made: dict[tuple[str, ...], Path] = {}
+_kept = tempfile.TemporaryDirectory(prefix="lt_lightning_errors_")
+
+
+def make_run(folder: Path, arguments: Sequence[str]) -> None:
+    """Make the run `run` by `train`; once for all cases, which get a copy each."""
+    known = _made.get(tuple(arguments))
+    if known is not None:
+        shutil.copytree(known, folder / "run")
+        return
+    train(arguments)
+    kept = Path(_kept.name) / str(len(_made))
+    _made[tuple(arguments)] = shutil.copytree(folder / "run", kept)
+
+
 def report(arguments: Sequence[str]) -> int:
     """`python -m lt_lightning.report`."""
     from lt_lightning.report.__main__ import main
@@ -163,6 +184,7 @@ def _alone(folder: Path) -> Iterator[None]:
         stack.enter_context(patch("lt_lightning.data.corpus.HF_DATASETS_CACHE", "cache"))
         stack.enter_context(patch.object(huggingface_hub.constants, "HF_HUB_CACHE", str(folder / "cache")))
         stack.enter_context(patch.object(huggingface_hub.constants, "HF_HUB_OFFLINE", True))
+        stack.enter_context(patch("hydra._internal.hydra.Hydra.get_mode", _get_mode))
         # Figures take longer than all else, and no case is about them.
         stack.enter_context(patch("lt_lightning.experiment.experiment.draw_report", lambda run: run))
         stack.enter_context(patch("lt_lightning.report.run.save_figure", _save_blank))
@@ -180,6 +202,12 @@ def _alone(folder: Path) -> Iterator[None]:
                 handler.close()
             logger.handlers[:] = handlers
             logger.setLevel(level)
+
+
+def _get_mode(hydra: Hydra, config_name: str | None, overrides: list[str]) -> object:
+    """Answer as Hydra does, which composes everything to learn whether a file asks for a sweep."""
+    may_ask = any("hydra" in one.replace("hydra.run.dir=", "") or "experiment" in one for one in overrides)
+    return _GET_MODE(hydra, config_name, overrides) if may_ask else None
 
 
 def _save_blank(figure: object, stem: Path) -> tuple[Path, Path]:

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from observing import Case, Kind, train
+from observing import Case, Kind, make_run
 from samples import CSV, make_corpus
 from wrong_resumes import resume
 
@@ -19,7 +19,8 @@ def _case(
     """A small run of one round that is over; then something happens, and its ticket is to be trained again."""
 
     def make(folder: Path) -> list[str]:
-        train([*make_corpus(folder, {"train.csv": CSV, "test.csv": CSV}), "pruning.rounds=1", "pruning.amount=0.4"])
+        corpus = make_corpus(folder, {"train.csv": CSV, "test.csv": CSV})
+        make_run(folder, [*corpus, "pruning.rounds=1", "pruning.amount=0.4"])
         change(folder)
         # Nothing here depends on how the folder of the branch is called.
         return [*arguments, *([] if "-m" in arguments else ["hydra.run.dir=other"])]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from observing import Case, Kind, train
+from observing import Case, Kind, make_run
 from samples import CSV, make_corpus
 
 from lt_lightning.runs.branch import Branch
@@ -37,7 +37,7 @@ def _case(
 
     def make(folder: Path) -> list[str]:
         corpus = make_corpus(folder, {"train.csv": CSV, "test.csv": CSV})
-        train([*corpus, "pruning.rounds=1", "pruning.amount=0.3", *settings])
+        make_run(folder, [*corpus, "pruning.rounds=1", "pruning.amount=0.3", *settings])
         change(folder)
         return list(arguments)
 

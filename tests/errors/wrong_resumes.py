@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from observing import Case, Kind, train
+from observing import Case, Kind, make_run, train
 from samples import CSV, make_corpus
 
 from lt_lightning.runs.description import write_content
@@ -21,7 +21,7 @@ def _case(wrong: str, change: Change, names: Sequence[str], *arguments: str, lea
 
     def make(folder: Path) -> list[str]:
         corpus = make_corpus(folder, {"train.csv": CSV, "test.csv": CSV})
-        train([*corpus, *SETTINGS])
+        make_run(folder, [*corpus, *SETTINGS])
         (folder / "run" / "train.log").unlink()
         change(folder)
         return [] if arguments[0] == "again" else list(arguments)
