@@ -27,7 +27,7 @@ test: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m trials.planted
-	$(BIN)/python -m pytest --numprocesses auto --maxschedchunk 2
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # transformers asks for newer versions of other packages than the core does.
 test-lowest: CONSTRAINTS := --constraint constraints-lowest.txt
@@ -35,7 +35,7 @@ test-newest: EXTRAS := ,bert
 test-lowest test-newest: test-%:
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --upgrade --editable ".[dev$(EXTRAS)]" $(CONSTRAINTS)
-	.venv-$*/bin/python -m pytest -m "not slow" --numprocesses auto --maxschedchunk 2
+	.venv-$*/bin/python -m pytest -m "not slow" --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.plugins.config_source import ConfigResult
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
@@ -57,16 +58,18 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session", autouse=True)
 def _files_parsed_once() -> Iterator[None]:
     """Parse each file of the configuration tree once: a third of the time of composing, which most tests do."""
-    load, tree = FileConfigSource.load_config, FileConfigSource("tests", config_folder())
+    Plugins.instance()  # registers what reads files
+    reader = SourcesRegistry.instance().resolve("file")
+    load, tree = reader.load_config, reader("tests", config_folder())
     parsed = lru_cache(maxsize=None)(partial(load, tree))
 
-    def load_config(source: FileConfigSource, config_path: str) -> ConfigResult:
+    def load_config(source: ConfigSource, config_path: str) -> ConfigResult:
         if source.path != tree.path:
             return load(source, config_path)
         return replace(deepcopy(parsed(config_path)), provider=source.provider)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FileConfigSource, "load_config", load_config)
+        patch.setattr(reader, "load_config", load_config)
         yield
 
 
