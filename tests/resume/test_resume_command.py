@@ -36,7 +36,7 @@ def test_a_signal_is_a_line_that_says_how_to_go_on(whole, corpus, tmp_path, sign
         _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + signum
     assert said == f"stopped by {name}: resume with: python -m lt_lightning.train resume=run\n"
-    resumed = run_train("resume=run", folder=tmp_path)
+    resumed = run_train("resume=run", "data.num_workers=0", folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert not resumed.stderr
     assert outcome(tmp_path / "run") == outcome(whole)
