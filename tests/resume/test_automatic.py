@@ -133,6 +133,9 @@ def test_one_call_starts_a_run_and_goes_on_with_it(play_small, corpus, tmp_path,
     with pytest.raises(SettingError, match=r"^hydra\.run\.dir: run holds a run already"):
         run_lottery(*settings, "resume=null")
     assert outcome(Path("run")) == outcome(play_small(tmp_path / "whole", "trainer.max_epochs=1"))
+    assert not Path("run/report.html").exists()  # as SMALL asks for none
+    assert len(run_lottery(*settings, "report=true").rounds) == 3
+    assert Path("run/report.html").exists()
 
 
 @pytest.mark.slow
