@@ -207,7 +207,8 @@ def no_such_setting(name: str, chosen: type | None = None) -> str:
     if name in known:
         return f"{name}: the class chosen by _target_ has no default for it; write +{name}=… to pass it as an argument"
     namesakes = [other for other in known if other.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]]
-    close = difflib.get_close_matches(name, known, n=1) or namesakes
+    groups = dict.fromkeys(other.partition(".")[0] for other in known)
+    close = difflib.get_close_matches(name, [*groups, *known], n=1) or namesakes
     return f"{name}: no such setting{f'; did you mean {close[0]}?' if close else ''}; --help lists them all"
 
 

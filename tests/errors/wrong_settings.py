@@ -85,6 +85,7 @@ CASES = (
         "at_init",
     ),
     _case("a mistyped setting", ["pruning.amont=0.3"], "pruning.amont", "pruning.amount"),
+    _case("a mistyped group", ["loger=csv"], "loger", "did you mean logger?"),
     _case("a setting without its group", ["amount=0.3"], "pruning.amount"),
     _case("a setting in capitals", ["Pruning.amount=0.3"], "Pruning.amount", "pruning.amount"),
     _case("a setting of another model", ["model.hidden=3"], "model.hidden", "multi_cnn"),
