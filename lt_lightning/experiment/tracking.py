@@ -123,7 +123,7 @@ def finish_tracking(
     tickets = dict.fromkeys(ticket_path(run, one.round) for one in compared if chosen(one))
     files = [
         *(SentFile(run / name) for name in _PAGES if name != "run.json" or not holds_secrets(description)),
-        *(SentFile(path, "figures") for path in sorted((run / "figures").glob("*.png"))),
+        *(SentFile(path, "figures") for path in sorted((run / "figures").glob("*.png")) if config.report),
         *(SentFile(path, "tickets") for path in tickets),
     ]
     tracking.add_files([one for one in files if one.path.exists()])

@@ -22,6 +22,7 @@ from lt_lightning.trackers import guard as guarding
 from lt_lightning.trackers.base import RoundValues, RunFacts, find_folder
 from lt_lightning.trackers.csv_file import CsvTracker
 from lt_lightning.trackers.marks import Marks
+from lt_lightning.trackers.tracking import Tracking
 
 Play = Callable[..., Path]
 
@@ -263,3 +264,13 @@ def test_jobs_of_a_sweep_share_one_parent_run_and_have_places_of_their_own(play_
     assert sorted(str(run.info.run_name) for run in jobs) == ["pilot-0", "pilot-1"]
     assert (parent.info.run_name, parent.info.status) == ("2030-01-01", "FINISHED")
     assert json.loads((sweep / "state" / "mlflow.json").read_text())["run_id"] == parent.info.run_id
+
+
+def test_older_figures_are_not_sent_with_a_run_without_its_report(play_small, tmp_path, monkeypatch):
+    sent = []
+    monkeypatch.setattr(Tracking, "add_files", lambda tracking, files: sent.extend(one.path.name for one in files))
+    run = tmp_path / "run"
+    (run / "figures").mkdir(parents=True)
+    (run / "figures/accuracy.png").touch()
+    play_small(run, "logger=csv", "pruning.rounds=0", "trainer.max_epochs=1")
+    assert sorted(sent) == ["epochs.csv", "layers.csv", "results.csv", "run.json"]

@@ -103,7 +103,7 @@ def how_to_go_on(folder: Path, start: Path | None = None) -> str:
 
 
 def how_to_draw(run: Path) -> str:
-    """Return the command that draws the report of a run, which `report=false` leaves out."""
+    """Return that the report of a run is not drawn, and the command that draws it; for `report=false`."""
     return f"not drawn; draw it with: python -m lt_lightning.report {shlex.quote(str(near(run)))}"
 
 
