@@ -260,7 +260,7 @@ def main() -> int:
     given = parser.parse_args()
     import matplotlib.pyplot  # noqa: F401 (before the first fork)
 
-    import lt_lightning.experiment.experiment  # noqa: F401
+    import trials.preloaded  # noqa: F401
 
     rng = random.Random(given.seed)
     folder = Path(tempfile.mkdtemp(prefix="lt_lightning_kills_"))
