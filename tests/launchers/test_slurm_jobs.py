@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -74,8 +74,21 @@ def test_a_job_is_told_from_a_shell_by_what_slurm_sets(slurm, tmp_path):
     assert not may_start_again({}) and not is_batch_job({})
 
 
+@pytest.fixture
+def patient_slurm(slurm: None) -> Iterator[None]:
+    """Let SLURM wait a minute between SIGTERM and SIGKILL: on a busy machine a run needs seconds to stop."""
+    settings = Path(os.environ["SLURM_CONF"])
+    written = settings.read_text()
+    assert "KillWait=5\n" in written
+    settings.write_text(written.replace("KillWait=5\n", "KillWait=60\n"))
+    ask("scontrol", "reconfigure")
+    yield
+    settings.write_text(written)
+    ask("scontrol", "reconfigure")
+
+
 def test_a_job_that_its_time_limit_stops_three_times_ends_with_the_bits_of_one_left_alone(
-    slurm, play_small, corpus, tmp_path
+    patient_slurm, play_small, corpus, tmp_path
 ):
     (tmp_path / "waiting.py").write_text(WAITING)
     words = [
@@ -115,8 +128,9 @@ def test_a_job_that_its_time_limit_stops_three_times_ends_with_the_bits_of_one_l
     begin_again()
     wait_for(lambda: state() == "COMPLETED", 600)
     printed = (tmp_path / "job.out").read_text()
-    assert printed.count(f"stopped by SIGUSR1: SLURM starts job {job} again, and the run goes on there\n") == 2
-    assert printed.count("stopped by SIGTERM: resume with: python -m lt_lightning.train resume=outputs/limited/") == 1
+    assert printed.count(f"stopped by SIGUSR1: SLURM starts job {job} again, and the run goes on there\n") == 2, printed
+    stopped = "stopped by SIGTERM: resume with: python -m lt_lightning.train resume=outputs/limited/"
+    assert printed.count(stopped) == 1, printed
     (run,) = (tmp_path / "outputs/limited").glob("2*")  # all starts found the folder of the first
     assert (run / "train.log").read_text().count("going on with round ") >= 1  # or after a round
     assert outcome(run) == alone
