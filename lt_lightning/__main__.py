@@ -22,6 +22,7 @@ COMMANDS = {
     "export": "pack a ticket into one file",
     "predict": "classify texts with a packed ticket",
     "evaluate": "measure a packed ticket on labelled texts",
+    "study": "run what is missing of a study, and judge its claims",
     "connect": "train copies of a run's rounds, and measure the error on the line between them",
 }
 """The sub-commands, each a module of the package, with its line in `--help`."""

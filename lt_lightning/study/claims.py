@@ -1,0 +1,197 @@
+"""Judge the claims of a study: paired tests over seeds, Holm's correction over all of them, and verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from pandas import DataFrame, Series
+
+from lt_lightning.report.statistics import Estimate, estimate
+from lt_lightning.runs.objective import area
+from lt_lightning.study.file import FULL, Claim, Study
+
+LEVEL = 0.05
+AREA = "area"
+"""What is compared where a claim names no densities: the area under accuracy over log density."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A claim on one corpus, at one length, at one density or over all.
+
+    Attributes:
+        claim: the claim.
+        corpus: the name of the corpus.
+        length: the multiple of the corpus' epochs.
+        at: the density, or `area`.
+        difference: the first arm's test value minus the second's, paired by seed, in points.
+        narrow: the same with its 90 % interval, for equivalence.
+        p: of the two-sided paired t test that the mean difference is 0, or −margin for `as_good`.
+        p_holm: `p` after Holm's correction over all judgements of the study.
+        collapsed: how many tickets of the first and of the second arm have collapsed.
+        seeds_needed: the seeds that a difference of `margin` needs for 80 % power, from the spread of these.
+        verdict: `supported`, `refuted` or `undecided`.
+    """
+
+    claim: Claim
+    corpus: str
+    length: int
+    at: str
+    difference: Estimate
+    narrow: Estimate
+    p: float
+    collapsed: tuple[int, int]
+    seeds_needed: int | None
+    p_holm: float = math.nan
+    verdict: str = "undecided"
+
+
+def judge(study: Study, rounds: DataFrame) -> list[Judgement]:
+    """Return the judgements of all claims that at least two seeds can be compared for.
+
+    Args:
+        study: the study.
+        rounds: its table; see `rounds`.
+    """
+    found = [
+        one
+        for claim in study.claims
+        for (corpus, length), of_cell in rounds.groupby(["corpus", "length"], sort=False)
+        for one in _judgements(study, claim, str(corpus), int(length), of_cell)
+    ]
+    corrected = holm([one.p for one in found])
+    return [
+        replace(one, p_holm=p, verdict=_verdict(replace(one, p_holm=p)))
+        for one, p in zip(found, corrected, strict=True)
+    ]
+
+
+def _judgements(study: Study, claim: Claim, corpus: str, length: int, cell: DataFrame) -> Iterator[Judgement]:
+    if claim.densities:
+        for density in claim.densities:
+            first, second = (_at(study, cell, name, claim, density) for name in (claim.first, claim.second))
+            counts = tuple(_collapsed(study, cell, name, density) for name in (claim.first, claim.second))
+            yield from _judgement(claim, corpus, length, f"{density:g}", first, second, counts)
+        return
+    first, second = (areas(cell, name) for name in (claim.first, claim.second))
+    counts = tuple(int(cell[cell["arm"] == name]["collapsed"].sum()) for name in (claim.first, claim.second))
+    yield from _judgement(claim, corpus, length, AREA, first, second, counts)
+
+
+def _judgement(
+    claim: Claim, corpus: str, length: int, at: str, first: Series, second: Series, collapsed: Sequence[int]
+) -> Iterator[Judgement]:
+    differences = 100 * (first - second).dropna()
+    if len(differences) < 2:
+        return
+    reference = 0.0 if claim.kind == "better" else -claim.margin
+    values = differences.tolist()
+    yield Judgement(
+        claim, corpus, length, at, estimate(values), interval(values, 0.90), paired_p(values, reference),
+        (collapsed[0], collapsed[1]), seeds_needed(differences.std(), claim.margin),
+    )  # fmt: skip
+
+
+def _at(study: Study, cell: DataFrame, arm: str, claim: Claim, density: float) -> Series:
+    """Return the test values of an arm at a density of the study, by seed; of a dense arm those of its one round."""
+    if arm == FULL:
+        of_arm = cell[(cell["arm"] == claim.first) & (cell["round"] == 0)]
+    else:
+        of_arm = cell[(cell["arm"] == arm) & (cell["round"] == _round(study, arm, density))]
+    return of_arm.set_index("seed")["test"]
+
+
+def _round(study: Study, arm: str, density: float) -> int:
+    return 0 if study.arms[arm].dense else study.densities.index(density) + 1
+
+
+def _collapsed(study: Study, cell: DataFrame, arm: str, density: float) -> int:
+    if arm == FULL:
+        return 0
+    return int(cell[(cell["arm"] == arm) & (cell["round"] == _round(study, arm, density))]["collapsed"].sum())
+
+
+def areas(cell: DataFrame, arm: str) -> Series:
+    """Return the mean test value over log density of an arm, by seed; see `runs.objective.area`."""
+    of_arm = cell[cell["arm"] == arm]
+    by_seed = {seed: area(one["density"].tolist(), one["test"].tolist()) for seed, one in of_arm.groupby("seed")}
+    return Series(by_seed, dtype=float)
+
+
+def interval(values: Sequence[float], level: float) -> Estimate:
+    """Return the mean of at least two values with its two-sided Student t interval of a level such as 0.90."""
+    from scipy.special import stdtrit
+
+    mean, n = sum(values) / len(values), len(values)
+    spread = math.sqrt(sum((one - mean) ** 2 for one in values) / (n - 1))
+    half = float(stdtrit(n - 1, 0.5 + level / 2)) * spread / math.sqrt(n)
+    return Estimate(mean, mean - half, mean + half, n)
+
+
+def paired_p(differences: Sequence[float], reference: float = 0.0) -> float:
+    """Return the p value of the two-sided t test that the mean of at least two differences is `reference`.
+
+    Differences that are all equal have no spread: 1 if they equal the reference, else 0.
+    """
+    from scipy.stats import ttest_1samp
+
+    if max(differences) == min(differences):
+        return 1.0 if differences[0] == reference else 0.0
+    return float(ttest_1samp(differences, reference).pvalue)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return p values after Holm's correction, which bounds the chance of any false discovery among them.
+
+    See: S. Holm (1979), A simple sequentially rejective multiple test procedure.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(ps)), key=lambda place: ps[place])
+    corrected, highest = [0.0] * len(ps), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(ps) - rank) * ps[place]))
+        corrected[place] = highest
+    return corrected
+
+
+def seeds_needed(spread: float, effect: float, most: int = 999) -> int | None:
+    """Return the number of seeds with which a paired t test at .05 finds a mean difference with 80 % power.
+
+    Args:
+        spread: the standard deviation of the differences.
+        effect: the mean difference to find, in the same unit.
+        most: the largest number to return.
+
+    Returns:
+        The number; None if there is no effect to find, or more seeds than `most` are needed.
+    """
+    from scipy.stats import nct, t
+
+    if not (effect > 0 and math.isfinite(spread)):
+        return None
+    for n in range(2, most + 1):
+        shift = math.inf if spread == 0 else effect / spread * math.sqrt(n)
+        bound = t.ppf(1 - LEVEL / 2, n - 1)
+        if shift == math.inf or nct.sf(bound, n - 1, shift) >= 0.8:
+            return n
+    return None
+
+
+def _verdict(one: Judgement) -> str:
+    """Return the verdict on a claim from its corrected test.
+
+    `better` is also refuted if the difference, whatever its sign, is too small to matter: its 90 % interval lies within
+    the margin (two one-sided tests).
+    """
+    reference = 0.0 if one.claim.kind == "better" else -one.claim.margin
+    if one.p_holm < LEVEL:
+        return "supported" if one.difference.mean > reference else "refuted"
+    low, high = one.narrow.low, one.narrow.high
+    if one.claim.kind == "better" and low is not None and high is not None:
+        if -one.claim.margin < low and high < one.claim.margin:
+            return "refuted"
+    return "undecided"

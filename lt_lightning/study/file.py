@@ -1,0 +1,300 @@
+"""Read `conf/study/NAME.yaml`: the question, the corpora, the arms and the claims of a study. Imports no torch."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Dict, List, Optional  # noqa: UP035 (OmegaConf reads these)
+
+from lt_lightning.config.folder import config_folder
+from lt_lightning.errors import SettingError
+
+FULL = "full"
+"""The name of the whole network in a claim: round 0 of the arm that it is compared with."""
+
+KINDS = ("better", "as_good")
+"""What a claim says of its first arm."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus of a study.
+
+    Attributes:
+        settings: the overrides that choose the data, the network and the rest of what all arms share.
+        epochs: the epochs of each round at length 1.
+        seeds: the seeds; of a number n, those from 0 to n − 1.
+        lengths: the multiples of `epochs` that are trained.
+    """
+
+    settings: tuple[str, ...]
+    epochs: int
+    seeds: tuple[int, ...]
+    lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What one arm of a study changes.
+
+    Attributes:
+        settings: the overrides.
+        of: the arm whose tickets it trains again, as a branch; None for an arm that prunes.
+        dense: whether it trains the whole network once, for as many epochs as all rounds together.
+    """
+
+    settings: tuple[str, ...]
+    of: str | None = None
+    dense: bool = False
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence that the study supports, refutes, or leaves undecided.
+
+    Attributes:
+        text: the sentence.
+        kind: `better`: the first arm's mean is higher than the second's; `as_good`: it is not lower by `margin` or more.
+        first: the arm that the claim is about.
+        second: the arm to compare with, or `full`.
+        margin: a difference that does not matter, in points.
+        densities: the densities to compare at; empty for the area under accuracy over log density.
+    """
+
+    text: str
+    kind: str
+    first: str
+    second: str
+    margin: float = 0.5
+    densities: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study.
+
+    Attributes:
+        name: the name of its file.
+        question: what it asks.
+        densities: the share of the weights that each pruning round leaves, from dense to sparse.
+        corpora: the corpora by name.
+        arms: the arms by name.
+        claims: the claims.
+    """
+
+    name: str
+    question: str
+    densities: tuple[float, ...]
+    corpora: Mapping[str, Corpus]
+    arms: Mapping[str, Arm]
+    claims: tuple[Claim, ...]
+
+    @property
+    def amounts(self) -> list[float]:
+        """The share of the living weights that each round prunes."""
+        return [round(1 - low / high, 6) for high, low in pairwise((1.0, *self.densities))]
+
+
+# The file as OmegaConf checks it: types, unknown keys, missing values.
+@dataclass
+class _CorpusFile:
+    set: List[str]  # noqa: UP006
+    epochs: int
+    seeds: Any = None
+    lengths: Optional[List[int]] = None  # noqa: UP006, UP045
+
+
+@dataclass
+class _ArmFile:
+    set: List[str] = field(default_factory=list)  # noqa: UP006
+    of: Optional[str] = None  # noqa: UP045
+    dense: bool = False
+
+
+@dataclass
+class _ClaimFile:
+    claim: str
+    first: str
+    second: str
+    kind: str = "better"
+    margin: float = 0.5
+    densities: List[float] = field(default_factory=list)  # noqa: UP006
+
+
+@dataclass
+class _StudyFile:
+    question: str
+    densities: List[float]  # noqa: UP006
+    corpora: Dict[str, _CorpusFile]  # noqa: UP006
+    arms: Dict[str, _ArmFile]  # noqa: UP006
+    seeds: Any = 5
+    lengths: List[int] = field(default_factory=lambda: [1])  # noqa: UP006
+    claims: List[_ClaimFile] = field(default_factory=list)  # noqa: UP006
+
+
+def find_file(name: str) -> Path:
+    """Return the file of a study: a path that ends in `.yaml`, or a name in `conf/study`.
+
+    A file in `conf/study` below the working directory precedes the one that comes with the package.
+
+    Raises:
+        SettingError: there is no such file.
+    """
+    if name.endswith((".yaml", ".yml")):
+        if not Path(name).is_file():
+            raise SettingError(f"{name}: no such file; give the file of a study, or the name of one in conf/study")
+        return Path(name)
+    folders = dict.fromkeys([Path("conf/study"), Path(config_folder(), "study")])
+    known = [path.stem for folder in folders for path in sorted(folder.glob("*.yaml"))]
+    for folder in folders:
+        if _NAME.fullmatch(name) and (path := folder / f"{name}.yaml").is_file():
+            return path
+    close = difflib.get_close_matches(name, known, n=1)
+    perhaps = f"did you mean {close[0]}? " if close else ""
+    raise SettingError(
+        f"there is no study {name!r}; {perhaps}choose from {', '.join(dict.fromkeys(known)) or 'none'}, or give a file "
+        "that ends in .yaml"
+    )
+
+
+def read_study(path: Path) -> Study:
+    """Return the study that a file describes.
+
+    Raises:
+        SettingError: the file cannot be read, or a value in it is refused; the message names the file and the value.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        loaded = OmegaConf.load(path)
+        merged = OmegaConf.merge(OmegaConf.structured(_StudyFile), loaded)
+        content: Any = OmegaConf.to_object(merged)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path}: cannot be read ({error}); give the file of a study") from None
+    except YAMLError as error:
+        raise SettingError(f"{path}: is no YAML ({' '.join(str(error).split())}); correct it") from None
+    except (OmegaConfBaseException, TypeError, ValueError) as error:
+        raise SettingError(f"{path}: {_describe(error)}") from None
+    study = _converted(path, content)
+    for fault in _faults(study):
+        raise SettingError(f"{path}: {fault}")
+    return study
+
+
+def _describe(error: Exception) -> str:
+    """Return what OmegaConf says of a value, with its key, in one line."""
+    key = getattr(error, "full_key", None) or ""
+    text = str(error).partition("\n")[0]
+    if text.startswith("Missing mandatory value") or "MissingMandatoryValue" in type(error).__name__:
+        return f"{key or text.rpartition(' ')[2]}: missing; give a value"
+    if match := re.match(r"Key '(.+)' not in", text):
+        names = [*_StudyFile.__dataclass_fields__, *_CorpusFile.__dataclass_fields__, *_ArmFile.__dataclass_fields__]
+        close = difflib.get_close_matches(match[1], [*names, *_ClaimFile.__dataclass_fields__], n=1)
+        return f"{key or match[1]}: there is no such key{f'; did you mean {close[0]}?' if close else '; leave it out'}"
+    return f"{key}: {text}; correct it" if key else f"{text}; correct it"
+
+
+def _converted(path: Path, content: _StudyFile) -> Study:
+    default = _seeds(path, "seeds", content.seeds)
+    return Study(
+        path.stem,
+        content.question.strip(),
+        tuple(content.densities),
+        {
+            name: Corpus(
+                tuple(one.set),
+                one.epochs,
+                default if one.seeds is None else _seeds(path, f"corpora.{name}.seeds", one.seeds),
+                tuple(content.lengths if one.lengths is None else one.lengths),
+            )
+            for name, one in content.corpora.items()
+        },
+        {name: Arm(tuple(one.set), one.of, one.dense) for name, one in content.arms.items()},
+        tuple(
+            Claim(one.claim.strip(), one.kind, one.first, one.second, one.margin, tuple(one.densities))
+            for one in content.claims
+        ),
+    )
+
+
+def _seeds(path: Path, key: str, given: Any) -> tuple[int, ...]:
+    seeds = range(given) if isinstance(given, int) and not isinstance(given, bool) else given
+    if not isinstance(seeds, (range, list)) or not seeds or any(type(one) is not int or one < 0 for one in seeds):
+        raise SettingError(f"{path}: {key}: {given} is neither a number of seeds nor a list of them, such as [0, 1, 2]")
+    if len({*seeds}) < len(seeds):
+        raise SettingError(f"{path}: {key}: {given} has a seed twice; give each once")
+    return tuple(seeds)
+
+
+def _faults(study: Study) -> Iterator[str]:
+    """Yield what is wrong with a study whose types are right."""
+    named = [("corpora", study.corpora), ("arms", study.arms)]
+    for key, names in named:
+        if not names:
+            yield f"{key}: there are none; give at least one"
+        for name in names:
+            if not _NAME.fullmatch(name) or name == FULL:
+                yield f"{key}.{name}: a folder has this name; take letters, digits, _ and -, and not {FULL!r}"
+    if not study.densities or not all(0 < low < high for high, low in pairwise((1.0, *study.densities))):
+        yield f"densities: {list(study.densities)} do not fall from below 1 to above 0; give such as [0.5, 0.25]"
+    for name, corpus in study.corpora.items():
+        for key, values in (("epochs", (corpus.epochs,)), ("lengths", corpus.lengths)):
+            if not values or min(values) < 1 or len({*values}) < len(values):
+                yield f"corpora.{name}.{key}: {list(values)} must be whole numbers >= 1, each once"
+    for name, arm in study.arms.items():
+        yield from (f"arms.{name}.{fault}" for fault in _arm_faults(study, arm))
+    for place, claim in enumerate(study.claims):
+        yield from (f"claims[{place}].{fault}" for fault in _claim_faults(study, claim))
+
+
+def _arm_faults(study: Study, arm: Arm) -> Iterator[str]:
+    if arm.dense and arm.of is not None:
+        yield "dense: an arm that retrains tickets is not dense; give either of the two"
+    if arm.of is None:
+        return
+    if arm.of not in study.arms:
+        yield f"of: there is no arm {arm.of!r}; choose from {', '.join(study.arms)}"
+    elif study.arms[arm.of].of is not None or study.arms[arm.of].dense:
+        yield f"of: {arm.of} has no tickets of its own; choose an arm that prunes"
+
+
+def _claim_faults(study: Study, claim: Claim) -> Iterator[str]:
+    if claim.kind not in KINDS:
+        yield f"kind: {claim.kind!r} is none of {', '.join(KINDS)}"
+    for key, name in (("first", claim.first), ("second", claim.second)):
+        if name not in study.arms and not (key == "second" and name == FULL):
+            yield f"{key}: there is no arm {name!r}; choose from {_listed(study.arms, key)}"
+    if claim.first == claim.second:
+        yield f"second: is {claim.second!r} like first; give another arm"
+    if not (claim.margin >= 0 and math.isfinite(claim.margin)):
+        yield f"margin: must be >= 0 points, got {claim.margin:g}"
+    for one in claim.densities:
+        if one not in study.densities:
+            yield f"densities: {one:g} is none of the study's densities, {', '.join(f'{d:g}' for d in study.densities)}"
+    if claim.second == FULL and not claim.densities:
+        yield f"densities: missing: the whole network has one density; choose some of the study's for {claim.first}"
+    if any(name in study.arms and study.arms[name].dense for name in (claim.first, claim.second)):
+        if not claim.densities:
+            yield "densities: missing: a dense arm has no curve over densities; choose some for the other arm"
+
+
+def _listed(arms: Mapping[str, Arm], key: str) -> str:
+    return ", ".join([*arms, *([FULL] if key == "second" else [])])
+
+
+def overrides_of(settings: Sequence[str]) -> dict[str, str]:
+    """Return overrides by the setting that they change; the last of each counts.
+
+    >>> overrides_of(["+experiment=quickstart", "seed=1", "seed=2"])
+    {'experiment': '+experiment=quickstart', 'seed': 'seed=2'}
+    """
+    return {re.split("[=@]", one.lstrip("+~"), maxsplit=1)[0]: one for one in settings}

@@ -1,0 +1,122 @@
+"""The runs of a study: one for each corpus, length, arm and seed. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lt_lightning.config.quoting import quoted
+from lt_lightning.errors import SettingError
+from lt_lightning.runs.description import Description
+from lt_lightning.runs.reading import read_description
+from lt_lightning.study.file import Arm, Corpus, Study, overrides_of
+
+_PROTOCOL = ("early_stopping.patience=null",)
+"""Settings of every run: the same number of steps in each round of each arm. docs/protocol.md explains them."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run of a study.
+
+    Attributes:
+        corpus: the name of its corpus.
+        length: the multiple of the corpus' epochs that a round trains.
+        arm: the name of its arm.
+        seed: its seed.
+        rounds: the number of trainings.
+        epochs: the epochs of a training; a dense arm trains as many at once as all rounds of the others.
+        round_epochs: the epochs of a round of the other arms.
+        settings: its overrides, without the folder.
+        trunk: the folder, relative to the study's, of the run whose tickets it trains again; or None.
+    """
+
+    corpus: str
+    length: int
+    arm: str
+    seed: int
+    rounds: int
+    epochs: int
+    round_epochs: int
+    settings: tuple[str, ...]
+    trunk: str | None = None
+
+    @property
+    def folder(self) -> str:
+        """The run directory, relative to the study's folder."""
+        return folder_of(self.corpus, self.length, self.arm, self.seed)
+
+    @property
+    def work(self) -> int:
+        """The epochs of all its trainings."""
+        return self.rounds * self.epochs
+
+
+def folder_of(corpus: str, length: int, arm: str, seed: int) -> str:
+    """Return the folder of a run relative to the study's.
+
+    >>> folder_of("agnews", 3, "imp", 0)
+    'agnews/x3/imp/seed_0'
+    """
+    return f"{corpus}/x{length}/{arm}/seed_{seed}"
+
+
+def jobs_of(study: Study, given: Sequence[str] = (), data: Mapping[str, str] | None = None) -> list[Job]:
+    """Return the runs of a study in the order in which they are run.
+
+    All arms of a seed come before the next seed, so that a study that is stopped can be judged with fewer seeds.
+
+    Args:
+        study: the study.
+        given: overrides for all runs, which precede those of the file.
+        data: folders of the data, by corpus.
+    """
+    jobs = []
+    seeds = dict.fromkeys(seed for corpus in study.corpora.values() for seed in corpus.seeds)
+    for seed in seeds:
+        for name, corpus in study.corpora.items():
+            path = (data or {}).get(name)
+            extra = [*given, *([] if path is None else [f"data.path={quoted(path)}"])]
+            for length in corpus.lengths if seed in corpus.seeds else ():
+                jobs += _of_seed(study, name, corpus, length, seed, extra)
+    return jobs
+
+
+def _of_seed(study: Study, name: str, corpus: Corpus, length: int, seed: int, extra: Sequence[str]) -> Iterator[Job]:
+    """Yield the runs of one seed; those that retrain tickets come behind the others."""
+    for arm_name, arm in sorted(study.arms.items(), key=lambda one: one[1].of is not None):
+        rounds, epochs = _budget(study, corpus, arm, length)
+        common = (*corpus.settings, f"trainer.max_epochs={epochs}", *_PROTOCOL)
+        pruning = (f"pruning.rounds={len(study.densities)}", f"pruning.amount={study.amounts}".replace(" ", ""))
+        if arm.of is not None:
+            # A branch takes over the settings of its trunk.
+            settings, trunk = arm.settings, folder_of(name, length, arm.of, seed)
+        elif arm.dense:
+            settings, trunk = (*common, "pruning.rounds=0", *arm.settings), None
+        else:
+            settings, trunk = (*common, *pruning, *arm.settings), None
+        merged = overrides_of([*settings, *extra, f"name={study.name}", f"seed={seed}", "report=false"])
+        yield Job(name, length, arm_name, seed, rounds, epochs, corpus.epochs * length, tuple(merged.values()), trunk)
+
+
+def _budget(study: Study, corpus: Corpus, arm: Arm, length: int) -> tuple[int, int]:
+    """Return the number of trainings of an arm, and the epochs of each."""
+    rounds, epochs = len(study.densities), corpus.epochs * length
+    if arm.dense:
+        return 1, (rounds + 1) * epochs
+    return rounds + (arm.of is None), epochs
+
+
+def description_of(folder: Path) -> Description | None:
+    """Return the `run.json` of a run; None if the run has not begun, or its record is damaged."""
+    try:
+        return read_description(folder / "run.json")
+    except SettingError:
+        return None
+
+
+def is_done(folder: Path) -> bool:
+    """Return whether the run in a folder has finished."""
+    described = description_of(folder)
+    return described is not None and described.finished is not None

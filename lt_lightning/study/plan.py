@@ -1,0 +1,127 @@
+"""Count the runs of a study that are missing, and estimate how long they take on this machine. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lt_lightning.errors import SettingError
+from lt_lightning.runs.reading import read_object, read_run
+from lt_lightning.runs.rounds import ticket_path
+from lt_lightning.storage.atomic import write_whole, writing_to
+from lt_lightning.storage.lock import STATE
+from lt_lightning.study.file import overrides_of
+from lt_lightning.study.jobs import Job, is_done
+
+_TRIALS = "trials.json"
+_TRIAL_SETTINGS = ("pruning.rounds=0", "trainer.max_epochs=1", "report=false", "tickets.keep=last")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long an epoch of a corpus takes.
+
+    Attributes:
+        seconds: the mean duration of an epoch, with its part of validation and testing.
+        source: how it was measured, in words.
+    """
+
+    seconds: float
+    source: str
+
+
+def missing(jobs: Iterable[Job], folder: Path) -> list[Job]:
+    """Return the runs that have not finished.
+
+    Args:
+        jobs: the runs of a study.
+        folder: the study's folder.
+    """
+    return [job for job in jobs if not is_done(folder / job.folder)]
+
+
+def measure_paces(jobs: Sequence[Job], folder: Path) -> dict[str, Pace]:
+    """Return how long an epoch takes by corpus: as finished runs of the study took, or else as a trial takes now.
+
+    A trial is one epoch of the corpus' first arm in a process of its own. Its result stays in the study's folder.
+
+    Raises:
+        SettingError: a trial failed; the message is the run's.
+    """
+    return {
+        name: _of_runs([job for job in jobs if job.corpus == name], folder) or _of_trial(name, jobs, folder)
+        for name in dict.fromkeys(job.corpus for job in jobs)
+    }
+
+
+def estimate_hours(jobs: Iterable[Job], paces: dict[str, Pace]) -> float:
+    """Return how many hours some runs take one after the other."""
+    return sum(job.work * paces[job.corpus].seconds for job in jobs) / 3600
+
+
+def _of_runs(jobs: Sequence[Job], folder: Path) -> Pace | None:
+    paces = []
+    for job in jobs:
+        if is_done(folder / job.folder):
+            records = read_run(folder / job.folder).records
+            paces.append(sum(one.seconds for one in records) / max(1, sum(one.epochs for one in records)))
+    if not paces:
+        return None
+    return Pace(statistics.median(paces), f"{len(paces)} finished run{'s' * (len(paces) > 1)}")
+
+
+def _of_trial(corpus: str, jobs: Sequence[Job], folder: Path) -> Pace:
+    path = folder / STATE / _TRIALS
+    known = dict(read_object(path)) if path.exists() else {}
+    job = next(one for one in jobs if one.corpus == corpus and one.trunk is None)
+    if not isinstance(known.get(corpus), (int, float)):
+        with writing_to(folder):
+            known[corpus] = _try(job, folder / STATE / f"trial_{corpus}")
+            write_whole(path, json.dumps(known) + "\n")
+    return Pace(float(known[corpus]), "a trial")
+
+
+def _try(job: Job, folder: Path) -> float:
+    """Train one epoch of a run's settings in a process of its own, and return its seconds."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    settings = overrides_of([*job.settings, *_TRIAL_SETTINGS, f"hydra.run.dir={folder}"])
+    command = [sys.executable, "-m", "lt_lightning.train", *settings.values()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
+        raise SettingError(f"a trial of {job.corpus} failed: {lines[-1]}")
+    seconds = read_run(folder).records[0].seconds
+    ticket_path(folder, 0).unlink(missing_ok=True)
+    return seconds
+
+
+def describe(jobs: Sequence[Job], folder: Path, paces: dict[str, Pace]) -> list[str]:
+    """Return the lines of `--plan`: a table with a row per corpus and length, and the hours in all."""
+    left = {id(job) for job in missing(jobs, folder)}
+    rows = [("corpus", "epochs a round", "arms", "seeds", "runs", "done", "hours left")]
+    for corpus, epochs in dict.fromkeys((job.corpus, job.round_epochs) for job in jobs):
+        of_row = [job for job in jobs if (job.corpus, job.round_epochs) == (corpus, epochs)]
+        of_left = [job for job in of_row if id(job) in left]
+        counts = (len({job.arm for job in of_row}), len({job.seed for job in of_row}), len(of_row))
+        hours = f"{estimate_hours(of_left, paces):.1f}"
+        rows.append((corpus, str(epochs), *map(str, counts), str(len(of_row) - len(of_left)), hours))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in enumerate(
+            zip(row, widths, strict=True)
+        ))
+        for row in rows
+    ]  # fmt: skip
+    hours = estimate_hours([job for job in jobs if id(job) in left], paces)
+    measured = ", ".join(f"{name} {pace.seconds:.1f} s an epoch ({pace.source})" for name, pace in paces.items())
+    return [
+        *lines,
+        f"{len(left)} of {len(jobs)} runs are missing: some {hours:.1f} hours one after the other; {measured}",
+    ]

@@ -1,0 +1,163 @@
+"""Write what a study found: its tables, its figures, a page in Markdown, and the lines for the screen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pandas import DataFrame
+
+from lt_lightning.report.statistics import Estimate, estimate
+from lt_lightning.storage.atomic import write_whole, writing_to
+from lt_lightning.study.claims import AREA, Judgement, areas, judge
+from lt_lightning.study.file import Study
+from lt_lightning.study.rounds import COLUMNS
+
+_FULL_NAME = "whole network"
+
+
+def write_results(study: Study, rounds: DataFrame, folder: Path) -> list[str]:
+    """Write `rounds.csv`, `arms.csv`, `areas.csv`, `claims.csv`, `tables.md` and figures; return the lines to print.
+
+    Args:
+        study: the study.
+        rounds: the table of its rounds.
+        folder: where the files go.
+    """
+    from lt_lightning.study.figures import draw_figures
+
+    judgements = judge(study, rounds)
+    arms = arms_table(study, rounds)
+    tables = {
+        "rounds": rounds[COLUMNS], "arms": arms, "areas": areas_table(study, rounds), "claims": claims_table(judgements)
+    }  # fmt: skip
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, table in tables.items():
+            write_whole(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
+        write_whole(folder / "tables.md", "\n".join(_markdown(study, arms, tables["areas"], judgements)) + "\n")
+        draw_figures(study, arms, judgements, folder)
+    return [*_verdict_lines(judgements), f"tables and figures: {folder}"]
+
+
+def arms_table(study: Study, rounds: DataFrame) -> DataFrame:
+    """Return a row per corpus, length, arm and density: means over seeds, in points, and rates.
+
+    `density` is the study's; `full` for the whole network. `winners` counts the tickets that are on the validation part
+    as good as the full network.
+    """
+    rows: list[dict[str, Any]] = []
+    for (corpus, length, arm, round_), cell in rounds.groupby(["corpus", "length", "arm", "round"], sort=False):
+        test = estimate(100 * cell["test"])
+        against = estimate(100 * (cell["test"] - cell["full"]))
+        rows.append(
+            {
+                "corpus": corpus, "length": length, "arm": arm, "round": round_,
+                "density": 1.0 if round_ == 0 else study.densities[round_ - 1], "alive": cell["density"].mean(),
+                "epochs": cell["epochs"].mean(), "steps": cell["steps"].mean(), "n": len(cell),
+                **_estimate("test", test), "median": 100 * cell["test"].median(), **_estimate("minus_full", against),
+                "collapsed": int(cell["collapsed"].sum()),
+                "winners": int((cell["valid"] >= cell["full_valid"]).sum()) if round_ else 0,
+            }
+        )  # fmt: skip
+    return DataFrame(rows)
+
+
+def areas_table(study: Study, rounds: DataFrame) -> DataFrame:
+    """Return a row per corpus, length and arm with tickets: the mean test accuracy over log density, in points."""
+    rows = []
+    for (corpus, length), cell in rounds.groupby(["corpus", "length"], sort=False):
+        for arm in [name for name in cell["arm"].unique() if not study.arms[name].dense]:
+            values = estimate(100 * areas(cell, arm))
+            rows.append({"corpus": corpus, "length": length, "arm": arm, "n": values.n, **_estimate(AREA, values)})
+    return DataFrame(rows)
+
+
+def claims_table(judgements: Sequence[Judgement]) -> DataFrame:
+    """Return a row per judgement; differences in points."""
+    return DataFrame(
+        {
+            "claim": one.claim.text, "kind": one.claim.kind, "first": one.claim.first, "second": one.claim.second,
+            "margin": one.claim.margin, "corpus": one.corpus, "length": one.length, "at": one.at,
+            "n": one.difference.n, **_estimate("difference", one.difference), "low90": one.narrow.low,
+            "high90": one.narrow.high, "p": one.p, "p_holm": one.p_holm, "first_collapsed": one.collapsed[0],
+            "second_collapsed": one.collapsed[1], "seeds_needed": one.seeds_needed, "verdict": one.verdict,
+        }
+        for one in judgements
+    )  # fmt: skip
+
+
+def _estimate(name: str, one: Estimate) -> dict[str, float | None]:
+    return {name: one.mean, f"{name}_low": one.low, f"{name}_high": one.high}
+
+
+def _verdict_lines(judgements: Sequence[Judgement]) -> list[str]:
+    if not judgements:
+        return ["no claim can be judged yet: each needs two seeds of both of its arms"]
+    lines = []
+    for claim in dict.fromkeys(one.claim for one in judgements):
+        lines.append(claim.text)
+        lines += [f"  {_said(one)}" for one in judgements if one.claim == claim]
+    return lines
+
+
+def _said(one: Judgement) -> str:
+    at = AREA if one.at == AREA else f"{100 * float(one.at):g} %"
+    collapsed = f"; collapsed: {one.collapsed[0]} and {one.collapsed[1]}" if any(one.collapsed) else ""
+    return (
+        f"{one.corpus} x{one.length} {at}: {one.verdict}: {_points(one.difference)} points, Holm p {one.p_holm:.2g}, "
+        f"n = {one.difference.n}{collapsed}"
+    )
+
+
+def _points(one: Estimate) -> str:
+    if one.low is None or one.high is None:
+        return f"{one.mean:+.2f}"
+    return f"{one.mean:+.2f} ({one.low:.2f} … {one.high:.2f})".replace("-", "−")
+
+
+def _markdown(study: Study, arms: DataFrame, area: DataFrame, judgements: Sequence[Judgement]) -> list[str]:
+    """Return the tables in Markdown: of each corpus and length the arms by density, then the claims."""
+    lines = []
+    for (corpus, length), cell in arms.groupby(["corpus", "length"], sort=False):
+        epochs = study.corpora[str(corpus)].epochs * int(length)
+        densities = sorted(cell["density"].unique(), reverse=True)
+        lines += [f"### {corpus}, {epochs} epochs a round", ""]
+        lines.append("| weights alive | " + " | ".join(f"{100 * one:g} %" for one in densities) + " | area |")
+        lines.append("|---" * (len(densities) + 2) + "|")
+        for name in cell["arm"].unique():
+            of_arm = cell[cell["arm"] == name].set_index("density")
+            cells = [_cell(of_arm.loc[one]) if one in of_arm.index else "" for one in densities]
+            found = area[(area["corpus"] == corpus) & (area["length"] == length) & (area["arm"] == name)]
+            last = "" if found.empty else _mean(found.iloc[0], AREA)
+            lines.append(f"| {name} (n = {int(of_arm['n'].max())}) | {' | '.join(cells)} | {last} |")
+        lines.append("")
+    if judgements:
+        lines += [
+            "| claim | corpus, epochs | at | difference | Holm p | n | verdict |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for one in judgements:
+            at = AREA if one.at == AREA else f"{100 * float(one.at):g} %"
+            epochs = study.corpora[one.corpus].epochs * one.length
+            lines.append(
+                f"| {one.claim.text} | {one.corpus}, {epochs} | {at} | {_points(one.difference)} | {one.p_holm:.2g} | "
+                f"{one.difference.n} | {one.verdict} |"
+            )
+    return lines
+
+
+def _cell(row: Any) -> str:
+    """Return a cell of a table of arms; where tickets collapsed, their rate and the median."""
+    if row["collapsed"]:
+        return f"{int(row['collapsed'])} of {int(row['n'])} collapsed, median {row['median']:.2f}"
+    return _mean(row, "test")
+
+
+def _mean(row: Any, name: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if low is None or math.isnan(low):
+        return f"{row[name]:.2f}"
+    return f"{row[name]:.2f} ± {(high - low) / 2:.2f}"

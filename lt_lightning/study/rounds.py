@@ -1,0 +1,114 @@
+"""The table of a study: a row per round of each run, written to `rounds.csv`. All numbers of a study come from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import pandas
+from pandas import DataFrame
+
+from lt_lightning.errors import SettingError
+from lt_lightning.runs.confusion import class_accuracies, classes_of, count_confusion
+from lt_lightning.runs.reading import Run, read_run
+from lt_lightning.study.jobs import Job, is_done
+
+_HALF = 0.5
+"""A ticket has collapsed if it kept less than this share of what the full network has above chance."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A round of a run. Shares are fractions.
+
+    Attributes:
+        corpus, length, arm, seed: the run; see `jobs.Job`.
+        round: the round; 0 is the full network: of a branch, that of its trunk.
+        density: the share of the prunable weights that are alive.
+        epochs: the epochs that the round trained.
+        steps: the optimizer steps that the round trained.
+        valid: the value on the validation part, which chooses winners.
+        test: the value on the test part, which is reported.
+        chance: the value on the test part of always answering with its most frequent class; NaN if it is not known.
+        seconds: how long the round took.
+    """
+
+    corpus: str
+    length: int
+    arm: str
+    seed: int
+    round: int
+    density: float
+    epochs: int
+    steps: int
+    valid: float
+    test: float
+    chance: float
+    seconds: float
+
+
+COLUMNS = [one.name for one in fields(Row)]
+_KEYS = ["corpus", "length", "arm", "seed"]
+
+
+def gather_rounds(jobs: Iterable[Job], folder: Path) -> DataFrame:
+    """Return the rounds of the runs that have finished.
+
+    Args:
+        jobs: the runs of a study.
+        folder: the study's folder.
+
+    Raises:
+        SettingError: no run has finished.
+    """
+    rows = [row for job in jobs if is_done(folder / job.folder) for row in _rows(job, read_run(folder / job.folder))]
+    if not rows:
+        raise SettingError(f"{folder}: no run of the study has finished; start the study without --plan")
+    return with_collapse(DataFrame(map(asdict, rows), columns=COLUMNS))
+
+
+def read_rounds(path: Path) -> DataFrame:
+    """Read a table that `write_rounds` wrote.
+
+    Raises:
+        SettingError: there is no such file, or it is no such table.
+    """
+    try:
+        table = pandas.read_csv(path, float_precision="round_trip")
+    except (OSError, ValueError) as error:
+        raise SettingError(f"{path}: cannot be read ({' '.join(str(error).split())}); give a rounds.csv") from None
+    if lacking := [name for name in COLUMNS if name not in table]:
+        raise SettingError(f"{path}: has no column {', '.join(lacking)}; give a rounds.csv that a study has written")
+    return with_collapse(table[COLUMNS])
+
+
+def with_collapse(table: DataFrame) -> DataFrame:
+    """Return the table with the columns `full`, `full_valid` and `collapsed`.
+
+    `full` and `full_valid` are the test and validation value of the run's full network. A ticket has collapsed if its
+    test value is nearer to chance than to the full network's.
+    """
+    full = table[table["round"] == 0].set_index(_KEYS)
+    found = table.join(full[["test", "valid"]].rename(columns={"test": "full", "valid": "full_valid"}), on=_KEYS)
+    bound = found["chance"] + _HALF * (found["full"] - found["chance"])
+    return found.assign(collapsed=(found["test"] < bound) & (found["round"] > 0))
+
+
+def _rows(job: Job, run: Run) -> Iterator[Row]:
+    metric, chance = run.metric, _chance(run)
+    for record in run.compared:
+        yield Row(
+            job.corpus, job.length, job.arm, job.seed, record.round, record.density, record.epochs, record.steps or 0,
+            metric.judge(record), metric.test.read(record), chance, record.seconds,
+        )  # fmt: skip
+
+
+def _chance(run: Run) -> float:
+    """Return the share of the most frequent class of the test part."""
+    if not run.confusion:
+        return math.nan
+    counts = count_confusion(run.confusion, run.records[0].round)
+    rows = [one.rows for one in class_accuracies(counts, list(classes_of(run.description, counts)))]
+    return max(rows) / sum(rows)
