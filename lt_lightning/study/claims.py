@@ -11,6 +11,7 @@ from pandas import DataFrame, Series
 from lt_lightning.report.statistics import Estimate, estimate
 from lt_lightning.runs.objective import area
 from lt_lightning.study.file import FULL, Claim, Study
+from lt_lightning.study.rounds import cells, select
 
 LEVEL = 0.05
 AREA = "area"
@@ -58,8 +59,8 @@ def judge(study: Study, rounds: DataFrame) -> list[Judgement]:
     found = [
         one
         for claim in study.claims
-        for (corpus, length), of_cell in rounds.groupby(["corpus", "length"], sort=False)
-        for one in _judgements(study, claim, str(corpus), int(length), of_cell)
+        for (corpus, length), of_cell in cells(rounds, "corpus", "length")
+        for one in _judgements(study, claim, corpus, length, of_cell)
     ]
     corrected = holm([one.p for one in found])
     return [
@@ -71,12 +72,16 @@ def judge(study: Study, rounds: DataFrame) -> list[Judgement]:
 def _judgements(study: Study, claim: Claim, corpus: str, length: int, cell: DataFrame) -> Iterator[Judgement]:
     if claim.densities:
         for density in claim.densities:
-            first, second = (_at(study, cell, name, claim, density) for name in (claim.first, claim.second))
-            counts = tuple(_collapsed(study, cell, name, density) for name in (claim.first, claim.second))
+            at = study.corpora[corpus].round_at(density)
+            if at is None:
+                continue
+            first, second = (_at_round(study, cell, name, claim, at) for name in (claim.first, claim.second))
+            counts = tuple(int(one["collapsed"].sum()) for one in (first, second))
+            first, second = (one.set_index("seed")["test"] for one in (first, second))
             yield from _judgement(claim, corpus, length, f"{density:g}", first, second, counts)
         return
     first, second = (areas(cell, name) for name in (claim.first, claim.second))
-    counts = tuple(int(cell[cell["arm"] == name]["collapsed"].sum()) for name in (claim.first, claim.second))
+    counts = tuple(int(select(cell, arm=name)["collapsed"].sum()) for name in (claim.first, claim.second))
     yield from _judgement(claim, corpus, length, AREA, first, second, counts)
 
 
@@ -94,29 +99,17 @@ def _judgement(
     )  # fmt: skip
 
 
-def _at(study: Study, cell: DataFrame, arm: str, claim: Claim, density: float) -> Series:
-    """Return the test values of an arm at a density of the study, by seed; of a dense arm those of its one round."""
+def _at_round(study: Study, cell: DataFrame, arm: str, claim: Claim, round_: int) -> DataFrame:
+    """Return the rows of an arm at a round; of a dense arm those of its one round."""
     if arm == FULL:
-        of_arm = cell[(cell["arm"] == claim.first) & (cell["round"] == 0)]
-    else:
-        of_arm = cell[(cell["arm"] == arm) & (cell["round"] == _round(study, arm, density))]
-    return of_arm.set_index("seed")["test"]
-
-
-def _round(study: Study, arm: str, density: float) -> int:
-    return 0 if study.arms[arm].dense else study.densities.index(density) + 1
-
-
-def _collapsed(study: Study, cell: DataFrame, arm: str, density: float) -> int:
-    if arm == FULL:
-        return 0
-    return int(cell[(cell["arm"] == arm) & (cell["round"] == _round(study, arm, density))]["collapsed"].sum())
+        return select(cell, arm=claim.first, round=0)
+    return select(cell, arm=arm, round=0 if study.arms[arm].dense else round_)
 
 
 def areas(cell: DataFrame, arm: str) -> Series:
     """Return the mean test value over log density of an arm, by seed; see `runs.objective.area`."""
-    of_arm = cell[cell["arm"] == arm]
-    by_seed = {seed: area(one["density"].tolist(), one["test"].tolist()) for seed, one in of_arm.groupby("seed")}
+    of_arm = select(cell, arm=arm)
+    by_seed = {seed: area(one["density"].tolist(), one["test"].tolist()) for (seed,), one in cells(of_arm, "seed")}
     return Series(by_seed, dtype=float)
 
 
@@ -139,7 +132,8 @@ def paired_p(differences: Sequence[float], reference: float = 0.0) -> float:
 
     if max(differences) == min(differences):
         return 1.0 if differences[0] == reference else 0.0
-    return float(ttest_1samp(differences, reference).pvalue)
+    _, p = ttest_1samp(differences, reference)
+    return float(p)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -191,7 +185,5 @@ def _verdict(one: Judgement) -> str:
     if one.p_holm < LEVEL:
         return "supported" if one.difference.mean > reference else "refuted"
     low, high = one.narrow.low, one.narrow.high
-    if one.claim.kind == "better" and low is not None and high is not None:
-        if -one.claim.margin < low and high < one.claim.margin:
-            return "refuted"
-    return "undecided"
+    is_small = low is not None and high is not None and -one.claim.margin < low and high < one.claim.margin
+    return "refuted" if one.claim.kind == "better" and is_small else "undecided"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -13,6 +14,7 @@ from lt_lightning.report.figures.comparison import legend_grid, looks
 from lt_lightning.report.figures.style import INK, QUIET, on_paper, printable, save, save_figure, styled, titled_figure
 from lt_lightning.study.claims import AREA, Judgement
 from lt_lightning.study.file import Study
+from lt_lightning.study.rounds import select
 
 COLUMN = 3.3
 """Inches: the width of a column of a paper with two."""
@@ -29,16 +31,16 @@ def draw_figures(study: Study, arms: DataFrame, judgements: Sequence[Judgement],
     """
     (folder / "figures").mkdir(exist_ok=True)
     for corpus in arms["corpus"].unique():
-        of_corpus = arms[arms["corpus"] == corpus]
-        _write(folder / "figures" / f"accuracy_{corpus}", lambda found=of_corpus: accuracy_figure(study, found))
+        of_corpus = select(arms, corpus=corpus)
+        _write(folder / "figures" / f"accuracy_{corpus}", partial(accuracy_figure, study, of_corpus))
     if judgements:
-        _write(folder / "figures" / "claims", lambda: claims_figure(judgements))
+        _write(folder / "figures" / "claims", partial(claims_figure, judgements))
 
 
-def _write(stem: Path, draw: object) -> None:
-    save_figure(draw(), stem)  # pyright: ignore[reportCallIssue]
+def _write(stem: Path, draw: Callable[[], Figure]) -> None:
+    save_figure(draw(), stem)
     with on_paper(COLUMN):
-        save(draw(), stem.with_suffix(".pdf"))  # pyright: ignore[reportCallIssue]
+        save(draw(), stem.with_suffix(".pdf"))
 
 
 def accuracy_figure(study: Study, arms: DataFrame) -> Figure:
@@ -61,19 +63,21 @@ def accuracy_figure(study: Study, arms: DataFrame) -> Figure:
         panels = figure.subplots(1, len(lengths), sharey=True, squeeze=False)[0]
         for axes, length in zip(panels, lengths, strict=True):
             for name, look in zip(names, looks(), strict=False):
-                found = arms[(arms["arm"] == name) & (arms["length"] == length)].sort_values("density")
+                found = select(arms, arm=name, length=length).sort_values(by="density")
                 if found.empty:
                     continue
                 label = printable(name, 36) if length == lengths[0] else None
                 if study.arms[name].dense:
                     axes.axhline(found["test"].iloc[0], color=look["color"], linestyle=":", linewidth=1.2, label=label)
                     continue
-                half = (found["test_high"] - found["test"]).astype(float).fillna(0.0)
-                axes.errorbar(
-                    100 * found["density"], found["test"], yerr=half, label=label, elinewidth=0.8, capsize=1.5, **look
-                )
+                at = 100 * found["density"]
+                axes.plot(at, found["test"], label=label, zorder=3, **look)
+                # The spread of networks of which some have collapsed would hide all others.
+                half = (found["test_high"] - found["test"]).astype(float).where(found["collapsed"] == 0)
+                axes.errorbar(at, found["test"], yerr=half, color=look["color"], linestyle="", elinewidth=0.8)
             density_axis(axes, 100 * arms["density"].min(), is_thin=len(lengths) > 1)
-            axes.set_title(f"{study.corpora[corpus].epochs * int(length)} epochs a round")
+            epochs = study.corpora[corpus].epochs * int(length)
+            axes.set_title(f"{epochs} epoch{'s' * (epochs > 1)} a round")
             axes.set_ylim(lowest - 0.6, full + 0.08 * (full - lowest) + 0.3)
         panels[0].set_ylabel("test accuracy (%)")
         figure.legend(loc="outside lower center", ncols=columns, handlelength=3.4)

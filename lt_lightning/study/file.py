@@ -20,7 +20,11 @@ FULL = "full"
 KINDS = ("better", "as_good")
 """What a claim says of its first arm."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_ALIKE = 0.02
+"""Densities that differ by no more, relatively, are one density."""
+
+_MOST_ROUNDS = 1000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,24 @@ class Corpus:
         epochs: the epochs of each round at length 1.
         seeds: the seeds; of a number n, those from 0 to n − 1.
         lengths: the multiples of `epochs` that are trained.
+        densities: the share of the weights that each pruning round leaves, from dense to sparse.
     """
 
     settings: tuple[str, ...]
     epochs: int
     seeds: tuple[int, ...]
     lengths: tuple[int, ...]
+    densities: tuple[float, ...]
+
+    @property
+    def amounts(self) -> list[float]:
+        """The share of the living weights that each round prunes."""
+        return [round(1 - low / high, 6) for high, low in pairwise((1.0, *self.densities))]
+
+    def round_at(self, density: float) -> int | None:
+        """Return the round that leaves about this share of the weights; None if there is no such round."""
+        near = min(self.densities, key=lambda one: abs(one - density), default=math.inf)
+        return self.densities.index(near) + 1 if abs(near - density) <= _ALIKE * density else None
 
 
 @dataclass(frozen=True)
@@ -61,7 +77,7 @@ class Claim:
 
     Attributes:
         text: the sentence.
-        kind: `better`: the first arm's mean is higher than the second's; `as_good`: it is not lower by `margin` or more.
+        kind: `better`: the first arm's mean is higher than the second's; `as_good`: it is less than `margin` lower.
         first: the arm that the claim is about.
         second: the arm to compare with, or `full`.
         margin: a difference that does not matter, in points.
@@ -83,7 +99,6 @@ class Study:
     Attributes:
         name: the name of its file.
         question: what it asks.
-        densities: the share of the weights that each pruning round leaves, from dense to sparse.
         corpora: the corpora by name.
         arms: the arms by name.
         claims: the claims.
@@ -91,15 +106,9 @@ class Study:
 
     name: str
     question: str
-    densities: tuple[float, ...]
     corpora: Mapping[str, Corpus]
     arms: Mapping[str, Arm]
     claims: tuple[Claim, ...]
-
-    @property
-    def amounts(self) -> list[float]:
-        """The share of the living weights that each round prunes."""
-        return [round(1 - low / high, 6) for high, low in pairwise((1.0, *self.densities))]
 
 
 # The file as OmegaConf checks it: types, unknown keys, missing values.
@@ -109,6 +118,7 @@ class _CorpusFile:
     epochs: int
     seeds: Any = None
     lengths: Optional[List[int]] = None  # noqa: UP006, UP045
+    densities: Any = None
 
 
 @dataclass
@@ -131,9 +141,9 @@ class _ClaimFile:
 @dataclass
 class _StudyFile:
     question: str
-    densities: List[float]  # noqa: UP006
     corpora: Dict[str, _CorpusFile]  # noqa: UP006
     arms: Dict[str, _ArmFile]  # noqa: UP006
+    densities: Any = None
     seeds: Any = 5
     lengths: List[int] = field(default_factory=lambda: [1])  # noqa: UP006
     claims: List[_ClaimFile] = field(default_factory=list)  # noqa: UP006
@@ -205,16 +215,17 @@ def _describe(error: Exception) -> str:
 
 def _converted(path: Path, content: _StudyFile) -> Study:
     default = _seeds(path, "seeds", content.seeds)
+    densities = _densities(path, "densities", content.densities)
     return Study(
         path.stem,
         content.question.strip(),
-        tuple(content.densities),
         {
             name: Corpus(
                 tuple(one.set),
                 one.epochs,
                 default if one.seeds is None else _seeds(path, f"corpora.{name}.seeds", one.seeds),
                 tuple(content.lengths if one.lengths is None else one.lengths),
+                densities if one.densities is None else _densities(path, f"corpora.{name}.densities", one.densities),
             )
             for name, one in content.corpora.items()
         },
@@ -235,6 +246,22 @@ def _seeds(path: Path, key: str, given: Any) -> tuple[int, ...]:
     return tuple(seeds)
 
 
+def _densities(path: Path, key: str, given: Any) -> tuple[float, ...]:
+    """Return densities from a list, or from a number of rounds and the share of the living weights that each prunes."""
+    densities = [] if given is None else given
+    if isinstance(given, dict) and given.keys() == {"rounds", "amount"}:
+        rounds, amount = given["rounds"], given["amount"]
+        if type(rounds) is int and 1 <= rounds <= _MOST_ROUNDS and isinstance(amount, (int, float)) and 0 < amount < 1:
+            densities = [(1 - amount) ** one for one in range(1, rounds + 1)]
+    is_list = isinstance(densities, list) and all(type(one) in (int, float) for one in densities)
+    if not is_list or not all(0 < low < high for high, low in pairwise((1.0, *densities))):
+        raise SettingError(
+            f"{path}: {key}: {given} are no shares that fall from below 1 to above 0; give such as [0.5, 0.25] or "
+            "{rounds: 20, amount: 0.2}"
+        )
+    return tuple(map(float, densities))
+
+
 def _faults(study: Study) -> Iterator[str]:
     """Yield what is wrong with a study whose types are right."""
     named = [("corpora", study.corpora), ("arms", study.arms)]
@@ -243,10 +270,10 @@ def _faults(study: Study) -> Iterator[str]:
             yield f"{key}: there are none; give at least one"
         for name in names:
             if not _NAME.fullmatch(name) or name == FULL:
-                yield f"{key}.{name}: a folder has this name; take letters, digits, _ and -, and not {FULL!r}"
-    if not study.densities or not all(0 < low < high for high, low in pairwise((1.0, *study.densities))):
-        yield f"densities: {list(study.densities)} do not fall from below 1 to above 0; give such as [0.5, 0.25]"
+                yield f"{key}.{name}: a folder has this name; take letters, digits, ., _ and -, and not {FULL!r}"
     for name, corpus in study.corpora.items():
+        if not corpus.densities and not all(arm.dense for arm in study.arms.values()):
+            yield f"corpora.{name}.densities: missing; give the study's densities, or the corpus' own"
         for key, values in (("epochs", (corpus.epochs,)), ("lengths", corpus.lengths)):
             if not values or min(values) < 1 or len({*values}) < len(values):
                 yield f"corpora.{name}.{key}: {list(values)} must be whole numbers >= 1, each once"
@@ -278,13 +305,13 @@ def _claim_faults(study: Study, claim: Claim) -> Iterator[str]:
     if not (claim.margin >= 0 and math.isfinite(claim.margin)):
         yield f"margin: must be >= 0 points, got {claim.margin:g}"
     for one in claim.densities:
-        if one not in study.densities:
-            yield f"densities: {one:g} is none of the study's densities, {', '.join(f'{d:g}' for d in study.densities)}"
+        if all(corpus.round_at(one) is None for corpus in study.corpora.values()):
+            yield f"densities: no corpus has a round that leaves {100 * one:g} %; choose among those of the study"
     if claim.second == FULL and not claim.densities:
         yield f"densities: missing: the whole network has one density; choose some of the study's for {claim.first}"
-    if any(name in study.arms and study.arms[name].dense for name in (claim.first, claim.second)):
-        if not claim.densities:
-            yield "densities: missing: a dense arm has no curve over densities; choose some for the other arm"
+    is_dense = any(name in study.arms and study.arms[name].dense for name in (claim.first, claim.second))
+    if is_dense and not claim.densities:
+        yield "densities: missing: a dense arm has no curve over densities; choose some for the other arm"
 
 
 def _listed(arms: Mapping[str, Arm], key: str) -> str:

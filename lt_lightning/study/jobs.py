@@ -13,7 +13,7 @@ from lt_lightning.runs.reading import read_description
 from lt_lightning.study.file import Arm, Corpus, Study, overrides_of
 
 _PROTOCOL = ("early_stopping.patience=null",)
-"""Settings of every run: the same number of steps in each round of each arm. docs/protocol.md explains them."""
+"""Settings of every run that the file does not change: each round of each arm trains the same number of steps."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ def jobs_of(study: Study, given: Sequence[str] = (), data: Mapping[str, str] | N
 def _of_seed(study: Study, name: str, corpus: Corpus, length: int, seed: int, extra: Sequence[str]) -> Iterator[Job]:
     """Yield the runs of one seed; those that retrain tickets come behind the others."""
     for arm_name, arm in sorted(study.arms.items(), key=lambda one: one[1].of is not None):
-        rounds, epochs = _budget(study, corpus, arm, length)
-        common = (*corpus.settings, f"trainer.max_epochs={epochs}", *_PROTOCOL)
-        pruning = (f"pruning.rounds={len(study.densities)}", f"pruning.amount={study.amounts}".replace(" ", ""))
+        rounds, epochs = _budget(corpus, arm, length)
+        common = (*_PROTOCOL, *corpus.settings, f"trainer.max_epochs={epochs}")
+        pruning = (f"pruning.rounds={len(corpus.densities)}", f"pruning.amount={corpus.amounts}".replace(" ", ""))
         if arm.of is not None:
             # A branch takes over the settings of its trunk.
             settings, trunk = arm.settings, folder_of(name, length, arm.of, seed)
@@ -100,9 +100,9 @@ def _of_seed(study: Study, name: str, corpus: Corpus, length: int, seed: int, ex
         yield Job(name, length, arm_name, seed, rounds, epochs, corpus.epochs * length, tuple(merged.values()), trunk)
 
 
-def _budget(study: Study, corpus: Corpus, arm: Arm, length: int) -> tuple[int, int]:
+def _budget(corpus: Corpus, arm: Arm, length: int) -> tuple[int, int]:
     """Return the number of trainings of an arm, and the epochs of each."""
-    rounds, epochs = len(study.densities), corpus.epochs * length
+    rounds, epochs = len(corpus.densities), corpus.epochs * length
     if arm.dense:
         return 1, (rounds + 1) * epochs
     return rounds + (arm.of is None), epochs

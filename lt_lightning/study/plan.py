@@ -105,7 +105,7 @@ def _try(job: Job, folder: Path) -> float:
 def describe(jobs: Sequence[Job], folder: Path, paces: dict[str, Pace]) -> list[str]:
     """Return the lines of `--plan`: a table with a row per corpus and length, and the hours in all."""
     left = {id(job) for job in missing(jobs, folder)}
-    rows = [("corpus", "epochs a round", "arms", "seeds", "runs", "done", "hours left")]
+    rows: list[tuple[str, ...]] = [("corpus", "epochs a round", "arms", "seeds", "runs", "done", "hours left")]
     for corpus, epochs in dict.fromkeys((job.corpus, job.round_epochs) for job in jobs):
         of_row = [job for job in jobs if (job.corpus, job.round_epochs) == (corpus, epochs)]
         of_left = [job for job in of_row if id(job) in left]

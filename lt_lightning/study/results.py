@@ -13,9 +13,7 @@ from lt_lightning.report.statistics import Estimate, estimate
 from lt_lightning.storage.atomic import write_whole, writing_to
 from lt_lightning.study.claims import AREA, Judgement, areas, judge
 from lt_lightning.study.file import Study
-from lt_lightning.study.rounds import COLUMNS
-
-_FULL_NAME = "whole network"
+from lt_lightning.study.rounds import COLUMNS, cells, select
 
 
 def write_results(study: Study, rounds: DataFrame, folder: Path) -> list[str]:
@@ -49,13 +47,14 @@ def arms_table(study: Study, rounds: DataFrame) -> DataFrame:
     as good as the full network.
     """
     rows: list[dict[str, Any]] = []
-    for (corpus, length, arm, round_), cell in rounds.groupby(["corpus", "length", "arm", "round"], sort=False):
+    for (corpus, length, arm, round_), cell in cells(rounds, "corpus", "length", "arm", "round"):
         test = estimate(100 * cell["test"])
         against = estimate(100 * (cell["test"] - cell["full"]))
+        density = 1.0 if round_ == 0 else study.corpora[corpus].densities[round_ - 1]
         rows.append(
             {
-                "corpus": corpus, "length": length, "arm": arm, "round": round_,
-                "density": 1.0 if round_ == 0 else study.densities[round_ - 1], "alive": cell["density"].mean(),
+                "corpus": corpus, "length": length, "arm": arm, "round": round_, "density": density,
+                "alive": cell["density"].mean(),
                 "epochs": cell["epochs"].mean(), "steps": cell["steps"].mean(), "n": len(cell),
                 **_estimate("test", test), "median": 100 * cell["test"].median(), **_estimate("minus_full", against),
                 "collapsed": int(cell["collapsed"].sum()),
@@ -68,7 +67,7 @@ def arms_table(study: Study, rounds: DataFrame) -> DataFrame:
 def areas_table(study: Study, rounds: DataFrame) -> DataFrame:
     """Return a row per corpus, length and arm with tickets: the mean test accuracy over log density, in points."""
     rows = []
-    for (corpus, length), cell in rounds.groupby(["corpus", "length"], sort=False):
+    for (corpus, length), cell in cells(rounds, "corpus", "length"):
         for arm in [name for name in cell["arm"].unique() if not study.arms[name].dense]:
             values = estimate(100 * areas(cell, arm))
             rows.append({"corpus": corpus, "length": length, "arm": arm, "n": values.n, **_estimate(AREA, values)})
@@ -121,18 +120,18 @@ def _points(one: Estimate) -> str:
 def _markdown(study: Study, arms: DataFrame, area: DataFrame, judgements: Sequence[Judgement]) -> list[str]:
     """Return the tables in Markdown: of each corpus and length the arms by density, then the claims."""
     lines = []
-    for (corpus, length), cell in arms.groupby(["corpus", "length"], sort=False):
-        epochs = study.corpora[str(corpus)].epochs * int(length)
+    for (corpus, length), cell in cells(arms, "corpus", "length"):
+        epochs = study.corpora[corpus].epochs * length
         densities = sorted(cell["density"].unique(), reverse=True)
-        lines += [f"### {corpus}, {epochs} epochs a round", ""]
+        lines += [f"### {corpus}, {epochs} epoch{'s' * (epochs > 1)} a round", ""]
         lines.append("| weights alive | " + " | ".join(f"{100 * one:g} %" for one in densities) + " | area |")
         lines.append("|---" * (len(densities) + 2) + "|")
         for name in cell["arm"].unique():
-            of_arm = cell[cell["arm"] == name].set_index("density")
-            cells = [_cell(of_arm.loc[one]) if one in of_arm.index else "" for one in densities]
-            found = area[(area["corpus"] == corpus) & (area["length"] == length) & (area["arm"] == name)]
+            of_arm = select(cell, arm=name).set_index("density")
+            values = [_cell(of_arm.loc[one]) if one in of_arm.index else "" for one in densities]
+            found = select(area, corpus=corpus, length=length, arm=name)
             last = "" if found.empty else _mean(found.iloc[0], AREA)
-            lines.append(f"| {name} (n = {int(of_arm['n'].max())}) | {' | '.join(cells)} | {last} |")
+            lines.append(f"| {name} (n = {int(of_arm['n'].max())}) | {' | '.join(values)} | {last} |")
         lines.append("")
     if judgements:
         lines += [

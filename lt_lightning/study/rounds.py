@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import pandas
 from pandas import DataFrame
@@ -66,7 +67,7 @@ def gather_rounds(jobs: Iterable[Job], folder: Path) -> DataFrame:
     rows = [row for job in jobs if is_done(folder / job.folder) for row in _rows(job, read_run(folder / job.folder))]
     if not rows:
         raise SettingError(f"{folder}: no run of the study has finished; start the study without --plan")
-    return with_collapse(DataFrame(map(asdict, rows), columns=COLUMNS))
+    return with_collapse(DataFrame([asdict(row) for row in rows], columns=COLUMNS))
 
 
 def read_rounds(path: Path) -> DataFrame:
@@ -81,7 +82,7 @@ def read_rounds(path: Path) -> DataFrame:
         raise SettingError(f"{path}: cannot be read ({' '.join(str(error).split())}); give a rounds.csv") from None
     if lacking := [name for name in COLUMNS if name not in table]:
         raise SettingError(f"{path}: has no column {', '.join(lacking)}; give a rounds.csv that a study has written")
-    return with_collapse(table[COLUMNS])
+    return with_collapse(DataFrame(table, columns=COLUMNS))
 
 
 def with_collapse(table: DataFrame) -> DataFrame:
@@ -94,6 +95,18 @@ def with_collapse(table: DataFrame) -> DataFrame:
     found = table.join(full[["test", "valid"]].rename(columns={"test": "full", "valid": "full_valid"}), on=_KEYS)
     bound = found["chance"] + _HALF * (found["full"] - found["chance"])
     return found.assign(collapsed=(found["test"] < bound) & (found["round"] > 0))
+
+
+def cells(table: DataFrame, *columns: str) -> Iterator[tuple[Any, DataFrame]]:
+    """Yield the rows that have the same values in some columns, behind these values, in the order of the table."""
+    yield from table.groupby(list(columns), sort=False)
+
+
+def select(table: DataFrame, **values: Any) -> DataFrame:
+    """Return the rows that have these values in the columns of these names."""
+    for name, value in values.items():
+        table = DataFrame(table[table[name] == value])
+    return table
 
 
 def _rows(job: Job, run: Run) -> Iterator[Row]:
