@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "The same command goes on with a study that was stopped.",
     )
     name = "a study in conf/study, or a file that ends in .yaml"
-    parser.add_argument("name", metavar="NAME", help=name)
+    parser.add_argument("name", metavar="NAME", nargs="?", default="", help=name)
     settings = (
         "settings of all runs, or of Hydra: trainer.accelerator=gpu, hydra/launcher=joblib hydra.launcher.threads=1"
     )

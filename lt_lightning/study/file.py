@@ -168,9 +168,9 @@ def find_file(name: str) -> Path:
             return path
     close = difflib.get_close_matches(name, known, n=1)
     perhaps = f"did you mean {close[0]}? " if close else ""
+    there = f"there is no study {name!r}" if name else "give a study"
     raise SettingError(
-        f"there is no study {name!r}; {perhaps}choose from {', '.join(dict.fromkeys(known)) or 'none'}, or give a file "
-        "that ends in .yaml"
+        f"{there}; {perhaps}choose from {', '.join(dict.fromkeys(known)) or 'none'}, or give a file that ends in .yaml"
     )
 
 

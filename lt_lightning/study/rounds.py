@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ class Row:
     seconds: float
 
 
+_READERS: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float}
 COLUMNS = [one.name for one in fields(Row)]
 _KEYS = ["corpus", "length", "arm", "seed"]
 
@@ -77,12 +78,15 @@ def read_rounds(path: Path) -> DataFrame:
         SettingError: there is no such file, or it is no such table.
     """
     try:
-        table = pandas.read_csv(path, float_precision="round_trip")
+        table = pandas.read_csv(path, dtype=str)
+        if lacking := [name for name in COLUMNS if name not in table]:
+            raise ValueError(f"no column {', '.join(lacking)}")
+        # pandas' own reading of numbers loses last digits in some versions.
+        read = {name: table[name].map(_READERS[kind]) for name, kind in Row.__annotations__.items()}
     except (OSError, ValueError) as error:
-        raise SettingError(f"{path}: cannot be read ({' '.join(str(error).split())}); give a rounds.csv") from None
-    if lacking := [name for name in COLUMNS if name not in table]:
-        raise SettingError(f"{path}: has no column {', '.join(lacking)}; give a rounds.csv that a study has written")
-    return with_collapse(DataFrame(table, columns=COLUMNS))
+        fault = " ".join(str(error).split())
+        raise SettingError(f"{path}: cannot be read ({fault}); give a rounds.csv that a study has written") from None
+    return with_collapse(DataFrame(read))
 
 
 def with_collapse(table: DataFrame) -> DataFrame:

@@ -1,0 +1,95 @@
+"""`python -m lt_lightning.study`: planned, killed, gone on with, judged; numbers do not depend on any of it."""
+
+import csv
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from trials.kills import SMALL
+
+pytestmark = pytest.mark.slow
+
+STUDY = """
+question: Is the mask what matters?
+densities: [0.5]
+seeds: 2
+corpora:
+  own: {{set: [data=files, {settings}], epochs: 2}}
+arms:
+  init: {{set: [pruning.rewind=init]}}
+  shuffled: {{of: init, set: [pruning.mask=shuffle]}}
+claims:
+  - {{claim: The mask matters., first: init, second: shuffled}}
+"""
+
+
+def start(folder: Path, corpus: Path, *options: str) -> "subprocess.Popen[str]":
+    settings = ", ".join(one for one in SMALL if not one.startswith(("report", "trainer.max_epochs", "pruning.rounds")))
+    (folder / "small.yaml").write_text(STUDY.format(settings=settings))
+    command = [sys.executable, "-m", "lt_lightning.study", "small.yaml", "--data", f"own={corpus}", *options]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def play(folder: Path, corpus: Path, *options: str) -> "tuple[int, str, str]":
+    process = start(folder, corpus, *options)
+    output, errors = process.communicate(timeout=600)
+    return process.returncode, output, errors
+
+
+def rounds(folder: Path) -> "list[dict[str, str]]":
+    rows = csv.DictReader((folder / "outputs/studies/small/rounds.csv").read_text().splitlines())
+    return sorted(({key: one for key, one in row.items() if key != "seconds"} for row in rows), key=str)
+
+
+def test_a_study_that_is_killed_goes_on_under_another_launcher_to_the_same_numbers(corpus, tmp_path):
+    pytest.importorskip("joblib", reason="part of the extra joblib")
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    whole.mkdir()
+    stopped.mkdir()
+    code, output, errors = play(whole, corpus)
+    assert (code, errors) == (0, "")
+    assert output.splitlines()[-3] == "The mask matters."
+
+    killed = start(stopped, corpus)
+    first = stopped / "outputs/studies/small/own/x1/init/seed_0/results.csv"
+    while not first.exists():
+        assert killed.poll() is None, killed.communicate()
+        time.sleep(0.05)
+    killed.send_signal(signal.SIGTERM)
+    _, errors = killed.communicate(timeout=300)
+    assert (killed.returncode, errors) == (
+        143, "stopped by SIGTERM: start the same command again: it goes on with what is missing\n"
+    )  # fmt: skip
+    code, output, _ = play(stopped, corpus, "--plan")
+    assert code == 0
+    assert output.splitlines()[-1].split(" runs are missing")[0] in ("3 of 4", "4 of 4")
+    code, output, _ = play(stopped, corpus, "--budget", "0.0000001")
+    assert (code, output.count("begin job")) == (0, 0)
+    assert "runs are left after 1e-07 hours; the same command goes on with them" in output
+
+    code, output, errors = play(stopped, corpus, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    assert (code, errors) == (0, "")
+    assert rounds(stopped) == rounds(whole)
+    assert {(row["arm"], row["seed"], row["round"]) for row in rounds(whole)} == {
+        (arm, seed, round_) for arm in ("init", "shuffled") for seed in "01" for round_ in "01"
+    }
+    code, again, errors = play(stopped, corpus)
+    assert (code, errors, "job" in again) == (0, "", False)
+    assert again.splitlines() == output.splitlines()[-3:]
+
+
+def test_a_mistake_in_an_arm_fails_that_arm_alone_and_is_named(corpus, tmp_path):
+    text = STUDY.replace("pruning.rewind=init", "pruning.rewind=int")
+    process = start(tmp_path, corpus, "--plan")
+    process.communicate(timeout=300)
+    settings = ", ".join(one for one in SMALL if not one.startswith(("report", "trainer.max_epochs", "pruning.rounds")))
+    (tmp_path / "small.yaml").write_text(text.format(settings=settings))
+    command = [sys.executable, "-m", "lt_lightning.study", "small.yaml", "--data", f"own={corpus}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 2
+    assert "pruning.rewind" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: 2 runs of the study failed, each for the reason above")
