@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
+_LONGEST = 24
+"""The number of rows of a table that is not folded."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """A figure on a page.
@@ -61,6 +65,11 @@ class Section(NamedTuple):
     columns: Sequence[Shown]
     note: str = ""
     foot: Mapping[str, Any] | None = None
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the table is folded until a reader opens it."""
+        return len(self.rows) > _LONGEST
 
     def cells(self, row: Mapping[str, Any]) -> list[str]:
         """Return the cells of a row."""

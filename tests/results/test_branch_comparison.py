@@ -10,7 +10,8 @@ import pytest
 
 from lt_lightning.export.__main__ import choose_round
 from lt_lightning.report.__main__ import main
-from lt_lightning.report.comparison.comparison import curve, full_networks, same_start, shared_densities, winning_point
+from lt_lightning.report.comparison.comparison import curve, full_networks, shared_densities, winning_point
+from lt_lightning.report.comparison.pairing import same_start
 from lt_lightning.report.comparison.study import gather
 from lt_lightning.report.comparison.tables import densities_table
 from lt_lightning.report.run_page import shown_rounds

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from matplotlib.figure import Figure
 
-from lt_lightning.report.comparison.comparison import Pair, Point, full_networks, same_start, shown_ticket
+from lt_lightning.report.comparison.comparison import Point, full_networks, shown_ticket
 from lt_lightning.report.comparison.grouping import Group
-from lt_lightning.report.comparison.page import budget, corpus_and_model, first_minus_second, seeds
+from lt_lightning.report.comparison.page import budget, corpus_and_model, seeds
+from lt_lightning.report.comparison.pairing import Pair, same_start
+from lt_lightning.report.comparison.sections import first_minus_second
 from lt_lightning.report.comparison.study import Study
 from lt_lightning.report.comparison.tables import confusion_runs, group_confusion
 from lt_lightning.report.figures.axes import Level, levels_of
