@@ -58,18 +58,22 @@ class Shown(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A table on a page with its heading and the note below it; without rows it is not shown."""
+    """A table on a page with its heading and the note below it; without rows it is not shown.
+
+    If `can_fold`, a long table is folded until a reader opens it.
+    """
 
     heading: str
     rows: Sequence[Mapping[str, Any]]
     columns: Sequence[Shown]
     note: str = ""
     foot: Mapping[str, Any] | None = None
+    can_fold: bool = False
 
     @property
-    def is_long(self) -> bool:
-        """Whether the table is folded until a reader opens it."""
-        return len(self.rows) > _LONGEST
+    def is_folded(self) -> bool:
+        """Whether the table is folded."""
+        return self.can_fold and len(self.rows) > _LONGEST
 
     def cells(self, row: Mapping[str, Any]) -> list[str]:
         """Return the cells of a row."""

@@ -6,14 +6,22 @@ from lt_lightning.report.comparison.joining import is_single
 from lt_lightning.runs.confusion import count_confusion
 from lt_lightning.runs.reading import Run
 
-DEFINITION = (
-    "A ticket of one seed has collapsed if its accuracy is more than 10 points below the full network's of that seed, "
-    "and nearer to that of always answering with the most frequent class of the test part than to the full network's."
-)
+
+def definition(full: str) -> str:
+    """Return in words when a ticket has collapsed.
+
+    Args:
+        full: the name of the full network.
+    """
+    return (
+        f"A ticket of one seed has collapsed if its accuracy is more than 10 points below that of the {full} of that "
+        "seed, and nearer to that of always answering with the most frequent class of the test part than to that of "
+        f"the {full}."
+    )
 
 
 def collapse_level(run: Run) -> float:
-    """Return the accuracy below which a ticket of a run has collapsed, see `DEFINITION`.
+    """Return the accuracy below which a ticket of a run has collapsed, see `definition`.
 
     NaN if it is not known: the run is judged by another metric, has no full network, or has kept no confusion.
     """

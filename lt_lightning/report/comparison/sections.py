@@ -7,7 +7,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from lt_lightning.report.comparison.collapse import DEFINITION
+from lt_lightning.report.comparison.collapse import definition
 from lt_lightning.report.comparison.comparison import Point, densities_alike
 from lt_lightning.report.comparison.grouping import compared_columns
 from lt_lightning.report.comparison.study import Study
@@ -36,7 +36,7 @@ def sections_of(study: Study, base: Path) -> list[Section]:
     """
     metric, words, key = study.metric, study.words, study.metric.key
     rows = {name: _rows(table) for name, table in all_tables(study, base).items()}
-    return [
+    sections = [
         Section("Groups", rows["groups"], (
             _GROUP, Shown("seeds", "seeds", is_text=True),
             Shown(words.full, f"full_{key}", partial(plus_minus, metric=metric)),
@@ -62,6 +62,7 @@ def sections_of(study: Study, base: Path) -> list[Section]:
             Shown(words.full, f"full_{key}", metric.show), Shown("last ticket", f"last_{key}", metric.show),
         )),
     ]  # fmt: skip
+    return [section._replace(can_fold=True) for section in sections]
 
 
 def _rows(table: DataFrame) -> list[dict[str, Any]]:
@@ -123,14 +124,15 @@ def _densities(study: Study, rows: Sequence[Mapping[str, Any]]) -> Section:
         (Shown("round", "round"), _DENSITY, _NUMBER, *columns),
         f"Mean {metric.names} of tickets of one density, ± half the width of the 95 % interval where there are "
         f"several seeds, and behind them the paired differences in {metric.unit}. Round and n are those of the "
-        f"first group and of the group with most seeds.{_ABOUT_COLLAPSE * has_rates}",
+        f"first group and of the group with most seeds.{_about_collapse(study.words.full) * has_rates}",
     )  # fmt: skip
 
 
-_ABOUT_COLLAPSE = (
-    f" {DEFINITION} Where one has, the median stands in place of the mean and its interval, and behind it in brackets "
-    "the number of such seeds; the CSV tables have both."
-)
+def _about_collapse(full: str) -> str:
+    return (
+        f" {definition(full)} Where one has, the median stands in place of the mean and its interval, and behind it in "
+        "brackets the number of such seeds; the CSV tables have both."
+    )
 
 
 def _has_collapsed(density: float, points: Sequence[Point]) -> bool:
