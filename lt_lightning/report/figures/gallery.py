@@ -135,8 +135,8 @@ def _paired(study: Study, met: Sequence[Pair]) -> Drawn:
     caption = (
         f"{first_minus_second(metric)}, seed by seed, in {metric.unit}: the mean over the seeds that both have, with "
         f"its 95 % t interval. {'Above' if metric.higher_is_better else 'Below'} zero the first is better; where the "
-        "interval holds "
-        "zero, these seeds do not tell."
+        "interval holds zero, these seeds do not tell. Intervals are of one density each; the verdicts of the table "
+        "are corrected for all."
         + (" Some lines or intervals go on beyond the figure." if beyond else "")
         + _of_many(len(met), MOST_GROUPS, "pairs")
     )
