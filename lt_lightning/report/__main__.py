@@ -84,9 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--output is for comparisons; the report of a run goes into its directory")
     if given.figure and not one:
         parser.error("--figure is for the report of one run; draw a comparison of your own from load_runs")
+    notes: Sequence[str] = ()
     try:
         require_training("lt_lightning.report", "matplotlib", "pandas", "scipy", "jinja2")
-        page, complaints = (
+        page, complaints, notes = (
             _draw(given.runs[0], given.rounds, paper, given.latex, given.figure)
             if one
             else _compare(given.runs, given.output, given.rounds, paper, given.latex)
@@ -96,6 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complaints = str(error).splitlines()
     for complaint in complaints:
         complain(complaint)
+    for note in notes:
+        complain(f"note: {note}")
     return 2 if complaints else 0
 
 
@@ -118,14 +121,14 @@ def _width(text: str) -> float:
     return width
 
 
-def _draw(folder: Path, *wanted: Any) -> tuple[Path, Sequence[str]]:
+def _draw(folder: Path, *wanted: Any) -> tuple[Path, Sequence[str], Sequence[str]]:
     run = read_run(folder)
     from lt_lightning.report.run import draw_run
 
-    return draw_run(run, *wanted), run.damages
+    return draw_run(run, *wanted), run.damages, ()
 
 
-def _compare(folders: Sequence[Path], output: Path | None, *wanted: Any) -> tuple[Path, Sequence[str]]:
+def _compare(folders: Sequence[Path], output: Path | None, *wanted: Any) -> tuple[Path, Sequence[str], Sequence[str]]:
     from lt_lightning.report.comparison.report import draw_comparison
 
     return draw_comparison(folders, output, *wanted)

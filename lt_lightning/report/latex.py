@@ -63,9 +63,9 @@ def _cell(name: str, values: Mapping[str, Any], metric: Metric) -> str:
         return str(value)
     if name == "steps":
         return mean_count(value)
-    if name.endswith(("density", "sparsity", "accuracy")):
+    if name.endswith(("density", "sparsity", "accuracy", "densest", "sparsest")):
         return percent(value)
-    is_metric = name.endswith(f"_{metric.key}")
+    is_metric = name.endswith((f"_{metric.key}", f"_{metric.key}_median"))
     if f"{name}_high" not in values:
         return metric.show(value) if is_metric else loss(value)
     is_share = metric.is_share if is_metric else not name.endswith("loss")

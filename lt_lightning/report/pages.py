@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
+_LONGEST = 24
+"""The number of rows of a table that is not folded."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """A figure on a page.
@@ -54,13 +58,22 @@ class Shown(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A table on a page with its heading and the note below it; without rows it is not shown."""
+    """A table on a page with its heading and the note below it; without rows it is not shown.
+
+    If `can_fold`, a long table is folded until a reader opens it.
+    """
 
     heading: str
     rows: Sequence[Mapping[str, Any]]
     columns: Sequence[Shown]
     note: str = ""
     foot: Mapping[str, Any] | None = None
+    can_fold: bool = False
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether the table is folded."""
+        return self.can_fold and len(self.rows) > _LONGEST
 
     def cells(self, row: Mapping[str, Any]) -> list[str]:
         """Return the cells of a row."""

@@ -1,4 +1,4 @@
-"""Means over seeds with two-sided 95 % intervals of Student's t distribution."""
+"""Means over seeds with two-sided intervals of Student's t distribution."""
 
 import math
 import statistics
@@ -30,10 +30,14 @@ class Estimate:
         return None if self.high is None else self.high - self.mean
 
 
-def estimate(values: Iterable[float]) -> Estimate:
-    """Return the mean of independent values and its 95 % interval; values that are not finite count as not measured.
+def estimate(values: Iterable[float], level: float = 0.95) -> Estimate:
+    """Return the mean of independent values and its interval; values that are not finite count as not measured.
 
     The mean is exact up to its last rounding, so that equal values have their own value as mean and no width.
+
+    Args:
+        values: the values, such as one per seed.
+        level: the confidence level of the interval.
 
     >>> estimate([1.0, 3.0]).mean, round(estimate([1.0, 3.0]).half, 3), estimate([1.0])
     (2.0, 12.706, Estimate(mean=1.0, low=None, high=None, n=1))
@@ -43,7 +47,7 @@ def estimate(values: Iterable[float]) -> Estimate:
     mean = statistics.mean(measured) if measured else math.nan
     if n < 2:
         return Estimate(mean, None, None, n)
-    half = float(stdtrit(n - 1, 0.975)) * statistics.stdev(measured) / math.sqrt(n)
+    half = float(stdtrit(n - 1, (1 + level) / 2)) * statistics.stdev(measured) / math.sqrt(n)
     return Estimate(mean, mean - half, mean + half, n)
 
 
@@ -59,10 +63,3 @@ def scaled(one: Estimate, factor: float) -> Estimate:
     ends = () if one.low is None or one.high is None else sorted((factor * one.low, factor * one.high))
     low, high = ends or (None, None)
     return Estimate(factor * one.mean, low, high, one.n)
-
-
-def verdict(difference: Estimate) -> str:
-    """Return which of two is better, if the interval of the first's gain over the second excludes 0."""
-    if difference.low is not None and difference.low > 0:
-        return "first better"
-    return "second better" if difference.high is not None and difference.high < 0 else "–"

@@ -32,6 +32,7 @@ class Metric:
         figure: the name of the figure's files.
         bound: the words between `valid` of a winning ticket and the full network's.
         room: how much worse than the full network a ticket may be without squeezing all others in a figure.
+        margin: the largest difference that counts as none, by which equivalence is stated; None to state none.
         note: a sentence if `valid` is not the same number as `test` on another part.
     """
 
@@ -43,6 +44,7 @@ class Metric:
     figure: str
     bound: str
     room: float = math.inf
+    margin: float | None = None
     note: str = ""
 
     def read(self, record: Record) -> float:
@@ -139,6 +141,7 @@ _VALID_LETTERS = replace(VALID_ACC, name="letters right on the validation part")
 ACCURACY = Metric(
     TEST_ACC, VALID_ACC,
     names="test accuracies", key="acc", unit="percentage points", figure="accuracy", bound="is at least", room=0.1,
+    margin=0.005,
 )  # fmt: skip
 # Each of few letters counts much, bits have no upper end, and exact match and F1 use all of their range: no `room`.
 LETTERS_RIGHT = Metric(
@@ -199,6 +202,7 @@ def logged_metric(name: str, mode: str, records: Sequence[Record] = ()) -> Metri
         known = replace(
             known,
             room=100 * known.room,
+            margin=known.margin and 100 * known.margin,
             test=replace(known.test, is_share=False),
             valid=replace(known.valid, is_share=False),
             unit="points",

@@ -69,7 +69,7 @@ class Outcome:
 
     Attributes:
         code: the exit code; 1 where an error broke through.
-        lines: what was printed to stderr.
+        lines: what was printed to stderr, without notes on the design of a comparison.
         says: what the page says: the line, or what is done with an input that is odd but not wrong.
         left: the files that were not there before, by their paths in the folder.
         changed: the files of the case that are not what they were.
@@ -145,7 +145,7 @@ def observe(case: Case, folder: Path) -> Outcome:
             except BaseException as error:
                 code, trace = 1, "".join(traceback.format_exception(error))
         after = _files(folder)
-        lines = tuple(stderr.getvalue().splitlines())
+        lines = tuple(line for line in stderr.getvalue().splitlines() if not line.startswith("note: "))
         says = case.accepted(folder) if case.accepted and code == 0 else "\n".join(lines)
         return Outcome(
             code, lines, says,

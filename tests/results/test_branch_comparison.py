@@ -10,7 +10,9 @@ import pytest
 
 from lt_lightning.export.__main__ import choose_round
 from lt_lightning.report.__main__ import main
-from lt_lightning.report.comparison.comparison import curve, full_networks, same_start, shared_densities, winning_point
+from lt_lightning.report.comparison.areas import areas
+from lt_lightning.report.comparison.comparison import curve, full_networks, shared_densities, winning_point
+from lt_lightning.report.comparison.pairing import same_start
 from lt_lightning.report.comparison.study import gather
 from lt_lightning.report.comparison.tables import densities_table
 from lt_lightning.report.run_page import shown_rounds
@@ -77,6 +79,13 @@ def test_arms_are_told_apart_by_the_setting_that_differs(make_run, make_branch):
     assert pair.label == "mask pruned − shuffle"
     assert [one.round for one in pair.differences] == [2, 4]
     assert [one.value.mean for one in pair.differences] == pytest.approx([0.79 - 0.70, 0.60 - 0.40])
+    # Its tickets are compared with its trunk's full network, and its area begins there.
+    assert [one.value.mean for one in study.full["mask shuffle"]] == pytest.approx([0.70 - 0.80, 0.40 - 0.80])
+    found = areas(study)
+    assert found is not None
+    assert found.densities == pytest.approx([1, 0.64, 0.41], abs=0.01)
+    assert found.groups["mask shuffle"]["7"] == pytest.approx((0.75 + 0.55) / 2, abs=2e-3)
+    assert found.pairs[pair.label] == pytest.approx([(0.045 + 0.145) / 2], abs=2e-3)
 
 
 @pytest.mark.slow
@@ -132,6 +141,8 @@ def test_orders_of_one_trunk_count_once_against_it(make_run, make_branch):
     assert [group.seeds for group in study.groups] == [("7",), ("7, order 1", "7, order 2")]
     (pair,) = study.pairs
     assert [(one.value.mean, one.value.n) for one in pair.differences] == [(pytest.approx(0.79 - 0.85), 1)]
+    (full,) = study.full[study.groups[1].label]
+    assert (full.value.mean, full.tested) == (pytest.approx(0.85 - 0.80), (pytest.approx(0.05),))
 
 
 def test_other_training_is_compared_with_the_trunk(make_run, make_branch):

@@ -10,8 +10,9 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from lt_lightning.report.comparison.comparison import Difference, Pair, Point, has_collapsed, pairs
+from lt_lightning.report.comparison.comparison import Point, has_collapsed
 from lt_lightning.report.comparison.grouping import Group
+from lt_lightning.report.comparison.pairing import Difference, Pair, pairs
 from lt_lightning.report.comparison.study import gather
 from lt_lightning.report.figures.axes import levels_of
 from lt_lightning.report.figures.comparison import looks, means_figure, networks_figure, paired_figure, readable_range

@@ -23,7 +23,7 @@ EVIL = " ".join(HOSTILE)
 TAGS = {
     "html", "head", "meta", "title", "style", "body", "main", "header", "footer", "section", "figure", "figcaption",
     "div", "p", "h1", "h2", "h3", "dl", "dt", "dd", "ul", "li", "table", "thead", "tbody", "tfoot", "tr", "th", "td",
-    "pre", "code", "b", "bdi", "img", "mark", "span",
+    "pre", "code", "b", "bdi", "img", "mark", "span", "details", "summary",
 }  # fmt: skip
 ATTRIBUTES = {"lang", "charset", "name", "content", "http-equiv", "class", "alt", "src", "style", "title"}
 

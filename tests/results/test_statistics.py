@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lt_lightning.report.statistics import Estimate, estimate, verdict
+from lt_lightning.report.statistics import Estimate, estimate
 
 # The 97.5 % points of Student's t, as tables print them.
 TABLE = {1: 12.706, 2: 4.303, 4: 2.776, 9: 2.262, 29: 2.045}
@@ -54,11 +54,3 @@ def test_one_value_has_no_interval_and_none_no_mean() -> None:
 
 def test_what_was_not_measured_is_passed_over() -> None:
     assert estimate([1.0, math.nan, 3.0]) == estimate([1.0, 3.0])
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "word"),
-    [(0.1, 2.0, "first better"), (-2.0, -0.1, "second better"), (-1.0, 1.0, "–"), (0.0, 0.0, "–"), (None, None, "–")],
-)
-def test_a_verdict_needs_an_interval_without_zero(low: float | None, high: float | None, word: str) -> None:
-    assert verdict(Estimate(1.0, low, high, 3)) == word

@@ -9,8 +9,8 @@ from typing import Any
 
 from pandas import DataFrame
 
-from lt_lightning.lottery.schedules.registry import SCHEDULES
 from lt_lightning.report import facts
+from lt_lightning.report.comparison.collapse import collapse_level, is_below
 from lt_lightning.report.comparison.joining import (
     UNREAD,
     determinants,
@@ -20,17 +20,14 @@ from lt_lightning.report.comparison.joining import (
     target,
     unread_settings,
 )
-from lt_lightning.report.comparison.labels import MASK, REWIND, SCHEDULE, TICKET, label_keys, label_of, shorten
+from lt_lightning.report.comparison.labels import BRANCH, SCHEDULE, TICKET, label_keys, label_of, order_of, shorten
 from lt_lightning.runs.columns import VALID_ACC, VALID_LOSS, Column
 from lt_lightning.runs.earlier import PRUNING
-from lt_lightning.runs.formatting import exact, flat_settings, percent, show_setting
+from lt_lightning.runs.formatting import exact, flat_settings, percent
 from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.reading import Run, natural
 from lt_lightning.runs.recorded import Origin
 from lt_lightning.runs.records import Record
-
-BRANCH = "branch"
-"""Whether runs retrain tickets of other runs, where nothing else tells them from these."""
 
 # Settings that do not make another experiment: paths, the number of rounds, the device. The number of processes does
 # make one, as each process takes a batch of its own; `run.json` has it.
@@ -51,12 +48,6 @@ _SAME_EXPERIMENT = frozenset(
 )  # fmt: skip
 
 _ORIGIN = ("corpus", "experiment", "rewind", "round")
-_ORDERS = {
-    REWIND: ("init", "epoch", "step", "last", "none", "shuffle", "random"),
-    MASK: ("pruned", "shuffle", "random", "invert"),
-    SCHEDULE: ("rounds", *(name for name in SCHEDULES if name != "rounds")),
-    BRANCH: ("no", "yes"),
-}
 _MUST_AGREE = ("task", "metric", "corpus.name", "corpus.class_names", "corpus.fingerprint")
 
 
@@ -97,8 +88,9 @@ class Group:
 
     @cached_property
     def rounds(self) -> DataFrame:
-        """A row per seed and round: `seed`, `place`, `round`, `density`, `steps`, the `compared_columns`, and `judged`.
+        """A row per seed and round, of `compared_columns` and the values named below.
 
+        `judged` chooses winners, and `collapsed` is 1.0 for a ticket that has collapsed, NaN where that is not known.
         The full networks have the place 0, if there are any; each other round has one place more than its number.
         """
         columns = {**compared_columns(self.metric), "judged": self.metric.valid}
@@ -107,12 +99,19 @@ class Group:
             {
                 "seed": seed, "place": 0 if has_full and record is run.full else record.round + 1,
                 "round": record.round, "density": record.density,
-                "steps": math.nan if record.steps is None else record.steps,
+                "epochs": record.epochs, "steps": math.nan if record.steps is None else record.steps,
+                "collapsed": is_below(self.metric.read(record), level),
                 **{name: column.read(record) for name, column in columns.items()},
             }
             for seed, run in zip(self.seeds, self.runs, strict=True)
+            for level in [collapse_level(run)]
             for record in run.compared
         )  # fmt: skip
+
+    def by_seed(self, name: str, place: int) -> dict[str, float]:
+        """Return a column of `rounds` by seed, at one place."""
+        rows = self.rounds[self.rounds["place"] == place]
+        return dict(zip(rows["seed"], rows[name], strict=True))
 
 
 def compared_columns(metric: Metric) -> dict[str, Column]:
@@ -184,7 +183,7 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
             kept = _joined(kept, {run.folder: fulls.get(texts[run.folder]) for run in kept})
         groups.append(Group("", values, tuple(kept)))
         left_out += repeated
-    groups.sort(key=lambda group: [_order(*setting) for setting in group.settings.items()])
+    groups.sort(key=lambda group: [order_of(*setting) for setting in group.settings.items()])
     named = label_keys(keys, [group.settings for group in groups])
     groups = [replace(group, label=label_of({key: group.settings[key] for key in named})) for group in groups]
     return _told_apart(groups), left_out
@@ -257,18 +256,6 @@ def _told_apart(groups: Sequence[Group]) -> list[Group]:
         else group
         for i, group in enumerate(groups)
     ]
-
-
-def _order(key: str, value: Any) -> tuple[Any, ...]:
-    text = show_setting(value)
-    if key in _ORDERS:
-        kind, kinds = text.partition(":")[0], _ORDERS[key]
-        return (kinds.index(kind) if kind in kinds else len(kinds), natural(text))
-    if value is None:
-        return (-1, 0, ())
-    if isinstance(value, (int, float)):
-        return (0, value, ())
-    return (1, 0, natural(text))
 
 
 def _one_a_seed(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:

@@ -1,14 +1,25 @@
-"""Label groups of runs by the settings that differ."""
+"""Label and order groups of runs by the settings that differ."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lt_lightning.lottery.schedules.registry import SCHEDULES
 from lt_lightning.report import facts
 from lt_lightning.report.comparison.joining import UNREAD
 from lt_lightning.runs.formatting import exact, show_setting
+from lt_lightning.runs.reading import natural
 
 REWIND, TICKET, MASK = "pruning.rewind", "pruning.ticket", "pruning.mask"
 SCHEDULE, CRITERION = "pruning.schedule", "pruning.criterion"
+BRANCH = "branch"
+"""Whether runs retrain tickets of other runs, where nothing else tells them from these."""
+
+_ORDERS = {
+    REWIND: ("init", "epoch", "step", "last", "none", "shuffle", "random"),
+    MASK: ("pruned", "shuffle", "random", "invert"),
+    SCHEDULE: ("rounds", *(name for name in SCHEDULES if name != "rounds")),
+    BRANCH: ("no", "yes"),
+}
 
 
 def label_keys(keys: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -44,3 +55,16 @@ def shorten(value: Any, length: int = 80) -> str:
     """Return a value as a text of at most so many characters."""
     said = " ".join(facts.say(value).split())
     return said if len(said) <= length else f"{said[: length - 1]}…"
+
+
+def order_of(key: str, value: Any) -> tuple[Any, ...]:
+    """Return a key that sorts the values of a setting as readers expect."""
+    text = show_setting(value)
+    if key in _ORDERS:
+        kind, kinds = text.partition(":")[0], _ORDERS[key]
+        return (kinds.index(kind) if kind in kinds else len(kinds), natural(text))
+    if value is None:
+        return (-1, 0, ())
+    if isinstance(value, (int, float)):
+        return (0, value, ())
+    return (1, 0, natural(text))

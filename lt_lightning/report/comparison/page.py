@@ -1,28 +1,22 @@
 """Write a comparison as a page that stands alone: no script, nothing fetched."""
 
+import math
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
-
-from pandas import DataFrame
 
 from lt_lightning.report import facts
-from lt_lightning.report.comparison.comparison import full_networks, same_start, shown_ticket, winning_point
-from lt_lightning.report.comparison.grouping import compared_columns
+from lt_lightning.report.comparison.comparison import full_networks, shown_ticket, winning_point
+from lt_lightning.report.comparison.pairing import same_start
+from lt_lightning.report.comparison.protocol import protocol_faults
+from lt_lightning.report.comparison.sections import plus_minus, sections_of
 from lt_lightning.report.comparison.study import Study
-from lt_lightning.report.comparison.tables import all_tables
 from lt_lightning.report.facts import DASH
-from lt_lightning.report.pages import Picture, Section, Shown, render
-from lt_lightning.report.statistics import Estimate
-from lt_lightning.runs.columns import Column
-from lt_lightning.runs.confusion import too_many
-from lt_lightning.runs.formatting import exact, mean_count, percent, show_setting
-from lt_lightning.runs.metrics import Metric
+from lt_lightning.report.pages import Picture, render
+from lt_lightning.runs.formatting import exact, percent, show_setting
+from lt_lightning.runs.metrics import ACCURACY
+from lt_lightning.runs.notes import measured_rows
 
 _TILES = 3
-_MOST_COLUMNS = 9
-"""The number of groups and pairs that fit side by side on the page; the CSV table has all."""
 
 
 def render_comparison(study: Study, pictures: Sequence[Picture], base: Path) -> str:
@@ -44,93 +38,27 @@ def render_comparison(study: Study, pictures: Sequence[Picture], base: Path) -> 
         pictures=pictures,
         metric=study.metric,
         words=study.words,
-        sections=_sections(study, base),
+        sections=sections_of(study, base),
+        faults=protocol_faults(study),
+        sample=_sample(study),
         facts=_common(study),
         left_out=study.left_out,
     )
 
 
-def _sections(study: Study, base: Path) -> list[Section]:
-    """Return the tables of the page."""
-    metric, words, key = study.metric, study.words, study.metric.key
-    rows = {name: _rows(table) for name, table in all_tables(study, base).items()}
-    group, number = Shown("group", "group", is_text=True), Shown("n", "n")
-    density, sparsity = Shown("density", "density", percent), Shown("sparsity", "sparsity", percent)
-    measures = [
-        shown
-        for name, column in compared_columns(metric).items()
-        for shown in (
-            Shown(column.heading, name, lambda one, column=column: column.show(one.mean)),
-            Shown(f"95 % interval{' (%)' * column.is_share}", name, partial(_interval, column=column)),
-        )
-    ]
-    difference = f"difference_{key}"
-    labels, pairs = list(study.curves), [pair.label for pair in study.pairs]
-    steps = [Shown("steps", "steps", mean_count)] * any("steps" in row for row in rows["rounds"])
-    side_by_side = [
-        *(Shown(label, f"{label}_{key}", partial(plus_minus, metric=metric)) for label in labels),
-        *(Shown(label, f"difference: {label}_{key}", partial(_signed, column=metric.test)) for label in pairs),
-    ]
-    return [
-        Section("Groups", rows["groups"], (
-            group, Shown("seeds", "seeds", is_text=True),
-            Shown(words.full, f"full_{key}", partial(plus_minus, metric=metric)),
-            Shown("best ticket", f"best_{key}", metric.show), Shown("its sparsity", "best_sparsity", percent),
-            Shown(words.smallest, f"winner_{key}", metric.show), Shown("its sparsity", "winner_sparsity", percent),
-        ), f"{metric.names.removeprefix('test ').capitalize()} are mean {metric.names}."),
-        Section(
-            "By density", rows["densities"] if len(side_by_side) <= _MOST_COLUMNS else [],
-            (Shown("round", "round"), density, number, *side_by_side),
-            f"Mean {metric.names} of tickets of one density, ± half the width of the 95 % interval where there are "
-            f"several seeds, and behind them the paired differences in {metric.unit}. Round and n are those of the "
-            "first group and of the group with most seeds.",
-        ),
-        Section("Paired differences", rows["paired"], (
-            Shown("pair", "pair", is_text=True), density, sparsity,
-            Shown("difference", difference, lambda one: _number(one.mean, metric.test, "+")),
-            Shown("95 % interval", difference, partial(_interval, column=metric.test)),
-            number, Shown("verdict", "verdict", is_text=True),
-        ), f"{first_minus_second(metric)}, in {metric.unit}, over the seeds that both have."),
-        Section("Rounds", rows["rounds"], (
-            group, Shown("round", "round"), density, sparsity, number, *steps, *measures,
-        )),
-        Section(f"{words.right.capitalize()} of each {words.one}", rows["classes"], (
-            group, Shown("ticket", "ticket", is_text=True), number, Shown(words.one, "class", is_text=True),
-            Shown(words.tested.removeprefix("test "), "rows", "{:,}".format),
-            Shown(words.right, "accuracy", percent),
-        ), f"{words.tested.capitalize()} are counted once a seed, all n seeds together that kept their answers."
-           f"{too_many(len({row['class'] for row in rows['classes']}), words.many)}"),
-        Section("Runs", rows["runs"], (
-            Shown("folder", "folder", is_text=True), group, Shown("seed", "seed"), Shown("last round", "rounds"),
-            Shown(words.full, f"full_{key}", metric.show), Shown("last ticket", f"last_{key}", metric.show),
-        )),
-    ]  # fmt: skip
-
-
-def _rows(table: DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a table by name; a value with an interval is an `Estimate`."""
-    rows: list[dict[str, Any]] = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
-    for row in rows:
-        for name in [name.removesuffix("_low") for name in row if name.endswith("_low")]:
-            if row[name] is not None:
-                row[name] = Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"], row["n"])
-    return rows
-
-
-def _signed(one: Estimate, column: Column) -> str:
-    """Return a difference with half the width of its interval."""
-    half = "" if one.half is None else f" ± {_number(one.half, column)}"
-    return f"{_number(one.mean, column, '+')}{half}"
-
-
-def _interval(one: Estimate, column: Column) -> str:
-    if one.low is None or one.high is None:
-        return DASH
-    return f"{_number(one.low, column)} … {_number(one.high, column)}"
-
-
-def _number(value: float, column: Column, sign: str = "-") -> str:
-    return f"{column.scale * value:{sign}.{column.digits}f}".replace("-", "−")
+def _sample(study: Study) -> str:
+    """Return a sentence about the error of the test part as a sample; nothing if it gives no accuracies of rows."""
+    run, full = study.runs[0], study.curves[study.groups[0].label][0].test.mean
+    # The test part of runs of 0.4 may be limited to an unknown number of rows.
+    every = None if measured_rows(run.description, "test") else (run.description.corpus.rows or {}).get("test")
+    rows = run.records[0].tested_rows or (run.description.measured or {}).get("test") or every
+    if study.metric != ACCURACY or not rows or not 0 <= full <= 1:
+        return ""
+    error = 100 * math.sqrt(full * (1 - full) / rows)
+    return (
+        f"The test part is a sample, too: on its {rows:,} rows an accuracy of {percent(full)} has a standard error of "
+        f"{error:.2f} points, which the intervals over seeds do not include, as all seeds are tested on the same rows."
+    )
 
 
 def _extent(study: Study) -> str:
@@ -202,18 +130,6 @@ def _tiles(study: Study) -> list[tuple[str, str, str]]:
             about = f"of the weights: {reached} mean {metric.name}, n = {winner.test.n}"
             tiles.append((label, percent(winner.density), about))
     return tiles
-
-
-def plus_minus(one: Estimate, metric: Metric) -> str:
-    """Return a mean with half the width of its interval."""
-    half = "" if one.half is None else f" ± {metric.scale * one.half:.{metric.digits}f}"
-    unit = " %" if metric.is_share else ""
-    return f"{metric.scale * one.mean:.{metric.digits}f}{half}{unit}" if one.n else DASH
-
-
-def first_minus_second(metric: Metric) -> str:
-    """Return the meaning of a paired difference."""
-    return f"{metric.title} of the first minus {metric.that} of the second"
 
 
 _MOST_VALUES, _MOST_LETTERS = 6, 200

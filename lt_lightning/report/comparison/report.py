@@ -9,6 +9,7 @@ from pandas import DataFrame
 
 from lt_lightning.errors import SettingError
 from lt_lightning.report.comparison.page import render_comparison
+from lt_lightning.report.comparison.protocol import protocol_faults
 from lt_lightning.report.comparison.study import gather
 from lt_lightning.report.comparison.tables import all_tables
 from lt_lightning.report.figures.gallery import FIGURES, compose, shared_rounds
@@ -26,7 +27,7 @@ def draw_comparison(
     rounds: Sequence[int] | None = None,
     paper: float | None = None,
     is_latex: bool = False,
-) -> tuple[Path, tuple[str, ...]]:
+) -> tuple[Path, tuple[str, ...], tuple[str, ...]]:
     """Compare runs without writing into their directories.
 
     Args:
@@ -39,7 +40,8 @@ def draw_comparison(
         is_latex: whether the tables are also written as LaTeX.
 
     Returns:
-        The path of `report.html`, and a line for each run or part of a run that was left out.
+        The path of `report.html`, a line for each run or part of a run that was left out, and a line for each fault of
+        the comparison's design.
 
     Raises:
         SettingError: nothing is left to compare, with a line for each reason; a chosen round has no learning curve;
@@ -72,7 +74,7 @@ def draw_comparison(
         _write_csv(folder / "runs.csv", tabulate_runs(study.read, folder))
         _write_csv(folder / "rounds.csv", tabulate_rounds(study.read, folder))
         write_whole(page, render_comparison(study, pictures, folder))
-    return page, study.left_out
+    return page, study.left_out, tuple(protocol_faults(study))
 
 
 def _write_csv(path: Path, table: DataFrame) -> None:

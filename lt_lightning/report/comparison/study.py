@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
-from lt_lightning.report.comparison.comparison import Pair, Point, curve, pairs
+from lt_lightning.report.comparison.comparison import Point, curve
 from lt_lightning.report.comparison.grouping import Group, comparable, group_runs
 from lt_lightning.report.comparison.joining import parts_of
+from lt_lightning.report.comparison.pairing import Difference, Pair, against_full, pairs
 from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.reading import Run, find_runs, read_run
 from lt_lightning.runs.tasks import Wording, shared_wording
@@ -22,6 +23,7 @@ class Study:
         groups: at least one, in order.
         curves: each group's means over its seeds, by the group's label.
         pairs: the pairs of groups to look at.
+        full: each group's differences to the full networks of the same seeds, by the group's label.
         read: all runs that could be read, also those that are left out of the groups.
         left_out: a line for each run, or part of a run, that is not in the groups: its name, the fault, the remedy.
     """
@@ -29,6 +31,7 @@ class Study:
     groups: tuple[Group, ...]
     curves: dict[str, tuple[Point, ...]]
     pairs: tuple[Pair, ...]
+    full: dict[str, tuple[Difference, ...]]
     read: tuple[Run, ...]
     left_out: tuple[str, ...]
 
@@ -64,7 +67,8 @@ def gather(folders: Sequence[Path]) -> Study:
     if not groups:
         raise SettingError("\n".join(left_out))
     curves = {group.label: curve(group) for group in groups}
-    return Study(tuple(groups), curves, tuple(pairs(groups)), tuple(read), tuple(left_out))
+    full = {group.label: against_full(group) for group in groups}
+    return Study(tuple(groups), curves, tuple(pairs(groups)), full, tuple(read), tuple(left_out))
 
 
 def _read(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:

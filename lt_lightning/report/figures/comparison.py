@@ -8,7 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lt_lightning.report.comparison.comparison import Pair, Point, has_collapsed
+from lt_lightning.report.comparison.comparison import Point, has_collapsed
+from lt_lightning.report.comparison.pairing import Pair
 from lt_lightning.report.facts import many
 from lt_lightning.report.figures.axes import Level, density_axis, draw_levels
 from lt_lightning.report.figures.style import (

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from matplotlib.figure import Figure
 
-from lt_lightning.report.comparison.comparison import Pair, Point, full_networks, same_start, shown_ticket
+from lt_lightning.report.comparison.comparison import Point, full_networks, shown_ticket
 from lt_lightning.report.comparison.grouping import Group
-from lt_lightning.report.comparison.page import budget, corpus_and_model, first_minus_second, seeds
+from lt_lightning.report.comparison.page import budget, corpus_and_model, seeds
+from lt_lightning.report.comparison.pairing import Pair, same_start
+from lt_lightning.report.comparison.sections import first_minus_second
 from lt_lightning.report.comparison.study import Study
 from lt_lightning.report.comparison.tables import confusion_runs, group_confusion
 from lt_lightning.report.figures.axes import Level, levels_of
@@ -133,8 +135,8 @@ def _paired(study: Study, met: Sequence[Pair]) -> Drawn:
     caption = (
         f"{first_minus_second(metric)}, seed by seed, in {metric.unit}: the mean over the seeds that both have, with "
         f"its 95 % t interval. {'Above' if metric.higher_is_better else 'Below'} zero the first is better; where the "
-        "interval holds "
-        "zero, these seeds do not tell."
+        "interval holds zero, these seeds do not tell. Intervals are of one density each; the verdicts of the table "
+        "are corrected for all."
         + (" Some lines or intervals go on beyond the figure." if beyond else "")
         + _of_many(len(met), MOST_GROUPS, "pairs")
     )

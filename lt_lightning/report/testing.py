@@ -1,0 +1,116 @@
+"""Test paired differences: p values, Holm's correction for looking at many, and equivalence.
+
+>>> one, other = paired_tests([[0.02, 0.03, 0.025], [0.001, -0.001, 0.0]])
+>>> verdict(one), verdict(other, margin=0.005)
+('first better', 'equivalent within 0.5')
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.special import stdtr
+
+from lt_lightning.report.statistics import Estimate, estimate
+
+LEVEL = 0.05
+"""The level of all tests."""
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """The tests of one mean of paired differences.
+
+    Attributes:
+        value: the mean with its 95 % interval.
+        p: the two-sided p value of the paired t-test; None for fewer than two differences.
+        p_holm: the p value with Holm's correction for all tests of the family.
+        equivalent_within: the smallest margin within which two one-sided tests at .05 show equivalence.
+    """
+
+    value: Estimate
+    p: float | None
+    p_holm: float | None
+    equivalent_within: float | None
+
+
+def paired_tests(family: Sequence[Sequence[float]]) -> list[PairedTest]:
+    """Return the tests of several lists of paired differences, one per seed, as one family.
+
+    Lists of fewer than two finite differences are no tests, and do not count in the family.
+    """
+    ps = [paired_p(differences) for differences in family]
+    return [
+        PairedTest(estimate(differences), p, p_holm, equivalence_margin(differences))
+        for differences, p, p_holm in zip(family, ps, holm(ps), strict=True)
+    ]
+
+
+def paired_p(differences: Sequence[float]) -> float | None:
+    """Return the two-sided p value of the paired t-test of the hypothesis that the mean difference is 0.
+
+    Differences that are all equal have no spread: p is 1 if they are 0, and 0 if not. None for fewer than two.
+
+    >>> round(paired_p([1.0, 2.0, 3.0]), 4), paired_p([0.5, 0.5]), paired_p([0.0, 0.0]), paired_p([1.0])
+    (0.0742, 0.0, 1.0, None)
+    """
+    measured = [float(value) for value in differences if math.isfinite(value)]
+    n = len(measured)
+    if n < 2:
+        return None
+    mean, error = statistics.mean(measured), statistics.stdev(measured) / math.sqrt(n)
+    if error == 0:
+        return float(mean == 0)
+    return 2 * float(stdtr(n - 1, -abs(mean / error)))
+
+
+def holm(ps: Sequence[float | None]) -> list[float | None]:
+    """Return p values with Holm's correction, in their order; None is no test, and stays.
+
+    >>> holm([0.01, None, 0.04, 0.03])
+    [0.03, None, 0.06, 0.06]
+    """
+    adjusted: list[float | None] = [None] * len(ps)
+    ordered = sorted((p, place) for place, p in enumerate(ps) if p is not None)
+    largest = 0.0
+    for rank, (p, place) in enumerate(ordered):
+        largest = max(largest, min(1.0, (len(ordered) - rank) * p))
+        adjusted[place] = largest
+    return adjusted
+
+
+def equivalence_margin(differences: Sequence[float]) -> float | None:
+    """Return the smallest margin within which the mean difference is equivalent to 0, by two one-sided t-tests at .05.
+
+    It is the end of the 90 % interval that is farther from 0; None for fewer than two finite differences.
+    """
+    interval = estimate(differences, 1 - 2 * LEVEL)
+    return None if interval.low is None or interval.high is None else max(abs(interval.low), abs(interval.high))
+
+
+def verdict(
+    test: PairedTest,
+    sign: float = 1,
+    margin: float | None = None,
+    scale: float = 100,
+    sides: tuple[str, str] = ("first", "second"),
+) -> str:
+    """Return the result of a test in words.
+
+    Args:
+        test: the test.
+        sign: 1 if a difference above 0 is a gain of the first, -1 if it is a loss.
+        margin: the margin of equivalence, in the unit of the differences; None to state none.
+        scale: the factor of a margin that is shown: 100 for shares, whose differences are in points.
+        sides: the names of the first and the second.
+    """
+    if test.p is None or test.p_holm is None or test.equivalent_within is None:
+        return "–"
+    said = []
+    if test.p < LEVEL:
+        better = f"{sides[0 if sign * test.value.mean > 0 else 1]} better"
+        said.append(better if test.p_holm < LEVEL else f"{better}, not after Holm's correction")
+    if margin is not None and test.equivalent_within < margin:
+        said.append(f"equivalent within {scale * margin:g}")
+    return "; ".join(said) or "undecided"
