@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pandas import DataFrame, Series
 
 from lt_lightning.report.statistics import Estimate, estimate
+from lt_lightning.report.testing import LEVEL, equivalence_margin, holm, paired_p
 from lt_lightning.runs.objective import area
 from lt_lightning.study.file import FULL, Claim, Study
 from lt_lightning.study.rounds import cells, select
 
-LEVEL = 0.05
 AREA = "area"
 """What is compared where a claim names no densities: the area under accuracy over log density."""
 
@@ -28,7 +29,7 @@ class Judgement:
         length: the multiple of the corpus' epochs.
         at: the density, or `area`.
         difference: the first arm's test value minus the second's, paired by seed, in points.
-        narrow: the same with its 90 % interval, for equivalence.
+        equivalent_within: the smallest margin within which the difference is equivalent to 0, in points.
         p: of the two-sided paired t test that the mean difference is 0, or −margin for `as_good`.
         p_holm: `p` after Holm's correction over all judgements of the study.
         collapsed: how many tickets of the first and of the second arm have collapsed.
@@ -41,11 +42,11 @@ class Judgement:
     length: int
     at: str
     difference: Estimate
-    narrow: Estimate
+    equivalent_within: float
     p: float
     collapsed: tuple[int, int]
     seeds_needed: int | None
-    p_holm: float = math.nan
+    p_holm: float | None = None
     verdict: str = "undecided"
 
 
@@ -62,11 +63,8 @@ def judge(study: Study, rounds: DataFrame) -> list[Judgement]:
         for (corpus, length), of_cell in cells(rounds, "corpus", "length")
         for one in _judgements(study, claim, corpus, length, of_cell)
     ]
-    corrected = holm([one.p for one in found])
-    return [
-        replace(one, p_holm=p, verdict=_verdict(replace(one, p_holm=p)))
-        for one, p in zip(found, corrected, strict=True)
-    ]
+    corrected = [replace(one, p_holm=p) for one, p in zip(found, holm([one.p for one in found]), strict=True)]
+    return [replace(one, verdict=_verdict(one)) for one in corrected]
 
 
 def _judgements(study: Study, claim: Claim, corpus: str, length: int, cell: DataFrame) -> Iterator[Judgement]:
@@ -88,15 +86,19 @@ def _judgements(study: Study, claim: Claim, corpus: str, length: int, cell: Data
 def _judgement(
     claim: Claim, corpus: str, length: int, at: str, first: Series, second: Series, collapsed: Sequence[int]
 ) -> Iterator[Judgement]:
-    differences = 100 * (first - second).dropna()
-    if len(differences) < 2:
+    differences = (100 * (first - second)).dropna().tolist()
+    p, within = paired_p([one - _reference(claim) for one in differences]), equivalence_margin(differences)
+    if p is None or within is None:
         return
-    reference = 0.0 if claim.kind == "better" else -claim.margin
-    values = differences.tolist()
+    needed = seeds_needed(statistics.stdev(differences), claim.margin)
     yield Judgement(
-        claim, corpus, length, at, estimate(values), interval(values, 0.90), paired_p(values, reference),
-        (collapsed[0], collapsed[1]), seeds_needed(differences.std(), claim.margin),
+        claim, corpus, length, at, estimate(differences), within, p, (collapsed[0], collapsed[1]), needed
     )  # fmt: skip
+
+
+def _reference(claim: Claim) -> float:
+    """Return the mean difference, in points, above which the claim holds."""
+    return 0.0 if claim.kind == "better" else -claim.margin
 
 
 def _at_round(study: Study, cell: DataFrame, arm: str, claim: Claim, round_: int) -> DataFrame:
@@ -111,45 +113,6 @@ def areas(cell: DataFrame, arm: str) -> Series:
     of_arm = select(cell, arm=arm)
     by_seed = {seed: area(one["density"].tolist(), one["test"].tolist()) for (seed,), one in cells(of_arm, "seed")}
     return Series(by_seed, dtype=float)
-
-
-def interval(values: Sequence[float], level: float) -> Estimate:
-    """Return the mean of at least two values with its two-sided Student t interval of a level such as 0.90."""
-    from scipy.special import stdtrit
-
-    mean, n = sum(values) / len(values), len(values)
-    spread = math.sqrt(sum((one - mean) ** 2 for one in values) / (n - 1))
-    half = float(stdtrit(n - 1, 0.5 + level / 2)) * spread / math.sqrt(n)
-    return Estimate(mean, mean - half, mean + half, n)
-
-
-def paired_p(differences: Sequence[float], reference: float = 0.0) -> float:
-    """Return the p value of the two-sided t test that the mean of at least two differences is `reference`.
-
-    Differences that are all equal have no spread: 1 if they equal the reference, else 0.
-    """
-    from scipy.stats import ttest_1samp
-
-    if max(differences) == min(differences):
-        return 1.0 if differences[0] == reference else 0.0
-    _, p = ttest_1samp(differences, reference)
-    return float(p)
-
-
-def holm(ps: Sequence[float]) -> list[float]:
-    """Return p values after Holm's correction, which bounds the chance of any false discovery among them.
-
-    See: S. Holm (1979), A simple sequentially rejective multiple test procedure.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = sorted(range(len(ps)), key=lambda place: ps[place])
-    corrected, highest = [0.0] * len(ps), 0.0
-    for rank, place in enumerate(order):
-        highest = max(highest, min(1.0, (len(ps) - rank) * ps[place]))
-        corrected[place] = highest
-    return corrected
 
 
 def seeds_needed(spread: float, effect: float, most: int = 999) -> int | None:
@@ -181,9 +144,7 @@ def _verdict(one: Judgement) -> str:
     `better` is also refuted if the difference, whatever its sign, is too small to matter: its 90 % interval lies within
     the margin (two one-sided tests).
     """
-    reference = 0.0 if one.claim.kind == "better" else -one.claim.margin
-    if one.p_holm < LEVEL:
-        return "supported" if one.difference.mean > reference else "refuted"
-    low, high = one.narrow.low, one.narrow.high
-    is_small = low is not None and high is not None and -one.claim.margin < low and high < one.claim.margin
+    if one.p_holm is not None and one.p_holm < LEVEL:
+        return "supported" if one.difference.mean > _reference(one.claim) else "refuted"
+    is_small = one.equivalent_within < one.claim.margin
     return "refuted" if one.claim.kind == "better" and is_small else "undecided"

@@ -80,8 +80,8 @@ def claims_table(judgements: Sequence[Judgement]) -> DataFrame:
         {
             "claim": one.claim.text, "kind": one.claim.kind, "first": one.claim.first, "second": one.claim.second,
             "margin": one.claim.margin, "corpus": one.corpus, "length": one.length, "at": one.at,
-            "n": one.difference.n, **_estimate("difference", one.difference), "low90": one.narrow.low,
-            "high90": one.narrow.high, "p": one.p, "p_holm": one.p_holm, "first_collapsed": one.collapsed[0],
+            "n": one.difference.n, **_estimate("difference", one.difference),
+            "equivalent_within": one.equivalent_within, "p": one.p, "p_holm": one.p_holm, "first_collapsed": one.collapsed[0],
             "second_collapsed": one.collapsed[1], "seeds_needed": one.seeds_needed, "verdict": one.verdict,
         }
         for one in judgements

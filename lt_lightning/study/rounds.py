@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,12 +11,10 @@ import pandas
 from pandas import DataFrame
 
 from lt_lightning.errors import SettingError
-from lt_lightning.runs.confusion import class_accuracies, classes_of, count_confusion
+from lt_lightning.report.comparison.collapse import most_frequent
+from lt_lightning.runs.metrics import ACCURACY
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.study.jobs import Job, is_done
-
-_HALF = 0.5
-"""A ticket has collapsed if it kept less than this share of what the full network has above chance."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +89,13 @@ def read_rounds(path: Path) -> DataFrame:
 def with_collapse(table: DataFrame) -> DataFrame:
     """Return the table with the columns `full`, `full_valid` and `collapsed`.
 
-    `full` and `full_valid` are the test and validation value of the run's full network. A ticket has collapsed if its
-    test value is nearer to chance than to the full network's.
+    `full` and `full_valid` are the test and validation value of the run's full network. `collapsed` follows the
+    definition of `report.comparison.collapse`.
     """
     full = table[table["round"] == 0].set_index(_KEYS)
     found = table.join(full[["test", "valid"]].rename(columns={"test": "full", "valid": "full_valid"}), on=_KEYS)
-    bound = found["chance"] + _HALF * (found["full"] - found["chance"])
-    return found.assign(collapsed=(found["test"] < bound) & (found["round"] > 0))
+    half, room = (found["full"] + found["chance"]) / 2, found["full"] - ACCURACY.room
+    return found.assign(collapsed=(found["test"] < half) & (found["test"] < room) & (found["round"] > 0))
 
 
 def cells(table: DataFrame, *columns: str) -> Iterator[tuple[Any, DataFrame]]:
@@ -114,18 +111,9 @@ def select(table: DataFrame, **values: Any) -> DataFrame:
 
 
 def _rows(job: Job, run: Run) -> Iterator[Row]:
-    metric, chance = run.metric, _chance(run)
+    metric, chance = run.metric, most_frequent(run)
     for record in run.compared:
         yield Row(
             job.corpus, job.length, job.arm, job.seed, record.round, record.density, record.epochs, record.steps or 0,
             metric.judge(record), metric.test.read(record), chance, record.seconds,
         )  # fmt: skip
-
-
-def _chance(run: Run) -> float:
-    """Return the share of the most frequent class of the test part."""
-    if not run.confusion:
-        return math.nan
-    counts = count_confusion(run.confusion, run.records[0].round)
-    rows = [one.rows for one in class_accuracies(counts, list(classes_of(run.description, counts)))]
-    return max(rows) / sum(rows)
