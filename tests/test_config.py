@@ -16,6 +16,7 @@ from hydra.types import RunMode
 
 from lt_lightning.config.folder import config_folder
 from lt_lightning.config.schema import Config, PruningConfig, TrainerConfig, register_schema
+from lt_lightning.config.sources import Names, Texts
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import CRITERIA, Settings
 
@@ -93,6 +94,21 @@ def test_experiments_with_encoders_are_what_the_documents_say(
 def test_an_encoder_in_place_of_words_takes_one_setting(configure, overrides):
     config = configure(*overrides, "model=minilm")
     assert (config.model.name, config.data.tokenizer.value, config.embedding) == ("minilm", "model", None)
+
+
+def test_built_in_corpora_alone_have_groups_unless_a_column_is_named(configure):
+    found = [
+        Texts(name="PyDocs"),
+        Names(),
+        Texts(name="PyDocs", path="corpus"),
+        Texts(name="IMDB", hub="imdb"),
+        Texts(),
+    ]
+    assert [one.find_group_column() for one in found] == [None] * 5
+    automatic = [dataclasses.replace(one, group_column="auto").find_group_column() for one in found]
+    assert automatic == ["group", "group", None, None, None]
+    assert dataclasses.replace(found[0], group_column="film").find_group_column() == "film"
+    assert configure().data.group_column == "group"
 
 
 def test_a_tokenizer_that_is_not_set_is_what_the_model_reads(configure):

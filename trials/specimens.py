@@ -97,4 +97,4 @@ def read_corpus_cache(cache: Path) -> Mapping[Any, datasets.Dataset]:
         rows = list(found)
         return {"train": rows, "test": rows[::3]}
 
-    return load_built_in(cache, "pydocs", "trial", harvest, select)
+    return load_built_in(cache, "pydocs", "trial", harvest, select, lambda row: row.text)

@@ -59,6 +59,16 @@ class TextConfig(DataConfig):
     valid_fraction: float = limited(0.3, above=0, below=1)
     max_vocab: int = limited(50_000, least=1)
     max_length: Optional[int] = limited(None, least=1)
+    group_column: Optional[str] = checked(  # auto in conf/, which `read_config` replaces
+        None, lambda column: None if column else "empty; name a column, or give auto or null"
+    )
+
+    def find_group_column(self) -> Optional[str]:
+        """Return the column of the groups; `auto` is that of a built-in corpus, and None for other texts."""
+        if self.group_column != "auto":
+            return self.group_column
+        is_built_in = self.kind is DataKind.names or (self.name == "PyDocs" and self.path is None)
+        return "group" if is_built_in else None
 
 
 class CustomData(Custom):

@@ -60,8 +60,9 @@ def read_config(composed: DictConfig) -> Config:
     for group, chosen in custom.items():
         if chosen:
             setattr(config, group, chosen)
-    if isinstance(config.data, TextConfig) and config.data.tokenizer is None:
-        config.data.tokenizer = config.model.splitter
+    if isinstance(config.data, TextConfig):
+        config.data.tokenizer = config.data.tokenizer or config.model.splitter
+        config.data.group_column = config.data.find_group_column()
     typed = typed_settings(composed)
     faults = (find_faults(config), encoder_rules(config, typed), broken_rules(config), tracking_rules(config))
     for fault in chain.from_iterable(faults):

@@ -19,6 +19,7 @@ from jaxtyping import Int64
 from lt_lightning.config.sources import Names, Texts
 from lt_lightning.config.typed_paths import typed_path
 from lt_lightning.data.fingerprint import content_fingerprint
+from lt_lightning.data.groups import groups_fingerprint, read_groups
 from lt_lightning.data.labels import Classes, as_text, find_classes, is_text, tidy_labels
 from lt_lightning.data.sources.delimiters import DELIMITERS, CsvForm
 from lt_lightning.data.splits import draw_test
@@ -45,6 +46,7 @@ class Corpus:
         delimiters: the column delimiter of each split that was read from a .csv.
         test_fraction: the fraction of rows drawn as the test split; None if the data has one.
         places: the original row numbers, from 0, of each split that was drawn.
+        groups: the number of each training row's group, whose rows stay in one part; None if each row is on its own.
         difference: how it differs from the reference corpus of its name, for PyDocs and Names; nothing if it does not.
     """
 
@@ -55,6 +57,7 @@ class Corpus:
     delimiters: Mapping[str, str] = field(default_factory=dict)
     test_fraction: float | None = None
     places: Mapping[str, Int64[np.ndarray, " rows"]] = field(default_factory=dict)
+    groups: Int64[np.ndarray, " rows"] | None = None
     difference: str = ""
 
     @property
@@ -64,8 +67,9 @@ class Corpus:
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """Return the fingerprint of each split's content."""
-        return {split: rows._fingerprint for split, rows in self.splits.items()}
+        """Return the fingerprint of each split's content, and of the training rows' groups."""
+        content = {split: rows._fingerprint for split, rows in self.splits.items()}
+        return content if self.groups is None else {**content, "groups": groups_fingerprint(self.groups)}
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -81,9 +85,10 @@ class Corpus:
             words = " and ".join(DELIMITERS.get(one, repr(one)) for one in sorted(found))
             notes.append(f"columns are separated by {words}")
         if self.test_fraction is not None:
+            drawn = "class by class" if self.groups is None else "in whole groups (data.group_column)"
             notes.append(
-                f"no test split: {self.test_fraction:.4g} of the rows test, drawn class by class, the same for every "
-                "seed (data.test_fraction)"
+                f"no test split: {self.test_fraction:.4g} of the rows test, drawn {drawn}, the same for every seed "
+                "(data.test_fraction)"
             )
         return notes
 
@@ -177,6 +182,9 @@ def make_corpus(config: TextConfig, source: str, splits: Mapping[Any, datasets.D
         columns, names = read_columns(splits[split], where[split], config)
         if split == "train":
             known = names
+            if config.group_column is not None:
+                groups = read_groups(splits[split], where[split], config.group_column)
+                columns = columns.append_column("group", pa.chunked_array([groups]))
         elif names is not None and names != known:  # the same numbers, for other classes
             columns = columns.set_column(1, "label", spell(columns["label"], names))
         tables[split] = take_filled(columns, where[split])
@@ -188,14 +196,17 @@ def make_corpus(config: TextConfig, source: str, splits: Mapping[Any, datasets.D
     else:
         classes = find_classes(tables["train"]["label"], where["train"], config.class_names, known)
     codes = {split: classes.number(table["label"], where[split]) for split, table in tables.items()}
-    corpus = Corpus(config.name, source, {}, dropped)
+    groups = None if config.group_column is None else tables["train"]["group"].to_numpy()
+    corpus = Corpus(config.name, source, {}, dropped, groups=groups)
     if drawn:
         assert config.test_fraction is not None
-        places = dict(zip(where, draw_test(codes["train"], config.test_fraction, classes.names), strict=True))
+        parts = draw_test(codes["train"], config.test_fraction, classes.names, groups)
+        places = dict(zip(where, parts, strict=True))
         tables = {split: tables["train"].take(pa.array(rows)) for split, rows in places.items()}
         codes = {split: codes["train"][rows] for split, rows in places.items()}
         dropped["test"] = 0
-        corpus = replace(corpus, test_fraction=config.test_fraction, places=places)
+        groups = None if groups is None else groups[places["train"]]
+        corpus = replace(corpus, test_fraction=config.test_fraction, places=places, groups=groups)
     if unseen := np.setdiff1d(codes["test"], codes["train"]).tolist():
         raise SettingError(
             f"{where['test']}: no training row has label {classes.names[unseen[0]]!r}; train on some, or leave it out"

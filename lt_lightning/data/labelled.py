@@ -103,7 +103,7 @@ def take_split(
         split: `test`; `train`, all training rows; or `valid`, those of them that the ticket's run validated on.
         config: the `data` group; its limit is used.
         names: the ticket's classes; see `read_labelled_file`.
-        about: the ticket's metadata; `seed`, `rows` and `fingerprint` determine the validation rows.
+        about: the ticket's metadata; `seed`, `rows`, `valid_fraction` and `fingerprint` determine the validation rows.
 
     Raises:
         SettingError: a label is not a class of the ticket, or the validation rows cannot be determined.
@@ -132,8 +132,14 @@ def _validated(corpus: Corpus, labels: np.ndarray, about: Mapping[str, Any]) -> 
             f"split: valid is a part of the ticket's training rows, and {corpus.source} has other rows; "
             "use split=test or split=train"
         )
+    if "groups" in content and content["groups"] != corpus.fingerprints.get("groups"):
+        raise SettingError("split: the ticket's run validated on whole groups of rows; give its data.group_column= too")
+    fraction = about.get("valid_fraction")
+    if not isinstance(fraction, float):  # tickets of earlier versions
+        fraction = valid / (train + valid)
     limit = train + valid if train + valid < len(labels) else None
-    return stratified_split(labels, valid / (train + valid), derive_seed(seed, "valid"), limit)[1]
+    groups = corpus.groups if "groups" in content else None
+    return stratified_split(labels, fraction, derive_seed(seed, "valid"), limit, groups)[1]
 
 
 def _spread(count: int, limit: int | None) -> np.ndarray:

@@ -68,7 +68,9 @@ class TextDataModule(RoundData):
         cache = cache_folder()
         splits = corpus.splits
         labels = {split: splits[split].with_format("arrow")[:]["label"].to_numpy() for split in ("train", "test")}
-        train, valid = stratified_split(labels["train"], data.valid_fraction, derive_seed(seed, "valid"), data.limit)
+        train, valid = stratified_split(
+            labels["train"], data.valid_fraction, derive_seed(seed, "valid"), data.limit, corpus.groups
+        )
         parts = {"train": ("train", train), "valid": ("train", valid), "test": ("test", np.arange(len(labels["test"])))}
         if encoder is not None:
             self._read_pieces(encoder, parts, labels, cache)

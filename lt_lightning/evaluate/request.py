@@ -22,7 +22,7 @@ ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 
 _KEYS = (
     "path", "delimiter", "hub", "hub_config", "text_column", "label_column", "class_names", "split_names",
-    "test_fraction", "limit",
+    "test_fraction", "group_column", "limit",
 )  # fmt: skip
 _THE_TICKETS = ("tokenizer", "max_vocab", "max_length", "batch_size", "num_workers", "valid_fraction")
 

@@ -175,6 +175,7 @@ def describe_origin(run: Run, record: Record) -> dict[str, Any]:
         "started": about.started,
         "network": about.network,
         "rows": about.corpus.rows,
+        "valid_fraction": about.config.data.valid_fraction,
         # The part that test_acc and full_test_acc were measured on; None for the whole test split.
         "tested_on": measured_rows(about, "test") or None,
         "fingerprint": about.corpus.fingerprint,

@@ -28,6 +28,7 @@ class RecordedData:
     """The `data` group."""
 
     batch_size: int | None = None
+    valid_fraction: float | None = None
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def test_a_folder_of_a_library_s_name_in_the_working_directory_changes_no_corpus
             two = {name: library.files[name] for name in sorted(library.files)[:2]}
             return harvest(Installed(library.name, library.version, library.root, two))
 
-        load_built_in(cache, "pydocs", "some", some, select)
+        load_built_in(cache, "pydocs", "some", some, select, lambda row: row.text)
         return sorted(path.name for path in cache.iterdir())
 
     keys.append(load(tmp_path / "one"))

@@ -2,6 +2,7 @@
 
 import gc
 import importlib.metadata
+import itertools
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from lt_lightning.data.sources import built_in, pydocs, reference
 from lt_lightning.data.sources.installed import LIBRARIES, Installed, find_installed
 from lt_lightning.data.sources.pydocs import Paragraph, harvest, load_pydocs, select
+from lt_lightning.data.splits import stratified_split
 from lt_lightning.errors import SettingError
 from lt_lightning.storage import cache as kept
 
@@ -110,7 +112,11 @@ def test_the_corpus_has_the_promised_form(corpus):
     assert list(corpus) == ["train", "test"]
     for split in corpus.values():
         assert split.features == datasets.Features(
-            {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=list(LIBRARIES))}
+            {
+                "text": datasets.Value("string"),
+                "label": datasets.ClassLabel(names=list(LIBRARIES)),
+                "group": datasets.Value("int64"),
+            }
         )
         sizes = Counter(split["label"])
         assert set(sizes) == {0, 1, 2, 3}
@@ -139,16 +145,23 @@ def test_every_paragraph_is_prose_that_names_no_library(corpus):
 
 
 @pytest.mark.slow
-def test_no_file_of_networkx_is_on_both_sides(corpus):
+def test_no_source_file_has_rows_in_two_parts(corpus):
     files: dict[str, set[str]] = {}
     for row in harvest(find_installed("networkx", "pydocs")):
         files.setdefault(row.text, set()).add(row.file)
-    sides = [
-        {file for text in split["text"] if len(files.get(text, ())) == 1 for file in files[text]}
-        for split in (corpus["train"], corpus["test"])
-    ]
-    assert not sides[0] & sides[1]
-    assert min(map(len, sides)) > 20
+    labels, groups = (np.array(corpus["train"][column]) for column in ("label", "group"))
+    assert not {*groups} & {*corpus["test"]["group"]}
+    drawn = []
+    for seed in range(3):
+        parts = stratified_split(labels, 0.3, seed, groups=groups)
+        texts = [*(corpus["train"].select(rows)["text"] for rows in parts), corpus["test"]["text"]]
+        of = [{file for text in some if len(files.get(text, ())) == 1 for file in files[text]} for some in texts]
+        assert not (of[0] & of[1] or of[0] & of[2] or of[1] & of[2])
+        assert min(map(len, of)) > 20
+        assert abs(len(parts[1]) / len(labels) - 0.3) < 0.002
+        assert np.ptp(np.bincount(labels[parts[1]])) < 20  # of 1,470
+        drawn.append(of[1])
+    assert all(len(one & other) < 0.7 * len(one) for one, other in itertools.pairwise(drawn))
 
 
 @pytest.mark.slow
@@ -254,6 +267,7 @@ def test_other_files_another_version_or_seed_is_another_file_of_the_cache(all_fa
     lambda arrays: {**arrays, "test_letters": arrays["test_letters"] | np.uint8(128)},
     lambda arrays: {**arrays, "test_labels": arrays["test_labels"][1:]},
     lambda arrays: {name: array for name, array in arrays.items() if name != "test_places"},
+    lambda arrays: {name: array for name, array in arrays.items() if name != "train_groups"},
     lambda arrays: {**arrays, "train_places": arrays["train_places"].astype(np.int64)},
 ])  # fmt: skip
 def test_a_cache_out_of_range_is_named_and_made_anew(all_fake, tmp_path, caplog, change):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lt_lightning.data.splits import _shuffled, stratified_split
+from lt_lightning.data.splits import _shuffled, draw_test, stratified_split
 
 # Some classes, of sizes that leave each part a row of each.
 labels_in_any_order = st.lists(st.integers(20, 40), min_size=1, max_size=5).flatmap(
@@ -58,6 +58,65 @@ def test_the_parts_of_ag_news_sizes_are_the_expected_ones():
     assert len(train) + len(valid) == len(labels)
 
 
+def digest(*parts):
+    return hashlib.sha256(b"".join(part.astype("<i8").tobytes() for part in parts)).hexdigest()[:16]
+
+
+def test_rows_without_groups_are_drawn_as_before_there_were_groups():
+    """As the commit before groups drew them, for the sizes of AG News, also with a limit, of IMDB, and of a file."""
+    news, reviews = np.tile([0, 1, 2, 3], 7_041)[:28_163], np.repeat([0, 1], 12_500)
+    file = np.random.RandomState(0).randint(0, 5, 1_003)
+    assert digest(*stratified_split(news, 0.3, 0)) == "5c847d10a9920297"
+    assert digest(*stratified_split(news, 0.3, 1, 6_000)) == "e95bc9544ea3cc29"
+    assert digest(*stratified_split(reviews, 0.1, 7)) == "9eed4605509ebc3f"
+    assert digest(*stratified_split(file, 0.3, 3)) == "8e2de71903d3ede2"
+    assert digest(*draw_test(file, 0.2, "abcde")) == "8a7e922c6369af91"
+
+
+def grouped(count=60, classes=3):
+    """Rows of groups of 1 to 40 rows, each of one class, and of as many groups of 4 rows of any class."""
+    random = np.random.RandomState(1)
+    pure = [(number, random.randint(classes)) for number in range(count) for _ in range(random.randint(1, 41))]
+    mixed = [(count + number, random.randint(classes)) for number in range(count) for _ in range(4)]
+    rows = random.permutation([*pure, *mixed])
+    return rows[:, 0], rows[:, 1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("fraction", "limit"), [(0.3, None), (0.1, None), (0.6, None), (0.3, 700)])
+def test_a_group_is_in_one_part_and_the_shares_are_about_right(seed, fraction, limit):
+    groups, labels = grouped()
+    train, valid = stratified_split(labels, fraction, seed, limit, groups)
+    rows = np.concatenate([train, valid])
+    assert len({*rows.tolist()}) == len(rows) == (limit or len(labels))
+    assert not {*groups[train].tolist()} & {*groups[valid].tolist()}
+    shares = np.bincount(labels[valid]) / np.bincount(labels[rows])
+    assert np.abs(shares - fraction).max() < 0.05
+    assert abs(len(valid) / len(rows) - fraction) < 0.02
+
+
+def test_groups_are_drawn_by_the_seed_and_each_as_often():
+    groups, labels = np.repeat(np.arange(50), 4), np.repeat(np.arange(50), 4) % 2
+    draws = [stratified_split(labels, 0.3, seed, groups=groups)[1] for seed in range(300)]
+    assert digest(draws[0]) == digest(stratified_split(labels, 0.3, 0, groups=groups)[1]) != digest(draws[1])
+    drawn = sum(np.bincount(groups[valid], minlength=50) for valid in draws) // 4
+    assert drawn.min() > 60  # 90 are expected: the deviation is 8
+    assert drawn.max() < 120
+
+
+def test_of_groups_that_are_all_too_large_the_nearest_is_taken():
+    labels = np.zeros(100, int)
+    _, valid = stratified_split(labels, 0.3, 0, groups=np.arange(100) // 50)
+    assert len(valid) == 50  # 20 too many, which is nearer to 30 than none
+
+
+def test_a_drawn_test_part_takes_whole_groups():
+    groups, labels = grouped()
+    train, test = draw_test(labels, 0.2, "abc", groups)
+    assert not {*groups[train].tolist()} & {*groups[test].tolist()}
+    assert abs(len(test) / len(labels) - 0.2) < 0.01
+
+
 def test_the_seed_alone_draws():
     labels = np.arange(1000) % 4
     one, again, other = (stratified_split(labels, 0.3, seed, 500) for seed in (1, 1, 2))
@@ -82,3 +141,9 @@ def test_a_row_s_place_in_the_file_does_not_matter():
 def test_a_class_that_one_part_would_lack_is_refused(counts, fraction, limit, part, refused):
     with refused("data.valid_fraction", f"{part} part", f"data.limit={limit or 'null'}", "use more rows"):
         stratified_split(np.repeat(np.arange(len(counts)), counts), fraction, 0, limit)
+
+
+def test_a_class_of_one_large_group_is_refused(refused):
+    labels = np.repeat([0, 1], 50)
+    with refused("data.valid_fraction", "validation part", "or data.group_column=null"):
+        stratified_split(labels, 0.3, 0, groups=labels)

@@ -71,6 +71,7 @@ CASES = (
         ["corpus: test is missing", "data.test_fraction"],
         "data.test_fraction=null",
     ),
+    corpus_case("no column of groups", CSV, ["corpus: train", "'film'", "text, label"], "data.group_column=film"),
     corpus_case("too few rows to draw a test split", {"train.csv": CSV}, ["0.02"], "data.test_fraction=0.02"),
     corpus_case("files of other names", {"training.csv": CSV, "testing.csv": CSV}, ["data.path", "training.csv"]),
     corpus_case("the same file twice", {"train.csv": CSV, "train.jsonl": rows()}, ["train.csv", "train.jsonl"]),

@@ -64,6 +64,7 @@ CASES = (
     corpus_case("two classes for a model of more", CSV, ["multi_cnn", "model=binary_cnn"], "model=multi_cnn"),
     corpus_case("too few rows to validate", CSV, ["data.valid_fraction", "0.01"], "data.valid_fraction=0.01"),
     corpus_case("too few rows to learn from", CSV, ["data.valid_fraction", "data.limit=1"], "data.limit=1"),
+    corpus_case("a class in one group", CSV, ["class 0", "data.group_column=null"], "data.group_column=label"),
     corpus_case(
         "true and false",
         {"train.parquet": table(TEXTS, [label == "a" for label in LABELS]), "test.csv": _numbered(1, 0)},

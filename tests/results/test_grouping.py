@@ -122,6 +122,13 @@ def test_runs_of_other_data_are_left_out_with_both_values(make_run, description,
     assert str(first.folder) in line
 
 
+def test_runs_that_split_the_same_rows_otherwise_are_compared(make_run, description):
+    first, corpus = read_run(make_run(1, name="first")), description["corpus"]
+    marks = {"fingerprint": {**(corpus.get("fingerprint") or {}), "groups": "0f"}}
+    whole = read_run(make_run(1, name="whole", changes={"corpus": corpus | marks}))
+    assert comparable([first, whole]) == ([first, whole], [])
+
+
 def test_a_run_older_than_schedules_is_one_with_a_constant_rate(make_run: MakeRun, description: dict[str, Any]) -> None:
     config = description["config"]
     older = {key: value for key, value in config.items() if key != "scheduler"}

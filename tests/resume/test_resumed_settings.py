@@ -174,6 +174,10 @@ NEWER = {**OLDER, "data": {**OLDER["data"], "test_fraction": 0.2}}
     (["+experiment=names", "data=files"], [{**OLDER, "model": {"name": "birnn"}}], ["embedding.std=1.0"]),
     (["data=files", "embedding.std=1,2"], [OLDER, {**OLDER, "embedding": {"std": 2.0}}], ["model=multi_cnn"]),
     (["data=agnews"], [{**OLDER, "data": {"name": "AG News"}}], []),
+    (["+experiment=quickstart"], [{"data": {"name": "PyDocs", "test_fraction": 0.2}}], ["data.group_column=null"]),
+    (["data=names"], [{"data": {"name": "PyDocs names"}}], ["data.group_column=null"]),
+    ([], [{"data": {"name": "PyDocs", "group_column": "group"}}], []),
+    (["data.path=corpus"], [{"data": {"name": "PyDocs", "path": "corpus"}}], []),
 ])  # fmt: skip
 def test_defaults_of_then_are_spelled_out(command: list[str], configs: list[dict[str, Any]], added: list[str]) -> None:
     assert earlier_defaults(command, configs) == added

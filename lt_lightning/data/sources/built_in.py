@@ -83,6 +83,7 @@ def load_built_in(
     edition: str,
     harvest: Callable[[Installed], list[Row]],
     select: Callable[[Iterable[Row]], Mapping[str, Sequence[Row]]],
+    group: Callable[[Row], str],
 ) -> Mapping[Any, datasets.Dataset]:
     """Load a corpus from its cache, or build it if it is missing or a library has changed.
 
@@ -92,10 +93,11 @@ def load_built_in(
         edition: identifies the way rows are found, shown and drawn.
         harvest: returns the rows of a library.
         select: makes the splits from the rows of all libraries.
+        group: returns a key; see `deal`.
 
     Returns:
-        The splits (a DatasetDict) with the columns `text` and `label` (a `ClassLabel` of the four libraries), and the
-        fingerprints of their content.
+        The splits (a DatasetDict) with the columns `text`, `label` (a `ClassLabel` of the four libraries) and `group`
+        (a number for each key), and the fingerprints of texts and labels.
 
     Raises:
         SettingError: a library is not installed, or its files were changed.
@@ -107,21 +109,24 @@ def load_built_in(
     def make() -> Arrays:
         with _without_garbage_collection():
             found = [row for library in libraries for row in harvest(library)]
-        return _as_arrays(select(found))
+        return _as_arrays(select(found), group)
 
     path.parent.mkdir(parents=True, exist_ok=True)
     return _as_corpus(recall_or_make(path, make, f"data={data}", _check))
 
 
-def _as_arrays(splits: Mapping[str, Sequence[Labelled]]) -> Arrays:
-    """Return each split's texts as bytes with offsets, and the numbers of their libraries."""
+def _as_arrays(splits: Mapping[str, Sequence[Row]], group: Callable[[Row], str]) -> Arrays:
+    """Return each split's texts as bytes with offsets, and the numbers of their libraries and groups."""
     names = list(LIBRARIES)
     arrays: Arrays = {}
+    numbers: dict[str, int] = {}  # of the groups, in the order of the rows
     for split in SPLITS:
         texts = [row.text.encode() for row in splits[split]]
         arrays[f"{split}_letters"] = np.frombuffer(b"".join(texts), np.uint8)
         arrays[f"{split}_places"] = np.cumsum([0, *map(len, texts)], dtype=np.int32)
         arrays[f"{split}_labels"] = np.array([names.index(row.library) for row in splits[split]], np.int64)
+        groups = [numbers.setdefault(group(row), len(numbers)) for row in splits[split]]
+        arrays[f"{split}_groups"] = np.array(groups, np.int64)
     return arrays
 
 
@@ -131,6 +136,7 @@ def _check(arrays: Arrays) -> None:
         letters, places, labels = (arrays[f"{split}_{part}"] for part in ("letters", "places", "labels"))
         check_kind(letters, np.uint8, (None,))
         check_kind(labels, np.int64, (None,))
+        check_kind(arrays[f"{split}_groups"], np.int64, (len(labels),))
         check_kind(places, np.int32, (len(labels) + 1,))
         check_offsets(places, len(letters))
         check_range(labels, 0, len(LIBRARIES))
@@ -144,11 +150,12 @@ def _texts(arrays: Arrays, split: str) -> pa.StringArray:
 
 def _as_corpus(arrays: Arrays) -> Mapping[Any, datasets.Dataset]:
     """Return the splits, with the fingerprints of their content."""
-    labels = datasets.ClassLabel(names=list(LIBRARIES))
-    schema = datasets.Features({"text": datasets.Value("string"), "label": labels}).arrow_schema
+    labels, groups = datasets.ClassLabel(names=list(LIBRARIES)), datasets.Value("int64")
+    schema = datasets.Features({"text": datasets.Value("string"), "label": labels, "group": groups}).arrow_schema
     corpus = datasets.DatasetDict()
     for split in SPLITS:
-        table = pa.table({"text": _texts(arrays, split), "label": arrays[f"{split}_labels"]}, schema=schema)
+        numbers = {"label": arrays[f"{split}_labels"], "group": arrays[f"{split}_groups"]}
+        table = pa.table({"text": _texts(arrays, split), **numbers}, schema=schema)
         letters, places, codes = (arrays[f"{split}_{part}"] for part in ("letters", "places", "labels"))
         fingerprint = content_fingerprint(places.astype(np.int64), letters.tobytes(), codes)
         corpus[split] = datasets.Dataset(table, split=datasets.NamedSplit(split), fingerprint=fingerprint)

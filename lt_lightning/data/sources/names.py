@@ -13,7 +13,7 @@ from lt_lightning.data.sources.built_in import deal, load_built_in
 from lt_lightning.data.sources.installed import LIBRARY_NAME, Installed, definitions, parsed_files
 
 # Increase it when this file, `installed` or `built_in` changes the corpus, to invalidate old caches.
-FORMAT = 1
+FORMAT = 2
 
 # Digits, with a single letter that follows them (2D); capitals, but for one that begins the next word (HTTPServer);
 # small letters, with a capital before them. What is no capital of ASCII's counts as a small letter.
@@ -63,18 +63,20 @@ def harvest(library: Installed, *, split: bool) -> list[Name]:
 def select(found: Iterable[Name]) -> dict[str, list[Name]]:
     """Make the splits `train` and `test`: unique names, none of two libraries, equally many per class.
 
-    Names that differ only in case, underscores and spaces (`foo`, `_Foo`) are in the same split, so that no tested name
-    was trained on in another form.
+    Forms of one name (`foo`, `_Foo`) are in the same split, so that no tested name was trained on in another form.
     """
-    return deal(
-        found,
-        same=lambda name: name.text,
-        group=lambda name: re.sub("[_ ]", "", name.text).casefold(),
-        seed=0,
-    )
+    return deal(found, same=lambda name: name.text, group=plain_form, seed=0)
+
+
+def plain_form(name: Name) -> str:
+    """Return what forms of a name have in common, which differ only in case, underscores and spaces."""
+    return re.sub("[_ ]", "", name.text).casefold()
 
 
 def load_names(cache: Path, split: bool) -> Mapping[Any, datasets.Dataset]:
-    """Load the names, as words (`read csv`) or as written (`read_csv`), from their cache, or build it."""
+    """Load the names, as words (`read csv`) or as written (`read_csv`), from their cache, or build it.
+
+    A group is the forms of a name.
+    """
     edition = f"v{FORMAT}-{'split' if split else 'written'}"
-    return load_built_in(cache, "names", edition, lambda library: harvest(library, split=split), select)
+    return load_built_in(cache, "names", edition, lambda library: harvest(library, split=split), select, plain_form)

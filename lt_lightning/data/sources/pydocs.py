@@ -167,7 +167,7 @@ def harvest(library: Installed) -> list[Paragraph]:
 
 
 # Increase it when this file, `installed` or `built_in` changes the corpus, to invalidate old caches.
-FORMAT = 1
+FORMAT = 2
 
 
 def select(found: Iterable[Paragraph], seed: int = 0) -> dict[str, list[Paragraph]]:
@@ -179,11 +179,17 @@ def select(found: Iterable[Paragraph], seed: int = 0) -> dict[str, list[Paragrap
     return deal(
         found,
         same=lambda paragraph: re.sub(r"[\W\d_]+", " ", paragraph.text).casefold(),
-        group=lambda paragraph: f"{paragraph.library}/{paragraph.file}",
+        group=source_file,
         seed=seed,
     )
 
 
+def source_file(paragraph: Paragraph) -> str:
+    """Return the file of a paragraph with its library's folder."""
+    return f"{paragraph.library}/{paragraph.file}"
+
+
 def load_pydocs(cache: Path, seed: int = 0) -> Mapping[Any, datasets.Dataset]:
-    """Load PyDocs from its cache, or build it; see `load_built_in` and `select`."""
-    return load_built_in(cache, "pydocs", f"v{FORMAT}-seed{seed}", harvest, lambda found: select(found, seed))
+    """Load PyDocs from its cache, or build it; see `load_built_in` and `select`. A group is a source file."""
+    edition = f"v{FORMAT}-seed{seed}"
+    return load_built_in(cache, "pydocs", edition, harvest, lambda found: select(found, seed), source_file)

@@ -257,7 +257,8 @@ def override_key(argument: str) -> str:
 def earlier_defaults(command: Sequence[str], configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the overrides that give a recorded command the defaults of its version.
 
-    Before there was `data.test_fraction`, `data=files` came with `model=multi_cnn` and `embedding.std=1.0`.
+    Before there was `data.test_fraction`, `data=files` came with `model=multi_cnn` and `embedding.std=1.0`. Before
+    there was `data.group_column`, the validation part of built-in corpora was drawn row by row.
 
     Args:
         command: the overrides that started a run or a sweep.
@@ -265,11 +266,13 @@ def earlier_defaults(command: Sequence[str], configs: Sequence[Mapping[str, Any]
     """
     settings = [flat_settings(config) for config in configs]
     given = {argument.lstrip("+").partition("=")[0] for argument in command}
+    missing = []
+    if settings and all(_is_split_by_rows(one) for one in settings) and "data.group_column" not in given:
+        missing.append("data.group_column=null")
     is_older = bool(settings) and not any("data.test_fraction" in one for one in settings)
     reads_files = "data=files" in command or any(one.get("data.name") == "files" for one in settings)
     if not (is_older and reads_files):
-        return []
-    missing = []
+        return missing
     if "model" not in given and all(one.get("model.name") == "multi_cnn" for one in settings):
         missing.append("model=multi_cnn")
     stds = [one.get("embedding.std") for one in settings]
@@ -277,3 +280,9 @@ def earlier_defaults(command: Sequence[str], configs: Sequence[Mapping[str, Any]
     if "embedding.std" not in given and same:
         missing.append(f"embedding.std={show_setting(stds[0])}")
     return missing
+
+
+def _is_split_by_rows(settings: Mapping[str, Any]) -> bool:
+    """Return whether recorded settings are those of a built-in corpus whose groups were not yet kept whole."""
+    is_built_in = settings.get("data.name") in ("PyDocs", "PyDocs names") and settings.get("data.path") is None
+    return is_built_in and "data.group_column" not in settings

@@ -149,6 +149,8 @@ def _seen(run: Run, path: str) -> Any:
     if path == "metric":
         return run.metric.name
     about = run.description
+    if path == "corpus.fingerprint":  # of the rows; how they were split is a setting
+        return {part: mark for part, mark in (about.corpus.fingerprint or {}).items() if part != "groups"} or None
     return about.task.name if path == "task" else getattr(about.corpus, path.removeprefix("corpus."))
 
 
