@@ -42,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--budget", metavar="HOURS", type=_hours, help=budget)
     data = "where the data of a corpus lie: agnews=FOLDER; can be repeated"
     parser.add_argument("--data", metavar="CORPUS=PATH", action="append", default=[], help=data)
+    only = "take this corpus alone; can be repeated"
+    parser.add_argument("--corpus", metavar="NAME", action="append", default=[], help=only)
     folder = "the study's folder (default: outputs/studies/NAME)"
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, help=folder)
     table = "judge the claims from a table of rounds, such as docs/results/NAME/rounds.csv; run nothing"
@@ -66,11 +68,11 @@ def _hours(text: str) -> float:
 def _play(given: argparse.Namespace) -> None:
     require_working_directory()
     require_training("lt_lightning.study", "pandas", "scipy", "matplotlib", "omegaconf")
-    from lt_lightning.study.file import find_file, read_study
+    from lt_lightning.study.file import find_file, only_corpora, read_study
     from lt_lightning.study.jobs import jobs_of
     from lt_lightning.study.plan import describe, measure_paces, missing
 
-    study = read_study(find_file(given.name))
+    study = only_corpora(read_study(find_file(given.name)), given.corpus)
     folder = given.output or Path("outputs", "studies", study.name)
     if given.table is not None:
         from lt_lightning.study.results import write_results

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Dict, List, Optional  # noqa: UP035 (OmegaConf reads these)
@@ -24,7 +24,6 @@ _ALIKE = 0.02
 """Densities that differ by no more, relatively, are one density."""
 
 _MOST_ROUNDS = 1000
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ def find_file(name: str) -> Path:
     folders = dict.fromkeys([Path("conf/study"), Path(config_folder(), "study")])
     known = [path.stem for folder in folders for path in sorted(folder.glob("*.yaml"))]
     for folder in folders:
-        if _NAME.fullmatch(name) and (path := folder / f"{name}.yaml").is_file():
+        if re.fullmatch(r"[\w.-]+", name) and (path := folder / f"{name}.yaml").is_file():
             return path
     close = difflib.get_close_matches(name, known, n=1)
     perhaps = f"did you mean {close[0]}? " if close else ""
@@ -195,9 +194,24 @@ def read_study(path: Path) -> Study:
     except (OmegaConfBaseException, TypeError, ValueError) as error:
         raise SettingError(f"{path}: {_describe(error)}") from None
     study = _converted(path, content)
-    for fault in _faults(study):
+    from lt_lightning.study.checks import find_faults  # which reads these classes
+
+    for fault in find_faults(study):
         raise SettingError(f"{path}: {fault}")
     return study
+
+
+def only_corpora(study: Study, names: Sequence[str]) -> Study:
+    """Return a study with the corpora of these names alone; without names all.
+
+    Raises:
+        SettingError: a name is no corpus of the study.
+    """
+    for name in names:
+        if name not in study.corpora:
+            raise SettingError(f"--corpus: there is no corpus {name!r}; choose from {', '.join(study.corpora)}")
+    kept = {name: one for name, one in study.corpora.items() if name in names or not names}
+    return replace(study, corpora=kept)
 
 
 def _describe(error: Exception) -> str:
@@ -260,62 +274,6 @@ def _densities(path: Path, key: str, given: Any) -> tuple[float, ...]:
             "{rounds: 20, amount: 0.2}"
         )
     return tuple(map(float, densities))
-
-
-def _faults(study: Study) -> Iterator[str]:
-    """Yield what is wrong with a study whose types are right."""
-    named = [("corpora", study.corpora), ("arms", study.arms)]
-    for key, names in named:
-        if not names:
-            yield f"{key}: there are none; give at least one"
-        for name in names:
-            if not _NAME.fullmatch(name) or name == FULL:
-                yield f"{key}.{name}: a folder has this name; take letters, digits, ., _ and -, and not {FULL!r}"
-    for name, corpus in study.corpora.items():
-        if not corpus.densities and not all(arm.dense for arm in study.arms.values()):
-            yield f"corpora.{name}.densities: missing; give the study's densities, or the corpus' own"
-        for key, values in (("epochs", (corpus.epochs,)), ("lengths", corpus.lengths)):
-            if not values or min(values) < 1 or len({*values}) < len(values):
-                yield f"corpora.{name}.{key}: {list(values)} must be whole numbers >= 1, each once"
-    for name, arm in study.arms.items():
-        yield from (f"arms.{name}.{fault}" for fault in _arm_faults(study, arm))
-    for place, claim in enumerate(study.claims):
-        yield from (f"claims[{place}].{fault}" for fault in _claim_faults(study, claim))
-
-
-def _arm_faults(study: Study, arm: Arm) -> Iterator[str]:
-    if arm.dense and arm.of is not None:
-        yield "dense: an arm that retrains tickets is not dense; give either of the two"
-    if arm.of is None:
-        return
-    if arm.of not in study.arms:
-        yield f"of: there is no arm {arm.of!r}; choose from {', '.join(study.arms)}"
-    elif study.arms[arm.of].of is not None or study.arms[arm.of].dense:
-        yield f"of: {arm.of} has no tickets of its own; choose an arm that prunes"
-
-
-def _claim_faults(study: Study, claim: Claim) -> Iterator[str]:
-    if claim.kind not in KINDS:
-        yield f"kind: {claim.kind!r} is none of {', '.join(KINDS)}"
-    for key, name in (("first", claim.first), ("second", claim.second)):
-        if name not in study.arms and not (key == "second" and name == FULL):
-            yield f"{key}: there is no arm {name!r}; choose from {_listed(study.arms, key)}"
-    if claim.first == claim.second:
-        yield f"second: is {claim.second!r} like first; give another arm"
-    if not (claim.margin >= 0 and math.isfinite(claim.margin)):
-        yield f"margin: must be >= 0 points, got {claim.margin:g}"
-    for one in claim.densities:
-        if all(corpus.round_at(one) is None for corpus in study.corpora.values()):
-            yield f"densities: no corpus has a round that leaves {100 * one:g} %; choose among those of the study"
-    if claim.second == FULL and not claim.densities:
-        yield f"densities: missing: the whole network has one density; choose some of the study's for {claim.first}"
-    is_dense = any(name in study.arms and study.arms[name].dense for name in (claim.first, claim.second))
-    if is_dense and not claim.densities:
-        yield "densities: missing: a dense arm has no curve over densities; choose some for the other arm"
-
-
-def _listed(arms: Mapping[str, Arm], key: str) -> str:
-    return ", ".join([*arms, *([FULL] if key == "second" else [])])
 
 
 def overrides_of(settings: Sequence[str]) -> dict[str, str]:

@@ -22,8 +22,10 @@ def write_results(study: Study, rounds: DataFrame, folder: Path) -> list[str]:
     Args:
         study: the study.
         rounds: the table of its rounds.
-        folder: where the files go.
+        folder: where the files go; nothing is written for a table without rows.
     """
+    if rounds.empty:
+        return ["no run of the study has finished yet"]
     from lt_lightning.study.figures import draw_figures
 
     judgements = judge(study, rounds)
@@ -81,8 +83,9 @@ def claims_table(judgements: Sequence[Judgement]) -> DataFrame:
             "claim": one.claim.text, "kind": one.claim.kind, "first": one.claim.first, "second": one.claim.second,
             "margin": one.claim.margin, "corpus": one.corpus, "length": one.length, "at": one.at,
             "n": one.difference.n, **_estimate("difference", one.difference),
-            "equivalent_within": one.equivalent_within, "p": one.p, "p_holm": one.p_holm, "first_collapsed": one.collapsed[0],
-            "second_collapsed": one.collapsed[1], "seeds_needed": one.seeds_needed, "verdict": one.verdict,
+            "equivalent_within": one.equivalent_within, "p": one.p, "p_holm": one.p_holm,
+            "first_collapsed": one.collapsed[0], "second_collapsed": one.collapsed[1],
+            "seeds_needed": one.seeds_needed, "verdict": one.verdict,
         }
         for one in judgements
     )  # fmt: skip

@@ -58,13 +58,8 @@ def gather_rounds(jobs: Iterable[Job], folder: Path) -> DataFrame:
     Args:
         jobs: the runs of a study.
         folder: the study's folder.
-
-    Raises:
-        SettingError: no run has finished.
     """
     rows = [row for job in jobs if is_done(folder / job.folder) for row in _rows(job, read_run(folder / job.folder))]
-    if not rows:
-        raise SettingError(f"{folder}: no run of the study has finished; start the study without --plan")
     return with_collapse(DataFrame([asdict(row) for row in rows], columns=COLUMNS))
 
 
