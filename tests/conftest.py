@@ -8,18 +8,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from copy import deepcopy
 from dataclasses import replace
-from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra._internal.sources_registry import SourcesRegistry
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
@@ -29,6 +24,8 @@ settings.load_profile("shared machine")
 
 # Shapes in signatures are claims; in the tests they are checked at every call.
 install_import_hook(["lt_lightning.models", "lt_lightning.data"], "beartype.beartype")
+
+from composing import compose_once
 
 from lt_lightning.config.folder import config_folder
 from lt_lightning.config.messages import explain
@@ -56,20 +53,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _files_parsed_once() -> Iterator[None]:
-    """Parse each file of the configuration tree once: a third of the time of composing, which most tests do."""
-    Plugins.instance()  # registers what reads files
-    reader = SourcesRegistry.instance().resolve("file")
-    load, tree = reader.load_config, reader("tests", config_folder())
-    parsed = lru_cache(maxsize=None)(partial(load, tree))
-
-    def load_config(source: ConfigSource, config_path: str) -> ConfigResult:
-        if source.path != tree.path:
-            return load(source, config_path)
-        return replace(deepcopy(parsed(config_path)), provider=source.provider)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "load_config", load_config)
+def _composed_once() -> Iterator[None]:
+    """Combine the same files of the configuration tree once: most tests compose it."""
+    with compose_once():
         yield
 
 
