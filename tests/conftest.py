@@ -16,13 +16,15 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from hypothesis import HealthCheck, settings
+from jaxtyping import config as shape_checks
 from jaxtyping import install_import_hook
 
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
 
-# Shapes in signatures are claims; in the tests they are checked at every call.
+# Shapes in signatures are claims; in the tests they are checked at every call, but in whole runs, whose time would
+# grow by half, only in the first one of each network on each kind of data.
 install_import_hook(["lt_lightning.models", "lt_lightning.data"], "beartype.beartype")
 
 from composing import compose_once
@@ -87,6 +89,8 @@ def run_settings(configure: Callable[..., Config], tmp_path_factory: pytest.Temp
     from lt_lightning.data.sources.pairs import load_pairs
     from lt_lightning.experiment.experiment import run_experiment
 
+    checked: set[tuple[type, type]] = set()
+
     def run_settings(
         common: Sequence[str],
         *overrides: str,
@@ -99,7 +103,11 @@ def run_settings(configure: Callable[..., Config], tmp_path_factory: pytest.Temp
         data = load_pairs(config.data, config.seed) if config.data.kind.is_pairs else load_corpus(config.data)
         run = run or tmp_path_factory.mktemp("run")
         run.mkdir(exist_ok=True)
-        run_experiment(config, data, run, list(overrides), resuming=resuming, trial=trial)
+        kind = (type(config.model), type(config.data))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shape_checks, "jaxtyping_disable", kind in checked)
+            checked.add(kind)
+            run_experiment(config, data, run, list(overrides), resuming=resuming, trial=trial)
         return run
 
     return run_settings

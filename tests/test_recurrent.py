@@ -14,12 +14,12 @@ from lt_lightning.runs.round_ticket import RoundTicket
 Play = Callable[..., Path]
 
 SMALL = {
-    "hihello": ["trainer.max_epochs=20"],
-    "names": ["data.limit=120", "model.hidden=8", "embedding.dim=4", "trainer.max_epochs=2"],
-    "char_lm": ["data.limit=60", "data.max_length=40", "model.hidden=8", "embedding.dim=4", "trainer.max_epochs=2",
+    "hihello": ["trainer.max_epochs=2"],
+    "names": ["data.limit=120", "model.hidden=8", "embedding.dim=4", "trainer.max_epochs=1"],
+    "char_lm": ["data.limit=60", "data.max_length=40", "model.hidden=8", "embedding.dim=4", "trainer.max_epochs=1",
                 "model.sample_length=30", "trainer.limit_test_batches=3"],
     "seq2seq": ["data.train_rows=200", "data.test_rows=50", "model.hidden=8", "embedding.dim=4",
-                "trainer.max_epochs=2"],
+                "trainer.max_epochs=1"],
 }  # fmt: skip
 """What makes each experiment a matter of seconds."""
 
@@ -122,7 +122,9 @@ def test_a_language_model_needs_fewer_bits_than_an_n_gram_of_the_same_text(play:
 
 @pytest.mark.slow
 def test_strings_never_seen_are_reversed(play: Play) -> None:
-    run = play("seq2seq", "pruning.rounds=0")
+    strings = ["data.alphabet=abcdefgh", "data.lengths=[3,5]", "data.train_rows=8000", "data.test_rows=500"]
+    small = ["model.hidden=48", "embedding.dim=16", "optimizer.lr=0.01", "trainer.max_epochs=3"]
+    run = play("seq2seq", "pruning.rounds=0", *strings, *small)
     exact = last(run).test_exact
     assert exact is not None
     assert exact >= 0.95
