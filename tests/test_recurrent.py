@@ -54,8 +54,9 @@ def test_a_simple_network_learns_to_answer_hihell_with_ihello_above_its_floor(pl
     assert math.log(1 + 4 * math.exp(-2)) < losses(run)[-1] < 0.55  # the lecture's run ends at 0.458
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-@pytest.mark.parametrize("given", ["onehot", pytest.param("embedding", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("given", ["onehot", "embedding"])
 def test_with_a_linear_head_the_loss_falls_below_a_hundredth_within_100_epochs(play, cell, given):
     run = play("hihello", "pruning.rounds=0", "model.head=linear", f"model.cell={cell}", f"model.input={given}")
     assert len(losses(run)) == 100
