@@ -1,5 +1,7 @@
 """Set up all tests: for small machines, without a network, and with a cache of their own."""
 
+import functools
+import importlib.metadata
 import os
 
 # Before anything imports torch or datasets: one thread keeps small networks quick, and nothing is downloaded.
@@ -19,12 +21,15 @@ from hypothesis import HealthCheck, settings
 from jaxtyping import config as shape_checks
 from jaxtyping import install_import_hook
 
+# Each Trainer searches all installed packages for callbacks, a sixth of the time of fitting a small network.
+importlib.metadata.entry_points = functools.cache(importlib.metadata.entry_points)
+
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
 
 # Shapes in signatures are claims; in the tests they are checked at every call, but in whole runs, whose time would
-# grow by half, only in the first one of each network on each kind of data.
+# grow by half, only in the first one of each network on each kind of data, and not while its corpus is read.
 install_import_hook(["lt_lightning.models", "lt_lightning.data"], "beartype.beartype")
 
 from composing import compose_once
@@ -100,11 +105,12 @@ def run_settings(configure: Callable[..., Config], tmp_path_factory: pytest.Temp
         trial: Any = None,
     ) -> Path:
         config = replace(configure(*common, *overrides), report=report)
-        data = load_pairs(config.data, config.seed) if config.data.kind.is_pairs else load_corpus(config.data)
         run = run or tmp_path_factory.mktemp("run")
         run.mkdir(exist_ok=True)
         kind = (type(config.model), type(config.data))
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shape_checks, "jaxtyping_disable", True)
+            data = load_pairs(config.data, config.seed) if config.data.kind.is_pairs else load_corpus(config.data)
             patch.setattr(shape_checks, "jaxtyping_disable", kind in checked)
             checked.add(kind)
             run_experiment(config, data, run, list(overrides), resuming=resuming, trial=trial)
