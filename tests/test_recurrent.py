@@ -113,7 +113,8 @@ def test_classifiers_from_the_equations_train_as_torchs_do(play: Play, model: st
 
 @pytest.mark.slow
 def test_a_language_model_needs_fewer_bits_than_an_n_gram_of_the_same_text(play: Play) -> None:
-    run = play("char_lm", "pruning.rounds=0", "trainer.max_epochs=1", "model.hidden=96")
+    small = ["data.max_length=200", "data.batch_size=16", "model.hidden=64", "optimizer.lr=0.01"]
+    run = play("char_lm", "pruning.rounds=0", "trainer.max_epochs=1", "data.limit=6000", *small)
     baseline = read_description(run / "run.json").baseline
     perplexity = last(run).test_perplexity
     assert perplexity is not None
