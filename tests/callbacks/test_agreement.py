@@ -42,6 +42,7 @@ def test_ranks_agree_under_every_schedule(said: list[dict[str, str]], way: str) 
     assert [one[way] for one in said] == ["round 0 is done", "round 0 is done"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["none", "first weights"])
 def test_ranks_that_agree_play_on(said: list[dict[str, str]], way: str) -> None:
     assert [rank[way] for rank in said] == ["round 1 is done"] * 2

@@ -1,6 +1,7 @@
 """`PruningCallback` and Lightning's checkpoints: a round that was cut off goes on as if nothing had happened."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,12 @@ def play(
     return starts, ends, masks
 
 
+@cache
+def play_whole(**settings: Any) -> tuple[list[Weights], list[Weights], list[Mask]]:
+    """Play four rounds that nothing cuts off."""
+    return play(settings)
+
+
 SAVING = {
     "end_of_epoch": {"save_on_train_epoch_end": True},
     "end_of_validation": {"save_on_train_epoch_end": False},
@@ -104,7 +111,7 @@ SAVING = {
 @pytest.mark.parametrize("saving", SAVING)
 def test_a_round_that_was_cut_off_goes_on_to_the_same_weights_and_masks(tmp_path, saving, cut, rewind):
     settings = {"rewind": rewind, "amount": 0.3, "seed": 3}
-    whole = play(settings)
+    whole = play_whole(**settings)
     cut_off = play(settings, cut, ModelCheckpoint(tmp_path, save_top_k=-1, **SAVING[saving]))
     assert cut_off[2] == whole[2]
     for round, (left, right) in enumerate(zip(cut_off[1], whole[1], strict=True)):
@@ -121,7 +128,7 @@ def test_a_round_whose_last_epoch_was_saved_is_over_when_it_is_taken_up(tmp_path
         def on_train_end(self, *_: Any) -> None:
             raise StopError
 
-    whole = play({"rewind": rewind})
+    whole = play_whole(rewind=rewind)
     saver = ModelCheckpoint(tmp_path, save_top_k=-1, **SAVING[saving])
     module, pruning = Validated(), PruningCallback(rewind=rewind)
     for _ in range(round):

@@ -258,7 +258,7 @@ class Plain(Classifier):
     def configure_optimizers(self):
         raise RuntimeError("it trains")
 if __name__ == "__main__":
-    make_trainer(PruningCallback(), strategy={strategy!r}, devices=2).fit(Plain(), Batches())
+    make_trainer(PruningCallback(), strategy={strategy!r}, devices=1).fit(Plain(), Batches())
 """
     path = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])}
     script = Path(os.environ.get("TMPDIR", "/tmp")) / f"fit_{strategy}_{os.getpid()}.py"

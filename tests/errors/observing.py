@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
+import jaxtyping
 from hydra._internal.hydra import Hydra
 
 _GET_MODE = Hydra.get_mode
@@ -189,6 +190,7 @@ def _alone(folder: Path) -> Iterator[None]:
         stack.enter_context(patch("lt_lightning.experiment.experiment.draw_report", lambda run: run))
         stack.enter_context(patch("lt_lightning.report.run.save_figure", _save_blank))
         stack.enter_context(warnings.catch_warnings())
+        stack.enter_context(patch.object(jaxtyping.config, "jaxtyping_disable", True))  # no case is about shapes
         warnings.simplefilter("default")
         for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", category)

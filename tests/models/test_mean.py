@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lt_lightning.models.mean import Mean
+from trials.forking import forking
 
 
 def test_nothing_has_no_mean_also_after_it_was_forgotten():
@@ -46,5 +47,10 @@ def _on_a_rank(rank: int, folder: str, answers: Tensor) -> None:
 @pytest.mark.slow
 def test_processes_have_one_mean_of_all_their_numbers(tmp_path: Path):
     answers = torch.zeros(2).share_memory_()
-    torch.multiprocessing.spawn(_on_a_rank, (str(tmp_path), answers), nprocs=2)  # pyright: ignore[reportPrivateImportUsage]
+    ranks = [forking().Process(target=_on_a_rank, args=(rank, str(tmp_path), answers)) for rank in range(2)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join()
+    assert [rank.exitcode for rank in ranks] == [0, 0]
     assert answers.tolist() == [7.0, 7.0]  # of 0, 10 and 11

@@ -43,6 +43,7 @@ def test_the_page_of_a_run_has_its_steps_beside_each_figure(make_run: MakeRun) -
     assert page.count("75 to 1,200 steps a round") > len(pictures)  # in its head and among its facts, too
 
 
+@pytest.mark.slow
 def test_a_comparison_has_the_steps_beside_each_figure_and_in_its_rounds(make_run: MakeRun, tmp_path: Path) -> None:
     for seed in (0, 1):
         for rewind in ("init", "random"):

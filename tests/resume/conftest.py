@@ -32,10 +32,10 @@ def whole(play: Play, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cut(play: Play, steps: list[int]) -> Play:
     """Run settings until before a training step, `cut(run, *overrides, at=step)`, and count steps anew afterwards."""
 
-    def cut(run: Path, *overrides: str, at: int) -> Path:
+    def cut(run: Path, *overrides: str, at: int, resuming: bool = False) -> Path:
         steps[:] = [0, at]
         with pytest.raises(StopError):
-            play(run, *overrides)
+            play(run, *overrides, resuming=resuming)
         steps[:] = [0, sys.maxsize]
         return run
 

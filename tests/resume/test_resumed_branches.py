@@ -31,7 +31,8 @@ def same(left: Path, right: Path) -> bool:
     return outcome(left) == outcome(right)
 
 
-@pytest.mark.parametrize("stop", [20, pytest.param(60, marks=pytest.mark.slow)], ids=["in round 1", "in round 2"])
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [20, 60], ids=["in round 1", "in round 2"])
 def test_it_ends_as_if_it_had_not_been_cut_off_without_its_trunk(play, cut, trunk, alone, tmp_path, stop):
     run, settings = tmp_path / "cut", (f"branch.of={trunk}", *MASK)
     cut(run, *settings, at=stop)

@@ -251,7 +251,7 @@ def hollow(model: dict[str, Any], **about: Any) -> Packed:
 
 
 @pytest.mark.parametrize(("model", "about"), [
-    pytest.param({**RNN, "hidden": 1 << 13}, {}, marks=pytest.mark.slow),
+    pytest.param({**RNN, "hidden": 1 << 12}, {}, marks=pytest.mark.slow),
     ({**CNN, "filters": 1 << 20}, {"embedding_dim": 1000}),
 ], ids=["birnn", "cnn"])  # fmt: skip
 def test_a_small_file_does_not_ask_for_a_lot_of_memory(model, about, tmp_path):

@@ -56,11 +56,11 @@ def run(tmp_path: Path) -> Path:
     return run
 
 
-@pytest.mark.parametrize("count", [400, pytest.param(3000, marks=pytest.mark.slow)])
-def test_every_mutant_is_read_or_refused(run: Path, count: int) -> None:
+@pytest.mark.slow
+def test_every_mutant_is_read_or_refused(run: Path) -> None:
     said: list[str] = []
-    assert fuzz(run, count, seed=count, say=said.append) == 0, said
-    counts = re.fullmatch(rf"{count:,} mutants of (\d+) files: ([\d,]+) read, ([\d,]+) refused, 0 failed", said[-1])
+    assert fuzz(run, 1000, seed=1000, say=said.append) == 0, said
+    counts = re.fullmatch(r"1,000 mutants of (\d+) files: ([\d,]+) read, ([\d,]+) refused, 0 failed", said[-1])
     assert counts is not None
     files, *outcomes = (int(number.replace(",", "")) for number in counts.groups())
     assert files == 12
