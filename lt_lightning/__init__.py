@@ -3,7 +3,7 @@
 A folder is a layer, and imports run one way, from top to bottom (`make lint` checks it):
 
     console    __main__.py
-    commands   train.py  predict.py  the __main__.py of report/  export/  evaluate/  connect/
+    commands   train.py  predict.py  study/  the __main__.py of report/  export/  evaluate/  connect/
     features   experiment/  export/  evaluate/  connect/
     pages      report/
     networks   models/

@@ -45,7 +45,7 @@ def test_help_lists_the_commands_and_imports_no_library(script: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(("words", "said"), [
-    ([], "give a command: train, report, export, predict, evaluate, connect; see --help\n"),
+    ([], "give a command: train, report, export, predict, evaluate, study, connect; see --help\n"),
     (["trian"], "there is no command 'trian'; did you mean train?; choose from train, report, export, predict, "),
     (["--trian"], "unrecognized arguments: --trian; see --help\n"),
     (["--completion", "fish"], "argument --completion: invalid choice: 'fish'"),

@@ -126,7 +126,7 @@ def test_a_reader_that_closes_its_end_ends_a_program_in_silence(program: str, fl
     assert ran.returncode in (0, 141)  # argparse itself ignores that its help cannot be written
 
 
-@pytest.mark.parametrize("program", ["predict", "report", "export", "evaluate", "connect", "train"])
+@pytest.mark.parametrize("program", ["predict", "report", "export", "evaluate", "connect", "study", "train"])
 def test_every_program_prints_the_version_of_this_project(program: str) -> None:
     command = [sys.executable, "-m", f"lt_lightning.{program}", "--version"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)

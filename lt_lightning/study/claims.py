@@ -46,7 +46,7 @@ class Judgement:
     p: float
     collapsed: tuple[int, int]
     seeds_needed: int | None
-    p_holm: float | None = None
+    p_holm: float = math.nan
     verdict: str = "undecided"
 
 
@@ -63,7 +63,10 @@ def judge(study: Study, rounds: DataFrame) -> list[Judgement]:
         for (corpus, length), of_cell in cells(rounds, "corpus", "length")
         for one in _judgements(study, claim, corpus, length, of_cell)
     ]
-    corrected = [replace(one, p_holm=p) for one, p in zip(found, holm([one.p for one in found]), strict=True)]
+    corrected = [
+        replace(one, p_holm=math.nan if p is None else p)
+        for one, p in zip(found, holm([one.p for one in found]), strict=True)
+    ]
     return [replace(one, verdict=_verdict(one)) for one in corrected]
 
 
@@ -144,7 +147,7 @@ def _verdict(one: Judgement) -> str:
     `better` is also refuted if the difference, whatever its sign, is too small to matter: its 90 % interval lies within
     the margin (two one-sided tests).
     """
-    if one.p_holm is not None and one.p_holm < LEVEL:
+    if one.p_holm < LEVEL:
         return "supported" if one.difference.mean > _reference(one.claim) else "refuted"
     is_small = one.equivalent_within < one.claim.margin
     return "refuted" if one.claim.kind == "better" and is_small else "undecided"

@@ -82,14 +82,11 @@ def test_a_study_that_is_killed_goes_on_under_another_launcher_to_the_same_numbe
     assert again.splitlines() == output.splitlines()[-3:]
 
 
-def test_a_mistake_in_an_arm_fails_that_arm_alone_and_is_named(corpus, tmp_path):
-    text = STUDY.replace("pruning.rewind=init", "pruning.rewind=int")
-    process = start(tmp_path, corpus, "--plan")
-    process.communicate(timeout=300)
-    settings = ", ".join(one for one in SMALL if not one.startswith(("report", "trainer.max_epochs", "pruning.rounds")))
-    (tmp_path / "small.yaml").write_text(text.format(settings=settings))
-    command = [sys.executable, "-m", "lt_lightning.study", "small.yaml", "--data", f"own={corpus}"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 2
-    assert "pruning.rewind" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: 2 runs of the study failed, each for the reason above")
+def test_an_arm_that_is_refused_is_named_and_the_others_are_judged_by_the_next_start(corpus, tmp_path):
+    process = start(tmp_path, corpus, "optimizer.lr=-1")
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 2
+    assert output.count("failed: optimizer.lr: -1.0 is not above 0") == 2
+    assert errors == (
+        "error: 2 runs of the study failed, each for the reason above; correct it, and start the same command again\n"
+    )
