@@ -9,7 +9,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from lt_lightning.report.statistics import Estimate, estimate
+from lt_lightning.report.statistics import NO_VALUES, Estimate, estimate
 from lt_lightning.storage.atomic import write_whole, writing_to
 from lt_lightning.study.claims import AREA, Judgement, areas, judge
 from lt_lightning.study.file import Study
@@ -39,7 +39,7 @@ def write_results(study: Study, rounds: DataFrame, folder: Path) -> list[str]:
             write_whole(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
         write_whole(folder / "tables.md", "\n".join(_markdown(study, arms, tables["areas"], judgements)) + "\n")
         draw_figures(study, arms, judgements, folder)
-    return [*_verdict_lines(judgements), f"tables and figures: {folder}"]
+    return [*_dense_lines(study, arms), *_verdict_lines(study, judgements), f"tables and figures: {folder}"]
 
 
 def arms_table(study: Study, rounds: DataFrame) -> DataFrame:
@@ -58,6 +58,7 @@ def arms_table(study: Study, rounds: DataFrame) -> DataFrame:
                 "corpus": corpus, "length": length, "arm": arm, "round": round_, "density": density,
                 "alive": cell["density"].mean(),
                 "epochs": cell["epochs"].mean(), "steps": cell["steps"].mean(), "n": len(cell),
+                "valid": 100 * cell["valid"].mean(),
                 **_estimate("test", test), "median": 100 * cell["test"].median(), **_estimate("minus_full", against),
                 "collapsed": int(cell["collapsed"].sum()),
                 "winners": int((cell["valid"] >= cell["full_valid"]).sum()) if round_ else 0,
@@ -73,7 +74,7 @@ def areas_table(study: Study, rounds: DataFrame) -> DataFrame:
         for arm in [name for name in cell["arm"].unique() if not study.arms[name].dense]:
             values = estimate(100 * areas(cell, arm))
             rows.append({"corpus": corpus, "length": length, "arm": arm, "n": values.n, **_estimate(AREA, values)})
-    return DataFrame(rows)
+    return DataFrame(rows, columns=["corpus", "length", "arm", "n", *_estimate(AREA, NO_VALUES)])
 
 
 def claims_table(judgements: Sequence[Judgement]) -> DataFrame:
@@ -95,7 +96,20 @@ def _estimate(name: str, one: Estimate) -> dict[str, float | None]:
     return {name: one.mean, f"{name}_low": one.low, f"{name}_high": one.high}
 
 
-def _verdict_lines(judgements: Sequence[Judgement]) -> list[str]:
+def _dense_lines(study: Study, arms: DataFrame) -> list[str]:
+    """Return a line per corpus and length about the best of several dense arms on the validation part."""
+    dense = arms[arms["arm"].map(lambda name: study.arms[name].dense)]
+    lines = []
+    for (corpus, length), cell in cells(DataFrame(dense), "corpus", "length"):
+        best = cell.loc[cell["valid"].idxmax()]
+        if len(cell) > 1:
+            lines.append(f"{corpus} x{length}: the best on the validation part is {best['arm']}, {best['valid']:.2f} %")
+    return lines
+
+
+def _verdict_lines(study: Study, judgements: Sequence[Judgement]) -> list[str]:
+    if not study.claims:
+        return []
     if not judgements:
         return ["no claim can be judged yet: each needs two seeds of both of its arms"]
     lines = []

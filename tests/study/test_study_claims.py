@@ -115,3 +115,21 @@ def test_what_is_written_can_be_read_and_judged_again(tmp_path):
     claims = pandas.read_csv(tmp_path / "claims.csv")
     assert claims["verdict"].tolist() == [one.verdict for one in judge(study(), table())]
     assert "| init (n = 6) | 90.0" in (tmp_path / "tables.md").read_text()
+
+
+def test_a_study_of_dense_arms_alone_has_no_areas(tmp_path):
+    dense = Study("made", "?", {"toy": study().corpora["toy"]}, {"init": Arm((), dense=True)}, ())
+    rounds = table()
+    rounds = rounds[(rounds["arm"] == "init") & (rounds["round"] == 0)]
+    assert write_results(dense, rounds, tmp_path) == [f"tables and figures: {tmp_path}"]
+    assert pandas.read_csv(tmp_path / "areas.csv").empty
+    assert "| init (n = 6) | 90.0" in (tmp_path / "tables.md").read_text()
+
+
+def test_of_several_dense_arms_the_best_on_the_validation_part_is_named(tmp_path):
+    arms = {"init": Arm((), dense=True), "random": Arm((), dense=True)}
+    rounds = table()
+    rounds = rounds[(rounds["arm"] != "twin") & (rounds["round"] == 0)].copy()
+    rounds.loc[rounds["arm"] == "random", "valid"] = 0.95
+    said = write_results(Study("made", "?", study().corpora, arms, ()), rounds, tmp_path)
+    assert said[0] == "toy x1: the best on the validation part is random, 95.00 %"
