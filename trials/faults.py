@@ -123,8 +123,17 @@ _TRAINING = (
 
 _RESULTS = (
     fault("an interval is of 90 per cent", "lt_lightning/report/statistics.py",
-        "stdtrit(n - 1, 0.975)", "stdtrit(n - 1, 0.95)",
+        "stdtrit(n - 1, (1 + level) / 2)", "stdtrit(n - 1, level)",
         "tests/results/test_statistics.py::test_the_interval_is_the_tables"),
+    fault("a claim of equality is tested like one of a difference", "lt_lightning/study/claims.py",
+        "return 0.0 if claim.kind == \"better\" else -claim.margin", "return 0.0",
+        "tests/study/test_study_claims.py::test_p_values_are_those_of_scipys_paired_test_and_holms_definition"),
+    fault("p values are not corrected for the number of tests", "lt_lightning/report/testing.py",
+        "(len(ordered) - rank) * p", "p",
+        "tests/study/test_study_claims.py::test_p_values_are_those_of_scipys_paired_test_and_holms_definition"),
+    fault("a study's branch retrains the tickets of another seed", "lt_lightning/study/jobs.py",
+        "folder_of(name, length, arm.of, seed)", "folder_of(name, length, arm.of, 0)",
+        "tests/study/test_study_file.py::test_a_branch_comes_behind_its_trunk_and_has_no_settings_of_pruning"),
     fault("a branch is compared with its own first round", "lt_lightning/runs/reading.py",
         "return self.records[0] if branch is None or self.parts else branch.full", "return self.records[0]",
         "tests/results/test_branch_comparison.py::"

@@ -69,7 +69,7 @@ def _play(given: argparse.Namespace) -> None:
     require_working_directory()
     require_training("lt_lightning.study", "pandas", "scipy", "matplotlib", "omegaconf")
     from lt_lightning.study.file import find_file, only_corpora, read_study
-    from lt_lightning.study.jobs import jobs_of
+    from lt_lightning.study.jobs import jobs_of, require_same_settings
     from lt_lightning.study.plan import describe, measure_paces, missing
 
     study = only_corpora(read_study(find_file(given.name)), given.corpus)
@@ -82,6 +82,7 @@ def _play(given: argparse.Namespace) -> None:
         return
     of_runs = [one for one in given.settings if not one.startswith("hydra")]
     jobs = jobs_of(study, of_runs, _data(given.data, study.corpora))
+    require_same_settings(jobs, folder)
     left = missing(jobs, folder)
     paces = measure_paces(jobs, folder) if left and (given.plan or given.budget is not None) else {}
     if given.plan:

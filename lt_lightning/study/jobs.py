@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lt_lightning.config.quoting import quoted
 from lt_lightning.errors import SettingError
+from lt_lightning.experiment.resume.compare import is_free, without_resume
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.reading import read_description
 from lt_lightning.study.file import Arm, Corpus, Study, overrides_of
@@ -114,6 +115,31 @@ def description_of(folder: Path) -> Description | None:
         return read_description(folder / "run.json")
     except SettingError:
         return None
+
+
+def require_same_settings(jobs: Sequence[Job], folder: Path) -> None:
+    """Raise if a run in the study's folder has other settings than the study's file gives it now.
+
+    Args:
+        jobs: the runs of the study.
+        folder: its folder.
+
+    Raises:
+        SettingError: names the run and the settings that differ.
+    """
+    for job in jobs:
+        described = description_of(folder / job.folder)
+        if described is None or described.command is None:
+            continue
+        then, now = overrides_of(without_resume(described.command)), overrides_of(job.settings)
+        keys = now if job.trunk is not None else {**now, **then}  # a branch has the settings of its trunk, too
+        differing = [key for key in keys if then.get(key) != now.get(key) and not is_free(key)]
+        if differing:
+            was, is_now = (" ".join(one.get(key, f"no {key}") for key in differing) for one in (then, now))
+            raise SettingError(
+                f"{folder / job.folder}: was run with {was}, but the study has {is_now}; remove the run, or give the "
+                "study another folder (-o)"
+            )
 
 
 def is_done(folder: Path) -> bool:

@@ -6,8 +6,9 @@ import pytest
 
 from lt_lightning.config.folder import config_folder
 from lt_lightning.errors import SettingError
+from lt_lightning.runs.description import Description, write_description
 from lt_lightning.study.file import find_file, read_study
-from lt_lightning.study.jobs import jobs_of
+from lt_lightning.study.jobs import jobs_of, require_same_settings
 
 SMALL = """
 question: Is the mask what matters?
@@ -126,3 +127,24 @@ def test_a_name_that_is_mistyped_names_the_nearest_study(tmp_path, monkeypatch):
     own.parent.mkdir(parents=True)
     own.write_text(SMALL)
     assert read_study(find_file("collapse")).question == "Is the mask what matters?"
+
+
+def test_a_run_that_was_made_with_other_settings_is_named_and_not_counted(tmp_path):
+    jobs = jobs_of(study_of(tmp_path, SMALL))
+    trunk = next(job for job in jobs if job.folder == "own/x1/init/seed_4")
+    branch = next(job for job in jobs if job.folder == "own/x1/shuffled/seed_4")
+    for job, settings in ((trunk, trunk.settings), (branch, (*trunk.settings, *branch.settings, "branch.of=x"))):
+        (tmp_path / job.folder).mkdir(parents=True)
+        write_description(tmp_path / job.folder, Description(command=(*settings, "resume=auto"), finished="now"))
+    require_same_settings(jobs, tmp_path)
+    moved = jobs_of(study_of(tmp_path, SMALL), data={"own": "/elsewhere"})
+    require_same_settings(moved, tmp_path)
+    for old, new, at in (
+        ("[pruning.mask=shuffle]", "[pruning.mask=random]", branch),
+        ("[pruning.rewind=init]", "[pruning.rewind=last]", trunk),
+        ("[data=files, ", "[data=files, optimizer.lr=0.1, ", trunk),
+    ):
+        with pytest.raises(SettingError) as refused:
+            require_same_settings(jobs_of(study_of(tmp_path, SMALL.replace(old, new))), tmp_path)
+        assert str(refused.value).startswith(f"{tmp_path / at.folder}: was run with ")
+        assert new.strip("[], ").removeprefix("data=files, ") in str(refused.value)
