@@ -17,6 +17,9 @@ from lt_lightning.report.statistics import Estimate, estimate
 LEVEL = 0.05
 """The level of all tests."""
 
+_ROUNDING = 1e-6
+"""The possible relative error of a difference of two shares in single precision."""
+
 
 @dataclass(frozen=True)
 class PairedTest:
@@ -38,7 +41,7 @@ class PairedTest:
 def paired_tests(family: Sequence[Sequence[float]]) -> list[PairedTest]:
     """Return the tests of several lists of paired differences, one per seed, as one family.
 
-    Lists of fewer than two finite differences are no tests, and do not count in the family.
+    Lists for which `paired_p` is None are no tests, and do not count in the family.
     """
     ps = [paired_p(differences) for differences in family]
     return [
@@ -50,19 +53,26 @@ def paired_tests(family: Sequence[Sequence[float]]) -> list[PairedTest]:
 def paired_p(differences: Sequence[float]) -> float | None:
     """Return the two-sided p value of the paired t-test of the hypothesis that the mean difference is 0.
 
-    Differences that are all equal have no spread: p is 1 if they are 0, and 0 if not. None for fewer than two.
+    None without a test: for fewer than two differences, and for differences that are all equal. These have no spread to
+    compare their mean with; of few test rows, two seeds often differ by the same number.
 
-    >>> round(paired_p([1.0, 2.0, 3.0]), 4), paired_p([0.5, 0.5]), paired_p([0.0, 0.0]), paired_p([1.0])
-    (0.0742, 0.0, 1.0, None)
+    >>> round(paired_p([1.0, 2.0, 3.0]), 4), paired_p([0.5, 0.5]), paired_p([1.0])
+    (0.0742, None, None)
     """
-    measured = [float(value) for value in differences if math.isfinite(value)]
-    n = len(measured)
-    if n < 2:
+    measured = _spread_out(differences)
+    if measured is None:
         return None
-    mean, error = statistics.mean(measured), statistics.stdev(measured) / math.sqrt(n)
-    if error == 0:
-        return float(mean == 0)
-    return 2 * float(stdtr(n - 1, -abs(mean / error)))
+    mean, error = statistics.mean(measured), statistics.stdev(measured) / math.sqrt(len(measured))
+    return 2 * float(stdtr(len(measured) - 1, -abs(mean / error)))
+
+
+def _spread_out(differences: Sequence[float]) -> list[float] | None:
+    """Return the finite differences; None if there are fewer than two, or all are equal but for rounding."""
+    measured = [float(value) for value in differences if math.isfinite(value)]
+    if len(measured) < 2:
+        return None
+    is_equal = max(measured) - min(measured) <= _ROUNDING * max(map(abs, measured))
+    return None if is_equal else measured
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
@@ -83,8 +93,10 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
 def equivalence_margin(differences: Sequence[float]) -> float | None:
     """Return the smallest margin within which the mean difference is equivalent to 0, by two one-sided t-tests at .05.
 
-    It is the end of the 90 % interval that is farther from 0; None for fewer than two finite differences.
+    It is the end of the 90 % interval that is farther from 0; None where `paired_p` is None.
     """
+    if _spread_out(differences) is None:
+        return None
     interval = estimate(differences, 1 - 2 * LEVEL)
     return None if interval.low is None or interval.high is None else max(abs(interval.low), abs(interval.high))
 

@@ -1,4 +1,4 @@
-"""Play a study: `python -m lt_lightning.study NAME [--plan] [--budget HOURS] [KEY=VALUE …]`.
+"""Run a study: `python -m lt_lightning.study NAME [--plan] [--budget HOURS] [KEY=VALUE …]`.
 
 Runs what is missing, and judges the claims. torch is imported only where something has to be run.
 """
@@ -20,15 +20,15 @@ from lt_lightning.runtime.signals import interruption, listen
 from lt_lightning.runtime.terminal import complain, write
 
 if TYPE_CHECKING:
-    from lt_lightning.study.file import Corpus
+    from lt_lightning.study.description import Corpus, Study
     from lt_lightning.study.sweeper import Request
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Plan or play a study, print its verdicts, and return the exit code; see `exit_code`."""
+    """Plan or run a study, print its verdicts, and return the exit code; see `exit_code`."""
     parser = Parser(
         prog="python -m lt_lightning.study",
-        description="Run what is missing of a study, and say which of its claims are supported, refuted or undecided. "
+        description="Run what is missing of a study, and judge each of its claims: supported, refuted or undecided. "
         "The same command goes on with a study that was stopped.",
     )
     name = "a study in conf/study, or a file that ends in .yaml"
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for one in given.settings:
         if "=" not in one:
             parser.error(f"argument KEY=VALUE: {one!r} is no setting")
-    return exit_code(lambda: _play(given))
+    return exit_code(lambda: _run(given))
 
 
 def _hours(text: str) -> float:
@@ -65,37 +65,55 @@ def _hours(text: str) -> float:
     return hours
 
 
-def _play(given: argparse.Namespace) -> None:
+def _run(given: argparse.Namespace) -> None:
     require_working_directory()
     require_training("lt_lightning.study", "pandas", "scipy", "matplotlib", "omegaconf")
+    from lt_lightning.experiment.start_check import check_folder
     from lt_lightning.study.file import find_file, only_corpora, read_study
     from lt_lightning.study.jobs import jobs_of, require_same_settings
     from lt_lightning.study.plan import describe, measure_paces, missing
 
-    study = only_corpora(read_study(find_file(given.name)), given.corpus)
-    folder = given.output or Path("outputs", "studies", study.name)
+    study = read_study(find_file(given.name))
+    chosen = only_corpora(study, given.corpus)
     if given.table is not None:
-        from lt_lightning.study.results import write_results
-        from lt_lightning.study.rounds import read_rounds
-
-        write(*write_results(study, read_rounds(given.table), given.output or given.table.parent))
+        _judge_table(study, given.table, given.output or given.table.parent)
         return
+    folder = given.output or Path("outputs", "studies", study.name)
+    check_folder(folder, "--output")
     of_runs = [one for one in given.settings if not one.startswith("hydra")]
-    jobs = jobs_of(study, of_runs, _data(given.data, study.corpora))
-    require_same_settings(jobs, folder)
+    everything = jobs_of(study, of_runs, _data(given.data, study.corpora))
+    require_same_settings(everything, folder)
+    jobs = [job for job in everything if job.corpus in chosen.corpora]
     left = missing(jobs, folder)
-    paces = measure_paces(jobs, folder) if left and (given.plan or given.budget is not None) else {}
+    paces = measure_paces(jobs, folder) if left else {}
+    plan = describe(jobs, folder, paces)
     if given.plan:
-        write(study.question, "", *describe(jobs, folder, paces))
+        write(study.question, "", *plan)
         return
+    failed: set[str] = set()
     if left:
         from lt_lightning.study.sweeper import Request
 
-        _run(Request(jobs, folder, given.budget, paces), given.settings)
+        write(plan[-1])
+        _run_jobs(Request(jobs, folder, paces, given.budget, failed), given.settings)
     from lt_lightning.study.results import write_results
     from lt_lightning.study.rounds import gather_rounds
 
-    write(*write_results(study, gather_rounds(jobs, folder), folder))
+    write(*write_results(study, gather_rounds(everything, folder), folder))
+    if failed:
+        raise SettingError(
+            f"{len(failed)} of the study's runs failed, for the reasons above; correct them, and start the same "
+            "command again"
+        )
+
+
+def _judge_table(study: Study, table: Path, folder: Path) -> None:
+    from lt_lightning.experiment.start_check import check_folder
+    from lt_lightning.study.results import write_results
+    from lt_lightning.study.rounds import read_rounds
+
+    check_folder(folder, "--output")
+    write(*write_results(study, read_rounds(table, study), folder))
 
 
 def _data(given: Sequence[str], corpora: Mapping[str, Corpus]) -> dict[str, str]:
@@ -109,14 +127,15 @@ def _data(given: Sequence[str], corpora: Mapping[str, Corpus]) -> dict[str, str]
     return found
 
 
-def _run(request: Request, settings: Sequence[str]) -> None:
+def _run_jobs(request: Request, settings: Sequence[str]) -> None:
     """Run what is missing under Hydra."""
+    from lt_lightning.config.quoting import quoted
     from lt_lightning.experiment.hydra_main import run_hydra
     from lt_lightning.study.sweeper import requested
     from lt_lightning.train import task
 
     requested.set(request)
-    places = ["hydra/sweeper=study", f"hydra.sweep.dir={request.folder}", "resume=auto"]
+    places = ["hydra/sweeper=study", f"hydra.sweep.dir={quoted(str(request.folder))}", "resume=auto"]
     sys.argv[1:] = ["--multirun", *settings, *places]
     run_hydra(task)
     logging.root.handlers.clear()  # Hydra's, which would print what matplotlib logs

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-from lt_lightning.study.file import FULL, KINDS, Arm, Claim, Study
+from lt_lightning.study.description import FULL, KINDS, Arm, Claim, Study
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -49,6 +49,8 @@ def _claim_faults(study: Study, claim: Claim) -> Iterator[str]:
     for key, name in (("first", claim.first), ("second", claim.second)):
         if name not in study.arms and not (key == "second" and name == FULL):
             yield f"{key}: there is no arm {name!r}; choose from {_listed(study.arms, key)}"
+    if claim.second == FULL and claim.first in study.arms and study.arms[claim.first].dense:
+        yield f"second: the whole network of {claim.first} is that arm itself; give an arm with tickets"
     if claim.first == claim.second:
         yield f"second: is {claim.second!r} like first; give another arm"
     if not (claim.margin >= 0 and math.isfinite(claim.margin)):

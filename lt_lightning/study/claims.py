@@ -12,7 +12,7 @@ from pandas import DataFrame, Series
 from lt_lightning.report.statistics import Estimate, estimate
 from lt_lightning.report.testing import LEVEL, equivalence_margin, holm, paired_p
 from lt_lightning.runs.objective import area
-from lt_lightning.study.file import FULL, Claim, Study
+from lt_lightning.study.description import ALIKE, FULL, Claim, Study
 from lt_lightning.study.rounds import cells, select
 
 AREA = "area"
@@ -71,28 +71,52 @@ def judge(study: Study, rounds: DataFrame) -> list[Judgement]:
 
 
 def _judgements(study: Study, claim: Claim, corpus: str, length: int, cell: DataFrame) -> Iterator[Judgement]:
-    if claim.densities:
-        for density in claim.densities:
-            at = study.corpora[corpus].round_at(density)
-            if at is None:
-                continue
-            first, second = (_at_round(study, cell, name, claim, at) for name in (claim.first, claim.second))
-            counts = tuple(int(one["collapsed"].sum()) for one in (first, second))
-            first, second = (one.set_index("seed")["test"] for one in (first, second))
-            yield from _judgement(claim, corpus, length, f"{density:g}", first, second, counts)
+    first = select(cell, arm=claim.first)
+    second = select(first, round=0) if claim.second == FULL else select(cell, arm=claim.second)
+    if not claim.densities:
+        first, second = shared_densities(first, second)
+        yield from _judgement(claim, corpus, length, AREA, (areas(first), areas(second)), (first, second))
         return
-    first, second = (areas(cell, name) for name in (claim.first, claim.second))
-    counts = tuple(int(select(cell, arm=name)["collapsed"].sum()) for name in (claim.first, claim.second))
-    yield from _judgement(claim, corpus, length, AREA, first, second, counts)
+    for density in claim.densities:
+        sides = tuple(
+            rows if arm == FULL or study.arms[arm].dense else _near(rows, density)
+            for arm, rows in ((claim.first, first), (claim.second, second))
+        )
+        values = tuple(rows.set_index("seed")["test"] for rows in sides)
+        yield from _judgement(claim, corpus, length, f"{density:g}", values, sides)
+
+
+def _near(rows: DataFrame, density: float) -> DataFrame:
+    """Return the pruned rounds that leave about this share of the weights."""
+    return DataFrame(rows[(rows["round"] > 0) & ((rows["density"] - density).abs() <= ALIKE * density)])
+
+
+def shared_densities(first: DataFrame, second: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """Return the rounds of two arms at the densities that both have in all of their seeds."""
+
+    def whole(rows: DataFrame) -> Series:
+        seeds = rows["seed"].nunique()
+        counts = rows.groupby("round")["density"].agg(["mean", "count"])
+        return counts[counts["count"] == seeds]["mean"]
+
+    ours, theirs = whole(first), whole(second)
+
+    def alike(rows: DataFrame, own: Series, other: Series) -> DataFrame:
+        kept = [at for at, density in own.items() if ((other - density).abs() <= ALIKE * density).any()]
+        return DataFrame(rows[rows["round"].isin(kept)])
+
+    return alike(first, ours, theirs), alike(second, theirs, ours)
 
 
 def _judgement(
-    claim: Claim, corpus: str, length: int, at: str, first: Series, second: Series, collapsed: Sequence[int]
+    claim: Claim, corpus: str, length: int, at: str, values: Sequence[Series], sides: Sequence[DataFrame]
 ) -> Iterator[Judgement]:
-    differences = (100 * (first - second)).dropna().tolist()
+    """Yield the judgement on the values of two arms by seed, and on the rounds that they are of, if it has a test."""
+    differences = (100 * (values[0] - values[1])).dropna().tolist()
     p, within = paired_p([one - _reference(claim) for one in differences]), equivalence_margin(differences)
     if p is None or within is None:
         return
+    collapsed = [int(rows["collapsed"].fillna(False).sum()) for rows in sides]
     needed = seeds_needed(statistics.stdev(differences), claim.margin)
     yield Judgement(
         claim, corpus, length, at, estimate(differences), within, p, (collapsed[0], collapsed[1]), needed
@@ -104,17 +128,13 @@ def _reference(claim: Claim) -> float:
     return 0.0 if claim.kind == "better" else -claim.margin
 
 
-def _at_round(study: Study, cell: DataFrame, arm: str, claim: Claim, round_: int) -> DataFrame:
-    """Return the rows of an arm at a round; of a dense arm those of its one round."""
-    if arm == FULL:
-        return select(cell, arm=claim.first, round=0)
-    return select(cell, arm=arm, round=0 if study.arms[arm].dense else round_)
-
-
-def areas(cell: DataFrame, arm: str) -> Series:
-    """Return the mean test value over log density of an arm, by seed; see `runs.objective.area`."""
-    of_arm = select(cell, arm=arm)
-    by_seed = {seed: area(one["density"].tolist(), one["test"].tolist()) for (seed,), one in cells(of_arm, "seed")}
+def areas(rows: DataFrame) -> Series:
+    """Return the mean test value over log density of an arm's rounds, by seed; see `runs.objective.area`."""
+    by_seed = {
+        seed: area(one["density"].tolist(), one["test"].tolist())
+        for (seed,), one in cells(rows, "seed")
+        if len(one) > 1
+    }
     return Series(by_seed, dtype=float)
 
 

@@ -14,7 +14,7 @@ from lt_lightning.report.figures.comparison import legend_grid, looks
 from lt_lightning.report.figures.style import INK, QUIET, on_paper, printable, save, save_figure, styled, titled_figure
 from lt_lightning.report.testing import LEVEL
 from lt_lightning.study.claims import AREA, Judgement
-from lt_lightning.study.file import Study
+from lt_lightning.study.description import Study
 from lt_lightning.study.rounds import select
 
 COLUMN = 3.3
@@ -74,7 +74,7 @@ def accuracy_figure(study: Study, arms: DataFrame) -> Figure:
                 at = 100 * found["density"]
                 axes.plot(at, found["test"], label=label, zorder=3, **look)
                 # The spread of networks of which some have collapsed would hide all others.
-                half = (found["test_high"] - found["test"]).astype(float).where(found["collapsed"] == 0)
+                half = (found["test_high"] - found["test"]).astype(float).where(found["collapsed"].fillna(0) == 0)
                 axes.errorbar(at, found["test"], yerr=half, color=look["color"], linestyle="", elinewidth=0.8)
             density_axis(axes, 100 * arms["density"].min(), is_thin=len(lengths) > 1)
             epochs = study.corpora[corpus].epochs * int(length)

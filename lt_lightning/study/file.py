@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,101 +12,8 @@ from typing import Any, Dict, List, Optional  # noqa: UP035 (OmegaConf reads the
 
 from lt_lightning.config.folder import config_folder
 from lt_lightning.errors import SettingError
-
-FULL = "full"
-"""The name of the whole network in a claim: round 0 of the arm that it is compared with."""
-
-KINDS = ("better", "as_good")
-"""What a claim says of its first arm."""
-
-_ALIKE = 0.02
-"""Densities that differ by no more, relatively, are one density."""
-
-_MOST_ROUNDS = 1000
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """A corpus of a study.
-
-    Attributes:
-        settings: the overrides that choose the data, the network and the rest of what all arms share.
-        epochs: the epochs of each round at length 1.
-        seeds: the seeds; of a number n, those from 0 to n − 1.
-        lengths: the multiples of `epochs` that are trained.
-        densities: the share of the weights that each pruning round leaves, from dense to sparse.
-    """
-
-    settings: tuple[str, ...]
-    epochs: int
-    seeds: tuple[int, ...]
-    lengths: tuple[int, ...]
-    densities: tuple[float, ...]
-
-    @property
-    def amounts(self) -> list[float]:
-        """The share of the living weights that each round prunes."""
-        return [round(1 - low / high, 6) for high, low in pairwise((1.0, *self.densities))]
-
-    def round_at(self, density: float) -> int | None:
-        """Return the round that leaves about this share of the weights; None if there is no such round."""
-        near = min(self.densities, key=lambda one: abs(one - density), default=math.inf)
-        return self.densities.index(near) + 1 if abs(near - density) <= _ALIKE * density else None
-
-
-@dataclass(frozen=True)
-class Arm:
-    """What one arm of a study changes.
-
-    Attributes:
-        settings: the overrides.
-        of: the arm whose tickets it trains again, as a branch; None for an arm that prunes.
-        dense: whether it trains the whole network once, for as many epochs as all rounds together.
-    """
-
-    settings: tuple[str, ...]
-    of: str | None = None
-    dense: bool = False
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A sentence that the study supports, refutes, or leaves undecided.
-
-    Attributes:
-        text: the sentence.
-        kind: `better`: the first arm's mean is higher than the second's; `as_good`: it is less than `margin` lower.
-        first: the arm that the claim is about.
-        second: the arm to compare with, or `full`.
-        margin: a difference that does not matter, in points.
-        densities: the densities to compare at; empty for the area under accuracy over log density.
-    """
-
-    text: str
-    kind: str
-    first: str
-    second: str
-    margin: float = 0.5
-    densities: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study.
-
-    Attributes:
-        name: the name of its file.
-        question: what it asks.
-        corpora: the corpora by name.
-        arms: the arms by name.
-        claims: the claims.
-    """
-
-    name: str
-    question: str
-    corpora: Mapping[str, Corpus]
-    arms: Mapping[str, Arm]
-    claims: tuple[Claim, ...]
+from lt_lightning.study.checks import find_faults
+from lt_lightning.study.description import Arm, Claim, Corpus, Study
 
 
 # The file as OmegaConf checks it: types, unknown keys, missing values.
@@ -146,6 +52,9 @@ class _StudyFile:
     seeds: Any = 5
     lengths: List[int] = field(default_factory=lambda: [1])  # noqa: UP006
     claims: List[_ClaimFile] = field(default_factory=list)  # noqa: UP006
+
+
+_MOST_ROUNDS = 1000
 
 
 def find_file(name: str) -> Path:
@@ -194,8 +103,6 @@ def read_study(path: Path) -> Study:
     except (OmegaConfBaseException, TypeError, ValueError) as error:
         raise SettingError(f"{path}: {_describe(error)}") from None
     study = _converted(path, content)
-    from lt_lightning.study.checks import find_faults  # which reads these classes
-
     for fault in find_faults(study):
         raise SettingError(f"{path}: {fault}")
     return study
@@ -274,12 +181,3 @@ def _densities(path: Path, key: str, given: Any) -> tuple[float, ...]:
             "{rounds: 20, amount: 0.2}"
         )
     return tuple(map(float, densities))
-
-
-def overrides_of(settings: Sequence[str]) -> dict[str, str]:
-    """Return overrides by the setting that they change; the last of each counts.
-
-    >>> overrides_of(["+experiment=quickstart", "seed=1", "seed=2"])
-    {'experiment': '+experiment=quickstart', 'seed': 'seed=2'}
-    """
-    return {re.split("[=@]", one.lstrip("+~"), maxsplit=1)[0]: one for one in settings}

@@ -11,10 +11,14 @@ from lt_lightning.errors import SettingError
 from lt_lightning.experiment.resume.compare import is_free, without_resume
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.reading import read_description
-from lt_lightning.study.file import Arm, Corpus, Study, overrides_of
+from lt_lightning.study.description import Arm, Corpus, Study, overrides_of
 
 _PROTOCOL = ("early_stopping.patience=null",)
 """Settings of every run that the file does not change: each round of each arm trains the same number of steps."""
+
+
+_OWN = ("trainer.max_epochs", "pruning.rounds", "pruning.amount", "name", "seed", "report", "resume", "branch.of")
+"""Settings that a study gives each of its runs."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +74,13 @@ def jobs_of(study: Study, given: Sequence[str] = (), data: Mapping[str, str] | N
 
     Args:
         study: the study.
-        given: overrides for all runs, which precede those of the file.
+        given: further overrides for all runs.
         data: folders of the data, by corpus.
+
+    Raises:
+        SettingError: a setting in `given` is one that the study sets itself.
     """
+    require_free(study, given)
     jobs = []
     seeds = dict.fromkeys(seed for corpus in study.corpora.values() for seed in corpus.seeds)
     for seed in seeds:
@@ -117,6 +125,14 @@ def description_of(folder: Path) -> Description | None:
         return None
 
 
+def require_free(study: Study, given: Sequence[str]) -> None:
+    """Raise a `SettingError` if a setting for all runs is one that the study sets itself."""
+    of_arms = {key for arm in study.arms.values() for key in overrides_of(arm.settings)}
+    for key in overrides_of(given):
+        if key in _OWN or key in of_arms:
+            raise SettingError(f"{key}: the study sets it for each run; change the study's file instead")
+
+
 def require_same_settings(jobs: Sequence[Job], folder: Path) -> None:
     """Raise if a run in the study's folder has other settings than the study's file gives it now.
 
@@ -127,19 +143,26 @@ def require_same_settings(jobs: Sequence[Job], folder: Path) -> None:
     Raises:
         SettingError: names the run and the settings that differ.
     """
+    by_folder = {job.folder: job for job in jobs}
     for job in jobs:
         described = description_of(folder / job.folder)
         if described is None or described.command is None:
             continue
         then, now = overrides_of(without_resume(described.command)), overrides_of(job.settings)
-        keys = now if job.trunk is not None else {**now, **then}  # a branch has the settings of its trunk, too
-        differing = [key for key in keys if then.get(key) != now.get(key) and not is_free(key)]
+        if job.trunk in by_folder:  # the record has the settings of the trunk, too
+            then.pop("branch.of", None)
+            now = overrides_of([*by_folder[job.trunk].settings, *job.settings])
+        differing = [key for key in {**now, **then} if then.get(key) != now.get(key) and not _may_change(key)]
         if differing:
             was, is_now = (" ".join(one.get(key, f"no {key}") for key in differing) for one in (then, now))
             raise SettingError(
                 f"{folder / job.folder}: was run with {was}, but the study has {is_now}; remove the run, or give the "
                 "study another folder (-o)"
             )
+
+
+def _may_change(key: str) -> bool:
+    return is_free(key) and key not in ("metric", "metric_mode", "data.test_fraction", "pruning.rounds")
 
 
 def is_done(folder: Path) -> bool:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lt_lightning.config.quoting import quoted
 from lt_lightning.errors import SettingError
 from lt_lightning.runs.reading import read_object, read_run
-from lt_lightning.runs.rounds import ticket_path
+from lt_lightning.runtime.terminal import write
 from lt_lightning.storage.atomic import write_whole, writing_to
 from lt_lightning.storage.lock import STATE
-from lt_lightning.study.file import overrides_of
+from lt_lightning.study.description import overrides_of
 from lt_lightning.study.jobs import Job, is_done
 
 _TRIALS = "trials.json"
@@ -77,29 +78,31 @@ def _of_runs(jobs: Sequence[Job], folder: Path) -> Pace | None:
 
 
 def _of_trial(corpus: str, jobs: Sequence[Job], folder: Path) -> Pace:
+    """Return what a trial of the corpus' first arm takes; other settings are tried again."""
     path = folder / STATE / _TRIALS
     known = dict(read_object(path)) if path.exists() else {}
     job = next(one for one in jobs if one.corpus == corpus and one.trunk is None)
-    if not isinstance(known.get(corpus), (int, float)):
+    key = " ".join(job.settings)
+    if not isinstance(known.get(key), (int, float)):
+        write(f"{corpus}: trying one epoch, to estimate how long the study takes")
         with writing_to(folder):
-            known[corpus] = _try(job, folder / STATE / f"trial_{corpus}")
+            (folder / STATE).mkdir(parents=True, exist_ok=True)
+            known[key] = _try(job)
             write_whole(path, json.dumps(known) + "\n")
-    return Pace(float(known[corpus]), "a trial")
+    return Pace(float(known[key]), "a trial")
 
 
-def _try(job: Job, folder: Path) -> float:
+def _try(job: Job) -> float:
     """Train one epoch of a run's settings in a process of its own, and return its seconds."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    settings = overrides_of([*job.settings, *_TRIAL_SETTINGS, f"hydra.run.dir={folder}"])
-    command = [sys.executable, "-m", "lt_lightning.train", *settings.values()]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
-        raise SettingError(f"a trial of {job.corpus} failed: {lines[-1]}")
-    seconds = read_run(folder).records[0].seconds
-    ticket_path(folder, 0).unlink(missing_ok=True)
-    return seconds
+    with tempfile.TemporaryDirectory() as place:
+        run = Path(place, "trial")
+        settings = overrides_of([*job.settings, *_TRIAL_SETTINGS, f"hydra.run.dir={quoted(str(run))}"])
+        command = [sys.executable, "-m", "lt_lightning.train", *settings.values()]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
+            raise SettingError(f"a trial of {job.corpus} failed: {lines[-1].removeprefix('error: ')}")
+        return read_run(run).records[0].seconds
 
 
 def describe(jobs: Sequence[Job], folder: Path, paces: dict[str, Pace]) -> list[str]:
@@ -110,7 +113,7 @@ def describe(jobs: Sequence[Job], folder: Path, paces: dict[str, Pace]) -> list[
         of_row = [job for job in jobs if (job.corpus, job.round_epochs) == (corpus, epochs)]
         of_left = [job for job in of_row if id(job) in left]
         counts = (len({job.arm for job in of_row}), len({job.seed for job in of_row}), len(of_row))
-        hours = f"{estimate_hours(of_left, paces):.1f}"
+        hours = f"{estimate_hours(of_left, paces):.2g}"
         rows.append((corpus, str(epochs), *map(str, counts), str(len(of_row) - len(of_left)), hours))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
@@ -120,8 +123,10 @@ def describe(jobs: Sequence[Job], folder: Path, paces: dict[str, Pace]) -> list[
         for row in rows
     ]  # fmt: skip
     hours = estimate_hours([job for job in jobs if id(job) in left], paces)
+    if not left:
+        return [*lines, f"all {len(jobs)} runs are done"]
     measured = ", ".join(f"{name} {pace.seconds:.1f} s an epoch ({pace.source})" for name, pace in paces.items())
     return [
         *lines,
-        f"{len(left)} of {len(jobs)} runs are missing: some {hours:.1f} hours one after the other; {measured}",
+        f"{len(left)} of {len(jobs)} runs are missing: some {hours:.2g} hours one after the other; {measured}",
     ]

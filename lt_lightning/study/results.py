@@ -1,4 +1,4 @@
-"""Write what a study found: its tables, its figures, a page in Markdown, and the lines for the screen."""
+"""Write the results of a study: its tables, its figures, its tables in Markdown, and the lines for the screen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pandas import DataFrame
 from lt_lightning.report.statistics import NO_VALUES, Estimate, estimate
 from lt_lightning.storage.atomic import write_whole, writing_to
 from lt_lightning.study.claims import AREA, Judgement, areas, judge
-from lt_lightning.study.file import Study
+from lt_lightning.study.description import Study
 from lt_lightning.study.rounds import COLUMNS, cells, select
 
 
@@ -56,11 +56,11 @@ def arms_table(study: Study, rounds: DataFrame) -> DataFrame:
         rows.append(
             {
                 "corpus": corpus, "length": length, "arm": arm, "round": round_, "density": density,
-                "alive": cell["density"].mean(),
+                "alive": cell["density"].mean(), "weights": cell["weights"].mean(),
                 "epochs": cell["epochs"].mean(), "steps": cell["steps"].mean(), "n": len(cell),
                 "valid": 100 * cell["valid"].mean(),
                 **_estimate("test", test), "median": 100 * cell["test"].median(), **_estimate("minus_full", against),
-                "collapsed": int(cell["collapsed"].sum()),
+                "collapsed": math.nan if cell["collapsed"].isna().any() else int(cell["collapsed"].sum()),
                 "winners": int((cell["valid"] >= cell["full_valid"]).sum()) if round_ else 0,
             }
         )  # fmt: skip
@@ -72,14 +72,14 @@ def areas_table(study: Study, rounds: DataFrame) -> DataFrame:
     rows = []
     for (corpus, length), cell in cells(rounds, "corpus", "length"):
         for arm in [name for name in cell["arm"].unique() if not study.arms[name].dense]:
-            values = estimate(100 * areas(cell, arm))
+            values = estimate(100 * areas(select(cell, arm=arm)))
             rows.append({"corpus": corpus, "length": length, "arm": arm, "n": values.n, **_estimate(AREA, values)})
     return DataFrame(rows, columns=["corpus", "length", "arm", "n", *_estimate(AREA, NO_VALUES)])
 
 
 def claims_table(judgements: Sequence[Judgement]) -> DataFrame:
     """Return a row per judgement; differences in points."""
-    return DataFrame(
+    rows = [
         {
             "claim": one.claim.text, "kind": one.claim.kind, "first": one.claim.first, "second": one.claim.second,
             "margin": one.claim.margin, "corpus": one.corpus, "length": one.length, "at": one.at,
@@ -89,7 +89,8 @@ def claims_table(judgements: Sequence[Judgement]) -> DataFrame:
             "seeds_needed": one.seeds_needed, "verdict": one.verdict,
         }
         for one in judgements
-    )  # fmt: skip
+    ]  # fmt: skip
+    return DataFrame(rows, columns=None if rows else ["claim", "corpus", "length", "at", "verdict"])
 
 
 def _estimate(name: str, one: Estimate) -> dict[str, float | None]:
@@ -101,25 +102,24 @@ def _dense_lines(study: Study, arms: DataFrame) -> list[str]:
     dense = arms[arms["arm"].map(lambda name: study.arms[name].dense)]
     lines = []
     for (corpus, length), cell in cells(DataFrame(dense), "corpus", "length"):
-        best = cell.loc[cell["valid"].idxmax()]
-        if len(cell) > 1:
+        if len(cell) > 1 and cell["valid"].notna().all():
+            best = cell.loc[cell["valid"].idxmax()]
             lines.append(f"{corpus} x{length}: the best on the validation part is {best['arm']}, {best['valid']:.2f} %")
     return lines
 
 
 def _verdict_lines(study: Study, judgements: Sequence[Judgement]) -> list[str]:
-    if not study.claims:
-        return []
-    if not judgements:
-        return ["no claim can be judged yet: each needs two seeds of both of its arms"]
     lines = []
-    for claim in dict.fromkeys(one.claim for one in judgements):
-        lines.append(claim.text)
-        lines += [f"  {_said(one)}" for one in judgements if one.claim == claim]
+    for claim in study.claims:
+        found = [f"  {_describe(one)}" for one in judgements if one.claim == claim]
+        lines += [
+            claim.text,
+            *(found or ["  not judged: needs two seeds of both arms, whose differences are not all equal"]),
+        ]
     return lines
 
 
-def _said(one: Judgement) -> str:
+def _describe(one: Judgement) -> str:
     at = AREA if one.at == AREA else f"{100 * float(one.at):g} %"
     collapsed = f"; collapsed: {one.collapsed[0]} and {one.collapsed[1]}" if any(one.collapsed) else ""
     return (
@@ -167,7 +167,7 @@ def _markdown(study: Study, arms: DataFrame, area: DataFrame, judgements: Sequen
 
 def _cell(row: Any) -> str:
     """Return a cell of a table of arms; where tickets collapsed, their rate and the median."""
-    if row["collapsed"]:
+    if row["collapsed"] > 0:
         return f"{int(row['collapsed'])} of {int(row['n'])} collapsed, median {row['median']:.2f}"
     return _mean(row, "test")
 

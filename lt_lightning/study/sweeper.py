@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from lt_lightning.config.quoting import quote, quoted
 from lt_lightning.errors import InUseError, ResumableError, SettingError
 from lt_lightning.experiment.branch.command import branched_arguments
 from lt_lightning.experiment.folders import NAME_KEY, read_folders
 from lt_lightning.experiment.resume.command import override_key, settings_among
-from lt_lightning.launchers.surroundings import count_cores
+from lt_lightning.launchers.job import JobError
+from lt_lightning.launchers.surroundings import known_threads, simultaneous
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.runtime.signals import interruption
 from lt_lightning.runtime.terminal import write
@@ -29,10 +31,12 @@ ADVICE = "start the same command again: it goes on with what is missing"
 """How to go on with a study that was stopped."""
 
 _LOCAL = ("joblib", "ray", "submitit_local")
-"""Launchers that run as many jobs at the same time as this machine has cores."""
+"""Launchers that run jobs at the same time on this machine."""
 
-_JOBS_A_CORE = 4
-"""Runs in a batch of a local launcher, by core: more leave cores idle less often, fewer keep seeds together."""
+_BATCH = 4
+"""Runs in a batch, for each that runs at the same time: more leave cores idle less often, fewer keep seeds together."""
+
+_MOST = 10**6
 
 
 @dataclass(frozen=True)
@@ -42,14 +46,16 @@ class Request:
     Attributes:
         jobs: all runs of the study.
         folder: the study's folder.
-        hours: how long runs may be started; None for as long as there are some.
-        paces: how long an epoch takes, by corpus; needed for `hours`.
+        paces: how long an epoch takes, by corpus.
+        hours: the time in which all runs that are started must end, as far as can be told; None for no limit.
+        failed: the folders of the runs that have failed.
     """
 
     jobs: Sequence[Job]
     folder: Path
+    paces: dict[str, Pace]
     hours: float | None = None
-    paces: dict[str, Pace] | None = None
+    failed: set[str] = field(default_factory=set)
 
 
 requested: ContextVar[Request] = ContextVar("what the command line of a study asks for")
@@ -75,7 +81,9 @@ class StudyRunner:
             self._request = requested.get()
         except LookupError:
             raise SettingError("hydra/sweeper: study is for python -m lt_lightning.study NAME; start that") from None
-        self._batch = _batch_size(str(config.hydra.runtime.choices.get("hydra/launcher")))
+        self._at_once = _at_once(str(config.hydra.runtime.choices.get("hydra/launcher")), config.hydra.launcher)
+        # A cluster has a queue of its own.
+        self._batch = None if self._at_once == _MOST else 1 if self._at_once == 1 else _BATCH * self._at_once
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -88,56 +96,71 @@ class StudyRunner:
         """Run what is missing; an arm that retrains tickets waits for the run that finds them.
 
         Raises:
-            SettingError: runs have failed, each with its own message before.
             ResumableError: a run could not go on, such as on a full disk.
         """
         request, began = self._request, time.monotonic()
         numbers = _numbers(request.jobs, request.folder)
-        failed: set[str] = set()
-        while batch := self._next(failed, time.monotonic() - began):
-            overrides = {numbers[job.folder]: _overrides(job, request.folder) for job in batch}
-            try:
-                results = self._launcher.launch_numbered(overrides, len(request.jobs))  # pyright: ignore[reportAttributeAccessIssue]
-            except BaseException as error:
-                if (stopped := interruption(error)) is not None:
-                    stopped.advice = ADVICE
-                raise
-            for job in batch:
-                if _has_failed(results[numbers[job.folder]]):
-                    failed.add(job.folder)
-        if failed:
-            raise SettingError(
-                f"{len(failed)} runs of the study failed, each for the reason above; correct it, and start the same "
-                "command again"
+        while batch := self._next(time.monotonic() - began):
+            composed = {job: self._overrides(job) for job in batch}
+            results = self._launch({numbers[job.folder]: one for job, one in composed.items() if one is not None})
+            request.failed.update(
+                job.folder for job, one in composed.items() if one is None or _has_failed(results[numbers[job.folder]])
             )
-        if left := missing(request.jobs, request.folder):
-            write(f"{len(left)} runs are left after {request.hours:g} hours; the same command goes on with them")
+        left = missing(request.jobs, request.folder)
+        if left and not request.failed:
+            write(f"{_count(left)} left after {request.hours:g} hours; the same command goes on with them")
 
-    def _next(self, failed: set[str], elapsed: float) -> list[Job]:
+    def _overrides(self, job: Job) -> list[str] | None:
+        """Return the overrides of a run; None, and the reason on the screen, if its trunk's cannot be completed."""
+        try:
+            return _overrides(job, self._request.folder)
+        except SettingError as error:
+            write(f"{self._request.folder / job.folder}: failed: {error}")
+            return None
+
+    def _launch(self, overrides: Mapping[int, list[str]]) -> Mapping[int, JobReturn]:
+        if not overrides:
+            return {}
+        try:
+            return self._launcher.launch_numbered(overrides, len(self._request.jobs))  # pyright: ignore[reportAttributeAccessIssue]
+        except BaseException as error:
+            if (stopped := interruption(error)) is not None:
+                stopped.advice = ADVICE
+            raise
+
+    def _next(self, elapsed: float) -> list[Job]:
         """Return the runs that are started next: those that fit into the time that is left, if time is limited."""
         request, chosen = self._request, list[Job]()
-        for job in self._ready(failed):
+        for job in self._ready():
             if self._batch is not None and len(chosen) == self._batch:
                 break
-            if request.hours is not None and request.paces is not None:
-                at_once = 1 if self._batch == 1 else count_cores()
-                if elapsed / 3600 + estimate_hours([*chosen, job], request.paces) / at_once > request.hours:
+            if request.hours is not None:
+                together = estimate_hours([*chosen, job], request.paces) / self._at_once
+                longest = max(estimate_hours([one], request.paces) for one in [*chosen, job])
+                if elapsed / 3600 + max(together, longest) > request.hours:
                     break
             chosen.append(job)
         return chosen
 
-    def _ready(self, failed: set[str]) -> Iterator[Job]:
+    def _ready(self) -> Iterator[Job]:
         folder = self._request.folder
         for job in missing(self._request.jobs, folder):
-            if job.folder not in failed and (job.trunk is None or is_done(folder / job.trunk)):
+            if job.folder not in self._request.failed and (job.trunk is None or is_done(folder / job.trunk)):
                 yield job
 
 
-def _batch_size(launcher: str) -> int | None:
-    """Return how many runs are handed to a launcher at a time; None for all: a cluster has its own queue."""
-    if launcher in _LOCAL:
-        return _JOBS_A_CORE * count_cores()
-    return 1 if launcher == "basic" else None
+def _count(jobs: Sequence[Job]) -> str:
+    return "1 run is" if len(jobs) == 1 else f"{len(jobs)} runs are"
+
+
+def _at_once(launcher: str, settings: Any) -> int:
+    """Return how many runs a launcher runs at the same time; a cluster's queue runs any number."""
+    if launcher == "basic":
+        return 1
+    if launcher not in _LOCAL:
+        return _MOST
+    most = settings.get("n_jobs", -1)
+    return most if most > 0 else simultaneous(settings.get("threads") or known_threads())
 
 
 def _numbers(jobs: Sequence[Job], folder: Path) -> dict[str, int]:
@@ -150,18 +173,19 @@ def _numbers(jobs: Sequence[Job], folder: Path) -> dict[str, int]:
 
 def _overrides(job: Job, folder: Path) -> list[str]:
     """Return the overrides of a run, those that its trunk recorded included."""
-    settings = list(job.settings)
+    settings = [quote(one) for one in job.settings]
     if job.trunk is not None:
-        completed = branched_arguments(["-m", f"branch.of={folder / job.trunk}", *settings])
+        completed = branched_arguments(["-m", f"branch.of={quoted(str(folder / job.trunk))}", *settings])
         settings = [one for one in settings_among(completed) if not override_key(one).startswith("hydra")]
-    return [*settings, "resume=auto", f"{NAME_KEY}={job.folder}"]
+    return [*settings, "resume=auto", f"{NAME_KEY}={quoted(job.folder)}"]
 
 
 def _has_failed(result: JobReturn) -> bool:
-    """Return whether a run failed by a mistake of the user's; raise what ends the study."""
+    """Return whether a run failed; raise what ends the study: others would fail for the same reason."""
     value = result._return_value  # the public property prints an error, which was printed before
+    expected = (SettingError, LotteryError, JobError)
     if isinstance(value, (ResumableError, InUseError)):
         raise value
-    if isinstance(value, BaseException) and not isinstance(value, (SettingError, LotteryError)):
+    if isinstance(value, BaseException) and not isinstance(value, expected):
         raise value
     return isinstance(value, BaseException)

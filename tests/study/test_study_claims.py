@@ -7,8 +7,9 @@ import pandas
 import pytest
 from scipy import stats
 
+from lt_lightning.errors import SettingError
 from lt_lightning.study.claims import areas, judge, seeds_needed
-from lt_lightning.study.file import Arm, Claim, Corpus, Study
+from lt_lightning.study.description import Arm, Claim, Corpus, Study
 from lt_lightning.study.results import arms_table, write_results
 from lt_lightning.study.rounds import COLUMNS, read_rounds, with_collapse
 
@@ -37,7 +38,7 @@ def table(gap: float = 0.02) -> pandas.DataFrame:
         for arm, loss in (("init", 0.0), ("random", gap), ("twin", 0.0)):
             for round_, density in enumerate((1.0, *DENSITIES)):
                 test = full - (loss + 0.001 * rng.standard_normal() if round_ else 0)
-                rows.append(["toy", 1, arm, seed, round_, density, 2, 20, test, test, 0.25, 1.0])
+                rows.append(["toy", 1, arm, seed, round_, density, int(1000 * density), 2, 20, test, test, 0.25, 1.0])
     return with_collapse(pandas.DataFrame(rows, columns=COLUMNS))
 
 
@@ -72,7 +73,7 @@ def test_a_claim_is_supported_refuted_or_undecided_by_its_corrected_test():
 
 def test_areas_are_trapezoids_over_log_density():
     rounds = table()
-    found = areas(rounds, "init")
+    found = areas(rounds[rounds["arm"] == "init"])
     for seed in range(SEEDS):
         of_seed = rounds[(rounds["arm"] == "init") & (rounds["seed"] == seed)]
         logs = np.log(of_seed["density"].to_numpy())
@@ -108,7 +109,7 @@ def test_the_seeds_needed_have_eighty_per_cent_power_and_one_less_has_not(spread
 
 def test_what_is_written_can_be_read_and_judged_again(tmp_path):
     lines = write_results(study(), table(), tmp_path)
-    again = write_results(study(), read_rounds(tmp_path / "rounds.csv"), tmp_path / "again")
+    again = write_results(study(), read_rounds(tmp_path / "rounds.csv", study()), tmp_path / "again")
     assert lines[:-1] == again[:-1]
     for name in ("rounds.csv", "arms.csv", "areas.csv", "claims.csv", "tables.md", "figures/accuracy_toy.svg"):
         assert (tmp_path / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
@@ -133,3 +134,43 @@ def test_of_several_dense_arms_the_best_on_the_validation_part_is_named(tmp_path
     rounds.loc[rounds["arm"] == "random", "valid"] = 0.95
     said = write_results(Study("made", "?", study().corpora, arms, ()), rounds, tmp_path)
     assert said[0] == "toy x1: the best on the validation part is random, 95.00 %"
+
+
+def test_arms_are_compared_at_the_densities_that_both_have(tmp_path):
+    rounds = table()
+    other = (rounds["arm"] == "random") & (rounds["round"] == 2)
+    rounds.loc[other, "density"] = 0.3
+    found = judge(study(), rounds)
+    assert [one.at for one in found if one.claim == CLAIMS[1]] == ["0.5"]
+    first, second = (rounds[(rounds["arm"] == arm) & (rounds["round"] < 2)] for arm in ("init", "random"))
+    assert found[0].difference.mean == pytest.approx(100 * (areas(first) - areas(second)).mean())
+    # A round that one seed lacks is left out of the areas of all.
+    gone = table().drop(index=rounds.index[(rounds["arm"] == "init") & (rounds["seed"] == 3) & (rounds["round"] == 2)])
+    assert judge(study(), gone)[0].difference == found[0].difference
+
+
+def test_what_does_not_belong_to_the_study_is_refused(tmp_path):
+    write_results(study(), table(), tmp_path)
+    text = (tmp_path / "rounds.csv").read_text()
+    for old, new, fault in (
+        ("toy,", "agnews,", "has the corpus agnews, which the study lacks; give the study's own table"),
+        (",twin,", ",brother,", "has the arm brother, which the study lacks; give the study's own table"),
+        ("twin,0,2,", "twin,0,1,", "has a round of a run twice; give each once"),
+        ("twin,0,2,", "twin,0,3,", "has more rounds of toy than the study; give the study's own table"),
+        ("twin,0,2,", "twin,0,two,", "cannot be read (invalid literal for int() with base 10: 'two'); give a "
+         "rounds.csv that a study has written"),
+        ("chance", "luck", "cannot be read (no column chance); give a rounds.csv that a study has written"),
+    ):  # fmt: skip
+        assert old in text
+        (tmp_path / "other.csv").write_text(text.replace(old, new))
+        with pytest.raises(SettingError) as refused:
+            read_rounds(tmp_path / "other.csv", study())
+        assert str(refused.value) == f"{tmp_path / 'other.csv'}: {fault}"
+
+
+def test_collapse_is_not_counted_where_chance_is_not_known():
+    rounds = table()
+    rounds.loc[rounds["arm"] == "random", "chance"] = math.nan
+    arms = arms_table(study(), with_collapse(rounds[COLUMNS])).set_index(["arm", "round"])
+    assert math.isnan(arms.loc[("random", 2), "collapsed"])
+    assert arms.loc[("init", 2), "collapsed"] == 0

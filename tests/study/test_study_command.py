@@ -21,15 +21,15 @@ corpora:
   own: {{set: [data=files, {settings}], epochs: 2}}
 arms:
   init: {{set: [pruning.rewind=init]}}
-  shuffled: {{of: init, set: [pruning.mask=shuffle]}}
+  shuffled: {{of: init, set: [{arm}]}}
 claims:
   - {{claim: The mask matters., first: init, second: shuffled}}
 """
 
 
-def start(folder: Path, corpus: Path, *options: str) -> "subprocess.Popen[str]":
+def start(folder: Path, corpus: Path, *options: str, arm: str = "pruning.mask=shuffle") -> "subprocess.Popen[str]":
     settings = ", ".join(one for one in SMALL if not one.startswith(("report", "trainer.max_epochs", "pruning.rounds")))
-    (folder / "small.yaml").write_text(STUDY.format(settings=settings))
+    (folder / "small.yaml").write_text(STUDY.format(settings=settings, arm=arm))
     command = [sys.executable, "-m", "lt_lightning.study", "small.yaml", "--data", f"own={corpus}", *options]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -82,11 +82,24 @@ def test_a_study_that_is_killed_goes_on_under_another_launcher_to_the_same_numbe
     assert again.splitlines() == output.splitlines()[-3:]
 
 
-def test_an_arm_that_is_refused_is_named_and_the_others_are_judged_by_the_next_start(corpus, tmp_path):
-    process = start(tmp_path, corpus, "optimizer.lr=-1")
+def test_runs_that_fail_are_named_and_the_others_are_kept(corpus, tmp_path):
+    process = start(tmp_path, corpus, arm="pruning.mask=shuffle, pruning.scope=global")
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 2
-    assert output.count("failed: optimizer.lr: -1.0 is not above 0") == 2
+    for seed in (0, 1):
+        place = f"outputs/studies/small/own/x1/shuffled/seed_{seed}"
+        assert (
+            f"{place}: failed: pruning.scope: a branch prunes nothing, and does not read it; leave it out\n" in output
+        )
     assert errors == (
-        "error: 2 runs of the study failed, each for the reason above; correct it, and start the same command again\n"
+        "2 of the study's runs failed, for the reasons above; correct them, and start the same command again\n"
     )
+    assert {(row["arm"], row["seed"]) for row in rounds(tmp_path)} == {("init", "0"), ("init", "1")}
+    assert "The mask matters.\n  not judged: needs two seeds of both arms" in output
+
+
+def test_a_setting_that_is_refused_is_refused_before_anything_runs(corpus, tmp_path):
+    process = start(tmp_path, corpus, "optimizer.lr=-1", "--plan")
+    _, errors = process.communicate(timeout=300)
+    assert (process.returncode, errors) == (2, "a trial of own failed: optimizer.lr: -1.0 is not above 0\n")
+    assert not (tmp_path / "outputs/studies/small/own").exists()

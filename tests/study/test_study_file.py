@@ -133,7 +133,8 @@ def test_a_run_that_was_made_with_other_settings_is_named_and_not_counted(tmp_pa
     jobs = jobs_of(study_of(tmp_path, SMALL))
     trunk = next(job for job in jobs if job.folder == "own/x1/init/seed_4")
     branch = next(job for job in jobs if job.folder == "own/x1/shuffled/seed_4")
-    for job, settings in ((trunk, trunk.settings), (branch, (*trunk.settings, *branch.settings, "branch.of=x"))):
+    both = ((trunk, trunk.settings), (branch, (*trunk.settings[:-3], *branch.settings, "branch.of=x")))
+    for job, settings in both:
         (tmp_path / job.folder).mkdir(parents=True)
         write_description(tmp_path / job.folder, Description(command=(*settings, "resume=auto"), finished="now"))
     require_same_settings(jobs, tmp_path)
@@ -141,10 +142,19 @@ def test_a_run_that_was_made_with_other_settings_is_named_and_not_counted(tmp_pa
     require_same_settings(moved, tmp_path)
     for old, new, at in (
         ("[pruning.mask=shuffle]", "[pruning.mask=random]", branch),
+        ("[pruning.mask=shuffle]", "[]", branch),
         ("[pruning.rewind=init]", "[pruning.rewind=last]", trunk),
         ("[data=files, ", "[data=files, optimizer.lr=0.1, ", trunk),
     ):
         with pytest.raises(SettingError) as refused:
             require_same_settings(jobs_of(study_of(tmp_path, SMALL.replace(old, new))), tmp_path)
         assert str(refused.value).startswith(f"{tmp_path / at.folder}: was run with ")
-        assert new.strip("[], ").removeprefix("data=files, ") in str(refused.value)
+        assert (new.strip("[], ").removeprefix("data=files, ") or "no pruning.mask") in str(refused.value)
+
+
+@pytest.mark.parametrize("setting", ["pruning.mask=random", "seed=7", "trainer.max_epochs=1", "++pruning.rounds=3"])
+def test_a_setting_that_the_study_sets_itself_is_refused_on_the_command_line(tmp_path, setting):
+    key = setting.lstrip("+").partition("=")[0]
+    with pytest.raises(SettingError) as refused:
+        jobs_of(study_of(tmp_path, SMALL), [setting])
+    assert str(refused.value) == f"{key}: the study sets it for each run; change the study's file instead"
