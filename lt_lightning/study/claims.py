@@ -97,7 +97,7 @@ def shared_densities(first: DataFrame, second: DataFrame) -> tuple[DataFrame, Da
     def whole(rows: DataFrame) -> Series:
         seeds = rows["seed"].nunique()
         counts = rows.groupby("round")["density"].agg(["mean", "count"])
-        return counts[counts["count"] == seeds]["mean"]
+        return Series(counts[counts["count"] == seeds]["mean"])
 
     ours, theirs = whole(first), whole(second)
 
