@@ -176,7 +176,10 @@ def test_masks_of_falling_densities_are_nested(scope, case, first, second):
     if expected is None:
         assert scope == "erk"
         return
-    larger = prune_to(scores, mask, first, scope=scope)
+    larger = unless_nothing_is_left(prune_to, scores, mask, first, scope=scope)
+    if larger is None:  # rounding to whole entries can give a tensor fewer of them at a larger density
+        assert scope == "erk"
+        return
     smaller = prune_to({name: -tensor for name, tensor in scores.items()}, larger, second, scope=scope)
     assert smaller.is_subset_of(larger)
     assert smaller.alive == expected.alive
