@@ -20,11 +20,11 @@ from lt_lightning.runtime.arguments import (
     Parser,
     exit_code,
     require_working_directory,
+    run_advised,
     start_program,
     whole_number,
 )
-from lt_lightning.runtime.signals import interruption, listen
-from lt_lightning.runtime.terminal import complain, write
+from lt_lightning.runtime.terminal import write
 
 _ADVICE = "start the same command again: it goes on from the last epoch"
 
@@ -104,19 +104,5 @@ def _numbers(what: str, most: int) -> Callable[[str], tuple[int, ...]]:
     return parse
 
 
-def _start() -> int:
-    """Run `main` and print how to go on if a signal stops it."""
-    listen()
-    try:
-        return main()
-    except BaseException as error:
-        stopped = interruption(error)
-        if stopped is None:
-            raise
-        stopped.advice = _ADVICE
-        complain(str(stopped))
-        return stopped.code
-
-
 if __name__ == "__main__":
-    sys.exit(start_program(_start))
+    sys.exit(start_program(lambda: run_advised(main, _ADVICE)))

@@ -54,6 +54,11 @@ def estimate(values: Iterable[float], level: float = 0.95) -> Estimate:
 NO_VALUES = estimate([])
 
 
+def columns_of(name: str, one: Estimate) -> dict[str, float | None]:
+    """Return an estimate as columns of a table: its mean, and the ends of its interval."""
+    return {name: one.mean, f"{name}_low": one.low, f"{name}_high": one.high}
+
+
 def scaled(one: Estimate, factor: float) -> Estimate:
     """Return an estimate in another unit or, for a factor below zero, of the opposite.
 

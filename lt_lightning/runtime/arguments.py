@@ -14,6 +14,7 @@ from lt_lightning import __version__
 from lt_lightning.errors import SettingError
 from lt_lightning.extras import require_training
 from lt_lightning.runtime.fast_import import prefer_installed
+from lt_lightning.runtime.signals import interruption, listen
 from lt_lightning.runtime.terminal import complain, give_up, prepare_streams, write
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
@@ -123,6 +124,20 @@ def exit_code(work: Callable[[], None]) -> int:
     except BrokenPipeError:
         return BROKEN_PIPE
     return 0
+
+
+def run_advised(main: Callable[[], int], advice: str) -> int:
+    """Run a command's `main` and return its exit code; if a signal stops it, print how to go on."""
+    listen()
+    try:
+        return main()
+    except BaseException as error:
+        stopped = interruption(error)
+        if stopped is None or isinstance(error, SystemExit):  # what has exited has printed its line
+            raise
+        stopped.advice = advice
+        complain(str(stopped))
+        return stopped.code
 
 
 def require_working_directory() -> None:

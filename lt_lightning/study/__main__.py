@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from lt_lightning.errors import SettingError
 from lt_lightning.extras import require_training
-from lt_lightning.runtime.arguments import Parser, exit_code, require_working_directory, start_program
-from lt_lightning.runtime.signals import interruption, listen
-from lt_lightning.runtime.terminal import complain, write
+from lt_lightning.runtime.arguments import Parser, exit_code, require_working_directory, run_advised, start_program
+from lt_lightning.runtime.terminal import write
+from lt_lightning.study.description import ADVICE
 
 if TYPE_CHECKING:
     from lt_lightning.study.description import Corpus, Study
@@ -86,7 +86,7 @@ def _run(given: argparse.Namespace) -> None:
     jobs = [job for job in everything if job.corpus in chosen.corpora]
     left = missing(jobs, folder)
     paces = measure_paces(jobs, folder) if left else {}
-    plan = describe(jobs, folder, paces)
+    plan = describe(jobs, left, paces)
     if given.plan:
         write(study.question, "", *plan)
         return
@@ -95,7 +95,7 @@ def _run(given: argparse.Namespace) -> None:
         from lt_lightning.study.sweeper import Request
 
         write(plan[-1])
-        _run_jobs(Request(jobs, folder, paces, given.budget, failed), given.settings)
+        failed = _run_jobs(Request(jobs, folder, paces, given.budget), given.settings)
     from lt_lightning.study.results import write_results
     from lt_lightning.study.rounds import gather_rounds
 
@@ -127,8 +127,8 @@ def _data(given: Sequence[str], corpora: Mapping[str, Corpus]) -> dict[str, str]
     return found
 
 
-def _run_jobs(request: Request, settings: Sequence[str]) -> None:
-    """Run what is missing under Hydra."""
+def _run_jobs(request: Request, settings: Sequence[str]) -> set[str]:
+    """Run what is missing under Hydra, and return the folders of the runs that failed."""
     from lt_lightning.config.quoting import quoted
     from lt_lightning.experiment.hydra_main import run_hydra
     from lt_lightning.study.sweeper import requested
@@ -140,23 +140,8 @@ def _run_jobs(request: Request, settings: Sequence[str]) -> None:
     run_hydra(task)
     logging.root.handlers.clear()  # Hydra's, which would print what matplotlib logs
     logging.root.setLevel(logging.WARNING)
-
-
-def _start() -> int:
-    """Run `main` and print how to go on if a signal stops it."""
-    listen()
-    try:
-        return main()
-    except BaseException as error:
-        stopped = interruption(error)
-        if stopped is None or isinstance(error, SystemExit):  # run_hydra has answered
-            raise
-        from lt_lightning.study.sweeper import ADVICE
-
-        stopped.advice = ADVICE
-        complain(str(stopped))
-        return stopped.code
+    return request.failed
 
 
 if __name__ == "__main__":
-    sys.exit(start_program(_start))
+    sys.exit(start_program(lambda: run_advised(main, ADVICE)))

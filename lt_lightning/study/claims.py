@@ -49,6 +49,11 @@ class Judgement:
     p_holm: float = math.nan
     verdict: str = "undecided"
 
+    @property
+    def place(self) -> str:
+        """The density as it is shown, or `area`."""
+        return AREA if self.at == AREA else f"{100 * float(self.at):g} %"
+
 
 def judge(study: Study, rounds: DataFrame) -> list[Judgement]:
     """Return the judgements of all claims that at least two seeds can be compared for.
@@ -151,12 +156,10 @@ def seeds_needed(spread: float, effect: float, most: int = 999) -> int | None:
     """
     from scipy.stats import nct, t
 
-    if not (effect > 0 and math.isfinite(spread)):
+    if not (effect > 0 and 0 < spread < math.inf):
         return None
     for n in range(2, most + 1):
-        shift = math.inf if spread == 0 else effect / spread * math.sqrt(n)
-        bound = t.ppf(1 - LEVEL / 2, n - 1)
-        if shift == math.inf or nct.sf(bound, n - 1, shift) >= 0.8:
+        if nct.sf(t.ppf(1 - LEVEL / 2, n - 1), n - 1, effect / spread * math.sqrt(n)) >= 0.8:
             return n
     return None
 

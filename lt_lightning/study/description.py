@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+ADVICE = "start the same command again: it goes on with what is missing"
+"""How to go on with a study that was stopped."""
+
 FULL = "full"
 """The name of the whole network in a claim: round 0 of the arm that it is compared with."""
 
@@ -49,7 +52,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Arm:
-    """What one arm of a study changes.
+    """An arm of a study: its changes to what all arms share.
 
     Attributes:
         settings: the overrides.

@@ -13,7 +13,7 @@ from lt_lightning.report.figures.axes import density_axis
 from lt_lightning.report.figures.comparison import legend_grid, looks
 from lt_lightning.report.figures.style import INK, QUIET, on_paper, printable, save, save_figure, styled, titled_figure
 from lt_lightning.report.testing import LEVEL
-from lt_lightning.study.claims import AREA, Judgement
+from lt_lightning.study.claims import Judgement
 from lt_lightning.study.description import Study
 from lt_lightning.study.rounds import select
 
@@ -97,8 +97,7 @@ def claims_figure(judgements: Sequence[Judgement]) -> Figure:
         axes.axvline(0, color=QUIET, linewidth=1.0)
         labels = []
         for place, one in enumerate(judgements):
-            at = AREA if one.at == AREA else f"{100 * float(one.at):g} %"
-            labels.append(f"{one.claim.first} − {one.claim.second}, {one.corpus} ×{one.length}, {at}")
+            labels.append(f"{one.claim.first} − {one.claim.second}, {one.corpus} ×{one.length}, {one.place}")
             filled = INK if one.p_holm < LEVEL else "white"
             axes.errorbar(
                 one.difference.mean, place, xerr=one.difference.half or 0, color=INK, marker="o", markersize=4,

@@ -105,13 +105,18 @@ def _try(job: Job) -> float:
         return read_run(run).records[0].seconds
 
 
-def describe(jobs: Sequence[Job], folder: Path, paces: dict[str, Pace]) -> list[str]:
-    """Return the lines of `--plan`: a table with a row per corpus and length, and the hours in all."""
-    left = {id(job) for job in missing(jobs, folder)}
+def describe(jobs: Sequence[Job], left: Sequence[Job], paces: dict[str, Pace]) -> list[str]:
+    """Return the lines of `--plan`: a table with a row per corpus and length, and the hours in all.
+
+    Args:
+        jobs: the runs of the study.
+        left: those that have not finished.
+        paces: how long an epoch takes, by corpus.
+    """
     rows: list[tuple[str, ...]] = [("corpus", "epochs a round", "arms", "seeds", "runs", "done", "hours left")]
     for corpus, epochs in dict.fromkeys((job.corpus, job.round_epochs) for job in jobs):
         of_row = [job for job in jobs if (job.corpus, job.round_epochs) == (corpus, epochs)]
-        of_left = [job for job in of_row if id(job) in left]
+        of_left = [job for job in left if (job.corpus, job.round_epochs) == (corpus, epochs)]
         counts = (len({job.arm for job in of_row}), len({job.seed for job in of_row}), len(of_row))
         hours = f"{estimate_hours(of_left, paces):.2g}"
         rows.append((corpus, str(epochs), *map(str, counts), str(len(of_row) - len(of_left)), hours))
@@ -122,9 +127,9 @@ def describe(jobs: Sequence[Job], folder: Path, paces: dict[str, Pace]) -> list[
         ))
         for row in rows
     ]  # fmt: skip
-    hours = estimate_hours([job for job in jobs if id(job) in left], paces)
     if not left:
         return [*lines, f"all {len(jobs)} runs are done"]
+    hours = estimate_hours(left, paces)
     measured = ", ".join(f"{name} {pace.seconds:.1f} s an epoch ({pace.source})" for name, pace in paces.items())
     return [
         *lines,

@@ -9,7 +9,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from lt_lightning.report.statistics import NO_VALUES, Estimate, estimate
+from lt_lightning.report.statistics import NO_VALUES, Estimate, columns_of, estimate
 from lt_lightning.storage.atomic import write_whole, writing_to
 from lt_lightning.study.claims import AREA, Judgement, areas, judge
 from lt_lightning.study.description import Study
@@ -59,7 +59,7 @@ def arms_table(study: Study, rounds: DataFrame) -> DataFrame:
                 "alive": cell["density"].mean(), "weights": cell["weights"].mean(),
                 "epochs": cell["epochs"].mean(), "steps": cell["steps"].mean(), "n": len(cell),
                 "valid": 100 * cell["valid"].mean(),
-                **_estimate("test", test), "median": 100 * cell["test"].median(), **_estimate("minus_full", against),
+                **columns_of("test", test), "median": 100 * cell["test"].median(), **columns_of("minus_full", against),
                 "collapsed": math.nan if cell["collapsed"].isna().any() else int(cell["collapsed"].sum()),
                 "winners": int((cell["valid"] >= cell["full_valid"]).sum()) if round_ else 0,
             }
@@ -73,8 +73,8 @@ def areas_table(study: Study, rounds: DataFrame) -> DataFrame:
     for (corpus, length), cell in cells(rounds, "corpus", "length"):
         for arm in [name for name in cell["arm"].unique() if not study.arms[name].dense]:
             values = estimate(100 * areas(select(cell, arm=arm)))
-            rows.append({"corpus": corpus, "length": length, "arm": arm, "n": values.n, **_estimate(AREA, values)})
-    return DataFrame(rows, columns=["corpus", "length", "arm", "n", *_estimate(AREA, NO_VALUES)])
+            rows.append({"corpus": corpus, "length": length, "arm": arm, "n": values.n, **columns_of(AREA, values)})
+    return DataFrame(rows, columns=["corpus", "length", "arm", "n", *columns_of(AREA, NO_VALUES)])
 
 
 def claims_table(judgements: Sequence[Judgement]) -> DataFrame:
@@ -83,7 +83,7 @@ def claims_table(judgements: Sequence[Judgement]) -> DataFrame:
         {
             "claim": one.claim.text, "kind": one.claim.kind, "first": one.claim.first, "second": one.claim.second,
             "margin": one.claim.margin, "corpus": one.corpus, "length": one.length, "at": one.at,
-            "n": one.difference.n, **_estimate("difference", one.difference),
+            "n": one.difference.n, **columns_of("difference", one.difference),
             "equivalent_within": one.equivalent_within, "p": one.p, "p_holm": one.p_holm,
             "first_collapsed": one.collapsed[0], "second_collapsed": one.collapsed[1],
             "seeds_needed": one.seeds_needed, "verdict": one.verdict,
@@ -91,10 +91,6 @@ def claims_table(judgements: Sequence[Judgement]) -> DataFrame:
         for one in judgements
     ]  # fmt: skip
     return DataFrame(rows, columns=None if rows else ["claim", "corpus", "length", "at", "verdict"])
-
-
-def _estimate(name: str, one: Estimate) -> dict[str, float | None]:
-    return {name: one.mean, f"{name}_low": one.low, f"{name}_high": one.high}
 
 
 def _dense_lines(study: Study, arms: DataFrame) -> list[str]:
@@ -120,11 +116,10 @@ def _verdict_lines(study: Study, judgements: Sequence[Judgement]) -> list[str]:
 
 
 def _describe(one: Judgement) -> str:
-    at = AREA if one.at == AREA else f"{100 * float(one.at):g} %"
     collapsed = f"; collapsed: {one.collapsed[0]} and {one.collapsed[1]}" if any(one.collapsed) else ""
     return (
-        f"{one.corpus} x{one.length} {at}: {one.verdict}: {_points(one.difference)} points, Holm p {one.p_holm:.2g}, "
-        f"n = {one.difference.n}{collapsed}"
+        f"{one.corpus} x{one.length} {one.place}: {one.verdict}: {_points(one.difference)} points, "
+        f"Holm p {one.p_holm:.2g}, n = {one.difference.n}{collapsed}"
     )
 
 
@@ -156,11 +151,10 @@ def _markdown(study: Study, arms: DataFrame, area: DataFrame, judgements: Sequen
             "|---|---|---|---|---|---|---|",
         ]
         for one in judgements:
-            at = AREA if one.at == AREA else f"{100 * float(one.at):g} %"
             epochs = study.corpora[one.corpus].epochs * one.length
             lines.append(
-                f"| {one.claim.text} | {one.corpus}, {epochs} | {at} | {_points(one.difference)} | {one.p_holm:.2g} | "
-                f"{one.difference.n} | {one.verdict} |"
+                f"| {one.claim.text} | {one.corpus}, {epochs} | {one.place} | {_points(one.difference)} | "
+                f"{one.p_holm:.2g} | {one.difference.n} | {one.verdict} |"
             )
     return lines
 

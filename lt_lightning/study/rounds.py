@@ -11,7 +11,7 @@ import pandas
 from pandas import DataFrame
 
 from lt_lightning.errors import SettingError
-from lt_lightning.report.comparison.collapse import most_frequent
+from lt_lightning.report.comparison.collapse import level_below, most_frequent
 from lt_lightning.runs.metrics import ACCURACY
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.study.description import Study
@@ -134,8 +134,7 @@ def with_collapse(table: DataFrame) -> DataFrame:
     """
     full = table[table["round"] == 0].set_index(_KEYS)
     found = table.join(full[["test", "valid"]].rename(columns={"test": "full", "valid": "full_valid"}), on=_KEYS)
-    half, room = (found["full"] + found["chance"]) / 2, found["full"] - ACCURACY.room
-    collapsed = (found["test"] < half) & (found["test"] < room) & (found["round"] > 0)
+    collapsed = (found["test"] < level_below(found["full"], found["chance"], ACCURACY.room)) & (found["round"] > 0)
     return found.assign(collapsed=collapsed.astype(object).where(found["chance"].notna(), None))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -19,7 +20,8 @@ from lt_lightning.launchers.surroundings import known_threads, simultaneous
 from lt_lightning.lottery.settings import LotteryError
 from lt_lightning.runtime.signals import interruption
 from lt_lightning.runtime.terminal import write
-from lt_lightning.study.jobs import Job, is_done
+from lt_lightning.study.description import ADVICE
+from lt_lightning.study.jobs import Job
 from lt_lightning.study.plan import Pace, estimate_hours, missing
 
 if TYPE_CHECKING:
@@ -27,21 +29,16 @@ if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
 
-ADVICE = "start the same command again: it goes on with what is missing"
-"""How to go on with a study that was stopped."""
-
 _LOCAL = ("joblib", "ray", "submitit_local")
 """Launchers that run jobs at the same time on this machine."""
 
 _BATCH = 4
 """Runs in a batch, for each that runs at the same time: more leave cores idle less often, fewer keep seeds together."""
 
-_MOST = 10**6
-
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line of a study asks for.
+    """The request of a study's command line.
 
     Attributes:
         jobs: all runs of the study.
@@ -58,7 +55,7 @@ class Request:
     failed: set[str] = field(default_factory=set)
 
 
-requested: ContextVar[Request] = ContextVar("what the command line of a study asks for")
+requested: ContextVar[Request] = ContextVar("requested")
 """Hydra makes the sweeper, and passes it nothing but its settings."""
 
 
@@ -82,8 +79,7 @@ class StudyRunner:
         except LookupError:
             raise SettingError("hydra/sweeper: study is for python -m lt_lightning.study NAME; start that") from None
         self._at_once = _at_once(str(config.hydra.runtime.choices.get("hydra/launcher")), config.hydra.launcher)
-        # A cluster has a queue of its own.
-        self._batch = None if self._at_once == _MOST else 1 if self._at_once == 1 else _BATCH * self._at_once
+        self._batch = self._at_once if self._at_once == 1 else _BATCH * self._at_once
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -100,17 +96,18 @@ class StudyRunner:
         """
         request, began = self._request, time.monotonic()
         numbers = _numbers(request.jobs, request.folder)
+        self._left = missing(request.jobs, request.folder)
         while batch := self._next(time.monotonic() - began):
-            composed = {job: self._overrides(job) for job in batch}
+            composed = {job: self._complete(job) for job in batch}
             results = self._launch({numbers[job.folder]: one for job, one in composed.items() if one is not None})
             request.failed.update(
                 job.folder for job, one in composed.items() if one is None or _has_failed(results[numbers[job.folder]])
             )
-        left = missing(request.jobs, request.folder)
-        if left and not request.failed:
-            write(f"{_count(left)} left after {request.hours:g} hours; the same command goes on with them")
+            self._left = missing(self._left, request.folder)
+        if self._left and not request.failed:
+            write(f"{_count(self._left)} left after {request.hours:g} hours; the same command goes on with them")
 
-    def _overrides(self, job: Job) -> list[str] | None:
+    def _complete(self, job: Job) -> list[str] | None:
         """Return the overrides of a run; None, and the reason on the screen, if its trunk's cannot be completed."""
         try:
             return _overrides(job, self._request.folder)
@@ -132,7 +129,7 @@ class StudyRunner:
         """Return the runs that are started next: those that fit into the time that is left, if time is limited."""
         request, chosen = self._request, list[Job]()
         for job in self._ready():
-            if self._batch is not None and len(chosen) == self._batch:
+            if len(chosen) >= self._batch:
                 break
             if request.hours is not None:
                 together = estimate_hours([*chosen, job], request.paces) / self._at_once
@@ -143,9 +140,9 @@ class StudyRunner:
         return chosen
 
     def _ready(self) -> Iterator[Job]:
-        folder = self._request.folder
-        for job in missing(self._request.jobs, folder):
-            if job.folder not in self._request.failed and (job.trunk is None or is_done(folder / job.trunk)):
+        left = {job.folder for job in self._left}
+        for job in self._left:
+            if job.folder not in self._request.failed and job.trunk not in left:
                 yield job
 
 
@@ -153,12 +150,12 @@ def _count(jobs: Sequence[Job]) -> str:
     return "1 run is" if len(jobs) == 1 else f"{len(jobs)} runs are"
 
 
-def _at_once(launcher: str, settings: Any) -> int:
-    """Return how many runs a launcher runs at the same time; a cluster's queue runs any number."""
+def _at_once(launcher: str, settings: Any) -> float:
+    """Return how many runs a launcher runs at the same time; infinity for a cluster, which has a queue of its own."""
     if launcher == "basic":
         return 1
     if launcher not in _LOCAL:
-        return _MOST
+        return math.inf
     most = settings.get("n_jobs", -1)
     return most if most > 0 else simultaneous(settings.get("threads") or known_threads())
 

@@ -1,4 +1,4 @@
-"""`python -m lt_lightning.study`: planned, killed, gone on with, judged; numbers do not depend on any of it."""
+"""`python -m lt_lightning.study` plans, runs and judges; kills, launchers and budgets change no number."""
 
 import csv
 import signal

@@ -186,7 +186,7 @@ def select(found: Iterable[Paragraph], seed: int = 0) -> dict[str, list[Paragrap
 
 def source_file(paragraph: Paragraph) -> str:
     """Return the file of a paragraph with its library's folder."""
-    return f"{paragraph.library}/{paragraph.file}"
+    return "/".join((paragraph.library, paragraph.file))
 
 
 def load_pydocs(cache: Path, seed: int = 0) -> Mapping[Any, datasets.Dataset]:

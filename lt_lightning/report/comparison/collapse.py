@@ -1,6 +1,9 @@
 """Find the tickets that have collapsed: run by run, since a mean mixes those that have with those that have not."""
 
 import math
+from typing import Any
+
+import numpy as np
 
 from lt_lightning.report.comparison.joining import is_single
 from lt_lightning.runs.confusion import count_confusion
@@ -28,8 +31,21 @@ def collapse_level(run: Run) -> float:
     room = run.metric.room
     if not math.isfinite(room) or not run.metric.is_share or (is_single(run) and run.reference is None):
         return math.nan
-    full, chance = run.metric.read(run.full), most_frequent(run)
-    return math.nan if math.isnan(chance) else min(full - room, (full + chance) / 2)
+    return float(level_below(run.metric.read(run.full), most_frequent(run), room))
+
+
+def level_below(full: Any, chance: Any, room: float) -> Any:
+    """Return the accuracies below which tickets have collapsed, of numbers or of columns; NaN where one is NaN.
+
+    Args:
+        full: those of the full networks.
+        chance: those of always answering with the most frequent class.
+        room: the least that a collapsed ticket has lost.
+
+    >>> float(level_below(0.9, 0.25, 0.1)), float(level_below(0.4, 0.25, 0.1))
+    (0.575, 0.30000000000000004)
+    """
+    return np.minimum(full - room, (full + chance) / 2)
 
 
 def most_frequent(run: Run) -> float:

@@ -22,7 +22,7 @@ from lt_lightning.report.comparison.comparison import (
 from lt_lightning.report.comparison.grouping import Group, compared_columns
 from lt_lightning.report.comparison.joining import parts_of
 from lt_lightning.report.comparison.study import Study
-from lt_lightning.report.statistics import NO_VALUES, Estimate, estimate
+from lt_lightning.report.statistics import NO_VALUES, columns_of, estimate
 from lt_lightning.report.testing import PairedTest, paired_tests, verdict
 from lt_lightning.runs.confusion import Counts, class_accuracies, classes_of, count_confusion
 from lt_lightning.runs.metrics import Metric
@@ -50,10 +50,6 @@ def _table(rows: Sequence[Mapping[str, Any]], *columns: str) -> DataFrame:
     return DataFrame(rows, columns=columns or None, dtype=object)
 
 
-def _estimate(name: str, one: Estimate) -> dict[str, float | None]:
-    return {name: one.mean, f"{name}_low": one.low, f"{name}_high": one.high}
-
-
 def groups_table(study: Study) -> DataFrame:
     """Return a row per group: its full networks, its best ticket and its smallest winning one.
 
@@ -71,7 +67,7 @@ def groups_table(study: Study) -> DataFrame:
         [
             {
                 "group": group.label, "n": len(group.runs), "seeds": " ".join(group.seeds),
-                **_estimate(f"full_{key}", points[0].test if group.has_full else NO_VALUES),
+                **columns_of(f"full_{key}", points[0].test if group.has_full else NO_VALUES),
                 **ticket("best", best_point(points) if group.has_full else None),
                 **ticket("winner", winning_point(points) if group.has_full else None),
                 **_own_winners(group),
@@ -86,11 +82,11 @@ def _own_winners(group: Group) -> dict[str, Any]:
     """Return how many seeds have a winner of their own, and what the smallest gain on the part that is reported."""
     metric, name = group.metric, f"difference_winners_{group.metric.key}"
     if not group.has_full:
-        return {"winners": None, **dict.fromkeys(_estimate(name, NO_VALUES))}
+        return {"winners": None, **dict.fromkeys(columns_of(name, NO_VALUES))}
     found = [(run.full, smallest_winner(run.compared, metric)) for run in group.runs]
     gains = estimate(metric.read(winner) - metric.read(full) for full, winner in found if winner)
     said = {"winners": f"{sum(winner is not None for _, winner in found)} of {len(found)}"}
-    return said | (_estimate(name, gains) if gains.n else dict.fromkeys(_estimate(name, gains)))
+    return said | (columns_of(name, gains) if gains.n else dict.fromkeys(columns_of(name, gains)))
 
 
 def rounds_table(study: Study) -> DataFrame:
@@ -107,7 +103,7 @@ def rounds_table(study: Study) -> DataFrame:
             if has_rates:
                 row["collapsed"] = _rate(point)
             for name in compared_columns(study.metric):
-                row |= _estimate(name, point.values[name])
+                row |= columns_of(name, point.values[name])
             row[f"test_{study.metric.key}_median"] = _known(point.median)
             rows.append(row)
     return _table(rows)
@@ -125,7 +121,7 @@ def densities_table(study: Study) -> DataFrame:
         row["n"] = max(point.test.n for point in points.values())
         for label in study.curves:
             one = points.get(label)
-            found = _estimate(f"{label}_{key}", one.test if one else NO_VALUES)
+            found = columns_of(f"{label}_{key}", one.test if one else NO_VALUES)
             row |= found if one else dict.fromkeys(found)
             row[f"{label}_{key}_median"] = _known(one.median) if one else None
             if has_rates:
@@ -133,7 +129,7 @@ def densities_table(study: Study) -> DataFrame:
         for pair in study.pairs:
             found = [one.value for one in pair.differences if densities_alike(one.density, first.density)]
             name = f"difference: {pair.label}_{key}"
-            row |= _estimate(name, found[0]) if found else dict.fromkeys(_estimate(name, NO_VALUES))
+            row |= columns_of(name, found[0]) if found else dict.fromkeys(columns_of(name, NO_VALUES))
         rows.append(row)
     return _table(rows, *([] if rows else ["round", "density", "sparsity", "n"]))
 
@@ -149,11 +145,11 @@ def paired_table(study: Study) -> DataFrame:
     rows = [
         {
             "pair": pair.label, "round": one.round, "density": one.density, "sparsity": 1 - one.density,
-            **_estimate(name, one.value), "n": one.value.n, **_tested(test), "verdict": _verdict(test, metric),
+            **columns_of(name, one.value), "n": one.value.n, **_tested(test), "verdict": _verdict(test, metric),
         }
         for (pair, one), test in zip(found, tests, strict=True)
     ]  # fmt: skip
-    return _table(rows, "pair", "round", "density", "sparsity", *_estimate(name, NO_VALUES), "n", *_TESTED, "verdict")
+    return _table(rows, "pair", "round", "density", "sparsity", *columns_of(name, NO_VALUES), "n", *_TESTED, "verdict")
 
 
 def against_full_table(study: Study) -> DataFrame:
@@ -168,11 +164,11 @@ def against_full_table(study: Study) -> DataFrame:
     rows = [
         {
             "group": label, "round": one.round, "density": one.density, "sparsity": 1 - one.density,
-            **_estimate(name, one.value), "n": one.value.n, **_tested(test), "verdict": _verdict(test, metric, sides),
+            **columns_of(name, one.value), "n": one.value.n, **_tested(test), "verdict": _verdict(test, metric, sides),
         }
         for (label, one), test in zip(found, tests, strict=True)
     ]  # fmt: skip
-    return _table(rows, "group", "round", "density", "sparsity", *_estimate(name, NO_VALUES), "n", *_TESTED, "verdict")
+    return _table(rows, "group", "round", "density", "sparsity", *columns_of(name, NO_VALUES), "n", *_TESTED, "verdict")
 
 
 def areas_table(study: Study) -> DataFrame:
@@ -182,7 +178,7 @@ def areas_table(study: Study) -> DataFrame:
     """
     metric, found = study.metric, areas(study)
     name, difference = f"area_{metric.key}", f"difference_{metric.key}"
-    own, paired = _estimate(name, NO_VALUES), _estimate(difference, NO_VALUES)
+    own, paired = columns_of(name, NO_VALUES), columns_of(difference, NO_VALUES)
     columns = ("group", "pair", "densities", "densest", "sparsest", *own, *paired, "n", *_TESTED, "verdict")
     if found is None:
         return _table([], *columns)
@@ -190,11 +186,11 @@ def areas_table(study: Study) -> DataFrame:
     rows: list[dict[str, Any]] = []
     for label, of_seeds in found.groups.items():
         one = estimate(of_seeds.values())
-        rows.append({"group": label, **span, **_estimate(name, one), "n": one.n})
+        rows.append({"group": label, **span, **columns_of(name, one), "n": one.n})
     tested = {label: values for label, values in found.pairs.items() if values}
     for label, test in zip(tested, paired_tests([*tested.values()]), strict=True):
         rows.append({
-            "pair": label, **span, **_estimate(difference, test.value), "n": test.value.n, **_tested(test),
+            "pair": label, **span, **columns_of(difference, test.value), "n": test.value.n, **_tested(test),
             "verdict": _verdict(test, metric),
         })  # fmt: skip
     return _table([dict.fromkeys(columns) | row for row in rows], *columns)
