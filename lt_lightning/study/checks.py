@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-from lt_lightning.study.description import FULL, KINDS, Arm, Claim, Study
+from lt_lightning.study.description import FULL, KINDS, Arm, Claim, Corpus, Study
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -26,15 +26,26 @@ def find_faults(study: Study) -> Iterator[str]:
         for key, values in (("epochs", (corpus.epochs,)), ("lengths", corpus.lengths)):
             if not values or min(values) < 1 or len({*values}) < len(values):
                 yield f"corpora.{name}.{key}: {list(values)} must be whole numbers >= 1, each once"
+        yield from (f"corpora.{name}.arms: {fault}" for fault in _chosen_faults(study, corpus))
     for name, arm in study.arms.items():
         yield from (f"arms.{name}.{fault}" for fault in _arm_faults(study, arm))
     for place, claim in enumerate(study.claims):
         yield from (f"claims[{place}].{fault}" for fault in _claim_faults(study, claim))
 
 
+def _chosen_faults(study: Study, corpus: Corpus) -> Iterator[str]:
+    for arm in corpus.arms:
+        if arm not in study.arms:
+            yield f"there is no arm {arm!r}; choose from {', '.join(study.arms)}"
+        elif (trunk := study.arms[arm].of) not in (None, *corpus.arms):
+            yield f"{arm} retrains the tickets of {trunk}; add {trunk}"
+
+
 def _arm_faults(study: Study, arm: Arm) -> Iterator[str]:
     if arm.dense and arm.of is not None:
         yield "dense: an arm that retrains tickets is not dense; give either of the two"
+    if arm.steps < 1 or (arm.steps > 1 and (arm.dense or arm.of is not None)):
+        yield f"steps: must be a number >= 1 for an arm that prunes, got {arm.steps}; leave it out for others"
     if arm.of is None:
         return
     if arm.of not in study.arms:

@@ -31,6 +31,7 @@ class Corpus:
         seeds: the seeds; of a number n, those from 0 to n − 1.
         lengths: the multiples of `epochs` that are trained.
         densities: the share of the weights that each pruning round leaves, from dense to sparse.
+        arms: the names of the arms that are run on it; empty for all.
     """
 
     settings: tuple[str, ...]
@@ -38,11 +39,27 @@ class Corpus:
     seeds: tuple[int, ...]
     lengths: tuple[int, ...]
     densities: tuple[float, ...]
+    arms: tuple[str, ...] = ()
 
-    @property
-    def amounts(self) -> list[float]:
-        """The share of the living weights that each round prunes."""
-        return [round(1 - low / high, 6) for high, low in pairwise((1.0, *self.densities))]
+    def densities_in(self, steps: int) -> tuple[float, ...]:
+        """Return the densities of an arm that takes each of the corpus' steps in so many equal ones.
+
+        >>> Corpus((), 1, (0,), (1,), (0.25, 0.0625)).densities_in(2)
+        (0.5, 0.25, 0.125, 0.0625)
+        """
+        return tuple(
+            high * (low / high) ** (part / steps) if part < steps else low
+            for high, low in pairwise((1.0, *self.densities))
+            for part in range(1, steps + 1)
+        )
+
+    def amounts_in(self, steps: int) -> list[float]:
+        """Return the share of the living weights that each round of such an arm prunes."""
+        return [round(1 - low / high, 6) for high, low in pairwise((1.0, *self.densities_in(steps)))]
+
+    def arms_of(self, study: Study) -> dict[str, Arm]:
+        """Return the arms of a study that are run on this corpus."""
+        return {name: one for name, one in study.arms.items() if name in self.arms or not self.arms}
 
     def round_at(self, density: float) -> int | None:
         """Return the round that leaves about this share of the weights; None if there is no such round."""
@@ -58,11 +75,13 @@ class Arm:
         settings: the overrides.
         of: the arm whose tickets it trains again, as a branch; None for an arm that prunes.
         dense: whether it trains the whole network once, for as many epochs as all rounds together.
+        steps: the number of equal rounds in which it prunes what other arms prune in one.
     """
 
     settings: tuple[str, ...]
     of: str | None = None
     dense: bool = False
+    steps: int = 1
 
 
 @dataclass(frozen=True)
@@ -103,6 +122,14 @@ class Study:
     corpora: Mapping[str, Corpus]
     arms: Mapping[str, Arm]
     claims: tuple[Claim, ...]
+
+    def steps(self, arm: str) -> int:
+        """Return in how many rounds an arm prunes what others prune in one; of a branch, its trunk."""
+        return self.arms[self.arms[arm].of or arm].steps
+
+    def densities(self, corpus: str, arm: str) -> tuple[float, ...]:
+        """Return the share of the weights that each pruning round of an arm leaves."""
+        return self.corpora[corpus].densities_in(self.steps(arm))
 
 
 def overrides_of(settings: Sequence[str]) -> dict[str, str]:

@@ -24,6 +24,7 @@ class _CorpusFile:
     seeds: Any = None
     lengths: Optional[List[int]] = None  # noqa: UP006, UP045
     densities: Any = None
+    arms: List[str] = field(default_factory=list)  # noqa: UP006
 
 
 @dataclass
@@ -31,6 +32,7 @@ class _ArmFile:
     set: List[str] = field(default_factory=list)  # noqa: UP006
     of: Optional[str] = None  # noqa: UP045
     dense: bool = False
+    steps: int = 1
 
 
 @dataclass
@@ -147,10 +149,11 @@ def _converted(path: Path, content: _StudyFile) -> Study:
                 default if one.seeds is None else _seeds(path, f"corpora.{name}.seeds", one.seeds),
                 tuple(content.lengths if one.lengths is None else one.lengths),
                 densities if one.densities is None else _densities(path, f"corpora.{name}.densities", one.densities),
+                tuple(one.arms),
             )
             for name, one in content.corpora.items()
         },
-        {name: Arm(tuple(one.set), one.of, one.dense) for name, one in content.arms.items()},
+        {name: Arm(tuple(one.set), one.of, one.dense, one.steps) for name, one in content.arms.items()},
         tuple(
             Claim(one.claim.strip(), one.kind, one.first, one.second, one.margin, tuple(one.densities))
             for one in content.claims

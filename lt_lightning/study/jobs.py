@@ -94,10 +94,11 @@ def jobs_of(study: Study, given: Sequence[str] = (), data: Mapping[str, str] | N
 
 def _of_seed(study: Study, name: str, corpus: Corpus, length: int, seed: int, extra: Sequence[str]) -> Iterator[Job]:
     """Yield the runs of one seed; those that retrain tickets come behind the others."""
-    for arm_name, arm in sorted(study.arms.items(), key=lambda one: one[1].of is not None):
-        rounds, epochs = _budget(corpus, arm, length)
+    for arm_name, arm in sorted(corpus.arms_of(study).items(), key=lambda one: one[1].of is not None):
+        rounds, epochs = _budget(corpus, arm, study.steps(arm_name), length)
         common = (*_PROTOCOL, *corpus.settings, f"trainer.max_epochs={epochs}")
-        pruning = (f"pruning.rounds={len(corpus.densities)}", f"pruning.amount={corpus.amounts}".replace(" ", ""))
+        amounts = corpus.amounts_in(arm.steps)
+        pruning = (f"pruning.rounds={len(amounts)}", f"pruning.amount={amounts}".replace(" ", ""))
         if arm.of is not None:
             # A branch takes over the settings of its trunk.
             settings, trunk = arm.settings, folder_of(name, length, arm.of, seed)
@@ -109,12 +110,19 @@ def _of_seed(study: Study, name: str, corpus: Corpus, length: int, seed: int, ex
         yield Job(name, length, arm_name, seed, rounds, epochs, corpus.epochs * length, tuple(merged.values()), trunk)
 
 
-def _budget(corpus: Corpus, arm: Arm, length: int) -> tuple[int, int]:
-    """Return the number of trainings of an arm, and the epochs of each."""
+def _budget(corpus: Corpus, arm: Arm, steps: int, length: int) -> tuple[int, int]:
+    """Return the number of trainings of an arm, and the epochs of each.
+
+    Args:
+        corpus: the corpus.
+        arm: the arm.
+        steps: its number of rounds for each of the corpus'.
+        length: the multiple of the corpus' epochs.
+    """
     rounds, epochs = len(corpus.densities), corpus.epochs * length
     if arm.dense:
         return 1, (rounds + 1) * epochs
-    return rounds + (arm.of is None), epochs
+    return rounds * steps + (arm.of is None), epochs
 
 
 def description_of(folder: Path) -> Description | None:

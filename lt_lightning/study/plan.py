@@ -21,7 +21,14 @@ from lt_lightning.study.description import overrides_of
 from lt_lightning.study.jobs import Job, is_done
 
 _TRIALS = "trials.json"
-_TRIAL_SETTINGS = ("pruning.rounds=0", "trainer.max_epochs=1", "report=false", "tickets.keep=last")
+_TRIAL_SETTINGS = (
+    "pruning.rounds=1",
+    "pruning.amount=0.1",
+    "trainer.max_epochs=1",
+    "report=false",
+    "tickets.keep=last",
+)
+# Two rounds: the first one compiles what all others use.
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,8 @@ def missing(jobs: Iterable[Job], folder: Path) -> list[Job]:
 def measure_paces(jobs: Sequence[Job], folder: Path) -> dict[str, Pace]:
     """Return how long an epoch takes by corpus: as finished runs of the study took, or else as a trial takes now.
 
-    A trial is one epoch of the corpus' first arm in a process of its own. Its result stays in the study's folder.
+    A trial is two rounds of one epoch of the corpus' first arm, in a process of its own, of which the second is
+    measured. Its result stays in the study's folder.
 
     Raises:
         SettingError: a trial failed; the message is the run's.
@@ -84,7 +92,7 @@ def _of_trial(corpus: str, jobs: Sequence[Job], folder: Path) -> Pace:
     job = next(one for one in jobs if one.corpus == corpus and one.trunk is None)
     key = " ".join(job.settings)
     if not isinstance(known.get(key), (int, float)):
-        write(f"{corpus}: trying one epoch, to estimate how long the study takes")
+        write(f"{corpus}: trying two epochs, to estimate how long the study takes")
         with writing_to(folder):
             (folder / STATE).mkdir(parents=True, exist_ok=True)
             known[key] = _try(job)
@@ -93,7 +101,7 @@ def _of_trial(corpus: str, jobs: Sequence[Job], folder: Path) -> Pace:
 
 
 def _try(job: Job) -> float:
-    """Train one epoch of a run's settings in a process of its own, and return its seconds."""
+    """Train two rounds of an epoch with a run's settings in a process of its own; return the seconds of the last."""
     with tempfile.TemporaryDirectory() as place:
         run = Path(place, "trial")
         settings = overrides_of([*job.settings, *_TRIAL_SETTINGS, f"hydra.run.dir={quoted(str(run))}"])
@@ -102,7 +110,7 @@ def _try(job: Job) -> float:
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
             raise SettingError(f"a trial of {job.corpus} failed: {lines[-1].removeprefix('error: ')}")
-        return read_run(run).records[0].seconds
+        return read_run(run).records[-1].seconds
 
 
 def describe(jobs: Sequence[Job], left: Sequence[Job], paces: dict[str, Pace]) -> list[str]:

@@ -52,7 +52,7 @@ def arms_table(study: Study, rounds: DataFrame) -> DataFrame:
     for (corpus, length, arm, round_), cell in cells(rounds, "corpus", "length", "arm", "round"):
         test = estimate(100 * cell["test"])
         against = estimate(100 * (cell["test"] - cell["full"]))
-        density = 1.0 if round_ == 0 else study.corpora[corpus].densities[round_ - 1]
+        density = 1.0 if round_ == 0 else study.densities(corpus, arm)[round_ - 1]
         rows.append(
             {
                 "corpus": corpus, "length": length, "arm": arm, "round": round_, "density": density,
@@ -134,7 +134,7 @@ def _markdown(study: Study, arms: DataFrame, area: DataFrame, judgements: Sequen
     lines = []
     for (corpus, length), cell in cells(arms, "corpus", "length"):
         epochs = study.corpora[corpus].epochs * length
-        densities = sorted(cell["density"].unique(), reverse=True)
+        densities = [1.0, *study.corpora[corpus].densities]
         lines += [f"### {corpus}, {epochs} epoch{'s' * (epochs > 1)} a round", ""]
         lines.append("| weights alive | " + " | ".join(f"{100 * one:g} %" for one in densities) + " | area |")
         lines.append("|---" * (len(densities) + 2) + "|")

@@ -118,9 +118,11 @@ def read_rounds(path: Path, study: Study) -> DataFrame:
                 raise SettingError(
                     f"{path}: has the {column} {name}, which the study lacks; give the study's own table"
                 )
-    for corpus, one in study.corpora.items():
-        if (select(read, corpus=corpus)["round"] > len(one.densities)).any():
-            raise SettingError(f"{path}: has more rounds of {corpus} than the study; give the study's own table")
+    for (corpus, arm), rows in cells(read, "corpus", "arm"):
+        if rows["round"].max() > len(study.densities(corpus, arm)):
+            raise SettingError(
+                f"{path}: has more rounds of {arm} on {corpus} than the study; give the study's own table"
+            )
     if read.duplicated([*_KEYS, "round"]).any():
         raise SettingError(f"{path}: has a round of a run twice; give each once")
     return with_collapse(read)

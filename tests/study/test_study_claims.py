@@ -156,7 +156,7 @@ def test_what_does_not_belong_to_the_study_is_refused(tmp_path):
         ("toy,", "agnews,", "has the corpus agnews, which the study lacks; give the study's own table"),
         (",twin,", ",brother,", "has the arm brother, which the study lacks; give the study's own table"),
         ("twin,0,2,", "twin,0,1,", "has a round of a run twice; give each once"),
-        ("twin,0,2,", "twin,0,3,", "has more rounds of toy than the study; give the study's own table"),
+        ("twin,0,2,", "twin,0,3,", "has more rounds of twin on toy than the study; give the study's own table"),
         ("twin,0,2,", "twin,0,two,", "cannot be read (invalid literal for int() with base 10: 'two'); give a "
          "rounds.csv that a study has written"),
         ("chance", "luck", "cannot be read (no column chance); give a rounds.csv that a study has written"),

@@ -65,10 +65,32 @@ def test_a_dense_arm_trains_once_for_the_epochs_of_all_rounds(tmp_path):
     assert {"pruning.rounds=0", "trainer.max_epochs=18"} <= {*dense.settings}
 
 
+STEPS = SMALL.replace(
+    "  init: {set",
+    "  slow: {steps: 2}\n  slow_shuffled: {of: slow, set: [pruning.mask=shuffle]}\n  init: {set",
+)
+
+
+def test_an_arm_of_smaller_steps_passes_every_density_of_the_others(tmp_path):
+    study = study_of(tmp_path, STEPS)
+    jobs = {job.folder: job for job in jobs_of(study)}
+    slow, branch, dense = (jobs[f"own/x1/{arm}/seed_4"] for arm in ("slow", "slow_shuffled", "dense"))
+    assert (slow.rounds, slow.work, branch.rounds, dense.work) == (5, 10, 4, 6)
+    assert {"pruning.rounds=4", "pruning.amount=[0.292893,0.292893,0.292893,0.292893]"} <= {*slow.settings}
+    assert study.densities("own", "slow_shuffled") == pytest.approx((0.5**0.5, 0.5, 0.5**1.5, 0.25), rel=1e-12)
+    assert study.densities("own", "slow")[1::2] == study.densities("own", "init") == (0.5, 0.25)
+
+
+def test_a_corpus_can_have_some_of_the_arms(tmp_path):
+    study = study_of(tmp_path, SMALL.replace("seeds: [4, 7, 9]", "seeds: [4, 7, 9], arms: [dense, init]"))
+    arms = {corpus: {job.arm for job in jobs_of(study) if job.corpus == corpus} for corpus in study.corpora}
+    assert arms == {"own": {"dense", "init"}, "pydocs": {"dense", "init", "shuffled"}}
+
+
 def test_densities_of_equal_rounds_are_powers(tmp_path):
     corpus = study_of(tmp_path, SMALL).corpora["pydocs"]
     assert corpus.densities == pytest.approx((0.8, 0.64, 0.512))
-    assert corpus.amounts == [0.2] * 3
+    assert corpus.amounts_in(1) == [0.2] * 3
     assert [corpus.round_at(one) for one in (0.8, 0.51, 0.6)] == [1, 3, None]
 
 
@@ -81,7 +103,8 @@ def test_the_arms_and_corpora_of_the_studies_that_come_with_the_package_can_be_c
         if job.seed == 0 and job.length == 1 and (job.corpus, job.arm) in chosen:
             config = configure(*job.settings)
             assert config.trainer.max_epochs == job.epochs
-            assert config.pruning.rounds == len(study.corpora[job.corpus].densities) * (not study.arms[job.arm].dense)
+            pruned = 0 if study.arms[job.arm].dense else len(study.densities(job.corpus, job.arm))
+            assert config.pruning.rounds == pruned
 
 
 @pytest.mark.parametrize(
@@ -100,6 +123,11 @@ def test_the_arms_and_corpora_of_the_studies_that_come_with_the_package_can_be_c
         ),
         ("of: init", "of: int", "arms.shuffled.of: there is no arm 'int'; choose from shuffled, init, dense"),
         ("of: init", "of: dense", "arms.shuffled.of: dense has no tickets of its own; choose an arm that prunes"),
+        ("seeds: [4, 7, 9]", "arms: [shuffled]", "corpora.own.arms: shuffled retrains the tickets of init; add init"),
+        ("seeds: [4, 7, 9]", "arms: [int]", "corpora.own.arms: there is no arm 'int'; choose from shuffled, init, "
+         "dense"),
+        ("dense: true", "dense: true, steps: 2", "arms.dense.steps: must be a number >= 1 for an arm that prunes, got "
+         "2; leave it out for others"),
         ("second: shuffled", "second: random", "claims[0].second: there is no arm 'random'; choose from shuffled, "
          "init, dense, full"),
         ("second: shuffled", "second: full", "claims[0].densities: missing: the whole network has one density; choose "
