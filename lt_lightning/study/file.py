@@ -101,7 +101,7 @@ def read_study(path: Path) -> Study:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"{path}: cannot be read ({error}); give the file of a study") from None
     except YAMLError as error:
-        raise SettingError(f"{path}: is no YAML ({' '.join(str(error).split())}); correct it") from None
+        raise SettingError(f"{path}: is no YAML ({_place(error)}); correct it") from None
     except (OmegaConfBaseException, TypeError, ValueError) as error:
         raise SettingError(f"{path}: {_describe(error)}") from None
     study = _converted(path, content)
@@ -121,6 +121,14 @@ def only_corpora(study: Study, names: Sequence[str]) -> Study:
             raise SettingError(f"--corpus: there is no corpus {name!r}; choose from {', '.join(study.corpora)}")
     kept = {name: one for name, one in study.corpora.items() if name in names or not names}
     return replace(study, corpora=kept)
+
+
+def _place(error: Exception) -> str:
+    """Return what YAML misses and where."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
 
 
 def _describe(error: Exception) -> str:

@@ -103,6 +103,8 @@ def read_rounds(path: Path, study: Study) -> DataFrame:
     Raises:
         SettingError: there is no such file, it is no such table, or it has what the study lacks.
     """
+    if not path.is_file():
+        raise SettingError(f"{path}: no such file; give a rounds.csv that a study has written")
     try:
         table = pandas.read_csv(path, dtype=str)
         if lacking := [name for name in COLUMNS if name not in table]:
