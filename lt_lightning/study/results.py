@@ -15,6 +15,9 @@ from lt_lightning.study.claims import AREA, Judgement, areas, judge
 from lt_lightning.study.description import Study
 from lt_lightning.study.rounds import COLUMNS, cells, select
 
+_COLUMNS = 6
+"""The most densities of a table of a page, beside those that claims name."""
+
 
 def write_results(study: Study, rounds: DataFrame, folder: Path) -> list[str]:
     """Write `rounds.csv`, `arms.csv`, `areas.csv`, `claims.csv`, `tables.md` and figures; return the lines to print.
@@ -46,7 +49,7 @@ def arms_table(study: Study, rounds: DataFrame) -> DataFrame:
     """Return a row per corpus, length, arm and density: means over seeds, in points, and rates.
 
     `density` is the study's; `full` for the whole network. `winners` counts the tickets that are on the validation part
-    as good as the full network.
+    as good as the full network; `instability` is in points.
     """
     rows: list[dict[str, Any]] = []
     for (corpus, length, arm, round_), cell in cells(rounds, "corpus", "length", "arm", "round"):
@@ -62,6 +65,7 @@ def arms_table(study: Study, rounds: DataFrame) -> DataFrame:
                 **columns_of("test", test), "median": 100 * cell["test"].median(), **columns_of("minus_full", against),
                 "collapsed": math.nan if cell["collapsed"].isna().any() else int(cell["collapsed"].sum()),
                 "winners": int((cell["valid"] >= cell["full_valid"]).sum()) if round_ else 0,
+                "instability": 100 * cell["instability"].mean(),
             }
         )  # fmt: skip
     return DataFrame(rows)
@@ -134,7 +138,7 @@ def _markdown(study: Study, arms: DataFrame, area: DataFrame, judgements: Sequen
     lines = []
     for (corpus, length), cell in cells(arms, "corpus", "length"):
         epochs = study.corpora[corpus].epochs * length
-        densities = [1.0, *study.corpora[corpus].densities]
+        densities = [1.0, *_shown(study, corpus)]
         lines += [f"### {corpus}, {epochs} epoch{'s' * (epochs > 1)} a round", ""]
         lines.append("| weights alive | " + " | ".join(f"{100 * one:g} %" for one in densities) + " | area |")
         lines.append("|---" * (len(densities) + 2) + "|")
@@ -144,6 +148,10 @@ def _markdown(study: Study, arms: DataFrame, area: DataFrame, judgements: Sequen
             found = select(area, corpus=corpus, length=length, arm=name)
             last = "" if found.empty else _mean(found.iloc[0], AREA)
             lines.append(f"| {name} (n = {int(of_arm['n'].max())}) | {' | '.join(values)} | {last} |")
+        for name, of_arm in cells(DataFrame(cell[cell["instability"].notna()]), "arm"):
+            found = of_arm.set_index("density")["instability"]
+            values = [f"{found[one]:.2f}" if one in found.index else "" for one in densities]
+            lines.append(f"| instability of {name[0]} | {' | '.join(values)} | |")
         lines.append("")
     if judgements:
         lines += [
@@ -157,6 +165,14 @@ def _markdown(study: Study, arms: DataFrame, area: DataFrame, judgements: Sequen
                 f"{one.p_holm:.2g} | {one.difference.n} | {one.verdict} |"
             )
     return lines
+
+
+def _shown(study: Study, corpus: str) -> list[float]:
+    """Return the densities that a table of a page shows: of many rounds every few, and those of the claims."""
+    densities = study.corpora[corpus].densities
+    rounds = range(len(densities) - 1, -1, -math.ceil(len(densities) / _COLUMNS))
+    claimed = [study.corpora[corpus].round_at(one) for claim in study.claims for one in claim.densities]
+    return [densities[one] for one in sorted({*rounds, *(one - 1 for one in claimed if one is not None)})]
 
 
 def _cell(row: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -33,6 +34,8 @@ class Row:
         test: the value on the test part, which is reported.
         chance: the value on the test part of always answering with its most frequent class; NaN if it is not known.
         seconds: how long the round took.
+        instability: of copies of the round on the test part, a fraction of the error; NaN unless
+            `python -m lt_lightning.connect` has measured it.
     """
 
     corpus: str
@@ -48,6 +51,7 @@ class Row:
     test: float
     chance: float
     seconds: float
+    instability: float
 
 
 _READERS: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float}
@@ -156,10 +160,22 @@ def select(table: DataFrame, **values: Any) -> DataFrame:
 
 def _rows(job: Job, run: Run) -> Iterator[Row]:
     metric, chance = run.metric, most_frequent(run)
+    instabilities = _instabilities(run.folder)
     for record in run.compared:
         yield Row(
             job.corpus, job.length, job.arm, job.seed, record.round, record.density,
             record.alive + (run.description.parameters or record.total) - record.total,
             record.epochs, record.steps or 0,
             metric.judge(record), metric.test.read(record), chance, record.seconds,
+            instabilities.get(record.round, math.nan),
         )  # fmt: skip
+
+
+def _instabilities(run: Path) -> dict[int, float]:
+    """Return the instability of the rounds of a run whose copies have been trained."""
+    folder = run / "connectivity"
+    if not folder.is_dir():
+        return {}
+    from lt_lightning.connect.records import read_all  # imports torch
+
+    return {one.round: one.instability(one.part) for one in read_all(folder)}

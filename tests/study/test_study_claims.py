@@ -10,7 +10,7 @@ from scipy import stats
 from lt_lightning.errors import SettingError
 from lt_lightning.study.claims import areas, judge, seeds_needed
 from lt_lightning.study.description import Arm, Claim, Corpus, Study
-from lt_lightning.study.results import arms_table, write_results
+from lt_lightning.study.results import _shown, arms_table, write_results
 from lt_lightning.study.rounds import COLUMNS, read_rounds, with_collapse
 
 DENSITIES = (0.5, 0.25)
@@ -38,7 +38,9 @@ def table(gap: float = 0.02) -> pandas.DataFrame:
         for arm, loss in (("init", 0.0), ("random", gap), ("twin", 0.0)):
             for round_, density in enumerate((1.0, *DENSITIES)):
                 test = full - (loss + 0.001 * rng.standard_normal() if round_ else 0)
-                rows.append(["toy", 1, arm, seed, round_, density, int(1000 * density), 2, 20, test, test, 0.25, 1.0])
+                rows.append(
+                    ["toy", 1, arm, seed, round_, density, int(1000 * density), 2, 20, test, test, 0.25, 1.0, math.nan]
+                )
     return with_collapse(pandas.DataFrame(rows, columns=COLUMNS))
 
 
@@ -116,6 +118,25 @@ def test_what_is_written_can_be_read_and_judged_again(tmp_path):
     claims = pandas.read_csv(tmp_path / "claims.csv")
     assert claims["verdict"].tolist() == [one.verdict for one in judge(study(), table())]
     assert "| init (n = 6) | 90.0" in (tmp_path / "tables.md").read_text()
+
+
+def test_the_instability_of_some_runs_is_a_row_of_means(tmp_path):
+    rounds = table()
+    rounds.loc[(rounds["arm"] == "init") & (rounds["seed"] < 2) & (rounds["round"] < 2), "instability"] = [
+        0.0,
+        0.03,
+    ] * 2
+    write_results(study(), rounds, tmp_path)
+    assert "| instability of init | 0.00 | 3.00 |  | |" in (tmp_path / "tables.md").read_text()
+    written = read_rounds(tmp_path / "rounds.csv", study())["instability"]
+    assert (written.notna().sum(), written.max()) == (4, 0.03)
+
+
+def test_a_table_of_many_rounds_shows_some_and_those_of_claims():
+    many = Corpus((), 1, (0,), (1,), tuple(0.8**round_ for round_ in range(1, 21)))
+    claims = (Claim("?", "as_good", "init", "full", densities=(0.107, 0.8)),)
+    shown = _shown(Study("made", "?", {"toy": many}, {"init": Arm(())}, claims), "toy")
+    assert [round(math.log(one, 0.8)) for one in shown] == [1, 4, 8, 10, 12, 16, 20]
 
 
 def test_a_study_of_dense_arms_alone_has_no_areas(tmp_path):

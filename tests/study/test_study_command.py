@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lt_lightning.connect.records import Curve, RoundCurves, write_curves
 from trials.kills import SMALL
 
 pytestmark = pytest.mark.slow
@@ -77,9 +78,16 @@ def test_a_study_that_is_killed_goes_on_under_another_launcher_to_the_same_numbe
     assert {(row["arm"], row["seed"], row["round"]) for row in rounds(whole)} == {
         (arm, seed, round_) for arm in ("init", "shuffled") for seed in "01" for round_ in "01"
     }
+    # What `connect` has measured of a run stands in the table from then on.
+    curves = (Curve(("a", "b"), {"test": (0.2, 0.5, 0.4), "train": (0.0, 0.0, 0.0)}),)
+    run = stopped / "outputs/studies/small/own/x1/init/seed_1"
+    write_curves(run / "connectivity", RoundCurves(1, 5, 10, {"a": "0", "b": "1"}, "test", curves))
     code, again, errors = play(stopped, corpus)
     assert (code, errors, "job" in again) == (0, "", False)
     assert again.splitlines() == output.splitlines()[-3:]
+    measured = [row for row in rounds(stopped) if row["instability"]]
+    assert [(row["arm"], row["seed"], row["round"]) for row in measured] == [("init", "1", "1")]
+    assert float(measured[0]["instability"]) == pytest.approx(0.5 - (0.2 + 0.4) / 2)
 
 
 def test_runs_that_fail_are_named_and_the_others_are_kept(corpus, tmp_path):
