@@ -11,8 +11,9 @@ from pandas import DataFrame, Series
 
 from lt_lightning.report.statistics import Estimate, estimate
 from lt_lightning.report.testing import LEVEL, equivalence_margin, holm, paired_p
+from lt_lightning.runs.densities import densities_alike
 from lt_lightning.runs.objective import area
-from lt_lightning.study.description import ALIKE, FULL, Claim, Study
+from lt_lightning.study.description import FULL, Claim, Study
 from lt_lightning.study.rounds import cells, select
 
 AREA = "area"
@@ -93,7 +94,8 @@ def _judgements(study: Study, claim: Claim, corpus: str, length: int, cell: Data
 
 def _near(rows: DataFrame, density: float) -> DataFrame:
     """Return the pruned rounds that leave about this share of the weights."""
-    return DataFrame(rows[(rows["round"] > 0) & ((rows["density"] - density).abs() <= ALIKE * density)])
+    is_near = rows["density"].map(lambda one: densities_alike(one, density))
+    return DataFrame(rows[(rows["round"] > 0) & is_near])
 
 
 def shared_densities(first: DataFrame, second: DataFrame) -> tuple[DataFrame, DataFrame]:
@@ -107,7 +109,7 @@ def shared_densities(first: DataFrame, second: DataFrame) -> tuple[DataFrame, Da
     ours, theirs = whole(first), whole(second)
 
     def alike(rows: DataFrame, own: Series, other: Series) -> DataFrame:
-        kept = [at for at, density in own.items() if ((other - density).abs() <= ALIKE * density).any()]
+        kept = [at for at, density in own.items() if any(densities_alike(density, one) for one in other)]
         return DataFrame(rows[rows["round"].isin(kept)])
 
     return alike(first, ours, theirs), alike(second, theirs, ours)

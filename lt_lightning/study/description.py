@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from lt_lightning.runs.densities import densities_alike
+
 ADVICE = "start the same command again: it goes on with what is missing"
 """How to go on with a study that was stopped."""
 
@@ -16,9 +18,6 @@ FULL = "full"
 
 KINDS = ("better", "as_good")
 """What a claim says of its first arm."""
-
-ALIKE = 0.02
-"""Densities that differ by no more, relatively, are one density."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Corpus:
     def round_at(self, density: float) -> int | None:
         """Return the round that leaves about this share of the weights; None if there is no such round."""
         near = min(self.densities, key=lambda one: abs(one - density), default=math.inf)
-        return self.densities.index(near) + 1 if abs(near - density) <= ALIKE * density else None
+        return self.densities.index(near) + 1 if densities_alike(near, density) else None
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 import math
 from dataclasses import dataclass
 
-from lt_lightning.report.comparison.comparison import Point, densities_alike
+from lt_lightning.report.comparison.comparison import Point
 from lt_lightning.report.comparison.grouping import Group
 from lt_lightning.report.comparison.pairing import subtract
 from lt_lightning.report.comparison.study import Study
+from lt_lightning.runs.densities import densities_alike
 from lt_lightning.runs.objective import area
 
 

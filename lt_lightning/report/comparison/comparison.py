@@ -9,10 +9,9 @@ import pandas
 
 from lt_lightning.report.comparison.grouping import Group, compared_columns
 from lt_lightning.report.statistics import Estimate, estimate
+from lt_lightning.runs.densities import densities_alike
 from lt_lightning.runs.metrics import ACCURACY, Metric
 from lt_lightning.runs.tasks import OF_TEXTS, Wording
-
-_ALIKE = 0.02  # densities that differ by no more, relatively, are one density
 
 
 @dataclass(frozen=True)
@@ -116,11 +115,6 @@ def full_networks(groups: Sequence[Group]) -> Estimate:
     return estimate(estimate(values).mean for _, values in seeds)
 
 
-def densities_alike(one: float, other: float) -> bool:
-    """Return whether two densities count as one."""
-    return abs(one - other) <= _ALIKE * max(one, other)
-
-
 def shared_densities(curves: Mapping[str, Sequence[Point]]) -> list[dict[str, Point]]:
     """Return the points of several groups that lie at one density, by the groups' labels, from dense to sparse.
 
@@ -144,4 +138,4 @@ def shared_densities(curves: Mapping[str, Sequence[Point]]) -> list[dict[str, Po
 def densities_agree(points: Sequence[Point]) -> bool:
     """Return whether points of several groups lie at one density."""
     low, high = (end([point.density for point in points]) for end in (min, max))
-    return math.isclose(low, high, rel_tol=_ALIKE)
+    return densities_alike(low, high)

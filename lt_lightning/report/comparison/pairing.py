@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lt_lightning.report.comparison.comparison import curve, densities_alike, has_collapsed
+from lt_lightning.report.comparison.comparison import curve, has_collapsed
 from lt_lightning.report.comparison.grouping import Group
 from lt_lightning.report.comparison.joining import parts_of
 from lt_lightning.report.comparison.labels import BRANCH, MASK, REWIND
 from lt_lightning.report.statistics import Estimate, estimate
+from lt_lightning.runs.densities import densities_alike
 from lt_lightning.runs.formatting import exact, show_setting
 
 _CONTROLS = ("random", "shuffle")

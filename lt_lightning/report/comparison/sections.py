@@ -8,7 +8,7 @@ from typing import Any
 from pandas import DataFrame
 
 from lt_lightning.report.comparison.collapse import definition
-from lt_lightning.report.comparison.comparison import Point, densities_alike
+from lt_lightning.report.comparison.comparison import Point
 from lt_lightning.report.comparison.grouping import compared_columns
 from lt_lightning.report.comparison.study import Study
 from lt_lightning.report.comparison.tables import all_tables
@@ -17,6 +17,7 @@ from lt_lightning.report.pages import Section, Shown
 from lt_lightning.report.statistics import Estimate
 from lt_lightning.runs.columns import Column
 from lt_lightning.runs.confusion import too_many
+from lt_lightning.runs.densities import densities_alike
 from lt_lightning.runs.formatting import mean_count, percent
 from lt_lightning.runs.metrics import Metric
 

@@ -14,7 +14,6 @@ from lt_lightning.report.comparison.areas import areas
 from lt_lightning.report.comparison.comparison import (
     Point,
     best_point,
-    densities_alike,
     shared_densities,
     shown_ticket,
     winning_point,
@@ -25,6 +24,7 @@ from lt_lightning.report.comparison.study import Study
 from lt_lightning.report.statistics import NO_VALUES, columns_of, estimate
 from lt_lightning.report.testing import PairedTest, paired_tests, verdict
 from lt_lightning.runs.confusion import Counts, class_accuracies, classes_of, count_confusion
+from lt_lightning.runs.densities import densities_alike
 from lt_lightning.runs.metrics import Metric
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.table import name_run
