@@ -10,9 +10,13 @@ import pytest
 
 from lt_lightning.report.comparison.study import gather
 from lt_lightning.report.comparison.tables import all_tables
+from lt_lightning.study.file import find_file, read_study
+from lt_lightning.study.results import write_results
+from lt_lightning.study.rounds import read_rounds
+from trials import results_page
 
 ROOT = Path(__file__).parents[1]
-STUDIES = sorted(path for path in (ROOT / "docs/results").glob("*") if path.is_dir())
+STUDIES = sorted(path.parent for path in (ROOT / "docs/results").glob("*/comparison"))
 REPOSITORY = [
     "https://github.com/lt-lightning/lt-lightning/blob/main/",
     "https://raw.githubusercontent.com/lt-lightning/lt-lightning/main/",
@@ -45,6 +49,19 @@ def test_the_tables_of_a_study_are_those_of_its_runs(study: Path, monkeypatch: p
     for name, table in tables.items():
         kept = (study / "comparison" / f"{name}.csv").read_text(encoding="utf-8")
         assert cells(kept) == cells(table.to_csv(index=False))
+
+
+RESULTS = results_page.PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", results_page.studies(RESULTS))
+def test_the_tables_of_a_study_of_claims_are_those_of_its_rounds(name: str, tmp_path: Path) -> None:
+    study, folder = read_study(find_file(name)), results_page.RESULTS / name
+    write_results(study, read_rounds(folder / "rounds.csv", study), tmp_path)
+    for table in ("rounds", "arms", "areas", "claims"):
+        assert cells((folder / f"{table}.csv").read_text()) == cells((tmp_path / f"{table}.csv").read_text())
+    assert (folder / "tables.md").read_text() == (tmp_path / "tables.md").read_text()
+    assert results_page.fill(RESULTS, results_page.RESULTS) == RESULTS
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
