@@ -174,8 +174,8 @@ def run_experiment(
                 if played[-1].record.collapsed:
                     dead = ", ".join(one.parameter for one in played[-1].layers if not one.alive and len(one.shape) > 1)
                     display.say(
-                        f"  layer collapse: no entry of {dead} is alive, so that nothing passes through; prune less, or "
-                        "use pruning.scope=layerwise or erk"
+                        f"  layer collapse: no entry of {dead} is alive, so that nothing passes through; "
+                        "prune less, or use pruning.scope=layerwise or erk"
                     )
                 if subject.task.shows_rounds:
                     display.say("\n".join(f"  sample: {one.given}{one.answer}" for one in played[-1].examples))
