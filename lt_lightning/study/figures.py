@@ -47,6 +47,8 @@ def _write(stem: Path, draw: Callable[[], Figure]) -> None:
 def accuracy_figure(study: Study, arms: DataFrame) -> Figure:
     """Draw the mean test accuracy of each arm against density, a panel per length; dense arms as levels.
 
+    Where tickets of an arm have collapsed their median is drawn.
+
     Args:
         study: the study.
         arms: the rows of one corpus of `results.arms_table`.
@@ -72,10 +74,12 @@ def accuracy_figure(study: Study, arms: DataFrame) -> Figure:
                     axes.axhline(found["test"].iloc[0], color=look["color"], linestyle=":", linewidth=1.2, label=label)
                     continue
                 at = 100 * found["density"]
-                axes.plot(at, found["test"], label=label, zorder=3, **look)
-                # The spread of networks of which some have collapsed would hide all others.
-                half = (found["test_high"] - found["test"]).astype(float).where(found["collapsed"].fillna(0) == 0)
-                axes.errorbar(at, found["test"], yerr=half, color=look["color"], linestyle="", elinewidth=0.8)
+                # The mean of networks of which some have collapsed says nothing, and their spread would hide all others.
+                is_whole = found["collapsed"].fillna(0) == 0
+                shown = found["test"].where(is_whole, found["median"])
+                axes.plot(at, shown, label=label, zorder=3, **look)
+                half = (found["test_high"] - found["test"]).astype(float).where(is_whole)
+                axes.errorbar(at, shown, yerr=half, color=look["color"], linestyle="", elinewidth=0.8)
             density_axis(axes, 100 * arms["density"].min(), is_thin=len(lengths) > 1)
             epochs = study.corpora[corpus].epochs * int(length)
             axes.set_title(f"{epochs} epoch{'s' * (epochs > 1)} a round")
