@@ -74,7 +74,7 @@ def accuracy_figure(study: Study, arms: DataFrame) -> Figure:
                     axes.axhline(found["test"].iloc[0], color=look["color"], linestyle=":", linewidth=1.2, label=label)
                     continue
                 at = 100 * found["density"]
-                # The mean of networks of which some have collapsed says nothing, and their spread would hide all others.
+                # Where some have collapsed, the mean says nothing, and the spread would hide all other arms.
                 is_whole = found["collapsed"].fillna(0) == 0
                 shown = found["test"].where(is_whole, found["median"])
                 axes.plot(at, shown, label=label, zorder=3, **look)
