@@ -20,7 +20,7 @@ arms:
 claims:
   - {claim: The mask matters., first: init, second: shuffled}
 """
-HEADER = "corpus,length,arm,seed,round,density,weights,epochs,steps,valid,test,chance,seconds\n"
+HEADER = "corpus,length,arm,seed,round,density,weights,epochs,steps,valid,test,chance,seconds,instability\n"
 
 
 def study(arguments: Sequence[str]) -> int:
@@ -60,7 +60,7 @@ def _table(text: str) -> Callable[[Path], object]:
 
 
 _TABLE = ("mine.yaml", "--table", "rounds.csv")
-_ROW = "own,1,init,0,1,0.5,10,2,4,0.8,0.7,0.5,1.0\n"
+_ROW = "own,1,init,0,1,0.5,10,2,4,0.8,0.7,0.5,1.0,\n"
 
 CASES = (
     _case("no study", ["give a study", "protocol"], "--plan"),
