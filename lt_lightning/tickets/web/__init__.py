@@ -8,6 +8,11 @@ import re
 from functools import cache
 from importlib.resources import files
 
+PAGE_MARK = "<!-- a ticket of lt-lightning, with all that it needs -->"
+"""Near the beginning of each page."""
+READER_MARK = "Classify texts with a ticket, in a browser or in Node"
+"""Near the beginning of the reader."""
+
 
 @cache
 def asset(name: str) -> str:
@@ -28,6 +33,7 @@ def page(ticket: bytes, title: str) -> str:
         title: the title of the page.
     """
     return asset("page.html").format(
+        mark=PAGE_MARK,
         title=html.escape(title),
         style=re.sub(r"\n\s*", "\n", asset("page.css")),
         ticket=base64.b64encode(ticket).decode(),
