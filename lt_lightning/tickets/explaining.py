@@ -8,6 +8,7 @@ the word is left out (leave-one-out, as in Li et al. 2016, arXiv:1612.08220).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -62,11 +63,18 @@ class Explanation:
             return self.shares[:, place]
         return self.shares[:, 0] * (1 if place else -1)
 
+    def bias_of(self, place: int) -> float:
+        """Return what no word adds to the score of a class; NaN for leave-one-out."""
+        if self.bias is None:
+            return math.nan
+        return float(self.bias[place] if len(self.bias) > 1 else self.bias[0] * (1 if place else -1))
+
     def to_json(self, class_names: Sequence[str]) -> dict[str, Any]:
         """Return plain values, with the shares of each class by its name."""
         shares = [self.of_class(place).tolist() for place in range(len(class_names))]
+        bias = {name: round(self.bias_of(place), 6) for place, name in enumerate(class_names)}
         return {
-            "method": self.method,
+            "method": self.method, **({} if self.bias is None else {"bias": bias}),
             "words": [
                 {
                     "word": self.text[start:end], "start": start, "end": end, "known": bool(self.known[number]),

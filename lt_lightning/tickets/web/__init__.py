@@ -35,10 +35,15 @@ def page(ticket: bytes, title: str) -> str:
     return asset("page.html").format(
         mark=PAGE_MARK,
         title=html.escape(title),
-        style=re.sub(r"\n\s*", "\n", asset("page.css")),
+        style=tidy(asset("page.css")),
         ticket=base64.b64encode(ticket).decode(),
         script=module(),
     )
+
+
+def tidy(style: str) -> str:
+    """Return a style sheet without indentation."""
+    return re.sub(r"\n\s*", "\n", style)
 
 
 def _bare(script: str) -> str:
