@@ -12,11 +12,13 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, repeat
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from lt_lightning.errors import SettingError
 from lt_lightning.runtime.arguments import Parser, exit_code, start_program, whole_number
 from lt_lightning.runtime.terminal import complain, write
+from lt_lightning.storage.atomic import write_whole, writing_to
 
 BATCH = 256
 LETTERS = 1_000_000
@@ -25,7 +27,8 @@ LETTERS = 1_000_000
 
 ANSWER = ("prediction", "probability", "probabilities")
 """The keys of an answer. Input fields of these names are kept as `previous_…`."""
-_ANSWERED = re.compile(rf"(previous_)*({'|'.join(ANSWER)})")
+REASONS = "reasons"
+"""The key of the words that decided, in answers with `--explain`."""
 
 
 class Question(NamedTuple):
@@ -43,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = Parser(
         prog="python -m lt_lightning.predict",
-        usage="%(prog)s [-h] [--version] [--top K] [--jsonl] [--batch N] FILE [TEXT ...]",
+        usage="%(prog)s [-h] [--version] [--top K] [--jsonl] [--explain] [--html PAGE] [--batch N] FILE [TEXT ...]",
         description="Classify texts with a ticket: the given ones or, without any, each line of stdin. Prints a line "
         "per text: the most likely class and its probability, separated by a tab.",
     )
@@ -57,6 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "stdin that begins with { is an object with a text, whose other fields are kept"
     )
     parser.add_argument("--jsonl", action="store_true", help=jsonl)
+    explain = (
+        "name the words that decided, with what each adds to the score of the class; with --jsonl all words and classes"
+    )
+    parser.add_argument("--explain", action="store_true", help=explain)
+    page = "with --explain: write the texts to this page, their words marked"
+    parser.add_argument("--html", metavar="PAGE", type=Path, help=page)
     batch = (
         f"how many texts are classified together ({BATCH}; on a terminal 1); only the last digits of a recurrent "
         "network's answers depend on it"
@@ -69,11 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [*([] if given.ticket is None else [given.ticket]), *given.texts, *words[end + 1 :]]
     if not names:
         parser.error("the following arguments are required: FILE")
+    if given.html is not None and not given.explain:
+        parser.error("argument --html: it needs --explain")
     return exit_code(lambda: _answer_all(names[0], names[1:], given))
 
 
 def _answer_all(file: str, texts: Sequence[str], given: Namespace) -> None:
     from lt_lightning.tickets import Ticket
+    from lt_lightning.tickets.explaining import WINDOWS
+    from lt_lightning.tickets.reasons import reasons_line, reasons_page, reasons_section
 
     ticket = Ticket.load(file)
     size = given.batch or BATCH
@@ -88,14 +101,25 @@ def _answer_all(file: str, texts: Sequence[str], given: Namespace) -> None:
             complain("enter one text per line; Ctrl-D ends")
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         reconfigure(encoding="utf-8", errors="backslashreplace")  # in any locale; lone surrogates as escapes
+    sections, method = list[str](), WINDOWS
     for batch in _batches(questions, size):
         probabilities = ticket.predict([question.text for question in batch])
         orders = (-probabilities).argsort(axis=1, kind="stable")[:, : given.top or (None if given.jsonl else 1)]
+        reasons = ticket.explain([question.text for question in batch]) if given.explain else repeat(None)
         answers: list[str] = []
-        for question, row, order in zip(batch, probabilities.tolist(), orders.tolist(), strict=True):
+        for question, row, order, found in zip(batch, probabilities.tolist(), orders.tolist(), reasons, strict=False):
             best = [(ticket.class_names[place], row[place]) for place in order]
-            answers.append(_object(question, best) if given.jsonl else _line(best))
+            if given.jsonl:
+                answers.append(_object(question, best, found and found.to_json(ticket.class_names)))
+            else:
+                answers.append(_line(best) if found is None else f"{_line(best)}\t{reasons_line(found, order[0])}")
+            if found is not None and given.html is not None:
+                sections.append(reasons_section(found, ticket.class_names, order[0], row[order[0]]))
+                method = found.method
         write(*answers)
+    if given.html is not None:
+        with writing_to(given.html.parent):
+            write_whole(given.html, reasons_page(sections, method, f"Why {Path(file).name} answered so").encode())
 
 
 def _line(best: Sequence[tuple[str, float]]) -> str:
@@ -103,13 +127,16 @@ def _line(best: Sequence[tuple[str, float]]) -> str:
     return "\t".join(f"{' '.join(name.split())}\t{probability:.4f}" for name, probability in best)
 
 
-def _object(question: Question, best: Sequence[tuple[str, float]]) -> str:
+def _object(question: Question, best: Sequence[tuple[str, float]], reasons: Mapping[str, Any] | None) -> str:
     rounded = {name: round(probability, 6) for name, probability in best}
     name = best[0][0]
-    answer = dict(zip(ANSWER, (name, rounded[name], rounded), strict=True))
+    answer: dict[str, Any] = dict(zip(ANSWER, (name, rounded[name], rounded), strict=True))
+    if reasons is not None:
+        answer[REASONS] = reasons
     entry = question.entry
-    if any(key in entry for key in ANSWER):
-        entry = {f"previous_{key}" if _ANSWERED.fullmatch(key) else key: value for key, value in entry.items()}
+    if any(key in entry for key in answer):
+        answered = re.compile(rf"(previous_)*({'|'.join(answer)})")
+        entry = {f"previous_{key}" if answered.fullmatch(key) else key: value for key, value in entry.items()}
     return json.dumps({**entry, **answer}, ensure_ascii=False, allow_nan=False)
 
 

@@ -1,5 +1,6 @@
 """`export` packs a run's ticket: the round that is asked for, its weights, its words, and a card that says so."""
 
+import base64
 import json
 import re
 import shlex
@@ -27,6 +28,7 @@ from lt_lightning.runs.records import Record
 from lt_lightning.runs.round_ticket import RoundTicket, read_rewind_weights
 from lt_lightning.runs.rounds import ticket_path
 from lt_lightning.tickets.file import Packed
+from lt_lightning.tickets.web import asset
 from trials.kills import write_corpus
 
 
@@ -77,6 +79,19 @@ def test_the_card_says_with_which_margin_the_ticket_was_chosen(run, tmp_path):
     assert Packed.load(path).about["round"] == 2
     card = path.with_name("README.md").read_text(encoding="utf-8")
     assert "whose validation accuracy is at least the whole network's less 100 percentage points |" in card
+
+
+def test_a_page_and_the_reader_are_written_beside_the_ticket_and_over_those_of_before(run, tmp_path, capsys):
+    ticket, page, reader = (tmp_path / name for name in ("mine.safetensors", "deep/mine.html", "ticket.js"))
+    for number in (1, 2):
+        command = [str(run), "--round", str(number), "-o", str(ticket), "--html", str(page), "--js", str(reader)]
+        assert main(command) == 0
+        inside = re.search(r'id="ticket">([^<]*)<', page.read_text())
+        assert inside is not None
+        assert base64.b64decode(inside[1]) == ticket.read_bytes()
+        assert page.stat().st_size <= 1.4 * ticket.stat().st_size + 60 * 1024
+        assert f"page     {page} ({page.stat().st_size:,} bytes; open it in a browser)" in capsys.readouterr().out
+    assert reader.read_text() == asset("ticket.js")
 
 
 def test_the_same_ticket_is_the_same_file(run, exported, tmp_path):

@@ -123,6 +123,35 @@ def cutter(splitter: Splitter) -> Cutter:
     return cut
 
 
+def word_spans(text: str, splitter: Splitter) -> Iterator[tuple[int, int]]:
+    """Yield the place of each word that a cutter finds in a text, and the place behind it.
+
+    Raises:
+        SettingError: spaCy is not installed but requested.
+    """
+    if splitter is Splitter.spacy:
+        end = 0
+        for word in spacy_words()(text):  # in their order; only white space lies between
+            start = text.index(word, end)
+            end = start + len(word)
+            yield start, end
+        return
+    instead = _Instead(make_tokenizer([], splitter))
+    start = None
+    for place, character in enumerate(text):
+        cut = " " if character == END else instead[character]
+        if not cut.startswith(" "):
+            start = place if start is None else start
+            continue
+        if start is not None:
+            yield start, place
+            start = None
+        if cut != " ":
+            yield place, place + 1
+    if start is not None:
+        yield start, len(text)
+
+
 class _Instead(dict[str, str]):
     """The replacement of each character, computed on first use, after which a text can be split at spaces."""
 

@@ -62,7 +62,7 @@ def _export(given: argparse.Namespace) -> None:
     wishes = Wishes(
         half=given.half, first_weights=given.first_weights, onnx=given.onnx, state_dict=given.state_dict,
         data=given.data, shrink=given.shrink, hf=given.hf, margin=margin,
-        licence=given.licence,
+        licence=given.licence, html=given.html, js=given.js,
     )  # fmt: skip
     exported = export(run, record, path, wishes)
     lines = [*exported.lines]
@@ -167,6 +167,10 @@ def _parser() -> Parser:
         "with a tokenizer and a card"
     )
     parser.add_argument("--hf", metavar="FOLDER", type=Path, help=folder)
+    html = "write a page, too, that classifies what is typed or dropped: the ticket inside, offline, in any browser"
+    parser.add_argument("--html", metavar="FILE", type=Path, help=html)
+    js = "write ticket.js, too, an ES module without dependencies that reads tickets in browsers and in Node"
+    parser.add_argument("--js", metavar="FILE", type=Path, help=js)
     licence = "the licence of the weights, for the card, such as apache-2.0: https://huggingface.co/docs/hub/repositories-licenses"
     parser.add_argument("--license", "--licence", dest="licence", metavar="ID", type=_licence, help=licence)
     push = "upload all that is exported to this model repository on the Hugging Face Hub, in one commit"

@@ -25,6 +25,7 @@ from lt_lightning.export.measuring import measure_accuracy
 from lt_lightning.export.model_card import shell_name, write_card
 from lt_lightning.export.packing import describe_origin, find_first_weights, pack_ticket, rounded
 from lt_lightning.export.shrinking import Shrunk, check_shrinkable, shrink
+from lt_lightning.export.standalone import check_page, check_standalone, write_standalone
 from lt_lightning.runs.masks import check_inside, read_masks
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.records import Record
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
     from lt_lightning.tickets.encoder.file import PackedEncoder
 
 
+_TITLE = 120
+"""The longest title of a page."""
+
+
 @dataclass(frozen=True)
 class Wishes:
     """The options of an export."""
@@ -54,6 +59,8 @@ class Wishes:
     hf: Path | None = None  # a folder for transformers
     margin: float | None = None  # of the smallest winning ticket, in percentage points; None for other choices
     licence: str | None = None  # the identifier of the licence of the weights, for the cards
+    html: Path | None = None  # a page with the ticket inside
+    js: Path | None = None  # the reader of tickets in JavaScript
 
     @property
     def tokenizer(self) -> bool:
@@ -90,6 +97,7 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> Exported:
             cannot be written.
     """
     places = _places(path, wishes)
+    check_standalone(wishes, path)
     if wishes.shrink:
         check_shrinkable(run)
     ticket = _load(run, record)
@@ -100,6 +108,8 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> Exported:
     whole = sum(4 * weight.numel() for weight in ticket.weights.values())
     prepare = _prepare_encoder if has_encoder else _prepare
     content = prepare(run, record, ticket, wishes)
+    if wishes.html is not None:
+        check_page(content.packed)
     with writing_to(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_and_checked(path) as unchecked:
@@ -108,6 +118,8 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> Exported:
         exported = Exported(run, content.packed, places, whole, wishes)
         write_card(exported)
         others = [*content.write_others(places, wishes)]
+    title = f"{content.packed.about['corpus']}: {', '.join(content.packed.about['class_names'])}"
+    others += write_standalone(path, title[:_TITLE], wishes)
     lines = (
         *describe_files(content.packed, places, whole),
         *others,

@@ -14,10 +14,11 @@ import numpy as np
 from lt_lightning.config.enums import Splitter
 from lt_lightning.data.tokenizer import PADDING
 from lt_lightning.errors import SettingError
+from lt_lightning.tickets.explaining import Explanation, LeftOutShares, WindowShares, is_convolutional
 from lt_lightning.tickets.file import EncoderTicketError, Packed
 from lt_lightning.tickets.hub import find_ticket
 from lt_lightning.tickets.numpy import build_network
-from lt_lightning.tickets.reading import Reader
+from lt_lightning.tickets.reading import Reader, replace_surrogates
 
 if TYPE_CHECKING:
     from lt_lightning.tickets.encoder.file import PackedEncoder
@@ -136,6 +137,33 @@ class Ticket:
         with np.errstate(over="ignore"):  # a difference beyond float32 gives the probability 0
             powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
+
+    def explain(self, texts: Iterable[str]) -> list[Explanation]:
+        """Return what each word of each text adds to each logit.
+
+        With a convolutional network the shares are exact: with `bias` they add up to the logits but for rounding. With
+        a recurrent one they are how much a logit falls without the word, which takes a reading of the text per word.
+
+        Raises:
+            TypeError: `texts` is not an iterable of str.
+            SettingError: the ticket has a pre-trained encoder, or a logit is not finite.
+        """
+        if not isinstance(self.packed, Packed) or not isinstance(self._reader, Reader):
+            raise SettingError(
+                "the ticket has a pre-trained encoder, whose words have no shares; give a ticket of words"
+            )
+        reasons = WindowShares(self.packed) if is_convolutional(self.packed) else LeftOutShares(self._network)
+        found = []
+        for text in (text for batch in _batches(texts) for text in batch):
+            ids = self._reader.read([text])[0]
+            shares, bias = reasons.shares(ids)
+            found.append(
+                Explanation(
+                    replace_surrogates(text), self._reader.spans(text), ids > PADDING, shares, bias,
+                    self._logits([text])[0], reasons.method,
+                )
+            )  # fmt: skip
+        return found
 
     def _logits(self, texts: Iterable[str]) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):  # checked below

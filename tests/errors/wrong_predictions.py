@@ -112,6 +112,8 @@ CASES = (
     _case("a file that is none", (PETS,), PETS, "a cat", damage=lambda path: path.write_text("cat,dog\n")),
     _case("`--top` of none", ("--top", "0"), PETS, "--top", "0", "a cat"),
     _case("`--batch` that is no number", ("--batch", "all"), PETS, "--batch", "all", "a cat"),
+    _case("a page without reasons", ("--html", "--explain"), PETS, "--html", "why.html", "a cat"),
+    _case("a page in a folder that is a file", (PETS,), PETS, "--explain", "--html", f"{PETS}/why.html", "a cat"),
     _case("an unknown flag", ("--jsn",), PETS, "--jsn", "a cat"),
     _case("a text that is not UTF-8", ("TEXT 2", "UTF-8"), PETS, "a cat", "un \udce9t\udce9"),
     _case("a line that is not UTF-8", ("line 2", "byte 4", "0xe9"), PETS, stdin=b"a cat\nun \xe9t\xe9\n"),
