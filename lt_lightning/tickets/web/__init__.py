@@ -17,7 +17,7 @@ READER_MARK = "Classify texts with a ticket, in a browser or in Node"
 @cache
 def asset(name: str) -> str:
     """Return a file of this folder: `ticket.js`, `page.js`, `page.css` or `page.html`."""
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
 def module() -> str:
