@@ -48,6 +48,15 @@
  */
 
 /**
+ * What a word adds to windows, without zeros.
+ *
+ * @typedef {object} Answers
+ * @property {Uint16Array | Int32Array} features
+ * @property {Uint8Array | Int32Array} taps the position of the word in the window
+ * @property {Float32Array} values
+ */
+
+/**
  * A parameter: its living entries and their places in C order.
  *
  * @typedef {object} Parameter
@@ -61,7 +70,7 @@ const PADDING = 1;
 const FORMAT = "lt-lightning packed ticket";
 const VERSIONS = ["1", "1.1"];
 const SEAL = 64; // hexadecimal digits
-/** Numbers of words' answers that are kept: 32 MB. */
+/** Numbers of words' answers that are kept: 56 MB. */
 const KEPT = 8_000_000;
 /** Windows that are computed at a time, so that a text of any length fits into memory. */
 const BLOCK = 2048;
@@ -409,10 +418,14 @@ class Vectors {
  * Convolution over words, and each filter's maximum over the windows inside the text.
  *
  * A window's value is a sum of one number for each of its words. These answers of a word, one for each position in each
- * filter, are computed once and kept.
+ * filter, are computed once and kept, without the zeros: with few living weights they are few.
  */
 class Convolution {
+  /** @type {Map<number, Answers>} */
   #answers = new Map();
+  #kept = 0;
+  #values = new Float64Array(0);
+  #sums;
 
   /** @param {Map<string, Parameter>} parameters */
   constructor(parameters) {
@@ -455,24 +468,42 @@ class Convolution {
       });
       place += filters;
     }
-    this.size = size;
+    /** The feature of each answer. */
+    this.featureOf = Int32Array.from(this.offsets.flatMap((_, feature) => new Array(this.widths[feature]).fill(feature)));
+    this.#sums = new Float64Array(size);
     this.widest = Math.max(1, ...this.widths);
     this.targets = entries.map((pairs) => Int32Array.from(pairs.filter((_, i) => i % 2 === 0)));
     this.weights = entries.map((pairs) => Float32Array.from(pairs.filter((_, i) => i % 2 === 1)));
   }
 
-  /** @param {number} word @returns {Float32Array} its answers */
+  /** @param {number} word @returns {Answers} */
   answers(word) {
-    let found = this.#answers.get(word);
-    if (found) return found;
-    if ((this.#answers.size + 1) * this.size > KEPT) this.#answers.clear();
-    const sums = new Float64Array(this.size);
+    const known = this.#answers.get(word);
+    if (known) return known;
+    const sums = this.#sums;
     this.vectors.each(word, (dimension, value) => {
       const targets = this.targets[dimension];
       const weights = this.weights[dimension];
       for (let i = 0; i < targets.length; i++) sums[targets[i]] += weights[i] * value;
     });
-    found = Float32Array.from(sums);
+    let count = 0;
+    for (let place = 0; place < sums.length; place++) if (sums[place] !== 0) count++;
+    const found = {
+      features: this.offsets.length < 0x10000 ? new Uint16Array(count) : new Int32Array(count),
+      taps: this.widest <= 0x100 ? new Uint8Array(count) : new Int32Array(count),
+      values: new Float32Array(count),
+    };
+    for (let place = 0, i = 0; i < count; place++) {
+      if (sums[place] === 0) continue;
+      found.features[i] = this.featureOf[place];
+      found.taps[i] = place - this.offsets[this.featureOf[place]];
+      found.values[i++] = sums[place];
+      sums[place] = 0;
+    }
+    if ((this.#kept += count + 1) > KEPT) {
+      this.#answers.clear();
+      this.#kept = count + 1;
+    }
     this.#answers.set(word, found);
     return found;
   }
@@ -488,24 +519,26 @@ class Convolution {
     const highest = new Float64Array(count).fill(-Infinity);
     const places = new Int32Array(count);
     for (let begin = 0; begin < Math.max(1, ids.length); begin += BLOCK) {
-      /** @type {Float32Array[]} */
-      const answers = [];
+      const stride = Math.min(BLOCK, Math.max(1, ids.length - begin));
+      if (this.#values.length < count * stride) this.#values = new Float64Array(count * stride);
+      const values = this.#values;
+      values.fill(0, 0, count * stride);
       const end = Math.min(ids.length, begin + BLOCK + this.widest - 1);
-      for (let at = begin; at < end; at++) answers.push(this.answers(ids[at]));
+      for (let at = begin; at < end; at++) {
+        const answers = this.answers(ids[at]);
+        for (let i = 0; i < answers.values.length; i++) {
+          const window = at - begin - answers.taps[i];
+          if (window >= 0 && window < stride) values[answers.features[i] * stride + window] += answers.values[i];
+        }
+      }
       for (let feature = 0; feature < count; feature++) {
-        const width = this.widths[feature];
-        const offset = this.offsets[feature];
         // A text that is shorter than the filter has one window, whose other words are zero.
-        const windows = Math.min(BLOCK, Math.max(begin ? 0 : 1, ids.length - width + 1 - begin));
+        const windows = Math.min(stride, Math.max(begin ? 0 : 1, ids.length - this.widths[feature] + 1 - begin));
         let best = highest[feature];
-        for (let at = 0; at < windows; at++) {
-          let value = 0;
-          for (let tap = 0, last = Math.min(width, answers.length - at); tap < last; tap++) {
-            value += answers[at + tap][offset + tap];
-          }
-          if (value > best) {
-            best = value;
-            places[feature] = begin + at;
+        for (let at = feature * stride, last = at + windows; at < last; at++) {
+          if (values[at] > best) {
+            best = values[at];
+            places[feature] = begin + at - feature * stride;
           }
         }
         highest[feature] = best;
@@ -536,17 +569,21 @@ class Convolution {
     const { highest, places } = this.strongest(ids);
     const bias = Array.from(this.fcBias);
     const shares = Array.from(ids, () => new Array(outputs).fill(0));
-    for (let feature = 0; feature < highest.length; feature++) {
-      if (highest[feature] + this.biases[feature] <= 0) continue;
-      for (let output = 0; output < outputs; output++) {
-        const factor = this.fc[feature * outputs + output];
-        bias[output] += factor * this.biases[feature];
-        for (let tap = 0; tap < this.widths[feature] && places[feature] + tap < ids.length; tap++) {
-          const at = places[feature] + tap;
-          shares[at][output] += factor * this.answers(ids[at])[this.offsets[feature] + tap];
-        }
-      }
+    const fires = Array.from(highest, (value, feature) => value + this.biases[feature] > 0);
+    for (let output = 0; output < outputs; output++) {
+      fires.forEach((does, feature) => {
+        if (does) bias[output] += this.fc[feature * outputs + output] * this.biases[feature];
+      });
     }
+    ids.forEach((id, at) => {
+      const { features, taps, values } = this.answers(id);
+      features.forEach((feature, i) => {
+        if (!fires[feature] || places[feature] + taps[i] !== at) return;
+        for (let output = 0; output < outputs; output++) {
+          shares[at][output] += this.fc[feature * outputs + output] * values[i];
+        }
+      });
+    });
     return { method: /** @type {"windows"} */ ("windows"), logits: this.combine(highest), bias, shares };
   }
 }
