@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
@@ -123,20 +124,30 @@ def cutter(splitter: Splitter) -> Cutter:
     return cut
 
 
-def word_spans(text: str, splitter: Splitter) -> Iterator[tuple[int, int]]:
-    """Yield the place of each word that a cutter finds in a text, and the place behind it.
+SpanFinder = Callable[[str], "Iterator[tuple[int, int]]"]
+"""Yields the place of each word that a cutter finds in a text, and the place behind it."""
+
+
+def span_finder(splitter: Splitter) -> SpanFinder:
+    """Return a function that finds where the words of a text stand.
 
     Raises:
         SettingError: spaCy is not installed but requested.
     """
     if splitter is Splitter.spacy:
-        end = 0
-        for word in spacy_words()(text):  # in their order; only white space lies between
-            start = text.index(word, end)
-            end = start + len(word)
-            yield start, end
-        return
-    instead = _Instead(make_tokenizer([], splitter))
+        return partial(_spacy_spans, spacy_words())
+    return partial(_spans, _Instead(make_tokenizer([], splitter)))
+
+
+def _spacy_spans(split: Callable[[str], list[str]], text: str) -> Iterator[tuple[int, int]]:
+    end = 0
+    for word in split(text):  # in their order; only white space lies between
+        start = text.index(word, end)
+        end = start + len(word)
+        yield start, end
+
+
+def _spans(instead: _Instead, text: str) -> Iterator[tuple[int, int]]:
     start = None
     for place, character in enumerate(text):
         cut = " " if character == END else instead[character]

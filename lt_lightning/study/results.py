@@ -15,7 +15,7 @@ from lt_lightning.study.claims import AREA, Judgement, areas, judge
 from lt_lightning.study.description import Study
 from lt_lightning.study.rounds import COLUMNS, cells, select
 
-_COLUMNS = 6
+_MOST_SHOWN = 6
 """The most densities of a table of a page, beside those that claims name."""
 
 
@@ -170,7 +170,7 @@ def _markdown(study: Study, arms: DataFrame, area: DataFrame, judgements: Sequen
 def _shown(study: Study, corpus: str) -> list[float]:
     """Return the densities that a table of a page shows: of many rounds every few, and those of the claims."""
     densities = study.corpora[corpus].densities
-    rounds = range(len(densities) - 1, -1, -math.ceil(len(densities) / _COLUMNS))
+    rounds = range(len(densities) - 1, -1, -math.ceil(len(densities) / _MOST_SHOWN))
     claimed = [study.corpora[corpus].round_at(one) for claim in study.claims for one in claim.densities]
     return [densities[one] for one in sorted({*rounds, *(one - 1 for one in claimed if one is not None)})]
 

@@ -9,7 +9,6 @@ the word is left out (leave-one-out, as in Li et al. 2016, arXiv:1612.08220).
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -178,8 +177,3 @@ def _without_each(ids: np.ndarray) -> Iterator[list[np.ndarray]]:
     """Yield batches of the texts that lack one word each."""
     for start in range(0, len(ids), LEFT_OUT):
         yield [np.delete(ids, place) for place in range(start, min(start + LEFT_OUT, len(ids)))]
-
-
-def is_convolutional(packed: Packed) -> bool:
-    """Return whether a ticket's network is a convolution."""
-    return any(re.fullmatch(r"convs\.\d+\.weight", name) for name in packed.parameters)

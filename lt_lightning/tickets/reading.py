@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
 
 from lt_lightning.config.enums import Splitter
-from lt_lightning.data.tokenizer import END, PIECE, UNKNOWN, cutter, pieces, word_spans
+from lt_lightning.data.tokenizer import END, PIECE, UNKNOWN, SpanFinder, cutter, pieces, span_finder
 from lt_lightning.errors import SettingError
 
 _NOTHING, _END = -1, -2
@@ -59,12 +60,16 @@ class Reader:
                 size += len(text)
         return found + self._words(waiting)
 
+    @cached_property
+    def _find_spans(self) -> SpanFinder:
+        return span_finder(self._splitter)
+
     def spans(self, text: str) -> tuple[tuple[int, int], ...]:
         """Return where each word that is read begins and ends in `replace_surrogates(text)`."""
         text = replace_surrogates(text)
         if self._splitter is Splitter.letters:
             return tuple((start, start + 1) for start in range(len(text[: self._max_length])))
-        return tuple(islice(word_spans(text, self._splitter), self._max_length))
+        return tuple(islice(self._find_spans(text), self._max_length))
 
     def _words(self, texts: list[str]) -> list[np.ndarray]:
         """Return the ids of short texts, which are split together."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from math import prod
 from os import PathLike
@@ -14,10 +15,10 @@ import numpy as np
 from lt_lightning.config.enums import Splitter
 from lt_lightning.data.tokenizer import PADDING
 from lt_lightning.errors import SettingError
-from lt_lightning.tickets.explaining import Explanation, LeftOutShares, WindowShares, is_convolutional
+from lt_lightning.tickets.explaining import Explanation, LeftOutShares, Reasons, WindowShares
 from lt_lightning.tickets.file import EncoderTicketError, Packed
 from lt_lightning.tickets.hub import find_ticket
-from lt_lightning.tickets.numpy import build_network
+from lt_lightning.tickets.numpy import Convolution, build_network
 from lt_lightning.tickets.reading import Reader, replace_surrogates
 
 if TYPE_CHECKING:
@@ -148,27 +149,33 @@ class Ticket:
             TypeError: `texts` is not an iterable of str.
             SettingError: the ticket has a pre-trained encoder, or a logit is not finite.
         """
-        if not isinstance(self.packed, Packed) or not isinstance(self._reader, Reader):
-            raise SettingError(
-                "the ticket has a pre-trained encoder, whose words have no shares; give a ticket of words"
-            )
-        reasons = WindowShares(self.packed) if is_convolutional(self.packed) else LeftOutShares(self._network)
+        if not isinstance(self._reader, Reader):
+            raise SettingError("the ticket has a pre-trained encoder, whose words have no shares; give another ticket")
         found = []
         for text in (text for batch in _batches(texts) for text in batch):
             ids = self._reader.read([text])[0]
-            shares, bias = reasons.shares(ids)
+            shares, bias = self._reasons.shares(ids)
             found.append(
                 Explanation(
                     replace_surrogates(text), self._reader.spans(text), ids > PADDING, shares, bias,
-                    self._logits([text])[0], reasons.method,
+                    self._read_logits([ids])[0], self._reasons.method,
                 )
             )  # fmt: skip
         return found
 
+    @cached_property
+    def _reasons(self) -> Reasons:
+        is_convolution = isinstance(self._network, Convolution) and isinstance(self.packed, Packed)
+        return WindowShares(self.packed) if is_convolution else LeftOutShares(self._network)
+
     def _logits(self, texts: Iterable[str]) -> np.ndarray:
+        parts = [self._read_logits(self._reader.read(batch)) for batch in _batches(texts)]
+        return np.concatenate(parts) if parts else self._read_logits([])
+
+    def _read_logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the logits of word ids; raise a `SettingError` if one is not finite."""
         with np.errstate(over="ignore", invalid="ignore"):  # checked below
-            parts = [self._network.logits(self._reader.read(batch)) for batch in _batches(texts)]
-            logits = np.concatenate(parts) if parts else self._network.logits([])
+            logits = self._network.logits(texts)
         if not np.isfinite(logits).all():
             raise SettingError("the ticket's weights are so large that a logit is not finite; lower the learning rate")
         return logits
