@@ -165,8 +165,9 @@ class Ticket:
 
     @cached_property
     def _reasons(self) -> Reasons:
-        is_convolution = isinstance(self._network, Convolution) and isinstance(self.packed, Packed)
-        return WindowShares(self.packed) if is_convolution else LeftOutShares(self._network)
+        if isinstance(self._network, Convolution) and isinstance(self.packed, Packed):
+            return WindowShares(self.packed)
+        return LeftOutShares(self._network)
 
     def _logits(self, texts: Iterable[str]) -> np.ndarray:
         parts = [self._read_logits(self._reader.read(batch)) for batch in _batches(texts)]
