@@ -11,31 +11,26 @@
 
 /** Reasons of so many words are shown. */
 const SHOWN = 2000;
-/** Longer texts get no reasons where each word means another reading of the text. */
-const READ_AGAIN = 200;
+/** Texts of more characters get no reasons where each word means another reading of the text. */
+const READ_AGAIN = 1600;
 /** Milliseconds without a key before a text is classified. */
 const PAUSE = 120;
 /** Rows of a file that are classified before the page may react again. */
 const ROWS = 500;
 /** The words that decided, as a list. */
 const DECIDING = 10;
+/** Words whose share is less than this part of the largest are neither marked nor listed. */
+const LEAST = 0.05;
 
 /**
  * Build the page of a ticket inside an element.
  *
  * @param {HTMLElement} root
  * @param {Ticket} ticket
- * @param {{example?: string, heading?: boolean}} [options] `example`: the text at the start; `heading`: false leaves out
- *     the title and where the ticket comes from
  */
-export function mount(root, ticket, { example = "", heading = true } = {}) {
+export function mount(root, ticket) {
   root.classList.add("ticket");
-  root.replaceChildren(
-    ...(heading ? [header(ticket)] : []),
-    classifier(ticket, example),
-    files(ticket, root),
-    ...(heading ? [origin(ticket)] : []),
-  );
+  root.replaceChildren(header(ticket), classifier(ticket), files(ticket, root), origin(ticket));
 }
 
 /**
@@ -50,7 +45,7 @@ export function mount(root, ticket, { example = "", heading = true } = {}) {
 function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (name === "class" || name.includes("-") || name === "role") made.setAttribute(name, value);
+    if (name === "class" || name.includes("-")) made.setAttribute(name, value);
     else Object.assign(made, { [name]: value });
   }
   made.append(...children);
@@ -80,10 +75,10 @@ function header({ about, classNames }) {
   );
 }
 
-/** @param {Ticket} ticket @param {string} example */
-function classifier(ticket, example) {
+/** @param {Ticket} ticket */
+function classifier(ticket) {
   const names = ticket.classNames;
-  const box = element("textarea", { id: "text", value: example, spellcheck: false, "aria-describedby": "answer" });
+  const box = element("textarea", { id: "text", spellcheck: false, "aria-describedby": "answer" });
   const answer = element("p", { id: "answer", class: "best", "aria-live": "polite" });
   const note = element("p", { class: "quiet", "aria-live": "polite" });
   const body = element("tbody");
@@ -121,11 +116,11 @@ function classifier(ticket, example) {
 
   /** @param {string} text @param {number} place */
   function explain(text, place) {
-    const isLong = ticket.about.model.name === "birnn" && text.length > 8 * READ_AGAIN;
+    const isLong = ticket.about.model.name === "birnn" && text.length > READ_AGAIN;
     if (isLong) {
       words.replaceChildren();
       deciding.replaceChildren();
-      note.textContent = `Reasons are shown for texts of up to ${8 * READ_AGAIN} characters.`;
+      note.textContent = `Reasons are shown for texts of up to ${READ_AGAIN} characters.`;
       return;
     }
     const found = ticket.explain(text);
@@ -138,7 +133,7 @@ function classifier(ticket, example) {
       parts.push(text.slice(end, word.start));
       end = word.end;
       const strength = Math.abs(share(i)) / largest;
-      if (strength < 0.05) {
+      if (strength < LEAST) {
         parts.push(word.text);
         return;
       }
@@ -150,7 +145,7 @@ function classifier(ticket, example) {
     words.replaceChildren(...parts);
     const order = found.words.map((_, i) => i).sort((one, other) => Math.abs(share(other)) - Math.abs(share(one)));
     deciding.replaceChildren(
-      ...order.slice(0, DECIDING).filter((i) => Math.abs(share(i)) > 0.05 * largest).map((i) =>
+      ...order.slice(0, DECIDING).filter((i) => Math.abs(share(i)) > LEAST * largest).map((i) =>
         element("li", {}, `${found.words[i].text} `, element("span", { class: "number" }, signed(share(i)))),
       ),
     );
@@ -228,14 +223,13 @@ function files(ticket, root) {
       const text = await readText(file);
       const table = file.name.toLowerCase().endsWith(".csv") ? parseCsv(text) : linesOf(text);
       if (table.rows.length === 0) throw new Error(`${file.name} has no texts`);
-      let column = table.guess;
       if (table.names.length > 1) {
-        const select = element("select", { id: "column" }, ...table.names.map((name, i) => element("option", { value: String(i), selected: i === column }, name)));
+        const select = element("select", { id: "column" }, ...table.names.map((name, i) => element("option", { value: String(i), selected: i === table.guess }, name)));
         select.addEventListener("change", () => run(Number(select.value), ++turn));
         columns.append(element("label", { htmlFor: "column" }, "Texts are in column "), select);
       }
       const run = (/** @type {number} */ place, /** @type {number} */ turn) => classify(file.name, table, place, turn);
-      await run(column, mine);
+      await run(table.guess, mine);
     } catch (error) {
       bar.hidden = true;
       said.className = "fault";

@@ -790,17 +790,21 @@ function unseal(file) {
   return { about, tensors };
 }
 
-/** @param {Map<string, Parameter>} parameters @param {string} name @returns {Parameter} */
-function get(parameters, name) {
-  const found = parameters.get(name);
+/**
+ * Return a part of a file.
+ *
+ * @template Part
+ * @param {Map<string, Part>} parts @param {string} name @returns {Part}
+ */
+function get(parts, name) {
+  const found = parts.get(name);
   if (!found) throw new Error(`the ticket is damaged: it has no ${name}`);
   return found;
 }
 
 /** @param {Tensors} tensors @param {string} name @param {number[]} shape @returns {Parameter} */
 function readParameter(tensors, name, shape) {
-  const found = tensors.get(name);
-  if (!found) throw new Error(`the ticket is damaged: it has no ${name}`);
+  const found = get(tensors, name);
   const size = shape.reduce((product, one) => product * one, 1);
   return { shape, values: readNumbers(found), places: readPlaces(tensors, name, size) };
 }
@@ -848,8 +852,7 @@ function readPlaces(tensors, name, size) {
 
 /** @param {Tensors} tensors @param {string} name @returns {Promise<string[]>} */
 async function unpackWords(tensors, name) {
-  const found = tensors.get(name);
-  if (!found) throw new Error(`the ticket is damaged: it has no ${name}`);
+  const found = get(tensors, name);
   const stream = new Blob([/** @type {BlobPart} */ (found.bytes)]).stream().pipeThrough(new DecompressionStream("deflate"));
   return JSON.parse(await new Response(stream).text());
 }
