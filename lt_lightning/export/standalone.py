@@ -56,13 +56,15 @@ def write_standalone(ticket: Path, title: str, wishes: Wishes) -> Iterator[str]:
         WriteError: a file cannot be written.
     """
     if wishes.html is not None:
-        text = page(ticket.read_bytes(), title).encode()
-        with writing_to(wishes.html.parent):
-            wishes.html.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(wishes.html, text)
-        yield f"page     {wishes.html} ({len(text):,} bytes; open it in a browser)"
+        text = page(ticket.read_bytes(), title)
+        _write(wishes.html, text)
+        yield f"page     {wishes.html} ({len(text.encode()):,} bytes; open it in a browser)"
     if wishes.js is not None:
-        with writing_to(wishes.js.parent):
-            wishes.js.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(wishes.js, asset("ticket.js").encode())
+        _write(wishes.js, asset("ticket.js"))
         yield f"reader   {wishes.js}"
+
+
+def _write(path: Path, text: str) -> None:
+    with writing_to(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text)

@@ -93,11 +93,8 @@ def reasons_page(sections: Sequence[str], method: str, title: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
     )
-    style = (
-        tidy(asset("page.css")) + "body { margin: 0; }\nmain.ticket { max-width: 46rem; margin: auto; padding: 1rem; }"
-    )
     return (
-        f"{head}<title>{html.escape(title)}</title>\n<style>\n{style}\n</style>\n</head>\n<body>\n"
+        f"{head}<title>{html.escape(title)}</title>\n<style>\n{tidy(asset('page.css'))}</style>\n</head>\n<body>\n"
         f'<main class="ticket">\n<h1>{html.escape(title)}</h1>\n<p class="quiet">{about}</p>\n'
         f"{''.join(sections)}</main>\n</body>\n</html>\n"
     )

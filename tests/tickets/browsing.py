@@ -39,6 +39,7 @@ class Browser:
         for one in (theirs_in, theirs_out, *pipes):
             os.close(one)
         self._buffer, self._number, self._session = b"", 0, ""
+        self.events: list[dict[str, Any]] = []
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "DOM", "Network", "Log"):
@@ -46,7 +47,7 @@ class Browser:
         self._call(
             "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0
         )
-        self.events: list[dict[str, Any]] = []
+        self.events.clear()
 
     def __enter__(self) -> Browser:
         return self
@@ -134,5 +135,5 @@ class Browser:
         text, _, self._buffer = self._buffer.partition(b"\0")
         message = json.loads(text)
         if "method" in message:
-            self.events = [*getattr(self, "events", []), message]
+            self.events.append(message)
         return message
