@@ -171,7 +171,7 @@ def test_half_is_measured_on_the_run_s_corpus_alone(run, tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("rewind", ["init", "random", "last"])
 def test_the_first_weights_can_be_drawn_again_whatever_the_rewind(rewind, play, corpus, tmp_path, configure):
-    run = play("model=cnn", "model.filters=4", f"pruning.rewind={rewind}", "pruning.rounds=1")
+    run = play("model=cnn", "model.filters=4", f"pruning.rewind={rewind}", "pruning.rounds=1", "pruning.amount=[0.5]")
     path = tmp_path / "ticket.safetensors"
     assert main([str(run), "-o", str(path)]) == 0
     packed = Packed.load(path)

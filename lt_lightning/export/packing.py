@@ -180,7 +180,7 @@ def describe_origin(run: Run, record: Record) -> dict[str, Any]:
         "tested_on": measured_rows(about, "test") or None,
         "fingerprint": about.corpus.fingerprint,
         "embedding": about.config.embedding.name,
-        "pruning": None if set(pruning.values()) == {None} else pruning,
+        "pruning": None if all(value is None for value in pruning.values()) else pruning,
         "versions": {name: (about.versions or {}).get(name) for name in versions},
         # A run that began with a ticket has no whole network.
         "full_test_acc": run.full.test_acc if origin is None else None,
