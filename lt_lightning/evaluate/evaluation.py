@@ -66,20 +66,21 @@ class Evaluated:
         return [facts.visible(facts.say(name)) for name in self.class_names]
 
     @property
-    def _is_halved(self) -> bool:
-        """Return whether the weights were rounded, and measured again on the whole test split."""
-        return self.about.get("values") == "float16" and isinstance(self.about.get("half_test_acc"), float)
+    def _rounded_accuracy(self) -> float | None:
+        """Return the accuracy of rounded weights on the whole test split; None if they are not rounded."""
+        measured = self.about.get("rounded_test_acc", self.about.get("half_test_acc"))  # the name in version 1
+        return measured if isinstance(measured, float) else None
 
     @property
     def tested_part(self) -> Any:
         """Return which rows of the test split the run measured on, if not all."""
-        return None if self._is_halved else self.about.get("tested_on")
+        return None if self._rounded_accuracy is not None else self.about.get("tested_on")
 
     @property
     def run_accuracy(self) -> float | None:
         """Return the accuracy that the run measured on these rows, or on a part of them; None if on others."""
         content = self.about.get("fingerprint")
-        measured = self.about.get("half_test_acc" if self._is_halved else "test_acc")
+        measured = self.about.get("test_acc") if self._rounded_accuracy is None else self._rounded_accuracy
         same = isinstance(content, Mapping) and content.get("test") == self.fingerprint
         return measured if same and isinstance(measured, float) and math.isfinite(measured) else None
 

@@ -17,18 +17,23 @@ from lt_lightning.runs.records import Record
 from lt_lightning.runs.winners import best_ticket, kept_rounds, margin_for, smallest_winner, sparsest_within
 from lt_lightning.runtime.arguments import Parser, exit_code, require_working_directory, start_program, whole_number
 from lt_lightning.runtime.terminal import complain, write
+from lt_lightning.tickets.rounding import BITS, HALF, WHOLE
+
+_SUFFIXES = {WHOLE: "", HALF: "_half", **{bits: f"_{bits}bits" for bits in BITS}}
+"""Endings of the folders of rounded tickets."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Export a ticket, print its path and return the exit code; see `exit_code`."""
     parser = _parser()
     given = parser.parse_args(arguments)
-    if given.data is not None and not given.half:
-        parser.error("argument --data: it needs --half, which measures on the run's corpus")
+    if given.data is not None and given.bits == WHOLE and not given.calibrate:
+        parser.error("argument --data: nothing is measured on it with --no-calibration")
     if given.within is not None and not given.smallest_winning:
         parser.error("argument --within: it needs --smallest-winning")
-    if given.shrink and given.first_weights:
-        parser.error("argument --shrink: not with --first-weights, which are those of the whole network")
+    if given.first_weights and (given.shrink or given.bits < HALF):
+        option = "--shrink" if given.shrink else "--bits"
+        parser.error(f"argument {option}: not with --first-weights, which are those of the whole network")
     for option, value in (
         ("--private", given.private),
         ("--revision", given.revision),
@@ -56,12 +61,12 @@ def _export(given: argparse.Namespace) -> None:
     record = choose_round(run, given.round, given.max_sparsity, smallest=given.smallest_winning, within=within)
     from lt_lightning.export.export import Wishes, export
 
-    name = f"round_{record.round:02}" + ("_shrunk" if given.shrink else "") + ("_half" if given.half else "")
+    name = f"round_{record.round:02}" + ("_shrunk" if given.shrink else "") + _SUFFIXES[given.bits]
     path = given.output or run.folder / "export" / name / "ticket.safetensors"
     margin = within if given.smallest_winning else None
     wishes = Wishes(
-        half=given.half, first_weights=given.first_weights, onnx=given.onnx, state_dict=given.state_dict,
-        data=given.data, shrink=given.shrink, hf=given.hf, margin=margin,
+        bits=given.bits, calibrate=given.calibrate, first_weights=given.first_weights, onnx=given.onnx,
+        state_dict=given.state_dict, data=given.data, shrink=given.shrink, hf=given.hf, margin=margin,
         licence=given.licence, html=given.html, js=given.js,
     )  # fmt: skip
     exported = export(run, record, path, wishes)
@@ -181,10 +186,19 @@ def _parser() -> Parser:
     )
     message = "with --push: the message of the commit (default: the round, its density and test accuracy)"
     parser.add_argument("--commit-message", dest="message", metavar="TEXT", help=message)
-    data = "the folder of the run's corpus, if it was moved; for --half"
+    rounding = parser.add_mutually_exclusive_group()
+    half = "round weights to float16, and measure their test accuracy"
+    rounding.add_argument("--half", dest="bits", action="store_const", const=HALF, default=WHOLE, help=half)
+    bits = (
+        "round weights to levels that 8 or 4 bits number, list words in alphabetical order, which takes less room, and "
+        "measure the test accuracy"
+    )
+    rounding.add_argument("--bits", dest="bits", type=_bits, metavar="{8,4}", help=bits)
+    raw = "fit no temperature on the run's validation rows: probabilities stay those of the network"
+    parser.add_argument("--no-calibration", dest="calibrate", action="store_false", help=raw)
+    data = "the folder of the run's corpus, if it was moved; for the temperature, --half and --bits"
     parser.add_argument("--data", metavar="FOLDER", type=Path, help=data)
     for option, meaning in (
-        ("--half", "round weights to float16, and measure their test accuracy"),
         ("--first-weights", "keep the survivors' first weights in the file too, for pruning.ticket with "
             "pruning.rewind=init on machines that draw others from the same seed"),
         ("--shrink", "cut the network smaller: leave out the filters, hidden units, dimensions and words that change "
@@ -194,6 +208,13 @@ def _parser() -> Parser:
     ):  # fmt: skip
         parser.add_argument(option, action="store_true", help=meaning)
     return parser
+
+
+def _bits(text: str) -> int:
+    """Parse the bits of a weight."""
+    if text not in map(str, BITS):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not one of {', '.join(map(str, BITS))}; 16 are --half")
+    return int(text)
 
 
 def _licence(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lt_lightning.runs.description import Description
 from lt_lightning.runs.reading import Run
+from lt_lightning.tickets.rounding import WHOLE, values_name
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -75,13 +76,13 @@ def eval_results(run: Run, about: Mapping[str, Any]) -> list[EvalResult]:
     """Return the test accuracy of a packed ticket with its number of rows and its density; nothing if not measured."""
     from huggingface_hub import EvalResult
 
-    accuracy = about.get("half_test_acc" if about["values"] == "float16" else "test_acc")
+    accuracy = about.get("test_acc" if about["values"] == values_name(WHOLE) else "rounded_test_acc")
     if not isinstance(accuracy, int | float):
         return []
     described = run.description
     every = (described.corpus.rows or {}).get("test")
     # The accuracy of rounded weights is that of the whole part.
-    rows = every if about["values"] == "float16" else (described.measured or {}).get("test", every)
+    rows = every if about["values"] != values_name(WHOLE) else (described.measured or {}).get("test", every)
     corpus = str(about.get("corpus") or "")
     return [
         EvalResult(

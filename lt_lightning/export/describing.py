@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lt_lightning.export.files import Places
 from lt_lightning.export.shrinking import Cut
 from lt_lightning.report.facts import DASH
-from lt_lightning.runs.formatting import percent
+from lt_lightning.runs.formatting import loss, percent
 
 if TYPE_CHECKING:
     from lt_lightning.tickets.encoder.file import PackedEncoder
@@ -25,10 +25,22 @@ def describe_cuts(cuts: Sequence[Cut]) -> Iterator[str]:
     yield f"         bytes of dense float32 weights {4 * cuts[-1].before:,} → {4 * cuts[-1].after:,}"
 
 
-def describe_files(packed: Packed | PackedEncoder, places: Places, whole: int) -> Iterator[str]:
-    """Yield lines that describe the ticket."""
+def describe_calibration(about: Mapping[str, Any]) -> str:
+    """Return a ticket's temperature and what it changes, in a line; empty if it has none."""
+    found = about.get("calibration")
+    if not found:
+        return ""
+    losses, errors = (map(show, found[key]) for key, show in (("log_loss", loss), ("calibration_error", percent)))
+    return (
+        f"temperature {about['temperature']:g}: on {found['rows']:,} validation rows log loss {' → '.join(losses)}, "
+        f"calibration error {' → '.join(errors)}"
+    )
+
+
+def describe_files(packed: Packed | PackedEncoder, places: Places, whole: int, uncalibrated: str = "") -> Iterator[str]:
+    """Yield lines that describe the ticket; `uncalibrated` says why it has no temperature, if it should have one."""
     about, size = packed.about, places.ticket.stat().st_size
-    full, half = about["full_test_acc"], about.get("half_test_acc")
+    full, rounded = about["full_test_acc"], about.get("rounded_test_acc")
     yield f"ticket   {places.ticket}"
     yield f"         {size:,} bytes, {percent(size / whole)} of the whole network's {whole:,}"
     yield f"         {about['alive']:,} of {about['total']:,} weights alive ({percent(1 - about['sparsity'])})"
@@ -36,6 +48,10 @@ def describe_files(packed: Packed | PackedEncoder, places: Places, whole: int) -
     reached = about.get("test_acc")  # None if it was not measured
     accuracy = DASH if reached is None else percent(reached)
     yield f"accuracy {accuracy} on {about.get('tested_on') or 'the test split'}{beside}"
-    if half is not None:
-        yield f"         {percent(half)} with weights rounded to float16, on the whole test split"
+    if rounded is not None:
+        yield f"         {percent(rounded)} with weights rounded to {about['values']}, on the whole test split"
+    if said := describe_calibration(about):
+        yield f"sure     {said}"
+    elif uncalibrated:
+        yield f"sure     not calibrated: {uncalibrated}"
     yield f"card     {places.card}"

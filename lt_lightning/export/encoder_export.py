@@ -17,11 +17,13 @@ from lt_lightning.export.graph import (
     packable_graph,
     write_encoder_onnx,
 )
+from lt_lightning.export.measuring import measured
 from lt_lightning.export.packing import rounded
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.tickets.encoder.file import PackedEncoder
 from lt_lightning.tickets.encoder.network import by_torch
+from lt_lightning.tickets.rounding import WHOLE
 
 if TYPE_CHECKING:
     import onnx
@@ -39,6 +41,7 @@ class EncoderContent:
         trial: random texts with the logits of the trained network.
         model: the ONNX graph with its weights; None if it could not be made.
         reason: the reason why the packed ticket has no graph; empty if it has one.
+        uncalibrated: the reason why it has no temperature; empty if it has one, or is to have none.
     """
 
     packed: PackedEncoder
@@ -46,6 +49,7 @@ class EncoderContent:
     trial: Trial
     model: onnx.ModelProto | None
     reason: str
+    uncalibrated: str
 
     def check(self, path: Path) -> None:
         """Read the packed ticket back; raise a ValueError if it is not as written."""
@@ -63,7 +67,7 @@ class EncoderContent:
             )
             yield f"ONNX     {places.onnx} ({checked})"
         if wishes.state_dict:
-            write_state_dict(rounded(self.ticket, self.packed) if wishes.half else self.ticket, places.dense)
+            write_state_dict(rounded(self.ticket, self.packed) if wishes.bits < WHOLE else self.ticket, places.dense)
             yield f"dense    {places.dense}"
         if wishes.tokenizer:
             write_tokenizer(self.ticket, places.tokenizer)
@@ -88,7 +92,7 @@ def prepare_encoder(run: Run, ticket: RoundTicket, about: Mapping[str, Any], wis
         SettingError: a library that an option needs is missing, or the ticket gives other logits.
         ValueError: the ticket is no sound one of an encoder.
     """
-    packed = pack_encoder(run, ticket, about, half=wishes.half)
+    packed = pack_encoder(run, ticket, about, bits=wishes.bits)
     if wishes.onnx:
         check_libraries(packed)
     try:
@@ -99,15 +103,16 @@ def prepare_encoder(run: Run, ticket: RoundTicket, about: Mapping[str, Any], wis
     trial = Trial(network, packed)
     if not (apart := trial.difference(by_torch(packed))) <= CLOSE:
         raise SettingError(f"the packed ticket gives logits {apart:.1e} off the network's; report this as a defect")
+    packed, uncalibrated = measured(packed, run, wishes)
     missing = missing_libraries()
     if missing:
-        return EncoderContent(packed, ticket, trial, None, f"{missing[0]} is not installed")
+        return EncoderContent(packed, ticket, trial, None, f"{missing[0]} is not installed", uncalibrated)
     try:
         model = make_graph(packed)
     except SettingError as error:
         if wishes.onnx:
             raise
-        return EncoderContent(packed, ticket, trial, None, str(error).removeprefix("--onnx: "))
+        return EncoderContent(packed, ticket, trial, None, str(error).removeprefix("--onnx: "), uncalibrated)
     graph = packable_graph(packed, model, trial)
     reason = "" if graph else "onnxruntime gives other logits"
-    return EncoderContent(replace(packed, graph=graph), ticket, trial, model, reason)
+    return EncoderContent(replace(packed, graph=graph), ticket, trial, model, reason, uncalibrated)

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from lt_lightning.config.choice import CHOICES
-from lt_lightning.config.encoders import Encoder
 from lt_lightning.data.sources.encoders import CONFIG, KEPT, EncoderFiles, read_kept
 from lt_lightning.errors import SettingError
 from lt_lightning.export.files import check_weights
@@ -22,6 +20,7 @@ from lt_lightning.runs.reading import Run
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.tickets.encoder.file import PackedEncoder, check_encoder
 from lt_lightning.tickets.encoder.network import Answer, fill, weights_of
+from lt_lightning.tickets.rounding import WHOLE, values_name
 
 CLOSE = 1e-5
 """The largest difference of logits, as a share of the largest logit if that exceeds 1."""
@@ -30,14 +29,14 @@ _ROWS, _LONGEST = 24, 48
 """The number of random texts that are tried, and the number of their pieces."""
 
 
-def pack_encoder(run: Run, ticket: RoundTicket, about: Mapping[str, Any], *, half: bool = False) -> PackedEncoder:
+def pack_encoder(run: Run, ticket: RoundTicket, about: Mapping[str, Any], *, bits: int = WHOLE) -> PackedEncoder:
     """Pack the round ticket of an encoder, without a graph.
 
     Args:
         run: the run, which keeps the configuration of the encoder.
         ticket: the ticket of one of its rounds.
         about: metadata to add to the ticket's own.
-        half: round the values to float16.
+        bits: 32, or what to round the weights to: 16, 8 or 4.
 
     Raises:
         SettingError: the run lacks the configuration.
@@ -55,7 +54,7 @@ def pack_encoder(run: Run, ticket: RoundTicket, about: Mapping[str, Any], *, hal
         "note": None if described is None else described.note,
     }
     about = {
-        **ticket.about, **about, "model": model, "encoder": encoder, "values": "float16" if half else "float32",
+        **ticket.about, **about, "model": model, "encoder": encoder, "values": values_name(bits),
     }  # fmt: skip
     # A run's records have NaN for an accuracy that was not measured; JSON has no NaN.
     about = {key: None if isinstance(value, float) and isnan(value) else value for key, value in about.items()}
@@ -63,8 +62,7 @@ def pack_encoder(run: Run, ticket: RoundTicket, about: Mapping[str, Any], *, hal
     for name, weight in ticket.weights.items():
         if not weight.is_floating_point():
             raise ValueError(f"{name!a} is of {weight.dtype}, and a packed ticket holds numbers in float32 alone")
-    kind = np.float16 if half else np.float32
-    parameters = {name: pack_parameter(weight, ticket.mask, name, kind) for name, weight in ticket.weights.items()}
+    parameters = {name: pack_parameter(weight, ticket.mask, name, bits) for name, weight in ticket.weights.items()}
     return PackedEncoder(parameters, ticket.tokenizer, b"", about)
 
 
@@ -131,14 +129,6 @@ class Trial:
 def check_encoder_file(path: Path, ticket: RoundTicket, packed: PackedEncoder) -> None:
     """Read a packed ticket back; raise a ValueError if it differs from the round's ticket or from `packed`."""
     found = PackedEncoder.load(path)
-    check_weights(found.parameters, ticket, half=packed.about["values"] == "float16")
+    check_weights(found.parameters, ticket, packed)
     if replace(found, parameters={}, seal="") != replace(packed, parameters={}):
         raise ValueError("its header, its tokenizer or its graph differs")
-
-
-def is_encoder(about: Mapping[str, Any]) -> bool:
-    """Return whether the ticket with this header is that of a pre-trained encoder."""
-    model = about.get("model")
-    name = model.get("name") if isinstance(model, Mapping) else None
-    choice = CHOICES["model"].get(name) if isinstance(name, str) else None
-    return choice is not None and issubclass(choice, Encoder)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from lt_lightning.errors import SettingError
 from lt_lightning.export.describing import describe_cuts, describe_files
-from lt_lightning.export.encoders import is_encoder
 from lt_lightning.export.files import (
     Places,
     check_answers,
@@ -21,9 +20,9 @@ from lt_lightning.export.files import (
     write_tokenizer,
     written_and_checked,
 )
-from lt_lightning.export.measuring import measure_accuracy
+from lt_lightning.export.measuring import measured
 from lt_lightning.export.model_card import shell_name, write_card
-from lt_lightning.export.packing import describe_origin, find_first_weights, pack_ticket, rounded
+from lt_lightning.export.packing import describe_origin, find_first_weights, is_encoder, pack_ticket, rounded
 from lt_lightning.export.shrinking import Shrunk, check_shrinkable, shrink
 from lt_lightning.export.standalone import check_page, check_standalone, write_standalone
 from lt_lightning.runs.masks import check_inside, read_masks
@@ -36,6 +35,7 @@ from lt_lightning.storage.atomic import writing_to
 from lt_lightning.storage.sealed import quoted
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.header import check_about, expected_shapes
+from lt_lightning.tickets.rounding import HALF, WHOLE
 from lt_lightning.tickets.ticket import load_packed
 
 if TYPE_CHECKING:
@@ -50,11 +50,12 @@ _TITLE = 120
 class Wishes:
     """The options of an export."""
 
-    half: bool = False  # round weights to float16
+    bits: int = WHOLE  # round weights to 16, 8 or 4 bits
     first_weights: bool = False  # keep the survivors' first weights in the file
     onnx: bool = False  # write an ONNX graph beside it
     state_dict: bool = False  # write dense weights beside it
     data: Path | None = None  # the folder of the run's corpus, if it was moved
+    calibrate: bool = True  # fit a temperature on the run's validation rows
     shrink: bool = False  # cut the network smaller
     hf: Path | None = None  # a folder for transformers
     margin: float | None = None  # of the smallest winning ticket, in percentage points; None for other choices
@@ -121,7 +122,7 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> Exported:
     title = f"{content.packed.about['corpus']}: {', '.join(content.packed.about['class_names'])}"
     others += write_standalone(path, title[:_TITLE], wishes)
     lines = (
-        *describe_files(content.packed, places, whole),
+        *describe_files(content.packed, places, whole, content.uncalibrated),
         *others,
         f'try      python -m lt_lightning.predict {shell_name(str(path))} "a text"',
     )
@@ -134,6 +135,11 @@ class Content(Protocol):
     @property
     def packed(self) -> Packed | PackedEncoder:
         """Return the packed ticket."""
+        ...
+
+    @property
+    def uncalibrated(self) -> str:
+        """Return why the ticket has no temperature; empty if it has one, or is to have none."""
         ...
 
     def check(self, path: Path) -> None:
@@ -150,6 +156,7 @@ class WordsContent:
 
     packed: Packed
     shrunk: Shrunk
+    uncalibrated: str
 
     def check(self, path: Path) -> None:  # noqa: D102
         check_packed(path, self.shrunk.ticket, self.packed)
@@ -163,11 +170,12 @@ class WordsContent:
 def _prepare(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> Content:
     packed, shrunk = _pack(run, record, ticket, wishes)
     check_answers(packed)
+    packed, uncalibrated = measured(packed, run, wishes)
     if wishes.onnx:
         from lt_lightning.tickets.onnx import check_onnx
 
         check_onnx(packed)
-    return WordsContent(packed, shrunk)
+    return WordsContent(packed, shrunk, uncalibrated)
 
 
 def _prepare_encoder(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> Content:
@@ -180,17 +188,11 @@ def _prepare_encoder(run: Run, record: Record, ticket: RoundTicket, wishes: Wish
     path = ticket_path(run.folder, record.round)
     try:
         _check_content(ticket, record)
-        content = prepare_encoder(run, ticket, describe_origin(run, record), wishes)
+        return prepare_encoder(run, ticket, describe_origin(run, record), wishes)
     except SettingError:
         raise
     except ValueError as error:
         raise SettingError(f"{path}: {error}; restore it from a copy") from error
-    if wishes.half:
-        accuracy = measure_accuracy(content.packed, run, wishes.data)
-        content = replace(
-            content, packed=replace(content.packed, about={**content.packed.about, "half_test_acc": accuracy})
-        )
-    return content
 
 
 def _check_hf(run: Run, ticket: RoundTicket, folder: Path, places: Places) -> None:
@@ -255,19 +257,19 @@ def _pack(run: Run, record: Record, ticket: RoundTicket, wishes: Wishes) -> tupl
     recipe, weights = None, None
     try:
         _check(ticket, record)
-        shrunk = shrink(ticket) if wishes.shrink else Shrunk(ticket)
-        if not shrunk.cuts:  # a smaller network's first weights have other shapes
+        # Beside few bits for each weight, words take most of the room: less without the dead ones, in order.
+        cuts = wishes.shrink or wishes.bits < HALF
+        shrunk = shrink(ticket, words_alone=not wishes.shrink) if cuts else Shrunk(ticket)
+        if shrunk.ticket is ticket:  # a smaller network's first weights have other shapes, or another order
             recipe, weights = find_first_weights(run, ticket, keep=wishes.first_weights)
         about = {**describe_origin(run, record), "first": recipe}
-        packed = pack_ticket(shrunk.ticket, about, first=weights, half=wishes.half)
+        packed = pack_ticket(shrunk.ticket, about, first=weights, bits=wishes.bits)
         packed = replace(packed, zero_words=shrunk.zero_words)
     except SettingError:
         raise
     except ValueError as error:
         said = f"{ticket_path(run.folder, record.round)}: {error}"
         raise SettingError(f"{said}; restore it from a copy, or give a run of a classifier of texts") from error
-    if wishes.half:
-        packed = replace(packed, about={**packed.about, "half_test_acc": measure_accuracy(packed, run, wishes.data)})
     return packed, shrunk
 
 
@@ -307,7 +309,7 @@ def _write_others(ticket: RoundTicket, packed: Packed, places: Places, wishes: W
         checked = "not checked: onnxruntime is not installed" if difference is None else f"checked to {difference:.1e}"
         yield f"ONNX     {places.onnx} ({checked})"
     if wishes.state_dict:
-        write_state_dict(rounded(ticket, packed) if wishes.half else ticket, places.dense)
+        write_state_dict(rounded(ticket, packed) if wishes.bits < WHOLE else ticket, places.dense)
         yield f"dense    {places.dense}"
     if wishes.tokenizer:
         write_tokenizer(ticket, places.tokenizer, packed.zero_words)

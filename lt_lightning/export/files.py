@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ from lt_lightning.storage.atomic import WriteError, read_regular, write_whole, w
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.numpy import build_network
 from lt_lightning.tickets.parameters import Parameter
+
+if TYPE_CHECKING:
+    from lt_lightning.tickets.encoder.file import PackedEncoder
 
 _TEXTS = 16  # to try, each a word longer than the one before
 
@@ -61,7 +65,7 @@ def check_finite(ticket: RoundTicket, path: Path) -> None:
 def check_packed(path: Path, ticket: RoundTicket, packed: Packed) -> None:
     """Read a packed ticket back; raise a ValueError if it differs from the round's ticket or from `packed`."""
     found = Packed.load(path)
-    check_weights(found.parameters, ticket, half=packed.about["values"] == "float16")
+    check_weights(found.parameters, ticket, packed)
     if found.zero_words != packed.zero_words:
         raise ValueError("its zero_words differ")
     if exact(found.about) != exact(packed.about):
@@ -72,13 +76,14 @@ def check_packed(path: Path, ticket: RoundTicket, packed: Packed) -> None:
             raise ValueError(f"the first weights of {name} differ")
 
 
-def check_weights(parameters: Mapping[str, Parameter], ticket: RoundTicket, *, half: bool) -> None:
-    """Raise a ValueError if parameters of a file are not the weights of a ticket, rounded to float16 if `half`."""
+def check_weights(parameters: Mapping[str, Parameter], ticket: RoundTicket, packed: Packed | PackedEncoder) -> None:
+    """Raise a ValueError if parameters of a file are not the weights of a ticket, rounded as in `packed`."""
     if parameters.keys() != ticket.weights.keys():
         raise ValueError("it has other parameters")
     for name, weight in ticket.weights.items():
-        expected = weight.half().float() if half else weight.float()
-        if not np.array_equal(parameters[name].dense(), expected.cpu().numpy()):
+        own = packed.parameters[name]
+        rounded = own.dense() if own.codes is not None else weight.cpu().numpy().astype(own.values.dtype)
+        if not np.array_equal(parameters[name].dense(), rounded.astype(np.float32)):
             raise ValueError(f"the weights of {name} differ")
 
 

@@ -36,15 +36,16 @@ _NEEDED = ("onnx", "onnxscript")
 
 
 class _Answers(nn.Module):
-    """The outputs of the graph: logits and probabilities."""
+    """The outputs of the graph: logits, and probabilities by the ticket's temperature."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, temperature: float) -> None:
         super().__init__()
         self.network = network
+        self.temperature = temperature
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.network(input_ids, attention_mask).logits
-        return logits, logits.softmax(dim=-1)
+        return logits, (logits / self.temperature).softmax(dim=-1)
 
 
 def missing_libraries() -> list[str]:
@@ -88,7 +89,7 @@ def make_graph(packed: PackedEncoder) -> onnx.ModelProto:
     Raises:
         SettingError: torch cannot convert the network.
     """
-    network = _Answers(build_torch(packed)).eval()
+    network = _Answers(build_torch(packed), packed.about.get("temperature") or 1.0).eval()
     ids = torch.full((2, 7), (packed.about["encoder"]["padding"] + 1) % 4, dtype=torch.int64)
     mask = torch.ones_like(ids)
     mask[1, 4:] = 0

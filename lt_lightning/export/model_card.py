@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lt_lightning.export.card_metadata import LIBRARY, TRANSFORMERS, base_model, card_metadata
+from lt_lightning.export.describing import describe_calibration
 from lt_lightning.export.files import mark_of
 from lt_lightning.report import facts, pages
 from lt_lightning.runs.formatting import compression, percent
@@ -71,7 +72,8 @@ def make_card(exported: Exported, repo: str | None = None) -> str:
         density=percent(1 - about["sparsity"]),
         accuracy=_share(about.get("test_acc")) or facts.DASH,
         full_accuracy=_share(about.get("full_test_acc")),
-        half_accuracy=_share(about.get("half_test_acc")),
+        rounded_accuracy=_share(about.get("rounded_test_acc")),
+        calibration=describe_calibration(about),
         began_with=ticket_title(began.get("corpus"), began.get("round")) if began else "",
         chosen=chosen,
         compression=compression(about["alive"], about["total"]),

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lt_lightning.config.choice import CHOICES
+from lt_lightning.config.encoders import Encoder
 from lt_lightning.data.tokenizer import SPECIAL_WORDS, UNKNOWN
 from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
@@ -24,6 +26,7 @@ from lt_lightning.runtime.fast_import import load_lightning
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.header import check_about, expected_shapes
 from lt_lightning.tickets.parameters import Parameter
+from lt_lightning.tickets.rounding import WHOLE, values_name
 
 if TYPE_CHECKING:
     from lt_lightning.tickets.encoder.file import PackedEncoder
@@ -34,7 +37,7 @@ _OF_ORIGIN = ("corpus", "experiment", "run", "round", "rewind", "sparsity", "sea
 
 
 def pack_ticket(
-    ticket: RoundTicket, about: Mapping[str, Any], *, first: Mapping[str, Tensor] | None = None, half: bool = False
+    ticket: RoundTicket, about: Mapping[str, Any], *, first: Mapping[str, Tensor] | None = None, bits: int = WHOLE
 ) -> Packed:
     """Pack a round ticket of a text classifier.
 
@@ -42,21 +45,20 @@ def pack_ticket(
         ticket: the round's ticket.
         about: metadata to add to the ticket's own.
         first: the run's first weights, by parameter name, to keep those of the living entries.
-        half: round the values to float16.
+        bits: 32, or what to round the weights to: 16, 8 or 4.
 
     Raises:
         ValueError: it is not a text classifier, its weights do not fit its settings, or one is not finite.
     """
     vocabulary = ticket.vocabulary
-    about = {**ticket.about, **about, "words": len(vocabulary), "values": "float16" if half else "float32"}
+    about = {**ticket.about, **about, "words": len(vocabulary), "values": values_name(bits)}
     # A run's records have NaN for an accuracy that was not measured; JSON has no NaN.
     about = {key: None if isinstance(value, float) and isnan(value) else value for key, value in about.items()}
     check_about(about)
     shapes = expected_shapes(about)
     if {name: tuple(weight.shape) for name, weight in ticket.weights.items()} != shapes:
         raise ValueError("its weights are not those of its settings")
-    kind = np.float16 if half else np.float32
-    parameters = {name: pack_parameter(ticket.weights[name], ticket.mask, name, kind) for name in shapes}
+    parameters = {name: pack_parameter(ticket.weights[name], ticket.mask, name, bits) for name in shapes}
     ids = _needed_words(parameters[_WORDS], len(vocabulary))
     kept = None
     if first is not None:
@@ -70,8 +72,8 @@ def rounded(ticket: RoundTicket, packed: Packed | PackedEncoder) -> RoundTicket:
     return replace(ticket, weights=weights)
 
 
-def pack_parameter(weight: Tensor, mask: Mask, name: str, kind: type) -> Parameter:
-    """Return the living entries of a parameter as values of a NumPy type.
+def pack_parameter(weight: Tensor, mask: Mask, name: str, bits: int) -> Parameter:
+    """Return the living entries of a parameter, rounded to so many bits.
 
     Raises:
         ValueError: a weight is not finite, or too large for float16.
@@ -79,13 +81,12 @@ def pack_parameter(weight: Tensor, mask: Mask, name: str, kind: type) -> Paramet
     places = np.flatnonzero(mask[name].numpy()) if name in mask else None
     if places is not None and len(places) == weight.numel():
         places = None
-    parameter = Parameter(tuple(weight.shape), np.empty(0, np.float32), places, name in mask)
-    with np.errstate(over="raise"):
-        try:
-            values = _values(weight, parameter).astype(kind)
-        except FloatingPointError:
-            raise ValueError(f"a weight of {name} is too large for float16") from None
-    return Parameter(parameter.shape, values, places, parameter.prunable)
+    empty = Parameter(tuple(weight.shape), np.empty(0, np.float32), places, name in mask)
+    parameter = replace(empty, values=_values(weight, empty).astype(np.float32))
+    try:
+        return parameter if bits == WHOLE else parameter.rounded(bits)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _values(weight: Tensor, parameter: Parameter) -> np.ndarray:
@@ -187,3 +188,11 @@ def describe_origin(run: Run, record: Record) -> dict[str, Any]:
         "ticket": None if origin is None else {key: getattr(origin, key) for key in _OF_ORIGIN},
         "density": record.density,
     }
+
+
+def is_encoder(about: Mapping[str, Any]) -> bool:
+    """Return whether the ticket with this header is that of a pre-trained encoder."""
+    model = about.get("model")
+    name = model.get("name") if isinstance(model, Mapping) else None
+    choice = CHOICES["model"].get(name) if isinstance(name, str) else None
+    return choice is not None and issubclass(choice, Encoder)

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -22,12 +20,11 @@ from lt_lightning.storage.sealed import OtherFormatError, damaged, quoted, seal,
 from lt_lightning.tickets.header import check_about, check_plain, expected_shapes
 from lt_lightning.tickets.parameters import Parameter, read_parameter, read_places
 from lt_lightning.tickets.places import pack
+from lt_lightning.tickets.word_lists import pack_words, unpack_words
 
-FORMAT, VERSION = "lt-lightning packed ticket", "1"
-WITH_ZERO_WORDS = "1.1"
-"""The version of tickets with `zero_words`, which programs that read version 1 alone must not read."""
-ENCODERS = "2"
-"""The version of tickets of pre-trained encoders, which `tickets.encoder.file` reads."""
+FORMAT, VERSION = "lt-lightning packed ticket", "2"
+_OLD = "1"
+"""The version that 0.4 and programs before it wrote."""
 _ROUND_FORMAT = "lt-lightning ticket"
 _WORDS, _ZERO_WORDS, _FIRST = "words", "zero_words", "first/"
 _OF_FILE = ("format", "version", "parameters")
@@ -82,14 +79,13 @@ class Packed:
             arrays |= parameter.arrays(name)
         for name, values in (self.first or {}).items():
             arrays[_FIRST + name] = values
-        arrays[_WORDS] = _packed_words(self.words)
+        arrays |= pack_words(_WORDS, self.words)
         if self.zero_words:
-            arrays[_ZERO_WORDS] = _packed_words(self.zero_words)
+            arrays |= pack_words(_ZERO_WORDS, self.zero_words)
         form, packed = pack(self.word_ids - len(SPECIAL_WORDS), self.about["words"] - len(SPECIAL_WORDS))
         arrays[f"{_WORDS}/{form}"] = packed
         parameters = {name: parameter.stated for name, parameter in self.parameters.items()}
-        version = WITH_ZERO_WORDS if self.zero_words else VERSION
-        content = {"format": FORMAT, "version": version, **self.about, "parameters": parameters}
+        content = {"format": FORMAT, "version": VERSION, **self.about, "parameters": parameters}
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         return seal(path, save(arrays), arrays, content)
 
@@ -104,9 +100,13 @@ class Packed:
         try:
             file = unseal(path, FORMAT, VERSION)
         except OtherFormatError as error:
-            if (error.kind, error.version) != (FORMAT, WITH_ZERO_WORDS):
+            if (error.kind, error.version) != (FORMAT, _OLD):
                 raise _other(path, error) from None
-            file = unseal(path, FORMAT, WITH_ZERO_WORDS)
+            file = unseal(path, FORMAT, _OLD)
+        if "encoder" in file.content:
+            raise EncoderTicketError(
+                f"{path}: the ticket of a pre-trained encoder, with which no run begins; give that of another network"
+            )
         about = {key: value for key, value in file.content.items() if key not in _OF_FILE}
         try:
             check_plain(file.content)
@@ -118,8 +118,7 @@ class Packed:
             parameters = {name: read_parameter(name, shapes[name], stated[name], arrays) for name in shapes}
             _check_limits(parameters)
             words, word_ids = _words(arrays, about["words"])
-            with_zero_words = file.content["version"] == WITH_ZERO_WORDS
-            zero_words = _zero_words(arrays, parameters, words) if with_zero_words else ()
+            zero_words = _zero_words(arrays, parameters, words) if _ZERO_WORDS in arrays else ()
             first = _first(parameters, arrays)
         except ValueError as error:
             raise damaged(path, f"a ticket whose parts do not agree: {error}") from error
@@ -148,39 +147,17 @@ def _words(arrays: Mapping[str, np.ndarray], total: int) -> tuple[tuple[str, ...
     ids = read_places(_WORDS, total - len(SPECIAL_WORDS), arrays)
     if ids is None or _WORDS not in arrays:
         raise ValueError("it has no words")
-    words = _unpacked_words(arrays[_WORDS], f"its {len(ids):,} words", _ROOM[0] + _ROOM[1] * len(ids))
+    words = unpack_words(_WORDS, arrays, f"its {len(ids):,} words", _ROOM[0] + _ROOM[1] * len(ids))
     if len(words) != len(ids) or len({*words}) != len(words):
         raise ValueError(f"it has {len({*words}):,} different words for {len(ids):,} ids")
     return tuple(words), ids + len(SPECIAL_WORDS)
-
-
-def _packed_words(words: Sequence[str]) -> np.ndarray:
-    text = json.dumps(words, ensure_ascii=False, separators=(",", ":")).encode()
-    return np.frombuffer(zlib.compress(text, 9), np.uint8)
-
-
-def _unpacked_words(packed: np.ndarray, what: str, longest: int) -> list[str]:
-    """Return a list of words that takes at most `longest` bytes; messages begin with `what`."""
-    try:
-        unzipped = zlib.decompressobj().decompress(packed.tobytes(), longest + 1)
-        words = None if len(unzipped) > longest else json.loads(unzipped)
-    except (zlib.error, ValueError, RecursionError):
-        raise ValueError(f"{what} cannot be read") from None
-    if len(unzipped) > longest:
-        raise ValueError(f"{what} take more than {longest:,} bytes")
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise ValueError(f"{what} are not a list of words")
-    check_plain(words)
-    return words
 
 
 def _zero_words(
     arrays: Mapping[str, np.ndarray], parameters: Mapping[str, Parameter], known: Sequence[str]
 ) -> tuple[str, ...]:
     """Return the words that are read as `<pad>`."""
-    if _ZERO_WORDS not in arrays:
-        raise ValueError("it has no zero_words")
-    words = _unpacked_words(arrays[_ZERO_WORDS], "its zero_words", _ZERO_ROOM)
+    words = unpack_words(_ZERO_WORDS, arrays, "its zero_words", _ZERO_ROOM)
     if len({*words, *known}) < len(words) + len(known):
         raise ValueError("two of its words are the same")
     embedding = parameters["embedding.weight"]
@@ -208,13 +185,9 @@ def _other(path: Path, error: OtherFormatError) -> SettingError:
         known = path.parent.name == "tickets" and number.isdigit()
         command = f"{run} --round {int(number)}" if known else "RUN --round N"
         return SettingError(f"{path}: a round's ticket of a run; pack it: python -m lt_lightning.export {command}")
-    if (error.kind, error.version) == (FORMAT, ENCODERS):
-        return EncoderTicketError(
-            f"{path}: the ticket of a pre-trained encoder, with which no run begins; give that of another network"
-        )
     if error.kind == FORMAT:
         return SettingError(
-            f"{path}: a ticket of format version {quoted(error.version)}, this program reads version {VERSION!r}; "
-            "export it again, or use the program that wrote it"
+            f"{path}: a ticket of format version {quoted(error.version)}, this program reads versions {_OLD!r} and "
+            f"{VERSION!r}; export it again, or use the program that wrote it"
         )
     return error

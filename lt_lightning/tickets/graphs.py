@@ -35,18 +35,19 @@ def build_graph(packed: Packed) -> onnx.GraphProto:
 
     Its inputs are `ids` `(batch, length)` int64, rows of `embedding.weight`, and `lengths` `(batch,)` int64; ids beyond
     a row's length are ignored. Its outputs are `logits`, `(batch, classes)`, or `(batch,)` with a single logit, and
-    `probabilities`, `(batch, classes)`, both float32.
+    `probabilities`, `(batch, classes)`, by the ticket's temperature; both float32.
     """
     graph = _Graph()
     last = _max_over_time(graph, packed) if "convs.0.weight" in packed.parameters else _read_to_end(graph, packed)
     logits = graph.add("Gemm", last, graph.keep(packed, "fc.weight"), graph.keep(packed, "fc.bias"), transB=1)
+    scaled = graph.add("Div", logits, graph.value(packed.about.get("temperature") or 1.0, np.float32))
     classes = len(packed.about["class_names"])
     if packed.parameters["fc.weight"].shape[0] == 1:
-        other = graph.add("Sigmoid", graph.add("Neg", logits))
-        probabilities = graph.add("Concat", other, graph.add("Sigmoid", logits), axis=1)
+        other = graph.add("Sigmoid", graph.add("Neg", scaled))
+        probabilities = graph.add("Concat", other, graph.add("Sigmoid", scaled), axis=1)
         logits, shape = graph.add("Squeeze", logits, graph.value([1])), ["batch"]
     else:
-        probabilities, shape = graph.add("Softmax", logits, axis=1), ["batch", classes]
+        probabilities, shape = graph.add("Softmax", scaled, axis=1), ["batch", classes]
     graph.add("Identity", logits, name="logits")
     graph.add("Identity", probabilities, name="probabilities")
     return helper.make_graph(

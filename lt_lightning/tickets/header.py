@@ -19,7 +19,9 @@ MOST_ENTRIES = 1 << 40
 """Arithmetic on the places of so many entries cannot overflow."""
 _DEEPEST = 16
 """Maximum depth of nested objects and lists; tickets have four levels."""
-_SHARES = ("sparsity", "density", "test_acc", "full_test_acc", "half_test_acc")
+_HOTTEST = 1_000_000
+"""Maximum temperature of calibration."""
+_SHARES = ("sparsity", "density", "test_acc", "full_test_acc", "rounded_test_acc", "half_test_acc")
 _COUNTS = ("round", "alive", "total")
 
 
@@ -78,6 +80,10 @@ def check_results(about: Mapping[str, Any]) -> None:
     for key in _COUNTS:
         if about.get(key) is not None:
             checked_size(about, key, 0, (1 << 63) - 1)
+    if about.get("temperature") is not None:
+        temperature = about["temperature"]
+        if not _is_finite(temperature) or not 0 < temperature <= _HOTTEST:
+            raise ValueError(f"its temperature is {shown(temperature)}, not a number in (0, {_HOTTEST:,}]")
     names = about.get("class_names")
     if not isinstance(names, list) or len(names) < 2 or not all(isinstance(name, str) for name in names):
         raise ValueError("its class_names are not a list of two or more names")

@@ -1,4 +1,4 @@
-"""Compare predicted probabilities with labels: counts, rates, losses, calibration. NumPy alone."""
+"""Compare predicted probabilities with labels: counts, rates, losses, calibration, coverage. NumPy alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ import numpy as np
 
 BINS = 15
 """Number of bins in the reliability diagram, as in Guo et al."""
+THRESHOLDS = (0.0, *(round(0.05 * step, 2) for step in range(1, 20)), 0.97, 0.99, 0.995, 0.999)
+"""Thresholds of confidence at which coverage is given."""
+COLDEST, HOTTEST = 0.01, 100.0
+"""The temperatures that `fit_temperature` searches."""
+_HALVINGS = 40
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,16 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """What a ticket answers if it leaves out rows whose confidence is below a threshold."""
+
+    threshold: float
+    answered: int  # the number of rows that are answered
+    coverage: float  # their share
+    accuracy: float  # the share of them predicted correctly; NaN without rows
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The scores of a ticket on labelled rows."""
 
@@ -68,6 +83,17 @@ class Evaluation:
     log_loss: float  # the mean of −ln p, where p is the probability of a row's own class
     bins: Sequence[Bin]  # the reliability diagram, from low to high confidence
     mistakes: Sequence[Mistake]  # the most confident mistakes, by falling confidence, then by row
+    confidence: np.ndarray  # float64 `(rows,)`: the probability of each row's predicted class
+    correct: np.ndarray  # bool `(rows,)`: whether a row is predicted correctly
+
+    def answered(self, threshold: float) -> Coverage:
+        """Return how many rows are answered whose confidence is at least a threshold, and how many of them are right.
+
+        The curve of these is the risk-coverage curve of El-Yaniv and Wiener 2010 (JMLR 11).
+        """
+        chosen = self.correct[self.confidence >= threshold]
+        accuracy = float(chosen.mean()) if len(chosen) else float("nan")
+        return Coverage(threshold, len(chosen), len(chosen) / self.rows, accuracy)
 
     @property
     def rows(self) -> int:
@@ -136,7 +162,42 @@ def evaluate(logits: np.ndarray, labels: np.ndarray, mistakes: int = 10) -> Eval
         float(-logs[rows, labels].mean()),
         reliability(confidence, predicted == labels),
         [Mistake(int(row), int(labels[row]), int(predicted[row]), float(confidence[row])) for row in worst],
+        confidence,
+        predicted == labels,
     )
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float | None:
+    """Return the temperature that makes the log loss of `logits / temperature` least.
+
+    See: Guo et al. 2017, https://arxiv.org/abs/1706.04599, section 4.2.
+
+    Args:
+        logits: as for `evaluate`.
+        labels: int64 `(rows,)`, the class of each row; at least one.
+
+    Returns:
+        The temperature; None if the least one lies beyond [`COLDEST`, `HOTTEST`], as it does without any mistake.
+
+    Examples:
+        >>> fit_temperature(np.array([2.0, 2.0, 2.0, 2.0]), np.array([1, 1, 1, 0]))  # three of four: ln 3 = 2 / 1.82
+        1.82
+    """
+    values = logits.astype(np.float64)
+    values = np.stack([np.zeros_like(values), values], axis=1) if values.ndim == 1 else values
+    own = values[np.arange(len(labels)), labels].mean()
+
+    def slope(sharpness: float) -> float:
+        """Return the derivative of the log loss by 1 / temperature, which rises: the loss is convex."""
+        return float((np.exp(log_probabilities(sharpness * values)) * values).sum(axis=1).mean() - own)
+
+    low, high = 1 / HOTTEST, 1 / COLDEST
+    if not slope(low) < 0 < slope(high):
+        return None
+    for _ in range(_HALVINGS):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
+    return float(f"{1 / low:.4g}")
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:

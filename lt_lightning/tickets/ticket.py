@@ -102,6 +102,14 @@ class Ticket:
         """The classes of the columns of `predict`."""
         return tuple(self.packed.about["class_names"])
 
+    @property
+    def temperature(self) -> float:
+        """The temperature that `predict` divides logits by, fitted on validation rows; 1 if there is none.
+
+        See: Guo et al. 2017, https://arxiv.org/abs/1706.04599.
+        """
+        return self.packed.about.get("temperature") or 1.0
+
     def ids(self, texts: Iterable[str]) -> list[np.ndarray]:
         """Return the ids of the words or pieces of each text, (words,) int32, at most as many as in training.
 
@@ -123,16 +131,20 @@ class Ticket:
         logits = self._logits(texts)
         return logits[:, 0] if logits.shape[1] == 1 else logits
 
-    def predict(self, texts: Iterable[str]) -> np.ndarray:
+    def predict(self, texts: Iterable[str], *, raw: bool = False) -> np.ndarray:
         """Return the probability of each class for each text, (texts, classes) float32; rows sum to 1.
 
         Texts without words and unknown words are classified too.
+
+        Args:
+            texts: the texts.
+            raw: do not divide the logits by the temperature.
 
         Raises:
             TypeError: `texts` is not an iterable of str.
             SettingError: a logit is not finite.
         """
-        logits = self._logits(texts)
+        logits = self._logits(texts) / np.float32(1 if raw else self.temperature)
         if logits.shape[1] == 1:
             logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
         with np.errstate(over="ignore"):  # a difference beyond float32 gives the probability 0

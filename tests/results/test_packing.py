@@ -67,7 +67,7 @@ def test_all_words_are_listed_where_unknown_ones_have_a_vector() -> None:
 
 def test_rounded_weights_are_the_nearest_of_float16() -> None:
     ticket = make_ticket()
-    packed = pack_ticket(ticket, {}, half=True)
+    packed = pack_ticket(ticket, {}, bits=16)
     for name, parameter in packed.parameters.items():
         rounded = ticket.weights[name].half().float().numpy()
         np.testing.assert_array_equal(parameter.dense(), rounded)
@@ -79,18 +79,18 @@ def test_a_weight_that_float16_cannot_hold_is_named() -> None:
     weights = {**ticket.weights, "fc.bias": torch.full((3,), 1e6)}
     whole = RoundTicket(weights, Mask.ones(weights), ticket.about, ticket.tokenizer)
     pack_ticket(whole, {})
-    with pytest.raises(ValueError, match=r"fc\.bias is too large for float16"):
-        pack_ticket(whole, {}, half=True)
+    with pytest.raises(ValueError, match=r"fc\.bias: a weight is too large for float16"):
+        pack_ticket(whole, {}, bits=16)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-@pytest.mark.parametrize("half", [False, True])
-def test_weights_that_are_not_finite_are_not_packed(value: float, half: bool) -> None:
+@pytest.mark.parametrize("bits", [32, 16, 4])
+def test_weights_that_are_not_finite_are_not_packed(value: float, bits: int) -> None:
     ticket = make_ticket()
     weights = {**ticket.weights, "fc.bias": torch.tensor([0.0, value, 0.0])}
     whole = RoundTicket(weights, Mask.ones(weights), ticket.about, ticket.tokenizer)
     with pytest.raises(ValueError, match="not all finite"):
-        pack_ticket(whole, {}, half=half)
+        pack_ticket(whole, {}, bits=bits)
 
 
 def test_an_accuracy_that_was_not_measured_is_null() -> None:
@@ -101,7 +101,7 @@ def test_an_accuracy_that_was_not_measured_is_null() -> None:
 def test_first_weights_are_kept_at_the_living_places() -> None:
     ticket = make_ticket()
     first: dict[str, Tensor] = {name: torch.randn_like(weight) for name, weight in ticket.weights.items()}
-    packed = pack_ticket(ticket, {}, first=first, half=True)
+    packed = pack_ticket(ticket, {}, first=first, bits=16)
     assert packed.first is not None
     for name, values in packed.first.items():
         np.testing.assert_array_equal(values, first[name][ticket.mask[name]].numpy())

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save
 from lt_lightning.errors import SettingError
 from lt_lightning.storage.sealed import seal
 from lt_lightning.tickets import Ticket
-from lt_lightning.tickets.file import ENCODERS, FORMAT, VERSION, Packed
+from lt_lightning.tickets.file import FORMAT, VERSION, Packed
 from lt_lightning.tickets.header import expected_shapes
 from lt_lightning.tickets.parameters import Parameter
 from lt_lightning.tickets.places import unpack
@@ -70,9 +70,11 @@ def test_what_is_written_is_read(tmp_path, model, words, classes, density, unkno
 
 @pytest.mark.parametrize("unknown", [False, True])
 @pytest.mark.parametrize("density", [0.02, 0.4, 1.0])
-@pytest.mark.parametrize("zero_words", [(), ("zero", "nought")])
-def test_the_document_s_program_reads_the_same(density, unknown, zero_words, tmp_path):
+@pytest.mark.parametrize(("zero_words", "bits"), [((), None), (("zero", "nought"), 8), (("naïve", "naïf"), 4)])
+def test_the_document_s_program_reads_the_same(density, unknown, zero_words, bits, tmp_path):
     packed = replace(make_packed(RNN, words=300, density=density, unknown=unknown), zero_words=zero_words)
+    if bits is not None:
+        packed = replace(packed, parameters={name: one.rounded(bits) for name, one in packed.parameters.items()})
     path = tmp_path / "ticket.safetensors"
     packed.save(path)
     program = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[0]
@@ -123,7 +125,17 @@ def bytes_of(*numbers: int) -> np.ndarray:
 
 
 def words(*names: Any) -> np.ndarray:
-    return np.frombuffer(zlib.compress(json.dumps(names).encode()), np.uint8)
+    return zipped(json.dumps(names).encode())
+
+
+def zipped(content: bytes) -> np.ndarray:
+    return np.frombuffer(zlib.compress(content), np.uint8)
+
+
+def coded(name: str, bits: int) -> dict[str, Any]:
+    """Say that a parameter is rounded to so many bits."""
+    stated = {one: parameter.stated for one, parameter in make_packed(unknown=True).parameters.items()}
+    return {"parameters": {**stated, name: {**stated[name], "bits": bits}}}
 
 
 def nested(depth: int) -> Any:
@@ -145,7 +157,7 @@ def ones_with_nan() -> dict[str, np.ndarray]:
     ({"fc.weight": np.ones(18, np.uint8)}, {}, "'fc.weight' has no values"),
     ({"fc.bias": np.array([1, np.nan, 1], np.float32)}, {}, "not finite"),
     ({"fc.bias": np.ones((3, 1), np.float32)}, {}, "'fc.bias' has values of shape"),
-    ({"fc.weight/gaps": bytes_of(200)}, {}, "the places of 'fc.weight'"), ({"words": None}, {}, "no words"),
+    ({"fc.weight/rice": bytes_of(200)}, {}, "the places of 'fc.weight'"), ({"words": None}, {}, "no words"),
     ({"words": bytes_of(1, 2, 3)}, {}, "words cannot be read"),
     ({"words": np.frombuffer(zlib.compress(b"[" * 100_000), np.uint8)}, {}, "words cannot be read"),
     ({"words": words("a", "b", 3, "d", "e", "f", "g")}, {}, "not a list of words"),
@@ -172,7 +184,20 @@ def ones_with_nan() -> dict[str, np.ndarray]:
     ({}, {"model": {**RNN, "layers": 1 << 22}}, "its layers is 4194304, not an integer in [1, 128]"),
     ({}, {"test_acc": float("nan")}, "its header holds nan"),
     ({}, {"rows": {"train": [float("-inf")]}}, "its header holds -inf"),
-    ({}, {"half_test_acc": 1e300}, "its half_test_acc is 1e+300, not a number in [0, 1]"),
+    ({}, {"rounded_test_acc": 1e300}, "its rounded_test_acc is 1e+300, not a number in [0, 1]"),
+    ({}, {"temperature": 0}, "its temperature is 0, not a number in (0, 1,000,000]"),
+    ({}, {"temperature": "warm"}, "its temperature is 'warm', not a number in"),
+    ({"words/prefixes": zipped(b"\0")}, {}, "its 7 words have 1 beginnings"),
+    ({"words/prefixes": zipped(bytes([1] + [0] * 6))}, {}, "begin with more letters than the word before has"),
+    ({}, coded("fc.bias", 3), "'fc.bias' has weights of 3 bits, not of 8 or 4"),
+    ({}, coded("fc.bias", 8), "'fc.bias' has no codes of 8 bits for 3 weights"),
+    ({"fc.bias/codes": bytes_of(0, 1)}, coded("fc.bias", 8), "'fc.bias' has no codes of 8 bits for 3 weights"),
+    ({"fc.bias/codes": bytes_of(0, 16)}, coded("fc.bias", 4), "'fc.bias' has more codes than weights"),
+    ({"fc.bias/codes": bytes_of(0, 1)}, coded("fc.bias", 4), "'fc.bias' has codes without levels"),
+    ({"fc.bias/codes": bytes_of(0, 1), "fc.bias/levels": np.ones(1, np.float16)}, coded("fc.bias", 4), "without level"),
+    ({"fc.bias/codes": bytes_of(0, 1), "fc.bias/scales": np.ones(2, np.float32)}, coded("fc.bias", 4), "without level"),
+    ({"fc.bias/codes": bytes_of(0, 1), "fc.bias/scales": np.array([np.inf], np.float32)}, coded("fc.bias", 4),
+     "without level"),
     ({}, {"sparsity": "0.5"}, "its sparsity is '0.5', not a number in [0, 1]"),
     ({}, {"alive": -1}, "its alive is -1, not an integer in [0, "), ({}, {"round": 10**40}, "not an integer in [0, "),
     ({}, {"corpus": "\ud800"}, "half of a surrogate pair"), ({}, {"run": {"\udfff": 1}}, "half of a surrogate pair"),
@@ -181,12 +206,11 @@ def ones_with_nan() -> dict[str, np.ndarray]:
     ({}, {"parameters": nested(20)}, "more than 16 deep"),
     ({"first/" + name: values for name, values in ones_with_nan().items()}, {}, "not all finite"),
     ({}, {"parameters": None}, "parameters are not those"), ({}, {"parameters": {}}, "parameters are not those"),
-    ({}, {"version": "1.1"}, "it has no zero_words"),
-    ({"zero_words": words("a", 1)}, {"version": "1.1"}, "its zero_words are not a list of words"),
-    ({"zero_words": words("w2")}, {"version": "1.1"}, "two of its words are the same"),
-    ({"zero_words": words("a" * (20 << 20))}, {"version": "1.1"}, "its zero_words take more than 16,777,216 bytes"),
-    ({"zero_words": words("a"), "embedding.weight": np.ones((9, 5), np.float32), "embedding.weight/gaps": None,
-      "embedding.weight/bits": None}, {"version": "1.1"}, "its zero_words have a vector"),
+    ({"zero_words": words("a", 1)}, {}, "its zero_words are not a list of words"),
+    ({"zero_words": words("w2")}, {}, "two of its words are the same"),
+    ({"zero_words": words("a" * (20 << 20))}, {}, "its zero_words take more than 16,777,216 bytes"),
+    ({"zero_words": words("a"), "embedding.weight": np.ones((9, 5), np.float32), "embedding.weight/rice": None,
+      "embedding.weight/bits": None}, {}, "its zero_words have a vector"),
 ], ids=str)  # fmt: skip
 def test_a_file_whose_parts_do_not_agree_is_refused_in_a_line(arrays, said, message, tmp_path):
     path = rewritten(tmp_path / "ticket.safetensors", arrays, **said)
@@ -202,12 +226,12 @@ def test_a_file_whose_parts_do_not_agree_is_refused_in_a_line(arrays, said, mess
 
 def test_a_file_of_another_version_says_which_and_what_to_do(tmp_path):
     path = rewritten(tmp_path / "ticket.safetensors", version="3")
-    with pytest.raises(SettingError, match=r"format version '3', this program reads version '1'; export it again"):
+    with pytest.raises(SettingError, match=r"format version '3', this program reads versions '1' and '2'; export it"):
         Packed.load(path)
 
 
 def test_a_run_cannot_begin_with_the_ticket_of_an_encoder(tmp_path):
-    path = rewritten(tmp_path / "ticket.safetensors", version=ENCODERS)
+    path = rewritten(tmp_path / "ticket.safetensors", encoder={})
     with pytest.raises(SettingError, match="the ticket of a pre-trained encoder, with which no run begins"):
         Packed.load(path)
 

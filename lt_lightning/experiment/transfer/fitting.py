@@ -52,7 +52,7 @@ def read_ticket(config: Config) -> Packed | None:
     if packed.about.get("shrunk"):
         raise SettingError(
             f"pruning.ticket: the network of {path} was cut smaller, so its weights have other places; export the "
-            "round again without --shrink"
+            "round again without --shrink and --bits"
         )
     _check_network(path, packed.about, config)
     if Rewind.parse(config.pruning.rewind).at_start and packed.first is None:

@@ -28,6 +28,7 @@ from lt_lightning.storage.atomic import read_regular, write_whole, writing_to
 from lt_lightning.tickets.encoder import modeling_ticket
 from lt_lightning.tickets.encoder.file import PackedEncoder
 from lt_lightning.tickets.encoder.network import build_torch
+from lt_lightning.tickets.rounding import WHOLE, values_name
 
 _MARK = "<!-- lt-lightning's folder for transformers -->"
 _CODE = "modeling_ticket"
@@ -233,7 +234,7 @@ def _card(name: str, packed: PackedEncoder, network: str, licence: str | None, *
         total=total,
         density=percent(living / total),
         prunable=percent(1 - about["sparsity"]),
-        accuracy=_share(about.get("half_test_acc" if about["values"] == "float16" else "test_acc")),
+        accuracy=_share(about.get("test_acc" if about["values"] == values_name(WHOLE) else "rounded_test_acc")),
         full_accuracy=_share(about.get("full_test_acc")),
         length=about["max_length"],
     )

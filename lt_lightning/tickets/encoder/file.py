@@ -16,7 +16,7 @@ from lt_lightning.config.enums import Splitter
 from lt_lightning.errors import shown
 from lt_lightning.storage.arrays import read_arrays
 from lt_lightning.storage.sealed import damaged, seal, unseal
-from lt_lightning.tickets.file import ENCODERS, FORMAT
+from lt_lightning.tickets.file import FORMAT, VERSION
 from lt_lightning.tickets.header import MOST_ENTRIES, check_plain, check_results, checked_size
 from lt_lightning.tickets.parameters import Parameter, read_parameter
 
@@ -64,7 +64,7 @@ class PackedEncoder:
         if self.graph:
             arrays[_GRAPH] = _packed(self.graph)
         parameters = {name: parameter.stated for name, parameter in self.parameters.items()}
-        content = {"format": FORMAT, "version": ENCODERS, **self.about, "parameters": parameters}
+        content = {"format": FORMAT, "version": VERSION, **self.about, "parameters": parameters}
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         return seal(path, save(arrays), arrays, content)
 
@@ -75,7 +75,7 @@ class PackedEncoder:
         Raises:
             SettingError: the file is no such ticket, is damaged, or its parts do not agree.
         """
-        file = unseal(path, FORMAT, ENCODERS)
+        file = unseal(path, FORMAT, VERSION)
         about = {key: value for key, value in file.content.items() if key not in _OF_FILE}
         try:
             check_plain(file.content)

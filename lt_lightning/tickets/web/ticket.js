@@ -68,7 +68,7 @@
 const UNKNOWN = 0;
 const PADDING = 1;
 const FORMAT = "lt-lightning packed ticket";
-const VERSIONS = ["1", "1.1"];
+const VERSIONS = ["1", "2"];
 const SEAL = 64; // hexadecimal digits
 /** Numbers of words' answers that are kept: 56 MB. */
 const KEPT = 8_000_000;
@@ -100,7 +100,7 @@ export async function loadTicket(bytes) {
   /** @type {Map<string, Parameter>} */
   const parameters = new Map();
   for (const [name, stated] of Object.entries(about.parameters)) {
-    parameters.set(name, readParameter(tensors, name, stated.shape));
+    parameters.set(name, readParameter(tensors, name, stated));
   }
   const network = about.model.name === "birnn" ? new Recurrence(about.model, parameters) : new Convolution(parameters);
   return new Ticket(about, ids, network);
@@ -138,14 +138,21 @@ export class Ticket {
     return checked(texts).map((text) => this.#network.logits(this.#read(text).ids));
   }
 
+  /** What `predict` divides logits by, fitted on validation rows; 1 if there is none. @returns {number} */
+  get temperature() {
+    return this.about.temperature ?? 1;
+  }
+
   /**
    * Return the probabilities of the classes for each text; they sum to 1.
    *
    * @param {string[]} texts
+   * @param {{raw?: boolean}} [options] `raw`: do not divide the logits by the temperature
    * @returns {Float32Array[]}
    */
-  predict(texts) {
-    return this.logits(texts).map(softmax);
+  predict(texts, { raw = false } = {}) {
+    const temperature = raw ? 1 : this.temperature;
+    return this.logits(texts).map((logits) => softmax(logits.map((logit) => logit / temperature)));
   }
 
   /**
@@ -802,11 +809,25 @@ function get(parts, name) {
   return found;
 }
 
-/** @param {Tensors} tensors @param {string} name @param {number[]} shape @returns {Parameter} */
-function readParameter(tensors, name, shape) {
-  const found = get(tensors, name);
+/** @param {Tensors} tensors @param {string} name @param {{shape: number[], bits?: number}} stated @returns {Parameter} */
+function readParameter(tensors, name, { shape, bits }) {
   const size = shape.reduce((product, one) => product * one, 1);
-  return { shape, values: readNumbers(found), places: readPlaces(tensors, name, size) };
+  const places = readPlaces(tensors, name, size);
+  if (!bits) return { shape, values: readNumbers(get(tensors, name)), places };
+  const codes = get(tensors, `${name}/codes`).bytes;
+  const levels = tensors.has(`${name}/levels`) ? readNumbers(get(tensors, `${name}/levels`)) : null;
+  const scales = levels ? null : readNumbers(get(tensors, `${name}/scales`));
+  const row = size / shape[0];
+  const values = new Float32Array(places ? places.length : size);
+  for (let i = 0; i < values.length; i++) {
+    const code = bits === 8 ? codes[i] : (codes[i >> 1] >> (4 * (i & 1))) & 15;
+    if (levels) values[i] = levels[code];
+    else if (scales) {
+      const scale = scales.length === 1 ? scales[0] : scales[Math.floor((places ? places[i] : i) / row)];
+      values[i] = scale * (code - 2 ** (bits - 1));
+    }
+  }
+  return { shape, values, places };
 }
 
 /** @param {{type: string, bytes: Uint8Array}} tensor @returns {Float32Array} */
@@ -828,8 +849,10 @@ function readNumbers({ type, bytes }) {
  * @param {Tensors} tensors @param {string} name @param {number} size @returns {Int32Array | null}
  */
 function readPlaces(tensors, name, size) {
+  const rice = tensors.get(`${name}/rice`)?.bytes;
   const bits = tensors.get(`${name}/bits`)?.bytes;
   const gaps = tensors.get(`${name}/gaps`)?.bytes;
+  if (rice) return readRice(rice);
   if (!bits && !gaps) return name === "words" ? Int32Array.from({ length: size }, (_, i) => i) : null;
   /** @type {number[]} */
   const places = [];
@@ -850,11 +873,53 @@ function readPlaces(tensors, name, size) {
   return Int32Array.from(places);
 }
 
+/**
+ * Return the places of a Rice code: its width, the number of gaps, the lowest bits of each, and the others in unary.
+ *
+ * @param {Uint8Array} bytes
+ * @returns {Int32Array}
+ */
+function readRice(bytes) {
+  const width = bytes[0];
+  const places = new Int32Array(bytes[1] + 2 ** 8 * bytes[2] + 2 ** 16 * bytes[3] + 2 ** 24 * bytes[4]);
+  const bit = (/** @type {number} */ at) => (bytes[at >> 3] >> (at & 7)) & 1;
+  let low = 40; // the place of a bit
+  let high = 8 * (5 + Math.ceil((places.length * width) / 8));
+  for (let i = 0, place = -1; i < places.length; i++) {
+    let gap = 0;
+    while (!bit(high++)) {
+      if (high > 8 * bytes.length) throw new Error("the ticket is damaged: places are cut off");
+      gap++;
+    }
+    gap *= 2 ** width;
+    for (let n = 0; n < width; n++) gap += bit(low++) * 2 ** n;
+    place += gap + 1;
+    places[i] = place;
+  }
+  return places;
+}
+
 /** @param {Tensors} tensors @param {string} name @returns {Promise<string[]>} */
 async function unpackWords(tensors, name) {
-  const found = get(tensors, name);
-  const stream = new Blob([/** @type {BlobPart} */ (found.bytes)]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return JSON.parse(await new Response(stream).text());
+  /** @type {string[]} */
+  const words = JSON.parse(await inflate(get(tensors, name).bytes).text());
+  const packed = tensors.get(`${name}/prefixes`);
+  if (!packed) return words;
+  const prefixes = new Uint8Array(await inflate(packed.bytes).arrayBuffer());
+  let before = "";
+  return words.map((rest, i) => (before = beginning(before, prefixes[i]) + rest));
+}
+
+/** @param {string} word @param {number} count @returns {string} the first `count` characters */
+function beginning(word, count) {
+  const start = word.slice(0, count);
+  return /[\ud800-\udfff]/.test(start) ? Array.from(word).slice(0, count).join("") : start;
+}
+
+/** @param {Uint8Array} bytes what zlib compressed @returns {Response} */
+function inflate(bytes) {
+  const stream = new Blob([/** @type {BlobPart} */ (bytes)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream);
 }
 
 /** @param {Parameter} parameter @param {(place: number, value: number) => void} use called with each living entry */
