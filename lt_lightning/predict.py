@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lt_lightning.errors import SettingError
-from lt_lightning.runtime.arguments import Parser, exit_code, start_program, whole_number
+from lt_lightning.runtime.arguments import Parser, exit_code, number_to, start_program, whole_number
 from lt_lightning.runtime.terminal import complain, write
 from lt_lightning.storage.atomic import write_whole, writing_to
 
@@ -25,6 +25,8 @@ LETTERS = 1_000_000
 """The number of characters that completes a batch."""
 
 
+UNSURE = "unsure"
+"""The answer to a text whose probability is below the threshold; in JSON it is null."""
 ANSWER = ("prediction", "probability", "probabilities")
 """The keys of an answer. Input fields of these names are kept as `previous_…`."""
 REASONS = "reasons"
@@ -46,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = Parser(
         prog="python -m lt_lightning.predict",
-        usage="%(prog)s [-h] [--version] [--top K] [--jsonl] [--explain] [--html PAGE] [--batch N] FILE [TEXT ...]",
+        usage="%(prog)s [-h] [--version] [--top K] [--threshold P] [--raw] [--jsonl] [--explain] [--html PAGE] "
+        "[--batch N] FILE [TEXT ...]",
         description="Classify texts with a ticket: the given ones or, without any, each line of stdin. Prints a line "
         "per text: the most likely class and its probability, separated by a tab.",
     )
@@ -55,6 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("texts", metavar="TEXT", nargs="*", help="a text; after -- it may begin with a dash")
     parser.add_argument("--top", metavar="K", type=whole_number(1), help="the K most likely classes (1; --jsonl: all)")
+    threshold = f"answer {UNSURE!r} (--jsonl: null) where the largest probability is below P, 0 … 1"
+    parser.add_argument("--threshold", metavar="P", type=number_to(1, "", "0.9"), default=0.0, help=threshold)
+    raw = "give the network's own probabilities, without the temperature that was fitted on validation texts"
+    parser.add_argument("--raw", action="store_true", help=raw)
     jsonl = (
         "print a JSON object per text: text, prediction, probability, and the probabilities of all classes; a line of "
         "stdin that begins with { is an object with a text, whose other fields are kept"
@@ -103,16 +110,18 @@ def _answer_all(file: str, texts: Sequence[str], given: Namespace) -> None:
         reconfigure(encoding="utf-8", errors="backslashreplace")  # in any locale; lone surrogates as escapes
     sections, method = list[str](), WINDOWS
     for batch in _batches(questions, size):
-        probabilities = ticket.predict([question.text for question in batch])
+        probabilities = ticket.predict([question.text for question in batch], raw=given.raw)
         orders = (-probabilities).argsort(axis=1, kind="stable")[:, : given.top or (None if given.jsonl else 1)]
         reasons = ticket.explain([question.text for question in batch]) if given.explain else repeat(None)
         answers: list[str] = []
         for question, row, order, found in zip(batch, probabilities.tolist(), orders.tolist(), reasons, strict=False):
             best = [(ticket.class_names[place], row[place]) for place in order]
+            sure = row[order[0]] >= given.threshold
             if given.jsonl:
-                answers.append(_object(question, best, found and found.to_json(ticket.class_names)))
+                answers.append(_object(question, best, sure, found and found.to_json(ticket.class_names)))
             else:
-                answers.append(_line(best) if found is None else f"{_line(best)}\t{reasons_line(found, order[0])}")
+                line = _line(best, sure)
+                answers.append(line if found is None else f"{line}\t{reasons_line(found, order[0])}")
             if found is not None and given.html is not None:
                 sections.append(reasons_section(found, ticket.class_names, order[0], row[order[0]]))
                 method = found.method
@@ -122,15 +131,18 @@ def _answer_all(file: str, texts: Sequence[str], given: Namespace) -> None:
             write_whole(given.html, reasons_page(sections, method, f"Why {Path(file).name} answered so").encode())
 
 
-def _line(best: Sequence[tuple[str, float]]) -> str:
-    """Return classes and probabilities, separated by tabs."""
-    return "\t".join(f"{' '.join(name.split())}\t{probability:.4f}" for name, probability in best)
+def _line(best: Sequence[tuple[str, float]], sure: bool) -> str:
+    """Return classes and probabilities, separated by tabs; of an answer that is not sure, what it is not sure of."""
+    answer = "\t".join(f"{' '.join(name.split())}\t{probability:.4f}" for name, probability in best)
+    return answer if sure else f"{UNSURE}\t{answer}"
 
 
-def _object(question: Question, best: Sequence[tuple[str, float]], reasons: Mapping[str, Any] | None) -> str:
+def _object(
+    question: Question, best: Sequence[tuple[str, float]], sure: bool, reasons: Mapping[str, Any] | None
+) -> str:
     rounded = {name: round(probability, 6) for name, probability in best}
     name = best[0][0]
-    answer: dict[str, Any] = dict(zip(ANSWER, (name, rounded[name], rounded), strict=True))
+    answer: dict[str, Any] = dict(zip(ANSWER, (name if sure else None, rounded[name], rounded), strict=True))
     if reasons is not None:
         answer[REASONS] = reasons
     entry = question.entry

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -152,9 +153,73 @@ def test_half_is_half_as_large_and_says_how_good_it_is(run, exported, corpus, tm
     rows = [json.loads(line) for line in (corpus / "test.jsonl").read_text().splitlines()]
     taken = Ticket.load(path).predict([row["text"] for row in rows]).argmax(axis=1)
     right = np.mean([("animals", "food")[number] == row["label"] for number, row in zip(taken, rows, strict=True)])
-    assert packed.about["half_test_acc"] == right
-    assert f"{100 * right:.2f} % with weights rounded" in capsys.readouterr().out
-    assert Packed.load(exported).about.get("half_test_acc") is None
+    assert packed.about["rounded_test_acc"] == right
+    assert f"{100 * right:.2f} % with weights rounded to float16" in capsys.readouterr().out
+    assert Packed.load(exported).about.get("rounded_test_acc") is None
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_weights_of_few_bits_take_little_room_and_the_file_says_how_good_they_are(
+    bits, run, exported, tmp_path, capsys
+):
+    path = tmp_path / "ticket.safetensors"
+    assert main([str(run), "--bits", str(bits), "--html", str(tmp_path / "page.html"), "-o", str(path)]) == 0
+    packed, whole = Packed.load(path), Packed.load(exported)
+    assert packed.about["values"] == f"{bits} bits"
+    assert 0 <= packed.about["rounded_test_acc"] <= 1
+    assert f"rounded to {bits} bits" in capsys.readouterr().out
+    assert f"rounded to {bits} bits" in path.with_name("README.md").read_text()
+    assert path.stat().st_size < exported.stat().st_size
+    assert list(packed.words) == sorted(packed.words) == sorted(whole.words)
+    before = dict(zip(whole.words, whole.parameters["embedding.weight"].dense()[whole.word_ids], strict=True))
+    after = packed.parameters["embedding.weight"].dense()[packed.word_ids]
+    spread = np.std(whole.parameters["embedding.weight"].values)
+    for word, vector in zip(packed.words, after, strict=True):
+        np.testing.assert_allclose(vector, before[word], atol=spread * (0.5 if bits == 4 else 0.1))
+
+
+def test_the_temperature_is_fitted_on_the_run_s_validation_rows(run, exported, corpus, configure):
+    config = configure("data=files", f"data.path={corpus}", "model=cnn", "model.filters=4", "embedding.dim=6", "seed=3")
+    module = TextDataModule(load_corpus(config.data), config.data, config.embedding, 3)
+    valid, words, ticket = module.texts["valid"], ["unheardof", *module.words[1:]], Ticket.load(exported)
+    starts = valid.offsets.tolist()
+    texts = [" ".join(words[word] for word in valid.ids[a:b].tolist()) for a, b in pairwise(starts)]
+    logits, labels = ticket.logits(texts).astype(float), np.asarray(valid.labels)
+    scales = np.geomspace(0.01, 100, 20_001)
+    losses = [np.logaddexp(0, -(2 * labels - 1) * logits / scale).mean() for scale in scales]
+    assert ticket.temperature == pytest.approx(scales[np.argmin(losses)], rel=1e-3)
+    said = ticket.packed.about["calibration"]
+    assert said["rows"] == len(texts)
+    assert said["log_loss"] == pytest.approx(
+        [np.logaddexp(0, -(2 * labels - 1) * logits).mean(), min(losses)], abs=1e-5
+    )
+    expected = 1 / (1 + np.exp(-logits / ticket.temperature))
+    np.testing.assert_allclose(ticket.predict(texts)[:, 1], expected, rtol=1e-5)
+    raw = ticket.predict(texts, raw=True)[:, 1]
+    np.testing.assert_allclose(raw, 1 / (1 + np.exp(-logits)), rtol=1e-5)
+    card = exported.with_name("README.md").read_text()
+    assert f"temperature {ticket.temperature:g}: on {len(texts)} validation rows log loss" in card
+
+
+def test_a_ticket_may_stay_without_a_temperature(run, tmp_path, capsys):
+    path = tmp_path / "ticket.safetensors"
+    assert main([str(run), "--no-calibration", "-o", str(path)]) == 0
+    assert "sure " not in capsys.readouterr().out
+    assert Ticket.load(path).temperature == 1
+    assert "the network's own, not calibrated" in path.with_name("README.md").read_text()
+
+
+def test_a_corpus_that_is_gone_costs_the_temperature_alone(run, tmp_path, capsys):
+    moved = tmp_path / "run"
+    shutil.copytree(run, moved)
+    said = json.loads((moved / "run.json").read_text())
+    said["config"]["data"]["path"] = str(tmp_path / "gone")
+    (moved / "run.json").write_text(json.dumps(said))
+    assert main([str(moved), "-o", str(tmp_path / "ticket.safetensors")]) == 0
+    out = capsys.readouterr().out
+    assert "sure     not calibrated: " in out
+    assert "--data" in out
+    assert Ticket.load(tmp_path / "ticket.safetensors").temperature == 1
 
 
 def test_half_is_measured_on_the_run_s_corpus_alone(run, tmp_path, capsys):
@@ -163,8 +228,13 @@ def test_half_is_measured_on_the_run_s_corpus_alone(run, tmp_path, capsys):
     for split in ("train", "test"):
         rows = [{"text": f"cat {row}", "label": ("animals", "food")[row % 2]} for row in range(20)]
         (other / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    assert main([str(run), "--half", "--data", str(other), "-o", str(tmp_path / "half.safetensors")]) == 2
-    assert "is not the run's" in capsys.readouterr().err
+    for option, said in (
+        ("--half", "is not the run's"),
+        ("--bits=4", "is not the run's"),
+        ("--shrink", "has other rows"),
+    ):
+        assert main([str(run), option, "--data", str(other), "-o", str(tmp_path / "half.safetensors")]) == 2
+        assert said in capsys.readouterr().err
     assert not (tmp_path / "half.safetensors").exists()
 
 

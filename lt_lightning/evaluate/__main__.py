@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
 from lt_lightning.extras import require_training
-from lt_lightning.runtime.arguments import Parser, exit_code, start_program, whole_number
+from lt_lightning.runtime.arguments import Parser, exit_code, number_to, start_program, whole_number
 from lt_lightning.runtime.terminal import write
 
 _NEEDED = ("datasets", "pyarrow", "hydra", "omegaconf", "matplotlib", "jinja2", "rich", "jaxtyping")
@@ -38,12 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, help=folder)
     mistakes = "how many of the most confident mistakes to show (default: 10)"
     parser.add_argument("--mistakes", metavar="N", type=whole_number(0), default=10, help=mistakes)
+    threshold = "say how many rows are answered, and how many of them are right, with a probability of P or more"
+    parser.add_argument("--threshold", metavar="P", type=number_to(1, "", "0.9"), help=threshold)
     given = parser.parse_intermixed_args(arguments)
-    return exit_code(lambda: _evaluate(given.ticket, given.settings, given.output, given.mistakes))
+    return exit_code(lambda: _evaluate(given))
 
 
-def _evaluate(where: str, settings: Sequence[str], output: Path | None, mistakes: int) -> None:
+def _evaluate(given: Namespace) -> None:
     """Evaluate a ticket, and print the results and the path of the page."""
+    where, output = given.ticket, given.output
     require_training("lt_lightning.evaluate", *_NEEDED)
     from lt_lightning.config.hub_address import is_address, parse_address
     from lt_lightning.tickets.ticket import Ticket
@@ -54,7 +58,7 @@ def _evaluate(where: str, settings: Sequence[str], output: Path | None, mistakes
     from lt_lightning.evaluate.request import read_request
     from lt_lightning.experiment.hydra_main import hide_progress_bars_in_pipes
 
-    request = read_request(settings)
+    request = read_request(given.settings)
     part = "" if request.split is None else f"_{request.split}"
     folder = beside.with_name(f"{beside.name}_{request.name}{part}") if output is None else output
     if os.path.lexists(folder) and not folder.is_dir():
@@ -62,7 +66,8 @@ def _evaluate(where: str, settings: Sequence[str], output: Path | None, mistakes
     from lt_lightning.evaluate.evaluation import evaluate_ticket
 
     hide_progress_bars_in_pipes()
-    evaluated = evaluate_ticket(ticket, where if is_address(where) else Path(where).name, request, mistakes)
+    name = where if is_address(where) else Path(where).name
+    evaluated = evaluate_ticket(ticket, name, request, given.mistakes, given.threshold)
     from lt_lightning.evaluate.report import write_evaluation
     from lt_lightning.evaluate.terminal import evaluation_text
 

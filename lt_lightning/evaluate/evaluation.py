@@ -12,8 +12,8 @@ import numpy as np
 from lt_lightning.evaluate.request import Request, read_texts
 from lt_lightning.report import facts
 from lt_lightning.runs.confusion import Counts
-from lt_lightning.runs.formatting import percent
-from lt_lightning.tickets.scores import Evaluation, evaluate
+from lt_lightning.runs.formatting import loss, percent
+from lt_lightning.tickets.scores import THRESHOLDS, Evaluation, evaluate
 from lt_lightning.tickets.ticket import Ticket
 
 FORMAT = "lt-lightning evaluation 1"
@@ -39,7 +39,10 @@ class Evaluated:
     split: str | None  # the part of the corpus; None for a single file
     dropped: int  # the number of rows without text or label
     fingerprint: str  # the fingerprint of rows and labels
-    evaluation: Evaluation  # the scores
+    evaluation: Evaluation  # the scores, of probabilities by the ticket's temperature
+    raw: Evaluation  # the scores without it
+    temperature: float  # 1 if the ticket has none
+    threshold: float | None  # the probability below which a row is not answered, if the user chose one
     numbers: Sequence[int]  # for each mistake its row, counted from 1
     texts: Sequence[str]  # for each mistake its text
 
@@ -85,15 +88,24 @@ class Evaluated:
         return measured if same and isinstance(measured, float) and math.isfinite(measured) else None
 
 
-def evaluate_ticket(ticket: Ticket, name: str, request: Request, mistakes: int = 10) -> Evaluated:
-    """Compare a ticket's predictions with the labels of texts; `name` is its file's, `mistakes` the number to keep.
+def evaluate_ticket(
+    ticket: Ticket, name: str, request: Request, mistakes: int = 10, threshold: float | None = None
+) -> Evaluated:
+    """Compare a ticket's predictions with the labels of texts.
+
+    Args:
+        ticket: the ticket.
+        name: the name of its file.
+        request: the texts.
+        mistakes: the number of most confident mistakes to keep.
+        threshold: the probability below which a row is not answered.
 
     Raises:
         SettingError: the texts cannot be read, or have labels that the ticket does not know.
     """
     texts = read_texts(request, ticket.class_names, ticket.packed.about)
     logits = np.concatenate([ticket.logits(batch) for batch in texts.batches(_BATCH)])
-    found = evaluate(logits, texts.labels, mistakes)
+    found = evaluate(logits / ticket.temperature, texts.labels, mistakes)
     rows = [mistake.row for mistake in found.mistakes]
     return Evaluated(
         ticket=name,
@@ -105,6 +117,9 @@ def evaluate_ticket(ticket: Ticket, name: str, request: Request, mistakes: int =
         dropped=texts.dropped,
         fingerprint=texts.fingerprint,
         evaluation=found,
+        raw=evaluate(logits, texts.labels, 0),
+        temperature=ticket.temperature,
+        threshold=threshold,
         numbers=texts.numbers[rows].tolist(),
         texts=texts.texts(rows),
     )
@@ -125,6 +140,26 @@ def agreement(evaluated: Evaluated) -> str:
         f"The run tested on these rows, and measured {percent(measured)}: here {abs(apart):,} "
         f"row{'s' * (abs(apart) > 1)} {'more' if apart > 0 else 'fewer'} came out right."
     )
+
+
+def about_temperature(evaluated: Evaluated) -> str:
+    """Say what the ticket's temperature changes, in a sentence; empty if it has none."""
+    if evaluated.temperature == 1:
+        return ""
+    raw = evaluated.raw
+    return (
+        f"Logits are divided by the ticket's temperature, {evaluated.temperature:g}; without it the log loss is "
+        f"{loss(raw.log_loss)} and the calibration error {percent(raw.calibration_error)}."
+    )
+
+
+def about_threshold(evaluated: Evaluated) -> str:
+    """Say what is answered above the user's threshold, in a sentence; empty if there is none."""
+    if evaluated.threshold is None:
+        return ""
+    one = evaluated.evaluation.answered(evaluated.threshold)
+    said = f"With a threshold of {one.threshold:g}, {percent(one.coverage)} of the rows are answered"
+    return f"{said}, {percent(one.accuracy)} of them right." if one.answered else f"{said}."
 
 
 def as_json(evaluated: Evaluated) -> dict[str, Any]:
@@ -148,6 +183,12 @@ def as_json(evaluated: Evaluated) -> dict[str, Any]:
         "macro_f1": _defined(found.macro_f1),
         "log_loss": found.log_loss,
         "calibration_error": found.calibration_error,
+        "temperature": evaluated.temperature,
+        "raw": {"log_loss": evaluated.raw.log_loss, "calibration_error": evaluated.raw.calibration_error},
+        "coverage": [
+            {key: _defined(value) for key, value in asdict(found.answered(threshold)).items()}
+            for threshold in sorted({*THRESHOLDS, *([] if evaluated.threshold is None else [evaluated.threshold])})
+        ],
         "class_names": names,
         "classes": [
             {"name": name, **{key: _defined(getattr(score, key)) for key in scores}}

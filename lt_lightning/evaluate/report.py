@@ -10,7 +10,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from lt_lightning.evaluate.evaluation import Evaluated, agreement, as_json
+from lt_lightning.evaluate.coverage import CAPTION, coverage_figure
+from lt_lightning.evaluate.evaluation import Evaluated, about_temperature, about_threshold, agreement, as_json
 from lt_lightning.report import facts
 from lt_lightning.report.examples import letters
 from lt_lightning.report.figures.confusion import Panel, confusion_figure
@@ -59,6 +60,9 @@ def _draw(evaluated: Evaluated, folder: Path) -> list[Picture]:
     title = "How sure, and how often right"
     figure = reliability_figure(evaluated.evaluation.bins, title, subtitle)
     pictures.append(save_picture(figure, folder / "reliability", f"{title}: {subtitle}", _ABOUT_RELIABILITY))
+    title = "How right, if unsure answers are left out"
+    figure = coverage_figure(evaluated.evaluation, title, subtitle, evaluated.threshold)
+    pictures.append(save_picture(figure, folder / "coverage", f"{title}: {subtitle}", CAPTION))
     return pictures
 
 
@@ -83,7 +87,9 @@ def render_evaluation(evaluated: Evaluated, pictures: Sequence[Picture]) -> str:
             ("Log loss", loss(found.log_loss), "mean of −ln p of a row's own class"),
             ("Calibration error", percent(found.calibration_error), f"confidence against accuracy, in {BINS} bins"),
         ],
-        agreement=agreement(evaluated),
+        agreement=" ".join(
+            filter(None, (agreement(evaluated), about_temperature(evaluated), about_threshold(evaluated)))
+        ),
         pictures=pictures,
         classes=[
             (name, f"{score.rows:,}", f"{score.taken:,}", *map(_rate, (score.precision, score.recall, score.f1)))

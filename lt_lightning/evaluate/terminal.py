@@ -8,7 +8,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from lt_lightning.evaluate.evaluation import Evaluated, agreement
+from lt_lightning.evaluate.evaluation import Evaluated, about_temperature, about_threshold, agreement
 from lt_lightning.runs.formatting import loss, percent
 from lt_lightning.runtime.layout import table, table_width
 
@@ -35,8 +35,8 @@ def evaluation_text(evaluated: Evaluated, width: int | None = None) -> str:
         ("calibration error", percent(found.calibration_error)),
     ]
     parts.append(table(rates, [0], rule=False))
-    if said := agreement(evaluated):
-        parts.append(_wrap(said, width))
+    said = (agreement(evaluated), about_temperature(evaluated), about_threshold(evaluated))
+    parts += [_wrap(sentence, width) for sentence in said if sentence]
     scores = [
         (name, f"{score.rows:,}", percent(score.precision), percent(score.recall), percent(score.f1))
         for name, score in zip(names, found.classes, strict=True)

@@ -6,7 +6,7 @@ import argparse
 import math
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lt_lightning.errors import SettingError
@@ -15,7 +15,14 @@ from lt_lightning.runs.formatting import name_rounds, percent
 from lt_lightning.runs.reading import Run, read_run
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.winners import best_ticket, kept_rounds, margin_for, smallest_winner, sparsest_within
-from lt_lightning.runtime.arguments import Parser, exit_code, require_working_directory, start_program, whole_number
+from lt_lightning.runtime.arguments import (
+    Parser,
+    exit_code,
+    number_to,
+    require_working_directory,
+    start_program,
+    whole_number,
+)
 from lt_lightning.runtime.terminal import complain, write
 from lt_lightning.tickets.rounding import BITS, HALF, WHOLE
 
@@ -160,11 +167,11 @@ def _parser() -> Parser:
     which.add_argument("--round", metavar="N", type=whole_number(0), help="this round's ticket; 0: the whole network")
     winning = "the sparsest ticket that is as good as the whole network on the validation part"
     which.add_argument("--smallest-winning", action="store_true", help=winning)
-    points = _number(100, " of points", "0.5")
+    points = number_to(100, " of points", "0.5")
     within = "with --smallest-winning: or worse by at most so many percentage points there (default: 0)"
     parser.add_argument("--within", metavar="POINTS", type=points, help=within)
     sparsity = "the sparsest ticket of which at most this share is pruned, 0 … 1"
-    which.add_argument("--max-sparsity", metavar="S", type=_number(1, "", "0.95"), help=sparsity)
+    which.add_argument("--max-sparsity", metavar="S", type=number_to(1, "", "0.95"), help=sparsity)
     output = "the ticket's file (default: RUN/export/round_NN/ticket.safetensors)"
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help=output)
     folder = (
@@ -222,22 +229,6 @@ def _licence(text: str) -> str:
     if re.fullmatch("[a-z0-9][a-z0-9.+-]*", text) is None:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not the identifier of a licence, such as apache-2.0 or mit")
     return text
-
-
-def _number(most: int, unit: str, example: str) -> Callable[[str], float]:
-    """Return a type for `add_argument`: a number from 0 to `most`."""
-
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not 0 <= value <= most:
-            reason = f"is not a number{unit} between 0 and {most}, such as {example}"
-            raise argparse.ArgumentTypeError(f"{text[:40]!r} {reason}")
-        return value
-
-    return parse
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -101,6 +102,22 @@ def whole_number(least: int) -> Callable[[str], int]:
         if not (text.isascii() and text.isdigit() and len(text) <= 10 and least <= int(text) <= 1_000_000_000):
             raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a whole number >= {least}")
         return int(text)
+
+    return parse
+
+
+def number_to(most: int, unit: str, example: str) -> Callable[[str], float]:
+    """Return a type for `add_argument`: a number from 0 to `most`, of this unit, such as `example`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 <= value <= most:
+            reason = f"is not a number{unit} between 0 and {most}, such as {example}"
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} {reason}")
+        return value
 
     return parse
 

@@ -31,8 +31,8 @@ def evaluated(**changes: Any) -> Evaluated:
         "fingerprint": {"train": "a", "test": "b"},
     }  # fmt: skip
     whole = Evaluated(
-        "ticket.safetensors", about, ("sport", "a<b>", "none"), "my texts", "texts.csv", None, 1, "b", found, [3, 2],
-        [HOSTILE, "plain"],
+        "ticket.safetensors", about, ("sport", "a<b>", "none"), "my texts", "texts.csv", None, 1, "b", found, found,
+        1.0, None, [3, 2], [HOSTILE, "plain"],
     )  # fmt: skip
     return dataclasses.replace(whole, **changes)
 
@@ -63,6 +63,23 @@ def test_the_json_holds_all_numbers_and_null_where_there_is_none():
     assert said["data"]["tested_by_the_run"] is True
     gaps = [abs(bin["accuracy"] - bin["confidence"]) * bin["rows"] for bin in said["reliability"] if bin["rows"]]
     assert said["calibration_error"] == pytest.approx(sum(gaps) / 5)
+
+
+def test_a_temperature_and_a_threshold_are_said_with_what_they_change():
+    cooler = evaluate(np.array([[3.0, 0, 0], [3, 0, 0], [2, 0, 0], [0, 1, 0], [4, 0, 0]]), np.array([0, 1, 1, 1, 0]))
+    whole = evaluated(raw=cooler, temperature=1.5, threshold=0.5)
+    sentences = (
+        f"temperature, 1.5; without it the log loss is {cooler.log_loss:.4f} and the calibration error "
+        f"{100 * cooler.calibration_error:.2f} %.",
+        "With a threshold of 0.5, 80.00 % of the rows are answered, 50.00 % of them right.",
+    )
+    for text in (evaluation_text(whole), re.sub(r"\s+", " ", unescape(render_evaluation(whole, [])))):
+        assert all(sentence in text for sentence in sentences)
+    said = as_json(whole)
+    assert said["raw"] == {"log_loss": cooler.log_loss, "calibration_error": cooler.calibration_error}
+    curve = {one["threshold"]: (one["answered"], one["accuracy"]) for one in said["coverage"]}
+    assert (curve[0.0], curve[0.5], curve[0.65], curve[0.999]) == ((5, 0.6), (4, 0.5), (2, 0.5), (0, None))
+    assert "threshold" not in evaluation_text(evaluated())
 
 
 def test_the_table_has_the_numbers_and_no_control_characters():
@@ -96,9 +113,11 @@ def test_the_page_has_the_numbers_and_whatever_a_text_holds_stands_there():
 def test_an_evaluation_is_a_page_its_numbers_and_its_figures(tmp_path):
     page = write_evaluation(evaluated(), tmp_path / "deep" / "found")
     left = {path.relative_to(page.parent).as_posix() for path in page.parent.rglob("*") if path.is_file()}
-    pictures = {f"figures/{name}.{ending}" for name in ("confusion", "reliability") for ending in ("png", "svg")}
+    pictures = {
+        f"figures/{name}.{ending}" for name in ("confusion", "coverage", "reliability") for ending in ("png", "svg")
+    }
     assert left == {"evaluation.html", "evaluation.json"} | pictures
-    assert page.read_text(encoding="utf-8").count("data:image/svg+xml") == 2
+    assert page.read_text(encoding="utf-8").count("data:image/svg+xml") == 3
     first = {path: path.read_bytes() for path in page.parent.rglob("*") if path.is_file()}
     write_evaluation(evaluated(), tmp_path / "deep" / "found")
     assert {path: path.read_bytes() for path in first} == first
@@ -130,7 +149,7 @@ def test_where_nothing_can_be_written_the_line_names_the_place(tmp_path: Path):
     ({}, "The run tested on these rows, and measured the same: 60.00 %."),
     ({"about": about(test_acc=0.8)}, "measured 80.00 %: here 1 row fewer came out right"),
     ({"about": about(test_acc=0.2)}, "measured 20.00 %: here 2 rows more came out right"),
-    ({"about": about(values="float16", half_test_acc=0.8)}, "measured 80.00 %: here 1 row fewer"),
+    ({"about": about(values="4 bits", rounded_test_acc=0.8)}, "measured 80.00 %: here 1 row fewer"),
     ({"fingerprint": "c"}, None), ({"about": about(fingerprint=None)}, None),
     ({"about": about(test_acc=math.nan)}, None), ({"about": about(test_acc=math.inf)}, None),
     ({"about": about(test_acc=None)}, None),

@@ -39,9 +39,9 @@ def test_weights_of_few_values_stay_as_they_are(bits: int) -> None:
     np.testing.assert_array_equal(found, values)
 
 
-def test_a_codebook_is_the_best_of_all_partitions() -> None:
+def test_a_codebook_is_nearly_the_best_of_all_partitions() -> None:
     # Few enough weights to try every way to cut them, in order, into 16 groups that are rounded to their means.
-    values = np.concatenate([np.linspace(-3, -1, 60), np.linspace(1, 2, 60)]).astype(np.float32)
+    values = np.sort(np.random.default_rng(0).standard_normal(120)).astype(np.float32)
     _, found = rounded(values, 4)
     best = np.full((17, 121), np.inf)
     best[0, 0] = 0
@@ -49,7 +49,7 @@ def test_a_codebook_is_the_best_of_all_partitions() -> None:
         for start in range(end):
             part = values[start:end].astype(np.float64)
             best[groups, end] = min(best[groups, end], best[groups - 1, start] + ((part - part.mean()) ** 2).sum())
-    assert error(values, found) < 1.1 * best[16, 120] / 120
+    assert error(values, found) < 1.2 * best[16, 120] / 120
 
 
 @pytest.mark.parametrize("bits", [4, 8])
