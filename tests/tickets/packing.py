@@ -1,10 +1,15 @@
 """Packed tickets for tests, made without a run."""
 
+import json
+import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save
 
-from lt_lightning.tickets.file import Packed
+from lt_lightning.storage.sealed import seal
+from lt_lightning.tickets.file import FORMAT, Packed
 from lt_lightning.tickets.header import expected_shapes
 from lt_lightning.tickets.parameters import Parameter
 
@@ -57,3 +62,22 @@ def make_packed(
     total = sum(int(np.prod(one.shape)) for one in parameters.values())
     said |= {"alive": alive, "total": total, "sparsity": 1 - alive / total}
     return Packed(parameters, tuple(f"w{number}" for number in ids), ids, weights, said | about)
+
+
+def leb128(number: int) -> bytes:
+    low, rest = number & 127, number >> 7
+    return bytes([low | 128]) + leb128(rest) if rest else bytes([low])
+
+
+def write_version_1(packed: Packed, path: Path) -> None:
+    """Write a ticket as version 0.4 did: gaps in LEB128, words in full."""
+    arrays = {"words": np.frombuffer(zlib.compress(json.dumps(packed.words).encode()), np.uint8)}
+    for name, places in [("words", packed.word_ids - 2), *((n, p.places) for n, p in packed.parameters.items())]:
+        if places is not None:
+            gaps = np.diff(places, prepend=-1) - 1
+            arrays[f"{name}/gaps"] = np.frombuffer(b"".join(leb128(int(gap)) for gap in gaps), np.uint8)
+    for name, one in packed.parameters.items():
+        arrays[name] = one.values.reshape(one.shape if one.places is None else -1)
+    stated = {name: {"shape": list(one.shape), "prunable": one.prunable} for name, one in packed.parameters.items()}
+    content = {"format": FORMAT, "version": "1", **packed.about, "half_test_acc": 0.5, "parameters": stated}
+    seal(path, save(arrays), arrays, content)

@@ -7,15 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from packing import leb128
 
 from lt_lightning.models import BinaryCNN, MultiCNN, RecurrentClassifier
 from lt_lightning.tickets.header import expected_shapes
 from lt_lightning.tickets.places import pack, unpack
-
-
-def leb128(number: int) -> bytes:
-    low, rest = number & 127, number >> 7
-    return bytes([low | 128]) + leb128(rest) if rest else bytes([low])
 
 
 def rice(gaps: list[int], width: int) -> bytes:

@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from packing import CNN, make_packed
-from safetensors.numpy import save
+from packing import CNN, make_packed, write_version_1
 
-from lt_lightning.storage.sealed import seal
 from lt_lightning.tickets import Ticket
-from lt_lightning.tickets.file import FORMAT, Packed
+from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.rounding import Codes, round_values
 from lt_lightning.tickets.word_lists import pack_words, unpack_words
 
@@ -118,22 +116,8 @@ def test_a_long_list_in_a_small_file_is_refused() -> None:
         )
 
 
-def leb128(number: int) -> bytes:
-    low, rest = number & 127, number >> 7
-    return bytes([low | 128]) + leb128(rest) if rest else bytes([low])
-
-
 def test_a_file_of_version_1_gives_the_same_answers(tmp_path: Path) -> None:
     packed = make_packed(words=300, density=0.05)
-    arrays = {"words": np.frombuffer(zlib.compress(json.dumps(packed.words).encode()), np.uint8)}
-    for name, places in [("words", packed.word_ids - 2), *((n, p.places) for n, p in packed.parameters.items())]:
-        if places is not None:
-            gaps = np.diff(places, prepend=-1) - 1
-            arrays[f"{name}/gaps"] = np.frombuffer(b"".join(leb128(int(gap)) for gap in gaps), np.uint8)
-    for name, one in packed.parameters.items():
-        arrays[name] = one.values.reshape(one.shape if one.places is None else -1)
-    stated = {name: {"shape": list(one.shape), "prunable": one.prunable} for name, one in packed.parameters.items()}
-    content = {"format": FORMAT, "version": "1", **packed.about, "half_test_acc": 0.5, "parameters": stated}
-    seal(tmp_path / "old.safetensors", save(arrays), arrays, content)
+    write_version_1(packed, tmp_path / "old.safetensors")
     texts = [" ".join(np.random.default_rng(seed).choice(packed.words, 20)) for seed in range(5)]
     np.testing.assert_array_equal(Ticket.load(tmp_path / "old.safetensors").logits(texts), Ticket(packed).logits(texts))

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from packing import CNN, RNN, make_packed
+from packing import CNN, RNN, make_packed, write_version_1
 
 from lt_lightning import Ticket
 from lt_lightning.config.enums import Splitter
 from lt_lightning.data.tokenizer import END, _Instead, cutter, make_tokenizer
 from lt_lightning.tickets.file import Packed
+from lt_lightning.tickets.rounding import Codes
 from lt_lightning.tickets.web import asset
 from trials.specimens import write_packed
 
@@ -108,21 +109,30 @@ def test_node_gives_the_answers_of_python(tmp_path: Path) -> None:
         "dense": make_packed(CNN | {"filters": [2, 4], "widths": [1, 7]}, density=1.0, **both),
         "two classes": make_packed(CNN | {"name": "binary_cnn"}, classes=2, max_length=7, **both),
         "half": make_packed(CNN, **both),
+        "8 bits": make_packed(CNN | {"filters": 40}, density=0.1, temperature=2.3, **both),
+        "4 bits": make_packed(RNN, temperature=0.4, **both),
+        "4 bits, rows": make_packed(CNN, temperature=0.4, **both),
         "letters": make_packed(CNN, splitter="letters", words=len(letters) + 2, unknown=True),
         **{
             cell: make_packed(RNN | {"cell": cell, "bidirectional": cell != "rnn"}, density=density, **both)
             for cell, density in (("rnn", 1.0), ("gru", 0.5), ("gru_chung", 0.5), ("lstm", 0.5))
         },
     }
-    half = tickets["half"]
-    assert isinstance(half, Packed)
-    rounded = {name: replace(one, values=one.values.astype(np.float16)) for name, one in half.parameters.items()}
-    tickets["half"] = replace(half, parameters=rounded, about=half.about | {"values": "float16"})
     for name, ticket in tickets.items():
         assert isinstance(ticket, Packed)
-        tickets[name] = replace(ticket, words=letters if name == "letters" else tuple(words))
+        bits = {"half": 16, "8 bits": 8, "4 bits": 4, "4 bits, rows": 4}.get(name, 32)
+        listed = letters if name == "letters" else tuple(words) if bits > 8 else tuple(sorted(words))
+        parameters = {key: one.rounded(bits) if bits < 32 else one for key, one in ticket.parameters.items()}
+        if name == "4 bits, rows":  # few values of each row: a scale for each is never chosen
+            one = parameters["embedding.weight"]
+            scales = np.linspace(0.1, 0.2, len(words) + 2, dtype=np.float32)
+            codes = Codes(4, (np.arange(len(one.values)) % 16).astype(np.uint8), scales=scales)
+            parameters["embedding.weight"] = replace(one, codes=codes, values=codes.values(one.rows))
+        tickets[name] = replace(ticket, words=listed, parameters=parameters)
     write_packed(tmp_path / "zero words")
     tickets["zero words"] = tmp_path / "zero words"
+    write_version_1(make_packed(CNN, words=300, density=0.05), tmp_path / "version 1")
+    tickets["version 1"] = tmp_path / "version 1"
 
     found = play(tmp_path, tickets, texts)
     for name in tickets:
