@@ -61,13 +61,17 @@ def calibration(packed: Packed | PackedEncoder, run: Run, data: Path | None) -> 
     Raises:
         SettingError: the corpus cannot be read, or is not the run's.
     """
-    if not (run.description.corpus.rows or {}).get("valid"):
+    validated = (run.description.corpus.rows or {}).get("valid")
+    if not validated and data is None:
         return {}
     from lt_lightning.data.corpus import load_corpus
     from lt_lightning.data.labelled import take_split
 
     settings, names = replace(_data_settings(run, data), limit=None), packed.about["class_names"]
-    rows = take_split(load_corpus(settings), "valid", settings, names, packed.about)
+    corpus = load_corpus(settings)
+    if not validated:
+        return {}
+    rows = take_split(corpus, "valid", settings, names, packed.about)
     logits = _logits(packed, rows.batches(_BATCH))
     temperature = fit_temperature(logits, rows.labels)
     if temperature is None:

@@ -80,6 +80,7 @@ CASES = (
           change=_says(class_names=["a", "\ud800"])),
     _case("no such ticket", ["ticket.safetensors", "no such file"], "data=rows.csv",
           change=lambda folder: (folder / "ticket.safetensors").unlink()),
+    _case("a threshold in per cent", ["--threshold", "'90'", "0.9"], "data=rows.csv", "--threshold", "90"),
     _case("a word without `=`", ["'rows.csv'", "key=value"], "rows.csv"),
     _case("a corpus that there is not", ["'agnew'", "did you mean agnews?"], "data=agnew"),
     _case("no such file", ["gone.csv"], "data=gone.csv"),

@@ -111,6 +111,7 @@ CASES = (
     _case("no ticket at all", ("FILE",)),
     _case("a file that is none", (PETS,), PETS, "a cat", damage=lambda path: path.write_text("cat,dog\n")),
     _case("`--top` of none", ("--top", "0"), PETS, "--top", "0", "a cat"),
+    _case("a threshold in per cent", ("--threshold", "'90'", "0.9"), PETS, "--threshold", "90", "a cat"),
     _case("`--batch` that is no number", ("--batch", "all"), PETS, "--batch", "all", "a cat"),
     _case("a page without reasons", ("--html", "--explain"), PETS, "--html", "why.html", "a cat"),
     _case("a page in a folder that is a file", (PETS,), PETS, "--explain", "--html", f"{PETS}/why.html", "a cat"),
