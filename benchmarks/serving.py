@@ -1,8 +1,8 @@
 """Time the service of examples/serve: `python -m benchmarks.serving [--ticket FILE]`.
 
-Services with one or two workers, and one or two threads of BLAS in each, run side by side and are asked in turns. Clients
-are threads of this process with a connection each, and share the cores with the services. Without a ticket, a network of
-AG News's size is pruned at random.
+Services of one or two processes, with one or two threads of BLAS in each, run side by side and are asked in turns.
+Clients are threads of this process with a connection each, share the cores with the services, and are dealt out to a
+service's processes. Without a ticket, a network of AG News's size is pruned at random.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ START = 60
 class Service(NamedTuple):
     """How a service is started: its processes, and the threads of BLAS in each."""
 
-    workers: int
+    processes: int
     threads: int
 
     def __str__(self) -> str:
-        return f"{self.workers} worker{'s' * (self.workers > 1)}, OMP_NUM_THREADS={self.threads}"
+        return f"{self.processes} process{'es' * (self.processes > 1)}, OMP_NUM_THREADS={self.threads}"
 
 
 SERVICES = [Service(*one) for one in product((1, 2), (1, 2))]
@@ -113,41 +113,35 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 @contextmanager
-def serve(service: Service, ticket: Path) -> Iterator[int]:
-    """Start a service, and yield its port once it answers.
+def serve(service: Service, ticket: Path) -> Iterator[list[int]]:
+    """Start a service, and yield the ports of its processes once they answer.
 
     Raises:
         SettingError: it does not start.
     """
+    with ExitStack() as stack:
+        yield [stack.enter_context(_serve(service.threads, ticket)) for _ in range(service.processes)]
+
+
+@contextmanager
+def _serve(threads: int, ticket: Path) -> Iterator[int]:
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         port = place.getsockname()[1]
     # Without uvloop and httptools, as in the image.
-    words = [
-        "--port",
-        str(port),
-        "--workers",
-        str(service.workers),
-        "--loop",
-        "asyncio",
-        "--http",
-        "h11",
-        "--ws",
-        "none",
-    ]
+    words = ["--port", str(port), "--loop", "asyncio", "--http", "h11", "--ws", "none", "--no-access-log"]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    threads = {"OMP_NUM_THREADS": str(service.threads), "OPENBLAS_NUM_THREADS": str(service.threads)}
+    variables = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "app:app", *words, "--no-access-log", "--log-level", "error"],
-        cwd=DOCKERFILE.parent, env={**os.environ, **threads, "PYTHONPATH": path, "TICKET": str(ticket)},
+        [sys.executable, "-m", "uvicorn", "app:app", *words, "--log-level", "error"],
+        cwd=DOCKERFILE.parent, env={**os.environ, **variables, "PYTHONPATH": path, "TICKET": str(ticket)},
     )  # fmt: skip
     try:
         until = perf_counter() + START
         while not _answers(port):
             if process.poll() is not None or perf_counter() > until:
-                raise SettingError(f"examples/serve/app.py does not start with {service}; see the lines above")
+                raise SettingError("examples/serve/app.py does not start; see the lines above")
             sleep(0.1)
-        sleep(2 * (service.workers - 1))  # the other worker starts at the same time
         yield port
     finally:
         process.terminate()
@@ -162,12 +156,12 @@ def make_bodies(packed: Packed, size: int) -> list[bytes]:
     return [json.dumps({"texts": texts[start : start + size]}).encode() for start in range(0, len(texts), size)]
 
 
-def measure(port: int, bodies: Sequence[bytes], clients: int, seconds: float) -> Speed:
+def measure(ports: Sequence[int], bodies: Sequence[bytes], clients: int, seconds: float) -> Speed:
     """Return the speed of a service while clients ask, each its next request after the answer to its last."""
     until = perf_counter() + seconds
 
     def ask(client: int) -> list[float]:
-        connection, times = HTTPConnection("127.0.0.1", port), []
+        connection, times = HTTPConnection("127.0.0.1", ports[client % len(ports)]), []
         while not times or perf_counter() < until:
             body = bodies[(client + len(times)) % len(bodies)]
             began = perf_counter()

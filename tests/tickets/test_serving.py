@@ -141,7 +141,7 @@ def test_a_missing_ticket_is_one_line(
     service: tuple[ModuleType, int], monkeypatch: pytest.MonkeyPatch, capsys, given: str, said: str
 ) -> None:
     monkeypatch.setenv("TICKET", given)
-    with pytest.raises(SystemExit, match="^3$"):
+    with pytest.raises(SystemExit, match=r"^3$"):
         service[0].load_ticket()
     line = capsys.readouterr().err
     assert line.startswith(said) and line.count("\n") == 1
