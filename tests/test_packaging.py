@@ -36,7 +36,7 @@ def metadata() -> ProjectMetadata:
 
 
 def bounds(metadata: ProjectMetadata) -> dict[str, SpecifierSet]:
-    """Return the versions that the package and its extra `dev` allow, which includes `train` and `onnx`."""
+    """Return the versions that the package and its extra `dev` allow, which includes `train`, `onnx` and `serving`."""
     listed = map(Requirement, [*metadata.core.dependencies, *metadata.core.optional_dependencies["dev"]])
     return {one.name.lower(): one.specifier for one in listed if one.specifier}
 
@@ -106,7 +106,7 @@ def test_extras_for_training_include_train_and_those_for_prediction_nothing_of_i
     extras = {extra: names(listed) for extra, listed in metadata.core.optional_dependencies.items()}
     for extra, packages in extras.items():
         shared = packages & extras["train"]
-        assert shared == (set() if extra in ("spacy", "onnxruntime", "docs") else extras["train"]), extra
+        assert shared == (set() if extra in ("spacy", "onnxruntime", "serving", "docs") else extras["train"]), extra
     assert extras["dev"] >= extras["onnx"] >= extras["onnxruntime"]
 
 
