@@ -24,6 +24,7 @@ TRAINING = {
     "scipy": "scipy",
     "jinja2": "Jinja2",
     "rich": "rich",
+    "tokenizers": "tokenizers",
     "safetensors": "safetensors",
     "huggingface_hub": "huggingface-hub",
     "filelock": "filelock",

@@ -46,15 +46,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 2 if the ticket or a text cannot be read; texts before it are answered.
     """
-    parser = Parser(
-        prog="python -m lt_lightning.predict",
-        usage="%(prog)s [-h] [--version] [--top K] [--threshold P] [--raw] [--jsonl] [--explain] [--html PAGE] "
-        "[--batch N] FILE [TEXT ...]",
-        description="Classify texts with a ticket: the given ones or, without any, each line of stdin. Prints a line "
-        "per text: the most likely class and its probability, separated by a tab.",
-    )
+    parser = _parser(
+        "python -m lt_lightning.predict", "FILE [TEXT ...]",
+        "Classify texts with a ticket: the given ones or, without any, each line of stdin.",
+    )  # fmt: skip
     parser.add_argument(
         "ticket", metavar="FILE", nargs="?", help="what lt_lightning.export wrote, or hf://OWNER/NAME[@REVISION][/FILE]"
+    )
+    given, names = _parse(parser, arguments)
+    if not names:
+        parser.error("the following arguments are required: FILE")
+    return exit_code(lambda: _answer_all(names[0], None, names[1:], given))
+
+
+def main_of_file(file: Path, content: bytes, arguments: Sequence[str] | None = None) -> int:
+    """Classify as `main` does, with the ticket that an executable file holds (`export --pyz`).
+
+    Args:
+        file: the executable file.
+        content: the file of the ticket.
+        arguments: the command line after the name of the file.
+
+    Returns:
+        The exit code, as of `main`.
+    """
+    what = "Classify texts: the given ones or, without any, each line of stdin."
+    given, texts = _parse(_parser(f"python {file.name}", "[TEXT ...]", what), arguments)
+    return exit_code(lambda: _answer_all(str(file), content, texts, given))
+
+
+def _parser(program: str, positional: str, what: str) -> Parser:
+    """Return a parser of the options; `what` says what the program does."""
+    parser = Parser(
+        prog=program,
+        usage="%(prog)s [-h] [--version] [--top K] [--threshold P] [--raw] [--jsonl] [--explain] [--html PAGE] "
+        f"[--batch N] {positional}",
+        description=f"{what} Prints a line per text: the most likely class and its probability, separated by a tab.",
     )
     parser.add_argument("texts", metavar="TEXT", nargs="*", help="a text; after -- it may begin with a dash")
     parser.add_argument("--top", metavar="K", type=whole_number(1), help="the K most likely classes (1; --jsonl: all)")
@@ -78,24 +105,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "network's answers depend on it"
     )
     parser.add_argument("--batch", metavar="N", type=whole_number(1), help=batch)
+    return parser
+
+
+def _parse(parser: Parser, arguments: Sequence[str] | None) -> tuple[Namespace, list[str]]:
+    """Return the options of a command line, by default the process's, and its other words in their order."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     end = words.index("--") if "--" in words else len(words)
     given = parser.parse_intermixed_args(words[:end])
-    # argparse would take words after -- for options if FILE follows it, too.
-    names = [*([] if given.ticket is None else [given.ticket]), *given.texts, *words[end + 1 :]]
-    if not names:
-        parser.error("the following arguments are required: FILE")
     if given.html is not None and not given.explain:
         parser.error("argument --html: it needs --explain")
-    return exit_code(lambda: _answer_all(names[0], names[1:], given))
+    first = getattr(given, "ticket", None)
+    # argparse would take words after -- for options if FILE follows it, too.
+    return given, [*([] if first is None else [first]), *given.texts, *words[end + 1 :]]
 
 
-def _answer_all(file: str, texts: Sequence[str], given: Namespace) -> None:
-    from lt_lightning.tickets import Ticket
+def _answer_all(file: str, content: bytes | None, texts: Sequence[str], given: Namespace) -> None:
     from lt_lightning.tickets.explaining import WINDOWS
+    from lt_lightning.tickets.file import Packed
     from lt_lightning.tickets.reasons import reasons_line, reasons_page, reasons_section
+    from lt_lightning.tickets.ticket import Ticket
 
-    ticket = Ticket.load(file)
+    ticket = Ticket.load(file) if content is None else Ticket(Packed.load(Path(file), content))
     size = given.batch or BATCH
     if texts:
         questions = _arguments(texts)

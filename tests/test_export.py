@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -28,8 +29,8 @@ from lt_lightning.runs.csv_files import read_records
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.round_ticket import RoundTicket, read_rewind_weights
 from lt_lightning.runs.rounds import ticket_path
+from lt_lightning.tickets import web
 from lt_lightning.tickets.file import Packed
-from lt_lightning.tickets.web import asset
 from trials.kills import write_corpus
 
 
@@ -92,7 +93,18 @@ def test_a_page_and_the_reader_are_written_beside_the_ticket_and_over_those_of_b
         assert base64.b64decode(inside[1]) == ticket.read_bytes()
         assert page.stat().st_size <= 1.4 * ticket.stat().st_size + 60 * 1024
         assert f"page     {page} ({page.stat().st_size:,} bytes; open it in a browser)" in capsys.readouterr().out
-    assert reader.read_text() == asset("ticket.js")
+    assert reader.read_text() == web.reader()
+
+
+def test_an_executable_file_is_written_beside_the_ticket_and_over_that_of_before(run, tmp_path, capsys):
+    ticket, program = tmp_path / "mine.safetensors", tmp_path / "deep" / "mine.pyz"
+    for number in (1, 2):
+        assert main([str(run), "--round", str(number), "-o", str(ticket), "--pyz", str(program)]) == 0
+        with zipfile.ZipFile(program) as archive:
+            assert archive.read("ticket.safetensors") == ticket.read_bytes()
+        assert program.stat().st_mode & 0o100  # its owner may run it
+        size = f"{program.stat().st_size:,} bytes"
+        assert f'program  {program} ({size}; python {program} "a text")' in capsys.readouterr().out
 
 
 def test_the_same_ticket_is_the_same_file(run, exported, tmp_path):

@@ -161,7 +161,7 @@ def _replaced(
     return NumberedTexts(pa.array(words, pa.large_string()), ids, offsets)
 
 
-# Increase it when the numbering or the form of the cached arrays changes, to invalidate old caches.
+# Increase it when the numbering, the form of the cached arrays or the tables of `characters` change.
 FORMAT = 2
 BATCH = 1000
 """Texts per batch."""

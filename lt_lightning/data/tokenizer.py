@@ -1,6 +1,6 @@
-"""Split texts into words or letters with the Rust `tokenizers` library, or faster with identical results.
+"""Split texts into words or letters, as tokenizers of the Rust library `tokenizers` do, and make these.
 
-Imports that library and the standard library alone, so that a ticket predicts quickly.
+Splitting imports the standard library alone: a ticket answers without that library, and starts sooner.
 Documentation: https://huggingface.co/docs/tokenizers
 """
 
@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from typing import TYPE_CHECKING
 
 from lt_lightning.config.enums import Splitter
+from lt_lightning.data.characters import lower_case, replacements
 from lt_lightning.errors import SettingError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer, pre_tokenizers
 
 UNKNOWN = 0
 """The id of `<unk>`, which stands for every word that the vocabulary lacks."""
@@ -31,6 +34,8 @@ def make_tokenizer(words: Sequence[str], splitter: Splitter) -> Tokenizer:
         splitter: `words`: split at white space, punctuation marks apart; `spacy`: spaCy's blank English tokenizer, to
             be fed with the words of `spacy_words`; both lower-case. `letters`: every Unicode character as it is.
     """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
     # Not added tokens, which would be recognised in texts: a text with "<pad>" would then contain padding.
     numbers = {word: number for number, word in enumerate([*SPECIAL_WORDS, *words])}
     tokenizer = Tokenizer(models.WordLevel(numbers, unk_token=SPECIAL_WORDS[UNKNOWN]))
@@ -47,6 +52,8 @@ def make_tokenizer(words: Sequence[str], splitter: Splitter) -> Tokenizer:
 
 def every_letter() -> pre_tokenizers.PreTokenizer:
     """Return a pre-tokenizer that makes each Unicode character a word."""
+    from tokenizers import Regex, pre_tokenizers
+
     return pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")  # a dot would not match line breaks
 
 
@@ -97,26 +104,24 @@ Cutter = Callable[[Sequence[str]], "list[str]"]
 def cutter(splitter: Splitter) -> Cutter:
     """Return a function that splits several texts into words at once.
 
-    The result equals the tokenizer's at several times its speed: the tokenizer is asked once per character whether it
-    lower-cases or separates it, and all texts are processed as one string. This works because the tokenizer treats each
-    character independently, which a test checks for all of Unicode.
+    The words are the tokenizer's, at several times its speed: each character is replaced on its own, as a test checks
+    for all of Unicode, so all texts are processed as one string.
 
     Raises:
         SettingError: spaCy is not installed but requested.
     """
-    tokenizer = make_tokenizer([], splitter)
     if splitter is Splitter.spacy:
-        split, lower = spacy_words(), tokenizer.normalizer.normalize_str
-        return lambda texts: [word for text in texts for word in (*map(lower, split(text)), END)]
-    instead = _Instead(tokenizer)
-    ascii_marks = [mark for mark in map(chr, range(128)) if mark != END and instead[mark] not in (mark, mark.lower())]
+        split = spacy_words()
+        return lambda texts: [word for text in texts for word in (*map(lower_case, split(text)), END)]
+    instead = {character: cut for character, cut in replacements().items() if cut != character != END}
+    ascii_marks = [mark for mark in instead if mark.isascii() and instead[mark] != mark.lower()]
 
     def cut(texts: Sequence[str]) -> list[str]:
         whole = "".join([f"{text.replace(END, ' ')} {END} " for text in texts])
         if whole.isascii():
             whole, characters = whole.lower(), ascii_marks
         else:
-            characters = {character for character in set(whole) if instead[character] != character} - {END}
+            characters = instead.keys() & set(whole)
         for character in characters:
             whole = whole.replace(character, instead[character])
         return whole.split(" ")
@@ -136,7 +141,7 @@ def span_finder(splitter: Splitter) -> SpanFinder:
     """
     if splitter is Splitter.spacy:
         return partial(_spacy_spans, spacy_words())
-    return partial(_spans, _Instead(make_tokenizer([], splitter)))
+    return _spans
 
 
 def _spacy_spans(split: Callable[[str], list[str]], text: str) -> Iterator[tuple[int, int]]:
@@ -147,10 +152,10 @@ def _spacy_spans(split: Callable[[str], list[str]], text: str) -> Iterator[tuple
         yield start, end
 
 
-def _spans(instead: _Instead, text: str) -> Iterator[tuple[int, int]]:
-    start = None
+def _spans(text: str) -> Iterator[tuple[int, int]]:
+    instead, start = replacements(), None
     for place, character in enumerate(text):
-        cut = " " if character == END else instead[character]
+        cut = instead.get(character, character)
         if not cut.startswith(" "):
             start = place if start is None else start
             continue
@@ -161,20 +166,3 @@ def _spans(instead: _Instead, text: str) -> Iterator[tuple[int, int]]:
             yield place, place + 1
     if start is not None:
         yield start, len(text)
-
-
-class _Instead(dict[str, str]):
-    """The replacement of each character, computed on first use, after which a text can be split at spaces."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__()
-        self._lower = tokenizer.normalizer.normalize_str
-        self._cut = tokenizer.pre_tokenizer.pre_tokenize_str
-
-    def __missing__(self, character: str) -> str:
-        self[character] = "".join(map(self._apart, self._lower(character)))
-        return self[character]
-
-    def _apart(self, character: str) -> str:
-        pieces = [piece for piece, _ in self._cut(f"a{character}a")]
-        return {1: character, 2: " ", 3: f" {character} "}[len(pieces)]

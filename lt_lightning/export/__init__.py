@@ -5,6 +5,7 @@
 - `files`: the paths of the files, and a check of each before it takes its place;
 - `measuring`: the accuracy of rounded weights; `describing`: lines for the screen;
 - `export`: all of it in order;
+- `standalone`: files that run without an installation; `executable`: the one for Python;
 - `encoders`: pack the ticket of a pre-trained encoder; `graph`: its ONNX graph; `encoder_export`: its other files;
 - `huggingface/`: a folder that transformers loads.
 

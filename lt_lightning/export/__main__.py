@@ -74,7 +74,7 @@ def _export(given: argparse.Namespace) -> None:
     wishes = Wishes(
         bits=given.bits, calibrate=given.calibrate, first_weights=given.first_weights, onnx=given.onnx,
         state_dict=given.state_dict, data=given.data, shrink=given.shrink, hf=given.hf, margin=margin,
-        licence=given.licence, html=given.html, js=given.js,
+        licence=given.licence, html=given.html, js=given.js, pyz=given.pyz,
     )  # fmt: skip
     exported = export(run, record, path, wishes)
     lines = [*exported.lines]
@@ -183,6 +183,11 @@ def _parser() -> Parser:
     parser.add_argument("--html", metavar="FILE", type=Path, help=html)
     js = "write ticket.js, too, an ES module without dependencies that reads tickets in browsers and in Node"
     parser.add_argument("--js", metavar="FILE", type=Path, help=js)
+    pyz = (
+        "write one executable file, too, which answers as lt_lightning.predict does and needs Python and NumPy alone: "
+        'python FILE "a text"'
+    )
+    parser.add_argument("--pyz", metavar="FILE", type=Path, help=pyz)
     licence = "the licence of the weights, for the card, such as apache-2.0: https://huggingface.co/docs/hub/repositories-licenses"
     parser.add_argument("--license", "--licence", dest="licence", metavar="ID", type=_licence, help=licence)
     push = "upload all that is exported to this model repository on the Hugging Face Hub, in one commit"

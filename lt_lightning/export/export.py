@@ -24,7 +24,7 @@ from lt_lightning.export.measuring import measured
 from lt_lightning.export.model_card import shell_name, write_card
 from lt_lightning.export.packing import describe_origin, find_first_weights, is_encoder, pack_ticket, rounded
 from lt_lightning.export.shrinking import Shrunk, check_shrinkable, shrink
-from lt_lightning.export.standalone import check_page, check_standalone, write_standalone
+from lt_lightning.export.standalone import check_runnable, check_standalone, write_standalone
 from lt_lightning.runs.masks import check_inside, read_masks
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.records import Record
@@ -62,6 +62,7 @@ class Wishes:
     licence: str | None = None  # the identifier of the licence of the weights, for the cards
     html: Path | None = None  # a page with the ticket inside
     js: Path | None = None  # the reader of tickets in JavaScript
+    pyz: Path | None = None  # an executable file with the ticket inside
 
     @property
     def tokenizer(self) -> bool:
@@ -109,8 +110,7 @@ def export(run: Run, record: Record, path: Path, wishes: Wishes) -> Exported:
     whole = sum(4 * weight.numel() for weight in ticket.weights.values())
     prepare = _prepare_encoder if has_encoder else _prepare
     content = prepare(run, record, ticket, wishes)
-    if wishes.html is not None:
-        check_page(content.packed)
+    check_runnable(content.packed, wishes)
     with writing_to(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_and_checked(path) as unchecked:

@@ -15,8 +15,9 @@ import os
 import struct
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from lt_lightning.errors import SettingError
 from lt_lightning.storage.atomic import open_regular, write_whole
@@ -86,14 +87,21 @@ def seal(path: Path, plain: bytes, names: Iterable[str], content: Mapping[str, A
     return digest
 
 
-def unseal(path: Path, format: str, version: str) -> Sealed:
+def unseal(path: Path, format: str, version: str, data: bytes | None = None) -> Sealed:
     """Read a sealed file of this format and version, and check its seal.
+
+    Args:
+        path: the file.
+        format: its format.
+        version: the version of the format.
+        data: the bytes of the file, if it lies in another one, which `path` names for errors.
 
     Raises:
         OtherFormatError: it is a sealed file of another format or version.
         SettingError: the file does not exist, is not a sealed file, or is damaged.
     """
-    seal, content, data = _read(path, (format, version))
+    expected = format, version
+    seal, content, data = _read(path, expected) if data is None else _check(path, BytesIO(data), len(data), expected)
     end = 8 + struct.unpack("<Q", data[:8])[0]
     header = json.loads(data[8:end])
     del header["__metadata__"]
@@ -113,14 +121,7 @@ def _read(path: Path, expected: tuple[str, str] | None) -> tuple[str, dict[str, 
     """Return the checked seal of a file, its content and all its bytes."""
     try:
         with open_regular(path) as file:
-            about = os.fstat(file.fileno())
-            # Read the header first, to refuse a large file of another kind before reading it all.
-            length = int.from_bytes(file.read(8), "little")
-            if about.st_size < 8 or length > min(about.st_size - 8, _LONGEST_HEADER):
-                raise damaged(path, "not a safetensors file, or cut off")
-            content = _content(path, file.read(length), expected)
-            file.seek(0)
-            data = file.read(about.st_size)
+            return _check(path, file, os.fstat(file.fileno()).st_size, expected)
     except FileNotFoundError:
         raise SettingError(f"{path}: no such file; give a .safetensors file that this project wrote") from None
     except OSError as error:
@@ -131,8 +132,20 @@ def _read(path: Path, expected: tuple[str, str] | None) -> tuple[str, dict[str, 
         raise
     except ValueError as error:
         raise SettingError(f"{str(path)!r}: not a file name ({error}); give another") from None
+
+
+def _check(
+    path: Path, file: BinaryIO, size: int, expected: tuple[str, str] | None
+) -> tuple[str, dict[str, Any], bytes]:
+    # Read the header first, to refuse a large file of another kind before reading it all.
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or length > min(size - 8, _LONGEST_HEADER):
+        raise damaged(path, "not a safetensors file, or cut off")
+    content = _content(path, file.read(length), expected)
+    file.seek(0)
+    data = file.read(size)
     seal = data[_SEAL].decode("ascii", errors="replace")
-    if len(data) < about.st_size or seal != content.pop("sha256", None) or seal != _seal_of(data):
+    if len(data) < size or seal != content.pop("sha256", None) or seal != _seal_of(data):
         raise damaged(path, "cut off or changed since it was written: its checksum does not fit")
     return seal, content, data
 

@@ -9,7 +9,7 @@
 - `ticket`: all of these as one object; `scores`: compare its probabilities with labels;
 - `onnx`, `graphs`: write an ONNX file; only these need the package `onnx`.
 
-These files import NumPy, `tokenizers` and the standard library only; `encoder/` imports onnxruntime, or torch and
+These files import NumPy and the standard library only; `encoder/` imports tokenizers, and onnxruntime or torch and
 transformers, when such a ticket answers. Torch, jaxtyping or OmegaConf would take a good
 part of the time from a process's start to its first answer.
 """

@@ -90,19 +90,23 @@ class Packed:
         return seal(path, save(arrays), arrays, content)
 
     @classmethod
-    def load(cls, path: Path) -> Packed:
+    def load(cls, path: Path, data: bytes | None = None) -> Packed:
         """Read a packed ticket.
+
+        Args:
+            path: its file.
+            data: the bytes of the ticket, if it lies in another file, which `path` names for errors.
 
         Raises:
             EncoderTicketError: it is that of a pre-trained encoder.
             SettingError: the file is not a ticket, is damaged, or its parts do not agree.
         """
         try:
-            file = unseal(path, FORMAT, VERSION)
+            file = unseal(path, FORMAT, VERSION, data)
         except OtherFormatError as error:
             if (error.kind, error.version) != (FORMAT, _OLD):
                 raise _other(path, error) from None
-            file = unseal(path, FORMAT, _OLD)
+            file = unseal(path, FORMAT, _OLD, data)
         if "encoder" in file.content:
             raise EncoderTicketError(
                 f"{path}: the ticket of a pre-trained encoder, with which no run begins; give that of another network"

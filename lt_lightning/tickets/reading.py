@@ -45,7 +45,8 @@ class Reader:
     def read(self, texts: Iterable[str]) -> list[np.ndarray]:
         """Return the word ids of each text, (words,) int32; half a surrogate pair is read as U+FFFD."""
         if self._splitter is Splitter.letters:
-            return [self._join(map(self._lookup, pieces(text[: self._max_length], self._splitter))) for text in texts]
+            shortened = (replace_surrogates(text)[: self._max_length] for text in texts)
+            return [self._join(map(self._lookup, pieces(text, self._splitter))) for text in shortened]
         found: list[np.ndarray] = []
         waiting: list[str] = []
         size = 0
@@ -75,11 +76,7 @@ class Reader:
         """Return the ids of short texts, which are split together."""
         if not texts:
             return []
-        try:
-            words = self._cut(texts)
-        except UnicodeEncodeError:
-            words = self._cut([replace_surrogates(text) for text in texts])
-        ids = self._lookup(words)
+        ids = self._lookup(self._cut([replace_surrogates(text) for text in texts]))
         real = ids > _NOTHING
         ends = real.cumsum()[ids == _END].tolist()
         ids = ids[real]
@@ -108,4 +105,6 @@ class _Ids(dict[str, int]):
 
 def replace_surrogates(text: str) -> str:
     """Return a text with U+FFFD in place of each half of a surrogate pair."""
+    if text.isascii():
+        return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

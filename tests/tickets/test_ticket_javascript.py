@@ -2,7 +2,6 @@
 
 import json
 import random
-import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -16,10 +15,10 @@ from packing import CNN, RNN, make_packed, write_version_1
 
 from lt_lightning import Ticket
 from lt_lightning.config.enums import Splitter
-from lt_lightning.data.tokenizer import END, _Instead, cutter, make_tokenizer
+from lt_lightning.data.tokenizer import END, cutter
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.rounding import Codes
-from lt_lightning.tickets.web import asset
+from lt_lightning.tickets.web import reader
 from trials.specimens import write_packed
 
 NODE = shutil.which("node")
@@ -88,7 +87,7 @@ def play(folder: Path, tickets: "dict[str, Packed | Path]", texts: Sequence[str]
     for name, ticket in tickets.items():
         if isinstance(ticket, Packed):
             ticket.save(folder / name)
-    (folder / "ticket.js").write_text(asset("ticket.js"))
+    (folder / "ticket.js").write_text(reader())
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "job.json").write_text(json.dumps({"tickets": [*tickets], "texts": [*texts]}))
     (folder / "play.js").write_text(SCRIPT)
@@ -172,41 +171,3 @@ def test_what_node_cannot_read_is_one_line(tmp_path: Path) -> None:
         "the ticket is damaged: its checksum is wrong", none, none,
         "the ticket splits texts with spaCy, which runs in Python alone",
     ]  # fmt: skip
-
-
-@pytest.mark.slow
-def test_the_tables_of_characters_are_the_tokenizers() -> None:
-    instead = _Instead(make_tokenizer([], Splitter.words))
-    spaces, marks, lower = set[int](), set[int](), dict[int, int]()
-    for code in [*range(0xD800), *range(0xE000, 0x110000)]:
-        cut = instead[chr(code)]
-        if cut == " ":
-            spaces.add(code)
-        elif cut.startswith(" "):
-            marks.add(code)
-        elif cut != chr(code) and code != 0x130:
-            lower[code] = ord(cut)
-    assert (runs("SPACES"), runs("MARKS"), instead["İ"]) == (spaces, marks, "i\u0307")
-    assert lowered() == lower
-
-
-def table(name: str) -> list[int]:
-    found = re.search(rf"const {name} =(.*?);\n", asset("ticket.js"), re.DOTALL)
-    assert found is not None
-    return [int(number, 36) for number in "".join(re.findall('"(.*?)"', found[1])).split()]
-
-
-def runs(name: str) -> set[int]:
-    numbers, code, found = table(name), 0, set[int]()
-    for skip, length in zip(numbers[::2], numbers[1::2], strict=True):
-        found |= {*range(code + skip, code + skip + length)}
-        code += skip + length
-    return found
-
-
-def lowered() -> dict[int, int]:
-    numbers, code, found = table("LOWER"), 0, dict[int, int]()
-    for skip, length, step, add in zip(*(iter(numbers),) * 4, strict=True):
-        found |= {code + skip + step * place: code + skip + step * place + add for place in range(length)}
-        code += skip + step * length
-    return found

@@ -53,7 +53,9 @@ def test_half_a_surrogate_pair_is_read_as_a_replacement_character() -> None:
     half = "\ud800"
     words = Reader(["a\ufffd", "b"], np.array([2, 3]), Splitter.words, None)
     assert [ids.tolist() for ids in words.read(["b", f"a{half} b"])] == [[3], [2, 3]]
-    assert reader(Splitter.letters).read([half])[0].tolist() == [0]
+    letters = Reader(["\ufffd", "😀"], np.array([2, 3]), Splitter.letters, 2)
+    assert letters.read([half, "\ud83d\ude00ab"])[0].tolist() == [2]
+    assert letters.read(["\ud83d\ude00ab"])[0].tolist() == [3, 0]  # both halves are one character
 
 
 def test_a_very_long_text_takes_little_more_memory_than_its_ids() -> None:

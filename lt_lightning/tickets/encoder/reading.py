@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -18,10 +19,15 @@ class PieceReader:
         tokenizer: JSON of the `tokenizers` library.
 
     Raises:
-        SettingError: it cannot be read.
+        SettingError: it cannot be read, or the library is not installed.
     """
 
     def __init__(self, tokenizer: str) -> None:
+        if find_spec("tokenizers") is None:
+            raise SettingError(
+                "the ticket has a pre-trained encoder, which needs tokenizers, and that is not installed; "
+                'pip install "lt-lightning[onnxruntime]"'
+            )
         from tokenizers import Tokenizer
 
         try:

@@ -8,6 +8,8 @@ import re
 from functools import cache
 from importlib.resources import files
 
+from lt_lightning.data import characters
+
 PAGE_MARK = "<!-- a ticket of lt-lightning, with all that it needs -->"
 """Near the beginning of each page."""
 READER_MARK = "Classify texts with a ticket, in a browser or in Node"
@@ -16,13 +18,21 @@ READER_MARK = "Classify texts with a ticket, in a browser or in Node"
 
 @cache
 def asset(name: str) -> str:
-    """Return a file of this folder: `ticket.js`, `page.js`, `page.css` or `page.html`."""
+    """Return a file of this folder: `page.js`, `page.css` or `page.html`."""
     return files(__name__).joinpath(name).read_text(encoding="utf-8")
+
+
+def reader() -> str:
+    """Return the reader, `ticket.js` of this folder with the tables of characters."""
+    script = asset("ticket.js")
+    for name in ("SPACES", "MARKS", "LOWER"):
+        script = script.replace(f"@{name}@", getattr(characters, name))
+    return script
 
 
 def module() -> str:
     """Return the reader and the page's elements as one script, with `loadTicket` and `mount`, without comments."""
-    return _bare(asset("ticket.js")) + _bare(asset("page.js"))
+    return _bare(reader()) + _bare(asset("page.js"))
 
 
 def page(ticket: bytes, title: str) -> str:
