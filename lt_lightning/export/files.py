@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ from lt_lightning.storage.atomic import WriteError, read_regular, write_whole, w
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.numpy import build_network
 from lt_lightning.tickets.parameters import Parameter
+
+if TYPE_CHECKING:
+    from lt_lightning.tickets.encoder.file import PackedEncoder
 
 _TEXTS = 16  # to try, each a word longer than the one before
 
@@ -101,6 +105,12 @@ def _check_words(packed: Packed, vocabulary: Sequence[str]) -> None:
     unlisted = np.setdiff1d(np.arange(2, len(vocabulary)), packed.word_ids)
     if not (embedding[unlisted] == embedding[0]).all():
         raise ValueError("a word is missing")
+
+
+def rounded(ticket: RoundTicket, packed: Packed | PackedEncoder) -> RoundTicket:
+    """Return a round ticket with the weights of its packed form."""
+    weights = {name: torch.from_numpy(parameter.dense()) for name, parameter in packed.parameters.items()}
+    return replace(ticket, weights=weights)
 
 
 def write_state_dict(ticket: RoundTicket, path: Path) -> None:
