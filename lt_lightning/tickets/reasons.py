@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lt_lightning.tickets.explaining import LEAVE_ONE_OUT, Explanation
-from lt_lightning.tickets.web import asset, tidy
+from lt_lightning.tickets.web import style
 
 FEW = 5
 """Words of a line."""
@@ -94,7 +94,7 @@ def reasons_page(sections: Sequence[str], method: str, title: str) -> str:
         '<meta name="color-scheme" content="light dark">\n'
     )
     return (
-        f"{head}<title>{html.escape(title)}</title>\n<style>\n{tidy(asset('page.css'))}</style>\n</head>\n<body>\n"
-        f'<main class="ticket">\n<h1>{html.escape(title)}</h1>\n<p class="quiet">{about}</p>\n'
+        f"{head}<title>{html.escape(title)}</title>\n<style>\n{style()}</style>\n</head>\n<body>\n"
+        f'<main class="ticket">\n<h1>{html.escape(title)}</h1>\n<p class="quiet words">{about}</p>\n'
         f"{''.join(sections)}</main>\n</body>\n</html>\n"
     )

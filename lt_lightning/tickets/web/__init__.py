@@ -6,6 +6,7 @@ import base64
 import html
 import re
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
 
 PAGE_MARK = "<!-- a ticket of lt-lightning, with all that it needs -->"
@@ -16,13 +17,26 @@ READER_MARK = "Classify texts with a ticket, in a browser or in Node"
 
 @cache
 def asset(name: str) -> str:
-    """Return a file of this folder: `ticket.js`, `page.js`, `page.css` or `page.html`."""
+    """Return a file of this folder, such as `ticket.js`."""
     return files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
-def module() -> str:
-    """Return the reader and the page's elements as one script, with `loadTicket` and `mount`, without comments."""
-    return _bare(asset("ticket.js")) + _bare(asset("page.js"))
+@cache
+def script() -> str:
+    """Return the module of a page: it shows the ticket of the page's element `ticket` in the one of class `ticket`."""
+    return "".join(_bare(asset(name)) for name in ("ticket.js", "page.js", "start.js"))
+
+
+@cache
+def script_policy() -> str:
+    """Return the source of a content security policy that lets `script` run, and no other script."""
+    return f"'sha256-{base64.b64encode(sha256(script().encode()).digest()).decode()}'"
+
+
+@cache
+def style() -> str:
+    """Return the style sheet of a page, without indentation: of elements of class `ticket` and `words` alone."""
+    return re.sub(r"\n\s*", "\n", asset("words.css") + asset("page.css"))
 
 
 def page(ticket: bytes, title: str) -> str:
@@ -35,15 +49,11 @@ def page(ticket: bytes, title: str) -> str:
     return asset("page.html").format(
         mark=PAGE_MARK,
         title=html.escape(title),
-        style=tidy(asset("page.css")),
+        policy=script_policy(),
+        style=style(),
         ticket=base64.b64encode(ticket).decode(),
-        script=module(),
+        script=script(),
     )
-
-
-def tidy(style: str) -> str:
-    """Return a style sheet without indentation."""
-    return re.sub(r"\n\s*", "\n", style)
 
 
 def _bare(script: str) -> str:
