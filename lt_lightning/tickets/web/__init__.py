@@ -36,7 +36,12 @@ def script_policy() -> str:
 @cache
 def style() -> str:
     """Return the style sheet of a page, without indentation: of elements of class `ticket` and `words` alone."""
-    return re.sub(r"\n\s*", "\n", asset("words.css") + asset("page.css"))
+    return words_style() + re.sub(r"\n\s*", "\n", asset("page.css"))
+
+
+def words_style() -> str:
+    """Return the style sheet of marked words, in elements of class `words`, without indentation."""
+    return re.sub(r"\n\s*", "\n", asset("words.css"))
 
 
 def page(ticket: bytes, title: str) -> str:
