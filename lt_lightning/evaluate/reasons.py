@@ -12,7 +12,7 @@ from lt_lightning.tickets.ticket import Ticket
 
 EACH = 10
 """The number of words of a class."""
-READ_AGAIN = 400
+READ_AGAIN = 200
 """The number of words of the longest text that is read again without each of its words."""
 
 

@@ -15,7 +15,7 @@ from lt_lightning.data.tokenizer import SPECIAL_WORDS
 from lt_lightning.tickets.explaining import FilterGroup, WindowShares
 from lt_lightning.tickets.file import Packed
 
-PIECE = 8192
+PIECE = 4096
 """The number of words that are read at a time."""
 
 
