@@ -38,8 +38,8 @@ from benchmarks.predict_peers import (
 from benchmarks.predict_start import measure_start, measure_torch
 from lt_lightning.errors import SettingError
 from lt_lightning.experiment.hydra_main import fail
-from lt_lightning.export.packing import pack_ticket
 from lt_lightning.report.figures.style import styled
+from lt_lightning.runs.packing import pack_ticket
 from lt_lightning.runs.reading import read_run
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.runs.rounds import ticket_path

@@ -7,7 +7,8 @@ A folder is a layer, and imports run one way, from top to bottom (`make lint` ch
     features   experiment/  export/  evaluate/  connect/
     pages      report/
     networks   models/
-    parts      runs/  tickets/  callbacks/
+    parts      runs/  callbacks/
+    files      tickets/
     ground     data/  runtime/
     base       config/  storage/  extras.py
     bedrock    lottery/  kernels/  errors.py

@@ -20,10 +20,10 @@ from lt_lightning.config.enums import Splitter
 from lt_lightning.data.tokenizer import PADDING, make_tokenizer
 from lt_lightning.export.__main__ import main
 from lt_lightning.export.files import write_tokenizer
-from lt_lightning.export.packing import pack_ticket
 from lt_lightning.export.shrinking import shrink
 from lt_lightning.lottery import Mask
 from lt_lightning.models import BinaryCNN, MultiCNN, RecurrentClassifier
+from lt_lightning.runs.packing import pack_ticket
 from lt_lightning.runs.round_ticket import RoundTicket
 
 WORDS, DIM, CLASSES = 40, 6, 3

@@ -42,7 +42,8 @@ def coverage_figure(found: Evaluation, title: str, subtitle: str = "", threshold
         axes = figure.subplots()
         axes.plot(100 * answered[last] / found.rows, 100 * accuracy[last], color=BLUE, linewidth=1.8)
         before = float("inf")
-        for value in sorted({*_NAMED, *([] if threshold is None else [threshold])}):
+        own = list[float]() if threshold is None else [threshold]
+        for value in sorted({*_NAMED, *own}):
             one, chosen = found.answered(value), value == threshold
             if not one.answered or (before - one.coverage < _APART and not chosen):
                 continue

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from lt_lightning.evaluate.reasons import Reasons, find_reasons, word_sums
 from lt_lightning.evaluate.request import Request, read_texts
 from lt_lightning.report import facts
 from lt_lightning.runs.confusion import Counts
 from lt_lightning.runs.formatting import loss, percent
+from lt_lightning.tickets.reasons import speaking
 from lt_lightning.tickets.scores import THRESHOLDS, Evaluation, evaluate
 from lt_lightning.tickets.ticket import Ticket
 
@@ -45,6 +47,7 @@ class Evaluated:
     threshold: float | None  # the probability below which a row is not answered, if the user chose one
     numbers: Sequence[int]  # for each mistake its row, counted from 1
     texts: Sequence[str]  # for each mistake its text
+    reasons: Reasons | None = None  # the words behind the answers; None for the ticket of a pre-trained encoder
 
     @property
     def rows(self) -> str:
@@ -104,9 +107,15 @@ def evaluate_ticket(
         SettingError: the texts cannot be read, or have labels that the ticket does not know.
     """
     texts = read_texts(request, ticket.class_names, ticket.packed.about)
-    logits = np.concatenate([ticket.logits(batch) for batch in texts.batches(_BATCH)])
+    parts, sums = list[np.ndarray](), word_sums(ticket)
+    for batch in texts.batches(_BATCH):
+        parts.append(ticket.logits(batch))
+        if sums is not None:
+            sums.add(ticket.ids(batch))
+    logits = np.concatenate(parts)
     found = evaluate(logits / ticket.temperature, texts.labels, mistakes)
     rows = [mistake.row for mistake in found.mistakes]
+    mistaken = texts.texts(rows)
     return Evaluated(
         ticket=name,
         about=ticket.packed.about,
@@ -121,7 +130,8 @@ def evaluate_ticket(
         temperature=ticket.temperature,
         threshold=threshold,
         numbers=texts.numbers[rows].tolist(),
-        texts=texts.texts(rows),
+        texts=mistaken,
+        reasons=find_reasons(ticket, mistaken, sums),
     )
 
 
@@ -187,7 +197,7 @@ def as_json(evaluated: Evaluated) -> dict[str, Any]:
         "raw": {"log_loss": evaluated.raw.log_loss, "calibration_error": evaluated.raw.calibration_error},
         "coverage": [
             {key: _defined(value) for key, value in asdict(found.answered(threshold)).items()}
-            for threshold in sorted({*THRESHOLDS, *([] if evaluated.threshold is None else [evaluated.threshold])})
+            for threshold in _thresholds(evaluated)
         ],
         "class_names": names,
         "classes": [
@@ -203,10 +213,41 @@ def as_json(evaluated: Evaluated) -> dict[str, Any]:
                 "predicted": names[mistake.predicted],
                 "confidence": mistake.confidence,
                 "text": text[:LONGEST],
+                "reasons": _reasons(evaluated, place),
             }
-            for mistake, number, text in zip(found.mistakes, evaluated.numbers, evaluated.texts, strict=True)
+            for place, (mistake, number, text) in enumerate(
+                zip(found.mistakes, evaluated.numbers, evaluated.texts, strict=True)
+            )
         ],
+        "class_words": _class_words(evaluated.reasons),
     }
+
+
+def _reasons(evaluated: Evaluated, number: int) -> dict[str, Any] | None:
+    """Return the words that spoke for the two classes of a mistake."""
+    found = evaluated.reasons and evaluated.reasons.mistakes[number]
+    if found is None:
+        return None
+    mistake = evaluated.evaluation.mistakes[number]
+    return {
+        "method": found.method,
+        **{
+            key: [{"word": word, "share": share} for word, share in speaking(found, place)]
+            for key, place in (("predicted", mistake.predicted), ("label", mistake.label))
+        },
+    }
+
+
+def _class_words(reasons: Reasons | None) -> list[list[dict[str, Any]]] | None:
+    """Return the words that carry each class, in the order of `class_names`."""
+    if reasons is None or reasons.classes is None:
+        return None
+    return [[{"word": one.word, "sum": one.total, "texts": one.texts} for one in words] for words in reasons.classes]
+
+
+def _thresholds(evaluated: Evaluated) -> list[float]:
+    chosen = list[float]() if evaluated.threshold is None else [evaluated.threshold]
+    return sorted({*THRESHOLDS, *chosen})
 
 
 def _defined(value: float) -> float | None:

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from lt_lightning.evaluate.coverage import CAPTION, coverage_figure
 from lt_lightning.evaluate.evaluation import Evaluated, about_temperature, about_threshold, agreement, as_json
+from lt_lightning.evaluate.showing import about_classes, about_reasons, shown_classes, shown_reasons
 from lt_lightning.report import facts
 from lt_lightning.report.examples import letters
 from lt_lightning.report.figures.confusion import Panel, confusion_figure
@@ -23,6 +25,7 @@ from lt_lightning.runs.formatting import loss, percent
 from lt_lightning.runs.tasks import OF_TEXTS
 from lt_lightning.storage.atomic import write_whole, writing_to
 from lt_lightning.tickets.scores import BINS, Bin
+from lt_lightning.tickets.web import words_style
 
 _ABOUT_RELIABILITY = (
     "Rows by the probability of the class that they are taken for. A bar is the share of its bin's rows that is right, "
@@ -101,9 +104,16 @@ def render_evaluation(evaluated: Evaluated, pictures: Sequence[Picture]) -> str:
                 (f"{number:,}", percent(one.confidence)),
                 (names[one.label], names[one.predicted]),
                 letters(_beginning(text)),
+                shown_reasons(evaluated, place),
             )
-            for one, number, text in zip(found.mistakes, evaluated.numbers, evaluated.texts, strict=True)
+            for place, (one, number, text) in enumerate(
+                zip(found.mistakes, evaluated.numbers, evaluated.texts, strict=True)
+            )
         ],
+        style=Markup(words_style()),
+        about_reasons=about_reasons(evaluated.reasons),
+        class_words=shown_classes(evaluated.reasons, names),
+        about_classes=about_classes(evaluated.reasons),
         facts={
             "Ticket": [
                 ("File", say(evaluated.ticket)),

@@ -1,7 +1,7 @@
 """Pack a run's ticket into one file: `python -m lt_lightning.export RUN [--round N] [-o FILE]`.
 
 - `shrinking`: a smaller ticket with the same answers;
-- `packing`: the content of the file; `model_card`: the README beside it;
+- `first_weights`: the weights that the run began with; `model_card`: the README beside the file;
 - `files`: the paths of the files, and a check of each before it takes its place;
 - `measuring`: the accuracy of rounded weights; `describing`: lines for the screen;
 - `export`: all of it in order;
@@ -9,5 +9,5 @@
 - `encoders`: pack the ticket of a pre-trained encoder; `graph`: its ONNX graph; `encoder_export`: its other files;
 - `huggingface/`: a folder that transformers loads.
 
-The format of the file is in `tickets.file`.
+`runs.packing` makes the content of the file, and `tickets.file` has its format.
 """

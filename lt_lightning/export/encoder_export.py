@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lt_lightning.errors import SettingError
 from lt_lightning.export.encoders import CLOSE, Trial, check_encoder_file, pack_encoder, trained_network
-from lt_lightning.export.files import Places, write_state_dict, write_tokenizer
+from lt_lightning.export.files import Places, rounded, write_state_dict, write_tokenizer
 from lt_lightning.export.graph import (
     check_libraries,
     make_graph,
@@ -18,7 +18,6 @@ from lt_lightning.export.graph import (
     write_encoder_onnx,
 )
 from lt_lightning.export.measuring import measured
-from lt_lightning.export.packing import rounded
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.tickets.encoder.file import PackedEncoder

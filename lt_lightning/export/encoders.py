@@ -14,8 +14,8 @@ import torch
 from lt_lightning.data.sources.encoders import CONFIG, KEPT, EncoderFiles, read_kept
 from lt_lightning.errors import SettingError
 from lt_lightning.export.files import check_weights
-from lt_lightning.export.packing import pack_parameter
 from lt_lightning.models.encoder import EncoderClassifier, build_encoder
+from lt_lightning.runs.packing import pack_parameter
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.tickets.encoder.file import PackedEncoder, check_encoder

@@ -16,16 +16,18 @@ from lt_lightning.export.files import (
     check_finite,
     check_packed,
     is_card_of,
+    rounded,
     write_state_dict,
     write_tokenizer,
     written_and_checked,
 )
+from lt_lightning.export.first_weights import find_first_weights
 from lt_lightning.export.measuring import measured
 from lt_lightning.export.model_card import shell_name, write_card
-from lt_lightning.export.packing import describe_origin, find_first_weights, is_encoder, pack_ticket, rounded
 from lt_lightning.export.shrinking import Shrunk, check_shrinkable, shrink
 from lt_lightning.export.standalone import check_runnable, check_standalone, write_standalone
 from lt_lightning.runs.masks import check_inside, read_masks
+from lt_lightning.runs.packing import describe_origin, is_encoder, pack_ticket
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.records import Record
 from lt_lightning.runs.round_ticket import RoundTicket, check_nesting

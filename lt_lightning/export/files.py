@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,6 +106,12 @@ def _check_words(packed: Packed, vocabulary: Sequence[str]) -> None:
     unlisted = np.setdiff1d(np.arange(2, len(vocabulary)), packed.word_ids)
     if not (embedding[unlisted] == embedding[0]).all():
         raise ValueError("a word is missing")
+
+
+def rounded(ticket: RoundTicket, packed: Packed | PackedEncoder) -> RoundTicket:
+    """Return a round ticket with the weights of its packed form."""
+    weights = {name: torch.from_numpy(parameter.dense()) for name, parameter in packed.parameters.items()}
+    return replace(ticket, weights=weights)
 
 
 def write_state_dict(ticket: RoundTicket, path: Path) -> None:

@@ -1,9 +1,10 @@
-"""Write the report of a run as a page that stands alone: no script, nothing fetched."""
+"""Write the report of a run as a page that stands alone: nothing fetched, no script but that of its ticket."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from lt_lightning.report import facts
+from lt_lightning.report.demo import find_demo
 from lt_lightning.report.examples import example_sections
 from lt_lightning.report.pages import Picture, Section, Shown, render
 from lt_lightning.runs.blocks import block_note, shown_parameters
@@ -32,6 +33,7 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
         lede=facts.summary(run.description),
         note=_progress(run),
         tiles=_tiles(run),
+        demo=find_demo(run),
         pictures=pictures,
         metric=run.metric,
         metric_note=run.description.metric_note(run.compared),

@@ -2,6 +2,7 @@
 
 - `records`: the rows of its tables; `description`, `recorded`: `run.json`, typed;
 - `rounds`: sealed rounds; `round_ticket`: weights and masks; `masks`: masks without torch;
+- `packing`: a round's ticket as a packed one, for `export` and pages;
 - `bases`, `ticket_parts`, `checkpoint_parts`: what tickets and checkpoints leave to a file of the run;
 - `reading`: run directories, found and read; `table`: many as a DataFrame;
 - `columns`, `metrics`, `winners`, `confusion`: the numbers that judge a round;

@@ -6,7 +6,8 @@
 - `hub`: find a ticket on the Hugging Face Hub;
 - `reading`: texts to word ids; `numpy/`: word ids to logits, from the features that `reaching` keeps;
 - `encoder/`: tickets of pre-trained encoders;
-- `ticket`: all of these as one object; `scores`: compare its probabilities with labels;
+- `explaining`: what each word adds to each logit; `class_words`: the sums over many texts; `reasons`: show them;
+- `web/`: a page that classifies; `ticket`: all of these as one object; `scores`: compare its probabilities with labels;
 - `onnx`, `graphs`: write an ONNX file; only these need the package `onnx`.
 
 These files import NumPy and the standard library only; `encoder/` imports tokenizers, and onnxruntime or torch and

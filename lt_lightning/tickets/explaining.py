@@ -95,39 +95,55 @@ class Reasons(Protocol):
 
 
 class WindowShares:
-    """The shares of words in a convolutional network."""
+    """The shares of words in a convolutional network.
+
+    Attributes:
+        row_of: the row of each word in `vectors`; see `living_words`.
+        vectors: the living words' vectors.
+        groups: the living filters, those of a width together.
+    """
 
     method = WINDOWS
 
     def __init__(self, packed: Packed) -> None:
         features = living_features(packed)
-        self._dims = living_dims(features)
-        self._row_of, self._vectors = living_words(packed.parameters["embedding.weight"], self._dims)
+        dims = living_dims(features)
+        self.row_of, self.vectors = living_words(packed.parameters["embedding.weight"], dims)
         fc = packed.parameters["fc.weight"].dense()
         self._fc_bias = packed.parameters["fc.bias"].dense()
-        self._groups = [_Group.of([*group], fc, self._dims) for _, group in groupby(features, lambda one: one.width)]
+        self.groups = [FilterGroup.of([*group], fc, dims) for _, group in groupby(features, lambda one: one.width)]
+
+    @property
+    def logits(self) -> int:
+        """The number of logits."""
+        return len(self._fc_bias)
+
+    @property
+    def widest(self) -> int:
+        """The number of words in the widest window."""
+        return max((len(group.taps) for group in self.groups), default=1)
 
     def shares(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the shares (words, logits) of word ids (words,), and what no word adds, (logits,)."""
         shares = np.zeros((len(ids), len(self._fc_bias)), np.float64)
         bias = self._fc_bias.astype(np.float64)
-        rows = self._row_of.take(ids)
-        for group in self._groups:
+        rows = self.row_of.take(ids)
+        for group in self.groups:
             width = len(group.taps)
-            places, highest = group.strongest(rows, self._vectors)
+            places, highest = group.strongest(rows, self.vectors)
             fires = highest + group.bias > 0
             bias += group.fc[fires].T @ group.bias[fires].astype(np.float64)
             for tap in range(width):
                 at = places + tap
                 there = fires & (at < len(ids))  # a text shorter than the filter is filled up with zeros
-                vectors = self._vectors.take(rows[at[there]], axis=0)
+                vectors = self.vectors.take(rows[at[there]], axis=0)
                 answers = np.einsum("fd,df->f", vectors, group.taps[tap][:, there])
                 np.add.at(shares, at[there], answers[:, None] * group.fc[there])
         return shares.astype(np.float32), bias.astype(np.float32)
 
 
 @dataclass(frozen=True)
-class _Group:
+class FilterGroup:
     """The living features of one width."""
 
     taps: np.ndarray  # (width, dims, features)
@@ -135,7 +151,8 @@ class _Group:
     fc: np.ndarray  # (features, logits)
 
     @classmethod
-    def of(cls, features: Sequence[Feature], fc: np.ndarray, dims: np.ndarray) -> _Group:
+    def of(cls, features: Sequence[Feature], fc: np.ndarray, dims: np.ndarray) -> FilterGroup:
+        """Return living features of one width, with the columns of `fc` that they have and the dimensions they use."""
         weights = np.stack([feature.weight[dims] for feature in features])  # (features, dims, width)
         bias = np.array([feature.bias for feature in features], np.float32)
         columns = [feature.place for feature in features]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import html
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
 
 from lt_lightning.tickets.explaining import LEAVE_ONE_OUT, Explanation
-from lt_lightning.tickets.web import asset, tidy
+from lt_lightning.tickets.web import style
 
 FEW = 5
 """Words of a line."""
 LEAST = 0.05
 """Words whose share is less than this part of the largest are not named."""
+_TURNS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+"""The bidirectional classes of characters that change the order of others."""
 
 
 def deciding(found: Explanation, place: int, most: int = FEW) -> list[tuple[str, float]]:
@@ -31,13 +34,18 @@ def deciding(found: Explanation, place: int, most: int = FEW) -> list[tuple[str,
     return [(words[at], float(shares[at])) for at in order if shares[at] and abs(shares[at]) >= least]
 
 
-def signed(share: float) -> str:
+def speaking(found: Explanation, place: int, most: int = FEW) -> list[tuple[str, float]]:
+    """Return the words that speak for a class, those with the largest positive shares of its score, like `deciding`."""
+    return [(word, share) for word, share in deciding(found, place, len(found.spans)) if share > 0][:most]
+
+
+def signed(share: float, digits: int = 2) -> str:
     """Return a share with its sign.
 
-    >>> signed(-1.234)
-    '−1.23'
+    >>> signed(-1.234), signed(1234.56, 1)
+    ('−1.23', '+1,234.6')
     """
-    return f"{share:+.2f}".replace("-", "−")
+    return f"{share:+,.{digits}f}".replace("-", "−")
 
 
 def reasons_line(found: Explanation, place: int) -> str:
@@ -45,14 +53,23 @@ def reasons_line(found: Explanation, place: int) -> str:
     return ", ".join(f"{' '.join(word.split())} {signed(share)}" for word, share in deciding(found, place))
 
 
-def marked(found: Explanation, place: int) -> str:
-    """Return a text in HTML with its words marked by what they add to the score of a class."""
+def marked(found: Explanation, place: int, most: int | None = None) -> str:
+    """Return a text in HTML with its words marked by what they add to the score of a class.
+
+    Args:
+        found: the explanation of a text.
+        place: the number of the class.
+        most: the number of characters of the text at most; None for all.
+    """
     shares = found.of_class(place)
     largest = np.abs(shares).max(initial=0) or 1.0
+    text = found.text[:most]
     parts, end = [], 0
     for (start, stop), share in zip(found.spans, shares.tolist(), strict=True):
-        parts.append(html.escape(found.text[end:start]))
-        word, end = html.escape(found.text[start:stop]), stop
+        if stop > len(text):
+            break
+        parts.append(_shown(text[end:start]))
+        word, end = _shown(text[start:stop]), stop
         strength = abs(share) / largest
         if strength < LEAST:
             parts.append(word)
@@ -60,13 +77,33 @@ def marked(found: Explanation, place: int) -> str:
         side = "for" if share > 0 else "against"
         style = f"background-color:rgba(var(--{side}),{0.45 * strength:.2f})"
         parts.append(f'<span class="{side}" style="{style}" title="{signed(share)}">{word}</span>')
-    return "".join([*parts, html.escape(found.text[end:])])
+    return "".join([*parts, _shown(text[end:])])
+
+
+def inert(text: str) -> str:
+    r"""Return a text with control characters, also those that turn a line round, as escapes.
+
+    >>> print(inert("a\nb\x07\u202e"))
+    a
+    b\x07\u202e
+    """
+    return "".join(letter.encode("unicode_escape").decode() if _acts(letter) else letter for letter in text)
+
+
+def _shown(text: str) -> str:
+    return html.escape(inert(text))
+
+
+def _acts(letter: str) -> bool:
+    return unicodedata.bidirectional(letter) in _TURNS or (
+        unicodedata.category(letter) == "Cc" and letter not in "\t\n\r"
+    )
 
 
 def reasons_section(found: Explanation, names: Sequence[str], place: int, probability: float) -> str:
     """Return a part of a page: the answer to a text, its words marked, and those that decided."""
     words = "".join(
-        f"<li>{html.escape(word)} <span class=number>{signed(share)}</span></li>"
+        f"<li>{_shown(word)} <span class=number>{signed(share)}</span></li>"
         for word, share in deciding(found, place, 2 * FEW)
     )
     return (
@@ -94,7 +131,7 @@ def reasons_page(sections: Sequence[str], method: str, title: str) -> str:
         '<meta name="color-scheme" content="light dark">\n'
     )
     return (
-        f"{head}<title>{html.escape(title)}</title>\n<style>\n{tidy(asset('page.css'))}</style>\n</head>\n<body>\n"
-        f'<main class="ticket">\n<h1>{html.escape(title)}</h1>\n<p class="quiet">{about}</p>\n'
+        f"{head}<title>{html.escape(title)}</title>\n<style>\n{style()}</style>\n</head>\n<body>\n"
+        f'<main class="ticket">\n<h1>{html.escape(title)}</h1>\n<p class="quiet words">{about}</p>\n'
         f"{''.join(sections)}</main>\n</body>\n</html>\n"
     )

@@ -16,9 +16,9 @@ from lt_lightning.config.enums import Splitter
 from lt_lightning.data.tokenizer import make_tokenizer
 from lt_lightning.errors import SettingError
 from lt_lightning.export.files import write_state_dict, write_tokenizer
-from lt_lightning.export.packing import pack_ticket
 from lt_lightning.lottery import Mask
 from lt_lightning.models import BinaryCNN, MultiCNN
+from lt_lightning.runs.packing import pack_ticket
 from lt_lightning.runs.round_ticket import RoundTicket
 
 WORDS = ["cat", "dog", "cow", "hen", "fox", "owl"]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from lt_lightning.export.packing import pack_ticket
+from lt_lightning.runs.packing import pack_ticket
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.runs.rounds import seal_json, ticket_path
 

@@ -10,7 +10,8 @@ from packing import CNN, RNN, make_packed
 
 from lt_lightning import Ticket
 from lt_lightning.errors import SettingError
-from lt_lightning.export.standalone import check_page
+from lt_lightning.export.export import Wishes
+from lt_lightning.export.standalone import check_runnable
 from lt_lightning.predict import main
 from lt_lightning.tickets.reasons import deciding
 
@@ -108,7 +109,7 @@ def test_the_command_names_the_words_that_decided(tmp_path: Path, capsys: pytest
 
 
 def test_a_ticket_of_another_kind_is_refused() -> None:
-    packed = make_packed(CNN)
+    packed, wishes = make_packed(CNN), Wishes(html=Path("a.html"))
     with pytest.raises(SettingError, match=r"--html: spaCy, .* data\.tokenizer=words"):
-        check_page(replace(packed, about=packed.about | {"splitter": "spacy"}))
-    check_page(packed)
+        check_runnable(replace(packed, about=packed.about | {"splitter": "spacy"}), wishes)
+    check_runnable(packed, wishes)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lt_lightning.export.packing import pack_ticket
+from lt_lightning.runs.packing import pack_ticket
 from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.runs.rounds import ticket_path
 from lt_lightning.tickets.file import Packed

@@ -6,6 +6,7 @@ import base64
 import html
 import re
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
 
 from lt_lightning.data import characters
@@ -18,7 +19,7 @@ READER_MARK = "Classify texts with a ticket, in a browser or in Node"
 
 @cache
 def asset(name: str) -> str:
-    """Return a file of this folder: `page.js`, `page.css` or `page.html`."""
+    """Return a file of this folder, such as `page.js`."""
     return files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
@@ -30,9 +31,27 @@ def reader() -> str:
     return script
 
 
-def module() -> str:
-    """Return the reader and the page's elements as one script, with `loadTicket` and `mount`, without comments."""
-    return _bare(reader()) + _bare(asset("page.js"))
+@cache
+def script() -> str:
+    """Return the module of a page: it shows the ticket of the page's element `ticket` in the one of class `ticket`."""
+    return "".join(map(_bare, (reader(), asset("page.js"), asset("start.js"))))
+
+
+@cache
+def script_policy() -> str:
+    """Return the source of a content security policy that lets `script` run, and no other script."""
+    return f"'sha256-{base64.b64encode(sha256(script().encode()).digest()).decode()}'"
+
+
+@cache
+def style() -> str:
+    """Return the style sheet of a page, without indentation: of elements of class `ticket` and `words` alone."""
+    return words_style() + re.sub(r"\n\s*", "\n", asset("page.css"))
+
+
+def words_style() -> str:
+    """Return the style sheet of marked words, in elements of class `words`, without indentation."""
+    return re.sub(r"\n\s*", "\n", asset("words.css"))
 
 
 def page(ticket: bytes, title: str) -> str:
@@ -45,15 +64,11 @@ def page(ticket: bytes, title: str) -> str:
     return asset("page.html").format(
         mark=PAGE_MARK,
         title=html.escape(title),
-        style=tidy(asset("page.css")),
+        policy=script_policy(),
+        style=style(),
         ticket=base64.b64encode(ticket).decode(),
-        script=module(),
+        script=script(),
     )
-
-
-def tidy(style: str) -> str:
-    """Return a style sheet without indentation."""
-    return re.sub(r"\n\s*", "\n", style)
 
 
 def _bare(script: str) -> str:

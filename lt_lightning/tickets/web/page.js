@@ -2,8 +2,10 @@
  * Show a ticket on a page: a box to type in, the classes with their probabilities, the words that decided, and files.
  *
  *     mount(document.querySelector("main"), ticket);
+ *     mountBox(document.querySelector(".demo"), ticket); // without files and origin, as a part of another page
  *
- * `ticket` is what `loadTicket` of `ticket.js` returns. The element gets the class `ticket`, which `page.css` styles.
+ * `ticket` is what `loadTicket` of `ticket.js` returns. The element gets the class `ticket`, which `words.css` and
+ * `page.css` style.
  */
 
 /** @typedef {import("./ticket.js").Ticket} Ticket */
@@ -30,7 +32,18 @@ const LEAST = 0.05;
  */
 export function mount(root, ticket) {
   root.classList.add("ticket");
-  root.replaceChildren(header(ticket), classifier(ticket), files(ticket, root), origin(ticket));
+  root.replaceChildren(header(ticket), classifier(ticket, "h2"), files(ticket, root), origin(ticket));
+}
+
+/**
+ * Build the box to type in, with its answer, inside an element below a heading of level 2.
+ *
+ * @param {HTMLElement} root
+ * @param {Ticket} ticket
+ */
+export function mountBox(root, ticket) {
+  root.classList.add("ticket");
+  root.replaceChildren(classifier(ticket, "h3"));
 }
 
 /**
@@ -75,8 +88,8 @@ function header({ about, classNames }) {
   );
 }
 
-/** @param {Ticket} ticket */
-function classifier(ticket) {
+/** @param {Ticket} ticket @param {"h2" | "h3"} heading */
+function classifier(ticket, heading) {
   const names = ticket.classNames;
   const box = element("textarea", { id: "text", spellcheck: false, "aria-describedby": "answer" });
   const answer = element("p", { id: "answer", class: "best", "aria-live": "polite" });
@@ -84,7 +97,7 @@ function classifier(ticket) {
   const body = element("tbody");
   const words = element("p", { class: "words" });
   const deciding = element("ol", { class: "deciding" });
-  const reasons = element("section", {}, element("h2", {}, "Words that decided"), words, deciding, note);
+  const reasons = element("section", {}, element(heading, {}, "Words that decided"), words, deciding, note);
   let chosen = -1; // the class whose reasons are shown; −1: the most probable one
   const rows = names.map((name, place) => {
     const radio = element("input", { type: "radio", name: "class", value: String(place), "aria-label": `reasons for ${name}` });
@@ -170,7 +183,7 @@ function classifier(ticket) {
   return element(
     "section",
     {},
-    element("h2", {}, element("label", { htmlFor: "text" }, "A text")),
+    element(heading, {}, element("label", { htmlFor: "text" }, "A text")),
     box,
     answer,
     element("table", { "aria-label": "Probability of each class" }, body),

@@ -1,11 +1,11 @@
-"""Pack a dense round ticket: keep living weights, their positions and the words that are needed."""
+"""Pack a round's dense ticket into a packed one: living weights, their positions and the words that are needed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 from math import isnan
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,25 +14,17 @@ from torch import Tensor
 from lt_lightning.config.choice import CHOICES
 from lt_lightning.config.encoders import Encoder
 from lt_lightning.data.tokenizer import SPECIAL_WORDS, UNKNOWN
-from lt_lightning.errors import SettingError
 from lt_lightning.lottery import Mask
-from lt_lightning.lottery.settings import Rewind
 from lt_lightning.runs.notes import measured_rows
 from lt_lightning.runs.reading import Run
 from lt_lightning.runs.records import Record
-from lt_lightning.runs.round_ticket import RoundTicket, check_parameters, read_rewind_weights
-from lt_lightning.runs.rounds import rewind_path
-from lt_lightning.runtime.fast_import import load_lightning
+from lt_lightning.runs.round_ticket import RoundTicket
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.header import check_about, expected_shapes
 from lt_lightning.tickets.parameters import Parameter
 from lt_lightning.tickets.rounding import WHOLE, values_name
 
-if TYPE_CHECKING:
-    from lt_lightning.tickets.encoder.file import PackedEncoder
-
 _WORDS = "embedding.weight"
-_WITNESSES = 8  # values of each parameter that show whether the same weights are drawn again
 _OF_ORIGIN = ("corpus", "experiment", "run", "round", "rewind", "sparsity", "seal")
 
 
@@ -64,12 +56,6 @@ def pack_ticket(
     if first is not None:
         kept = {name: _values(first[name], parameter).astype(np.float32) for name, parameter in parameters.items()}
     return Packed(parameters, tuple(vocabulary[word] for word in ids), ids, kept, about)
-
-
-def rounded(ticket: RoundTicket, packed: Packed | PackedEncoder) -> RoundTicket:
-    """Return a round ticket with the weights of its packed form."""
-    weights = {name: torch.from_numpy(parameter.dense()) for name, parameter in packed.parameters.items()}
-    return replace(ticket, weights=weights)
 
 
 def pack_parameter(weight: Tensor, mask: Mask, name: str, bits: int) -> Parameter:
@@ -106,57 +92,6 @@ def _needed_words(embedding: Parameter, total: int) -> np.ndarray:
         return every
     living = np.unique(rows)
     return living[living >= len(SPECIAL_WORDS)]
-
-
-def find_first_weights(
-    run: Run, ticket: RoundTicket, *, keep: bool
-) -> tuple[dict[str, Any] | None, dict[str, Tensor] | None]:
-    """Find the weights that a run began with, and whether they can be drawn again.
-
-    Args:
-        run: the run.
-        ticket: the ticket of one of its rounds.
-        keep: return the weights even if they can be drawn again.
-
-    Returns:
-        Either the recipe for `draw_first_weights`, with some living values of each parameter as a `witness`, or the
-        weights by parameter name; None and None if the run did not keep them.
-
-    Raises:
-        SettingError: they are to be kept, but are unknown.
-    """
-    rewind, embedding = run.description.config.pruning.rewind, run.description.config.embedding
-    path, known, recipe, drawn = rewind_path(run.folder), None, None, None
-    if rewind is not None and Rewind.parse(rewind).at_start and path.exists():
-        kept = read_rewind_weights(run.folder) or {}
-        known = {name: weight for name, weight in kept.items() if name in ticket.weights}
-        check_parameters(path, known, ticket.weights)
-    # No seed gives vectors that were read, or weights of another ticket.
-    began_whole = run.description.ticket is None and run.description.config.pruning.ticket is None
-    if began_whole and embedding.name == "random":
-        load_lightning()
-        from lt_lightning.experiment.transfer.starting import draw_first_weights
-
-        std = 1.0 if embedding.std is None else embedding.std
-        recipe = {"seed": ticket.about["seed"], "words": len(ticket.vocabulary), "embedding_std": std}
-        drawn = draw_first_weights({**ticket.about, "first": recipe})
-        known = drawn if known is None else known
-    if known is None:
-        if keep:
-            raise SettingError(
-                f"--first-weights: {run.folder} did not keep the weights that it began with; leave it out"
-            )
-        return None, None
-    again = drawn is not None and all(torch.allclose(drawn[name], known[name], rtol=0, atol=1e-6) for name in known)
-    if keep or recipe is None or not again:
-        return None, known
-    witness = {name: _living(weights, ticket, name)[:_WITNESSES].tolist() for name, weights in known.items()}
-    return {**recipe, "witness": witness}, None
-
-
-def _living(weights: Tensor, ticket: RoundTicket, name: str) -> Tensor:
-    flat = weights.float().reshape(-1)
-    return flat[ticket.mask[name].reshape(-1)] if name in ticket.mask else flat
 
 
 def describe_origin(run: Run, record: Record) -> dict[str, Any]:
