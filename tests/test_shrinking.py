@@ -234,7 +234,8 @@ def test_words_stay_where_neither_the_unknown_word_nor_padding_is_zero():
     with torch.no_grad():
         network.embedding.weight[:2] = 1.0  # pyright: ignore
     ticket.mask["embedding.weight"][:2] = True
-    assert assert_same_logits(network, ticket).vocabulary == ticket.vocabulary
+    stay = assert_same_logits(network, ticket).vocabulary
+    assert stay == [*ticket.vocabulary[:2], *sorted(ticket.vocabulary[2:])]
 
 
 def test_a_ticket_without_a_dead_part_is_not_changed():

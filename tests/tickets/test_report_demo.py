@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from browsing import BROWSER, Browser
 
+from benchmarks.browsing import BROWSER, Browser
 from lt_lightning import Ticket
 from lt_lightning.config.enums import Splitter
 from lt_lightning.data.tokenizer import make_tokenizer
@@ -120,7 +120,7 @@ def test_the_box_is_used_with_the_keyboard_and_answers_as_python_does(tmp_path: 
         cells = browser.evaluate(
             "[...document.querySelectorAll('.ticket td:last-child')].map((one) => one.textContent)"
         )
-        assert browser.evaluate(cells) == [f"{100 * one:.1f} %" for one in probabilities]
+        assert cells == [f"{100 * one:.1f} %" for one in probabilities]
         browser.press("Tab")
         assert browser.evaluate("document.activeElement.type") == "radio"
         told = browser.roles()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import BROWSER, Browser
 from packing import CNN, RNN, make_packed
 from test_ticket_javascript import known_words, odd_texts
 
+from benchmarks.browsing import BROWSER, Browser
 from lt_lightning import Ticket
 from lt_lightning.tickets.web import page
 

@@ -4,6 +4,7 @@ try {
   const text = document.getElementById("ticket").textContent;
   window.ticket = await loadTicket(Uint8Array.from(atob(text), (one) => one.charCodeAt(0)));
   (root.matches("main") ? mount : mountBox)(root, window.ticket);
+  performance.mark("ready");
 } catch (error) {
   root.textContent = error.message;
 }

@@ -358,9 +358,15 @@ class Found {
 
   /** @returns {Reading} */
   reading() {
-    const column = (/** @type {number} */ place) =>
-      Int32Array.from({ length: this.length }, (_, word) => this.#numbers[3 * word + place]);
-    return { ids: column(0), starts: column(1), ends: column(2) };
+    const ids = new Int32Array(this.length);
+    const starts = new Int32Array(this.length);
+    const ends = new Int32Array(this.length);
+    for (let word = 0, at = 0; word < this.length; word++, at += 3) {
+      ids[word] = this.#numbers[at];
+      starts[word] = this.#numbers[at + 1];
+      ends[word] = this.#numbers[at + 2];
+    }
+    return { ids, starts, ends };
   }
 }
 
@@ -507,27 +513,29 @@ class Convolution {
     const count = this.offsets.length;
     const highest = new Float64Array(count).fill(-Infinity);
     const places = new Int32Array(count);
+    const beyond = this.widest - 1;
     for (let begin = 0; begin < Math.max(1, ids.length); begin += BLOCK) {
       const stride = Math.min(BLOCK, Math.max(1, ids.length - begin));
-      if (this.#values.length < count * stride) this.#values = new Float64Array(count * stride);
+      // Of each feature a row, with windows before the first and behind the last, which are not read.
+      const row = stride + 2 * beyond;
+      if (this.#values.length < count * row) this.#values = new Float64Array(count * row);
       const values = this.#values;
-      values.fill(0, 0, count * stride);
-      const end = Math.min(ids.length, begin + BLOCK + this.widest - 1);
+      values.fill(0, 0, count * row);
+      const end = Math.min(ids.length, begin + stride + beyond);
       for (let at = begin; at < end; at++) {
-        const answers = this.answers(ids[at]);
-        for (let i = 0; i < answers.values.length; i++) {
-          const window = at - begin - answers.taps[i];
-          if (window >= 0 && window < stride) values[answers.features[i] * stride + window] += answers.values[i];
-        }
+        const { features, taps, values: added } = this.answers(ids[at]);
+        const first = at - begin + beyond;
+        for (let i = 0; i < added.length; i++) values[features[i] * row + first - taps[i]] += added[i];
       }
       for (let feature = 0; feature < count; feature++) {
         // A text that is shorter than the filter has one window, whose other words are zero.
         const windows = Math.min(stride, Math.max(begin ? 0 : 1, ids.length - this.widths[feature] + 1 - begin));
         let best = highest[feature];
-        for (let at = feature * stride, last = at + windows; at < last; at++) {
+        const first = feature * row + beyond;
+        for (let at = first, last = at + windows; at < last; at++) {
           if (values[at] > best) {
             best = values[at];
-            places[feature] = begin + at - feature * stride;
+            places[feature] = begin + at - first;
           }
         }
         highest[feature] = best;
