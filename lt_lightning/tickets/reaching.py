@@ -53,8 +53,8 @@ def living_words(embedding: Parameter, dims: np.ndarray) -> tuple[np.ndarray, np
     """Return the vectors of words that have a living entry among `dims`.
 
     Returns:
-        The row of each word, (words + 1,): `DEAD` for dead words, and `END` for the end of a text, which comes last. And
-        the rows, (rows, dims): zeros for these two, then the living words' vectors in the words' order.
+        The row of each word, (words + 1,): `DEAD` for dead words; the last entry, the end of a text, has the row `END`.
+        And the rows, (rows, dims): zeros for these two, then the living words' vectors in the order of the words.
     """
     words, dim = embedding.shape
     if embedding.places is None or len(embedding.values) > words * dim * MANY:

@@ -23,8 +23,8 @@ PIECE = 4096
 """Number of words whose answers are looked up at a time."""
 LONG = 131_072
 """Longer texts are read one by one and in parts, so that little but their ids is in memory."""
-BLOCK = 131_072
-"""Number of answers that are added up at a time, so that they stay in the processor's cache."""
+BLOCK = 524_288
+"""Number of answers that are added up at a time: 2 MB; measured. Fewer take more calls, more leave the cache."""
 FEW = 32
 """Up to so many features `reduceat` is faster than a maximum per text: it goes from feature to feature; measured."""
 
@@ -119,7 +119,7 @@ class _ShortTexts:
 
 
 def _weights(features: Sequence[Feature], dims: np.ndarray, counts: Sequence[int]) -> np.ndarray:
-    """Return the filters side by side, (dims, columns): for each position those of the features that are wide enough."""
+    """Return the filters side by side, (dims, columns): the columns of each position in turn."""
     columns = [features[number].weight[dims, place] for place, count in enumerate(counts) for number in range(count)]
     return np.stack(columns, axis=1) if columns else np.zeros((len(dims), 0), np.float32)
 

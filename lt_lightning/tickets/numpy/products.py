@@ -27,7 +27,7 @@ class _Sparse:
     """A matrix whose living entries are multiplied one by one.
 
     Entries are added in turns: first each row's first one, then the second ones of the rows that have two, and so on.
-    In descending order of their number of entries, the rows of each turn are the first ones of those of the turn before.
+    With the rows in descending order of their number of entries, each turn has the first rows of the turn before.
     """
 
     def __init__(self, weight: np.ndarray) -> None:

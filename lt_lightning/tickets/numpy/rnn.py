@@ -109,7 +109,7 @@ class _Way:
 
 
 def _arranged(weight: np.ndarray, cell: Cell) -> np.ndarray:
-    """Return a weight or a bias with its blocks as the cell's step needs them: in its order, the logistic ones halved."""
+    """Return a weight or a bias with its blocks in the order of the cell's step, the logistic ones halved."""
     blocks = weight.reshape(len(cell.order), -1, *weight.shape[1:])[list(cell.order)]
     blocks[: cell.logistic] *= np.float32(0.5)
     return blocks.reshape(weight.shape)
