@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,17 @@ def test_a_very_long_text_takes_little_more_memory_than_its_words(density: float
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < megabytes * 1e6  # all windows' values would be 360 MB
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_threads_that_share_a_new_ticket_get_the_same_bits(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "KEPT", kept)
+    packed, texts = pack(network(0.5), "cnn", 4), draw([40] * 30)
+    alone = np.concatenate([logits(Convolution(packed), [text]) for text in texts])
+    ours = Convolution(packed)
+    with ThreadPoolExecutor(4) as threads:
+        found = [*threads.map(lambda text: logits(ours, [text]), texts)]
+    np.testing.assert_array_equal(np.concatenate(found), alone)
 
 
 DIFFERENT = """

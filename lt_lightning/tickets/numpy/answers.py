@@ -1,7 +1,7 @@
 """Multiply words' vectors by a matrix, and keep the products of the most frequent words.
 
-A vocabulary is in order of frequency, and frequencies follow Zipf's law: of a vocabulary of 50,000 words the first 6,600
-make up about 80 % of a text. A word's product is the same bits whether it is kept or computed again.
+A vocabulary is in order of frequency, and frequencies follow Zipf's law: of 50,000 words the first 6,600 make up about
+80 % of a text. A word's product is the same bits whether it is kept or computed again.
 """
 
 from __future__ import annotations
