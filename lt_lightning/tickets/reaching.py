@@ -10,6 +10,8 @@ import numpy as np
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.parameters import Parameter
 
+DEAD, END = 0, 1
+"""The rows of words without a living entry, and of the end of a text; see `living_words`."""
 MANY = 0.1
 """Density from which `living_words` goes through a dense table of all words."""
 
@@ -51,8 +53,8 @@ def living_words(embedding: Parameter, dims: np.ndarray) -> tuple[np.ndarray, np
     """Return the vectors of words that have a living entry among `dims`.
 
     Returns:
-        The row of each word, (words + 1,): 0 for dead words, the last row for the end of a text. And the rows,
-        (rows, dims): zeros, the living words' vectors, and zeros.
+        The row of each word, (words + 1,): `DEAD` for dead words; the last entry, the end of a text, has the row `END`.
+        And the rows, (rows, dims): zeros for these two, then the living words' vectors in the order of the words.
     """
     words, dim = embedding.shape
     if embedding.places is None or len(embedding.values) > words * dim * MANY:
@@ -67,7 +69,7 @@ def living_words(embedding: Parameter, dims: np.ndarray) -> tuple[np.ndarray, np
         living, rows = np.unique(owners, return_inverse=True)
         vectors = np.zeros((len(living), len(dims)), np.float32)
         vectors[rows, chosen[columns]] = embedding.values[kept]
-    row_of = np.zeros(words + 1, np.int32)
-    row_of[living] = np.arange(1, len(living) + 1)
-    row_of[words] = len(living) + 1
-    return row_of, np.pad(vectors, ((1, 1), (0, 0)))
+    row_of = np.full(words + 1, DEAD, np.int32)
+    row_of[living] = np.arange(2, len(living) + 2)
+    row_of[words] = END
+    return row_of, np.pad(vectors, ((2, 0), (0, 0)))

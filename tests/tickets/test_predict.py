@@ -140,7 +140,9 @@ def test_what_is_wrong_with_the_command_is_one_line(file, arguments, says, capsy
 def test_on_a_terminal_each_line_is_answered_at_once(file, monkeypatch, capsys):
     sizes: list[int] = []
     answer = Ticket.predict
-    monkeypatch.setattr(Ticket, "predict", lambda self, texts, raw: (sizes.append(len(texts)), answer(self, texts))[1])
+    monkeypatch.setattr(
+        Ticket, "predict", lambda self, texts, raw=False: (sizes.append(len(texts)), answer(self, texts))[1]
+    )
     give(monkeypatch, b"the\nmoon\nfell\n", terminal=True)
     assert predict.main([str(file)]) == 0
     said = capsys.readouterr()

@@ -1,6 +1,7 @@
-"""One step of recurrent cells in NumPy, in place; `lt_lightning.models.rnn.cells` has the equations.
+"""One step of recurrent cells in NumPy; `lt_lightning.models.rnn.cells` has the equations.
 
-Matrices have a column per text; gates are stacked as in torch, in blocks of `hidden` rows.
+Matrices have a column per text. Gates are stacked in blocks of `hidden` rows, those with the logistic function first.
+Their weights and biases are halved beforehand: as σ(x) = (1 + tanh(x / 2)) / 2, one tanh then computes all gates.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 Product = Callable[[np.ndarray], np.ndarray]
 """Multiply a weight by a matrix: (inputs, texts) to (outputs, texts)."""
 Step = Callable[[np.ndarray, np.ndarray, Sequence[Product], np.ndarray], None]
-"""Takes the inputs' part of the gates (overwritten), the states (states, hidden, texts; overwritten with the new ones),
+"""Takes the inputs' part of the gates, the states (states, hidden, texts; overwritten with the new ones),
 the products with the hidden weights' parts, and the part of their bias that cannot be added beforehand."""
 
 
@@ -24,22 +25,25 @@ class Cell:
 
     step: Step  # computes the states after a word
     states: int  # the number of state vectors
+    order: tuple[int, ...]  # torch's blocks in the order of the steps here
+    logistic: int  # how many of them, the first ones, have the logistic function
     parts: tuple[int, ...]  # the number of blocks in each part of the hidden weights
     late: int  # the first block whose hidden bias is not added to the inputs' beforehand
 
 
 def _rnn(gates: np.ndarray, states: np.ndarray, hidden: Sequence[Product], _late: np.ndarray) -> None:
-    gates += hidden[0](states[0])
-    np.tanh(gates, out=states[0])
+    now = hidden[0](states[0])
+    now += gates
+    np.tanh(now, out=states[0])
 
 
 def _gru(gates: np.ndarray, states: np.ndarray, hidden: Sequence[Product], late: np.ndarray) -> None:
     h = states[0]
-    size, past = len(h), hidden[0](h)
-    past[2 * size :] += late
-    gates[: 2 * size] += past[: 2 * size]
-    r, z = _sigmoid(gates[: 2 * size]).reshape(2, size, -1)
-    n = past[2 * size :]
+    size, now = len(h), hidden[0](h)
+    n = now[2 * size :]
+    n += late
+    now[: 2 * size] += gates[: 2 * size]
+    r, z = _logistic(np.tanh(now[: 2 * size], out=now[: 2 * size]), 2)
     n *= r
     n += gates[2 * size :]
     np.tanh(n, out=n)
@@ -50,11 +54,12 @@ def _gru(gates: np.ndarray, states: np.ndarray, hidden: Sequence[Product], late:
 
 def _gru_chung(gates: np.ndarray, states: np.ndarray, hidden: Sequence[Product], _late: np.ndarray) -> None:
     h = states[0]
-    size = len(h)
-    gates[: 2 * size] += hidden[0](h)
-    r, z = _sigmoid(gates[: 2 * size]).reshape(2, size, -1)
-    n = gates[2 * size :]
-    n += hidden[1](r * h)
+    size, now = len(h), hidden[0](h)
+    now += gates[: 2 * size]
+    r, z = _logistic(np.tanh(now, out=now), 2)
+    r *= h
+    n = hidden[1](r)
+    n += gates[2 * size :]
     np.tanh(n, out=n)
     n -= h
     n *= z
@@ -63,30 +68,29 @@ def _gru_chung(gates: np.ndarray, states: np.ndarray, hidden: Sequence[Product],
 
 def _lstm(gates: np.ndarray, states: np.ndarray, hidden: Sequence[Product], _late: np.ndarray) -> None:
     h, c = states
-    size = len(h)
-    gates += hidden[0](h)
-    i, f = _sigmoid(gates[: 2 * size]).reshape(2, size, -1)
-    g = np.tanh(gates[2 * size : 3 * size])
-    c *= f
+    size, now = len(h), hidden[0](h)
+    now += gates
+    np.tanh(now, out=now)
+    i, f, o = _logistic(now[: 3 * size], 3)
+    g = now[3 * size :]
     g *= i
+    c *= f
     c += g
     np.tanh(c, out=h)
-    h *= _sigmoid(gates[3 * size :])
+    h *= o
 
 
-def _sigmoid(values: np.ndarray) -> np.ndarray:
-    """Return 1 / (1 + exp(−x)), computed without overflow."""
-    result = values * np.float32(0.5)
-    np.tanh(result, out=result)
-    result *= np.float32(0.5)
-    result += np.float32(0.5)
-    return result
+def _logistic(tanhs: np.ndarray, blocks: int) -> np.ndarray:
+    """Compute the logistic function of x in place from tanh(x / 2), and return it by block, (blocks, hidden, texts)."""
+    tanhs *= np.float32(0.5)
+    tanhs += np.float32(0.5)
+    return tanhs.reshape(blocks, -1, tanhs.shape[1])
 
 
 CELLS: Mapping[str, Cell] = MappingProxyType({
-    "rnn": Cell(_rnn, states=1, parts=(1,), late=1),
-    "gru": Cell(_gru, states=1, parts=(3,), late=2),
-    "gru_chung": Cell(_gru_chung, states=1, parts=(2, 1), late=3),
-    "lstm": Cell(_lstm, states=2, parts=(4,), late=4),
+    "rnn": Cell(_rnn, states=1, order=(0,), logistic=0, parts=(1,), late=1),
+    "gru": Cell(_gru, states=1, order=(0, 1, 2), logistic=2, parts=(3,), late=2),
+    "gru_chung": Cell(_gru_chung, states=1, order=(0, 1, 2), logistic=2, parts=(2, 1), late=3),
+    "lstm": Cell(_lstm, states=2, order=(0, 1, 3, 2), logistic=3, parts=(4,), late=4),
 })  # fmt: skip
 """Cells by their names in the settings."""

@@ -70,7 +70,7 @@ class _Way:
 
     def __init__(self, packed: Packed, cell: Cell, suffix: str) -> None:
         weight_ih, weight_hh, bias_ih, bias_hh = (
-            packed.parameters[f"rnn.{name}_{suffix}"].dense()
+            _arranged(packed.parameters[f"rnn.{name}_{suffix}"].dense(), cell)
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         self.hidden = weight_hh.shape[1]
@@ -106,6 +106,13 @@ class _Way:
                 self._step(gates[:, end - count - start : end - start], now, self._hidden, self._late)
                 outputs[:, end - count : end] = now[0]
         return outputs
+
+
+def _arranged(weight: np.ndarray, cell: Cell) -> np.ndarray:
+    """Return a weight or a bias with its blocks in the order of the cell's step, the logistic ones halved."""
+    blocks = weight.reshape(len(cell.order), -1, *weight.shape[1:])[list(cell.order)]
+    blocks[: cell.logistic] *= np.float32(0.5)
+    return blocks.reshape(weight.shape)
 
 
 class _Reading:
