@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from datasets import Dataset
+from packing import make_packed
 from ticket_networks import answer, pack, prune
 
 from lt_lightning import Ticket
@@ -164,3 +165,15 @@ def test_sixteen_threads_get_the_answers_of_one(recurrent: bool) -> None:
         for answers in pool.map(ask, range(16)):
             for answer, expected in zip(answers, alone, strict=True):
                 np.testing.assert_array_equal(answer, expected)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_probabilities_are_of_logits_over_the_temperature(classes: int) -> None:
+    ticket, texts = Ticket(make_packed(classes=classes, temperature=2.5)), ["w2 w3 w4", "w5 w5", ""]
+    logits = ticket.logits(texts).astype(float)
+    logits = np.stack([0 * logits, logits], axis=1) if classes == 2 else logits
+    for raw, scale in ((False, 2.5), (True, 1.0)):
+        powers = np.exp(logits / scale)
+        expected = powers / powers.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(ticket.predict(texts, raw=raw), expected, rtol=1e-5)
+    assert Ticket(make_packed(classes=classes)).temperature == 1
