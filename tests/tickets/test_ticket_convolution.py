@@ -18,6 +18,7 @@ from lt_lightning.models import MultiCNN
 from lt_lightning.tickets.numpy import answers
 from lt_lightning.tickets.numpy import cnn as convolution
 from lt_lightning.tickets.numpy.cnn import Convolution
+from lt_lightning.tickets.numpy.sparse import SparseAnswers
 
 WORDS, DIM = 300, 20
 KEPT = (0, 5_000, 10**9)
@@ -86,6 +87,26 @@ def test_pieces_and_blocks_change_nothing(kept: int, monkeypatch: pytest.MonkeyP
     np.testing.assert_allclose(logits(ours, texts), answer(theirs, texts), rtol=0, atol=1e-5)
     alone = np.concatenate([logits(ours, [text]) for text in texts])
     np.testing.assert_allclose(alone, answer(theirs, texts), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("density", DENSITIES)
+@pytest.mark.parametrize("windows", [1, 131_072])
+def test_few_answers_and_whole_rows_of_them_give_torch_s_logits(density, windows, monkeypatch):
+    theirs, texts = network(density), draw([*RAGGED, 300])
+    monkeypatch.setattr(convolution, "WINDOWS", windows)
+    for few in (True, False):
+        monkeypatch.setattr(SparseAnswers, "suit", lambda *_, few=few: few)
+        ours = Convolution(pack(theirs, "cnn", 4))
+        np.testing.assert_allclose(logits(ours, texts), answer(theirs, texts), rtol=0, atol=1e-5)
+        alone = np.concatenate([logits(ours, [text]) for text in texts])
+        np.testing.assert_array_equal(logits(ours, texts), alone)
+
+
+def test_a_ticket_of_a_hundredth_has_few_answers() -> None:
+    vectors, weight = np.zeros((500, 100), np.float32), np.zeros((100, 1200), np.float32)
+    vectors[:, ::50], weight[::3, ::70] = 1, 1
+    assert SparseAnswers.suit(vectors, weight)
+    assert not SparseAnswers.suit(np.ones((500, 100), np.float32), weight)
 
 
 def test_half_precision_is_read_as_the_numbers_that_it_holds() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from lt_lightning.data.tokenizer import PADDING
 from lt_lightning.tickets.file import Packed
 from lt_lightning.tickets.numpy.answers import Answers, Piece
+from lt_lightning.tickets.numpy.sparse import SparseAnswers
 from lt_lightning.tickets.reaching import END, Feature, living_dims, living_features, living_words
 
 PIECE = 4096
@@ -25,6 +26,8 @@ LONG = 131_072
 """Longer texts are read one by one and in parts, so that little but their ids is in memory."""
 BLOCK = 524_288
 """Number of answers that are added up at a time: 2 MB; measured. Fewer take more calls, more leave the cache."""
+WINDOWS = 131_072
+"""Number of windows' values that are computed at a time from few answers: 1 MB; measured."""
 FEW = 32
 """Up to so many features `reduceat` is faster than a maximum per text: it goes from feature to feature; measured."""
 
@@ -46,7 +49,9 @@ class Convolution:
         self._taps = [slice(*span) for span in pairwise(np.cumsum([0, *counts]).tolist())]
         fixed = np.zeros((2, sum(counts)), np.float32)
         fixed[END] = -np.inf  # windows across the end of a text never win
-        self._answers = Answers(vectors, _weights(features, dims, counts), fixed)
+        weight = _weights(features, dims, counts)
+        is_sparse = len(features) > 0 and SparseAnswers.suit(vectors, weight)
+        self._answers = SparseAnswers(vectors, weight, counts) if is_sparse else Answers(vectors, weight, fixed)
         self._block = max(self._widest, BLOCK // max(1, sum(counts)))
 
     def logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
@@ -72,15 +77,25 @@ class Convolution:
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         rows, starts = self._lay_out(texts, lengths)
         short = _ShortTexts(starts, lengths, self._widest) if lengths.min() < self._widest else None
+        for at, values in self._windows(rows):
+            if short is not None:
+                short.forbid(values, at, self._widths)
+            _keep_strongest(strongest, values, starts, at)
+
+    def _windows(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the start and the values, (windows, features), of each block of windows."""
         beyond, count = self._widest - 1, len(rows) - self._widest + 1
+        if isinstance(self._answers, SparseAnswers):
+            block = max(self._widest, WINDOWS // len(self._bias))
+            for at in range(0, count, block):
+                end = min(at + block, count)
+                yield at, self._answers.windows(rows[at : end + beyond], end - at)
+            return
         for start in range(0, count, PIECE):
             piece = self._answers.look_up(rows[start : start + PIECE + beyond])
             for at in range(start, min(start + PIECE, count), self._block):
                 end = min(at + self._block, start + PIECE, count)
-                values = self._window_values(piece, at - start, end - at)
-                if short is not None:
-                    short.forbid(values, at, self._widths)
-                _keep_strongest(strongest, values, starts, at)
+                yield at, self._window_values(piece, at - start, end - at)
 
     def _lay_out(self, texts: Sequence[np.ndarray], lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of the concatenated texts, each followed by an end, and the start of each."""
