@@ -84,7 +84,7 @@ def test_on_the_runs_test_split_a_ticket_is_as_good_as_the_run_said(which, reque
     said = evaluate(run, tmp_path, f"data={corpus}")
     record = read_records(run / "results.csv", Record)[LAST]
     assert np.float32(said["accuracy"]) == np.float32(record.test_acc)
-    assert said["log_loss"] == pytest.approx(record.test_loss, rel=1e-4)
+    assert said["raw"]["log_loss"] == pytest.approx(record.test_loss, rel=1e-4)
     counts = {
         (row.label, row.predicted): row.count
         for row in read_records(run / "confusion.csv", ConfusionRecord)

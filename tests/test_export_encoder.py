@@ -140,7 +140,9 @@ def test_the_onnx_file_gives_the_same_logits_whatever_stands_behind_a_text(play,
     mask = np.array([[1] * len(row) + [0] * (40 - len(row)) for row in ids])
     logits, probabilities = session.run(["logits", "probabilities"], {"input_ids": wide, "attention_mask": mask})
     np.testing.assert_allclose(logits, own_logits(play(), texts), atol=1e-5)
-    np.testing.assert_allclose(probabilities, torch.from_numpy(logits).softmax(-1).numpy(), atol=1e-6)
+    temperature = load_packed(exported).about["temperature"]
+    assert said["temperature"] == temperature != 1
+    np.testing.assert_allclose(probabilities, torch.from_numpy(logits / temperature).softmax(-1).numpy(), atol=1e-6)
 
 
 def test_the_state_dict_is_the_round_s(play, exported):
@@ -215,7 +217,7 @@ def test_rounded_weights_are_measured_and_exported_as_such(play, corpus, tmp_pat
     rows = [json.loads(line) for line in (corpus / "test.jsonl").read_text(encoding="utf-8").splitlines()]
     found = Ticket.load(path).predict([row["text"] for row in rows]).argmax(axis=1)
     right = np.mean([packed.about["class_names"][one] == row["label"] for one, row in zip(found, rows, strict=True)])
-    assert packed.about["half_test_acc"] == right
+    assert packed.about["rounded_test_acc"] == right
 
 
 def test_evaluate_finds_the_accuracy_that_the_run_measured(play, exported, corpus, tmp_path):

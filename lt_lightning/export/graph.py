@@ -164,7 +164,7 @@ def write_encoder_onnx(packed: PackedEncoder, model: onnx.ModelProto, trial: Tri
     """Write the graph with its weights atomically, and check it.
 
     Its metadata holds, as JSON, what a program needs to turn texts into ids and classes into names: `class_names`,
-    `splitter`, `max_length`, `padding`, and `run`, `round`, `sparsity`, `test_acc`.
+    `splitter`, `max_length`, `padding`, `temperature`, and `run`, `round`, `sparsity`, `test_acc`.
 
     Returns:
         The largest difference between onnxruntime's and the network's logits on random texts, as a share of the largest
@@ -177,7 +177,7 @@ def write_encoder_onnx(packed: PackedEncoder, model: onnx.ModelProto, trial: Tri
     import onnx
 
     about = packed.about
-    keys = ("class_names", "splitter", "max_length", "run", "round", "sparsity", "test_acc")
+    keys = ("class_names", "splitter", "max_length", "temperature", "run", "round", "sparsity", "test_acc")
     metadata = {key: about.get(key) for key in keys} | {"padding": about["encoder"]["padding"]}
     onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
     onnx.checker.check_model(model)

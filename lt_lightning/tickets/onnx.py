@@ -47,8 +47,8 @@ def write_onnx(packed: Packed, path: Path) -> float | None:
     """Write the graph of `graphs.build_graph` atomically, and check it.
 
     Its metadata holds, as JSON, what a program needs to turn texts into ids and classes into names: `class_names`,
-    `splitter`, `max_length`, `words` (the number of ids), `unknown` and `padding` (their ids), and `run`, `round`,
-    `sparsity`, `test_acc`.
+    `splitter`, `max_length`, `words` (the number of ids), `unknown` and `padding` (their ids), `temperature`, `run`,
+    `round`, `sparsity` and `test_acc`.
 
     Returns:
         The largest difference between onnxruntime's and the ticket's logits on random texts, divided by the largest
@@ -65,7 +65,7 @@ def write_onnx(packed: Packed, path: Path) -> float | None:
     from lt_lightning.tickets.graphs import IR_VERSION, OPSET, build_graph
 
     about = packed.about
-    keys = ("class_names", "splitter", "max_length", "run", "round", "sparsity", "test_acc")
+    keys = ("class_names", "splitter", "max_length", "temperature", "run", "round", "sparsity", "test_acc")
     words = packed.parameters["embedding.weight"].shape[0]
     metadata = {key: about.get(key) for key in keys} | {"words": words, "unknown": UNKNOWN, "padding": PADDING}
     model = onnx.helper.make_model(

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +124,18 @@ def write(ticket: Packed, path: Path) -> None:
 
 def test_the_file_says_what_its_numbers_mean(tmp_path: Path) -> None:
     _, ticket = cnn(4)
+    ticket = replace(ticket, about={**ticket.about, "temperature": 2.5})
     write(ticket, tmp_path / "ticket.onnx")
     model = onnx.load(tmp_path / "ticket.onnx")
     said = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
     assert said == {
         "class_names": ["c0", "c1", "c2", "c3"], "splitter": "words", "max_length": None, "words": WORDS, "unknown": 0,
-        "padding": 1, "run": "r", "round": 3, "sparsity": 0.5, "test_acc": 0.9,
+        "padding": 1, "temperature": 2.5, "run": "r", "round": 3, "sparsity": 0.5, "test_acc": 0.9,
     }  # fmt: skip
+    session = onnxruntime.InferenceSession(tmp_path / "ticket.onnx", providers=["CPUExecutionProvider"])
+    logits, probabilities = session.run(None, {"ids": np.array([[2, 3, 4]]), "lengths": np.array([3])})
+    powers = np.exp(logits / 2.5)
+    np.testing.assert_allclose(probabilities, powers / powers.sum(), rtol=1e-5)
     weights = {entry.name: onnx.numpy_helper.to_array(entry) for entry in model.graph.initializer}
     for name, parameter in ticket.parameters.items():
         np.testing.assert_array_equal(weights[name], parameter.dense())
