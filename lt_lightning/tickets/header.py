@@ -19,8 +19,8 @@ MOST_ENTRIES = 1 << 40
 """Arithmetic on the places of so many entries cannot overflow."""
 _DEEPEST = 16
 """Maximum depth of nested objects and lists; tickets have four levels."""
-_HOTTEST = 1_000_000
-"""Maximum temperature of calibration."""
+_HOTTEST = 1000
+"""Maximum temperature of calibration, and the inverse of the minimum."""
 _SHARES = ("sparsity", "density", "test_acc", "full_test_acc", "rounded_test_acc", "half_test_acc")
 _COUNTS = ("round", "alive", "total")
 
@@ -82,8 +82,8 @@ def check_results(about: Mapping[str, Any]) -> None:
             checked_size(about, key, 0, (1 << 63) - 1)
     if about.get("temperature") is not None:
         temperature = about["temperature"]
-        if not _is_finite(temperature) or not 0 < temperature <= _HOTTEST:
-            raise ValueError(f"its temperature is {shown(temperature)}, not a number in (0, {_HOTTEST:,}]")
+        if not _is_finite(temperature) or not 1 / _HOTTEST <= temperature <= _HOTTEST:
+            raise ValueError(f"its temperature is {shown(temperature)}, not a number in [{1 / _HOTTEST}, {_HOTTEST}]")
     names = about.get("class_names")
     if not isinstance(names, list) or len(names) < 2 or not all(isinstance(name, str) for name in names):
         raise ValueError("its class_names are not a list of two or more names")

@@ -95,8 +95,12 @@ def read_parameter(name: str, shape: tuple[int, ...], stated: Any, arrays: Mappi
             raise ValueError(f"{name!a} has weights of {shown(bits)} bits, not of {' or '.join(map(str, BITS))}")
         living = prod(shape) if places is None else len(places)
         codes = read_codes(name, bits, living, shape[0], arrays)
-        without = Parameter(shape, codes.numbers, places, prunable)
-        return replace(without, values=codes.values(without.rows), codes=codes)
+        coded = Parameter(shape, codes.numbers, places, prunable, codes)
+        with np.errstate(over="ignore"):  # checked below
+            coded = replace(coded, values=codes.values(coded.rows))
+        if not np.isfinite(coded.values).all():
+            raise ValueError(f"{name!a} has values that are not finite")
+        return coded
     if values is None or values.dtype not in (np.float32, np.float16):
         raise ValueError(f"{name!a} has no values")
     if values.shape != (shape if places is None else places.shape):

@@ -144,12 +144,11 @@ class Ticket:
             TypeError: `texts` is not an iterable of str.
             SettingError: a logit is not finite.
         """
-        logits = self._logits(texts) / np.float32(1 if raw else self.temperature)
+        logits = self._logits(texts).astype(np.float64) / (1 if raw else self.temperature)
         if logits.shape[1] == 1:
             logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
-        with np.errstate(over="ignore"):  # a difference beyond float32 gives the probability 0
-            powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
     def explain(self, texts: Iterable[str]) -> list[Explanation]:
         """Return what each word of each text adds to each logit.
