@@ -18,7 +18,8 @@ EXECUTABLE_MARK = "# a ticket of lt-lightning, and all that answers with it but 
 _FOLDER = Path(lt_lightning.__file__).parents[1]
 _ROOTS = ("lt_lightning.predict", "lt_lightning.tickets.ticket", "lt_lightning.tickets.reasons")
 """The program, and what it imports when it answers: the modules whose imports are followed."""
-_STYLE = "lt_lightning/tickets/web/page.css"
+_STYLES = "lt_lightning/tickets/web"
+"""The folder of the style sheets of `--html`."""
 _TICKET = "ticket.safetensors"
 
 # Any Python can read this, to say that it is too old.
@@ -55,7 +56,8 @@ def executable(ticket: bytes) -> bytes:
     Args:
         ticket: the file of the ticket.
     """
-    members = {"__main__.py": _MAIN.encode(), _STYLE: (_FOLDER / _STYLE).read_bytes(), **_modules()}
+    styles = {f"{_STYLES}/{path.name}": path.read_bytes() for path in (_FOLDER / _STYLES).glob("*.css")}
+    members = {"__main__.py": _MAIN.encode(), **styles, **_modules()}
     file = BytesIO()
     file.write(f"#!/usr/bin/env python3\n{EXECUTABLE_MARK}\n".encode())
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:

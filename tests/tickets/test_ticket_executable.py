@@ -65,6 +65,12 @@ def test_it_answers_to_the_byte_as_predict_does(model, splitter, numpy_alone, tm
     assert ran.stdout.decode() == expected
     assert expected.count("\n") == len(lines) + 1
 
+    pages = [tmp_path / "ours.html", tmp_path / "theirs.html"]
+    assert predict.main([str(tmp_path / "a.safetensors"), "--explain", "--html", str(pages[0]), "w2 w3"]) == 0
+    ran = run(program, "--explain", "--html", str(pages[1]), "w2 w3", path=numpy_alone)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert pages[1].read_text() == pages[0].read_text().replace("a.safetensors", program.name)
+
 
 def test_without_numpy_one_line_says_what_to_install(tmp_path):
     (tmp_path / "a.pyz").write_bytes(executable(b""))
